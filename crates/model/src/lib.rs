@@ -1,0 +1,27 @@
+//! The words of stockd: symbols, prices, quotes, requests, replies and limits.
+//!
+//! This crate owns what a value *is* and which values are possible. It knows nothing of tables,
+//! bytes on the wire, files or clocks, and every other crate may depend on it.
+//!
+//! Invariant: a value that exists is valid. A [`Symbol`] is 1 to 30 bytes of printable UTF-8, a
+//! [`Price`] is above zero and exact. Text becomes such a value once, at the edge, and is never
+//! checked again.
+
+#![forbid(unsafe_code)]
+
+pub mod limits;
+mod price;
+mod quote;
+mod reply;
+mod request;
+mod status;
+mod symbol;
+mod volume;
+
+pub use price::{Price, PriceError, PriceText};
+pub use quote::Quote;
+pub use reply::{Refusal, Reply};
+pub use request::{Fields, Request};
+pub use status::{Status, StatusError};
+pub use symbol::{Symbol, SymbolError};
+pub use volume::{Volume, VolumeError};

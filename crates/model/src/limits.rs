@@ -1,0 +1,109 @@
+//! Every bound of stockd, in one place.
+//!
+//! Each limit says what happens when it is reached. Limits marked *default* can be set in the
+//! configuration of the server; the others are part of the formats and do not move.
+
+use std::time::Duration;
+
+/// Bytes in a symbol, at most. A longer name is not a possible symbol: lookups answer "not
+/// found", writes are refused.
+pub const SYMBOL_BYTES_MAX: usize = 30;
+
+/// Decimal places of a price. A price with more non-zero places is refused, never rounded.
+pub const PRICE_DECIMALS: u32 = 9;
+
+/// Bytes of one line of the line protocol without its line end. More without a newline closes
+/// the connection.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the very first bytes of a line-protocol connection may lack a newline before the
+/// connection counts as unterminated.
+pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(10);
+
+/// Bytes of replies that wait for one client. When it is reached the server stops reading from
+/// that client until it has read its replies.
+pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a client may leave waiting replies unread, without progress, before it is closed
+/// (*default*).
+pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Connections open at once (*default*). A further client is told so and closed.
+pub const CONNECTIONS_MAX: usize = 50_000;
+
+/// Accepted connections that wait for a worker. When the queue is full a further client is told
+/// so and closed.
+pub const WORK_QUEUE_MAX: usize = 1024;
+
+/// Worker threads, at most.
+pub const WORKERS_MAX: usize = 1024;
+
+/// How long the acceptor waits for room in a full work queue before it turns a client away. A
+/// burst of new clients passes in that time; meanwhile the others wait in the kernel's backlog.
+pub const WORK_QUEUE_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Connections that wait in the kernel to be accepted, at most. The system may allow fewer
+/// (`net.core.somaxconn` on Linux).
+pub const ACCEPT_BACKLOG: usize = 4096;
+
+/// Connections accepted from one listener before the others have their turn.
+pub const ACCEPT_BATCH: usize = 64;
+
+/// How long the acceptor pauses when the system has no file or memory left for another
+/// connection.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Open files that the connection limit leaves for everything else: listeners, readiness queues,
+/// catalog files, the log.
+pub const FILES_RESERVED: usize = 64;
+
+/// Bytes read from one connection before the others have their turn.
+pub const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Connections that one wakeup of a worker learns about. The others come with the next one.
+pub const EVENTS_MAX: usize = 1024;
+
+/// How often a worker looks for stalled and idle clients, or more often where their timeouts are
+/// shorter. Not at all while there can be none.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the server waits, after it has said all it has to say and has closed its direction,
+/// for the client to close too. Closing at once could destroy replies on their way.
+pub const LINGER_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Bytes that the server reads and discards from a client while it waits for it to close.
+pub const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Stocks listed at once. A further listing is refused; everything else goes on.
+pub const STOCKS_MAX: usize = 16_777_216;
+
+/// From the signal to stop until the process has answered what was asked and exits, at most.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The part of [`SHUTDOWN_TIMEOUT`] that is kept for the exit itself: replies that a client has
+/// not taken by then are given up.
+pub const SHUTDOWN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Bytes of one line of a catalog file, at most. A longer line is a bad row.
+pub const CATALOG_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one reply line that the client library accepts. A longer one is no reply of this
+/// protocol, and the client gives the connection up.
+pub const REPLY_LINE_BYTES_MAX: usize = 1024;
+
+/// Names that the client library sends in one write. Two such chunks may wait for their replies,
+/// which is far below [`OUTPUT_BYTES_MAX`]: the server never stops reading because of them.
+pub const PIPELINE_NAMES_MAX: usize = 512;
+
+/// Bytes of requests that the client library sends in one write. A longer name goes alone.
+pub const PIPELINE_BYTES_MAX: usize = 16 * 1024;
+
+/// The most that the number of connections can be set to: 2²⁰, what Linux lets one process open
+/// unless told otherwise.
+pub const CONNECTIONS_CEILING: usize = 1024 * 1024;
+
+/// The longest time that a timeout can be set to: 30 days. Switch it off to wait for ever.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Bad rows of a catalog file that are shown one by one, at most. The others are counted.
+pub const CATALOG_BAD_ROWS_SHOWN_MAX: usize = 10;

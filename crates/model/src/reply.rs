@@ -1,0 +1,64 @@
+use crate::{Quote, Symbol, Volume};
+
+/// What the engine answers to a [`Request`](crate::Request).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The stock was found.
+    Found(Quote),
+    /// No such stock is listed, or the name is not a possible symbol.
+    NotFound,
+    /// A stock was listed; this is its first quote.
+    Listed(Quote),
+    /// A listed stock was updated or traded; this is its quote after that.
+    Updated(Quote),
+    /// The stock was removed; this was its last quote.
+    Delisted(Quote),
+    /// The write was refused and nothing changed.
+    Refused(Refusal),
+}
+
+/// Why a write was refused. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The stock must be listed for this write.
+    #[error("stock '{0}' is not listed; list it with a price first")]
+    NotListed(Symbol),
+    /// A stock is listed with a price.
+    #[error("stock '{0}' is not listed, and listing it needs a price")]
+    PriceMissing(Symbol),
+    /// Halted stocks do not trade.
+    #[error("stock '{0}' is halted; trades are refused until its status is trading")]
+    Halted(Symbol),
+    /// The trade would take more than is left.
+    #[error("volume of '{symbol}' is {volume}, cannot take {take}")]
+    VolumeTooLow {
+        /// The stock.
+        symbol: Symbol,
+        /// What is left of it.
+        volume: Volume,
+        /// What the trade would have taken.
+        take: u64,
+    },
+    /// The trade would give back more than a volume can hold.
+    #[error("volume of '{symbol}' is {volume}, cannot add {add}: the limit is {}", u64::MAX)]
+    VolumeTooHigh {
+        /// The stock.
+        symbol: Symbol,
+        /// What is left of it.
+        volume: Volume,
+        /// What the trade would have added.
+        add: u64,
+    },
+    /// The catalog holds as many stocks as it may.
+    #[error("the catalog is full: {stocks_max} stocks are listed, the limit; delist some first")]
+    CatalogFull {
+        /// Stocks that may be listed at once.
+        stocks_max: usize,
+    },
+    /// The system has no memory for a larger catalog.
+    #[error("no memory for more than {stocks} stocks; delist some first, or give the server more")]
+    NoMemory {
+        /// Stocks listed now.
+        stocks: usize,
+    },
+}
