@@ -1,0 +1,151 @@
+//! The memory of one table: a power of two of rows, zeroed, without pointers.
+//!
+//! A block knows where a stock's probe begins and how it goes on; who may claim rows, and when a
+//! block has had its day, is the [table](crate::table)'s business. This is the one file of the
+//! crate with `unsafe` in it: rows are laid over memory that the system hands out zeroed and page
+//! by page, so that a large block costs nothing until it is used.
+//!
+//! Invariant: at least one row is empty, so every probe ends.
+
+use std::sync::Arc;
+
+#[cfg(not(loom))]
+use memmap2::{Advice, MmapMut};
+use stockd_model::{Quote, Symbol};
+
+use crate::row::{Held, Locked, Row};
+use crate::sync::Successor;
+
+/// Rows of the smallest block.
+const ROWS_MIN: usize = 4;
+
+/// Blocks of at least this many bytes ask for huge pages: a lookup in a large table then misses
+/// one cache line and not also the page table.
+#[cfg(not(loom))]
+const HUGE_PAGES_FROM_BYTES: usize = 2 * 1024 * 1024;
+
+pub(crate) struct Block {
+    #[cfg(not(loom))]
+    memory: MmapMut,
+    #[cfg(loom)]
+    memory: Box<[Row]>,
+    /// How far a hash is shifted to give the row where its probe begins: its highest bits, so
+    /// that rows lie in the order of hashes, in a block of any size.
+    shift: u32,
+    /// The block that takes over from this one.
+    next: Successor<Block>,
+}
+
+/// Where a stock was found.
+pub(crate) enum Found<T> {
+    /// Here.
+    Here(T),
+    /// Not in this block; perhaps in the next.
+    Elsewhere,
+}
+
+impl Block {
+    /// A block of at least so many rows.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory for it.
+    pub(crate) fn new(rows: usize) -> std::io::Result<Block> {
+        let rows = rows.max(ROWS_MIN).next_power_of_two();
+        Ok(Block {
+            memory: Block::allocate(rows)?,
+            shift: u64::BITS - rows.trailing_zeros(),
+            next: Successor::none(),
+        })
+    }
+
+    /// The block that takes over from this one, once it is set.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<&Block> {
+        self.next.get().map(Arc::as_ref)
+    }
+
+    /// Names the block that takes over from this one. Once in its life.
+    pub(crate) fn set_next(&self, next: Arc<Block>) {
+        self.next.set(next);
+    }
+
+    /// The row where the probe of this hash begins.
+    #[inline]
+    pub(crate) fn home(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    /// The lowest hash whose probe begins at this row, or past the end of all hashes `None`.
+    pub(crate) fn hash_at(&self, row: usize) -> Option<u64> {
+        (row < self.rows().len()).then_some((row as u64) << self.shift)
+    }
+
+    /// The rows from this one on, around the end, each once.
+    #[inline]
+    pub(crate) fn rows_from(&self, start: usize) -> impl Iterator<Item = &Row> {
+        let rows = self.rows();
+        let mask = rows.len() - 1;
+        (start..start + rows.len()).map(move |index| &rows[index & mask])
+    }
+
+    /// Reads the quote of a stock; `None` within when it is delisted.
+    #[inline]
+    pub(crate) fn get(&self, symbol: &Symbol, hash: u64) -> Found<Option<Quote>> {
+        self.probe(hash, |row| row.get(symbol))
+    }
+
+    /// Locks the row of a stock, also of one that is delisted.
+    pub(crate) fn lock(&self, symbol: &Symbol, hash: u64) -> Found<Locked<'_>> {
+        self.probe(hash, |row| row.lock(symbol))
+    }
+
+    /// The first empty row for this hash. One thread at a time claims rows of a block.
+    pub(crate) fn vacancy(&self, hash: u64) -> &Row {
+        self.rows_from(self.home(hash)).find(|row| row.is_empty()).expect("a block is never full")
+    }
+
+    #[inline]
+    fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
+        for row in self.rows_from(self.home(hash)) {
+            match look(row) {
+                Held::This(found) => return Found::Here(found),
+                Held::Other => {}
+                Held::Empty | Held::Moved => break,
+            }
+        }
+        Found::Elsewhere
+    }
+
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    #[inline]
+    pub(crate) fn rows(&self) -> &[Row] {
+        let rows = self.memory.len() / size_of::<Row>();
+        // SAFETY: the mapping is page-aligned, lives as long as `self`, and holds exactly so many
+        // rows. Any bytes are a valid row, which is atomics alone; zeros are an empty one. Nobody
+        // reaches the memory but through these shared references to atomics.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<Row>(), rows) }
+    }
+
+    #[cfg(not(loom))]
+    fn allocate(rows: usize) -> std::io::Result<MmapMut> {
+        let bytes = rows * size_of::<Row>();
+        let memory = MmapMut::map_anon(bytes)?;
+        if bytes >= HUGE_PAGES_FROM_BYTES {
+            // Advice: a system without huge pages serves as well, a little slower.
+            let _ = memory.advise(Advice::HugePage);
+        }
+        Ok(memory)
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.memory
+    }
+
+    #[cfg(loom)]
+    fn allocate(rows: usize) -> std::io::Result<Box<[Row]>> {
+        Ok((0..rows).map(|_| Row::new()).collect())
+    }
+}

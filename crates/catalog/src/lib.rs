@@ -1,0 +1,55 @@
+//! The table of all quotes: lock-free lookups beside concurrent writers and growth.
+//!
+//! The [`Catalog`] owns the rows and the protocols by which readers and writers meet on them. It
+//! knows nothing of requests, connections or clocks: the time of a change is handed in.
+//!
+//! # What a concurrent reader may observe
+//!
+//! - **Whole quotes.** [`View::get`] returns all fields as one writer left them, never a mixture.
+//! - **No way back.** Once a thread has seen version *v* of a stock, it never sees an earlier one,
+//!   also when the stock was delisted and listed again, and while the table grows.
+//! - **Its own writes, and all that happened before.** A change that has returned is seen by
+//!   every lookup that begins after it, through any view.
+//! - **No waiting for anything but one row.** A reader takes no lock. It retries only while the
+//!   very row that it asks for is being written, which takes nanoseconds (if the writer loses its
+//!   processor just then, until it has it back). Writes to other stocks, listings and growth never
+//!   hold it up.
+//!
+//! Writers that race on one stock take turns; the last one in wins and none is torn. A change may
+//! depend on the quote that it replaces ([`Catalog::change`]), so a trade never oversells.
+//!
+//! # How
+//!
+//! An open-addressed table with linear probing. One quote is one [row](row) of 64 bytes, a cache
+//! line, under a sequence counter (a *seqlock*). Rows lie in one [block](block) without pointers.
+//! When a block fills up a larger one is put behind it and each later write moves a few rows over,
+//! so that no single write pays for the whole ([table](table)). docs/concurrency.md spells out the
+//! orderings; the models in `src/models.rs` check them under every interleaving (run with
+//! `--cfg loom`).
+//!
+//! ```
+//! use stockd_catalog::{Catalog, CatalogFull, Change};
+//! use stockd_model::{Status, Symbol, Volume};
+//!
+//! let catalog = Catalog::new();
+//! let apple: Symbol = "AAPL".parse()?;
+//! let price = "172.50".parse()?;
+//! let listed = catalog.change::<CatalogFull>(&apple, 0, |_| {
+//!     Ok(Change::Put { price, volume: Volume::new(100), status: Status::Trading })
+//! })?;
+//! assert_eq!(listed.after, catalog.view().get(&apple));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(unsafe_code)]
+
+mod block;
+#[cfg(all(test, loom))]
+mod models;
+mod row;
+mod scan;
+mod sync;
+mod table;
+
+pub use scan::{Iter, Page};
+pub use table::{Catalog, CatalogFull, Change, Changed, Options, View};

@@ -1,0 +1,227 @@
+//! The protocols of rows and of growth, under every interleaving of a few threads and every value
+//! that the memory model lets a load return. Run with:
+//!
+//! ```console
+//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-catalog --lib --release --target-dir target/loom
+//! ```
+
+use loom::thread;
+use std::sync::Arc;
+
+use stockd_model::{Price, Quote, Status, Symbol, Volume};
+
+use crate::{Catalog, CatalogFull, Change, Options};
+
+/// Runs a model with up to three preemptions, which find nearly all there is to find in protocols
+/// of this size.
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_with(3, model);
+}
+
+/// The same with fewer preemptions, for models of many steps: seconds and not minutes.
+fn check_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+/// A catalog of four rows.
+fn empty() -> Arc<Catalog> {
+    Arc::new(Catalog::with_options(Options { capacity: 2, stocks_max: 16 }))
+}
+
+/// A catalog of four rows that holds two stocks: the next listing makes it grow.
+fn nearly_full() -> Arc<Catalog> {
+    let catalog = empty();
+    set(&catalog, "A", 1);
+    set(&catalog, "B", 1);
+    catalog
+}
+
+/// Runs both at once on the catalog, to the end. Both on threads of their own: loom tries far
+/// fewer interleavings with what the first thread of a model does itself.
+fn race(
+    catalog: &Arc<Catalog>,
+    one: impl FnOnce(&Catalog) + 'static,
+    other: impl FnOnce(&Catalog) + 'static,
+) {
+    let start = |act: Box<dyn FnOnce(&Catalog)>| {
+        let catalog = Arc::clone(catalog);
+        thread::spawn(move || act(&catalog))
+    };
+    let (one, other) = (start(Box::new(one)), start(Box::new(other)));
+    one.join().unwrap();
+    other.join().unwrap();
+}
+
+fn symbol(name: &str) -> Symbol {
+    name.parse().unwrap()
+}
+
+/// Sets price and volume of a stock to the same number, so that a torn quote shows.
+fn set(catalog: &Catalog, name: &str, number: i64) -> Quote {
+    let put = Change::Put {
+        price: Price::from_units(number).unwrap(),
+        volume: Volume::new(number.unsigned_abs()),
+        status: Status::Trading,
+    };
+    catalog.change::<CatalogFull>(&symbol(name), 0, |_| Ok(put)).unwrap().after.unwrap()
+}
+
+/// Adds one to the volume of a stock that must be listed.
+fn add_one(catalog: &Catalog, name: &str) {
+    let add = |quote: Option<&Quote>| {
+        let &Quote { price, volume, status, .. } = quote.expect("listed");
+        Ok::<_, CatalogFull>(Change::Put { price, volume: volume.after_trade(1).unwrap(), status })
+    };
+    catalog.change(&symbol(name), 0, add).unwrap();
+}
+
+fn delist(catalog: &Catalog, name: &str) {
+    catalog.change::<CatalogFull>(&symbol(name), 0, |_| Ok(Change::Delist)).unwrap();
+}
+
+/// Makes a nearly full catalog grow, from the first row to the last.
+fn list_two_more(catalog: &Catalog) {
+    set(catalog, "C", 1);
+    set(catalog, "D", 1);
+}
+
+fn assert_whole(quote: &Quote) {
+    assert_eq!(quote.price.units().unsigned_abs(), quote.volume.shares(), "torn: {quote:?}");
+}
+
+#[test]
+fn a_reader_sees_whole_quotes_and_never_goes_back() {
+    check(|| {
+        let catalog = empty();
+        set(&catalog, "A", 1);
+        let write = |catalog: &Catalog| {
+            set(catalog, "A", 2);
+        };
+        let read = |catalog: &Catalog| {
+            let mut version = 0;
+            for _ in 0..2 {
+                let quote = catalog.get(&symbol("A")).expect("listed");
+                assert_whole(&quote);
+                assert_eq!(quote.volume.shares(), quote.version);
+                assert!(quote.version >= version, "went back");
+                version = quote.version;
+            }
+        };
+        race(&catalog, write, read);
+        assert_eq!(catalog.get(&symbol("A")).unwrap().version, 2);
+    });
+}
+
+#[test]
+fn a_reader_sees_a_stock_that_is_being_listed_whole_or_not_at_all() {
+    check(|| {
+        let catalog = empty();
+        let list = |catalog: &Catalog| {
+            set(catalog, "A", 1);
+        };
+        let read = |catalog: &Catalog| {
+            if let Some(quote) = catalog.get(&symbol("A")) {
+                assert_whole(&quote);
+                assert!(catalog.get(&symbol("A")).is_some(), "gone again");
+            }
+        };
+        race(&catalog, list, read);
+    });
+}
+
+#[test]
+fn of_two_racing_writers_both_count() {
+    check(|| {
+        let catalog = nearly_full();
+        race(&catalog, |catalog| add_one(catalog, "A"), |catalog| add_one(catalog, "A"));
+        let quote = catalog.get(&symbol("A")).unwrap();
+        assert_eq!((quote.volume.shares(), quote.version), (3, 3));
+    });
+}
+
+#[test]
+fn a_stock_listed_twice_at_once_is_listed_once() {
+    check(|| {
+        let catalog = empty();
+        let list = |catalog: &Catalog| {
+            set(catalog, "A", 7);
+        };
+        race(&catalog, list, list);
+        assert_eq!(catalog.get(&symbol("A")).unwrap().version, 2, "one lists, the other updates");
+        assert_eq!((catalog.len(), catalog.iter().count()), (1, 1));
+    });
+}
+
+#[test]
+fn growth_loses_no_write_that_races_with_it() {
+    check(|| {
+        let catalog = nearly_full();
+        race(&catalog, list_two_more, |catalog| {
+            add_one(catalog, "A");
+            add_one(catalog, "B");
+        });
+        for (name, volume) in [("A", 2), ("B", 2), ("C", 1), ("D", 1)] {
+            assert_eq!(catalog.get(&symbol(name)).unwrap().volume.shares(), volume, "{name}");
+        }
+        assert_eq!((catalog.len(), catalog.iter().count()), (4, 4));
+    });
+}
+
+#[test]
+fn a_reader_finds_every_stock_while_the_table_grows() {
+    check(|| {
+        let catalog = nearly_full();
+        race(&catalog, list_two_more, |catalog| {
+            for name in ["A", "B", "A"] {
+                assert_whole(&catalog.get(&symbol(name)).expect("listed throughout"));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_version_never_goes_back_while_the_table_grows() {
+    check(|| {
+        let catalog = nearly_full();
+        let write = |catalog: &Catalog| {
+            set(catalog, "A", 2);
+            list_two_more(catalog);
+        };
+        race(&catalog, write, |catalog| {
+            let first = catalog.get(&symbol("A")).expect("listed throughout");
+            let second = catalog.get(&symbol("A")).expect("listed throughout");
+            assert_whole(&second);
+            assert!(second.version >= first.version, "went back");
+        });
+        assert_eq!(catalog.get(&symbol("A")).unwrap().version, 2);
+    });
+}
+
+#[test]
+fn a_stock_delisted_and_listed_again_while_the_table_grows_counts_on() {
+    check_with(2, || {
+        let catalog = nearly_full();
+        race(&catalog, list_two_more, |catalog| {
+            let last = set(catalog, "A", 2);
+            delist(catalog, "A");
+            assert_eq!(catalog.get(&symbol("A")), None);
+            let again = set(catalog, "A", 9);
+            assert!(again.version > last.version, "{again:?} after {last:?}");
+            assert_eq!(catalog.get(&symbol("A")), Some(again));
+        });
+        assert_eq!((catalog.len(), catalog.iter().count()), (4, 4));
+    });
+}
+
+#[test]
+fn a_page_misses_no_stock_that_moves_while_it_is_read() {
+    check_with(1, || {
+        let catalog = nearly_full();
+        race(&catalog, list_two_more, |catalog| {
+            let seen = |name| catalog.iter().filter(|quote| quote.symbol == symbol(name)).count();
+            assert_eq!((seen("A"), seen("B")), (1, 1));
+        });
+    });
+}

@@ -1,0 +1,171 @@
+//! The catalog against a naive model: any sequence of changes, a map does the same.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use stockd_catalog::{Catalog, CatalogFull, Change, Options};
+use stockd_model::{Price, Quote, Status, Symbol, Volume};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put { stock: u16, price: i64, volume: u64, halted: bool },
+    Delist { stock: u16 },
+    Keep { stock: u16 },
+    Get { stock: u16 },
+    Round { rows: usize },
+}
+
+fn step(stocks: u16) -> impl Strategy<Value = Step> {
+    let stock = 0..stocks;
+    prop_oneof![
+        6 => (stock.clone(), 1..=i64::MAX, any::<u64>(), any::<bool>())
+            .prop_map(|(stock, price, volume, halted)| Step::Put { stock, price, volume, halted }),
+        3 => stock.clone().prop_map(|stock| Step::Delist { stock }),
+        1 => stock.clone().prop_map(|stock| Step::Keep { stock }),
+        3 => stock.prop_map(|stock| Step::Get { stock }),
+        1 => (1..40_usize).prop_map(|root| Step::Round { rows: root * root }),
+    ]
+}
+
+fn symbol(stock: u16) -> Symbol {
+    // Lengths from 1 to 30, so that all four words of a symbol differ somewhere.
+    let text = format!("{stock:x}{}", "+".repeat(usize::from(stock) % 27));
+    text.parse().unwrap()
+}
+
+/// A map of quotes that also remembers the last version of delisted stocks.
+#[derive(Default)]
+struct Model {
+    listed: BTreeMap<Symbol, Quote>,
+    last_version: BTreeMap<Symbol, u64>,
+}
+
+impl Model {
+    /// Takes over what the catalog says it did, after checking that it may.
+    fn put(&mut self, quote: Quote) {
+        let last = self.last_version.insert(quote.symbol, quote.version).unwrap_or(0);
+        match self.listed.insert(quote.symbol, quote) {
+            Some(before) => assert_eq!(quote.version, before.version + 1),
+            None => assert!(quote.version > last, "{quote:?} after version {last}"),
+        }
+    }
+
+    fn delist(&mut self, symbol: Symbol) {
+        self.listed.remove(&symbol);
+    }
+}
+
+fn check(steps: &[Step], stocks_max: usize) {
+    let catalog = Catalog::with_options(Options { capacity: 2, stocks_max });
+    let mut model = Model::default();
+    for (now_ns, step) in (0_u64..).zip(steps) {
+        match *step {
+            Step::Put { stock, price, volume, halted } => {
+                let symbol = symbol(stock);
+                let price = Price::from_units(price).unwrap();
+                let volume = Volume::new(volume);
+                let status = if halted { Status::Halted } else { Status::Trading };
+                let before = model.listed.get(&symbol).copied();
+                let changed = catalog.change::<CatalogFull>(&symbol, now_ns, |seen| {
+                    assert_eq!(seen, before.as_ref());
+                    Ok(Change::Put { price, volume, status })
+                });
+                if before.is_none() && model.listed.len() == stocks_max {
+                    assert_eq!(changed, Err(CatalogFull::AtLimit { stocks_max }));
+                } else {
+                    let changed = changed.unwrap();
+                    assert_eq!(changed.before, before);
+                    let after = changed.after.unwrap();
+                    let version = after.version;
+                    let expected =
+                        Quote { symbol, price, volume, status, version, updated_ns: now_ns };
+                    assert_eq!(after, expected);
+                    model.put(after);
+                }
+            }
+            Step::Delist { stock } => {
+                let symbol = symbol(stock);
+                let changed =
+                    catalog.change::<CatalogFull>(&symbol, now_ns, |_| Ok(Change::Delist)).unwrap();
+                assert_eq!(changed.before, model.listed.get(&symbol).copied());
+                assert_eq!(changed.after, None);
+                model.delist(symbol);
+            }
+            Step::Keep { stock } => {
+                let symbol = symbol(stock);
+                let now = model.listed.get(&symbol).copied();
+                let changed =
+                    catalog.change::<CatalogFull>(&symbol, now_ns, |_| Ok(Change::Keep)).unwrap();
+                assert_eq!((changed.before, changed.after), (now, now));
+            }
+            Step::Get { stock } => {
+                let symbol = symbol(stock);
+                assert_eq!(catalog.get(&symbol), model.listed.get(&symbol).copied());
+            }
+            Step::Round { rows } => {
+                let mut seen = BTreeMap::new();
+                let mut from = Some(0);
+                while let Some(place) = from {
+                    let page = catalog.page(place, rows);
+                    for quote in page.quotes {
+                        assert_eq!(seen.insert(quote.symbol, quote), None, "seen twice");
+                    }
+                    from = page.next;
+                }
+                assert_eq!(seen, model.listed);
+            }
+        }
+        assert_eq!(catalog.len(), model.listed.len());
+    }
+    let all: BTreeMap<_, _> = catalog.iter().map(|quote| (quote.symbol, quote)).collect();
+    assert_eq!(all, model.listed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn few_stocks_change_often(steps in proptest::collection::vec(step(8), 0..400)) {
+        check(&steps, 16_777_216);
+    }
+
+    #[test]
+    fn many_stocks_make_the_table_grow(steps in proptest::collection::vec(step(2000), 0..3000)) {
+        check(&steps, 16_777_216);
+    }
+
+    #[test]
+    fn a_full_catalog_refuses_that_listing_alone(
+        steps in proptest::collection::vec(step(60), 0..600), stocks_max in 1..50_usize,
+    ) {
+        check(&steps, stocks_max);
+    }
+}
+
+/// Listing and delisting ever new stocks must not use up memory: rows of delisted stocks are left
+/// behind when the table is made anew.
+#[test]
+fn stocks_that_come_and_go_do_not_make_the_table_grow() {
+    let catalog = Catalog::with_capacity(100);
+    let bytes = catalog.memory_bytes();
+    let put = Change::Put { price: Price::MIN, volume: Volume::EXHAUSTED, status: Status::Trading };
+    let mut version_highest = 0;
+    for stock in 0..50_000 {
+        let symbol: Symbol = format!("S{stock}").parse().unwrap();
+        let listed = catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(put)).unwrap().after.unwrap();
+        version_highest = version_highest.max(listed.version);
+        catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(Change::Delist)).unwrap();
+    }
+    assert!(catalog.is_empty());
+    // One block, or two of them while the next one is filled.
+    assert!(
+        catalog.memory_bytes() <= 2 * bytes,
+        "{} bytes, at first {bytes}",
+        catalog.memory_bytes()
+    );
+
+    // A stock from the first days is listed again, long after its row is gone.
+    let symbol: Symbol = "S0".parse().unwrap();
+    let again = catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(put)).unwrap().after.unwrap();
+    assert!(again.version > 1, "{again:?}");
+}

@@ -1,0 +1,163 @@
+//! Real threads on one catalog: readers, writers, listers and growth at once, for a bounded
+//! number of operations.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use stockd_catalog::{Catalog, CatalogFull, Change};
+use stockd_model::{Price, Quote, Status, Symbol, Volume};
+
+fn symbol(stock: u64) -> Symbol {
+    format!("S{stock}").parse().unwrap()
+}
+
+/// A quote whose every field follows from one number, so that a torn one shows.
+fn put(number: u64) -> Change {
+    Change::Put {
+        price: Price::from_units(number.cast_signed()).unwrap(),
+        volume: Volume::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        status: if number.is_multiple_of(2) { Status::Trading } else { Status::Halted },
+    }
+}
+
+fn set(catalog: &Catalog, stock: u64, number: u64) -> Quote {
+    let changed = catalog.change::<CatalogFull>(&symbol(stock), number, |_| Ok(put(number)));
+    changed.unwrap().after.unwrap()
+}
+
+fn assert_whole(quote: &Quote) {
+    let number = quote.updated_ns;
+    let Change::Put { price, volume, status } = put(number) else { unreachable!() };
+    assert_eq!((quote.price, quote.volume, quote.status), (price, volume, status), "torn");
+}
+
+/// Ends the other threads of a scope when the test is done, or has failed.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_million_lookups_beside_a_writer_see_whole_quotes_that_never_go_back() {
+    const STOCKS: u64 = 4;
+    let catalog = Catalog::new();
+    for stock in 0..STOCKS {
+        set(&catalog, stock, 1);
+    }
+    let done = AtomicBool::new(false);
+    let written = AtomicU64::new(1);
+    thread::scope(|scope| {
+        let _done = Done(&done);
+        scope.spawn(|| {
+            for number in 2.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                written.store(number, Ordering::Relaxed);
+                set(&catalog, number % STOCKS, number);
+            }
+        });
+        let mut versions = [0; STOCKS as usize];
+        for lookup in 0..1_000_000_u64 {
+            let stock = lookup % STOCKS;
+            let quote = catalog.get(&symbol(stock)).expect("listed");
+            assert_whole(&quote);
+            let version = &mut versions[stock as usize];
+            assert!(quote.version >= *version, "version {} after {version}", quote.version);
+            *version = quote.version;
+            assert!(quote.updated_ns <= written.load(Ordering::Relaxed), "never set");
+        }
+    });
+}
+
+#[test]
+fn racing_trades_sum_up_exactly_while_the_table_grows() {
+    const TRADERS: u64 = 4;
+    const TRADES: u64 = 20_000;
+    let catalog = Catalog::with_capacity(2);
+    let symbol = symbol(0);
+    set(&catalog, 0, 2);
+    let add = |delta: i64| {
+        let decide = |quote: Option<&Quote>| {
+            let &Quote { price, volume, status, .. } = quote.expect("listed");
+            let volume = volume.after_trade(delta).expect("in range");
+            Ok::<_, CatalogFull>(Change::Put { price, volume, status })
+        };
+        catalog.change(&symbol, 0, decide).unwrap();
+    };
+    let at_first = catalog.get(&symbol).unwrap().volume.shares();
+    thread::scope(|scope| {
+        for _ in 0..TRADERS {
+            scope.spawn(|| (0..TRADES).for_each(|_| add(-1)));
+        }
+        scope.spawn(|| {
+            for stock in 1..20_000 {
+                set(&catalog, stock, 1);
+            }
+        });
+    });
+    let quote = catalog.get(&symbol).unwrap();
+    assert_eq!(quote.volume.shares(), at_first - TRADERS * TRADES);
+    assert_eq!(quote.version, 1 + TRADERS * TRADES);
+}
+
+#[test]
+fn growth_loses_no_stock_and_no_write() {
+    const STOCKS: u64 = 60_000;
+    const WRITERS: u64 = 3;
+    let catalog = Catalog::with_capacity(2);
+    let listed = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _done = Done(&done);
+            for stock in 0..STOCKS {
+                set(&catalog, stock, 1);
+                listed.store(stock + 1, Ordering::Release);
+            }
+        });
+        // Each writer owns every third stock: it knows what it wrote last.
+        for writer in 0..WRITERS {
+            let (catalog, listed, done) = (&catalog, &listed, &done);
+            scope.spawn(move || {
+                let mut number = 2;
+                while !done.load(Ordering::Relaxed) {
+                    let known = listed.load(Ordering::Acquire);
+                    let stock = number * 7919 % known.max(1) / WRITERS * WRITERS + writer;
+                    if stock < known {
+                        let quote = set(catalog, stock, number);
+                        assert_eq!(catalog.get(&symbol(stock)), Some(quote), "lost");
+                    }
+                    number += 1;
+                }
+            });
+        }
+        // A reader finds every stock that was listed before it asks, and whole rounds miss none.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let known = listed.load(Ordering::Acquire);
+                for stock in (0..known).step_by(97) {
+                    assert_whole(&catalog.get(&symbol(stock)).expect("listed before"));
+                }
+                let seen = catalog.iter().inspect(assert_whole).count() as u64;
+                assert!(seen >= known, "a round saw {seen} of {known} stocks");
+            }
+        });
+    });
+    assert_eq!(catalog.len() as u64, STOCKS);
+    assert_eq!(catalog.iter().count() as u64, STOCKS);
+}
+
+#[test]
+fn a_reader_in_an_old_view_sees_what_was_listed_since() {
+    let catalog = Catalog::with_capacity(2);
+    let view = catalog.view();
+    for stock in 0..5_000 {
+        let quote = set(&catalog, stock, stock + 1);
+        assert_eq!(view.get(&symbol(stock)), Some(quote));
+    }
+    assert_eq!(view.get(&symbol(5_000)), None);
+}
