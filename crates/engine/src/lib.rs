@@ -1,0 +1,31 @@
+//! The one place where a [`Request`](stockd_model::Request) becomes a [`Reply`](stockd_model::Reply).
+//!
+//! Every way in, the line protocol, embedded use and whatever comes later, executes its requests
+//! here, so that they all mean the same. The engine knows the catalog and the wall clock; it
+//! knows nothing of connections or bytes.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use stockd_engine::Engine;
+//! use stockd_model::{Fields, Reply, Request, Symbol};
+//!
+//! let engine = Arc::new(Engine::default());
+//! let mut executor = engine.executor();
+//! let mut batch = executor.batch();
+//!
+//! let apple: Symbol = "AAPL".parse()?;
+//! let fields = Fields { price: Some("172.50".parse()?), volume: Some("100".parse()?), status: None };
+//! assert!(matches!(batch.execute(&Request::Set(apple, fields)), Reply::Listed(_)));
+//!
+//! let Reply::Found(quote) = batch.execute(&Request::Lookup(Ok(apple))) else { panic!("listed") };
+//! assert_eq!(quote.price.to_string(), "172.5");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod counters;
+mod execute;
+
+pub use counters::Totals;
+pub use execute::{Batch, Engine, Executor};
