@@ -1,0 +1,135 @@
+//! Why a lookup gave no answer, and what to do about it.
+//!
+//! Each message is one line and whole: it holds its cause, so the errors have no `source`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stockd_model::limits::LINE_BYTES_MAX;
+
+/// Why a lookup gave no answer.
+///
+/// After every error but [`NameNotSendable`](ClientError::NameNotSendable) the connection is
+/// closed; [`Client::reconnect`](crate::Client::reconnect) opens a new one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server's address has no form that could be connected to, or the name is unknown.
+    #[error("cannot resolve the server's address: {cause}; write HOST:PORT, like 127.0.0.1:7878")]
+    AddressNotResolved {
+        /// What the resolver said.
+        cause: io::Error,
+    },
+    /// None of the server's addresses took the connection.
+    #[error("cannot connect to {server}: {cause}; check that the server runs and listens there")]
+    NotConnected {
+        /// The address tried last.
+        server: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The name cannot travel as one line. Nothing was sent and the connection is usable.
+    #[error("the name '{name}' cannot be sent: {cause}")]
+    NameNotSendable {
+        /// The name, shortened to 40 characters.
+        name: String,
+        /// What is wrong with it.
+        cause: NameError,
+    },
+    /// The server did not do in time what was waited for.
+    #[error(
+        "{server} did not {awaited} within {timeout:?}; check that it is up and reachable, or allow a longer timeout"
+    )]
+    TimedOut {
+        /// The server.
+        server: SocketAddr,
+        /// What it should have done: connect, read requests, answer a name.
+        awaited: String,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// The server refuses to serve this connection, because too many are open for example.
+    #[error("{server} refused the connection: {text}")]
+    Refused {
+        /// The server.
+        server: SocketAddr,
+        /// Its reason, as it sent it.
+        text: String,
+    },
+    /// The server closed the connection while a reply was owed.
+    #[error("{server} closed the connection before it answered '{name}'; reconnect and ask again")]
+    Closed {
+        /// The server.
+        server: SocketAddr,
+        /// The first name without an answer, shortened to 40 characters.
+        name: String,
+    },
+    /// What came is no reply of this protocol.
+    #[error(
+        "{server} sent '{reply}', which answers no lookup; check that it is a stockd line listener"
+    )]
+    NotAReply {
+        /// The server.
+        server: SocketAddr,
+        /// What came, shortened to 40 characters.
+        reply: String,
+    },
+    /// The system could not move bytes, for a reason other than the above.
+    #[error("the connection to {server} failed: {cause}; reconnect and ask again")]
+    Failed {
+        /// The server.
+        server: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// An earlier error has closed the connection: further replies could have been mismatched.
+    #[error("the connection to {server} was closed after an earlier error; reconnect first")]
+    NotUsable {
+        /// The server.
+        server: SocketAddr,
+    },
+}
+
+/// Why a name cannot travel as one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// A line feed would end the request in the middle of the name.
+    #[error(
+        "it has a line feed at byte {at}; a request is one line, so look up each line by itself"
+    )]
+    LineFeed {
+        /// Offset of the first line feed in bytes.
+        at: usize,
+    },
+    /// The server closes a connection that sends a longer line.
+    #[error(
+        "it is {bytes} bytes long, the limit of a line is {LINE_BYTES_MAX}; no symbol is that long"
+    )]
+    TooLong {
+        /// Length of the name in bytes.
+        bytes: usize,
+    },
+}
+
+/// A text shortened for an error message, on one line whatever it holds.
+pub(crate) fn shown(text: &str) -> String {
+    let escape = |character: char| {
+        let escaped = character.is_control().then(|| character.escape_default());
+        let plain = escaped.is_none().then_some(character);
+        plain.into_iter().chain(escaped.into_iter().flatten())
+    };
+    text.chars().take(40).flat_map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_text_is_short_and_on_one_line() {
+        assert_eq!(shown("牛来USDT"), "牛来USDT");
+        assert_eq!(shown("A\r\nB\x1b"), "A\\r\\nB\\u{1b}");
+        assert_eq!(shown(&"x".repeat(5000)).len(), 40);
+    }
+}

@@ -1,0 +1,49 @@
+//! Looks up stock prices on a stockd server.
+//!
+//! A [`Client`] is one connection. It asks and waits: [`lookup`](Client::lookup) for one name,
+//! [`lookup_all`](Client::lookup_all) for many in few round trips. Every wait has a timeout, and
+//! every error says which server, what was waited for, and what to do.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use stockd_engine::Engine;
+//! # use stockd_model::{Fields, Request};
+//! # use stockd_server::{Config, Listener, Protocol, Server};
+//! # let engine = Arc::new(Engine::default());
+//! # let fields = Fields { price: Some("172.50".parse()?), volume: Some("9".parse()?), status: None };
+//! # engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
+//! # let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse()? };
+//! # let config = Config { listeners: vec![listener], workers: 1, ..Config::default() };
+//! # let server = Server::start(config, engine)?;
+//! # let (_, address) = server.addresses()[0];
+//! use stockd_client::{Answer, Client};
+//!
+//! // The server's default address is "127.0.0.1:7878".
+//! let mut client = Client::connect(address)?;
+//! match client.lookup("AAPL")? {
+//!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),
+//!     Answer::NotTradable => panic!("halted, or no volume is left"),
+//!     Answer::NotFound => panic!("not listed"),
+//! }
+//! assert_eq!(client.lookup_all(["XYZ", " AAPL "])?[0], Answer::NotFound);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate speaks the line protocol over blocking sockets and knows nothing of the server's
+//! inside. Bytes become answers in `line`, bytes move in `connection`.
+//!
+//! Invariant: an answer belongs to the name it is returned for. After an error that leaves this
+//! in doubt, a timeout for one, the connection is closed, and the client says so until
+//! [`reconnect`](Client::reconnect) succeeds.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod client;
+mod connection;
+mod error;
+mod line;
+
+pub use answer::Answer;
+pub use client::{Client, Options};
+pub use error::{ClientError, NameError};

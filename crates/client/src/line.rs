@@ -1,0 +1,262 @@
+//! The client's half of the line protocol: names to request lines, reply lines to answers.
+//!
+//! It moves no bytes and knows no clock. Invariant: at most one buffer of replies is held, and no
+//! reply line longer than [`REPLY_LINE_BYTES_MAX`] is waited for.
+
+use std::fmt;
+
+use memchr::memchr;
+use stockd_model::Price;
+use stockd_model::limits::{
+    LINE_BYTES_MAX, PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX, REPLY_LINE_BYTES_MAX,
+};
+
+use crate::error::{NameError, shown};
+use crate::{Answer, ClientError};
+
+/// Checks that a name can travel as one line. Which symbols are possible is the server's to say.
+pub(crate) fn check_name(name: &str) -> Result<(), ClientError> {
+    let cause = if name.len() > LINE_BYTES_MAX {
+        NameError::TooLong { bytes: name.len() }
+    } else if let Some(at) = memchr(b'\n', name.as_bytes()) {
+        NameError::LineFeed { at }
+    } else {
+        return Ok(());
+    };
+    Err(ClientError::NameNotSendable { name: shown(name), cause })
+}
+
+/// Puts as many of the names as one chunk holds in place of what `chunk` held; at least one if
+/// there is one. Returns how many.
+pub(crate) fn encode_chunk<N: AsRef<str>>(names: &[N], chunk: &mut Vec<u8>) -> usize {
+    chunk.clear();
+    let mut encoded = 0;
+    for name in names.iter().take(PIPELINE_NAMES_MAX) {
+        let name = name.as_ref().as_bytes();
+        if encoded > 0 && chunk.len() + name.len() >= PIPELINE_BYTES_MAX {
+            break;
+        }
+        chunk.extend_from_slice(name);
+        chunk.push(b'\n');
+        encoded += 1;
+    }
+    encoded
+}
+
+/// Reply lines as they arrive: bytes in at the back, answers out at the front.
+pub(crate) struct Replies {
+    buffer: Box<[u8]>,
+    /// What has arrived and was not taken is `buffer[taken..arrived]`.
+    taken: usize,
+    arrived: usize,
+}
+
+/// A reply line that is not an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The server refuses to serve, for this reason.
+    Refusal(String),
+    /// The line, shortened to 40 characters, is none of this protocol.
+    Rubbish(String),
+}
+
+/// Bytes of replies that one read may bring.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+impl Replies {
+    pub(crate) fn new() -> Replies {
+        Replies { buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), taken: 0, arrived: 0 }
+    }
+
+    /// Takes the next whole reply; `None` while more bytes are needed.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Result<Answer, NoAnswer>> {
+        let waiting = &self.buffer[self.taken..self.arrived];
+        let end = memchr(b'\n', waiting).unwrap_or(waiting.len());
+        if end > REPLY_LINE_BYTES_MAX {
+            return Some(Err(NoAnswer::Rubbish(shown_bytes(waiting))));
+        }
+        if end == waiting.len() {
+            return None;
+        }
+        self.taken += end + 1;
+        Some(parse(&waiting[..end]))
+    }
+
+    /// Whether every byte that arrived was taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.taken == self.arrived
+    }
+
+    /// Where the next bytes go; never empty once [`next`](Replies::next) has said `None`.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.buffer.copy_within(self.taken..self.arrived, 0);
+        self.arrived -= self.taken;
+        self.taken = 0;
+        &mut self.buffer[self.arrived..]
+    }
+
+    /// So many bytes were put at the front of [`room`](Replies::room).
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.arrived += bytes;
+        debug_assert!(self.arrived <= self.buffer.len());
+    }
+}
+
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = shown_bytes(&self.buffer[self.taken..self.arrived]);
+        f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+/// Reads one reply line without its line feed.
+#[inline]
+fn parse(line: &[u8]) -> Result<Answer, NoAnswer> {
+    match line {
+        b"0" => Ok(Answer::NotTradable),
+        b"-1" => Ok(Answer::NotFound),
+        _ => match Price::parse(line) {
+            Ok(price) => Ok(Answer::Price(price)),
+            Err(_) => Err(no_answer(line)),
+        },
+    }
+}
+
+#[cold]
+fn no_answer(line: &[u8]) -> NoAnswer {
+    match line.strip_prefix(b"ERR ") {
+        Some(reason) => {
+            let reason = String::from_utf8_lossy(reason);
+            NoAnswer::Refusal(reason.chars().filter(|c| !c.is_control()).collect())
+        }
+        None => NoAnswer::Rubbish(shown_bytes(line)),
+    }
+}
+
+fn shown_bytes(bytes: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Every reply in `bytes`, which arrive in pieces of at most `piece` bytes; stops at the
+    /// first that is no answer.
+    fn replies(bytes: &[u8], piece: usize) -> Vec<Result<Answer, NoAnswer>> {
+        let mut replies = Replies::new();
+        let mut taken = Vec::new();
+        let mut rest = bytes;
+        loop {
+            while let Some(reply) = replies.next() {
+                let stop = reply.is_err();
+                taken.push(reply);
+                if stop {
+                    return taken;
+                }
+            }
+            if rest.is_empty() {
+                return taken;
+            }
+            let room = replies.room();
+            let count = rest.len().min(piece).min(room.len());
+            assert!(count > 0, "no room although more bytes are needed");
+            room[..count].copy_from_slice(&rest[..count]);
+            replies.received(count);
+            rest = &rest[count..];
+        }
+    }
+
+    #[test]
+    fn each_kind_of_reply_is_understood() {
+        let price = "743500".parse().unwrap();
+        assert_eq!(
+            replies(b"743500\n0\n-1\nERR 10 connections are open, the limit\r\n", 99),
+            [
+                Ok(Answer::Price(price)),
+                Ok(Answer::NotTradable),
+                Ok(Answer::NotFound),
+                Err(NoAnswer::Refusal("10 connections are open, the limit".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_reply_is_named() {
+        for rubbish in ["", "-2", "0.0", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2"] {
+            let reply = replies(format!("{rubbish}\n").as_bytes(), 99);
+            assert_eq!(reply, [Err(NoAnswer::Rubbish(rubbish.into()))]);
+        }
+        let escaped = replies(b"\xff\x00\n", 99);
+        assert_eq!(escaped, [Err(NoAnswer::Rubbish("\u{fffd}\\u{0}".into()))]);
+    }
+
+    #[test]
+    fn an_endless_reply_line_is_not_waited_for() {
+        let longest = [&b"9".repeat(REPLY_LINE_BYTES_MAX)[..], b"\n"].concat();
+        assert!(matches!(&replies(&longest, 7)[..], [Err(NoAnswer::Rubbish(_))]));
+        assert_eq!(replies(&longest[..REPLY_LINE_BYTES_MAX], 7), []);
+        let endless = b"9".repeat(REPLY_LINE_BYTES_MAX + 1);
+        assert_eq!(replies(&endless, 7), [Err(NoAnswer::Rubbish("9".repeat(40)))]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_one_line_is_not_sent() {
+        assert!(check_name(&"A".repeat(LINE_BYTES_MAX)).is_ok());
+        assert!(check_name("").is_ok());
+        assert_eq!(
+            check_name(&"A".repeat(LINE_BYTES_MAX + 1)).unwrap_err().to_string(),
+            format!(
+                "the name '{}' cannot be sent: it is 65537 bytes long, the limit of a line is 65536; no symbol is that long",
+                "A".repeat(40)
+            )
+        );
+        assert_eq!(
+            check_name("AA\nPL").unwrap_err().to_string(),
+            "the name 'AA\\nPL' cannot be sent: it has a line feed at byte 2; a request is one line, so look up each line by itself"
+        );
+    }
+
+    #[test]
+    fn a_chunk_is_bounded_in_names_and_bytes() {
+        let mut chunk = Vec::new();
+        assert_eq!(encode_chunk(&["AAPL", "", "牛来USDT"], &mut chunk), 3);
+        assert_eq!(chunk, "AAPL\n\n牛来USDT\n".as_bytes());
+
+        assert_eq!(encode_chunk(&["A"; 5000], &mut chunk), PIPELINE_NAMES_MAX);
+        assert_eq!(encode_chunk::<&str>(&[], &mut chunk), 0);
+        assert!(chunk.is_empty());
+
+        let long = "A".repeat(PIPELINE_BYTES_MAX);
+        assert_eq!(encode_chunk(&["A", &long], &mut chunk), 1);
+        assert_eq!(encode_chunk(&[&long, "A"], &mut chunk), 1);
+        let half = "A".repeat(PIPELINE_BYTES_MAX / 2 - 1);
+        assert_eq!(encode_chunk(&[&half, &half, "A"], &mut chunk), 2);
+        assert_eq!(chunk.len(), PIPELINE_BYTES_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn replies_are_the_same_however_they_arrive(
+            units in proptest::collection::vec(-1..=i64::MAX, 0..2000), piece in 1..5000_usize,
+        ) {
+            let answer = |&units: &i64| match units {
+                -1 => Answer::NotFound,
+                units => Price::from_units(units).map_or(Answer::NotTradable, Answer::Price),
+            };
+            let answers: Vec<_> = units.iter().map(answer).collect();
+            let bytes: String = answers.iter().map(|answer| format!("{answer}\n")).collect();
+            let expected: Vec<_> = answers.into_iter().map(Ok).collect();
+            prop_assert_eq!(replies(bytes.as_bytes(), piece), expected);
+        }
+
+        #[test]
+        fn rubbish_never_panics(
+            bytes in proptest::collection::vec(any::<u8>(), 0..4000), piece in 1..4000_usize,
+        ) {
+            replies(&bytes, piece);
+        }
+    }
+}
