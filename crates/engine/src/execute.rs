@@ -11,18 +11,20 @@ use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
 use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
 
 use crate::counters::{Cells, Registry, Totals};
+use crate::watch::{Watcher, Watchers};
 
 /// The catalog, and all that is done with it. Shared by every way in.
 #[derive(Debug, Default)]
 pub struct Engine {
     catalog: Catalog,
     registry: Registry,
+    watchers: Arc<Watchers>,
 }
 
 impl Engine {
     /// An engine over this catalog.
     pub fn new(catalog: Catalog) -> Engine {
-        Engine { catalog, registry: Registry::default() }
+        Engine { catalog, ..Engine::default() }
     }
 
     /// The catalog, for what is not a request: sizes, and iterating over every quote.
@@ -33,6 +35,13 @@ impl Engine {
     /// What has been done so far, over all executors. Batches that are open are not in it yet.
     pub fn totals(&self) -> Totals {
         self.registry.totals()
+    }
+
+    /// A watcher of changes for one thread that serves subscribers. A write to a stock that it
+    /// watches calls `wake`, on the writer's thread, at most once until the watcher takes its
+    /// marks.
+    pub fn watcher(&self, wake: impl Fn() + Send + Sync + 'static) -> Watcher {
+        self.watchers.watcher(wake)
     }
 
     /// The means to execute requests on one thread. Cheap to keep, not cheap to make: one a
@@ -161,7 +170,12 @@ impl Batch<'_> {
         symbol: &Symbol,
         decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Refused> {
-        self.engine.catalog.change(symbol, now_ns(), |quote| decide(quote).map_err(Refused))
+        let changed =
+            self.engine.catalog.change(symbol, now_ns(), |quote| decide(quote).map_err(Refused))?;
+        if changed.before != changed.after {
+            self.engine.watchers.mark(symbol);
+        }
+        Ok(changed)
     }
 }
 

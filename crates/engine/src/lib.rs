@@ -26,6 +26,8 @@
 
 mod counters;
 mod execute;
+mod watch;
 
 pub use counters::Totals;
 pub use execute::{Batch, Engine, Executor};
+pub use watch::{Marks, Watcher};

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod limits;
+mod pattern;
 mod price;
 mod quote;
 mod reply;
@@ -18,6 +19,7 @@ mod status;
 mod symbol;
 mod volume;
 
+pub use pattern::Pattern;
 pub use price::{Price, PriceError, PriceText};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};

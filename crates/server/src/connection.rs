@@ -1,0 +1,432 @@
+//! A connection: one client's socket around its [`Session`].
+//!
+//! It owns what readiness is known of the socket, the replies that wait for the client, and when
+//! something last happened. It knows no other connection: its worker gives it turns, and a turn
+//! is at most one read and the writes of what is due.
+//!
+//! Invariant: while a connection has something to do it says so ([`Next::again`]), and otherwise
+//! it waits for an event that has not happened yet. It never reads while replies of
+//! [`OUTPUT_BYTES_MAX`] bytes or more wait, and an idle one holds no buffer.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use stockd_engine::Executor;
+use stockd_model::limits::{LINE_BYTES_MAX, LINGER_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
+
+use crate::admission::{Accepted, Permit};
+use crate::metrics::Cells;
+use crate::output::Output;
+use crate::session::{Replies, Session, Waits};
+
+/// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
+/// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing.
+const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    session: Session,
+    output: Output,
+    phase: Phase,
+    /// Bytes may wait in the socket.
+    readable: bool,
+    /// The socket may take bytes.
+    writable: bool,
+    /// The client has closed its direction; an end waits behind the bytes in the socket.
+    hung_up: bool,
+    /// The time in which a newline had to follow the first bytes is over.
+    silent: bool,
+    /// How many more bytes are read; only while the server shuts down.
+    drain_bytes: Option<u64>,
+    /// When a byte last came or went.
+    active_at: Instant,
+    /// When the client last took replies, or when they began to wait.
+    taken_at: Instant,
+    _permit: Permit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Requests are read and answered.
+    Serving,
+    /// The last request is answered; replies may still wait to be written.
+    Finishing(AtEnd),
+    /// The server has closed its direction. What the client still sends is discarded until it
+    /// closes too.
+    Lingering { discarded_bytes: usize },
+}
+
+/// What follows when the last reply is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtEnd {
+    /// The client has ended its stream, so nothing can be destroyed by closing.
+    Close,
+    /// The client may still be sending, and closing at once could destroy the last replies.
+    Linger,
+}
+
+/// What the connections of one worker share, lent to the one whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Workspace<'a> {
+    pub(crate) executor: &'a mut Executor,
+    /// Where a read goes, [`READ_BYTES_MAX`] long.
+    pub(crate) input: &'a mut [u8],
+    /// Where replies are encoded.
+    pub(crate) replies: &'a mut Vec<u8>,
+    pub(crate) cells: &'a Cells,
+    pub(crate) now: Instant,
+}
+
+/// What a connection wants after its turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    /// Another turn, without an event.
+    pub(crate) again: bool,
+    /// A deadline.
+    pub(crate) start: Option<Delay>,
+}
+
+/// The delays after which a worker comes back to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delay {
+    /// Then it has [fallen silent](Connection::fall_silent).
+    Silence,
+    /// Then it is closed.
+    Linger,
+}
+
+/// Why a connection is closed.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// Both sides have said all.
+    Ended,
+    /// The client no longer listens, or the system gave an error.
+    Failed(io::Error),
+    /// Nothing came or went for too long.
+    Idle,
+    /// The client took no replies for too long.
+    Stalled,
+}
+
+/// What is next for a session.
+enum Step {
+    Received(usize),
+    HeldBack,
+    Silence,
+    End,
+    Stop,
+}
+
+impl Connection {
+    pub(crate) fn new(accepted: Accepted, now: Instant) -> Connection {
+        Connection {
+            stream: accepted.stream,
+            peer: accepted.peer,
+            session: Session::new(accepted.protocol),
+            output: Output::default(),
+            phase: Phase::Serving,
+            readable: false,
+            writable: true,
+            hung_up: false,
+            silent: false,
+            drain_bytes: None,
+            active_at: now,
+            taken_at: now,
+            _permit: accepted.permit,
+        }
+    }
+
+    /// Notes what an event says of the socket. Returns whether that gives it something to do.
+    #[inline]
+    pub(crate) fn note(&mut self, event: &Event) -> bool {
+        let broken = event.is_error();
+        self.hung_up |= event.is_read_closed() || broken;
+        self.readable |= event.is_readable() || self.hung_up;
+        self.writable |= event.is_writable() || broken;
+        self.has_work()
+    }
+
+    /// The delay that was asked for with [`Delay::Silence`] is over.
+    pub(crate) fn fall_silent(&mut self) {
+        self.silent = true;
+    }
+
+    /// The server shuts down: what has been received by now is still answered, which the
+    /// socket's receive buffer bounds.
+    pub(crate) fn drain(&mut self) {
+        if self.drain_bytes.is_none() {
+            let received = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
+            // One byte more, so that the end of the stream is found if it has come too.
+            self.drain_bytes = Some(received + 1);
+            self.readable = true;
+        }
+    }
+
+    /// Takes one turn: writes what waits, then reads once, answers and writes the answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the connection is to be dropped.
+    #[inline]
+    pub(crate) fn turn(&mut self, work: &mut Workspace<'_>) -> Result<Next, Closed> {
+        let awaited_newline = self.session.awaits_newline();
+        self.flush(work)?;
+        match self.phase {
+            Phase::Serving if self.has_room() => self.serve(work)?,
+            Phase::Lingering { .. } => self.discard(work)?,
+            _ => {}
+        }
+        let mut next = Next::default();
+        if let Phase::Finishing(at_end) = self.phase
+            && self.output.is_empty()
+        {
+            match at_end {
+                AtEnd::Close => return Err(Closed::Ended),
+                AtEnd::Linger => self.linger()?,
+            }
+            next.start = Some(Delay::Linger);
+        } else if !awaited_newline && self.session.awaits_newline() {
+            next.start = Some(Delay::Silence);
+        }
+        next.again = self.has_work();
+        self.check_invariants();
+        Ok(next)
+    }
+
+    /// Whether the client has let a timeout pass.
+    pub(crate) fn overdue(
+        &self,
+        now: Instant,
+        stalled: Duration,
+        idle: Option<Duration>,
+    ) -> Option<Closed> {
+        let past = |since: Instant, timeout| now.saturating_duration_since(since) >= timeout;
+        if !self.output.is_empty() && past(self.taken_at, stalled) {
+            return Some(Closed::Stalled);
+        }
+        // Lingering has its own, shorter end.
+        let idle = idle.filter(|_| !self.is_lingering())?;
+        past(self.active_at, idle).then_some(Closed::Idle)
+    }
+
+    /// Whether all is said and only the client's end is awaited.
+    pub(crate) fn is_lingering(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { .. })
+    }
+
+    /// Bytes of replies that wait for the client.
+    #[inline]
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.output.len()
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    #[inline]
+    fn has_work(&self) -> bool {
+        let can_write = self.writable && !self.output.is_empty();
+        match self.phase {
+            Phase::Serving => {
+                let draining = self.drain_bytes.is_some();
+                let can_step =
+                    self.readable || self.silent || draining || self.session.is_held_back();
+                can_write || (can_step && self.has_room())
+            }
+            Phase::Finishing(_) => can_write,
+            Phase::Lingering { .. } => self.readable,
+        }
+    }
+
+    /// Whether the client has taken enough replies to be asked for more requests.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_BYTES_MAX
+    }
+
+    #[inline]
+    fn serve(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+        let Some(step) = self.next_step(work)? else {
+            return Ok(());
+        };
+        work.replies.clear();
+        // The batch ends before the write, so that no view of the catalog outlasts a system call.
+        let waits = {
+            let mut replies = Replies {
+                batch: work.executor.batch(),
+                out: work.replies,
+                out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
+            };
+            match step {
+                Step::Received(bytes) => self.session.receive(&work.input[..bytes], &mut replies),
+                Step::HeldBack => self.session.resume(&mut replies),
+                Step::Silence => {
+                    let unterminated = self.session.fall_silent(&mut replies);
+                    work.cells.unterminated.add(u64::from(unterminated));
+                    Waits::ForInput
+                }
+                Step::End => {
+                    self.session.end(&mut replies);
+                    self.phase = Phase::Finishing(AtEnd::Close);
+                    Waits::ForInput
+                }
+                Step::Stop => {
+                    self.session.stop(&mut replies);
+                    self.phase = Phase::Finishing(AtEnd::Linger);
+                    Waits::ForInput
+                }
+            }
+        };
+        if waits == Waits::LineTooLong {
+            tracing::debug!("{}: closing, a line is longer than {LINE_BYTES_MAX} bytes", self.peer);
+            work.cells.closed_line_too_long.add(1);
+            self.phase = Phase::Finishing(AtEnd::Linger);
+        }
+        self.send(work)
+    }
+
+    /// What there is to do for the session, and the read that finds it out. What was received
+    /// counts before silence and before the stop.
+    #[inline]
+    fn next_step(&mut self, work: &mut Workspace<'_>) -> Result<Option<Step>, Closed> {
+        if self.session.is_held_back() {
+            return Ok(Some(Step::HeldBack));
+        }
+        if self.readable && self.drain_bytes != Some(0) {
+            match self.read(work)? {
+                Some(0) => return Ok(Some(Step::End)),
+                Some(bytes) => {
+                    if let Some(left) = &mut self.drain_bytes {
+                        *left = left.saturating_sub(bytes as u64);
+                    }
+                    return Ok(Some(Step::Received(bytes)));
+                }
+                None => {}
+            }
+        }
+        if std::mem::take(&mut self.silent) {
+            return Ok(Some(Step::Silence));
+        }
+        Ok(self.drain_bytes.map(|_| Step::Stop))
+    }
+
+    /// Reads once. `None` when nothing is there, 0 at the end of the stream.
+    #[inline]
+    fn read(&mut self, work: &mut Workspace<'_>) -> Result<Option<usize>, Closed> {
+        loop {
+            match self.stream.read(work.input) {
+                Ok(bytes) => {
+                    let short = bytes < work.input.len();
+                    // Behind the last bytes of a client that hung up waits the end, and no event
+                    // will tell of it again; nor is an event awaited in a shutdown.
+                    let end_may_wait = self.hung_up || self.drain_bytes.is_some();
+                    if bytes == 0 || (short && SHORT_READ_EMPTIES && !end_may_wait) {
+                        self.readable = false;
+                    }
+                    self.active_at = work.now;
+                    work.cells.bytes_in.add(bytes as u64);
+                    return Ok(Some(bytes));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Closed::Failed(error)),
+            }
+        }
+    }
+
+    /// Writes the new replies, unless older ones wait; keeps what the socket does not take.
+    #[inline]
+    fn send(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+        let mut unsent = work.replies.as_slice();
+        if unsent.is_empty() {
+            return Ok(());
+        }
+        if self.output.is_empty() {
+            let written = write(&mut self.stream, unsent, &mut self.writable)?;
+            self.count_written(written, work);
+            unsent = &unsent[written..];
+            self.taken_at = work.now;
+        }
+        self.output.append(unsent);
+        Ok(())
+    }
+
+    /// Writes what waits.
+    #[inline]
+    fn flush(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+        if self.writable && !self.output.is_empty() {
+            let unwritten = self.output.unwritten();
+            let written = write(&mut self.stream, unwritten, &mut self.writable)?;
+            self.output.advance(written);
+            self.count_written(written, work);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn count_written(&mut self, bytes: usize, work: &Workspace<'_>) {
+        if bytes > 0 {
+            self.active_at = work.now;
+            self.taken_at = work.now;
+            work.cells.bytes_out.add(bytes as u64);
+        }
+    }
+
+    /// All is said: closes the server's direction.
+    fn linger(&mut self) -> Result<(), Closed> {
+        self.stream.shutdown(Shutdown::Write).map_err(Closed::Failed)?;
+        self.phase = Phase::Lingering { discarded_bytes: 0 };
+        Ok(())
+    }
+
+    /// Reads once what nobody will answer.
+    fn discard(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+        let Phase::Lingering { discarded_bytes } = self.phase else {
+            return Ok(());
+        };
+        if !self.readable {
+            return Ok(());
+        }
+        match self.read(work)? {
+            None => Ok(()),
+            Some(0) => Err(Closed::Ended),
+            Some(_) if discarded_bytes >= LINGER_BYTES_MAX => Err(Closed::Ended),
+            Some(bytes) => {
+                self.phase = Phase::Lingering { discarded_bytes: discarded_bytes + bytes };
+                Ok(())
+            }
+        }
+    }
+
+    fn check_invariants(&self) {
+        debug_assert!(self.session.undecoded_bytes() <= LINE_BYTES_MAX + READ_BYTES_MAX);
+        debug_assert!(self.writable || !self.output.is_empty() || self.is_lingering());
+        debug_assert!(!self.is_lingering() || self.output.is_empty());
+    }
+}
+
+/// Writes once as much as the socket takes.
+#[inline]
+fn write(stream: &mut TcpStream, bytes: &[u8], writable: &mut bool) -> Result<usize, Closed> {
+    loop {
+        match stream.write(bytes) {
+            Ok(written) => return Ok(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *writable = false;
+                return Ok(0);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Closed::Failed(error)),
+        }
+    }
+}

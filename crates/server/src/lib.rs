@@ -1,0 +1,122 @@
+//! The data plane of stockd: listener → work queue → worker pool, on std threads and mio.
+//!
+//! A [`Server`] owns sockets and the threads that serve them. It knows what bytes mean only
+//! through `stockd-wire` and what is answered only through `stockd-engine`. A fixed number of
+//! threads serves any number of clients.
+//!
+//! ```text
+//!               clients
+//!                  │ connect                               bounds (all in stockd_model::limits)
+//!   ┌──────────────▼──────────────┐
+//!   │ kernel: backlog             │                        ACCEPT_BACKLOG a listener
+//!   └──────────────┬──────────────┘
+//!   ┌──────────────▼──────────────┐   one too many: told why and closed
+//!   │ stockd-acceptor             ├──────────────────►     Config::connections_max
+//!   │ listener.rs, admission.rs   │
+//!   └──────────────┬──────────────┘
+//!            push  │ wakes the worker with the fewest connections
+//!   ┌──────────────▼──────────────┐   full for 100 ms: told why and closed
+//!   │ work queue     queue.rs     ├──────────────────►     WORK_QUEUE_MAX, WORK_QUEUE_PATIENCE
+//!   └───┬─────────────────────┬───┘
+//!       │ takes its share     │       pool.rs
+//!   ┌───▼─────────────┐   ┌───▼─────────────┐
+//!   │ stockd-worker-0 │ … │ stockd-worker-N │              WORKERS_MAX
+//!   └───┬─────────────┘   └─────────────────┘
+//!       │ worker.rs: wait for readiness (EVENTS_MAX), then one turn each:
+//!       │
+//!       │   read once into the worker's buffer              READ_BYTES_MAX
+//!       │    → session.rs, wire: bytes to requests          LINE_BYTES_MAX kept of half a request
+//!       │    → engine: requests to replies
+//!       │    → encoded into the worker's reply buffer
+//!       │    → write once; what is left waits in output.rs  OUTPUT_BYTES_MAX, then reading stops
+//!       ▼
+//!    the next connection's turn
+//! ```
+//!
+//! # What a client can rely on
+//!
+//! - Its requests are answered in the order it sent them, each once.
+//! - It has a turn in every pass of its worker; no neighbour can take more than one before it.
+//! - What it does, sends or fails to read cannot make the server hold more than a bounded number
+//!   of bytes for it, nor end any connection but its own.
+//! - When it closes its direction, or the server is [shut down](Server::shutdown), every request
+//!   received before that is answered, and the connection ends without a reset.
+//!
+//! # Costs
+//!
+//! A connection that is idle holds no buffer: a few hundred bytes. A request that is served costs
+//! one read and one write, shared by all that arrived with it; one wait for readiness, shared by
+//! all connections that were ready; and one clock reading a wakeup. No lock is taken and nothing
+//! is allocated.
+//!
+//! # Order of atomics and locks
+//!
+//! There is one lock, that of the work queue. It is held to push or to take, and nothing else is
+//! locked under it. Who shares what:
+//!
+//! | shared | written by | read by | order, and why that is enough |
+//! |---|---|---|---|
+//! | work queue | acceptor, workers | the same | the lock |
+//! | its length beside the lock | who holds the lock | workers, metrics | relaxed: a hint. Who sees an old one is woken, or looks again in its next turn |
+//! | connections of each worker | that worker | acceptor, workers, metrics | relaxed: they choose whom to wake. They grow under the lock together with the taking, so that the shares add up |
+//! | open connections (permits) | acceptor, workers | acceptor, metrics | relaxed: a count that nothing else hangs on; it moves by read-modify-write, so none is lost |
+//! | counters | one thread each | metrics | relaxed: each number stands alone |
+//! | `stopping` | shutdown | acceptor | release, acquire; the waker ends the acceptor's wait after it is set |
+//! | the end of the drain | shutdown, after the acceptor was joined | workers | set once; all wakers are woken after it. Nothing is pushed once it is set, so a worker that finds the queue empty then is done with it |
+//!
+//! No wake is lost: what a wake is to show is always done before it, and a waker's event stays
+//! until its worker has seen it. So no connection is stranded: a push onto an empty queue wakes a
+//! worker; a worker that leaves some behind wakes the one with the fewest connections; and that one
+//! is below the average, which is its fair share, so it takes at least one.
+//!
+//! ```
+//! use std::io::{BufRead, BufReader, Write};
+//! use std::net::TcpStream;
+//! use std::sync::Arc;
+//!
+//! use stockd_engine::Engine;
+//! use stockd_model::{Fields, Request};
+//! use stockd_server::{Config, Listener, Protocol, Server};
+//!
+//! let engine = Arc::new(Engine::default());
+//! let fields = Fields { price: Some("172.50".parse()?), volume: Some("100".parse()?), status: None };
+//! engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
+//!
+//! let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse()? };
+//! let config = Config { listeners: vec![listener], ..Config::default() };
+//! let server = Server::start(config, engine)?;
+//!
+//! let (_, address) = server.addresses()[0];
+//! let mut client = BufReader::new(TcpStream::connect(address)?);
+//! client.get_mut().write_all(b"AAPL\nXYZ\n")?;
+//! let mut replies = client.lines();
+//! assert_eq!(replies.next().unwrap()?, "172.5");
+//! assert_eq!(replies.next().unwrap()?, "-1");
+//! drop(replies);
+//!
+//! assert_eq!(server.shutdown().unflushed, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod admission;
+mod config;
+mod connection;
+mod error;
+mod file_limit;
+mod listener;
+mod metrics;
+mod output;
+mod pool;
+mod queue;
+mod server;
+mod session;
+mod timers;
+mod worker;
+
+pub use config::{Config, Listener, Protocol};
+pub use error::StartError;
+pub use file_limit::raise_file_limit;
+pub use metrics::Metrics;
+pub use server::{Server, ShutdownReport};

@@ -1,0 +1,301 @@
+//! The listener: one thread that accepts connections and puts them on the work queue.
+//!
+//! It owns the listening sockets and the decision who is let in. It knows nothing of requests.
+//!
+//! Invariant: a listener that may have connections waiting is marked ready until the system says
+//! that none is left, so that no edge of readiness is lost to a bounded batch or a pause.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
+use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
+use stockd_wire::line;
+
+use crate::admission::{Accepted, Admission, Refused};
+use crate::metrics::Cells;
+use crate::pool::Pool;
+use crate::{Listener, Protocol, StartError};
+
+/// Events of one wait: one a listener and the wake.
+const LISTENER_EVENTS: usize = 16;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) protocol: Protocol,
+    /// Where it really listens, the port never 0.
+    pub(crate) address: SocketAddr,
+    socket: TcpListener,
+    /// Connections may wait to be accepted.
+    ready: bool,
+}
+
+impl Bound {
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Listen`] with the address as it was given.
+    pub(crate) fn listen(listener: Listener) -> Result<Bound, StartError> {
+        let Listener { protocol, address } = listener;
+        let open = || -> io::Result<Bound> {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            // A server that restarts takes its port although old connections linger on it.
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(i32::try_from(ACCEPT_BACKLOG).unwrap_or(i32::MAX))?;
+            let socket = TcpListener::from_std(socket.into());
+            Ok(Bound { protocol, address: socket.local_addr()?, socket, ready: false })
+        };
+        open().map_err(|source| StartError::Listen { protocol, address, source })
+    }
+}
+
+/// The acceptor thread.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    poll: Poll,
+    listeners: Vec<Bound>,
+    admission: Arc<Admission>,
+    pool: Arc<Pool>,
+    cells: Arc<Cells>,
+    stopping: Arc<AtomicBool>,
+    /// Until when accepting pauses, since the system has no file or memory left.
+    paused_until: Option<Instant>,
+    /// Why the latest client was refused. Each spell of refusals is logged once.
+    refusing: Option<Refused>,
+}
+
+impl Acceptor {
+    /// # Errors
+    ///
+    /// When the readiness queue does not take a listener.
+    pub(crate) fn new(
+        poll: Poll,
+        mut listeners: Vec<Bound>,
+        admission: Arc<Admission>,
+        pool: Arc<Pool>,
+        cells: Arc<Cells>,
+        stopping: Arc<AtomicBool>,
+    ) -> io::Result<Acceptor> {
+        for (index, bound) in listeners.iter_mut().enumerate() {
+            let registry = poll.registry();
+            registry.register(&mut bound.socket, Token(index), Interest::READABLE)?;
+        }
+        Ok(Acceptor {
+            poll,
+            listeners,
+            admission,
+            pool,
+            cells,
+            stopping,
+            paused_until: None,
+            refusing: None,
+        })
+    }
+
+    /// Accepts until told to stop, then what has come by then, and closes the listeners.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(LISTENER_EVENTS);
+        while !self.stopping.load(Ordering::Acquire) {
+            let timeout = self.timeout();
+            wait(&mut self.poll, &mut events, timeout);
+            for event in &events {
+                if let Some(bound) = self.listeners.get_mut(event.token().0) {
+                    bound.ready = true;
+                }
+            }
+            if self.paused_until.is_none_or(|until| Instant::now() >= until) {
+                self.accept_batches(ACCEPT_BATCH);
+            }
+        }
+        for bound in &mut self.listeners {
+            bound.ready = true;
+        }
+        self.accept_batches(ACCEPT_BACKLOG);
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if let Some(until) = self.paused_until {
+            return Some(until.saturating_duration_since(Instant::now()));
+        }
+        let ready = self.listeners.iter().any(|bound| bound.ready);
+        ready.then_some(Duration::ZERO)
+    }
+
+    /// Accepts up to so many connections from each listener that is ready.
+    fn accept_batches(&mut self, batch: usize) {
+        for index in 0..self.listeners.len() {
+            for _ in 0..batch {
+                let bound = &mut self.listeners[index];
+                if !bound.ready {
+                    break;
+                }
+                match bound.socket.accept() {
+                    Ok((stream, peer)) => {
+                        let protocol = bound.protocol;
+                        self.let_in(stream, peer, protocol);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => bound.ready = false,
+                    Err(error) if concerns_one_client(&error) => {
+                        tracing::debug!("a client was gone before it was accepted: {error}");
+                    }
+                    Err(error) => return self.pause(&error),
+                }
+                self.resume();
+            }
+        }
+    }
+
+    /// Puts a connection on the work queue, or tells the client why not.
+    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, protocol: Protocol) {
+        self.cells.accepted.add(1);
+        let permit = match self.admission.admit() {
+            Ok(permit) => permit,
+            Err(refused) => return self.refuse(stream, protocol, refused),
+        };
+        // Replies leave at once. Where that fails the client is gone, as its worker will find.
+        let _ = stream.set_nodelay(true);
+        // A burst is waited for. While the queue stays full everybody is told without delay.
+        let patience = match self.refusing {
+            Some(Refused::QueueFull(_)) => Duration::ZERO,
+            _ => WORK_QUEUE_PATIENCE,
+        };
+        let accepted = Accepted { stream, peer, protocol, permit };
+        match self.pool.push(accepted, patience) {
+            Ok(()) => self.refusing = None,
+            Err(accepted) => {
+                let refused = Refused::QueueFull(self.pool.queue().len_max());
+                self.refuse(accepted.stream, protocol, refused);
+            }
+        }
+    }
+
+    /// Tells a client why it is not served, and closes.
+    fn refuse(&mut self, mut stream: TcpStream, protocol: Protocol, refused: Refused) {
+        match refused {
+            Refused::AtLimit(_) => self.cells.refused_at_limit.add(1),
+            Refused::QueueFull(_) => self.cells.refused_queue_full.add(1),
+        }
+        if self.refusing.replace(refused) != Some(refused) {
+            tracing::warn!("refusing new clients: {refused}");
+        }
+        let mut text = Vec::new();
+        match protocol {
+            Protocol::Line => line::encode_error(&refused.to_string(), &mut text),
+        }
+        // All best effort and without waiting: a fresh socket has room for the text. What the
+        // client has sent already is read, since closing on unread bytes destroys the text.
+        let _ = stream.write(&text);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read(&mut [0; 4096]);
+    }
+
+    /// The system cannot give another connection now. The clients wait in the backlog.
+    fn pause(&mut self, error: &io::Error) {
+        if self.paused_until.is_none() {
+            self.cells.accept_pauses.add(1);
+            tracing::warn!(
+                "accepting pauses, {} connections are open: {error}; raise the limit of open files",
+                self.admission.open()
+            );
+        }
+        self.paused_until = Some(Instant::now() + ACCEPT_RETRY);
+    }
+
+    fn resume(&mut self) {
+        if self.paused_until.take().is_some() {
+            tracing::info!("accepting again");
+        }
+    }
+}
+
+/// Whether an error of accept(2) says something of the one client alone. Such errors are passed
+/// over; any other would come again at once.
+fn concerns_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::Interrupted
+            | Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::PermissionDenied
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+    )
+}
+
+/// Waits for readiness. Only a programming error can make that fail, a signal apart.
+pub(crate) fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) {
+    match poll.poll(events, timeout) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+        Err(error) => panic!("cannot wait for readiness: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::Waker;
+    use std::thread;
+
+    /// The workers of this pool are away, so the queue stays as full as it gets.
+    #[test]
+    fn a_full_queue_tells_the_client_and_closes() {
+        const WAKE: Token = Token(usize::MAX);
+        let pool_poll = Poll::new().unwrap();
+        let pool_waker = Waker::new(pool_poll.registry(), WAKE).unwrap();
+        let pool = Pool::new(vec![pool_waker], 2);
+        let cells = Arc::new(Cells::default());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let bound = Bound::listen(Listener {
+            protocol: Protocol::Line,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        })
+        .unwrap();
+        let address = bound.address;
+        let poll = Poll::new().unwrap();
+        let waker = Waker::new(poll.registry(), WAKE).unwrap();
+        let acceptor = Acceptor::new(
+            poll,
+            vec![bound],
+            Admission::new(100),
+            Arc::clone(&pool),
+            Arc::clone(&cells),
+            Arc::clone(&stopping),
+        )
+        .unwrap();
+        let thread = thread::spawn(|| acceptor.run());
+
+        let told = || {
+            let mut text = String::new();
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            client.read_to_string(&mut text).unwrap();
+            text
+        };
+        let connect = || std::net::TcpStream::connect(address).unwrap();
+        let _queued = [connect(), connect()];
+        for _ in 0..3 {
+            assert_eq!(told(), "ERR 2 connections wait for a worker, the limit; try again later\n");
+        }
+        pool.take_all(0, &mut Vec::new());
+        let _queued = connect();
+        while pool.queue().len() != 1 {
+            thread::yield_now();
+        }
+        stopping.store(true, Ordering::Release);
+        waker.wake().unwrap();
+        thread.join().unwrap();
+        let counted = (cells.accepted.get(), cells.refused_queue_full.get());
+        assert_eq!(counted, (6, 3));
+    }
+}

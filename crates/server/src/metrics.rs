@@ -1,0 +1,91 @@
+//! What the server counts. The acceptor and each worker count in cells of their own that they
+//! alone write, so that counting costs no shared writes; a snapshot sums them up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares the counters once: their names and meanings, the cells and the snapshot.
+macro_rules! counters {
+    ($($(#[$meaning:meta])* $name:ident,)*) => {
+        /// What the server has done since it was started, and what it holds now.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Metrics {
+            $($(#[$meaning])* pub $name: u64,)*
+            /// Connections open now, those in the work queue included.
+            pub open: usize,
+            /// The limit of connections in force, after the limit of open files.
+            pub connections_max: usize,
+            /// Accepted connections that wait for a worker now.
+            pub queued: usize,
+            /// The most that ever waited for a worker at once.
+            pub queued_peak: usize,
+            /// Connections that each worker serves now.
+            pub open_per_worker: Vec<usize>,
+            /// Bytes of replies that wait now for clients to take them.
+            pub bytes_unsent: u64,
+        }
+
+        /// The cells of one thread. That thread writes them, any thread reads them.
+        #[derive(Debug, Default)]
+        pub(crate) struct Cells {
+            $(pub(crate) $name: Cell,)*
+            pub(crate) bytes_unsent: Cell,
+        }
+
+        impl Metrics {
+            /// Adds what one thread has counted.
+            pub(crate) fn add(&mut self, cells: &Cells) {
+                $(self.$name = self.$name.wrapping_add(cells.$name.get());)*
+                self.bytes_unsent += cells.bytes_unsent.get();
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted, those refused afterwards included.
+    accepted,
+    /// Connections refused because as many as may be were open.
+    refused_at_limit,
+    /// Connections refused because the work queue was full.
+    refused_queue_full,
+    /// Times that accepting paused because the system had no file or memory left.
+    accept_pauses,
+    /// Connections closed because the client took none of its replies for too long.
+    closed_stalled,
+    /// Connections closed because nothing came or went for too long.
+    closed_idle,
+    /// Connections closed because of a line longer than the limit.
+    closed_line_too_long,
+    /// Connections that ended with an error, such as a reset by the client.
+    closed_failed,
+    /// Connections declared unterminated: the client ends its requests with silence.
+    unterminated,
+    /// Bytes of requests received.
+    bytes_in,
+    /// Bytes of replies sent.
+    bytes_out,
+}
+
+/// A number that one thread writes and any thread reads.
+#[derive(Debug, Default)]
+pub(crate) struct Cell(AtomicU64);
+
+impl Cell {
+    /// Adds to the number. Only the one writer may call this: it loads and stores.
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        self.set(self.get().wrapping_add(count));
+    }
+
+    /// Sets the number. Only the one writer may call this.
+    #[inline]
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,225 @@
+//! The pool: what the acceptor and the workers know of each other.
+//!
+//! Invariant: no connection is stranded in the work queue. Whoever pushes onto an empty queue
+//! wakes a worker, and a worker that leaves some behind wakes another; so while anything waits, a
+//! wake is on its way or a worker is taking. The worker with the fewest connections is woken, and
+//! that one is always entitled to at least one of those that wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+use mio::Waker;
+
+use crate::admission::Accepted;
+use crate::metrics::Cells;
+use crate::queue::{Pushed, WorkQueue};
+
+/// The work queue and the workers that take from it.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    queue: WorkQueue<Accepted>,
+    workers: Vec<CachePadded<Desk>>,
+    /// Set once, when the server shuts down and nothing is pushed any more: until when the
+    /// workers may take to answer what was asked.
+    drain_until: OnceLock<Instant>,
+}
+
+/// What others see of one worker.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// Ends the worker's wait for readiness.
+    waker: Waker,
+    /// Connections it has taken and not closed.
+    open: AtomicUsize,
+    /// What it counts.
+    pub(crate) cells: Cells,
+}
+
+impl Pool {
+    /// A pool of the workers that these wakers wake, at least one, and an empty work queue.
+    pub(crate) fn new(wakers: Vec<Waker>, queue_len_max: usize) -> Arc<Pool> {
+        assert!(!wakers.is_empty(), "a pool has a worker");
+        let desk = |waker| {
+            CachePadded::new(Desk { waker, open: AtomicUsize::new(0), cells: Cells::default() })
+        };
+        Arc::new(Pool {
+            queue: WorkQueue::new(queue_len_max),
+            workers: wakers.into_iter().map(desk).collect(),
+            drain_until: OnceLock::new(),
+        })
+    }
+
+    /// Queues a connection for the workers. Gives it back when the queue stayed full for as long
+    /// as the patience lasts.
+    pub(crate) fn push(&self, accepted: Accepted, patience: Duration) -> Result<(), Accepted> {
+        if self.queue.push(accepted, patience)? == Pushed::ToEmpty {
+            self.wake_least_loaded();
+        }
+        Ok(())
+    }
+
+    /// Takes a worker's fair share of the queue: as many as bring it up to the average.
+    pub(crate) fn take(&self, worker: usize, taken: &mut Vec<Accepted>) {
+        let desk = &self.workers[worker];
+        // The counts move under the lock of the queue, so that a connection is always counted
+        // exactly once: as waiting or as taken.
+        let left = self.queue.take(
+            |waiting| {
+                let all = waiting + self.open_per_worker().sum::<usize>();
+                let fair = all.div_ceil(self.workers.len());
+                let own = desk.open.load(Ordering::Relaxed);
+                let share = fair.saturating_sub(own).min(waiting);
+                desk.open.fetch_add(share, Ordering::Relaxed);
+                share
+            },
+            taken,
+        );
+        if left > 0 {
+            self.wake_least_loaded();
+        }
+    }
+
+    /// Takes all that waits, whatever the balance.
+    pub(crate) fn take_all(&self, worker: usize, taken: &mut Vec<Accepted>) {
+        self.queue.take(
+            |waiting| {
+                let open = &self.workers[worker].open;
+                open.fetch_add(waiting, Ordering::Relaxed);
+                waiting
+            },
+            taken,
+        );
+    }
+
+    /// Whether something waits that this worker is next to take. Costs one load while nothing
+    /// waits.
+    #[inline]
+    pub(crate) fn offers(&self, worker: usize) -> bool {
+        self.queue.len() > 0 && {
+            let own = self.workers[worker].open.load(Ordering::Relaxed);
+            self.open_per_worker().all(|open| own <= open)
+        }
+    }
+
+    /// One of the worker's connections is closed.
+    pub(crate) fn closed_one(&self, worker: usize) {
+        self.workers[worker].open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Tells all workers to finish until then. Nothing may be pushed after this.
+    pub(crate) fn drain(&self, until: Instant) {
+        if self.drain_until.set(until).is_ok() {
+            for desk in &self.workers {
+                desk.wake();
+            }
+        }
+    }
+
+    /// Until when to finish, once the server shuts down.
+    #[inline]
+    pub(crate) fn drain_until(&self) -> Option<Instant> {
+        self.drain_until.get().copied()
+    }
+
+    /// Connections that each worker serves.
+    pub(crate) fn open_per_worker(&self) -> impl Iterator<Item = usize> {
+        let open = |desk: &CachePadded<Desk>| desk.open.load(Ordering::Relaxed);
+        self.workers.iter().map(open)
+    }
+
+    pub(crate) fn queue(&self) -> &WorkQueue<Accepted> {
+        &self.queue
+    }
+
+    pub(crate) fn cells(&self, worker: usize) -> &Cells {
+        &self.workers[worker].cells
+    }
+
+    fn wake_least_loaded(&self) {
+        let load = |desk: &&CachePadded<Desk>| desk.open.load(Ordering::Relaxed);
+        if let Some(desk) = self.workers.iter().min_by_key(load) {
+            desk.wake();
+        }
+    }
+}
+
+impl Desk {
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!("cannot wake a worker: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Protocol;
+    use crate::admission::Admission;
+    use mio::net::TcpStream;
+    use mio::{Poll, Token};
+    use std::net::TcpListener;
+
+    /// A pool whose workers never run, and the readiness queues that keep their wakers alive.
+    fn idle_pool(workers: usize) -> (Arc<Pool>, Vec<Poll>) {
+        let polls: Vec<Poll> = (0..workers).map(|_| Poll::new().unwrap()).collect();
+        let waker = |poll: &Poll| Waker::new(poll.registry(), Token(0)).unwrap();
+        (Pool::new(polls.iter().map(waker).collect(), 100), polls)
+    }
+
+    fn woken(poll: &mut Poll) -> bool {
+        let mut events = mio::Events::with_capacity(1);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        !events.is_empty()
+    }
+
+    fn push(pool: &Pool, count: usize) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let admission = Admission::new(count);
+        for _ in 0..count {
+            let peer = listener.local_addr().unwrap();
+            let accepted = Accepted {
+                stream: TcpStream::connect(peer).unwrap(),
+                peer,
+                protocol: Protocol::Line,
+                permit: admission.admit().unwrap(),
+            };
+            pool.push(accepted, Duration::ZERO).unwrap();
+        }
+    }
+
+    #[test]
+    fn workers_take_equal_shares() {
+        let (pool, _polls) = idle_pool(3);
+        push(&pool, 10);
+        let mut taken = Vec::new();
+        for (worker, open) in [(0, [4, 0, 0]), (0, [4, 0, 0]), (2, [4, 0, 4]), (1, [4, 2, 4])] {
+            pool.take(worker, &mut taken);
+            assert!(pool.open_per_worker().eq(open), "{worker}: {pool:?}");
+        }
+        assert_eq!((taken.len(), pool.queue().len()), (10, 0));
+        for _ in 0..4 {
+            pool.closed_one(2);
+        }
+        push(&pool, 2);
+        assert!(!pool.offers(0) && !pool.offers(1) && pool.offers(2));
+        pool.take(2, &mut taken);
+        assert!(pool.open_per_worker().eq([4, 2, 2]));
+        assert!(!pool.offers(2), "nothing waits");
+    }
+
+    #[test]
+    fn whoever_leaves_some_behind_wakes_the_one_with_the_fewest() {
+        let (pool, mut polls) = idle_pool(2);
+        push(&pool, 4);
+        assert!(woken(&mut polls[0]) && !woken(&mut polls[1]));
+        let mut taken = Vec::new();
+        pool.take(0, &mut taken);
+        assert!(!woken(&mut polls[0]) && woken(&mut polls[1]));
+        pool.take(1, &mut taken);
+        assert!(!woken(&mut polls[0]) && !woken(&mut polls[1]));
+        assert_eq!(taken.len(), 4);
+    }
+}

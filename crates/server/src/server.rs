@@ -1,0 +1,203 @@
+use std::io;
+use std::iter;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use mio::{Poll, Waker};
+use stockd_engine::Engine;
+use stockd_model::limits::{
+    FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
+};
+
+use crate::admission::Admission;
+use crate::file_limit::file_limit;
+use crate::listener::{Acceptor, Bound};
+use crate::metrics::Cells;
+use crate::pool::Pool;
+use crate::worker::{Sweep, WAKE, Worker};
+use crate::{Config, Metrics, Protocol, StartError};
+
+/// A running data plane: one acceptor thread and a pool of workers.
+///
+/// Dropping it shuts it down as [`shutdown`](Server::shutdown) does.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<(Protocol, SocketAddr)>,
+    admission: Arc<Admission>,
+    pool: Arc<Pool>,
+    acceptor_cells: Arc<Cells>,
+    acceptor_waker: Waker,
+    stopping: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<usize>>,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Connections that were open when it began.
+    pub connections: usize,
+    /// Those whose client had not taken all its replies when time was up. Their replies are lost.
+    pub unflushed: usize,
+}
+
+impl Server {
+    /// Binds every listener and starts the threads. When it returns, clients are served.
+    ///
+    /// The limit of connections is lowered, with a warning in the log, to what the limit of open
+    /// files leaves; see [`raise_file_limit`](crate::raise_file_limit).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the configuration is impossible, an address cannot be listened on, or
+    /// the system gives no more threads. Nothing is left behind then.
+    pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
+        check(&config)?;
+        let sweep = Sweep::new(config.idle_timeout, config.stalled_timeout);
+        let listeners =
+            config.listeners.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
+        let (acceptor_poll, acceptor_waker) = readiness("the acceptor")?;
+        let (polls, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
+            .map(|index| readiness(&worker_name(index)))
+            .collect::<Result<_, _>>()?;
+        let mut server = Server {
+            addresses: listeners.iter().map(|bound| (bound.protocol, bound.address)).collect(),
+            admission: Admission::new(affordable(config.connections_max)),
+            pool: Pool::new(wakers, WORK_QUEUE_MAX),
+            acceptor_cells: Arc::default(),
+            acceptor_waker,
+            stopping: Arc::default(),
+            acceptor: None,
+            workers: Vec::new(),
+        };
+        // Should a thread fail to start, dropping the server ends those that run.
+        let engines = iter::repeat_n(engine, config.workers);
+        for (index, (poll, engine)) in polls.into_iter().zip(engines).enumerate() {
+            let pool = Arc::clone(&server.pool);
+            let worker = Worker::new(index, poll, pool, engine.executor(), sweep);
+            let thread = spawn(&worker_name(index), || worker.run())?;
+            server.workers.push(thread);
+        }
+        let acceptor = Acceptor::new(
+            acceptor_poll,
+            listeners,
+            Arc::clone(&server.admission),
+            Arc::clone(&server.pool),
+            Arc::clone(&server.acceptor_cells),
+            Arc::clone(&server.stopping),
+        )
+        .map_err(|source| system("the acceptor", source))?;
+        server.acceptor = Some(spawn("stockd-acceptor", || acceptor.run())?);
+        Ok(server)
+    }
+
+    /// Where it really listens, in the order of the configuration.
+    pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// What it has done so far and what it holds now. The numbers are read one after another
+    /// while the threads go on, so they need not fit together exactly.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics {
+            open: self.admission.open(),
+            connections_max: self.admission.connections_max(),
+            queued: self.pool.queue().len(),
+            queued_peak: self.pool.queue().len_peak(),
+            open_per_worker: self.pool.open_per_worker().collect(),
+            ..Metrics::default()
+        };
+        metrics.add(&self.acceptor_cells);
+        for worker in 0..metrics.open_per_worker.len() {
+            metrics.add(self.pool.cells(worker));
+        }
+        metrics
+    }
+
+    /// Stops accepting, answers what every client has sent by now, lets the clients take their
+    /// replies, closes and ends all threads. Takes at most
+    /// [`SHUTDOWN_TIMEOUT`](stockd_model::limits::SHUTDOWN_TIMEOUT); without clients that dawdle,
+    /// about [`LINGER_TIMEOUT`](stockd_model::limits::LINGER_TIMEOUT).
+    pub fn shutdown(mut self) -> ShutdownReport {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> ShutdownReport {
+        let until = Instant::now() + (SHUTDOWN_TIMEOUT - SHUTDOWN_MARGIN);
+        self.stopping.store(true, Ordering::Release);
+        if let Some(acceptor) = self.acceptor.take() {
+            if let Err(error) = self.acceptor_waker.wake() {
+                tracing::error!("cannot wake the acceptor: {error}");
+            }
+            if acceptor.join().is_err() {
+                tracing::error!("the acceptor had panicked");
+            }
+        }
+        let mut report = ShutdownReport { connections: self.admission.open(), unflushed: 0 };
+        self.pool.drain(until);
+        for worker in self.workers.drain(..) {
+            match worker.join() {
+                Ok(unflushed) => report.unflushed += unflushed,
+                Err(_) => tracing::error!("a worker had panicked"),
+            }
+        }
+        report
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    if config.listeners.is_empty() {
+        return Err(StartError::NoListener);
+    }
+    if !(1..=WORKERS_MAX).contains(&config.workers) {
+        return Err(StartError::Workers(config.workers));
+    }
+    if config.connections_max == 0 {
+        return Err(StartError::NoConnections);
+    }
+    Ok(())
+}
+
+/// So many of the connections as the limit of open files allows.
+fn affordable(connections_max: usize) -> usize {
+    let files_max = file_limit();
+    let affordable = files_max.saturating_sub(FILES_RESERVED).max(1);
+    if connections_max > affordable {
+        tracing::warn!(
+            "the limit of connections is {affordable}, not {connections_max}: the process may have \
+             {files_max} files open and keeps {FILES_RESERVED} for other uses; raise the limit of \
+             open files"
+        );
+    }
+    connections_max.min(affordable)
+}
+
+fn readiness(whose: &str) -> Result<(Poll, Waker), StartError> {
+    let poll = Poll::new().map_err(|source| system(whose, source))?;
+    let waker = Waker::new(poll.registry(), WAKE).map_err(|source| system(whose, source))?;
+    Ok((poll, waker))
+}
+
+fn worker_name(index: usize) -> String {
+    format!("stockd-worker-{index}")
+}
+
+fn spawn<R: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> R + Send + 'static,
+) -> Result<JoinHandle<R>, StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| system(name, source))
+}
+
+fn system(what: &str, source: io::Error) -> StartError {
+    StartError::System { what: what.to_owned(), source }
+}

@@ -1,0 +1,326 @@
+//! The session: what one connection has said and what is answered, without its socket.
+//!
+//! Bytes go in, replies come out, and what the session waits for next is returned. It knows no
+//! sockets and no clock: whoever drives it tells it when the client fell silent, ended its stream
+//! or is to be sent away. So any readiness or completion engine can stand around it.
+//!
+//! Invariant: requests are answered in the order they came, each once. Only bytes that make no
+//! whole request yet, or for whose replies there was no room, are kept.
+
+use std::mem;
+
+use stockd_engine::Batch;
+use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
+
+use crate::Protocol;
+
+/// One connection's side of the conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    codec: Codec,
+    /// Received and not decoded yet. Holds no memory while it is empty.
+    undecoded: Vec<u8>,
+    /// Whether whole requests may be among the undecoded bytes, held back for lack of room.
+    held_back: bool,
+}
+
+#[derive(Debug)]
+enum Codec {
+    Line(LineDecoder),
+}
+
+/// Where replies come from and where they go in one turn.
+#[derive(Debug)]
+pub(crate) struct Replies<'a> {
+    pub(crate) batch: Batch<'a>,
+    pub(crate) out: &'a mut Vec<u8>,
+    /// No further request is decoded once `out` is this long.
+    pub(crate) out_bytes_max: usize,
+}
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Waits {
+    /// For more bytes, silence or the end.
+    ForInput,
+    /// For room for replies: [`Session::resume`] goes on. It takes no input before that.
+    ForRoom,
+    /// For nothing more: a line was too long and the connection is to be closed once the replies
+    /// to the requests before it are written.
+    LineTooLong,
+}
+
+impl Session {
+    pub(crate) fn new(protocol: Protocol) -> Session {
+        let codec = match protocol {
+            Protocol::Line => Codec::Line(LineDecoder::new()),
+        };
+        Session { codec, undecoded: Vec::new(), held_back: false }
+    }
+
+    /// Answers what one read has brought.
+    #[inline]
+    pub(crate) fn receive(&mut self, input: &[u8], replies: &mut Replies<'_>) -> Waits {
+        debug_assert!(!self.held_back, "input before there was room");
+        if self.undecoded.is_empty() {
+            let (consumed, waits) = self.codec.answer(input, replies);
+            self.keep(&input[consumed..], waits)
+        } else {
+            self.undecoded.extend_from_slice(input);
+            self.resume(replies)
+        }
+    }
+
+    /// Answers what was held back for lack of room.
+    pub(crate) fn resume(&mut self, replies: &mut Replies<'_>) -> Waits {
+        let input = mem::take(&mut self.undecoded);
+        let (consumed, waits) = self.codec.answer(&input, replies);
+        if consumed > 0 {
+            return self.keep(&input[consumed..], waits);
+        }
+        self.undecoded = input;
+        self.keep(&[], waits)
+    }
+
+    /// The client has sent its first bytes and nothing in the time that a newline has to follow:
+    /// it is unterminated, and what is there is its request. Returns whether that was so; a
+    /// connection that is decided already stays what it is.
+    pub(crate) fn fall_silent(&mut self, replies: &mut Replies<'_>) -> bool {
+        let undecided = self.awaits_newline();
+        if undecided {
+            self.end(replies);
+        }
+        undecided
+    }
+
+    /// The client has ended its stream: answers what is left of it, a last request without its
+    /// newline too.
+    pub(crate) fn end(&mut self, replies: &mut Replies<'_>) {
+        debug_assert!(!self.held_back, "the end before what was held back");
+        let rest = mem::take(&mut self.undecoded);
+        let Codec::Line(decoder) = &mut self.codec;
+        if let Some(request) = decoder.decode_end(&rest) {
+            let reply = replies.batch.execute(&request);
+            line::encode(&reply, decoder.framing(), replies.out);
+        }
+    }
+
+    /// The server stops: answers first bytes that a newline might have followed, since they may
+    /// be all that the client ever meant to send. Half a line is given up: what it would ask is
+    /// not known.
+    pub(crate) fn stop(&mut self, replies: &mut Replies<'_>) {
+        self.fall_silent(replies);
+        self.undecoded = Vec::new();
+    }
+
+    /// Whether the first bytes have come and a newline has to follow soon.
+    #[inline]
+    pub(crate) fn awaits_newline(&self) -> bool {
+        let Codec::Line(decoder) = &self.codec;
+        decoder.framing() == Framing::Undecided && !self.undecoded.is_empty()
+    }
+
+    /// Whether [`resume`](Session::resume) is due as soon as there is room.
+    #[inline]
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn undecoded_bytes(&self) -> usize {
+        self.undecoded.len()
+    }
+
+    #[inline]
+    fn keep(&mut self, rest: &[u8], waits: Waits) -> Waits {
+        self.held_back = waits == Waits::ForRoom;
+        if waits == Waits::LineTooLong {
+            self.undecoded = Vec::new();
+        } else if !rest.is_empty() {
+            self.undecoded.extend_from_slice(rest);
+        }
+        waits
+    }
+}
+
+impl Codec {
+    /// Answers as many requests as there are and as there is room for. Returns how many bytes
+    /// they took.
+    #[inline]
+    fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
+        match self {
+            Codec::Line(decoder) => answer_lines(decoder, input, replies),
+        }
+    }
+}
+
+#[inline]
+fn answer_lines(
+    decoder: &mut LineDecoder,
+    input: &[u8],
+    replies: &mut Replies<'_>,
+) -> (usize, Waits) {
+    let mut rest = input;
+    let waits = loop {
+        if replies.out.len() >= replies.out_bytes_max {
+            break Waits::ForRoom;
+        }
+        match decoder.decode(rest) {
+            Ok(Some(Decoded { request, consumed })) => {
+                let reply = replies.batch.execute(&request);
+                line::encode(&reply, decoder.framing(), replies.out);
+                rest = rest.get(consumed..).unwrap_or_default();
+            }
+            Ok(None) => break Waits::ForInput,
+            Err(line::LineTooLong) => break Waits::LineTooLong,
+        }
+    };
+    (input.len() - rest.len(), waits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use stockd_engine::{Engine, Executor};
+    use stockd_model::limits::LINE_BYTES_MAX;
+    use stockd_model::{Fields, Request, Volume};
+
+    /// A session, the engine behind it and what it has replied.
+    struct Conversation {
+        session: Session,
+        executor: Executor,
+        out: Vec<u8>,
+        out_bytes_max: usize,
+    }
+
+    impl Conversation {
+        fn new() -> Conversation {
+            let mut executor = Arc::new(Engine::default()).executor();
+            for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
+                let fields = Fields {
+                    price: Some(price.parse().unwrap()),
+                    volume: Some(Volume::new(1)),
+                    status: None,
+                };
+                let set = Request::Set(name.parse().unwrap(), fields);
+                executor.batch().execute(&set);
+            }
+            Conversation {
+                session: Session::new(Protocol::Line),
+                executor,
+                out: Vec::new(),
+                out_bytes_max: usize::MAX,
+            }
+        }
+
+        fn with<R>(&mut self, act: impl FnOnce(&mut Session, &mut Replies<'_>) -> R) -> R {
+            let mut replies = Replies {
+                batch: self.executor.batch(),
+                out: &mut self.out,
+                out_bytes_max: self.out_bytes_max,
+            };
+            act(&mut self.session, &mut replies)
+        }
+
+        fn receive(&mut self, input: &[u8]) -> Waits {
+            self.with(|session, replies| session.receive(input, replies))
+        }
+
+        fn replied(&mut self) -> String {
+            String::from_utf8(mem::take(&mut self.out)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_request_cut_at_every_byte_is_answered_when_its_newline_comes() {
+        let stream = b"AAPL\r\nXYZ\nIBM\n";
+        for cut in 0..=stream.len() {
+            let mut conversation = Conversation::new();
+            let (head, tail) = stream.split_at(cut);
+            assert_eq!(conversation.receive(head), Waits::ForInput);
+            assert_eq!(conversation.receive(tail), Waits::ForInput);
+            assert_eq!(conversation.replied(), "172.5\n-1\n159\n", "cut at {cut}");
+            assert_eq!(conversation.session.undecoded.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn first_bytes_without_a_newline_are_a_request_after_silence() {
+        let mut conversation = Conversation::new();
+        assert!(!conversation.session.awaits_newline());
+        assert_eq!(conversation.receive(b"AA"), Waits::ForInput);
+        assert!(conversation.session.awaits_newline());
+        assert_eq!(conversation.receive(b"PL"), Waits::ForInput);
+        assert_eq!(conversation.replied(), "");
+        assert!(conversation.with(Session::fall_silent));
+        assert_eq!(conversation.replied(), "172.5");
+        assert_eq!(conversation.receive(b"IBM"), Waits::ForInput);
+        assert_eq!(conversation.replied(), "159");
+        assert!(!conversation.session.awaits_newline());
+    }
+
+    #[test]
+    fn silence_in_the_middle_of_a_later_line_means_nothing() {
+        let mut conversation = Conversation::new();
+        assert_eq!(conversation.receive(b"AAPL\nIB"), Waits::ForInput);
+        assert!(!conversation.session.awaits_newline());
+        assert!(!conversation.with(Session::fall_silent));
+        assert_eq!(conversation.receive(b"M\n"), Waits::ForInput);
+        assert_eq!(conversation.replied(), "172.5\n159\n");
+    }
+
+    #[test]
+    fn the_end_of_the_stream_answers_what_is_left() {
+        for (stream, replies) in [
+            (b"AAPL\nIBM".as_slice(), "172.5\n159\n"),
+            (b"AAPL", "172.5"),
+            (b"AAPL\n", "172.5\n"),
+            (b"", ""),
+        ] {
+            let mut conversation = Conversation::new();
+            assert_eq!(conversation.receive(stream), Waits::ForInput);
+            conversation.with(Session::end);
+            assert_eq!(conversation.replied(), replies);
+        }
+    }
+
+    #[test]
+    fn a_stop_answers_first_bytes_and_gives_half_a_line_up() {
+        for (stream, replies) in [(b"AAPL".as_slice(), "172.5"), (b"AAPL\nIBM", "172.5\n")] {
+            let mut conversation = Conversation::new();
+            assert_eq!(conversation.receive(stream), Waits::ForInput);
+            conversation.with(Session::stop);
+            assert_eq!(conversation.replied(), replies);
+            assert_eq!(conversation.session.undecoded_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn without_room_requests_are_held_back_and_answered_later() {
+        let mut conversation = Conversation::new();
+        conversation.out_bytes_max = 1;
+        assert_eq!(conversation.receive(b"AAPL\nIBM\nXYZ\nIB"), Waits::ForRoom);
+        for expected in ["172.5\n", "159\n", "-1\n"] {
+            assert!(conversation.session.is_held_back());
+            assert_eq!(conversation.replied(), expected);
+            let _ = conversation.with(Session::resume);
+        }
+        assert!(!conversation.session.is_held_back());
+        assert_eq!(conversation.receive(b"M\n"), Waits::ForRoom);
+        assert_eq!(conversation.replied(), "159\n");
+    }
+
+    #[test]
+    fn a_line_too_long_is_the_end_after_the_replies_before_it() {
+        let mut conversation = Conversation::new();
+        let line = vec![b'A'; LINE_BYTES_MAX];
+        assert_eq!(conversation.receive(b"IBM\n"), Waits::ForInput);
+        assert_eq!(conversation.receive(&line), Waits::ForInput);
+        assert_eq!(conversation.session.undecoded_bytes(), LINE_BYTES_MAX);
+        assert_eq!(conversation.receive(b"A"), Waits::LineTooLong);
+        assert_eq!(conversation.replied(), "159\n");
+        assert_eq!(conversation.session.undecoded.capacity(), 0);
+    }
+}

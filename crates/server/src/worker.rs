@@ -1,0 +1,367 @@
+//! A worker: one thread that serves many connections with one readiness loop.
+//!
+//! It owns its connections, one input buffer and one reply buffer that they share, and the
+//! deadlines. It shares with other workers only the [`Pool`]; while it answers it takes no lock.
+//!
+//! Invariant: a connection that has something to do is in the turn queue, once. Each pass of the
+//! loop gives every connection in the queue one turn, so that one that always has more to do waits
+//! for all others before its next.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use stockd_engine::Executor;
+use stockd_model::limits::{
+    EVENTS_MAX, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
+};
+
+use crate::admission::Accepted;
+use crate::connection::{Closed, Connection, Delay, Workspace};
+use crate::listener::wait;
+use crate::pool::Pool;
+use crate::timers::{Ticket, Timers};
+
+/// The token of the event that ends a wait for the sake of the pool.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// One worker of the pool.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    index: usize,
+    pool: Arc<Pool>,
+    poll: Poll,
+    executor: Executor,
+    /// Where every read goes.
+    input: Box<[u8]>,
+    /// Where every reply is encoded.
+    replies: Vec<u8>,
+    connections: Slab<Seat>,
+    /// The serial of the latest connection.
+    serial: u64,
+    turns: VecDeque<Ticket>,
+    silences: Timers,
+    lingers: Timers,
+    sweep: Sweep,
+    draining: bool,
+    bytes_unsent: u64,
+    /// Empty but while connections are taken from the queue.
+    taken: Vec<Accepted>,
+}
+
+/// A connection and its place among the others.
+#[derive(Debug)]
+struct Seat {
+    connection: Connection,
+    serial: u64,
+    /// Whether a turn is queued.
+    has_turn: bool,
+}
+
+/// When to look for clients that have let a timeout pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sweep {
+    idle_timeout: Option<Duration>,
+    stalled_timeout: Duration,
+    interval: Duration,
+    /// `None` while no client can have let one pass.
+    at: Option<Instant>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: usize,
+        poll: Poll,
+        pool: Arc<Pool>,
+        executor: Executor,
+        sweep: Sweep,
+    ) -> Worker {
+        Worker {
+            index,
+            pool,
+            poll,
+            executor,
+            input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            replies: Vec::new(),
+            connections: Slab::new(),
+            serial: 0,
+            turns: VecDeque::new(),
+            silences: Timers::new(UNTERMINATED_AFTER),
+            lingers: Timers::new(LINGER_TIMEOUT),
+            sweep,
+            draining: false,
+            bytes_unsent: 0,
+            taken: Vec::new(),
+        }
+    }
+
+    /// Serves until the pool is drained. Returns how many clients had not taken all their replies
+    /// by then.
+    pub(crate) fn run(mut self) -> usize {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = self.timeout();
+            wait(&mut self.poll, &mut events, timeout);
+            let now = Instant::now();
+            let mut woken = false;
+            for event in &events {
+                match event.token() {
+                    WAKE => woken = true,
+                    token => self.note(token, event),
+                }
+            }
+            if woken {
+                self.take_from_queue(now);
+            }
+            let drain_until = self.pool.drain_until();
+            if drain_until.is_some() {
+                self.drain(now);
+            }
+            self.pass_deadlines(now);
+            self.give_turns(now);
+            self.sweep(now);
+            if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
+                break;
+            }
+        }
+        let unfinished = |(_, seat): &(usize, &Seat)| !seat.connection.is_lingering();
+        self.connections.iter().filter(unfinished).count()
+    }
+
+    /// How long nothing can be due.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.turns.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let drain_until = self.pool.drain_until();
+        let deadlines = [self.silences.next(), self.lingers.next(), self.sweep.at, drain_until];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    #[inline]
+    fn note(&mut self, token: Token, event: &Event) {
+        if let Some(seat) = self.connections.get_mut(token.0)
+            && seat.connection.note(event)
+        {
+            seat.queue_turn(token.0, &mut self.turns);
+        }
+    }
+
+    /// Gives every connection in the turn queue one turn. In between it looks after new ones,
+    /// since a pass over many busy connections is long.
+    fn give_turns(&mut self, now: Instant) {
+        for _ in 0..self.turns.len() {
+            let Some(ticket) = self.turns.pop_front() else {
+                break;
+            };
+            self.give_turn(ticket, now);
+            if self.pool.offers(self.index) {
+                self.take_from_queue(now);
+            }
+        }
+    }
+
+    #[inline]
+    fn give_turn(&mut self, ticket: Ticket, now: Instant) {
+        let Some(seat) = live(&mut self.connections, ticket) else {
+            return;
+        };
+        seat.has_turn = false;
+        let unsent_before = seat.connection.unsent_bytes();
+        let mut work = Workspace {
+            executor: &mut self.executor,
+            input: &mut self.input,
+            replies: &mut self.replies,
+            cells: self.pool.cells(self.index),
+            now,
+        };
+        let outcome = seat.connection.turn(&mut work);
+        let unsent = seat.connection.unsent_bytes();
+        if let Ok(next) = &outcome {
+            if next.again {
+                seat.queue_turn(ticket.key, &mut self.turns);
+            }
+            if unsent > 0 {
+                self.sweep.start(now);
+            }
+            match next.start {
+                None => {}
+                // Measured from here, not from the start of a pass that may have been long.
+                Some(Delay::Silence) => self.silences.start(Instant::now(), ticket),
+                Some(Delay::Linger) => self.lingers.start(Instant::now(), ticket),
+            }
+        }
+        if unsent != unsent_before {
+            self.count_unsent(unsent_before, unsent);
+        }
+        if let Err(closed) = outcome {
+            self.close(ticket.key, &closed);
+        }
+    }
+
+    fn pass_deadlines(&mut self, now: Instant) {
+        while let Some(ticket) = self.silences.pop_passed(now) {
+            if let Some(seat) = live(&mut self.connections, ticket) {
+                seat.connection.fall_silent();
+                seat.queue_turn(ticket.key, &mut self.turns);
+            }
+        }
+        while let Some(ticket) = self.lingers.pop_passed(now) {
+            if live(&mut self.connections, ticket).is_some() {
+                self.close(ticket.key, &Closed::Ended);
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if self.sweep.at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.sweep.at = None;
+        let mut overdue = Vec::new();
+        let mut unsent = false;
+        for (key, seat) in &self.connections {
+            let connection = &seat.connection;
+            let Sweep { stalled_timeout, idle_timeout, .. } = self.sweep;
+            match connection.overdue(now, stalled_timeout, idle_timeout) {
+                Some(closed) => overdue.push((key, closed)),
+                None => unsent |= connection.unsent_bytes() > 0,
+            }
+        }
+        for (key, closed) in overdue {
+            self.close(key, &closed);
+        }
+        if unsent || (self.sweep.idle_timeout.is_some() && !self.connections.is_empty()) {
+            self.sweep.start(now);
+        }
+    }
+
+    fn take_from_queue(&mut self, now: Instant) {
+        let mut taken = mem::take(&mut self.taken);
+        if self.draining {
+            self.pool.take_all(self.index, &mut taken);
+        } else {
+            self.pool.take(self.index, &mut taken);
+        }
+        for accepted in taken.drain(..) {
+            self.add(accepted, now);
+        }
+        self.taken = taken;
+        self.check_invariants();
+    }
+
+    fn add(&mut self, mut accepted: Accepted, now: Instant) {
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        if let Err(error) = registry.register(&mut accepted.stream, Token(key), interest) {
+            tracing::warn!("{}: cannot be served: {error}", accepted.peer);
+            self.pool.cells(self.index).closed_failed.add(1);
+            self.pool.closed_one(self.index);
+            return;
+        }
+        self.serial += 1;
+        let seat = entry.insert(Seat {
+            connection: Connection::new(accepted, now),
+            serial: self.serial,
+            has_turn: false,
+        });
+        if self.draining {
+            seat.connection.drain();
+            seat.queue_turn(key, &mut self.turns);
+        }
+        if self.sweep.idle_timeout.is_some() {
+            self.sweep.start(now);
+        }
+    }
+
+    /// The server shuts down: every connection is to end when what it has asked is answered.
+    fn drain(&mut self, now: Instant) {
+        if self.draining {
+            return;
+        }
+        self.draining = true;
+        self.take_from_queue(now);
+        for (key, seat) in &mut self.connections {
+            seat.connection.drain();
+            seat.queue_turn(key, &mut self.turns);
+        }
+    }
+
+    /// Closes a connection: its socket leaves the readiness queue as it is dropped.
+    fn close(&mut self, key: usize, closed: &Closed) {
+        let Some(Seat { connection, .. }) = self.connections.try_remove(key) else {
+            return;
+        };
+        let cells = self.pool.cells(self.index);
+        let peer = connection.peer();
+        match closed {
+            Closed::Ended => tracing::trace!("{peer}: closed"),
+            Closed::Failed(error) => {
+                cells.closed_failed.add(1);
+                tracing::debug!("{peer}: closed: {error}");
+            }
+            Closed::Idle => {
+                cells.closed_idle.add(1);
+                tracing::debug!("{peer}: closed: idle for longer than the timeout");
+            }
+            Closed::Stalled => {
+                cells.closed_stalled.add(1);
+                let unsent = connection.unsent_bytes();
+                tracing::debug!("{peer}: closed: left {unsent} bytes of replies unread");
+            }
+        }
+        self.count_unsent(connection.unsent_bytes(), 0);
+        self.pool.closed_one(self.index);
+    }
+
+    fn count_unsent(&mut self, before: usize, now: usize) {
+        self.bytes_unsent = self.bytes_unsent + now as u64 - before as u64;
+        let cells = self.pool.cells(self.index);
+        cells.bytes_unsent.set(self.bytes_unsent);
+    }
+
+    fn check_invariants(&self) {
+        let open = self.pool.open_per_worker().nth(self.index);
+        debug_assert_eq!(open, Some(self.connections.len()));
+    }
+}
+
+impl Seat {
+    #[inline]
+    fn queue_turn(&mut self, key: usize, turns: &mut VecDeque<Ticket>) {
+        if !mem::replace(&mut self.has_turn, true) {
+            let serial = self.serial;
+            turns.push_back(Ticket { key, serial });
+        }
+    }
+}
+
+/// The connection that the ticket names, unless it is closed.
+#[inline]
+fn live(connections: &mut Slab<Seat>, ticket: Ticket) -> Option<&mut Seat> {
+    let seat = connections.get_mut(ticket.key)?;
+    (seat.serial == ticket.serial).then_some(seat)
+}
+
+impl Sweep {
+    pub(crate) fn new(idle_timeout: Option<Duration>, stalled_timeout: Duration) -> Sweep {
+        let shortest = stalled_timeout.min(idle_timeout.unwrap_or(stalled_timeout));
+        Sweep {
+            idle_timeout,
+            stalled_timeout,
+            interval: shortest.clamp(Duration::from_millis(1), SWEEP_INTERVAL),
+            at: None,
+        }
+    }
+
+    fn start(&mut self, now: Instant) {
+        self.at.get_or_insert(now + self.interval);
+    }
+}

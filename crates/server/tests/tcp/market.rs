@@ -1,0 +1,202 @@
+//! A server with a few stocks, and clients that talk to it.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use stockd_engine::{Engine, Executor};
+use stockd_model::{Fields, Reply, Request, Status, Volume};
+use stockd_server::{Config, Listener, Metrics, Protocol, Server};
+
+/// Far more than anything here takes. A test that reaches it hangs and fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server over an engine that lists AAPL 172.5, IBM 159, BRK/A 743500 and 牛来USDT
+/// 0.0005, beside SOLDOUT without volume and HALTED.
+pub(crate) struct Market {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) server: Server,
+}
+
+impl Market {
+    pub(crate) fn open(workers: usize) -> Market {
+        Market::with(Config { workers, ..Config::default() })
+    }
+
+    /// A server of this configuration, but on a free port.
+    pub(crate) fn with(mut config: Config) -> Market {
+        let engine = Arc::new(Engine::default());
+        let mut executor = engine.executor();
+        for (name, price, volume, status) in [
+            ("AAPL", "172.50", 100, Status::Trading),
+            ("IBM", "159.00", 100, Status::Trading),
+            ("BRK/A", "743500.00", 1, Status::Trading),
+            ("牛来USDT", "0.0005", 1_000_000, Status::Trading),
+            ("SOLDOUT", "10", 0, Status::Trading),
+            ("HALTED", "10", 100, Status::Halted),
+        ] {
+            let fields = Fields {
+                price: Some(price.parse().unwrap()),
+                volume: Some(Volume::new(volume)),
+                status: Some(status),
+            };
+            let reply = set(&mut executor, name, fields);
+            assert!(matches!(reply, Reply::Listed(_)));
+        }
+        config.listeners = vec![Listener {
+            protocol: Protocol::Line,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }];
+        let server = Server::start(config, Arc::clone(&engine)).unwrap();
+        Market { engine, server }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        let [(Protocol::Line, address)] = *self.server.addresses() else {
+            panic!("not one line listener: {:?}", self.server.addresses());
+        };
+        address
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// A client whose system takes few bytes that it has not read.
+    pub(crate) fn client_with_small_window(&self) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.connect(&self.address().into()).unwrap();
+        Client::new(socket.into())
+    }
+
+    /// Waits until the server's numbers are as they should become.
+    pub(crate) fn wait_until(&self, reached: impl Fn(&Metrics) -> bool) -> Metrics {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.server.metrics();
+            if reached(&metrics) {
+                return metrics;
+            }
+            assert!(Instant::now() < deadline, "never reached: {metrics:?}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Lists or updates a stock.
+pub(crate) fn set(executor: &mut Executor, name: &str, fields: Fields) -> Reply {
+    let request = Request::Set(name.parse().unwrap(), fields);
+    executor.batch().execute(&request)
+}
+
+/// A client that gives up, and fails its test, when the server keeps it waiting for ever.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Client {
+        Client::new(TcpStream::connect(address).unwrap())
+    }
+
+    fn new(stream: TcpStream) -> Client {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream: BufReader::new(stream) }
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// The next reply line, without its newline.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        assert_eq!(line.pop(), Some('\n'), "the stream ended in {line:?}");
+        line
+    }
+
+    /// Asks one symbol in a line.
+    pub(crate) fn ask(&mut self, name: &str) -> String {
+        self.send(format!("{name}\n"));
+        self.line()
+    }
+
+    /// Asks one symbol without a newline, and waits for what comes in one read.
+    pub(crate) fn ask_unterminated(&mut self, name: &str) -> String {
+        self.send(name);
+        let mut reply = [0; 64];
+        let bytes = self.stream.read(&mut reply).unwrap();
+        String::from_utf8(reply[..bytes].to_vec()).unwrap()
+    }
+
+    /// Appends what has come, waiting for at least a byte. False when the connection is over.
+    pub(crate) fn read_some(&mut self, received: &mut Vec<u8>) -> bool {
+        let bytes = match self.stream.fill_buf() {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => &[],
+            Err(error) => panic!("{error}"),
+        };
+        received.extend_from_slice(bytes);
+        let count = bytes.len();
+        self.stream.consume(count);
+        count > 0
+    }
+
+    pub(crate) fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let expected = bytes.as_ref();
+        let mut received = vec![0; expected.len()];
+        self.stream.read_exact(&mut received).unwrap();
+        assert_eq!(String::from_utf8_lossy(&received), String::from_utf8_lossy(expected));
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn end(&mut self) {
+        self.socket().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// All that comes until the server closes.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        String::from_utf8(rest).unwrap()
+    }
+
+    /// All that comes until the connection is over, closed or reset.
+    pub(crate) fn rest_until_reset(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        while self.read_some(&mut rest) {}
+        rest
+    }
+}
+
+/// A long list of requests and the replies to it, some thousand different ones in a row.
+pub(crate) fn long_conversation(requests: usize) -> (Vec<u8>, Vec<u8>) {
+    let exchanges = [
+        ("AAPL", "172.5"),
+        ("XYZ", "-1"),
+        ("BRK/A", "743500"),
+        ("SOLDOUT", "0"),
+        ("牛来USDT", "0.0005"),
+        ("HALTED", "0"),
+        ("IBM", "159"),
+    ];
+    let mut asked = Vec::new();
+    let mut replies = Vec::new();
+    for (request, reply) in exchanges.iter().cycle().take(requests) {
+        asked.extend_from_slice(request.as_bytes());
+        asked.push(b'\n');
+        replies.extend_from_slice(reply.as_bytes());
+        replies.push(b'\n');
+    }
+    (asked, replies)
+}

@@ -1,0 +1,281 @@
+//! Catalog files: where the stocks that are listed at start come from.
+//!
+//! This module owns which files there are and what a bad row means; `lines.rs` cuts them into
+//! bounded lines, `csv.rs` and `json_lines.rs` read a line as a row. They know nothing of the
+//! catalog.
+//!
+//! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
+//! file and line. Memory is bounded by the longest line and the number of stocks, whatever the
+//! file holds.
+
+mod csv;
+mod json_lines;
+mod lines;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use flate2::read::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
+use stockd_engine::Engine;
+use stockd_model::limits::CATALOG_BAD_ROWS_SHOWN_MAX;
+use stockd_model::{Fields, Price, Reply, Request, Status, Symbol, Volume};
+
+use self::lines::{Line, Lines};
+
+/// A catalog file, or standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// `None` is standard input.
+    path: Option<PathBuf>,
+    format: Format,
+    gzip: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Csv,
+    JsonLines,
+}
+
+/// What a file came to.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Stocks that were listed.
+    pub(crate) listed: u64,
+    /// Rows that are bad, and the first of them with file, line and reason.
+    pub(crate) bad_rows: u64,
+    pub(crate) first_bad_rows: Vec<String>,
+}
+
+/// One stock of a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    symbol: Symbol,
+    price: Price,
+    volume: Volume,
+    status: Status,
+}
+
+/// Why a row is bad: the column, where one is to blame, and what is wrong with it.
+#[derive(Debug, PartialEq, Eq)]
+struct BadRow {
+    column: Option<&'static str>,
+    why: String,
+}
+
+/// Reads the rows of one format, line by line.
+enum Reader {
+    Csv(Option<csv::Header>),
+    JsonLines,
+}
+
+/// Compressed or not, from this size in bytes a file is worth a progress bar.
+const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+impl Source {
+    /// The source that a name means: its ending says the format, and `-` is CSV from standard
+    /// input. `None` when the ending says none.
+    pub(crate) fn parse(name: &str) -> Option<Source> {
+        let (path, plain_name, gzip) = match (name, name.strip_suffix(".gz")) {
+            ("-", _) => (None, ".csv", false),
+            (_, Some(plain_name)) => (Some(name.into()), plain_name, true),
+            (_, None) => (Some(name.into()), name, false),
+        };
+        let (_, ending) = plain_name.rsplit_once('.')?;
+        let format = match ending {
+            "csv" => Format::Csv,
+            "jsonl" | "ndjson" => Format::JsonLines,
+            _ => return None,
+        };
+        Some(Source { path, format, gzip })
+    }
+
+    /// Lists every stock of the source. Bad rows are counted and not listed.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, has no usable header, or the catalog is full.
+    pub(crate) fn load(&self, engine: &Arc<Engine>) -> anyhow::Result<Loaded> {
+        let (bytes, progress) = self.open().with_context(|| self.cannot_read())?;
+        let lines = Lines::new(BufReader::with_capacity(64 * 1024, bytes));
+        let loaded = self.list(lines, engine);
+        progress.finish_and_clear();
+        loaded
+    }
+
+    fn list(&self, mut lines: Lines<impl BufRead>, engine: &Arc<Engine>) -> anyhow::Result<Loaded> {
+        let mut reader = match self.format {
+            Format::Csv => Reader::Csv(None),
+            Format::JsonLines => Reader::JsonLines,
+        };
+        let mut executor = engine.executor();
+        let mut listed_on: HashMap<Symbol, u64, foldhash::fast::RandomState> = HashMap::default();
+        let mut loaded = Loaded::default();
+        while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
+            let row = match reader.row(line) {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(Wrong::Header(why)) => anyhow::bail!("{self}:{number}: {why}"),
+                Err(Wrong::Row(bad)) => {
+                    loaded.count_bad(self, number, &bad);
+                    continue;
+                }
+            };
+            let first_line = *listed_on.entry(row.symbol).or_insert(number);
+            if first_line != number {
+                loaded.count_bad(self, number, &row.listed_already(first_line));
+                continue;
+            }
+            match executor.batch().execute(&row.listing()) {
+                Reply::Refused(refusal) => anyhow::bail!("{self}:{number}: {refusal}"),
+                _ => loaded.listed += 1,
+            }
+        }
+        if let Reader::Csv(None) = reader {
+            anyhow::bail!("{self}:1: {}", csv::NO_HEADER);
+        }
+        Ok(loaded)
+    }
+
+    fn cannot_read(&self) -> String {
+        format!("cannot read catalog {self}")
+    }
+
+    /// The bytes of the source, uncompressed, and the bar that shows how far they were read.
+    fn open(&self) -> io::Result<(Box<dyn Read>, ProgressBar)> {
+        let Some(path) = &self.path else {
+            return Ok((Box::new(io::stdin().lock()), ProgressBar::hidden()));
+        };
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let progress = if metadata.len() >= PROGRESS_BYTES_MIN && io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(metadata.len())
+                .with_style(style)
+                .with_message(format!("reading {self}"))
+        } else {
+            ProgressBar::hidden()
+        };
+        let file = progress.wrap_read(file);
+        Ok(match self.gzip {
+            true => (Box::new(MultiGzDecoder::new(file)), progress),
+            false => (Box::new(file), progress),
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("standard input"),
+        }
+    }
+}
+
+/// What can be wrong with a line: the whole file with it, or that row alone.
+enum Wrong {
+    Header(String),
+    Row(BadRow),
+}
+
+impl Reader {
+    /// The row on this line, or `None` on a header or blank line.
+    fn row(&mut self, line: Line<'_>) -> Result<Option<Row>, Wrong> {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::TooLong(bytes_max) => {
+                let why = format!("the line is longer than {bytes_max} bytes, the limit");
+                return Err(match self {
+                    Reader::Csv(None) => Wrong::Header(why),
+                    _ => Wrong::Row(BadRow { column: None, why }),
+                });
+            }
+        };
+        if line.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        match self {
+            Reader::Csv(Some(header)) => header.row(line).map(Some).map_err(Wrong::Row),
+            Reader::Csv(header @ None) => {
+                *header = Some(csv::Header::parse(line).map_err(Wrong::Header)?);
+                Ok(None)
+            }
+            Reader::JsonLines => json_lines::row(line).map(Some).map_err(Wrong::Row),
+        }
+    }
+}
+
+impl Loaded {
+    fn count_bad(&mut self, source: &Source, line: u64, bad: &BadRow) {
+        self.bad_rows += 1;
+        if self.first_bad_rows.len() < CATALOG_BAD_ROWS_SHOWN_MAX {
+            let column = bad.column.map(|column| format!("{column}:")).unwrap_or_default();
+            // What came from the file must not steer the terminal or break the line.
+            let why = bad.why.replace(char::is_control, "\u{fffd}");
+            let row = format!("{source}:{line}:{column} {why}");
+            self.first_bad_rows.push(row);
+        }
+    }
+}
+
+impl Row {
+    /// Reads the texts of a row. A status that is not there is `trading`.
+    fn parse(symbol: &[u8], price: &[u8], volume: &[u8], status: &[u8]) -> Result<Row, BadRow> {
+        let volume = String::from_utf8_lossy(volume.trim_ascii());
+        let status = String::from_utf8_lossy(status.trim_ascii());
+        Ok(Row {
+            symbol: Symbol::parse(symbol).map_err(|error| BadRow {
+                column: Some("symbol"),
+                why: format!("'{}': {error}", shown(symbol)),
+            })?,
+            price: Price::parse(price.trim_ascii()).map_err(BadRow::at("price"))?,
+            volume: volume.parse().map_err(BadRow::at("volume"))?,
+            status: match &*status {
+                "" => Status::Trading,
+                status => status.parse().map_err(BadRow::at("status"))?,
+            },
+        })
+    }
+
+    fn listing(&self) -> Request {
+        let fields = Fields {
+            price: Some(self.price),
+            volume: Some(self.volume),
+            status: Some(self.status),
+        };
+        Request::Set(self.symbol, fields)
+    }
+
+    fn listed_already(&self, line: u64) -> BadRow {
+        BadRow {
+            column: Some("symbol"),
+            why: format!("'{}' was listed on line {line} already", self.symbol),
+        }
+    }
+}
+
+impl BadRow {
+    /// Makes an error of a value the error of its column.
+    fn at<E: fmt::Display>(column: &'static str) -> impl Fn(E) -> BadRow {
+        move |error| BadRow { column: Some(column), why: error.to_string() }
+    }
+}
+
+/// A text from a file, shortened for an error message.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim().chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! CSV: a header that names the columns, then one row a line, quoted as spreadsheets do.
+//!
+//! A record never spans lines, other than RFC 4180 allows: so a stray quote spoils one row, and
+//! not the rest of the file.
+
+use super::{BadRow, Row};
+
+/// What is wrong with a file that ends before its header.
+pub(super) const NO_HEADER: &str =
+    "the file is empty; it must begin with a header that names symbol, price and volume";
+
+/// Where in a row the columns stand, from the first line of the file.
+pub(super) struct Header {
+    symbol: usize,
+    price: usize,
+    volume: usize,
+    status: Option<usize>,
+    columns: usize,
+    record: Record,
+}
+
+impl Header {
+    /// Reads the header. Column names are lower case, with or without white space around them;
+    /// unknown columns are passed over.
+    pub(super) fn parse(line: &[u8]) -> Result<Header, String> {
+        let mut record = Record::default();
+        record.read(line).map_err(|error| error.why)?;
+        let name = |at: usize| record.field(at).trim_ascii();
+        let columns = record.len();
+        let find = |wanted: &'static str| {
+            let mut found = (0..columns).filter(|&at| name(at) == wanted.as_bytes());
+            match (found.next(), found.next()) {
+                (_, Some(_)) => Err(format!("the header names '{wanted}' twice")),
+                (at, None) => Ok(at),
+            }
+        };
+        let need = |wanted: &'static str| {
+            find(wanted)?.ok_or_else(|| {
+                let header = super::shown(line);
+                format!(
+                    "column '{wanted}' is missing; the header must name symbol, price and volume, \
+                     and names {header}"
+                )
+            })
+        };
+        Ok(Header {
+            symbol: need("symbol")?,
+            price: need("price")?,
+            volume: need("volume")?,
+            status: find("status")?,
+            columns,
+            record,
+        })
+    }
+
+    /// Reads the row on one line.
+    pub(super) fn row(&mut self, line: &[u8]) -> Result<Row, BadRow> {
+        let record = &mut self.record;
+        record.read(line)?;
+        if record.len() != self.columns {
+            let (fields, columns) = (record.len(), self.columns);
+            let why = format!("the row has {fields} fields, the header {columns}");
+            return Err(BadRow { column: None, why });
+        }
+        let status = self.status.map(|at| record.field(at));
+        Row::parse(
+            record.field(self.symbol),
+            record.field(self.price),
+            record.field(self.volume),
+            status.unwrap_or_default(),
+        )
+    }
+}
+
+/// The fields of one line, unquoted. Its buffers are used again for the next.
+#[derive(Default)]
+struct Record {
+    /// The fields, one behind the other.
+    text: Vec<u8>,
+    /// Where each field ends in `text`.
+    ends: Vec<usize>,
+}
+
+impl Record {
+    /// Splits a line into its fields. A field that begins with a quote ends at the next one that
+    /// is not doubled; what follows it up to the comma is taken as it stands.
+    fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
+        self.text.clear();
+        self.ends.clear();
+        let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
+        loop {
+            if let Some(quoted) = rest.strip_prefix(b"\"") {
+                rest = self.unquote(quoted).ok_or_else(|| BadRow {
+                    column: None,
+                    why: "a quoted field is not closed on its line".to_owned(),
+                })?;
+            }
+            let comma = memchr::memchr(b',', rest);
+            let (field, after) = rest.split_at(comma.unwrap_or(rest.len()));
+            self.text.extend_from_slice(field);
+            self.ends.push(self.text.len());
+            match after.split_first() {
+                Some((_comma, next)) => rest = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes what stands before the closing quote, and returns what stands behind it.
+    fn unquote<'a>(&mut self, mut quoted: &'a [u8]) -> Option<&'a [u8]> {
+        loop {
+            let quote = memchr::memchr(b'"', quoted)?;
+            let (text, after) = quoted.split_at(quote);
+            self.text.extend_from_slice(text);
+            match after {
+                [b'"', b'"', next @ ..] => {
+                    self.text.push(b'"');
+                    quoted = next;
+                }
+                _ => return after.get(1..),
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A field of the line that was read last; empty beyond its last one.
+    fn field(&self, at: usize) -> &[u8] {
+        let begin = match at {
+            0 => Some(&0),
+            _ => self.ends.get(at - 1),
+        };
+        let ends = begin.zip(self.ends.get(at));
+        ends.and_then(|(&begin, &end)| self.text.get(begin..end)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The csv crate is the oracle for every line whose quotes are closed.
+        #[test]
+        fn fields_are_what_the_csv_crate_reads(line in "[a,\" \u{e9}]{0,20}") {
+            let mut record = Record::default();
+            let is_closed = record.read(line.as_bytes()).is_ok();
+            let fields: Vec<&[u8]> = (0..record.len()).map(|at| record.field(at)).collect();
+            let mut oracle = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .terminator(csv::Terminator::Any(b'\n'))
+                .from_reader(line.as_bytes());
+            prop_assume!(is_closed && !line.is_empty());
+            let mut oracle_record = csv::ByteRecord::default();
+            oracle.read_byte_record(&mut oracle_record).unwrap();
+            prop_assert_eq!(fields, oracle_record.iter().collect::<Vec<_>>());
+        }
+    }
+}

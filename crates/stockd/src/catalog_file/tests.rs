@@ -1,0 +1,191 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The engine that holds the stocks of a file with this ending and text, and what it came to.
+fn load(ending: &str, text: &[u8]) -> (Arc<Engine>, Result<Loaded, String>) {
+    let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
+    file.write_all(text).unwrap();
+    let name = file.path().to_str().unwrap();
+    let engine = Arc::new(Engine::default());
+    let shortened = |text: &str| text.replace(name, "us");
+    let loaded = Source::parse(name).unwrap().load(&engine);
+    let loaded = loaded
+        .map(|loaded| Loaded {
+            first_bad_rows: loaded.first_bad_rows.iter().map(|row| shortened(row)).collect(),
+            ..loaded
+        })
+        .map_err(|error| shortened(&format!("{error:#}")));
+    (engine, loaded)
+}
+
+/// Symbol, price, volume and status of every stock, sorted.
+fn stocks(engine: &Engine) -> Vec<String> {
+    let mut stocks: Vec<String> = engine
+        .catalog()
+        .iter()
+        .map(|quote| format!("{} {} {} {}", quote.symbol, quote.price, quote.volume, quote.status))
+        .collect();
+    stocks.sort();
+    stocks
+}
+
+fn bad_rows(ending: &str, text: &[u8]) -> Vec<String> {
+    load(ending, text).1.unwrap().first_bad_rows
+}
+
+#[test]
+fn columns_may_stand_in_any_order_beside_others() {
+    let text = "\u{feff} volume ,name,symbol,status,price\r\n\
+             5,\"Berkshire, \"\"A\"\"\",BRK/A,,743500.00\r\n\
+             \r\n\
+             0, x , NA  , halted , 0.0005 \n\
+             7,,\"TRUE\",trading,\"1\"";
+    let (engine, loaded) = load(".csv", text.as_bytes());
+    let loaded = loaded.unwrap();
+    assert_eq!((loaded.listed, loaded.first_bad_rows), (3, vec![]));
+    assert_eq!(
+        stocks(&engine),
+        ["BRK/A 743500 5 trading", "NA 0.0005 0 halted", "TRUE 1 7 trading"]
+    );
+}
+
+#[test]
+fn json_lines_keep_prices_exact() {
+    let text = r#"{"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading"}
+{"volume":0,"price":9223372036.854775807,"name":{"a":[1]},"symbol":"牛来USDT"}
+
+ {"symbol":"\u004eA ","price":0.1,"volume":"7","status":"halted"}
+"#;
+    let (engine, loaded) = load(".jsonl", text.as_bytes());
+    assert_eq!(loaded.unwrap().first_bad_rows, Vec::<String>::new());
+    assert_eq!(
+        stocks(&engine),
+        ["AAPL 172.5 1000 trading", "NA 0.1 7 halted", "牛来USDT 9223372036.854775807 0 trading"]
+    );
+}
+
+#[test]
+fn a_bad_row_is_named_by_line_and_column_and_the_others_are_listed() {
+    let text = b"symbol,price,volume\nA,1,1\nB,-3,1\nC,1,x\n,1,1\nD,1\nE,1,1,1\nA,2,2\n\
+            F,\"1,1\nG\x07,1,1\nH,1,18446744073709551616\nI,0.0000000001,1\nJ,1,1";
+    let (engine, loaded) = load(".csv", text);
+    let loaded = loaded.unwrap();
+    assert_eq!((loaded.listed, loaded.bad_rows), (2, 10));
+    assert_eq!(stocks(&engine), ["A 1 1 trading", "J 1 1 trading"]);
+    assert_eq!(
+        loaded.first_bad_rows,
+        [
+            "us:3:price: '-3' is not a price: a price is above 0 (set the volume to 0, or halt \
+                 the stock, to stop trading)",
+            "us:4:volume: 'x' is not a volume: write a whole number from 0 to \
+                 18446744073709551615",
+            "us:5:symbol: '': the symbol is empty",
+            "us:6: the row has 2 fields, the header 3",
+            "us:7: the row has 4 fields, the header 3",
+            "us:8:symbol: 'A' was listed on line 2 already",
+            "us:9: a quoted field is not closed on its line",
+            "us:10:symbol: 'G\u{fffd}': the symbol has a control character, U+0007",
+            "us:11:volume: '18446744073709551616' is not a volume: write a whole number from \
+                 0 to 18446744073709551615",
+            "us:12:price: '0.0000000001' has more than 9 decimal places, the limit of an exact \
+                 price",
+        ]
+    );
+}
+
+#[test]
+fn a_bad_json_line_says_what_is_wrong_with_it() {
+    let why = |line: &str| bad_rows(".ndjson", line.as_bytes()).concat();
+    let full = r#"{"symbol":"A","price":"1","volume":1}"#;
+    assert_eq!(why(full), "");
+    assert_eq!(
+        why(r#"{"symbol":"A","price":"1"}"#),
+        "us:1:volume: missing; a row needs symbol, price and volume"
+    );
+    assert_eq!(
+        why(&full.replace("\"1\"", "1e2")),
+        "us:1:price: '1e2' is not a price: write a decimal like 172.5"
+    );
+
+    assert!(why(&full.replace("\"1\"", "null")).starts_with("us:1:price: missing"));
+    assert!(why(&full.replace("\"1\"", "true")).starts_with("us:1:price: 'true' is not"));
+    assert!(why(&full.replace("\"A\"", "7")).starts_with("us:1:symbol: 7 is not a text"));
+    assert!(why(&full.replace(":1}", ":1.0}")).starts_with("us:1:volume: '1.0' is not"));
+    for line in ["x", "[]", "[\"A\",\"1\",1]", "7", "{\"symbol\":", &full[1..], "{} {}"] {
+        let error = why(line);
+        assert!(error.starts_with("us:1: not a JSON object"), "{line}: {error}");
+    }
+    assert!(why(&full.replace("price", "symbol")).contains("duplicate field"));
+}
+
+#[test]
+fn a_header_without_its_columns_is_refused() {
+    let why = |text: &str| load(".csv", text.as_bytes()).1.unwrap_err();
+    assert_eq!(
+        why("symbol,price,Volume\nA,1,1\n"),
+        "us:1: column 'volume' is missing; the header must name symbol, price and volume, and \
+             names symbol,price,Volume"
+    );
+    assert_eq!(why("\nsymbol,price,volume,price\n"), "us:2: the header names 'price' twice");
+    assert!(why("").starts_with("us:1: the file is empty"), "{}", why(""));
+}
+
+#[test]
+fn an_over_long_line_is_a_bad_row_and_the_next_is_read() {
+    let long = "x".repeat(200_000);
+    let text = format!("symbol,price,volume\nA,1,1\n{long}\nB,2,2\n{long}");
+    let (engine, loaded) = load(".csv", text.as_bytes());
+    let loaded = loaded.unwrap();
+    assert_eq!(stocks(&engine).len(), 2);
+    assert_eq!(
+        loaded.first_bad_rows,
+        [3, 5].map(|line| format!("us:{line}: the line is longer than 65536 bytes, the limit"))
+    );
+    assert!(load(".csv", long.as_bytes()).1.is_err());
+}
+
+#[test]
+fn compressed_files_are_read_and_cut_ones_refused() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"symbol,price,volume\nA,1,1\nB,2,2\n").unwrap();
+    let bytes = gzip.finish().unwrap();
+    assert_eq!(load(".csv.gz", &bytes).1.unwrap().listed, 2);
+    let error = load(".csv.gz", &bytes[..bytes.len() - 9]).1.unwrap_err();
+    assert!(error.starts_with("cannot read catalog us: "), "{error}");
+    assert!(load(".csv.gz", b"symbol,price,volume\n").1.is_err());
+}
+
+#[test]
+fn the_ending_says_the_format() {
+    let format = |name: &str| Source::parse(name).map(|source| (source.format, source.gzip));
+    assert_eq!(format("us.csv"), Some((Format::Csv, false)));
+    assert_eq!(format("a/us.2026.csv.gz"), Some((Format::Csv, true)));
+    assert_eq!(format("us.jsonl"), Some((Format::JsonLines, false)));
+    assert_eq!(format("us.ndjson.gz"), Some((Format::JsonLines, true)));
+    assert_eq!(format("-"), Some((Format::Csv, false)));
+    for name in ["us", "us.txt", "us.gz", "us.CSV", "csv"] {
+        assert_eq!(format(name), None, "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn rubbish_never_panics(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = load(".jsonl", &text);
+        let _ = load(".csv", &[b"symbol,price,volume\n", &text[..]].concat());
+    }
+
+    /// What a spreadsheet's quoting can write comes back as it was.
+    #[test]
+    fn quoted_fields_come_back(symbol in "[ -~牛]{1,10}", other in "[ -~牛]{0,9}") {
+        prop_assume!(!symbol.trim().is_empty());
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let text = format!("x,symbol,price,volume\n{},{},1,2\n", quoted(&other), quoted(&symbol));
+        let (engine, _) = load(".csv", text.as_bytes());
+        let quote = engine.catalog().iter().next().unwrap();
+            prop_assert_eq!(quote.symbol.as_str(), symbol.trim());
+    }
+}

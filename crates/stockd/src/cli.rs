@@ -1,0 +1,117 @@
+//! The command line: which commands there are, and how a run of one ends.
+//!
+//! Exit codes: 0 fine, 1 the work failed, 2 bad usage. Errors are single lines on standard error
+//! that begin with `stockd: `.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{demo, lookup, manual, serve};
+
+/// A stock lookup server and its client.
+///
+/// A client sends the name of a stock; the server answers with its price, at once, from memory.
+#[derive(Debug, Parser)]
+#[command(name = "stockd", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Lookup(lookup::LookupArgs),
+    Demo(demo::DemoArgs),
+    /// Print the settings file with every default, explained and commented out.
+    Config,
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
+}
+
+/// What was asked for is not possible; nothing was begun. Ends with exit code 2.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Runs the command that the arguments of the process name.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version, asked for or shown for want of a command, are no errors to shorten.
+        Err(error) if !error.use_stderr() || is_help(&error) => error.exit(),
+        Err(error) => return fail(&UsageError(one_line(&error)).into()),
+    };
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Lookup(args) => lookup::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Config => manual::config(),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
+    };
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // Where nobody reads standard error any more, the exit code still tells.
+    let _ = writeln!(io::stderr(), "stockd: {error:#}");
+    match error.is::<UsageError>() {
+        true => ExitCode::from(2),
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn is_help(error: &clap::Error) -> bool {
+    use clap::error::ErrorKind;
+    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+}
+
+/// What clap has to say, in one line: the error and its tips, and where the help is.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (said, usage) = text.split_once("\nUsage: ").unwrap_or((text, "stockd"));
+    let parts = said.split("\n\n").map(|part| {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        words.join(" ")
+    });
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let command: Vec<&str> = usage.split_whitespace().take_while(is_name).collect();
+    format!("{}; see '{} --help'", parts.join("; "), command.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_usage_is_one_line() {
+        let why = |args: &[&str]| one_line(&Cli::try_parse_from(args).unwrap_err());
+        assert_eq!(
+            why(&["stockd", "serve", "--lin", "off"]),
+            "unexpected argument '--lin' found; tip: a similar argument exists: '--line'; \
+             see 'stockd serve --help'"
+        );
+        assert_eq!(
+            why(&["stockd", "completions"]),
+            "the following required arguments were not provided: <SHELL>; \
+             see 'stockd completions --help'"
+        );
+        assert_eq!(
+            why(&["stockd", "sevre"]),
+            "unrecognized subcommand 'sevre'; tip: a similar subcommand exists: 'serve'; \
+             see 'stockd --help'"
+        );
+        let error = why(&["stockd", "completions", "tcsh"]);
+        assert!(!error.contains('\n') && error.contains("bash"), "{error}");
+    }
+}

@@ -1,0 +1,318 @@
+//! `stockd demo`: a server with built-in real data and live updates, and a client run against it.
+//!
+//! This file owns the course of the demo: it starts the server in this process, replays the
+//! history through the engine, looks every name up over TCP meanwhile, checks every reply, and
+//! then goes on serving. What is replayed, asked and shown is in the files beneath it.
+//!
+//! Invariant: it ends well only if every reply was one that the server could rightly give at
+//! that moment.
+
+mod client;
+mod history;
+mod names;
+mod replay;
+mod screen;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use stockd_client::Client;
+use stockd_engine::{Engine, Totals};
+use stockd_server::{Config, Listener, Protocol, Server};
+
+use client::CheckingClient;
+use history::History;
+use replay::{Pace, Replay};
+use screen::{Screen, grouped};
+
+/// The port of `stockd serve`, which the demo takes too if it is free.
+const USUAL_PORT: u16 = 7878;
+
+/// How long the history lasts while the client runs.
+const REPLAY_TIME: Duration = Duration::from_secs(3);
+
+/// From one day of the history to the next when the demo goes on serving: 33 s for all.
+const LATER_PACE: Pace = Pace { day: Duration::from_millis(10), again: true };
+
+/// How often the status is written anew.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the server's counters may take to show what the client has seen.
+const COUNTERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// See it work: a server with built-in real data, live updates, and a client run against it.
+///
+/// Serves five real stocks and a few invented ones (DEMO.…) and replays 13 years of daily prices
+/// as live updates, while the client looks up a list of names over TCP. Prints every reply with
+/// its latency, checks that each was right, and ends with a table of the latencies. Then it keeps
+/// serving until Ctrl-C. Exits with 1 if any reply was wrong.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Address to serve on; port 0 takes a free one [default: 127.0.0.1:7878, or a free port
+    /// where that is taken].
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    line: Option<SocketAddr>,
+
+    /// How often the client looks up the whole list, 2 to 1000 times.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    runs: u32,
+
+    /// Exit when the list is done, instead of serving on.
+    #[arg(long)]
+    once: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write IP:PORT such as 127.0.0.1:7878 or [::1]:7878")
+}
+
+/// Plays the demo.
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    match play(args) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            // The reader of our output has seen enough, as `head` does.
+            Some(io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
+            _ => Err(error),
+        },
+    }
+}
+
+fn play(args: &DemoArgs) -> anyhow::Result<()> {
+    let interrupted = interruptions()?;
+    let mut screen = Screen::new();
+    let history = Arc::new(History::load()?);
+    let engine = Arc::new(Engine::default());
+    names::list_invented(&mut engine.executor())?;
+    let server = start_server(args, &engine)?;
+    let stage = Stage { address: server.addresses()[0].1, history, engine, server };
+    stage.introduce(args, &mut screen)?;
+    let finished = stage.look_up(args, &interrupted, &mut screen)?;
+    match (finished, args.once) {
+        (true, true) => {}
+        (true, false) => stage.serve_on(&interrupted, &mut screen)?,
+        (false, true) => bail!("interrupted before the list was done"),
+        (false, false) => screen.farewell("interrupted, stopped")?,
+    }
+    stage.server.shutdown();
+    Ok(())
+}
+
+/// A message for each SIGINT and SIGTERM from now on.
+fn interruptions() -> anyhow::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
+    let (sender, interrupted) = mpsc::channel();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(interrupted)
+}
+
+/// Starts the server where it was asked for, or else on the usual port or any other.
+fn start_server(args: &DemoArgs, engine: &Arc<Engine>) -> anyhow::Result<Server> {
+    let start = |address| {
+        let listener = Listener { protocol: Protocol::Line, address };
+        let config = Config { listeners: vec![listener], ..Config::default() };
+        Server::start(config, Arc::clone(engine))
+    };
+    let server = match args.line {
+        Some(address) => start(address),
+        None => start(SocketAddr::from((Ipv4Addr::LOCALHOST, USUAL_PORT)))
+            .or_else(|_| start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
+    };
+    // The error says the cause itself; its source would say it again.
+    server.map_err(|error| anyhow!("{error}"))
+}
+
+/// What the demo is played on.
+struct Stage {
+    history: Arc<History>,
+    engine: Arc<Engine>,
+    server: Server,
+    address: SocketAddr,
+}
+
+impl Stage {
+    fn introduce(&self, args: &DemoArgs, screen: &mut Screen) -> io::Result<()> {
+        let bars = self.history.bars();
+        let (first, last) = (&bars[0], &bars[bars.len() - 1]);
+        let stocks = self.history.symbols().len();
+        let taken = match args.line {
+            None if self.address.port() != USUAL_PORT => {
+                format!(", since port {USUAL_PORT} is taken")
+            }
+            _ => String::new(),
+        };
+        let lines = [
+            ("server", format!("listens on line {}{taken}", self.address)),
+            (
+                "catalog",
+                format!("{stocks} real stocks, {} invented (DEMO.…)", names::INVENTED.len()),
+            ),
+            (
+                "updates",
+                format!(
+                    "{} daily prices, {} to {}, in {} s",
+                    grouped(bars.len() as u64),
+                    first.date,
+                    last.date,
+                    REPLAY_TIME.as_secs()
+                ),
+            ),
+            (
+                "client",
+                format!(
+                    "{} names, {} times, one request at a time over TCP",
+                    names::NAMES.len(),
+                    args.runs
+                ),
+            ),
+        ];
+        screen.title("stockd demo: lookups beside live updates")?;
+        screen.facts(&lines)
+    }
+
+    /// Replays the history once and looks all names up meanwhile, at even intervals from its
+    /// beginning to its end. Says whether that was finished, or interrupted.
+    fn look_up(
+        &self,
+        args: &DemoArgs,
+        interrupted: &Receiver<()>,
+        screen: &mut Screen,
+    ) -> anyhow::Result<bool> {
+        let mut client = CheckingClient::new(Client::connect(self.address)?, &self.history);
+        let days = u32::try_from(self.history.days().count())?;
+        let pace = Pace { day: REPLAY_TIME / days, again: false };
+        let mut replay = Replay::start(&self.engine, &self.history, pace)?;
+        let began = Instant::now();
+        screen.headings()?;
+        let last_run = args.runs - 1;
+        for run in 0..=last_run {
+            if run > 0 {
+                let due = began + REPLAY_TIME * run / last_run;
+                let patience = due.saturating_duration_since(Instant::now());
+                if interrupted.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                    return Ok(false);
+                }
+                screen.gap()?;
+            }
+            if run == last_run {
+                // The last run is to see the last prices.
+                replay.finish();
+            }
+            for name in names::NAMES {
+                screen.row(&client.look_up(name, &replay)?)?;
+            }
+        }
+        self.conclude(&client, screen)?;
+        Ok(true)
+    }
+
+    /// Shows what it all amounts to.
+    ///
+    /// # Errors
+    ///
+    /// When any reply was wrong, or the server did not count what the client has seen.
+    fn conclude(&self, client: &CheckingClient<'_>, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.report(&client.report)?;
+        let seen = client.report.tally();
+        let found = seen.prices + seen.not_tradable;
+        let totals = self.totals_of_at_least(found + seen.not_found);
+        let updates = totals.listings + totals.updates - names::INVENTED.len() as u64;
+        let counters = [
+            (
+                "lookups",
+                format!(
+                    "{}: {} hits, {} misses",
+                    grouped(totals.lookups()),
+                    grouped(totals.hits),
+                    grouped(totals.misses)
+                ),
+            ),
+            (
+                "replies",
+                format!(
+                    "{}: {} prices, {} times 0 (not tradable), {} times -1 (not listed)",
+                    grouped(found + seen.not_found),
+                    grouped(seen.prices),
+                    grouped(seen.not_tradable),
+                    grouped(seen.not_found)
+                ),
+            ),
+            ("updates", format!("{} applied while serving", grouped(updates))),
+        ];
+        screen.facts(&counters)?;
+        if let [first, others @ ..] = client.wrong.as_slice() {
+            let and_more = match others.len() {
+                0 => String::new(),
+                more => format!(", and {more} more replies were wrong"),
+            };
+            bail!("{first}{and_more}");
+        }
+        // Others may look up here too, so the server may have counted more.
+        if totals.hits < found || totals.misses < seen.not_found {
+            bail!(
+                "the server counted {} hits and {} misses, the client {found} and {}",
+                totals.hits,
+                totals.misses,
+                seen.not_found
+            );
+        }
+        screen.good("every reply was right")?;
+        Ok(())
+    }
+
+    /// The server's counters. A worker adds up what it did shortly after the replies are sent, so
+    /// this waits until they show as many lookups as the client has seen.
+    fn totals_of_at_least(&self, lookups: u64) -> Totals {
+        let deadline = Instant::now() + COUNTERS_TIMEOUT;
+        loop {
+            let totals = self.engine.totals();
+            if totals.lookups() >= lookups || Instant::now() >= deadline {
+                return totals;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Serves and replays until it is interrupted.
+    fn serve_on(&self, interrupted: &Receiver<()>, screen: &mut Screen) -> anyhow::Result<()> {
+        let replay = Replay::start(&self.engine, &self.history, LATER_PACE)?;
+        screen.invitation(self.address)?;
+        loop {
+            let date = self.history.date_of_last(replay.applied());
+            let counts = self.counts();
+            let open = self.server.metrics().open;
+            screen
+                .status(&format!("replay at {date}: {counts} so far, connections open: {open}"))?;
+            let waited = match screen.refreshes() {
+                true => interrupted.recv_timeout(STATUS_INTERVAL),
+                false => interrupted.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            if waited != Err(RecvTimeoutError::Timeout) {
+                drop(replay);
+                screen.farewell(&format!("stopped after {}", self.counts()))?;
+                return Ok(());
+            }
+        }
+    }
+
+    /// What was done until now, in words.
+    fn counts(&self) -> String {
+        let totals = self.engine.totals();
+        let (lookups, updates) = (grouped(totals.lookups()), grouped(totals.updates));
+        format!("{lookups} lookups and {updates} updates")
+    }
+}

@@ -1,0 +1,53 @@
+//! The client of the demo: it measures every lookup and checks every reply.
+
+use std::time::Instant;
+
+use stockd_client::{Client, ClientError};
+
+use super::history::History;
+use super::names;
+use super::replay::Replay;
+use super::screen::{Row, quoted_where_padded};
+use crate::report::{LatencyReport, nanoseconds};
+
+/// A client over TCP, one request at a time, and what it has seen.
+#[derive(Debug)]
+pub(crate) struct CheckingClient<'a> {
+    client: Client,
+    history: &'a History,
+    /// The latencies of all lookups.
+    pub(crate) report: LatencyReport,
+    /// What was answered wrongly, a sentence each.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl<'a> CheckingClient<'a> {
+    /// Looks up through this connection, and checks against this history.
+    pub(crate) fn new(client: Client, history: &'a History) -> CheckingClient<'a> {
+        CheckingClient { client, history, report: LatencyReport::default(), wrong: Vec::new() }
+    }
+
+    /// Looks up one name while this replay is under way.
+    ///
+    /// # Errors
+    ///
+    /// When there is no reply. A wrong reply is noted and no error.
+    pub(crate) fn look_up(
+        &mut self,
+        name: &'a str,
+        replay: &Replay,
+    ) -> Result<Row<'a>, ClientError> {
+        let applied = replay.applied();
+        let sent = Instant::now();
+        let answer = self.client.lookup(name)?;
+        let latency = sent.elapsed();
+        let begun = replay.begun();
+        self.report.record(&quoted_where_padded(name), answer, latency);
+        let meaning = names::meaning(name, answer, self.history, applied, begun);
+        if let Err(right) = &meaning {
+            self.wrong.push(format!("'{name}' was answered {answer}, not {right}"));
+        }
+        let date = self.history.date_of_last(begun);
+        Ok(Row { date, name, answer, meaning, latency_ns: nanoseconds(latency) })
+    }
+}

@@ -1,0 +1,308 @@
+//! The settings of the server: their names, meanings and defaults, and where they come from.
+//!
+//! One table, below, gives every setting its key in the configuration file, its environment
+//! variable, its flag, its help and its default. A setting is text wherever it comes from and
+//! becomes a value in one place, `settings/value.rs`.
+//!
+//! Invariant: later sources win, in the order defaults, file, environment, flags; and nothing is
+//! ignored: an unknown name in any of them is an error, so that a typing error cannot pass for a
+//! setting.
+
+mod file;
+mod value;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::catalog_file;
+use crate::cli::UsageError;
+
+/// Declares the settings once: the struct of their values, and the table of everything else.
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+
+       $key:ident: $kind:ty = $default:literal, $placeholder:literal, $parse:path;)+) => {
+        /// What the server runs with.
+        #[derive(Debug, PartialEq)]
+        pub(crate) struct Settings {
+            $($(#[doc = $help])+ pub(crate) $key: $kind,)+
+        }
+
+        impl Default for Settings {
+            fn default() -> Settings {
+                Settings {
+                    $($key: $parse($default).expect("the default is a possible value"),)+
+                }
+            }
+        }
+
+        const TABLE: &[Setting] = &[$(Setting {
+            key: stringify!($key),
+            help: &[$($help),+],
+            default: $default,
+            placeholder: $placeholder,
+            set: |settings, text| {
+                settings.$key = $parse(text)?;
+                Ok(())
+            },
+        }),+];
+    };
+}
+
+settings! {
+    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, or `off`.
+    line: Option<SocketAddr> = "127.0.0.1:7878", "ADDR", value::address_or_off;
+
+    /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
+    workers: usize = "cores", "N", value::workers;
+
+    /// Connections open at once; a further client is told so and closed. The limit of open files
+    /// may lower it, which the log says.
+    connections_max: usize = "50000", "N", value::connections;
+
+    /// Close a connection on which no byte came or went for so long: 30s, 5m, 1h or `off`.
+    idle_timeout: Option<Duration> = "off", "TIME", value::duration_or_off;
+
+    /// Close a client that leaves waiting replies unread, without progress, for so long.
+    stalled_timeout: Duration = "60s", "TIME", value::duration;
+
+    /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
+    /// standard input. None lists no stocks.
+    catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;
+
+    /// Skip and count bad rows of the catalog file instead of refusing to start.
+    lenient: bool = "false", "BOOL", value::boolean;
+
+    /// Keep nothing on disk. This is the only mode: the catalog is in memory alone.
+    ephemeral: bool = "true", "BOOL", value::only_true;
+
+    /// What to log on standard error: `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    log: LevelFilter = "info", "LEVEL", value::level;
+}
+
+/// One row of the table of settings.
+struct Setting {
+    /// Its name, as in the configuration file.
+    key: &'static str,
+    /// What it means, one comment line each.
+    help: &'static [&'static str],
+    /// The text of its default.
+    default: &'static str,
+    /// What stands for its value in the help of the flag.
+    placeholder: &'static str,
+    /// Sets it from text, or says which form is allowed.
+    set: fn(&mut Settings, &str) -> Result<(), value::Form>,
+}
+
+/// What environment variables of settings begin with.
+const ENVIRONMENT_PREFIX: &str = "STOCKD_";
+
+/// Variables with that prefix that are no settings of the server: where its file is, and what the
+/// client reads.
+const OTHER_VARIABLES: [&str; 2] = ["CONFIG", "SERVER"];
+
+impl Settings {
+    /// The settings that hold: defaults, then the file, then the environment, then the flags.
+    ///
+    /// # Errors
+    ///
+    /// The first name that is unknown or value that is not possible, with where it stands.
+    pub(crate) fn load(
+        flags: &SettingFlags,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Settings, UsageError> {
+        let mut settings = Settings::default();
+        if let Some(path) = &flags.config {
+            settings.apply_file(path)?;
+        }
+        settings.apply_environment(environment)?;
+        for (setting, text) in &flags.given {
+            settings.apply(setting, text, format_args!("{}", setting.flag()))?;
+        }
+        Ok(settings)
+    }
+
+    fn apply_file(&mut self, path: &Path) -> Result<(), UsageError> {
+        for entry in file::read(path)? {
+            let origin = format!("{}:{}", path.display(), entry.line);
+            let setting = TABLE.iter().find(|setting| setting.key == entry.key);
+            let setting = setting.ok_or_else(|| {
+                let what = format!("{origin}: unknown setting '{}'", entry.key);
+                unknown(&what, &entry.key, |setting| setting.key.to_owned())
+            })?;
+            self.apply(setting, &entry.value, format_args!("{origin}"))?;
+        }
+        Ok(())
+    }
+
+    fn apply_environment(
+        &mut self,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(), UsageError> {
+        for (name, value) in environment {
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            let Some(suffix) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
+                continue;
+            };
+            if OTHER_VARIABLES.contains(&suffix) || is_service_link(suffix, &value) {
+                continue;
+            }
+            let setting = TABLE.iter().find(|setting| setting.variable() == name);
+            let setting = setting.ok_or_else(|| {
+                let what = format!("unknown environment variable '{name}'");
+                unknown(&what, &suffix.to_lowercase(), Setting::variable)
+            })?;
+            self.apply(setting, &value, format_args!("environment variable {name}"))?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        setting: &Setting,
+        text: &str,
+        origin: std::fmt::Arguments<'_>,
+    ) -> Result<(), UsageError> {
+        (setting.set)(self, text).map_err(|form| {
+            let key = setting.key;
+            UsageError(format!("{origin}: '{text}' is not possible for {key}: {form}"))
+        })
+    }
+}
+
+impl Setting {
+    fn flag(&self) -> String {
+        format!("--{}", self.flag_name())
+    }
+
+    fn flag_name(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    fn variable(&self) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    /// A switch is on when its flag stands alone.
+    fn is_switch(&self) -> bool {
+        self.placeholder == "BOOL"
+    }
+
+    fn arg(&self) -> Arg {
+        let help = self.help.concat();
+        let default = match self.default {
+            "" => "none",
+            text => text,
+        };
+        let help = format!(
+            "{} [default: {default}] [env: {}]",
+            help.trim().trim_end_matches('.'),
+            self.variable()
+        );
+        let arg = Arg::new(self.key)
+            .long(self.flag_name())
+            .value_name(self.placeholder)
+            .help(help)
+            .action(ArgAction::Set);
+        if self.is_switch() {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+        } else {
+            arg.allow_hyphen_values(true)
+        }
+    }
+}
+
+/// Whether it is one of the variables that Kubernetes sets in every container beside a service
+/// named `stockd` (`STOCKD_SERVICE_HOST`, `STOCKD_PORT=tcp://…`, `STOCKD_PORT_7878_TCP_ADDR`…).
+/// Nobody typed them, so they are no typing errors.
+fn is_service_link(suffix: &str, value: &str) -> bool {
+    suffix.starts_with("SERVICE_")
+        || suffix.starts_with("PORT_")
+        || (suffix == "PORT" && value.contains("://"))
+}
+
+/// The error for a name that is no key, naming those that are close to it or else all.
+fn unknown(what: &str, name: &str, shown: fn(&Setting) -> String) -> UsageError {
+    let is_close =
+        |setting: &&Setting| strsim::normalized_damerau_levenshtein(setting.key, name) > 0.6;
+    let close: Vec<String> = TABLE.iter().filter(is_close).map(shown).collect();
+    UsageError(if close.is_empty() {
+        let all: Vec<String> = TABLE.iter().map(shown).collect();
+        format!("{what}; there are {}", all.join(", "))
+    } else {
+        format!("{what}; did you mean {}?", close.join(" or "))
+    })
+}
+
+/// The flags of `stockd serve` that are settings, made from the table.
+#[derive(Clone, Debug)]
+pub(crate) struct SettingFlags {
+    config: Option<PathBuf>,
+    given: Vec<(&'static Setting, String)>,
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .env("STOCKD_CONFIG")
+            .hide_env(true)
+            .help("File of settings in TOML, as `stockd config` prints it [env: STOCKD_CONFIG]");
+        command.arg(config).args(TABLE.iter().map(Setting::arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<SettingFlags, clap::Error> {
+        let text = |setting: &'static Setting| {
+            let text = matches.get_one::<String>(setting.key)?;
+            Some((setting, text.clone()))
+        };
+        Ok(SettingFlags {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            given: TABLE.iter().filter_map(text).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.key)
+    }
+}
+
+/// The configuration file that says nothing but the defaults, each explained and commented out.
+pub(crate) fn default_file() -> String {
+    let mut text = String::from(
+        "# Settings of stockd, each with its default. Remove the # before a key to change it.\n\
+         # Environment variables win over this file, and flags over both.\n",
+    );
+    for setting in TABLE {
+        text.push('\n');
+        for line in setting.help {
+            text.push_str(&format!("#{line}\n"));
+        }
+        let (flag, variable) = (setting.flag(), setting.variable());
+        let (key, default) = (setting.key, file::literal(setting.default));
+        text.push_str(&format!("# ({flag}, {variable})\n#{key} = {default}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

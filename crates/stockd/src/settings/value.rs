@@ -1,0 +1,159 @@
+//! The values of settings: text to value, or the form that is allowed.
+//!
+//! The functions know neither which setting they serve nor where the text stood; the table and
+//! the error around them do.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stockd_model::limits::{CONNECTIONS_CEILING, TIMEOUT_MAX, WORKERS_MAX};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::catalog_file;
+
+/// The form that is allowed, as the end of an error: "write …".
+pub(super) type Form = Cow<'static, str>;
+
+pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, Form> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| "write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or off".into())
+}
+
+pub(super) fn workers(text: &str) -> Result<usize, Form> {
+    if text == "cores" {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        return Ok(cores.min(WORKERS_MAX));
+    }
+    number_up_to(text, WORKERS_MAX)
+        .ok_or_else(|| format!("write a number from 1 to {WORKERS_MAX}, or cores").into())
+}
+
+pub(super) fn connections(text: &str) -> Result<usize, Form> {
+    number_up_to(text, CONNECTIONS_CEILING)
+        .ok_or_else(|| format!("write a number from 1 to {CONNECTIONS_CEILING}").into())
+}
+
+fn number_up_to(text: &str, max: usize) -> Option<usize> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits)?;
+    (1..=max).contains(&number).then_some(number)
+}
+
+pub(super) fn duration_or_off(text: &str) -> Result<Option<Duration>, Form> {
+    if text == "off" {
+        return Ok(None);
+    }
+    duration(text).map(Some).map_err(|form| format!("{form}, or off").into())
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, Form> {
+    let unit_at = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(unit_at);
+    let unit_ms = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        _ => None,
+    };
+    unit_ms
+        .and_then(|unit_ms| number.parse::<u64>().ok()?.checked_mul(unit_ms))
+        .map(Duration::from_millis)
+        .filter(|time| (Duration::from_millis(1)..=TIMEOUT_MAX).contains(time))
+        .ok_or_else(|| {
+            let hours = TIMEOUT_MAX.as_secs() / 3600;
+            format!("write a time such as 500ms, 30s, 5m or 1h, up to {hours}h").into()
+        })
+}
+
+pub(super) fn catalog(text: &str) -> Result<Option<catalog_file::Source>, Form> {
+    match text {
+        "" => Ok(None),
+        _ => catalog_file::Source::parse(text).map(Some).ok_or_else(|| {
+            "write a file name that ends in .csv, .jsonl or .ndjson, each also with .gz, or - for \
+             CSV from standard input"
+                .into()
+        }),
+    }
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, Form> {
+    text.parse().map_err(|_| "write true or false".into())
+}
+
+pub(super) fn only_true(text: &str) -> Result<bool, Form> {
+    match text {
+        "true" => Ok(true),
+        _ => Err("write true: nothing is kept on disk, the only mode there is".into()),
+    }
+}
+
+pub(super) fn level(text: &str) -> Result<LevelFilter, Form> {
+    Ok(match text {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err("write off, error, warn, info, debug or trace".into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_and_a_bound() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("720h"), Ok(TIMEOUT_MAX));
+        for text in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "+1s",
+            "1.5s",
+            "0s",
+            "721h",
+            "1 s",
+            "1d",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(duration(text).unwrap_err().starts_with("write a time"), "{text}");
+        }
+        assert_eq!(duration_or_off("off"), Ok(None));
+        assert!(duration_or_off("never").unwrap_err().ends_with(", or off"));
+    }
+
+    #[test]
+    fn numbers_are_digits_within_their_bounds() {
+        assert_eq!(workers("1024"), Ok(1024));
+        assert!(workers("cores").unwrap() >= 1);
+        assert_eq!(connections("1"), Ok(1));
+        for text in ["", "0", "-1", "+1", "1025", "2.0", "two", "99999999999999999999999"] {
+            assert!(workers(text).is_err(), "{text}");
+        }
+        assert!(connections("1048577").is_err());
+    }
+
+    #[test]
+    fn addresses_are_an_ip_and_a_port() {
+        for text in ["127.0.0.1:0", "[::1]:7878", "0.0.0.0:65535"] {
+            assert_eq!(address_or_off(text).unwrap().unwrap().to_string(), text);
+        }
+        assert_eq!(address_or_off("off"), Ok(None));
+        for text in ["", "7878", ":7878", "localhost:7878", "127.0.0.1", "127.0.0.1:65536"] {
+            assert!(address_or_off(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The steps that are cargo's work: formatting, lints, tests, documentation, release build.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+
+/// The code is formatted as rustfmt.toml says.
+pub(crate) fn fmt(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// No warnings from the compiler or clippy.
+pub(crate) fn clippy(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(workspace.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// All tests pass, with debug assertions.
+pub(crate) fn test(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(workspace.cargo().args(["test", "--workspace"]))
+}
+
+/// All models of the catalog pass, in every interleaving that loom explores.
+///
+/// # Errors
+///
+/// When a model fails, and when there is none: a filter that no longer matches must not pass.
+pub(crate) fn loom(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let models = || {
+        let mut command = workspace.cargo();
+        command
+            .args(["test", "--package", "stockd-catalog", "--release", "--lib"])
+            // A directory of its own: other flags would rebuild everything else.
+            .args(["--target-dir", "target/loom", "models"])
+            .env("RUSTFLAGS", "--cfg loom")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        command
+    };
+    let mut listing = models();
+    listing.args(["--", "--list"]).stderr(Stdio::inherit());
+    let listed = listing.output().context("cannot run cargo test")?;
+    if !listed.status.success() {
+        bail!("the models of stockd-catalog do not build ({})", listed.status);
+    }
+    if !String::from_utf8_lossy(&listed.stdout).contains(": test") {
+        bail!("stockd-catalog has no models: no test in src/models.rs");
+    }
+    run(&mut models())
+}
+
+/// The documentation of the code builds, every link in it resolves.
+pub(crate) fn rustdoc(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(workspace
+        .cargo()
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// The release binary plays the demo and finds nothing wrong with itself.
+pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(Command::new(release_binary(workspace)?).args(["demo", "--once"]))
+}
+
+/// Builds the release binary and says where it is.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
+    run(workspace.cargo().args(["build", "--release", "--package", "stockd", "--bin", "stockd"]))?;
+    let metadata = workspace.metadata()?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target_directory")?;
+    Ok(PathBuf::from(target).join("release/stockd"))
+}
+
+/// Runs a command to its end with its output shown.
+fn run(command: &mut Command) -> Result<()> {
+    let program = PathBuf::from(command.get_program());
+    let program = program.file_name().unwrap_or_default().to_string_lossy();
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    let shown = format!("{program} {}", arguments.join(" "));
+    println!("$ {shown}");
+    let status = command.status().with_context(|| format!("cannot run {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}

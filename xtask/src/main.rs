@@ -1,0 +1,168 @@
+//! The development tasks of stockd: `cargo xtask ci` is what CI runs, and CI runs nothing else.
+//!
+//! Each task is a step that can be run alone, so that a failure in CI is repeated with one
+//! command. `cargo xtask` lists them.
+//!
+//! Invariant: [`TASKS`] is the only list of tasks; dispatch, CI and the list that is printed come
+//! from it.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod crate_arrows;
+mod demo_data;
+mod dependency_versions;
+mod finding;
+mod links;
+mod markdown;
+mod named_files;
+mod readme;
+mod transcript;
+mod unsafe_code;
+mod workspace;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+
+/// One thing that `cargo xtask` can do.
+struct Task {
+    name: &'static str,
+    /// What it is for, in a line of the list.
+    about: &'static str,
+    /// Whether it is a step of CI.
+    in_ci: bool,
+    run: fn(&Workspace, &[String]) -> Result<()>,
+}
+
+/// Every task; those of CI in the order CI runs them, the quick ones first.
+const TASKS: &[Task] = &[
+    Task { name: "ci", about: "every step marked * below, in this order", in_ci: false, run: ci },
+    Task { name: "fmt", about: "the code is formatted", in_ci: true, run: build::fmt },
+    Task {
+        name: "docs",
+        about: "links in Markdown resolve, files that the documents name exist",
+        in_ci: true,
+        run: docs,
+    },
+    Task {
+        name: "structure",
+        about: "crate arrows, unsafe code and dependency versions are where they may be",
+        in_ci: true,
+        run: structure,
+    },
+    Task {
+        name: "clippy",
+        about: "no warnings, in tests and benchmarks too",
+        in_ci: true,
+        run: build::clippy,
+    },
+    Task { name: "test", about: "all tests of the workspace", in_ci: true, run: build::test },
+    Task {
+        name: "loom",
+        about: "the models of the catalog's concurrency, explored exhaustively",
+        in_ci: true,
+        run: build::loom,
+    },
+    Task {
+        name: "rustdoc",
+        about: "the documentation of the code builds without warnings",
+        in_ci: true,
+        run: build::rustdoc,
+    },
+    Task {
+        name: "demo",
+        about: "the release binary plays `stockd demo --once`",
+        in_ci: true,
+        run: build::demo,
+    },
+    Task {
+        name: "readme",
+        about: "the commands of README.md do what it shows, with the release binary",
+        in_ci: true,
+        run: readme::run,
+    },
+    Task {
+        name: "demo-data",
+        about: "FILE: makes crates/stockd/data/daily_bars.csv.gz from stocks.csv.gz",
+        in_ci: false,
+        run: demo_data::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let Some(name) = arguments.next() else {
+        list();
+        return ExitCode::SUCCESS;
+    };
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("xtask: there is no task '{name}'; cargo xtask lists them");
+        return ExitCode::from(2);
+    };
+    let arguments: Vec<String> = arguments.collect();
+    match Workspace::open().and_then(|workspace| (task.run)(&workspace, &arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("cargo xtask TASK");
+    for task in TASKS {
+        let mark = if task.in_ci { '*' } else { ' ' };
+        println!("  {:<10} {mark} {}", task.name, task.about);
+    }
+}
+
+/// Runs the steps of CI and stops at the first that fails.
+fn ci(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let began = Instant::now();
+    let mut times = Vec::new();
+    for step in TASKS.iter().filter(|task| task.in_ci) {
+        println!("\n=== {}: {}", step.name, step.about);
+        let step_began = Instant::now();
+        let outcome = (step.run)(workspace, &[]);
+        let seconds = step_began.elapsed().as_secs_f64();
+        outcome.with_context(|| {
+            let name = step.name;
+            format!(
+                "step '{name}' failed after {seconds:.1} s; run it alone with: cargo xtask {name}"
+            )
+        })?;
+        println!("=== {}: passed in {seconds:.1} s", step.name);
+        times.push((step.name, seconds));
+    }
+    println!("\nall steps passed in {:.1} s", began.elapsed().as_secs_f64());
+    for (name, seconds) in times {
+        println!("  {name:<10} {seconds:>7.1} s");
+    }
+    Ok(())
+}
+
+fn docs(workspace: &Workspace, _: &[String]) -> Result<()> {
+    finding::report(links::check(workspace)?.into_iter().chain(named_files::check(workspace)?))
+}
+
+fn structure(workspace: &Workspace, _: &[String]) -> Result<()> {
+    finding::report(
+        crate_arrows::check(workspace)?
+            .into_iter()
+            .chain(unsafe_code::check(workspace)?)
+            .chain(dependency_versions::check(workspace)?),
+    )
+}
+
+/// The one argument of a task that needs one.
+fn only_argument<'a>(task: &str, name: &str, arguments: &'a [String]) -> Result<&'a str> {
+    match arguments {
+        [argument] => Ok(argument),
+        _ => bail!("usage: cargo xtask {task} {name}"),
+    }
+}

@@ -1,0 +1,209 @@
+//! What a document shows of a terminal: commands and what they print.
+//!
+//! In a block fenced as `console`, a line that begins with `$ ` is a command, and what follows up
+//! to the next one is its output. `…` stands for any text within a line, and on a line of its own
+//! for any lines. A command that shows no output may print anything.
+//!
+//! A comment on the line before the block says more of it:
+//!
+//! | comment | meaning |
+//! |---|---|
+//! | `<!-- not run: why -->` | the block is not run |
+//! | `<!-- exits 1 -->` | its last command exits with this code, the others with 0 as usual |
+//! | `<!-- keeps running -->` | its last command runs until a later one keeps running, or the end |
+//!
+//! A command that ends in ` &` keeps running too.
+
+use anyhow::{Context, Result, bail};
+
+use crate::markdown::{self, Line};
+
+/// A command of a document and what it is shown to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Command {
+    /// The line of the document, from 1.
+    pub(crate) line: usize,
+    /// What the shell is to run.
+    pub(crate) text: String,
+    /// The output shown; with none, any will do.
+    pub(crate) output: Vec<String>,
+    /// How it is to end.
+    pub(crate) ending: Ending,
+}
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With this exit code.
+    Exit(i32),
+    /// Not by itself.
+    KeepsRunning,
+}
+
+/// What the comment before a block says.
+enum Remark {
+    NotRun,
+    LastEnds(Ending),
+}
+
+/// The commands of a document that are to be run, in order.
+///
+/// # Errors
+///
+/// When a block is not as this page says.
+pub(crate) fn commands(text: &str) -> Result<Vec<Command>> {
+    let mut commands: Vec<Command> = Vec::new();
+    let mut remark = None;
+    // Where in `commands` the console block that is open begins.
+    let mut block = None;
+    for (number, line) in markdown::lines(text) {
+        match line {
+            Line::Prose(prose) => {
+                remark = remark_of(prose).with_context(|| format!("line {number}"))?;
+            }
+            Line::Opening("console") => block = Some(commands.len()),
+            Line::Opening(_) => remark = None,
+            Line::Code(code) => {
+                let Some(begin) = block else { continue };
+                match code.strip_prefix("$ ") {
+                    Some(text) => commands.push(command(number, text)),
+                    None => match commands[begin..].last_mut() {
+                        Some(command) => command.output.push(code.to_owned()),
+                        None => {
+                            bail!("line {number}: a console block begins with '$ ' and a command")
+                        }
+                    },
+                }
+            }
+            Line::Closing => match (block.take(), remark.take()) {
+                (Some(begin), Some(Remark::NotRun)) => commands.truncate(begin),
+                (Some(begin), Some(Remark::LastEnds(ending))) => {
+                    if let Some(last) = commands[begin..].last_mut() {
+                        last.ending = ending;
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+    Ok(commands)
+}
+
+fn command(line: usize, text: &str) -> Command {
+    let (text, ending) = match text.strip_suffix(" &") {
+        Some(text) => (text, Ending::KeepsRunning),
+        None => (text, Ending::Exit(0)),
+    };
+    Command { line, text: text.to_owned(), output: Vec::new(), ending }
+}
+
+fn remark_of(prose: &str) -> Result<Option<Remark>> {
+    let comment =
+        prose.trim().strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->")).map(str::trim);
+    Ok(match comment {
+        Some("not run") => bail!("say why: <!-- not run: why -->"),
+        Some("keeps running") => Some(Remark::LastEnds(Ending::KeepsRunning)),
+        Some(comment) if comment.starts_with("not run:") => Some(Remark::NotRun),
+        Some(comment) => match comment.strip_prefix("exits ") {
+            Some(code) => Some(Remark::LastEnds(Ending::Exit(code.parse()?))),
+            None => None,
+        },
+        None => None,
+    })
+}
+
+/// Whether what was printed is what is shown.
+pub(crate) fn matches(shown: &[String], printed: &[String]) -> bool {
+    match shown.split_first() {
+        None => printed.is_empty(),
+        Some((first, rest)) if first.trim() == "…" => {
+            (0..=printed.len()).any(|skipped| matches(rest, &printed[skipped..]))
+        }
+        Some((first, rest)) => printed.split_first().is_some_and(|(line, others)| {
+            line_matches(first.trim_end(), line.trim_end()) && matches(rest, others)
+        }),
+    }
+}
+
+fn line_matches(shown: &str, printed: &str) -> bool {
+    match shown.split_once('…') {
+        None => shown == printed,
+        Some((before, after)) => printed.strip_prefix(before).is_some_and(|rest| {
+            rest.char_indices()
+                .map(|(at, _)| at)
+                .chain([rest.len()])
+                .any(|at| line_matches(after, &rest[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn commands_are_read_with_their_output_and_ending() {
+        let text = "\
+```console
+$ stockd serve &
+line 127.0.0.1:7878
+```
+<!-- not run: needs a network -->
+```console
+$ curl example.org
+```
+<!-- exits 1 -->
+```console
+$ true
+$ stockd lookup AAPL XYZ
+AAPL 172.5
+XYZ not found
+```
+<!-- exits 3 -->
+
+```sh
+$ not a console
+```
+```console
+$ nc
+```
+";
+        let found = commands(text).unwrap();
+        let summary: Vec<_> = found
+            .iter()
+            .map(|command| {
+                (command.line, command.text.as_str(), command.output.len(), command.ending)
+            })
+            .collect();
+        assert_eq!(
+            summary,
+            [
+                (2, "stockd serve", 1, Ending::KeepsRunning),
+                (11, "true", 0, Ending::Exit(0)),
+                (12, "stockd lookup AAPL XYZ", 2, Ending::Exit(1)),
+                (22, "nc", 0, Ending::Exit(0)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_block_that_is_not_run_says_why() {
+        let error = commands("<!-- not run -->\n```console\n$ x\n```\n").unwrap_err();
+        assert_eq!(format!("{error:#}"), "line 1: say why: <!-- not run: why -->");
+    }
+
+    #[test]
+    fn an_ellipsis_stands_for_what_changes() {
+        let printed = owned(&["AAPL 172.5  21.3 µs", "x", "y", "total 2"]);
+        assert!(matches(&owned(&["AAPL 172.5 … µs", "…", "total 2"]), &printed));
+        assert!(matches(&owned(&["…"]), &printed));
+        assert!(!matches(&owned(&["AAPL 172.5 …", "total 2"]), &printed));
+        assert!(!matches(&owned(&["…", "total 3"]), &printed));
+        assert!(!matches(&owned(&["AAPL"]), &owned(&["AAPL", "IBM"])));
+        assert!(!matches(&owned(&["AAPL", "IBM"]), &owned(&["AAPL"])));
+    }
+}
