@@ -90,7 +90,7 @@ impl Block {
     }
 
     /// Reads the quote of a stock; `None` within when it is delisted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, symbol: &Symbol, hash: u64) -> Found<Option<Quote>> {
         self.probe(hash, |row| row.get(symbol))
     }
@@ -105,7 +105,7 @@ impl Block {
         self.rows_from(self.home(hash)).find(|row| row.is_empty()).expect("a block is never full")
     }
 
-    #[inline]
+    #[inline(always)]
     fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
         for row in self.rows_from(self.home(hash)) {
             match look(row) {

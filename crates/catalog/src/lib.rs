@@ -20,10 +20,10 @@
 //!
 //! # How
 //!
-//! An open-addressed table with linear probing. One quote is one [row](row) of 64 bytes, a cache
-//! line, under a sequence counter (a *seqlock*). Rows lie in one [block](block) without pointers.
+//! An open-addressed table with linear probing. One quote is one row of 64 bytes, a cache
+//! line, under a sequence counter (a *seqlock*). Rows lie in one block without pointers.
 //! When a block fills up a larger one is put behind it and each later write moves a few rows over,
-//! so that no single write pays for the whole ([table](table)). docs/concurrency.md spells out the
+//! so that no single write pays for the whole. docs/concurrency.md spells out the
 //! orderings; the models in `src/models.rs` check them under every interleaving (run with
 //! `--cfg loom`).
 //!

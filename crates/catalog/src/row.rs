@@ -91,7 +91,7 @@ impl Row {
     }
 
     /// Reads the quote of `symbol`, if it is this row's; `None` within when it is delisted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, symbol: &Symbol) -> Held<Option<Quote>> {
         let words = symbol.words();
         let mut wait = Wait::default();
@@ -193,7 +193,7 @@ impl Row {
     }
 
     /// Reads the fields under this even sequence; `None` when a writer came in between.
-    #[inline]
+    #[inline(always)]
     fn read(&self, sequence: u64) -> Option<Fields> {
         let fields = Fields {
             price: self.price.load(Relaxed),

@@ -253,6 +253,12 @@ impl Catalog {
         Page::read(&self.view().block, from, rows, |symbol| self.hash(symbol))
     }
 
+    /// The place of a stock in the order of [pages](Catalog::page), listed or not: a page from
+    /// there or before shows it, a page from beyond it does not.
+    pub fn place(&self, symbol: &Symbol) -> u64 {
+        self.hash(symbol)
+    }
+
     #[inline]
     fn hash(&self, symbol: &Symbol) -> u64 {
         self.hasher.hash_one(symbol)
@@ -351,7 +357,7 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// The quote of one stock, or `None` if it is not listed.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, symbol: &Symbol) -> Option<Quote> {
         let hash = self.catalog.hash(symbol);
         let mut block: &Block = &self.block;

@@ -94,9 +94,14 @@ pub struct Batch<'a> {
     done: Totals,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// The engine behind it.
+    pub fn engine(&self) -> &'a Engine {
+        self.engine
+    }
+
     /// Executes one request.
-    #[inline]
+    #[inline(always)]
     pub fn execute(&mut self, request: &Request) -> Reply {
         match request {
             Request::Lookup(Ok(symbol)) => self.lookup(symbol),
@@ -108,7 +113,7 @@ impl Batch<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&mut self, symbol: &Symbol) -> Reply {
         match self.view.get(symbol) {
             Some(quote) => {
@@ -224,8 +229,8 @@ impl From<CatalogFull> for Refused {
     }
 }
 
-/// Unix time in nanoseconds; 0 on a machine whose clock stands before 1970.
-fn now_ns() -> u64 {
+/// Unix time in nanoseconds, as quotes are stamped with; 0 on a machine whose clock stands before 1970.
+pub fn now_ns() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -29,5 +29,5 @@ mod execute;
 mod watch;
 
 pub use counters::Totals;
-pub use execute::{Batch, Engine, Executor};
+pub use execute::{Batch, Engine, Executor, now_ns};
 pub use watch::{Marks, Watcher};

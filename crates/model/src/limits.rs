@@ -107,3 +107,68 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Bad rows of a catalog file that are shown one by one, at most. The others are counted.
 pub const CATALOG_BAD_ROWS_SHOWN_MAX: usize = 10;
+
+/// Bytes of one part of a RESP command. A longer one is a protocol error and closes the
+/// connection.
+pub const RESP_BULK_BYTES_MAX: usize = 64 * 1024;
+
+/// Parts of one RESP command, its name among them. More are a protocol error and close the
+/// connection.
+pub const RESP_ARRAY_PARTS_MAX: usize = 1_048_576;
+
+/// Bytes of one inline RESP command without its line end. A longer one is a protocol error and
+/// closes the connection.
+pub const RESP_INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Parts of one RESP command that is executed as a whole, its name among them. One with more is
+/// refused. Commands over any number of stocks (`MGET`, `DEL`…) are executed part by part and
+/// have [`RESP_ARRAY_PARTS_MAX`].
+pub const RESP_COMMAND_PARTS_MAX: usize = 128;
+
+/// Bytes of one RESP command that is executed as a whole, as it is sent. A longer one is refused.
+pub const RESP_COMMAND_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a pattern (`KEYS`, `SCAN`, `PSUBSCRIBE`). A longer one is refused.
+pub const PATTERN_BYTES_MAX: usize = 256;
+
+/// Stocks that one `SCAN` is asked to look at. A larger `COUNT` counts as this one.
+pub const SCAN_COUNT_MAX: usize = 4096;
+
+/// Stocks that `KEYS` lists at once. Where more match it is refused; `SCAN` has no such limit.
+pub const KEYS_MAX: usize = 100_000;
+
+/// Bytes of a name or library name that a client gives its connection. A longer one is refused.
+pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes that a session keeps of a request that has not come whole, beyond one read.
+pub const UNDECODED_BYTES_MAX: usize = RESP_COMMAND_BYTES_MAX;
+
+/// Bytes of messages that wait for one subscriber. Beyond it, news waits as marks and becomes
+/// messages when the client has read what it was sent.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Marks that a worker passes on to subscribers at once, before its connections have their turns.
+pub const MARKS_BATCH: usize = 256;
+
+/// Symbols and patterns that one connection is subscribed to. A further one is refused.
+pub const SUBSCRIPTIONS_MAX: usize = 65_536;
+
+/// Patterns among them. Each is compared with every symbol that changes. A further one is refused.
+pub const PATTERNS_MAX: usize = 1024;
+
+/// Rows of the catalog that are looked through at once for the stocks of a new pattern.
+pub const SUBSCRIPTION_PAGE_ROWS: usize = 4096;
+
+/// Bytes of one whole RESP reply that the client library accepts, with all its parts. A longer
+/// one is given up with its connection.
+pub const RESP_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Arrays within arrays of one RESP reply that the client library accepts.
+pub const RESP_REPLY_NESTING_MAX: usize = 8;
+
+/// How long a subscription of the client library waits before it first connects anew. The pause
+/// doubles with each failure, up to [`RECONNECT_PAUSE_MAX`].
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause between two attempts of a subscription to connect anew.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);

@@ -109,12 +109,13 @@ impl Price {
     /// The shortest exact decimal, on the stack.
     #[inline]
     pub fn text(self) -> PriceText {
+        // Digits are written from the end of the buffer to its front.
         let units = self.units().unsigned_abs();
-        let mut text = PriceText { bytes: [0; PRICE_TEXT_BYTES_MAX], len: 0 };
-        text.push(itoa::Buffer::new().format(units / UNITS_PER_ONE).as_bytes());
-        let mut fraction = units % UNITS_PER_ONE;
+        let mut text =
+            PriceText { bytes: [b'0'; PRICE_TEXT_BYTES_MAX], start: PRICE_TEXT_BYTES_MAX };
+        let mut fraction = (units % UNITS_PER_ONE) as u32;
         if fraction != 0 {
-            let mut places = PRICE_DECIMALS as usize;
+            let mut places = PRICE_DECIMALS;
             // Nearly every price has four places or fewer.
             if fraction.is_multiple_of(100_000) {
                 fraction /= 100_000;
@@ -124,14 +125,20 @@ impl Price {
                 fraction /= 10;
                 places -= 1;
             }
-            let mut decimals = [b'.'; PRICE_DECIMALS as usize + 1];
-            for digit in decimals[1..=places].iter_mut().rev() {
-                *digit = b'0' + (fraction % 10) as u8;
+            for _ in 0..places {
+                text.push_front(b'0' + (fraction % 10) as u8);
                 fraction /= 10;
             }
-            text.push(&decimals[..=places]);
+            text.push_front(b'.');
         }
-        text
+        let mut whole = units / UNITS_PER_ONE;
+        loop {
+            text.push_front(b'0' + (whole % 10) as u8);
+            whole /= 10;
+            if whole == 0 {
+                return text;
+            }
+        }
     }
 }
 
@@ -167,20 +174,20 @@ const PRICE_TEXT_BYTES_MAX: usize = 20;
 #[derive(Clone, Copy, Debug)]
 pub struct PriceText {
     bytes: [u8; PRICE_TEXT_BYTES_MAX],
-    len: usize,
+    start: usize,
 }
 
 impl PriceText {
     #[inline]
-    fn push(&mut self, part: &[u8]) {
-        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
-        self.len += part.len();
+    fn push_front(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
     }
 
     /// The text as ASCII bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[self.start..]
     }
 
     /// The text.

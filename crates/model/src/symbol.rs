@@ -50,7 +50,7 @@ impl Symbol {
     /// # Errors
     ///
     /// [`SymbolError`] when what is left after trimming is not a possible symbol.
-    #[inline]
+    #[inline(always)]
     pub fn parse(name: &[u8]) -> Result<Symbol, SymbolError> {
         let trimmed = name.trim_ascii();
         let printable_ascii = |byte: &u8| matches!(byte, 0x20..=0x7e);
@@ -78,12 +78,21 @@ impl Symbol {
         Ok(Symbol::from_valid(text.as_bytes()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn from_valid(text: &[u8]) -> Symbol {
-        let mut bytes = [0; 32];
-        bytes[..text.len()].copy_from_slice(text);
-        bytes[LEN_AT] = text.len() as u8;
-        Symbol { bytes }
+        // Word by word, not with one copy of unknown length: that would be a call, and the words
+        // would be read back before its odd pieces are written.
+        let mut words = [0; 4];
+        let (whole, tail) = text.as_chunks::<8>();
+        for (word, chunk) in words.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*chunk);
+        }
+        let last = tail.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        if let Some(word) = words.get_mut(whole.len()) {
+            *word = last;
+        }
+        words[LEN_AT / 8] |= (text.len() as u64) << (LEN_AT % 8 * 8);
+        Symbol::from_words(words.map(u64::to_le))
     }
 
     /// The symbol as text.
@@ -99,7 +108,7 @@ impl Symbol {
 
     /// The symbol as four words in native byte order: text padded with zeros to 30 bytes, then
     /// its length, then a zero byte. A table may keep a byte of its own in that last one.
-    #[inline]
+    #[inline(always)]
     pub fn words(&self) -> [u64; 4] {
         let (words, _) = self.bytes.as_chunks::<8>();
         [0, 1, 2, 3].map(|i| u64::from_ne_bytes(words[i]))
@@ -107,7 +116,7 @@ impl Symbol {
 
     /// The symbol whose [`words`](Symbol::words) these are. Words that no symbol has give a
     /// symbol that equals no other, and whose text is not to be asked for: it panics.
-    #[inline]
+    #[inline(always)]
     pub fn from_words(words: [u64; 4]) -> Symbol {
         let mut bytes = [0; 32];
         for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {

@@ -40,6 +40,8 @@ pub struct Listener {
 pub enum Protocol {
     /// A symbol a line in, a price a line out: [`stockd_wire::line`].
     Line,
+    /// The commands of Redis: [`stockd_wire::resp`].
+    Resp,
 }
 
 impl Default for Config {
@@ -55,10 +57,11 @@ impl Default for Config {
 }
 
 impl Protocol {
-    /// The name of the protocol, also that of its setting: `line`.
+    /// The name of the protocol, also that of its setting: `line` or `resp`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Protocol::Line => "line",
+            Protocol::Resp => "resp",
         }
     }
 }

@@ -10,17 +10,23 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use stockd_engine::Executor;
-use stockd_model::limits::{LINE_BYTES_MAX, LINGER_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
+use stockd_model::limits::{
+    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
+};
 
 use crate::admission::{Accepted, Permit};
 use crate::metrics::Cells;
 use crate::output::Output;
-use crate::session::{Replies, Session, Waits};
+use crate::overview::Overview;
+use crate::roster::Card;
+use crate::session::{Ending, Replies, Session, Waits};
+use crate::subscriptions::{Key, Subscriptions};
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
 /// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing.
@@ -31,6 +37,8 @@ const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "andr
 pub(crate) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    /// What others may know of it.
+    card: Arc<Card>,
     session: Session,
     output: Output,
     phase: Phase,
@@ -75,6 +83,10 @@ enum AtEnd {
 #[derive(Debug)]
 pub(crate) struct Workspace<'a> {
     pub(crate) executor: &'a mut Executor,
+    pub(crate) subscriptions: &'a mut Subscriptions,
+    pub(crate) overview: &'a Overview,
+    /// Which of the worker's connections has the turn.
+    pub(crate) key: Key,
     /// Where a read goes, [`READ_BYTES_MAX`] long.
     pub(crate) input: &'a mut [u8],
     /// Where replies are encoded.
@@ -124,10 +136,11 @@ enum Step {
 }
 
 impl Connection {
-    pub(crate) fn new(accepted: Accepted, now: Instant) -> Connection {
+    pub(crate) fn new(accepted: Accepted, card: Arc<Card>, now: Instant) -> Connection {
         Connection {
             stream: accepted.stream,
             peer: accepted.peer,
+            card,
             session: Session::new(accepted.protocol),
             output: Output::default(),
             phase: Phase::Serving,
@@ -178,7 +191,10 @@ impl Connection {
         let awaited_newline = self.session.awaits_newline();
         self.flush(work)?;
         match self.phase {
-            Phase::Serving if self.has_room() => self.serve(work)?,
+            Phase::Serving if self.has_room() => {
+                self.serve(work)?;
+                self.tell(work)?;
+            }
             Phase::Lingering { .. } => self.discard(work)?,
             _ => {}
         }
@@ -194,7 +210,7 @@ impl Connection {
         } else if !awaited_newline && self.session.awaits_newline() {
             next.start = Some(Delay::Silence);
         }
-        next.again = self.has_work();
+        next.again = self.has_work() || self.is_to_be_told(work);
         self.check_invariants();
         Ok(next)
     }
@@ -224,6 +240,10 @@ impl Connection {
     #[inline]
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.output.len()
+    }
+
+    pub(crate) fn card(&self) -> &Arc<Card> {
+        &self.card
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -263,6 +283,11 @@ impl Connection {
                 batch: work.executor.batch(),
                 out: work.replies,
                 out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
+                subscriptions: work.subscriptions,
+                key: work.key,
+                card: &self.card,
+                overview: work.overview,
+                now: work.now,
             };
             match step {
                 Step::Received(bytes) => self.session.receive(&work.input[..bytes], &mut replies),
@@ -284,12 +309,39 @@ impl Connection {
                 }
             }
         };
-        if waits == Waits::LineTooLong {
-            tracing::debug!("{}: closing, a line is longer than {LINE_BYTES_MAX} bytes", self.peer);
-            work.cells.closed_line_too_long.add(1);
+        if let Waits::ForNothing(ending) = waits {
+            tracing::debug!("{}: closing: {ending:?}", self.peer);
+            match ending {
+                Ending::LineTooLong => work.cells.closed_line_too_long.add(1),
+                Ending::ProtocolError => work.cells.closed_protocol_error.add(1),
+                Ending::Quit => {}
+            }
             self.phase = Phase::Finishing(AtEnd::Linger);
         }
         self.send(work)
+    }
+
+    /// Tells the client what it is subscribed to and has not been told.
+    #[inline]
+    fn tell(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+        if !self.is_to_be_told(work) {
+            return Ok(());
+        }
+        work.replies.clear();
+        let catalog = work.executor.engine().catalog();
+        let room = MESSAGE_BYTES_MAX - self.output.len();
+        let messages = self.session.tell(work.key, work.subscriptions, catalog, work.replies, room);
+        work.cells.messages.add(messages);
+        self.send(work)
+    }
+
+    /// Whether there is something to tell, and room for it. Messages wait as marks, not as bytes,
+    /// so that a slow reader is told the latest when it has read what it was told before.
+    #[inline]
+    fn is_to_be_told(&self, work: &Workspace<'_>) -> bool {
+        self.phase == Phase::Serving
+            && self.output.len() < MESSAGE_BYTES_MAX
+            && work.subscriptions.has_messages(work.key)
     }
 
     /// What there is to do for the session, and the read that finds it out. What was received
@@ -409,7 +461,7 @@ impl Connection {
     }
 
     fn check_invariants(&self) {
-        debug_assert!(self.session.undecoded_bytes() <= LINE_BYTES_MAX + READ_BYTES_MAX);
+        debug_assert!(self.session.undecoded_bytes() <= UNDECODED_BYTES_MAX + READ_BYTES_MAX);
         debug_assert!(self.writable || !self.output.is_empty() || self.is_lingering());
         debug_assert!(!self.is_lingering() || self.output.is_empty());
     }

@@ -108,10 +108,14 @@ mod file_limit;
 mod listener;
 mod metrics;
 mod output;
+mod overview;
 mod pool;
 mod queue;
+mod resp;
+mod roster;
 mod server;
 mod session;
+mod subscriptions;
 mod timers;
 mod worker;
 

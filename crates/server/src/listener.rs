@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
 use stockd_wire::line;
+use stockd_wire::resp::Encoder;
 
 use crate::admission::{Accepted, Admission, Refused};
 use crate::metrics::Cells;
@@ -190,6 +191,7 @@ impl Acceptor {
         let mut text = Vec::new();
         match protocol {
             Protocol::Line => line::encode_error(&refused.to_string(), &mut text),
+            Protocol::Resp => Encoder::new().error(&format_args!("ERR {refused}"), &mut text),
         }
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.

@@ -23,6 +23,10 @@ macro_rules! counters {
             pub open_per_worker: Vec<usize>,
             /// Bytes of replies that wait now for clients to take them.
             pub bytes_unsent: u64,
+            /// Connections that are subscribed to something now.
+            pub subscribers: u64,
+            /// Symbols and patterns that they are subscribed to.
+            pub subscriptions: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.
@@ -30,6 +34,8 @@ macro_rules! counters {
         pub(crate) struct Cells {
             $(pub(crate) $name: Cell,)*
             pub(crate) bytes_unsent: Cell,
+            pub(crate) subscribers: Cell,
+            pub(crate) subscriptions: Cell,
         }
 
         impl Metrics {
@@ -37,6 +43,8 @@ macro_rules! counters {
             pub(crate) fn add(&mut self, cells: &Cells) {
                 $(self.$name = self.$name.wrapping_add(cells.$name.get());)*
                 self.bytes_unsent += cells.bytes_unsent.get();
+                self.subscribers += cells.subscribers.get();
+                self.subscriptions += cells.subscriptions.get();
             }
         }
     };
@@ -59,6 +67,12 @@ counters! {
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.
     closed_failed,
+    /// Connections closed because of bytes that are no command.
+    closed_protocol_error,
+    /// Messages sent to subscribers.
+    messages,
+    /// Messages that subscribers were spared because a newer quote took their place.
+    conflated,
     /// Connections declared unterminated: the client ends its requests with silence.
     unterminated,
     /// Bytes of requests received.

@@ -137,6 +137,11 @@ impl Pool {
         &self.workers[worker].cells
     }
 
+    /// Ends a worker's wait for readiness.
+    pub(crate) fn wake(&self, worker: usize) {
+        self.workers[worker].wake();
+    }
+
     fn wake_least_loaded(&self) {
         let load = |desk: &&CachePadded<Desk>| desk.open.load(Ordering::Relaxed);
         if let Some(desk) = self.workers.iter().min_by_key(load) {

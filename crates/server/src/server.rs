@@ -1,5 +1,4 @@
 use std::io;
-use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +8,14 @@ use std::time::Instant;
 use mio::{Poll, Waker};
 use stockd_engine::Engine;
 use stockd_model::limits::{
-    FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
+    CONNECTIONS_MAX, FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
 };
 
 use crate::admission::Admission;
 use crate::file_limit::file_limit;
 use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
+use crate::overview::Overview;
 use crate::pool::Pool;
 use crate::worker::{Sweep, WAKE, Worker};
 use crate::{Config, Metrics, Protocol, StartError};
@@ -28,7 +28,7 @@ pub struct Server {
     addresses: Vec<(Protocol, SocketAddr)>,
     admission: Arc<Admission>,
     pool: Arc<Pool>,
-    acceptor_cells: Arc<Cells>,
+    overview: Arc<Overview>,
     acceptor_waker: Waker,
     stopping: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
@@ -63,21 +63,28 @@ impl Server {
         let (polls, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
             .map(|index| readiness(&worker_name(index)))
             .collect::<Result<_, _>>()?;
+        let admission = Admission::new(affordable(config.connections_max));
+        let pool = Pool::new(wakers, WORK_QUEUE_MAX);
+        let acceptor_cells = Arc::<Cells>::default();
+        let overview = Overview::new(engine, {
+            let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
+            let acceptor_cells = Arc::clone(&acceptor_cells);
+            move || gather(&admission, &pool, &acceptor_cells)
+        });
         let mut server = Server {
             addresses: listeners.iter().map(|bound| (bound.protocol, bound.address)).collect(),
-            admission: Admission::new(affordable(config.connections_max)),
-            pool: Pool::new(wakers, WORK_QUEUE_MAX),
-            acceptor_cells: Arc::default(),
+            admission,
+            pool,
+            overview,
             acceptor_waker,
             stopping: Arc::default(),
             acceptor: None,
             workers: Vec::new(),
         };
         // Should a thread fail to start, dropping the server ends those that run.
-        let engines = iter::repeat_n(engine, config.workers);
-        for (index, (poll, engine)) in polls.into_iter().zip(engines).enumerate() {
-            let pool = Arc::clone(&server.pool);
-            let worker = Worker::new(index, poll, pool, engine.executor(), sweep);
+        for (index, poll) in polls.into_iter().enumerate() {
+            let (pool, overview) = (Arc::clone(&server.pool), Arc::clone(&server.overview));
+            let worker = Worker::new(index, poll, pool, overview, sweep);
             let thread = spawn(&worker_name(index), || worker.run())?;
             server.workers.push(thread);
         }
@@ -86,7 +93,7 @@ impl Server {
             listeners,
             Arc::clone(&server.admission),
             Arc::clone(&server.pool),
-            Arc::clone(&server.acceptor_cells),
+            acceptor_cells,
             Arc::clone(&server.stopping),
         )
         .map_err(|source| system("the acceptor", source))?;
@@ -102,19 +109,7 @@ impl Server {
     /// What it has done so far and what it holds now. The numbers are read one after another
     /// while the threads go on, so they need not fit together exactly.
     pub fn metrics(&self) -> Metrics {
-        let mut metrics = Metrics {
-            open: self.admission.open(),
-            connections_max: self.admission.connections_max(),
-            queued: self.pool.queue().len(),
-            queued_peak: self.pool.queue().len_peak(),
-            open_per_worker: self.pool.open_per_worker().collect(),
-            ..Metrics::default()
-        };
-        metrics.add(&self.acceptor_cells);
-        for worker in 0..metrics.open_per_worker.len() {
-            metrics.add(self.pool.cells(worker));
-        }
-        metrics
+        self.overview.metrics()
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their
@@ -154,6 +149,23 @@ impl Drop for Server {
     }
 }
 
+/// What all threads have counted.
+fn gather(admission: &Admission, pool: &Pool, acceptor_cells: &Cells) -> Metrics {
+    let mut metrics = Metrics {
+        open: admission.open(),
+        connections_max: admission.connections_max(),
+        queued: pool.queue().len(),
+        queued_peak: pool.queue().len_peak(),
+        open_per_worker: pool.open_per_worker().collect(),
+        ..Metrics::default()
+    };
+    metrics.add(acceptor_cells);
+    for worker in 0..metrics.open_per_worker.len() {
+        metrics.add(pool.cells(worker));
+    }
+    metrics
+}
+
 fn check(config: &Config) -> Result<(), StartError> {
     if config.listeners.is_empty() {
         return Err(StartError::NoListener);
@@ -172,11 +184,16 @@ fn affordable(connections_max: usize) -> usize {
     let files_max = file_limit();
     let affordable = files_max.saturating_sub(FILES_RESERVED).max(1);
     if connections_max > affordable {
-        tracing::warn!(
+        let told = format!(
             "the limit of connections is {affordable}, not {connections_max}: the process may have \
              {files_max} files open and keeps {FILES_RESERVED} for other uses; raise the limit of \
              open files"
         );
+        // What nobody asked for is worth knowing; what somebody did ask for is a warning.
+        match connections_max {
+            CONNECTIONS_MAX => tracing::info!("{told}"),
+            _ => tracing::warn!("{told}"),
+        }
     }
     connections_max.min(affordable)
 }

@@ -8,11 +8,16 @@
 //! whole request yet, or for whose replies there was no room, are kept.
 
 use std::mem;
+use std::time::Instant;
 
+use stockd_catalog::Catalog;
 use stockd_engine::Batch;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
-use crate::Protocol;
+use crate::overview::Overview;
+use crate::roster::Card;
+use crate::subscriptions::{Key, Subscriptions};
+use crate::{Protocol, resp};
 
 /// One connection's side of the conversation.
 #[derive(Debug)]
@@ -27,6 +32,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum Codec {
     Line(LineDecoder),
+    Resp(Box<resp::Conversation>),
 }
 
 /// Where replies come from and where they go in one turn.
@@ -36,25 +42,43 @@ pub(crate) struct Replies<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     /// No further request is decoded once `out` is this long.
     pub(crate) out_bytes_max: usize,
+    /// The subscriptions of all connections of the worker, and which of these this one is.
+    pub(crate) subscriptions: &'a mut Subscriptions,
+    pub(crate) key: Key,
+    pub(crate) card: &'a Card,
+    pub(crate) overview: &'a Overview,
+    pub(crate) now: Instant,
 }
 
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[allow(clippy::enum_variant_names, reason = "it waits for input, for room, for nothing")]
 pub(crate) enum Waits {
     /// For more bytes, silence or the end.
     ForInput,
     /// For room for replies: [`Session::resume`] goes on. It takes no input before that.
     ForRoom,
-    /// For nothing more: a line was too long and the connection is to be closed once the replies
-    /// to the requests before it are written.
+    /// For nothing more: the connection is to be closed once the replies are written.
+    ForNothing(Ending),
+}
+
+/// Why a session wants no more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A line was too long.
     LineTooLong,
+    /// The input was no command. The reply says so.
+    ProtocolError,
+    /// The client said goodbye.
+    Quit,
 }
 
 impl Session {
     pub(crate) fn new(protocol: Protocol) -> Session {
         let codec = match protocol {
             Protocol::Line => Codec::Line(LineDecoder::new()),
+            Protocol::Resp => Codec::Resp(Box::default()),
         };
         Session { codec, undecoded: Vec::new(), held_back: false }
     }
@@ -99,8 +123,9 @@ impl Session {
     pub(crate) fn end(&mut self, replies: &mut Replies<'_>) {
         debug_assert!(!self.held_back, "the end before what was held back");
         let rest = mem::take(&mut self.undecoded);
-        let Codec::Line(decoder) = &mut self.codec;
-        if let Some(request) = decoder.decode_end(&rest) {
+        if let Codec::Line(decoder) = &mut self.codec
+            && let Some(request) = decoder.decode_end(&rest)
+        {
             let reply = replies.batch.execute(&request);
             line::encode(&reply, decoder.framing(), replies.out);
         }
@@ -117,8 +142,30 @@ impl Session {
     /// Whether the first bytes have come and a newline has to follow soon.
     #[inline]
     pub(crate) fn awaits_newline(&self) -> bool {
-        let Codec::Line(decoder) = &self.codec;
-        decoder.framing() == Framing::Undecided && !self.undecoded.is_empty()
+        match &self.codec {
+            Codec::Line(decoder) => {
+                decoder.framing() == Framing::Undecided && !self.undecoded.is_empty()
+            }
+            Codec::Resp(_) => false,
+        }
+    }
+
+    /// Tells a subscriber what it has not been told, as long as there is room. Returns how many
+    /// messages that were.
+    pub(crate) fn tell(
+        &self,
+        key: Key,
+        subscriptions: &mut Subscriptions,
+        catalog: &Catalog,
+        out: &mut Vec<u8>,
+        out_bytes_max: usize,
+    ) -> u64 {
+        match &self.codec {
+            Codec::Line(_) => 0,
+            Codec::Resp(conversation) => {
+                conversation.tell(key, subscriptions, catalog, out, out_bytes_max)
+            }
+        }
     }
 
     /// Whether [`resume`](Session::resume) is due as soon as there is room.
@@ -135,7 +182,7 @@ impl Session {
     #[inline]
     fn keep(&mut self, rest: &[u8], waits: Waits) -> Waits {
         self.held_back = waits == Waits::ForRoom;
-        if waits == Waits::LineTooLong {
+        if matches!(waits, Waits::ForNothing(_)) {
             self.undecoded = Vec::new();
         } else if !rest.is_empty() {
             self.undecoded.extend_from_slice(rest);
@@ -151,6 +198,7 @@ impl Codec {
     fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
         match self {
             Codec::Line(decoder) => answer_lines(decoder, input, replies),
+            Codec::Resp(conversation) => conversation.answer(input, replies),
         }
     }
 }
@@ -173,7 +221,7 @@ fn answer_lines(
                 rest = rest.get(consumed..).unwrap_or_default();
             }
             Ok(None) => break Waits::ForInput,
-            Err(line::LineTooLong) => break Waits::LineTooLong,
+            Err(line::LineTooLong) => break Waits::ForNothing(Ending::LineTooLong),
         }
     };
     (input.len() - rest.len(), waits)
@@ -182,6 +230,8 @@ fn answer_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metrics;
+    use std::net::SocketAddr;
     use std::sync::Arc;
     use stockd_engine::{Engine, Executor};
     use stockd_model::limits::LINE_BYTES_MAX;
@@ -193,11 +243,19 @@ mod tests {
         executor: Executor,
         out: Vec<u8>,
         out_bytes_max: usize,
+        subscriptions: Subscriptions,
+        overview: Arc<Overview>,
+        card: Arc<Card>,
     }
 
     impl Conversation {
         fn new() -> Conversation {
-            let mut executor = Arc::new(Engine::default()).executor();
+            Conversation::over(Protocol::Line)
+        }
+
+        fn over(protocol: Protocol) -> Conversation {
+            let engine = Arc::new(Engine::default());
+            let mut executor = engine.executor();
             for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
                 let fields = Fields {
                     price: Some(price.parse().unwrap()),
@@ -207,11 +265,16 @@ mod tests {
                 let set = Request::Set(name.parse().unwrap(), fields);
                 executor.batch().execute(&set);
             }
+            let overview = Overview::new(Arc::clone(&engine), Metrics::default);
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
             Conversation {
-                session: Session::new(Protocol::Line),
+                session: Session::new(protocol),
                 executor,
                 out: Vec::new(),
                 out_bytes_max: usize::MAX,
+                subscriptions: Subscriptions::new(engine.watcher(|| {})),
+                card: overview.roster.enter(peer, protocol, Instant::now()),
+                overview,
             }
         }
 
@@ -220,6 +283,11 @@ mod tests {
                 batch: self.executor.batch(),
                 out: &mut self.out,
                 out_bytes_max: self.out_bytes_max,
+                subscriptions: &mut self.subscriptions,
+                key: 0,
+                card: &self.card,
+                overview: &self.overview,
+                now: Instant::now(),
             };
             act(&mut self.session, &mut replies)
         }
@@ -319,7 +387,7 @@ mod tests {
         assert_eq!(conversation.receive(b"IBM\n"), Waits::ForInput);
         assert_eq!(conversation.receive(&line), Waits::ForInput);
         assert_eq!(conversation.session.undecoded_bytes(), LINE_BYTES_MAX);
-        assert_eq!(conversation.receive(b"A"), Waits::LineTooLong);
+        assert_eq!(conversation.receive(b"A"), Waits::ForNothing(Ending::LineTooLong));
         assert_eq!(conversation.replied(), "159\n");
         assert_eq!(conversation.session.undecoded.capacity(), 0);
     }

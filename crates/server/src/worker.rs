@@ -17,13 +17,15 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use stockd_engine::Executor;
 use stockd_model::limits::{
-    EVENTS_MAX, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
+    EVENTS_MAX, LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
 use crate::connection::{Closed, Connection, Delay, Workspace};
 use crate::listener::wait;
+use crate::overview::Overview;
 use crate::pool::Pool;
+use crate::subscriptions::{Key, Subscriptions};
 use crate::timers::{Ticket, Timers};
 
 /// The token of the event that ends a wait for the sake of the pool.
@@ -35,7 +37,13 @@ pub(crate) struct Worker {
     index: usize,
     pool: Arc<Pool>,
     poll: Poll,
+    overview: Arc<Overview>,
     executor: Executor,
+    subscriptions: Subscriptions,
+    /// Marks wait to be passed on to subscribers.
+    marks_wait: bool,
+    /// Empty but while subscribers are given turns.
+    awake: Vec<Key>,
     /// Where every read goes.
     input: Box<[u8]>,
     /// Where every reply is encoded.
@@ -77,14 +85,22 @@ impl Worker {
         index: usize,
         poll: Poll,
         pool: Arc<Pool>,
-        executor: Executor,
+        overview: Arc<Overview>,
         sweep: Sweep,
     ) -> Worker {
+        let watcher = {
+            let pool = Arc::clone(&pool);
+            overview.engine.watcher(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
             poll,
-            executor,
+            executor: overview.engine.executor(),
+            overview,
+            subscriptions: Subscriptions::new(watcher),
+            marks_wait: false,
+            awake: Vec::new(),
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             replies: Vec::new(),
             connections: Slab::new(),
@@ -117,6 +133,9 @@ impl Worker {
             if woken {
                 self.take_from_queue(now);
             }
+            if woken || self.marks_wait {
+                self.pass_on_marks();
+            }
             let drain_until = self.pool.drain_until();
             if drain_until.is_some() {
                 self.drain(now);
@@ -134,7 +153,7 @@ impl Worker {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if !self.turns.is_empty() {
+        if !self.turns.is_empty() || self.marks_wait {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
@@ -175,6 +194,9 @@ impl Worker {
         let unsent_before = seat.connection.unsent_bytes();
         let mut work = Workspace {
             executor: &mut self.executor,
+            subscriptions: &mut self.subscriptions,
+            overview: &self.overview,
+            key: ticket.key,
             input: &mut self.input,
             replies: &mut self.replies,
             cells: self.pool.cells(self.index),
@@ -196,12 +218,47 @@ impl Worker {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), ticket),
             }
         }
+        let card = seat.connection.card();
+        let subscriptions = self.subscriptions.len(ticket.key) as u64;
+        if subscriptions + card.subscriptions.get() > 0 {
+            card.subscriptions.set(subscriptions);
+            card.marks.set(self.subscriptions.backlog(ticket.key) as u64);
+        }
         if unsent != unsent_before {
+            card.unsent.set(unsent as u64);
             self.count_unsent(unsent_before, unsent);
         }
         if let Err(closed) = outcome {
             self.close(ticket.key, &closed);
         }
+        self.wake_subscribers();
+    }
+
+    /// Passes some of the marks that writers have left on to subscribers.
+    fn pass_on_marks(&mut self) {
+        let catalog = self.executor.engine().catalog();
+        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, catalog);
+        self.wake_subscribers();
+    }
+
+    /// Gives a turn to every subscriber that has come to have something to be told.
+    #[inline]
+    fn wake_subscribers(&mut self) {
+        if self.subscriptions.is_quiet() {
+            return;
+        }
+        self.subscriptions.take_awake(&mut self.awake);
+        for key in self.awake.drain(..) {
+            if let Some(seat) = self.connections.get_mut(key) {
+                seat.connection.card().marks.set(self.subscriptions.backlog(key) as u64);
+                seat.queue_turn(key, &mut self.turns);
+            }
+        }
+        let cells = self.pool.cells(self.index);
+        let (subscribers, subscriptions) = self.subscriptions.counts();
+        cells.subscribers.set(subscribers as u64);
+        cells.subscriptions.set(subscriptions as u64);
+        cells.conflated.add(self.subscriptions.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -267,8 +324,9 @@ impl Worker {
             return;
         }
         self.serial += 1;
+        let card = self.overview.roster.enter(accepted.peer, accepted.protocol, now);
         let seat = entry.insert(Seat {
-            connection: Connection::new(accepted, now),
+            connection: Connection::new(accepted, card, now),
             serial: self.serial,
             has_turn: false,
         });
@@ -299,6 +357,8 @@ impl Worker {
         let Some(Seat { connection, .. }) = self.connections.try_remove(key) else {
             return;
         };
+        self.overview.roster.leave(connection.card());
+        self.subscriptions.remove(key);
         let cells = self.pool.cells(self.index);
         let peer = connection.peer();
         match closed {

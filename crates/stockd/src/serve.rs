@@ -83,10 +83,14 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// What to listen on: at least one address.
 fn listeners(settings: &Settings) -> Result<Vec<Listener>, UsageError> {
-    let line = settings.line.map(|address| Listener { protocol: Protocol::Line, address });
-    let listeners: Vec<Listener> = line.into_iter().collect();
+    let addresses = [(Protocol::Line, settings.line), (Protocol::Resp, settings.resp)];
+    let listeners: Vec<Listener> = addresses
+        .into_iter()
+        .filter_map(|(protocol, address)| Some(Listener { protocol, address: address? }))
+        .collect();
     if listeners.is_empty() {
-        let why = "every listener is off, so nobody could be served; give --line ADDR";
+        let why =
+            "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";
         return Err(UsageError(why.to_owned()));
     }
     Ok(listeners)

@@ -57,6 +57,10 @@ settings! {
     /// Address of the line protocol: IP:PORT, where port 0 takes any free port, or `off`.
     line: Option<SocketAddr> = "127.0.0.1:7878", "ADDR", value::address_or_off;
 
+    /// Address of RESP, the protocol of Redis clients: IP:PORT, where port 0 takes any free port,
+    /// or `off`.
+    resp: Option<SocketAddr> = "127.0.0.1:7879", "ADDR", value::address_or_off;
+
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
 

@@ -5,11 +5,15 @@
 //! consumed yet, and says when a client has fallen silent or has ended its stream.
 //!
 //! Invariant: what is decoded depends on the bytes alone, not on how they were cut on the way,
-//! except where a protocol says otherwise ([unterminated requests](line)). No bytes make a codec
+//! except where a protocol says otherwise ([unterminated requests](mod@line)). No bytes make a codec
 //! panic.
 //!
-//! One protocol is one module: [`line`], drawn byte by byte in docs/line-protocol.md.
+//! One protocol is one module: [`mod@line`], drawn byte by byte in docs/line-protocol.md, and [`resp`],
+//! described in docs/resp.md. The JSON of a quote, which more than one of them carries, is
+//! [`quote_json`].
 
 #![forbid(unsafe_code)]
 
 pub mod line;
+pub mod quote_json;
+pub mod resp;

@@ -62,14 +62,11 @@ impl LineDecoder {
     ///
     /// [`LineTooLong`] when the first line has more than [`LINE_BYTES_MAX`] bytes before its
     /// newline, or has that many and no newline. The connection is of no use then.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&mut self, input: &[u8]) -> Result<Option<Decoded>, LineTooLong> {
         if self.framing == Framing::Unterminated {
             let request = (!input.is_empty()).then(|| lookup(input));
-            return Ok(request.map(|request| Decoded {
-                request,
-                consumed: input.len(),
-            }));
+            return Ok(request.map(|request| Decoded { request, consumed: input.len() }));
         }
         let unsearched = input.get(self.searched..).unwrap_or_default();
         let Some(further) = memchr::memchr(b'\n', unsearched) else {
@@ -85,10 +82,7 @@ impl LineDecoder {
         }
         self.framing = Framing::Lines;
         self.searched = 0;
-        Ok(Some(Decoded {
-            request: lookup(&input[..line_bytes]),
-            consumed: line_bytes + 1,
-        }))
+        Ok(Some(Decoded { request: lookup(&input[..line_bytes]), consumed: line_bytes + 1 }))
     }
 
     /// The client has sent its first bytes, no newline among them, and has been silent since:
@@ -113,14 +107,14 @@ impl LineDecoder {
 }
 
 /// A name as it was sent. What no stock can be called is a lookup too.
-#[inline]
+#[inline(always)]
 fn lookup(name: &[u8]) -> Request {
     Request::Lookup(Symbol::parse(name))
 }
 
 /// Appends the reply to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
 /// one that is not listed. At most 21 bytes.
-#[inline]
+#[inline(always)]
 pub fn encode(reply: &Reply, framing: Framing, out: &mut Vec<u8>) {
     match reply {
         Reply::Found(quote) => match quote.tradable_price() {
@@ -256,11 +250,7 @@ mod tests {
         for cut in [0, 4, 100, too_long.len() - 1, too_long.len()] {
             let (head, tail) = too_long.split_at(cut);
             let (requests, rest) = decode_pieces(&[head, tail]);
-            assert_eq!(
-                (requests.len(), rest),
-                (1, Err(LineTooLong)),
-                "cut at {cut}"
-            );
+            assert_eq!((requests.len(), rest), (1, Err(LineTooLong)), "cut at {cut}");
         }
     }
 
@@ -330,10 +320,7 @@ mod tests {
             let mut unterminated = LineDecoder::new();
             unterminated.declare_unterminated();
             let decoded = unterminated.decode(stream).unwrap();
-            assert_eq!(
-                decoded.map(|decoded| decoded.consumed).unwrap_or(0),
-                stream.len()
-            );
+            assert_eq!(decoded.map(|decoded| decoded.consumed).unwrap_or(0), stream.len());
         });
     }
 }

@@ -1,0 +1,279 @@
+//! A conversation in RESP: what a client that speaks like one of Redis asks, and what it is told.
+//!
+//! It decodes, has requests executed, encodes, and keeps what is particular to this protocol: the
+//! version spoken, and through its worker the subscriptions. Like the [session](crate::session)
+//! around it, it knows no socket.
+
+use stockd_catalog::Catalog;
+use stockd_model::limits::KEYS_MAX;
+use stockd_model::{Pattern, Symbol};
+use stockd_wire::resp::{
+    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Version,
+};
+
+use crate::session::{Ending, Replies, Waits};
+use crate::subscriptions::{Message, Subscriptions};
+
+/// One client's conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+/// What a command leaves to be done when it is no longer borrowed from the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Nothing,
+    /// Which commands are admitted may have changed.
+    Admit,
+    Quit,
+}
+
+impl Conversation {
+    /// Answers as many commands as there are and as there is room for. Returns how many bytes
+    /// they took.
+    #[inline]
+    pub(crate) fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
+        let mut taken = 0;
+        let waits = loop {
+            if replies.out.len() >= replies.out_bytes_max {
+                break Waits::ForRoom;
+            }
+            let before = input.get(taken..).unwrap_or_default();
+            let mut rest = before;
+            let after = match self.decoder.decode(&mut rest) {
+                Ok(Some(Command::Ask(request, shape))) => {
+                    let reply = replies.batch.execute(&request);
+                    self.encoder.reply(&reply, &shape, replies.out);
+                    After::Nothing
+                }
+                Ok(Some(command)) => perform(command, &mut self.encoder, replies),
+                Ok(None) => {
+                    taken += before.len() - rest.len();
+                    break Waits::ForInput;
+                }
+                Err(error) => {
+                    self.encoder.error(&error, replies.out);
+                    break Waits::ForNothing(Ending::ProtocolError);
+                }
+            };
+            taken += before.len() - rest.len();
+            match after {
+                After::Nothing => {}
+                After::Admit => self.admit(replies),
+                After::Quit => break Waits::ForNothing(Ending::Quit),
+            }
+        };
+        (taken, waits)
+    }
+
+    /// Tells a subscriber what it has not been told, as long as there is room. Returns how many
+    /// messages that were.
+    pub(crate) fn tell(
+        &self,
+        key: usize,
+        subscriptions: &mut Subscriptions,
+        catalog: &Catalog,
+        out: &mut Vec<u8>,
+        out_bytes_max: usize,
+    ) -> u64 {
+        let mut messages = 0;
+        subscriptions.tell(key, catalog, |Message { pattern, symbol, payload }| {
+            let symbol = symbol.as_bytes();
+            match pattern {
+                None => self.encoder.message(symbol, payload, out),
+                Some(pattern) => {
+                    self.encoder.pattern_message(pattern.as_bytes(), symbol, payload, out);
+                }
+            }
+            messages += 1;
+            out.len() < out_bytes_max
+        });
+        messages
+    }
+
+    /// A subscribed client that speaks RESP2 could not tell replies from messages.
+    fn admit(&mut self, replies: &Replies<'_>) {
+        let subscribed = replies.subscriptions.len(replies.key) > 0;
+        let takes_messages_for_replies = self.encoder.version() == Version::Resp2;
+        self.decoder.admit(match subscribed && takes_messages_for_replies {
+            true => Admits::Subscription,
+            false => Admits::All,
+        });
+    }
+}
+
+/// Performs any command but a request to the engine.
+#[cold]
+fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_>) -> After {
+    let Replies { batch, out, subscriptions, key, card, overview, now, .. } = replies;
+    let key = *key;
+    let engine = batch.engine();
+    match command {
+        Command::Ask(request, shape) => {
+            let reply = batch.execute(&request);
+            encoder.reply(&reply, &shape, out);
+        }
+        Command::Array(elements) => encoder.array(elements, out),
+        Command::Count => encoder.integer(engine.catalog().len() as u64, out),
+        Command::Scan(scan) => {
+            let page = engine.catalog().page(scan.from, scan.rows);
+            let symbols: Vec<Symbol> = page.quotes.iter().map(|quote| quote.symbol).collect();
+            let admitted: Vec<_> = symbols.into_iter().filter(|it| scan.admits(it)).collect();
+            encoder.scan(page.next, &admitted, out);
+        }
+        Command::Keys(pattern) => match keys(engine.catalog(), pattern) {
+            Some(symbols) => encoder.symbols(&symbols, out),
+            None => encoder.error(
+                &format_args!(
+                    "ERR KEYS would list more than {KEYS_MAX} stocks, the limit; use SCAN"
+                ),
+                out,
+            ),
+        },
+        Command::Subscribe(symbol) => {
+            match subscriptions.subscribe(key, &symbol, engine.catalog()) {
+                Ok(count) => {
+                    let name = Some(symbol.as_bytes());
+                    encoder.confirm(Confirmation::Subscribed, name, count, out);
+                }
+                Err(refused) => encoder.error(&format_args!("ERR {refused}"), out),
+            }
+            return After::Admit;
+        }
+        Command::SubscribePattern(pattern) => {
+            let name = pattern.as_bytes();
+            match subscriptions.subscribe_pattern(key, &Pattern::new(name)) {
+                Ok(count) => {
+                    encoder.confirm(Confirmation::SubscribedPattern, Some(name), count, out);
+                }
+                Err(refused) => encoder.error(&format_args!("ERR {refused}"), out),
+            }
+            return After::Admit;
+        }
+        Command::Unsubscribe(name) => {
+            let count = match Symbol::parse(name) {
+                Ok(symbol) => subscriptions.unsubscribe(key, &symbol),
+                Err(_) => subscriptions.len(key),
+            };
+            encoder.confirm(Confirmation::Unsubscribed, Some(name), count, out);
+            return After::Admit;
+        }
+        Command::UnsubscribePattern(name) => {
+            let count = subscriptions.unsubscribe_pattern(key, &Pattern::new(name));
+            encoder.confirm(Confirmation::UnsubscribedPattern, Some(name), count, out);
+            return After::Admit;
+        }
+        Command::UnsubscribeAll => {
+            unsubscribe_all(Confirmation::Unsubscribed, encoder, subscriptions, key, out);
+            return After::Admit;
+        }
+        Command::UnsubscribeAllPatterns => {
+            unsubscribe_all(Confirmation::UnsubscribedPattern, encoder, subscriptions, key, out);
+            return After::Admit;
+        }
+        Command::Ping(message) => encoder.pong(message, subscriptions.len(key) > 0, out),
+        Command::Echo(message) => encoder.text(message, out),
+        Command::Hello(Hello { credentials: Some(_), .. }) | Command::Auth(_) => {
+            encoder.error(&CommandError::NoPasswordConfigured, out);
+        }
+        Command::Hello(Hello { version, name, credentials: None }) => {
+            if let Some(version) = version {
+                encoder.set_version(version);
+            }
+            if let Some(name) = name {
+                name.clone_into(&mut card.names().client);
+            }
+            encoder.hello(env!("CARGO_PKG_VERSION"), card.id, out);
+            return After::Admit;
+        }
+        Command::Client(client) => {
+            match client {
+                Client::Id => encoder.integer(card.id, out),
+                Client::Info => {
+                    let mut line = String::new();
+                    card.write_line(*now, &mut line);
+                    encoder.lines(&line, out);
+                }
+                Client::List => encoder.lines(&overview.roster.lines(*now), out),
+                Client::Name => match card.names().client.as_bytes() {
+                    b"" => encoder.nil(out),
+                    name => encoder.text(name, out),
+                },
+                Client::SetName(name) => name.clone_into(&mut card.names().client),
+                Client::SetLibraryName(name) => name.clone_into(&mut card.names().library),
+                Client::SetLibraryVersion(version) => {
+                    version.clone_into(&mut card.names().library_version);
+                }
+            }
+            let sets = |client| {
+                use Client::{SetLibraryName, SetLibraryVersion, SetName};
+                matches!(client, SetName(_) | SetLibraryName(_) | SetLibraryVersion(_))
+            };
+            if sets(client) {
+                encoder.ok(out);
+            }
+        }
+        Command::Describe(describe) => encoder.describe(&describe, out),
+        Command::Settings(patterns) => {
+            let connections_max = overview.metrics().connections_max.to_string();
+            // What tools that measure Redis ask for: nothing is kept on disk.
+            let settings =
+                [("save", ""), ("appendonly", "no"), ("maxclients", connections_max.as_str())];
+            encoder.settings(patterns, &settings, out);
+        }
+        Command::Info(sections) => encoder.lines(&overview.info(sections, *now), out),
+        Command::Time => encoder.time(stockd_engine::now_ns(), out),
+        Command::Nothing => encoder.ok(out),
+        Command::Reset => {
+            subscriptions.remove(key);
+            encoder.set_version(Version::Resp2);
+            *card.names() = Default::default();
+            encoder.reset(out);
+            return After::Admit;
+        }
+        Command::Quit => {
+            encoder.ok(out);
+            return After::Quit;
+        }
+        Command::Refused(error) => encoder.error(&error, out),
+    }
+    After::Nothing
+}
+
+/// Every symbol that matches, unless they are more than may be listed at once.
+fn keys(catalog: &Catalog, pattern: Glob<'_>) -> Option<Vec<Symbol>> {
+    let symbols = catalog.iter().map(|quote| quote.symbol);
+    let matching = symbols.filter(|symbol| pattern.matches(symbol.as_bytes()));
+    let found: Vec<_> = matching.take(KEYS_MAX + 1).collect();
+    (found.len() <= KEYS_MAX).then_some(found)
+}
+
+/// Ends all subscriptions to symbols, or all to patterns, and confirms each.
+fn unsubscribe_all(
+    confirmation: Confirmation,
+    encoder: &Encoder,
+    subscriptions: &mut Subscriptions,
+    key: usize,
+    out: &mut Vec<u8>,
+) {
+    let (symbols, patterns) = subscriptions.of(key);
+    let mut confirmed = false;
+    if confirmation == Confirmation::Unsubscribed {
+        for symbol in symbols {
+            let count = subscriptions.unsubscribe(key, &symbol);
+            encoder.confirm(confirmation, Some(symbol.as_bytes()), count, out);
+            confirmed = true;
+        }
+    } else {
+        for pattern in patterns {
+            let count = subscriptions.unsubscribe_pattern(key, &pattern);
+            encoder.confirm(confirmation, Some(pattern.as_bytes()), count, out);
+            confirmed = true;
+        }
+    }
+    if !confirmed {
+        encoder.confirm(confirmation, None, subscriptions.len(key), out);
+    }
+}

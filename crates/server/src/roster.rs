@@ -1,0 +1,110 @@
+//! Every open connection, for those who ask who is connected.
+//!
+//! A connection's worker writes its card, any thread reads it. The list is locked when a
+//! connection comes, goes or is asked for; never while one is served.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::Protocol;
+use crate::metrics::Cell;
+
+/// The cards of all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    cards: Mutex<BTreeMap<u64, Arc<Card>>>,
+    latest: AtomicU64,
+}
+
+/// What others may know of one connection.
+#[derive(Debug)]
+pub(crate) struct Card {
+    /// Unlike any other connection's since the server was started.
+    pub(crate) id: u64,
+    peer: SocketAddr,
+    protocol: Protocol,
+    since: Instant,
+    names: Mutex<Names>,
+    /// Bytes of replies and messages that wait for the client.
+    pub(crate) unsent: Cell,
+    /// Symbols whose quote it has still to be told.
+    pub(crate) marks: Cell,
+    /// Symbols and patterns it is subscribed to.
+    pub(crate) subscriptions: Cell,
+}
+
+/// What a client calls itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) client: String,
+    pub(crate) library: String,
+    pub(crate) library_version: String,
+}
+
+impl Roster {
+    pub(crate) fn enter(&self, peer: SocketAddr, protocol: Protocol, since: Instant) -> Arc<Card> {
+        let card = Arc::new(Card {
+            id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
+            peer,
+            protocol,
+            since,
+            names: Mutex::default(),
+            unsent: Cell::default(),
+            marks: Cell::default(),
+            subscriptions: Cell::default(),
+        });
+        self.lock().insert(card.id, Arc::clone(&card));
+        card
+    }
+
+    pub(crate) fn leave(&self, card: &Card) {
+        self.lock().remove(&card.id);
+    }
+
+    /// A line for each connection, in the order they came.
+    pub(crate) fn lines(&self, now: Instant) -> String {
+        let mut lines = String::new();
+        for card in self.lock().values() {
+            card.write_line(now, &mut lines);
+        }
+        lines
+    }
+
+    /// Connections that have not taken all that was sent to them, or have still to be told.
+    pub(crate) fn behind(&self) -> usize {
+        let is_behind = |card: &&Arc<Card>| card.unsent.get() + card.marks.get() > 0;
+        self.lock().values().filter(is_behind).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Card>>> {
+        // Cards come and go whole, so a poisoned lock holds good ones.
+        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Card {
+    /// What the client calls itself.
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection in the words of Redis: bytes that wait are `omem`, subscriptions `sub`; and
+    /// in one of ours: symbols to be told of are `marks`.
+    pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
+        let Card { id, peer, protocol, .. } = self;
+        let age = now.saturating_duration_since(self.since).as_secs();
+        let Names { client, library, library_version } = self.names().clone();
+        let (unsent, marks) = (self.unsent.get(), self.marks.get());
+        let subscriptions = self.subscriptions.get();
+        let written = writeln!(
+            lines,
+            "id={id} addr={peer} name={client} age={age} db=0 sub={subscriptions} omem={unsent} \
+             marks={marks} protocol={protocol} lib-name={library} lib-ver={library_version}"
+        );
+        debug_assert!(written.is_ok(), "a string takes everything");
+    }
+}

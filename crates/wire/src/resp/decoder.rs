@@ -1,0 +1,300 @@
+//! Decodes the commands of one connection, as arrays or inline, from bytes that come in any
+//! pieces.
+//!
+//! A command of few parts is taken off the input when all of it is there. One over any number of
+//! stocks is taken part by part, so that it needs no memory; so is what follows in a command that
+//! was refused.
+//!
+//! Invariant: what is decoded depends on the bytes alone, not on their pieces. At most
+//! [`RESP_COMMAND_BYTES_MAX`] bytes of the input, or one part of a command and a little more, are
+//! left there for more to come.
+
+use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
+
+use super::arguments::Arguments;
+use super::command::{Command, Shape, lookup};
+use super::error::{CommandError, ProtocolError, SHOWN_BYTES_MAX};
+use super::inline::Inline;
+use super::part;
+use super::table::{self, Spec, Verb};
+
+/// Decodes the commands of one connection.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    arrays: Arrays,
+    inline: Inline,
+}
+
+/// Which commands a connection may give. All others are refused before any of their arguments is
+/// looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admits {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that come before authentication: `AUTH`, `HELLO`, `RESET` and `QUIT`.
+    Entrance,
+    /// Those that a subscribed RESP2 connection may give: its replies must not be taken for
+    /// messages.
+    Subscription,
+}
+
+impl Decoder {
+    /// A decoder for a new connection, which admits all commands.
+    pub fn new() -> Decoder {
+        Decoder::default()
+    }
+
+    /// From the next command on, only these are admitted.
+    pub fn admit(&mut self, admits: Admits) {
+        self.arrays.admits = admits;
+    }
+
+    /// Takes the first command off the front of the input, which begins with the first byte that
+    /// was not taken before. `None` asks for more bytes behind those that are left.
+    ///
+    /// Call it until it returns `None`: a line of many parts is taken off the input with its first
+    /// one, and the others are returned even where no input is left. The next call may come at any
+    /// time, and with the same input or a longer one.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] when the bytes are no command. The connection is of no use then.
+    #[inline]
+    pub fn decode<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Command<'a>>, ProtocolError> {
+        if self.arrays.is_open()
+            && !self.inline.is_pending()
+            && let Some((name, taken)) = lone_lookup(input)
+        {
+            advance(input, taken);
+            return Ok(Some(Command::Ask(lookup(name), Shape::Price)));
+        }
+        if self.arrays.is_streaming() && !self.inline.is_pending() {
+            return self.arrays.stream(input);
+        }
+        self.decode_any(input)
+    }
+
+    fn decode_any<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Command<'a>>, ProtocolError> {
+        self.inline.release();
+        if !self.inline.is_pending() {
+            if !self.find_command(input)? {
+                return Ok(None);
+            }
+            if !self.inline.is_pending() {
+                return self.arrays.decode(input);
+            }
+        }
+        let mut rest = self.inline.array.get(self.inline.taken..).unwrap_or_default();
+        let command = self.arrays.decode(&mut rest);
+        if self.arrays.drop_refused() {
+            rest = &[];
+        }
+        self.inline.taken = self.inline.array.len() - rest.len();
+        command
+    }
+
+    /// Gets over what is no command: the rest of a refused one, empty arrays, blank lines.
+    /// Returns whether something else has begun; if it was a line, it is pending now.
+    fn find_command(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
+        loop {
+            if !self.arrays.skip(input)? {
+                return Ok(false);
+            }
+            if self.arrays.is_streaming() {
+                return Ok(true);
+            }
+            match input.first() {
+                None => return Ok(false),
+                Some(b'*') => match part::count(input)? {
+                    None => return Ok(false),
+                    Some((0, taken)) => advance(input, taken),
+                    Some(_) => return Ok(true),
+                },
+                Some(_) if !self.inline.read(input)? => return Ok(false),
+                Some(_) if self.inline.is_pending() => return Ok(true),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// The name in a plain `GET`, by far the commonest command, recognised at a glance.
+#[inline]
+fn lone_lookup(input: &[u8]) -> Option<(&[u8], usize)> {
+    let (head, rest) = input.split_first_chunk()?;
+    if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
+        return None;
+    }
+    let (name, taken) = part::part(rest).ok().flatten()?;
+    Some((name, head.len() + taken))
+}
+
+#[inline]
+fn advance(input: &mut &[u8], taken: usize) {
+    *input = input.get(taken..).unwrap_or_default();
+}
+
+/// Decodes commands that come as arrays.
+#[derive(Debug, Default)]
+struct Arrays {
+    state: State,
+    admits: Admits,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// A command comes next.
+    #[default]
+    Between,
+    /// A part of this command comes next, and so many in all: at least one.
+    Streaming { verb: Verb, left: usize },
+    /// So many parts of a refused command come next: at least one.
+    Skipping { left: usize },
+}
+
+impl Arrays {
+    /// Whether a command comes next, and any may.
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.state == State::Between && self.admits == Admits::All
+    }
+
+    #[inline]
+    fn is_streaming(&self) -> bool {
+        matches!(self.state, State::Streaming { .. })
+    }
+
+    /// Forgets that parts of a refused command are to come. Whether there were such.
+    fn drop_refused(&mut self) -> bool {
+        let refused = matches!(self.state, State::Skipping { .. });
+        if refused {
+            self.state = State::Between;
+        }
+        refused
+    }
+
+    /// Takes what has come of a refused command off the input. `false` asks for more of it.
+    fn skip(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
+        while let State::Skipping { left } = self.state {
+            let Some((_, taken)) = part::part(input)? else { return Ok(false) };
+            advance(input, taken);
+            self.skip_parts(left - 1);
+        }
+        Ok(true)
+    }
+
+    fn skip_parts(&mut self, left: usize) {
+        self.state = if left == 0 { State::Between } else { State::Skipping { left } };
+    }
+
+    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, ProtocolError> {
+        if self.is_streaming() {
+            return self.stream(input);
+        }
+        let whole = *input;
+        let Some((parts, head)) = part::count(whole)? else { return Ok(None) };
+        let mut rest = whole.get(head..).unwrap_or_default();
+        let Some((name, taken)) = part::part(rest)? else { return Ok(None) };
+        advance(&mut rest, taken);
+        let arguments = parts.saturating_sub(1);
+
+        let Some(spec) = table::find(name) else {
+            return self.refuse_unknown(name, arguments, rest, input);
+        };
+        if let Err(error) = self.check(spec, parts) {
+            *input = rest;
+            self.skip_parts(arguments);
+            return Ok(Some(Command::Refused(error)));
+        }
+        if spec.is_streamed() && arguments > 0 {
+            *input = rest;
+            self.state = State::Streaming { verb: spec.verb, left: arguments };
+            return match spec.verb {
+                Verb::MGet => Ok(Some(Command::Array(arguments))),
+                _ => self.stream(input),
+            };
+        }
+        let behind_name = rest;
+        for done in 0..arguments {
+            let Some((bytes, start)) = part::length(rest)? else { return Ok(None) };
+            if whole.len() - rest.len() + start + bytes + 2 > RESP_COMMAND_BYTES_MAX {
+                *input = rest;
+                self.skip_parts(arguments - done);
+                let error = CommandError::TooManyBytes { command: spec.name };
+                return Ok(Some(Command::Refused(error)));
+            }
+            let Some((_, taken)) = part::part(rest)? else { return Ok(None) };
+            advance(&mut rest, taken);
+        }
+        *input = rest;
+        Ok(Some(Command::read(spec, Arguments::new(behind_name, arguments))))
+    }
+
+    /// Takes the next part of a command that is executed part by part.
+    #[inline]
+    fn stream<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, ProtocolError> {
+        let State::Streaming { verb, left } = self.state else { return Ok(None) };
+        let Some((part, taken)) = part::part(input)? else { return Ok(None) };
+        advance(input, taken);
+        let last = left <= 1;
+        self.state = if last { State::Between } else { State::Streaming { verb, left: left - 1 } };
+        Ok(Some(Command::read_part(verb, part, last)))
+    }
+
+    /// What can be said against a command before its arguments are read.
+    fn check(&self, spec: &'static Spec, parts: usize) -> Result<(), CommandError<'static>> {
+        let command = spec.name;
+        match self.admits {
+            Admits::Entrance if !spec.flags.contains(&"no_auth") => {
+                return Err(CommandError::NotAuthenticated);
+            }
+            Admits::Subscription if !spec.is_for_subscribed() => {
+                return Err(CommandError::Subscribed { command });
+            }
+            _ => {}
+        }
+        if spec.parts.contains(&parts) {
+            Ok(())
+        } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {
+            Err(CommandError::TooManyParts { command, parts })
+        } else {
+            Err(CommandError::WrongArity { command })
+        }
+    }
+
+    /// Refuses a command that does not exist, once as many of its arguments have come as the
+    /// error repeats.
+    fn refuse_unknown<'a>(
+        &mut self,
+        name: &'a [u8],
+        arguments: usize,
+        behind_name: &'a [u8],
+        input: &mut &'a [u8],
+    ) -> Result<Option<Command<'a>>, ProtocolError> {
+        let mut rest = behind_name;
+        let mut shown = 0;
+        while self.admits != Admits::Entrance
+            && shown < arguments
+            && behind_name.len() - rest.len() < SHOWN_BYTES_MAX
+        {
+            let Some((_, taken)) = part::part(rest)? else { return Ok(None) };
+            advance(&mut rest, taken);
+            shown += 1;
+        }
+        *input = rest;
+        self.skip_parts(arguments - shown);
+        let taken = behind_name.len() - rest.len();
+        let shown = Arguments::new(behind_name.get(..taken).unwrap_or_default(), shown);
+        Ok(Some(Command::Refused(match self.admits {
+            Admits::Entrance => CommandError::NotAuthenticated,
+            _ => CommandError::UnknownCommand { name, arguments: shown },
+        })))
+    }
+}

@@ -1,0 +1,331 @@
+//! Encodes the replies of one connection, straight into its output, in RESP2 or RESP3.
+//!
+//! Invariant: one call appends one whole reply, but for [`array`](Encoder::array), which begins
+//! one, and [`Shape::Tally`], of which only the last appends anything. No text of a client gets
+//! into a reply unframed, so none can pass for a reply of its own.
+
+use std::fmt::{self, Write};
+
+use stockd_model::{Quote, Refusal, Reply, Symbol};
+
+use super::arguments::Arguments;
+use super::command::{Field, Shape, Version, cursor};
+use super::error::Refused;
+use super::glob::Glob;
+
+/// Encodes the replies of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Encoder {
+    version: Version,
+    tally: Tally,
+}
+
+/// What is known so far of a command whose one reply is about several stocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    listed: u64,
+    /// The first refusal, which is the reply then.
+    refusal: Option<Refusal>,
+}
+
+impl Encoder {
+    /// An encoder for a new connection, in RESP2.
+    pub fn new() -> Encoder {
+        Encoder::default()
+    }
+
+    /// The version that is spoken.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Speaks this version from the next reply on.
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    /// Appends the engine's reply in the shape that its command asks for. A refusal is an error in
+    /// every shape.
+    #[inline]
+    pub fn reply(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
+        match (shape, reply) {
+            (Shape::Price, Reply::Found(quote)) => match quote.tradable_price() {
+                Some(price) => bulk(price.text().as_bytes(), out),
+                None => bulk(b"0", out),
+            },
+            (Shape::Price, Reply::NotFound) => self.nil(out),
+            _ => self.reply_any(reply, shape, out),
+        }
+    }
+
+    fn reply_any(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
+        if let Shape::Tally { last } = *shape {
+            return self.tally(reply, last, out);
+        }
+        let quote = match reply {
+            Reply::Refused(refusal) => return self.error(&Refused(refusal), out),
+            Reply::Found(quote) | Reply::Listed(quote) => Some(quote),
+            Reply::Updated(quote) | Reply::Delisted(quote) => Some(quote),
+            Reply::NotFound => None,
+        };
+        match (shape, quote) {
+            (Shape::Quote, Some(quote)) => {
+                self.map(Field::ALL.len(), out);
+                for field in Field::ALL {
+                    bulk(field.name().as_bytes(), out);
+                    self.field(field, quote, out);
+                }
+            }
+            (Shape::Quote, None) => self.map(0, out),
+            (Shape::Fields(names), _) => {
+                self.array(names.len(), out);
+                for name in *names {
+                    match (Field::find(name), quote) {
+                        (Some(field), Some(quote)) => self.field(field, quote, out),
+                        _ => self.nil(out),
+                    }
+                }
+            }
+            (Shape::Field(Some(field)), Some(quote)) => self.field(*field, quote, out),
+            (Shape::Type, Some(_)) => simple("hash", out),
+            (Shape::Type, None) => simple("none", out),
+            (Shape::Done, _) => self.ok(out),
+            (Shape::NewFields(fields), _) => {
+                let listed = matches!(reply, Reply::Listed(_));
+                self.integer(if listed { u64::from(*fields) } else { 0 }, out);
+            }
+            (Shape::Volume, Some(quote)) => self.integer(quote.volume.shares(), out),
+            _ => self.nil(out),
+        }
+    }
+
+    fn tally(&mut self, reply: &Reply, last: bool, out: &mut Vec<u8>) {
+        match reply {
+            Reply::Refused(refusal) => {
+                self.tally.refusal.get_or_insert(*refusal);
+            }
+            Reply::NotFound => {}
+            _ => self.tally.listed += 1,
+        }
+        if last {
+            let Tally { listed, refusal } = std::mem::take(&mut self.tally);
+            match refusal {
+                Some(refusal) => self.error(&Refused(&refusal), out),
+                None => self.integer(listed, out),
+            }
+        }
+    }
+
+    fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
+        let mut number = itoa::Buffer::new();
+        let price;
+        let text = match field {
+            Field::Symbol => quote.symbol.as_bytes(),
+            Field::Price => {
+                price = quote.price.text();
+                price.as_bytes()
+            }
+            Field::Volume => number.format(quote.volume.shares()).as_bytes(),
+            Field::Status => quote.status.as_str().as_bytes(),
+            Field::Version => number.format(quote.version).as_bytes(),
+            Field::Updated => number.format(quote.updated_ns).as_bytes(),
+        };
+        bulk(text, out);
+    }
+
+    /// Appends `+OK`.
+    pub fn ok(&self, out: &mut Vec<u8>) {
+        simple("OK", out);
+    }
+
+    /// Appends `+RESET`, the reply to `RESET`.
+    pub fn reset(&self, out: &mut Vec<u8>) {
+        simple("RESET", out);
+    }
+
+    /// Appends a text.
+    pub fn text(&self, text: &[u8], out: &mut Vec<u8>) {
+        bulk(text, out);
+    }
+
+    /// Appends lines that are for people, as those of `INFO` and `CLIENT LIST`.
+    pub fn lines(&self, lines: &str, out: &mut Vec<u8>) {
+        match self.version {
+            Version::Resp2 => bulk(lines.as_bytes(), out),
+            Version::Resp3 => {
+                head(b'=', lines.len() + "txt:".len(), out);
+                out.extend_from_slice(b"txt:");
+                out.extend_from_slice(lines.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Appends a number. One that no signed 64 bits hold, which only a volume can be, is a text in
+    /// RESP2 and a big number in RESP3.
+    pub fn integer(&self, number: u64, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        let sign = match self.version {
+            _ if i64::try_from(number).is_ok() => b':',
+            Version::Resp2 => return bulk(digits, out),
+            Version::Resp3 => b'(',
+        };
+        out.push(sign);
+        out.extend_from_slice(digits);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends nil.
+    #[inline]
+    pub fn nil(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self.version {
+            Version::Resp2 => b"$-1\r\n",
+            Version::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Appends nil in place of an array.
+    pub(super) fn nil_array(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self.version {
+            Version::Resp2 => b"*-1\r\n",
+            Version::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Appends an error: its code and words, on one line whatever they are.
+    pub fn error(&self, error: &dyn fmt::Display, out: &mut Vec<u8>) {
+        out.push(b'-');
+        let written = write!(OneLine(out), "{error}");
+        debug_assert!(written.is_ok(), "a vector takes everything");
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends the head of an array; so many replies after it are its elements.
+    #[inline]
+    pub fn array(&self, elements: usize, out: &mut Vec<u8>) {
+        head(b'*', elements, out);
+    }
+
+    /// Appends the head of a map of so many pairs.
+    pub(super) fn map(&self, pairs: usize, out: &mut Vec<u8>) {
+        match self.version {
+            Version::Resp2 => head(b'*', 2 * pairs, out),
+            Version::Resp3 => head(b'%', pairs, out),
+        }
+    }
+
+    /// Appends the head of a set.
+    pub(super) fn set(&self, elements: usize, out: &mut Vec<u8>) {
+        match self.version {
+            Version::Resp2 => head(b'*', elements, out),
+            Version::Resp3 => head(b'~', elements, out),
+        }
+    }
+
+    /// Appends the head of what comes without being asked for at that moment.
+    pub(super) fn push(&self, elements: usize, out: &mut Vec<u8>) {
+        match self.version {
+            Version::Resp2 => head(b'*', elements, out),
+            Version::Resp3 => head(b'>', elements, out),
+        }
+    }
+
+    /// Appends the reply to `HELLO`, in the version it asked for, which must be set by now.
+    pub fn hello(&self, server_version: &str, connection: u64, out: &mut Vec<u8>) {
+        self.map(7, out);
+        for (name, value) in [("server", "stockd"), ("version", server_version)] {
+            bulk(name.as_bytes(), out);
+            bulk(value.as_bytes(), out);
+        }
+        bulk(b"proto", out);
+        self.integer(if self.version == Version::Resp2 { 2 } else { 3 }, out);
+        bulk(b"id", out);
+        self.integer(connection, out);
+        for (name, value) in [("mode", "standalone"), ("role", "master")] {
+            bulk(name.as_bytes(), out);
+            bulk(value.as_bytes(), out);
+        }
+        bulk(b"modules", out);
+        self.array(0, out);
+    }
+
+    /// Appends the reply to `SCAN`: the place in the catalog to go on from, `None` at the end, and
+    /// the symbols found.
+    pub fn scan(&self, next: Option<u64>, symbols: &[Symbol], out: &mut Vec<u8>) {
+        self.array(2, out);
+        bulk(itoa::Buffer::new().format(next.map_or(0, cursor)).as_bytes(), out);
+        self.symbols(symbols, out);
+    }
+
+    /// Appends the reply to `KEYS`.
+    pub fn symbols(&self, symbols: &[Symbol], out: &mut Vec<u8>) {
+        self.array(symbols.len(), out);
+        for symbol in symbols {
+            bulk(symbol.as_bytes(), out);
+        }
+    }
+
+    /// Appends the reply to `TIME`.
+    pub fn time(&self, unix_ns: u64, out: &mut Vec<u8>) {
+        let mut number = itoa::Buffer::new();
+        self.array(2, out);
+        bulk(number.format(unix_ns / 1_000_000_000).as_bytes(), out);
+        bulk(number.format(unix_ns / 1_000 % 1_000_000).as_bytes(), out);
+    }
+
+    /// Appends the reply to `CONFIG GET`: those of the settings, which are pairs of a name and a
+    /// value, whose name matches one of the patterns in any case.
+    pub fn settings(&self, patterns: Arguments<'_>, settings: &[(&str, &str)], out: &mut Vec<u8>) {
+        let matches = |name: &str| {
+            patterns.into_iter().any(|pattern| {
+                let pattern = pattern.to_ascii_lowercase();
+                Glob::new(&pattern).is_ok_and(|pattern| pattern.matches(name.as_bytes()))
+            })
+        };
+        let found: Vec<_> = settings.iter().filter(|(name, _)| matches(name)).collect();
+        self.map(found.len(), out);
+        for (name, value) in found {
+            bulk(name.as_bytes(), out);
+            bulk(value.as_bytes(), out);
+        }
+    }
+}
+
+/// Appends a text on a line of its own. Only for texts of ours, which have no line ends.
+pub(super) fn simple(text: &'static str, out: &mut Vec<u8>) {
+    out.push(b'+');
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends bytes with their length before them.
+#[inline]
+pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
+    head(b'$', bytes.len(), out);
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a sign and a number on a line of their own.
+#[inline]
+fn head(sign: u8, number: usize, out: &mut Vec<u8>) {
+    if let digit @ 0..=9 = number {
+        return out.extend_from_slice(&[sign, b'0' + digit as u8, b'\r', b'\n']);
+    }
+    out.push(sign);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes text with a space in place of each control character, since the end of a line is the
+/// end of an error, and the rest of it would be taken for the next reply.
+struct OneLine<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let printable = |byte: u8| if byte.is_ascii_control() { b' ' } else { byte };
+        self.0.extend(text.bytes().map(printable));
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Every error that a client can be sent, as the one line it reads.
+//!
+//! A line begins with the code that clients look at (`ERR`, `NOAUTH`, …). The words are those of
+//! Redis where clients or people know them, and ours where Redis has no such case.
+
+use std::fmt;
+
+use stockd_model::limits::{
+    CLIENT_NAME_BYTES_MAX, KEYS_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX,
+    RESP_COMMAND_PARTS_MAX, SUBSCRIPTIONS_MAX,
+};
+use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
+
+use super::arguments::Arguments;
+
+/// The bytes are no RESP. Nothing after them can be told apart: the client is told and closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// The number of parts of a command is none, or is above the limit.
+    #[error("ERR Protocol error: invalid multibulk length")]
+    ArrayLength,
+    /// The length of a part is none, or is above the limit.
+    #[error("ERR Protocol error: invalid bulk length")]
+    BulkLength,
+    /// A part does not begin with `$`.
+    #[error("ERR Protocol error: expected '$', got '{}'", char::from(*.got))]
+    ExpectedBulk {
+        /// What it begins with.
+        got: u8,
+    },
+    /// The bytes of a part are not followed by a line end: its length is wrong.
+    #[error("ERR Protocol error: expected a line end after the bulk")]
+    ExpectedLineEnd,
+    /// An inline command is above the limit.
+    #[error("ERR Protocol error: too big inline request")]
+    InlineLength,
+    /// A quote in an inline command is not closed, or something follows it directly.
+    #[error("ERR Protocol error: unbalanced quotes in request")]
+    UnbalancedQuotes,
+    /// A browser or another HTTP client talks to this port. It must not have its body executed.
+    #[error("ERR Protocol error: this is an HTTP request, and not the port for it")]
+    Http,
+}
+
+/// A command was refused. Nothing changed, and the connection goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError<'a> {
+    /// There is no such command.
+    #[error("ERR unknown command '{}'{}", Shown(.name), Beginning(.arguments))]
+    UnknownCommand {
+        /// What it is called.
+        name: &'a [u8],
+        /// Its first arguments.
+        arguments: Arguments<'a>,
+    },
+    /// A command that consists of subcommands has no such one.
+    #[error("ERR unknown subcommand '{}' of '{command}'; see COMMAND DOCS {command}", Shown(.name))]
+    UnknownSubcommand {
+        /// The command.
+        command: &'static str,
+        /// What its subcommand is called.
+        name: &'a [u8],
+    },
+    /// Too few arguments, or more than the command has.
+    #[error("ERR wrong number of arguments for '{command}' command")]
+    WrongArity {
+        /// The command.
+        command: &'static str,
+    },
+    /// More parts than a command may have that is executed as a whole.
+    #[error(
+        "ERR '{command}' command has {parts} parts, the limit is {RESP_COMMAND_PARTS_MAX}; send several"
+    )]
+    TooManyParts {
+        /// The command.
+        command: &'static str,
+        /// Its parts, its name among them.
+        parts: usize,
+    },
+    /// More bytes than a command may have that is executed as a whole.
+    #[error("ERR '{command}' command is longer than {RESP_COMMAND_BYTES_MAX} bytes, the limit")]
+    TooManyBytes {
+        /// The command.
+        command: &'static str,
+    },
+    /// Arguments that make no sense together.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// An argument is no whole number, or does not fit 64 bits.
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    /// A write to a name that no stock can have.
+    #[error("ERR {0}")]
+    Symbol(SymbolError),
+    /// A price that is none.
+    #[error("ERR {0}")]
+    Price(PriceError),
+    /// A volume that is none.
+    #[error("ERR {0}")]
+    Volume(VolumeError),
+    /// A status that is none.
+    #[error("ERR {0}")]
+    Status(StatusError),
+    /// A write to a field that quotes do not have.
+    #[error("ERR unknown field '{}': the fields to set are price, volume and status", Shown(.0))]
+    UnknownField(&'a [u8]),
+    /// A write to a field that only the server sets.
+    #[error("ERR field '{0}' is read-only: the fields to set are price, volume and status")]
+    ReadOnlyField(&'static str),
+    /// `HINCRBY` of another field than the volume.
+    #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
+    NotIncremented(&'static str),
+    /// `SCAN` from a cursor that no `SCAN` has given.
+    #[error("ERR invalid cursor")]
+    InvalidCursor,
+    /// A pattern above its limit.
+    #[error("ERR the pattern is {bytes} bytes long, the limit is {PATTERN_BYTES_MAX}")]
+    PatternTooLong {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// `KEYS` matches more stocks than it lists.
+    #[error("ERR the pattern matches more than {KEYS_MAX} stocks, the limit of KEYS; use SCAN")]
+    TooManyKeys,
+    /// The connection is subscribed to as much as it may be.
+    #[error(
+        "ERR {SUBSCRIPTIONS_MAX} subscriptions on this connection, the limit; open another connection"
+    )]
+    TooManySubscriptions,
+    /// Another database than the one there is.
+    #[error("ERR DB index is out of range")]
+    DbIndex,
+    /// `HELLO` asks for another version than 2 or 3.
+    #[error("NOPROTO unsupported protocol version")]
+    UnsupportedProtocol,
+    /// `HELLO` asks for a version that is no number.
+    #[error("ERR Protocol version is not an integer or out of range")]
+    ProtocolNotAnInteger,
+    /// `HELLO` has something behind the version that it does not know.
+    #[error("ERR Syntax error in HELLO option '{}'", Shown(.0))]
+    HelloOption(&'a [u8]),
+    /// `CLIENT SETINFO` of something else than `lib-name` and `lib-ver`.
+    #[error("ERR Unrecognized option '{}'", Shown(.0))]
+    ClientOption(&'a [u8]),
+    /// The name of a connection or library has characters that would break the client list.
+    #[error("ERR Client names cannot contain spaces, newlines or special characters.")]
+    ClientName,
+    /// The name of a connection or library is above its limit.
+    #[error("ERR the client name is {bytes} bytes long, the limit is {CLIENT_NAME_BYTES_MAX}")]
+    ClientNameTooLong {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// The server has tokens, and the client has not shown one.
+    #[error("NOAUTH Authentication required.")]
+    NotAuthenticated,
+    /// The server has tokens, and this `HELLO` shows none.
+    #[error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+    )]
+    HelloNotAuthenticated,
+    /// The token shown is not one of the server's.
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    /// `AUTH` where the server asks for no tokens.
+    #[error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+    )]
+    NoPasswordConfigured,
+    /// A RESP2 connection that is subscribed can receive nothing but messages.
+    #[error(
+        "ERR Can't execute '{command}': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+    )]
+    Subscribed {
+        /// The command.
+        command: &'static str,
+    },
+}
+
+/// What the engine refused, with the command that mends it.
+pub(super) struct Refused<'a>(pub(super) &'a Refusal);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Refusal::NotListed(symbol) => write!(
+                f,
+                "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
+            ),
+            refusal => write!(f, "ERR {refusal}"),
+        }
+    }
+}
+
+/// Bytes of names and arguments that an error repeats, at most, each.
+pub(super) const SHOWN_BYTES_MAX: usize = 128;
+
+/// What a client sent, shortened.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(SHOWN_BYTES_MAX)];
+        f.write_str(&String::from_utf8_lossy(shown))
+    }
+}
+
+/// The first arguments of an unknown command, if it has any.
+struct Beginning<'a>(&'a Arguments<'a>);
+
+impl fmt::Display for Beginning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut room = SHOWN_BYTES_MAX;
+        for (index, argument) in (*self.0).enumerate() {
+            if room == 0 {
+                break;
+            }
+            f.write_str(if index == 0 { ", with args beginning with: " } else { " " })?;
+            let shown = argument.len().min(room);
+            write!(f, "'{}'", Shown(&argument[..shown]))?;
+            room -= shown;
+        }
+        Ok(())
+    }
+}

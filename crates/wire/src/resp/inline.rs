@@ -1,0 +1,242 @@
+//! Inline commands: a line of words, as one types them into `nc` or telnet.
+//!
+//! A line is rewritten as the array that it stands for, `GET AAPL` as `*2\r\n$3\r\nGET\r\n…`, so
+//! that everything behind this module knows arrays alone. Words are separated by white space.
+//! Double quotes keep white space and know `\n \r \t \b \a \xHH` and `\"`; single quotes keep
+//! everything but `\'`.
+//!
+//! Invariant: memory is held only from a line until its last part is taken, at most four times
+//! [`RESP_INLINE_BYTES_MAX`]: a word of one byte and the space behind it become seven bytes.
+
+use stockd_model::limits::RESP_INLINE_BYTES_MAX;
+
+use super::error::ProtocolError;
+
+/// The inline command that is being taken, if any.
+#[derive(Debug, Default)]
+pub(super) struct Inline {
+    /// The line as an array.
+    pub(super) array: Vec<u8>,
+    /// Bytes of the array that are taken.
+    pub(super) taken: usize,
+    /// Bytes at the front of the input that are known to hold no newline.
+    searched: usize,
+}
+
+impl Inline {
+    /// Whether parts of a line are left to be taken.
+    #[inline]
+    pub(super) fn is_pending(&self) -> bool {
+        self.taken < self.array.len()
+    }
+
+    /// Frees what is taken.
+    #[inline]
+    pub(super) fn release(&mut self) {
+        if !self.is_pending() && self.array.capacity() > 0 {
+            *self = Inline { searched: self.searched, ..Inline::default() };
+        }
+    }
+
+    /// Rewrites the first line of the input that is not blank and takes it off the input. `false`
+    /// asks for more bytes.
+    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
+        let unsearched = input.get(self.searched..).unwrap_or_default();
+        let Some(further) = memchr::memchr(b'\n', unsearched) else {
+            self.searched = input.len();
+            return match input.len() {
+                0..=RESP_INLINE_BYTES_MAX => Ok(false),
+                _ => Err(ProtocolError::InlineLength),
+            };
+        };
+        let line_bytes = self.searched + further;
+        if line_bytes > RESP_INLINE_BYTES_MAX {
+            return Err(ProtocolError::InlineLength);
+        }
+        self.searched = 0;
+        let (line, rest) = input.split_at(line_bytes);
+        *input = rest.get(1..).unwrap_or_default();
+        self.taken = 0;
+        self.array = array(line)?;
+        Ok(true)
+    }
+}
+
+/// The array that a line stands for: empty for a blank line.
+fn array(mut line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    let mut parts = Vec::new();
+    let mut count = 0_usize;
+    let mut number = itoa::Buffer::new();
+    while let Some((word, rest)) = first_word(line)? {
+        if count == 0 && is_http(&word) {
+            return Err(ProtocolError::Http);
+        }
+        count += 1;
+        parts.push(b'$');
+        parts.extend_from_slice(number.format(word.len()).as_bytes());
+        parts.extend_from_slice(b"\r\n");
+        parts.extend_from_slice(&word);
+        parts.extend_from_slice(b"\r\n");
+        line = rest;
+    }
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let head = [b"*", number.format(count).as_bytes(), b"\r\n"].concat();
+    parts.splice(..0, head);
+    Ok(parts)
+}
+
+/// A request line or header of HTTP. A web page can make a browser post to any port, and the
+/// lines of what it posts would be commands.
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
+}
+
+/// Which quotes the reader of a word is within.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    None,
+    Single,
+    Double,
+}
+
+/// The first word of a line without its quotes, and what follows it.
+fn first_word(line: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, ProtocolError> {
+    let mut rest = line;
+    while let [byte, after @ ..] = rest
+        && is_space(*byte)
+    {
+        rest = after;
+    }
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let mut word = Vec::new();
+    let mut quotes = Quotes::None;
+    loop {
+        rest = match (quotes, rest) {
+            (Quotes::None, []) => return Ok(Some((word, rest))),
+            (Quotes::None, [byte, ..]) if is_space(*byte) => return Ok(Some((word, rest))),
+            (_, []) => return Err(ProtocolError::UnbalancedQuotes),
+            (Quotes::None, [b'"', after @ ..]) => {
+                quotes = Quotes::Double;
+                after
+            }
+            (Quotes::None, [b'\'', after @ ..]) => {
+                quotes = Quotes::Single;
+                after
+            }
+            (Quotes::Double, [b'"', after @ ..]) | (Quotes::Single, [b'\'', after @ ..]) => {
+                if after.first().is_some_and(|&byte| !is_space(byte)) {
+                    return Err(ProtocolError::UnbalancedQuotes);
+                }
+                quotes = Quotes::None;
+                after
+            }
+            (Quotes::Single, [b'\\', b'\'', after @ ..]) => {
+                word.push(b'\'');
+                after
+            }
+            (Quotes::Double, [b'\\', after @ ..]) if !after.is_empty() => {
+                let (byte, after) = unescape(after);
+                word.push(byte);
+                after
+            }
+            (_, [byte, after @ ..]) => {
+                word.push(*byte);
+                after
+            }
+        };
+    }
+}
+
+/// The byte that follows a backslash within double quotes stands for, and what follows it.
+fn unescape(escaped: &[u8]) -> (u8, &[u8]) {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    match *escaped {
+        [b'x', high, low, ref rest @ ..]
+            if let (Some(high), Some(low)) = (digit(high), digit(low)) =>
+        {
+            ((high * 16 + low) as u8, rest)
+        }
+        [b'n', ref rest @ ..] => (b'\n', rest),
+        [b'r', ref rest @ ..] => (b'\r', rest),
+        [b't', ref rest @ ..] => (b'\t', rest),
+        [b'b', ref rest @ ..] => (0x08, rest),
+        [b'a', ref rest @ ..] => (0x07, rest),
+        [byte, ref rest @ ..] => (byte, rest),
+        [] => (b'\\', escaped),
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Vec<String>, ProtocolError> {
+        let mut rest = line.as_bytes();
+        let mut words = Vec::new();
+        while let Some((word, after)) = first_word(rest)? {
+            words.push(String::from_utf8_lossy(&word).into_owned());
+            rest = after;
+        }
+        Ok(words)
+    }
+
+    #[test]
+    fn words_are_separated_by_white_space_and_kept_together_by_quotes() {
+        for (line, expected) in [
+            ("GET AAPL", vec!["GET", "AAPL"]),
+            ("  GET\t AAPL \r", vec!["GET", "AAPL"]),
+            (r#"GET "AAPL  260116C00200000""#, vec!["GET", "AAPL  260116C00200000"]),
+            (r#"GET 'A B'"#, vec!["GET", "A B"]),
+            (r#"ECHO "" ''"#, vec!["ECHO", "", ""]),
+            (r#"ECHO "\x41\n\"\\\q" 'it\'s \n'"#, vec!["ECHO", "A\n\"\\q", "it's \\n"]),
+            (r#"ECHO "\x4" "\xzz""#, vec!["ECHO", "x4", "xzz"]),
+            (r#"ECHO a"b c""#, vec!["ECHO", "ab c"]),
+            ("", vec![]),
+            (" \r", vec![]),
+        ] {
+            assert_eq!(words(line).unwrap(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn quotes_that_do_not_close_are_an_error() {
+        for line in [r#"GET "A"#, "GET 'A", r#"GET "A"B"#, "GET 'A'B", r#"GET "A\"#, r#"GET "A\""#]
+        {
+            assert_eq!(words(line), Err(ProtocolError::UnbalancedQuotes), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_becomes_the_array_it_stands_for() {
+        assert_eq!(array(b"GET AAPL\r").unwrap(), b"*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n");
+        assert_eq!(array(b" \r").unwrap(), b"");
+        let most = "A ".repeat(RESP_INLINE_BYTES_MAX / 2);
+        assert!(array(most.as_bytes()).unwrap().len() <= 4 * RESP_INLINE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_line_that_comes_byte_by_byte_is_searched_once() {
+        let mut inline = Inline::default();
+        let line = [b'A'; 1000];
+        for end in 0..line.len() {
+            assert_eq!(inline.read(&mut &line[..end]), Ok(false));
+            assert_eq!(inline.searched, end);
+        }
+    }
+
+    #[test]
+    fn a_web_page_cannot_have_its_body_executed() {
+        for line in ["POST / HTTP/1.1", "post /", "Host: localhost:7879"] {
+            assert_eq!(array(line.as_bytes()), Err(ProtocolError::Http), "{line}");
+        }
+        assert!(array(b"GET post").is_ok());
+    }
+}

@@ -1,0 +1,129 @@
+//! The two shapes of which RESP commands are made: a count of parts, `*2\r\n`, and a part,
+//! `$4\r\nAAPL\r\n`.
+//!
+//! Invariant: what is wrong is found at the first wrong byte, and no input that goes on without a
+//! line end is waited for beyond [`DIGITS_MAX`] digits.
+
+use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_BULK_BYTES_MAX};
+
+use super::error::ProtocolError;
+
+/// Digits of a length, at most: enough for the limits and some leading zeros.
+const DIGITS_MAX: usize = 10;
+
+/// Something at the front of the input, and how many bytes of it that takes.
+pub(super) type Front<T> = Result<Option<(T, usize)>, ProtocolError>;
+
+/// The number of parts of the command that begins here. A negative one counts as none, as in
+/// Redis: there is nothing to execute and nothing to answer.
+#[inline]
+pub(super) fn count(input: &[u8]) -> Front<usize> {
+    let Some((b'*', digits)) = input.split_first() else { return Ok(None) };
+    let (negative, sign_bytes) = match digits.strip_prefix(b"-") {
+        Some(_) => (true, 1),
+        None => (false, 0),
+    };
+    let digits = digits.get(sign_bytes..).unwrap_or_default();
+    match number(digits, ProtocolError::ArrayLength)? {
+        None => Ok(None),
+        Some((_, line)) if negative => Ok(Some((0, 2 + line))),
+        Some((parts, line)) if parts <= RESP_ARRAY_PARTS_MAX => Ok(Some((parts, 1 + line))),
+        Some(_) => Err(ProtocolError::ArrayLength),
+    }
+}
+
+/// The bytes of the part that begins here, once all of them and their line end are there.
+#[inline]
+pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
+    let Some((bytes, start)) = length(input)? else { return Ok(None) };
+    let end = start + bytes;
+    match input.get(end..end + 2) {
+        Some(b"\r\n") => Ok(input.get(start..end).map(|bytes| (bytes, end + 2))),
+        Some(_) => Err(ProtocolError::ExpectedLineEnd),
+        None => Ok(None),
+    }
+}
+
+/// The length of the part that begins here, and where its bytes begin.
+#[inline]
+pub(super) fn length(input: &[u8]) -> Front<usize> {
+    let digits = match input.split_first() {
+        None => return Ok(None),
+        Some((b'$', digits)) => digits,
+        Some((&got, _)) => return Err(ProtocolError::ExpectedBulk { got }),
+    };
+    match number(digits, ProtocolError::BulkLength)? {
+        None => Ok(None),
+        Some((bytes, line)) if bytes <= RESP_BULK_BYTES_MAX => Ok(Some((bytes, 1 + line))),
+        Some(_) => Err(ProtocolError::BulkLength),
+    }
+}
+
+/// A number and its line end. By hand, since this is most of the work of a lookup.
+#[inline]
+fn number(digits: &[u8], wrong: ProtocolError) -> Front<usize> {
+    let mut number = 0;
+    for (index, &byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if index < DIGITS_MAX => number = number * 10 + u64::from(byte - b'0'),
+            b'\r' if index > 0 => {
+                return match digits.get(index + 1) {
+                    None => Ok(None),
+                    Some(b'\n') => {
+                        let number = usize::try_from(number).map_err(|_| wrong)?;
+                        Ok(Some((number, index + 2)))
+                    }
+                    Some(_) => Err(wrong),
+                };
+            }
+            _ => return Err(wrong),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_there_when_its_last_byte_is() {
+        let input = b"$4\r\nAAPL\r\n$3";
+        for end in 0..10 {
+            assert_eq!(part(&input[..end]), Ok(None), "{end}");
+        }
+        assert_eq!(part(input), Ok(Some((b"AAPL".as_slice(), 10))));
+        assert_eq!(part(b"$0\r\n\r\n"), Ok(Some((b"".as_slice(), 6))));
+        assert_eq!(part(b"$004\r\nAAPL\r\n"), Ok(Some((b"AAPL".as_slice(), 12))));
+    }
+
+    #[test]
+    fn what_is_no_part_is_wrong_at_its_first_wrong_byte() {
+        for (input, error) in [
+            (b"x".as_slice(), ProtocolError::ExpectedBulk { got: b'x' }),
+            (b"$x", ProtocolError::BulkLength),
+            (b"$-", ProtocolError::BulkLength),
+            (b"$\r", ProtocolError::BulkLength),
+            (b"$4\rx", ProtocolError::BulkLength),
+            (b"$65537\r\n", ProtocolError::BulkLength),
+            (b"$00000000000", ProtocolError::BulkLength),
+            (b"$1\r\nAA\n", ProtocolError::ExpectedLineEnd),
+        ] {
+            assert_eq!(part(input), Err(error), "{input:?}");
+            assert_eq!(part(&input[..input.len() - 1]).unwrap_or(None), None, "{input:?}");
+        }
+        assert_eq!(part(b"$65536\r\n"), Ok(None));
+    }
+
+    #[test]
+    fn a_count_goes_up_to_the_limit_and_a_negative_one_is_none() {
+        assert_eq!(count(b"*1048576\r\n"), Ok(Some((1_048_576, 10))));
+        assert_eq!(count(b"*1048577\r\n"), Err(ProtocolError::ArrayLength));
+        assert_eq!(count(b"*0\r\n"), Ok(Some((0, 4))));
+        assert_eq!(count(b"*-1\r\n"), Ok(Some((0, 5))));
+        assert_eq!(count(b"*-"), Ok(None));
+        assert_eq!(count(b"*-\r\n"), Err(ProtocolError::ArrayLength));
+        assert_eq!(count(b"*1x"), Err(ProtocolError::ArrayLength));
+        assert_eq!(count(b"*1\r"), Ok(None));
+    }
+}

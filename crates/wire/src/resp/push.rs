@@ -1,0 +1,86 @@
+//! What a subscribed connection is sent: confirmations and messages.
+//!
+//! In RESP3 they are pushes, which clients tell from replies. In RESP2 they are arrays, which is
+//! why a subscribed RESP2 connection may give few other commands
+//! ([`Admits::Subscription`](super::Admits::Subscription)).
+
+use super::command::Version;
+use super::encoder::{Encoder, bulk, simple};
+
+/// Which change of its subscriptions a connection is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// A symbol was subscribed to.
+    Subscribed,
+    /// A pattern was subscribed to.
+    SubscribedPattern,
+    /// A symbol is subscribed to no more.
+    Unsubscribed,
+    /// A pattern is subscribed to no more.
+    UnsubscribedPattern,
+}
+
+impl Encoder {
+    /// Appends a confirmation: of which symbol or pattern, `None` where all were to go and there
+    /// were none, and how many symbols and patterns are subscribed to after it.
+    pub fn confirm(
+        &self,
+        confirmation: Confirmation,
+        channel: Option<&[u8]>,
+        subscriptions: usize,
+        out: &mut Vec<u8>,
+    ) {
+        self.push(3, out);
+        bulk(
+            match confirmation {
+                Confirmation::Subscribed => b"subscribe",
+                Confirmation::SubscribedPattern => b"psubscribe",
+                Confirmation::Unsubscribed => b"unsubscribe",
+                Confirmation::UnsubscribedPattern => b"punsubscribe",
+            },
+            out,
+        );
+        match channel {
+            Some(channel) => bulk(channel, out),
+            None => self.nil(out),
+        }
+        self.integer(subscriptions as u64, out);
+    }
+
+    /// Appends a message to a subscriber of a symbol. The payload is that of
+    /// [`quote_json`](crate::quote_json), encoded once for all subscribers.
+    pub fn message(&self, channel: &[u8], payload: &[u8], out: &mut Vec<u8>) {
+        self.push(3, out);
+        bulk(b"message", out);
+        bulk(channel, out);
+        bulk(payload, out);
+    }
+
+    /// Appends a message to a subscriber of a pattern.
+    pub fn pattern_message(
+        &self,
+        pattern: &[u8],
+        channel: &[u8],
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        self.push(4, out);
+        bulk(b"pmessage", out);
+        bulk(pattern, out);
+        bulk(channel, out);
+        bulk(payload, out);
+    }
+
+    /// Appends the reply to `PING`. To a RESP2 client that is subscribed it looks like a message.
+    pub fn pong(&self, message: Option<&[u8]>, subscribed: bool, out: &mut Vec<u8>) {
+        if subscribed && self.version() == Version::Resp2 {
+            self.array(2, out);
+            bulk(b"pong", out);
+            return bulk(message.unwrap_or_default(), out);
+        }
+        match message {
+            Some(message) => bulk(message, out),
+            None => simple("PONG", out),
+        }
+    }
+}

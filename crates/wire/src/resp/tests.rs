@@ -1,0 +1,253 @@
+//! Whole conversations: bytes in, bytes out, against an exchange in miniature.
+
+mod commands;
+mod limits;
+mod page;
+mod rubbish;
+
+use std::collections::BTreeMap;
+
+use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+
+use super::*;
+
+/// One connection to a server of a few stocks.
+struct Conversation {
+    decoder: Decoder,
+    encoder: Encoder,
+    /// Received and not decoded yet.
+    input: Vec<u8>,
+    out: Vec<u8>,
+    stocks: BTreeMap<Symbol, Quote>,
+    subscribed: Vec<Vec<u8>>,
+    closed: bool,
+    /// Bytes of replies that nobody has read, and with which nothing further is decoded.
+    out_bytes_max: usize,
+}
+
+/// When everything here was updated.
+const NOW_NS: u64 = 1_790_000_000_123_456_789;
+
+impl Conversation {
+    /// AAPL at 172.50, IBM at 159.00; SOLDOUT has no volume left, HALTED is halted.
+    fn new() -> Conversation {
+        let mut conversation = Conversation {
+            decoder: Decoder::new(),
+            encoder: Encoder::new(),
+            input: Vec::new(),
+            out: Vec::new(),
+            stocks: BTreeMap::new(),
+            subscribed: Vec::new(),
+            closed: false,
+            out_bytes_max: usize::MAX,
+        };
+        for (name, price, volume, status) in [
+            ("AAPL", "172.50", 1000, Status::Trading),
+            ("IBM", "159.00", 50, Status::Trading),
+            ("SOLDOUT", "10", 0, Status::Trading),
+            ("HALTED", "20", 5, Status::Halted),
+        ] {
+            let fields = Fields {
+                price: Some(price.parse().unwrap()),
+                volume: Some(Volume::new(volume)),
+                status: Some(status),
+            };
+            conversation.execute(Request::Set(name.parse().unwrap(), fields));
+        }
+        conversation
+    }
+
+    /// What is answered to bytes that come in these pieces.
+    fn replies<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+        let mut conversation = Conversation::new();
+        for piece in pieces {
+            conversation.receive(piece);
+        }
+        conversation.read()
+    }
+
+    fn receive(&mut self, piece: &[u8]) {
+        self.input.extend_from_slice(piece);
+        self.resume();
+    }
+
+    /// Decodes while there is room for replies.
+    fn resume(&mut self) {
+        let input = std::mem::take(&mut self.input);
+        let mut rest = input.as_slice();
+        let mut decoder = std::mem::take(&mut self.decoder);
+        while !self.closed && self.out.len() < self.out_bytes_max {
+            let before = rest.len();
+            match decoder.decode(&mut rest) {
+                Ok(Some(command)) => self.answer(command),
+                Ok(None) => break,
+                Err(error) => {
+                    self.encoder.error(&error, &mut self.out);
+                    self.closed = true;
+                }
+            }
+            assert!(rest.len() <= before);
+            let talks_resp2 = self.encoder.version() == Version::Resp2;
+            let mute = talks_resp2 && !self.subscribed.is_empty();
+            decoder.admit(if mute { Admits::Subscription } else { Admits::All });
+        }
+        self.decoder = decoder;
+        self.input = rest.to_vec();
+    }
+
+    fn read(&mut self) -> String {
+        String::from_utf8(std::mem::take(&mut self.out)).unwrap()
+    }
+
+    fn answer(&mut self, command: Command<'_>) {
+        let encoder = self.encoder.clone();
+        let out = &mut self.out;
+        match command {
+            Command::Ask(request, shape) => {
+                let reply = self.execute(request);
+                self.encoder.reply(&reply, &shape, &mut self.out);
+            }
+            Command::Array(elements) => encoder.array(elements, out),
+            Command::Count => encoder.integer(self.stocks.len() as u64, out),
+            Command::Scan(scan) => {
+                let symbols = self.stocks.keys().filter(|symbol| scan.admits(symbol));
+                encoder.scan(None, &symbols.copied().collect::<Vec<_>>(), out);
+            }
+            Command::Keys(pattern) => {
+                let symbols = self.stocks.keys().filter(|s| pattern.matches(s.as_bytes()));
+                encoder.symbols(&symbols.copied().collect::<Vec<_>>(), out);
+            }
+            Command::Subscribe(symbol) => {
+                self.subscribe(Confirmation::Subscribed, symbol.as_bytes());
+            }
+            Command::SubscribePattern(pattern) => {
+                self.subscribe(Confirmation::SubscribedPattern, pattern.as_bytes());
+            }
+            Command::Unsubscribe(name) => self.unsubscribe(Confirmation::Unsubscribed, name),
+            Command::UnsubscribePattern(pattern) => {
+                self.unsubscribe(Confirmation::UnsubscribedPattern, pattern);
+            }
+            Command::UnsubscribeAll => encoder.confirm(Confirmation::Unsubscribed, None, 0, out),
+            Command::UnsubscribeAllPatterns => {
+                encoder.confirm(Confirmation::UnsubscribedPattern, None, 0, out);
+            }
+            Command::Ping(message) => encoder.pong(message, !self.subscribed.is_empty(), out),
+            Command::Echo(message) => encoder.text(message, out),
+            Command::Hello(hello) => {
+                self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
+                self.encoder.hello("0.1.0", 7, out);
+            }
+            Command::Auth(_) => encoder.error(&CommandError::NoPasswordConfigured, out),
+            Command::Client(Client::Id) => encoder.integer(7, out),
+            Command::Client(Client::Name) => encoder.nil(out),
+            Command::Client(Client::Info | Client::List) => encoder.lines("id=7\n", out),
+            Command::Client(_) | Command::Nothing => encoder.ok(out),
+            Command::Describe(describe) => encoder.describe(&describe, out),
+            Command::Settings(patterns) => {
+                encoder.settings(patterns, &[("save", ""), ("appendonly", "no")], out);
+            }
+            Command::Info(_) => encoder.lines("# Server\r\nloading:0\r\n", out),
+            Command::Time => encoder.time(NOW_NS, out),
+            Command::Reset => {
+                self.encoder = Encoder::new();
+                self.subscribed.clear();
+                encoder.reset(out);
+            }
+            Command::Quit => {
+                encoder.ok(out);
+                self.closed = true;
+            }
+            Command::Refused(error) => encoder.error(&error, out),
+        }
+    }
+
+    fn subscribe(&mut self, confirmation: Confirmation, channel: &[u8]) {
+        self.subscribed.push(channel.to_vec());
+        let subscriptions = self.subscribed.len();
+        self.encoder.confirm(confirmation, Some(channel), subscriptions, &mut self.out);
+    }
+
+    fn unsubscribe(&mut self, confirmation: Confirmation, channel: &[u8]) {
+        self.subscribed.retain(|own| own != channel);
+        let subscriptions = self.subscribed.len();
+        self.encoder.confirm(confirmation, Some(channel), subscriptions, &mut self.out);
+    }
+
+    fn execute(&mut self, request: Request) -> Reply {
+        let old = |symbol: &Symbol| self.stocks.get(symbol).copied();
+        match request {
+            Request::Lookup(Err(_)) => Reply::NotFound,
+            Request::Lookup(Ok(symbol)) => old(&symbol).map_or(Reply::NotFound, Reply::Found),
+            Request::Delist(symbol) => {
+                self.stocks.remove(&symbol).map_or(Reply::NotFound, Reply::Delisted)
+            }
+            Request::Trade(symbol, delta) => {
+                let Some(mut quote) = old(&symbol) else {
+                    return Reply::Refused(Refusal::NotListed(symbol));
+                };
+                let take = delta.unsigned_abs();
+                match quote.volume.after_trade(delta) {
+                    _ if quote.status == Status::Halted => Reply::Refused(Refusal::Halted(symbol)),
+                    Some(volume) => {
+                        quote.volume = volume;
+                        self.stocks.insert(symbol, quote);
+                        Reply::Updated(quote)
+                    }
+                    None => {
+                        let volume = quote.volume;
+                        Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take })
+                    }
+                }
+            }
+            Request::Update(symbol, _) if old(&symbol).is_none() => {
+                Reply::Refused(Refusal::NotListed(symbol))
+            }
+            Request::Set(symbol, fields) | Request::Update(symbol, fields) => {
+                let old = old(&symbol);
+                let Some(price) = fields.price.or(old.map(|quote| quote.price)) else {
+                    return Reply::Refused(Refusal::PriceMissing(symbol));
+                };
+                let quote = Quote {
+                    symbol,
+                    price,
+                    volume: fields.volume.or(old.map(|quote| quote.volume)).unwrap_or_default(),
+                    status: fields.status.or(old.map(|quote| quote.status)).unwrap_or_default(),
+                    version: old.map_or(1, |quote| quote.version + 1),
+                    updated_ns: NOW_NS,
+                };
+                self.stocks.insert(symbol, quote);
+                if old.is_none() { Reply::Listed(quote) } else { Reply::Updated(quote) }
+            }
+        }
+    }
+}
+
+/// A command as clients send it, written the plain way.
+fn array<T: AsRef<[u8]>>(parts: &[T]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
+    for part in parts {
+        bytes.extend_from_slice(format!("${}\r\n", part.as_ref().len()).as_bytes());
+        bytes.extend_from_slice(part.as_ref());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// A command of words without spaces.
+fn words(command: &str) -> Vec<u8> {
+    array(&command.split_whitespace().collect::<Vec<_>>())
+}
+
+/// What is answered to one command.
+fn reply(command: &str) -> String {
+    Conversation::replies([words(command).as_slice()])
+}
+
+/// What is answered to one command after `HELLO 3`, without the reply to that.
+fn reply3(command: &str) -> String {
+    let mut conversation = Conversation::new();
+    conversation.receive(&words("HELLO 3"));
+    conversation.read();
+    conversation.receive(&words(command));
+    conversation.read()
+}

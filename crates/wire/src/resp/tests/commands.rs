@@ -1,0 +1,337 @@
+//! Every command: what it answers, and what is said when it is wrong.
+
+use super::*;
+
+/// Commands, and what is answered to them in RESP2.
+const TRANSCRIPT: &[(&str, &str)] = &[
+    ("GET AAPL", "$5\r\n172.5\r\n"),
+    ("get AAPL", "$5\r\n172.5\r\n"),
+    ("gEt IBM", "$3\r\n159\r\n"),
+    ("GET SOLDOUT", "$1\r\n0\r\n"),
+    ("GET HALTED", "$1\r\n0\r\n"),
+    ("GET XYZ", "$-1\r\n"),
+    ("GET aapl", "$-1\r\n"),
+    ("GET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "$-1\r\n"),
+    ("MGET AAPL XYZ HALTED", "*3\r\n$5\r\n172.5\r\n$-1\r\n$1\r\n0\r\n"),
+    (
+        "HGETALL HALTED",
+        "*12\r\n$6\r\nsymbol\r\n$6\r\nHALTED\r\n$5\r\nprice\r\n$2\r\n20\r\n$6\r\nvolume\r\n$1\r\n5\r\n$6\r\nstatus\r\n$6\r\nhalted\r\n$7\r\nversion\r\n$1\r\n1\r\n$7\r\nupdated\r\n$19\r\n1790000000123456789\r\n",
+    ),
+    ("HGETALL XYZ", "*0\r\n"),
+    ("HGET HALTED price", "$2\r\n20\r\n"),
+    ("HGET AAPL nothing", "$-1\r\n"),
+    ("HGET XYZ price", "$-1\r\n"),
+    ("HMGET AAPL price nothing status", "*3\r\n$5\r\n172.5\r\n$-1\r\n$7\r\ntrading\r\n"),
+    ("HMGET XYZ price volume", "*2\r\n$-1\r\n$-1\r\n"),
+    ("HSET AAPL price 173", ":0\r\n"),
+    ("HSET NEW price 1 volume 2", ":2\r\n"),
+    ("HSET NEW price 1 price 2 status halted", ":2\r\n"),
+    ("HSET NEW volume 1", "-ERR stock 'NEW' is not listed, and listing it needs a price\r\n"),
+    ("HSET AAPL price", "-ERR wrong number of arguments for 'hset' command\r\n"),
+    ("HSET AAPL price 1 volume", "-ERR wrong number of arguments for 'hset' command\r\n"),
+    (
+        "HSET AAPL colour red",
+        "-ERR unknown field 'colour': the fields to set are price, volume and status\r\n",
+    ),
+    (
+        "HSET AAPL version 5",
+        "-ERR field 'version' is read-only: the fields to set are price, volume and status\r\n",
+    ),
+    ("HSET AAPL price 1e3", "-ERR '1e3' is not a price: write a decimal like 172.5\r\n"),
+    (
+        "HSET AAPL volume -1",
+        "-ERR '-1' is not a volume: write a whole number from 0 to 18446744073709551615\r\n",
+    ),
+    ("HSET AAPL status open", "-ERR 'open' is not a status: write trading or halted\r\n"),
+    (
+        "HSET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA price 1",
+        "-ERR the symbol is 31 bytes long, the limit is 30\r\n",
+    ),
+    ("SET AAPL 173.25", "+OK\r\n"),
+    ("SET AAPL 173.25 EX 10", "-ERR syntax error\r\n"),
+    ("SET XYZ 1", "-ERR stock 'XYZ' is not listed; list it with HSET 'XYZ' price <price>\r\n"),
+    ("HINCRBY AAPL volume -5", ":995\r\n"),
+    ("HINCRBY AAPL volume -1001", "-ERR volume of 'AAPL' is 1000, cannot take 1001\r\n"),
+    ("HINCRBY AAPL volume 1.5", "-ERR value is not an integer or out of range\r\n"),
+    ("HINCRBY AAPL volume +5", "-ERR value is not an integer or out of range\r\n"),
+    ("HINCRBY AAPL volume 9223372036854775808", "-ERR value is not an integer or out of range\r\n"),
+    (
+        "HINCRBY AAPL price 1",
+        "-ERR field 'price' cannot be incremented: HINCRBY is for volume, HSET sets the others\r\n",
+    ),
+    (
+        "HINCRBY HALTED volume 1",
+        "-ERR stock 'HALTED' is halted; trades are refused until its status is trading\r\n",
+    ),
+    ("DEL AAPL XYZ AAPL IBM", ":2\r\n"),
+    ("EXISTS AAPL XYZ AAPL", ":2\r\n"),
+    ("EXISTS AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ":0\r\n"),
+    ("DBSIZE", ":4\r\n"),
+    ("TYPE AAPL", "+hash\r\n"),
+    ("TYPE XYZ", "+none\r\n"),
+    ("KEYS *L*T*", "*2\r\n$6\r\nHALTED\r\n$7\r\nSOLDOUT\r\n"),
+    ("SCAN 0 MATCH A* COUNT 100", "*2\r\n$1\r\n0\r\n*1\r\n$4\r\nAAPL\r\n"),
+    ("SCAN 0 TYPE string", "*2\r\n$1\r\n0\r\n*0\r\n"),
+    ("SCAN 0 COUNT 0", "-ERR syntax error\r\n"),
+    ("SCAN 0 COUNT x", "-ERR value is not an integer or out of range\r\n"),
+    ("SCAN 0 MATCH", "-ERR syntax error\r\n"),
+    ("SCAN 9007199254740992", "-ERR invalid cursor\r\n"),
+    ("SCAN x", "-ERR invalid cursor\r\n"),
+    ("PING", "+PONG\r\n"),
+    ("PING hi", "$2\r\nhi\r\n"),
+    ("ECHO hi", "$2\r\nhi\r\n"),
+    ("SELECT 0", "+OK\r\n"),
+    ("SELECT 1", "-ERR DB index is out of range\r\n"),
+    ("SELECT x", "-ERR value is not an integer or out of range\r\n"),
+    ("HELLO 4", "-NOPROTO unsupported protocol version\r\n"),
+    ("HELLO x", "-ERR Protocol version is not an integer or out of range\r\n"),
+    ("HELLO 3 AUTH a", "-ERR Syntax error in HELLO option 'AUTH'\r\n"),
+    (
+        "HELLO",
+        "*14\r\n$6\r\nserver\r\n$6\r\nstockd\r\n$7\r\nversion\r\n$5\r\n0.1.0\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n",
+    ),
+    (
+        "AUTH secret",
+        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n",
+    ),
+    ("CLIENT ID", ":7\r\n"),
+    ("client getname", "$-1\r\n"),
+    ("CLIENT SETNAME desk-1", "+OK\r\n"),
+    ("CLIENT SETINFO LIB-NAME redis-py", "+OK\r\n"),
+    ("CLIENT SETINFO colour red", "-ERR Unrecognized option 'colour'\r\n"),
+    ("CLIENT NO-EVICT on", "+OK\r\n"),
+    ("CLIENT NO-EVICT maybe", "-ERR syntax error\r\n"),
+    ("CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command\r\n"),
+    ("CLIENT", "-ERR wrong number of arguments for 'client' command\r\n"),
+    ("CLIENT KILL x", "-ERR unknown subcommand 'KILL' of 'client'; see COMMAND DOCS client\r\n"),
+    ("CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
+    ("CONFIG GET a* SAVE", "*4\r\n$4\r\nsave\r\n$0\r\n\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"),
+    ("CONFIG GET nothing", "*0\r\n"),
+    ("TIME", "*2\r\n$10\r\n1790000000\r\n$6\r\n123456\r\n"),
+    ("INFO", "$21\r\n# Server\r\nloading:0\r\n\r\n"),
+    ("RESET", "+RESET\r\n"),
+    (
+        "COMMAND INFO get nothing",
+        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n",
+    ),
+    (
+        "COMMAND DOCS dbsize",
+        "*2\r\n$6\r\ndbsize\r\n*4\r\n$7\r\nsummary\r\n$26\r\nHow many stocks are listed\r\n$5\r\ngroup\r\n$6\r\nserver\r\n",
+    ),
+    ("SUBSCRIBE AAPL", "*3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n"),
+    (
+        "SUBSCRIBE AAPL AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "*3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n-ERR the symbol is 31 bytes long, the limit is 30\r\n",
+    ),
+    ("PSUBSCRIBE A*", "*3\r\n$10\r\npsubscribe\r\n$2\r\nA*\r\n:1\r\n"),
+    ("UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"),
+    ("UNSUBSCRIBE AAPL", "*3\r\n$11\r\nunsubscribe\r\n$4\r\nAAPL\r\n:0\r\n"),
+    ("PUNSUBSCRIBE", "*3\r\n$12\r\npunsubscribe\r\n$-1\r\n:0\r\n"),
+    ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
+    ("GET a b c", "-ERR wrong number of arguments for 'get' command\r\n"),
+    ("DEL", "-ERR wrong number of arguments for 'del' command\r\n"),
+    ("MULTI", "-ERR unknown command 'MULTI'\r\n"),
+    ("FOO a b", "-ERR unknown command 'FOO', with args beginning with: 'a' 'b'\r\n"),
+    ("client|id", "-ERR unknown command 'client|id'\r\n"),
+];
+
+#[test]
+fn every_command_is_answered_as_clients_expect() {
+    for (command, expected) in TRANSCRIPT {
+        assert_eq!(reply(command), *expected, "{command}");
+    }
+}
+
+#[test]
+fn every_command_means_the_same_however_it_is_cut() {
+    for (command, expected) in TRANSCRIPT {
+        // One command behind it shows that exactly its own bytes were taken.
+        let stream = [words(command), words("PING after")].concat();
+        let expected = Conversation::replies([stream.as_slice()])
+            .strip_prefix(expected)
+            .map(|after| [expected, after].concat())
+            .unwrap();
+        for cut in 0..=stream.len() {
+            let (head, tail) = stream.split_at(cut);
+            assert_eq!(Conversation::replies([head, tail]), expected, "{command} cut at {cut}");
+        }
+        assert_eq!(Conversation::replies(stream.chunks(1)), expected, "{command} byte by byte");
+    }
+}
+
+#[test]
+fn every_command_may_be_typed_as_a_line() {
+    for (command, expected) in TRANSCRIPT {
+        for end in ["\n", "\r\n"] {
+            let line = format!("\r\n{command}{end}PING\n");
+            for cut in 0..=line.len() {
+                let (head, tail) = line.as_bytes().split_at(cut);
+                let replies = Conversation::replies([head, tail]);
+                assert!(replies.starts_with(expected), "{command} cut at {cut}: {replies}");
+                assert!(replies.ends_with("PONG\r\n") || replies.ends_with("pong\r\n$0\r\n\r\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_of_many_parts_waits_for_room_like_any_pipeline() {
+    let mut conversation = Conversation::new();
+    conversation.out_bytes_max = 1;
+    conversation.receive(b"MGET AAPL XYZ IBM\nPI");
+    for expected in ["*3\r\n", "$5\r\n172.5\r\n", "$-1\r\n", "$3\r\n159\r\n"] {
+        assert_eq!(conversation.read(), expected);
+        conversation.resume();
+    }
+    conversation.receive(b"NG\n");
+    assert_eq!(conversation.read(), "+PONG\r\n");
+}
+
+#[test]
+fn resp3_tells_maps_nulls_and_pushes_apart() {
+    for (command, expected) in [
+        ("GET AAPL", "$5\r\n172.5\r\n"),
+        ("GET XYZ", "_\r\n"),
+        ("MGET XYZ", "*1\r\n_\r\n"),
+        ("HGETALL XYZ", "%0\r\n"),
+        ("CONFIG GET save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n"),
+        ("SUBSCRIBE AAPL", ">3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n"),
+        ("UNSUBSCRIBE", ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n"),
+        ("INFO", "=25\r\ntxt:# Server\r\nloading:0\r\n\r\n"),
+        ("COMMAND INFO nothing", "*1\r\n_\r\n"),
+        ("CLIENT GETNAME", "_\r\n"),
+    ] {
+        assert_eq!(reply3(command), expected, "{command}");
+    }
+    assert!(reply3("HGETALL AAPL").starts_with("%6\r\n$6\r\nsymbol\r\n$4\r\nAAPL\r\n"));
+    assert!(reply3("COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
+    assert!(reply3("COMMAND DOCS").starts_with(&format!("%{}\r\n", table::commands().count())));
+    assert!(reply("HELLO 3").starts_with("%7\r\n$6\r\nserver\r\n$6\r\nstockd\r\n"));
+    assert!(reply("HELLO 3").contains("$5\r\nproto\r\n:3\r\n"));
+}
+
+#[test]
+fn a_volume_above_63_bits_is_answered_exactly() {
+    let commands = ["HSET BIG price 1 volume 18446744073709551614", "HINCRBY BIG volume 1"];
+    for (hello, expected) in
+        [("HELLO 2", "$20\r\n18446744073709551615\r\n"), ("HELLO 3", "(18446744073709551615\r\n")]
+    {
+        let mut conversation = Conversation::new();
+        conversation.receive(&words(hello));
+        conversation.read();
+        for command in commands {
+            conversation.receive(&words(command));
+        }
+        assert_eq!(conversation.read(), format!(":2\r\n{expected}"));
+    }
+}
+
+#[test]
+fn symbols_may_have_spaces_and_padding() {
+    let mut conversation = Conversation::new();
+    conversation.receive(&array(&["HSET", "A B", "price", "1", "volume", "1"]));
+    conversation.receive(b"GET 'A B'\n");
+    conversation.receive(&array(&["GET", "  AAPL "]));
+    assert_eq!(conversation.read(), ":2\r\n$1\r\n1\r\n$5\r\n172.5\r\n");
+}
+
+#[test]
+fn hello_carries_credentials_and_a_name() {
+    let mut decoder = Decoder::new();
+    let input = words("HELLO 3 AUTH desk secret SETNAME desk-1");
+    let Some(Command::Hello(hello)) = decoder.decode(&mut input.as_slice()).unwrap() else {
+        panic!("no hello")
+    };
+    let credentials = Credentials { user: b"desk", password: b"secret" };
+    assert_eq!(
+        hello,
+        Hello {
+            version: Some(Version::Resp3),
+            credentials: Some(credentials),
+            name: Some("desk-1")
+        }
+    );
+    assert!(!format!("{hello:?}").contains("secret"), "{hello:?}");
+}
+
+#[test]
+fn before_authentication_nothing_but_the_entrance_is_open() {
+    let refused = "-NOAUTH Authentication required.\r\n";
+    let decoded = |command: &str| {
+        let mut decoder = Decoder::new();
+        decoder.admit(Admits::Entrance);
+        let input = words(command);
+        let mut rest = input.as_slice();
+        let mut out = Vec::new();
+        match decoder.decode(&mut rest).unwrap() {
+            Some(Command::Refused(error)) => Encoder::new().error(&error, &mut out),
+            Some(_) => {}
+            None => panic!("{command} is whole"),
+        }
+        assert_eq!(decoder.decode(&mut rest), Ok(None));
+        assert!(rest.is_empty());
+        String::from_utf8(out).unwrap()
+    };
+    for command in ["GET AAPL", "get AAPL", "MGET A B", "SUBSCRIBE A", "PING", "FOO a b"] {
+        assert_eq!(decoded(command), refused, "{command}");
+    }
+    for command in ["AUTH secret", "AUTH desk secret", "HELLO 3", "QUIT", "RESET"] {
+        assert_eq!(decoded(command), "", "{command}");
+    }
+}
+
+#[test]
+fn a_subscribed_resp2_connection_hears_messages_alone() {
+    let mut conversation = Conversation::new();
+    conversation.receive(&words("SUBSCRIBE AAPL"));
+    conversation.read();
+    conversation.receive(&words("GET AAPL"));
+    assert_eq!(
+        conversation.read(),
+        "-ERR Can't execute 'get': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"
+    );
+    conversation.receive(&words("PING"));
+    conversation.receive(&words("UNSUBSCRIBE AAPL"));
+    conversation.receive(&words("GET AAPL"));
+    assert_eq!(
+        conversation.read(),
+        "*2\r\n$4\r\npong\r\n$0\r\n\r\n*3\r\n$11\r\nunsubscribe\r\n$4\r\nAAPL\r\n:0\r\n$5\r\n172.5\r\n"
+    );
+}
+
+#[test]
+fn messages_carry_their_payload_as_it_is() {
+    let mut encoder = Encoder::new();
+    let mut out = Vec::new();
+    encoder.message(b"AAPL", b"{}", &mut out);
+    encoder.set_version(Version::Resp3);
+    encoder.message(b"AAPL", b"{}", &mut out);
+    encoder.pattern_message(b"A*", b"AAPL", b"{}", &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "*3\r\n$7\r\nmessage\r\n$4\r\nAAPL\r\n$2\r\n{}\r\n>3\r\n$7\r\nmessage\r\n$4\r\nAAPL\r\n$2\r\n{}\r\n>4\r\n$8\r\npmessage\r\n$2\r\nA*\r\n$4\r\nAAPL\r\n$2\r\n{}\r\n"
+    );
+}
+
+#[test]
+fn an_error_is_one_line_whatever_the_client_sent() {
+    let replies = Conversation::replies([array(&["FOO\r\n+OK", "\r\n:1\r\n\x7f"]).as_slice()]);
+    assert_eq!(replies, "-ERR unknown command 'FOO  +OK', with args beginning with: '  :1   '\r\n");
+}
+
+#[test]
+fn the_place_to_go_on_from_survives_as_a_cursor() {
+    let (encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    for place in [1 << 39, u64::MAX << 39] {
+        let mut out = Vec::new();
+        encoder.scan(Some(place), &[], &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let cursor = text.split("\r\n").nth(2).unwrap();
+        assert!(cursor.parse::<u64>().unwrap() < 1 << 53);
+        let input = words(&format!("SCAN {cursor} COUNT 9999999"));
+        let Ok(Some(Command::Scan(scan))) = decoder.decode(&mut input.as_slice()) else {
+            panic!("no scan")
+        };
+        assert_eq!((scan.from, scan.rows), (place, 2 * stockd_model::limits::SCAN_COUNT_MAX));
+    }
+}
