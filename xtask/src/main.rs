@@ -17,6 +17,7 @@ mod links;
 mod markdown;
 mod named_files;
 mod readme;
+mod redis_benchmark;
 mod transcript;
 mod unsafe_code;
 mod workspace;
@@ -91,6 +92,12 @@ const TASKS: &[Task] = &[
         in_ci: false,
         run: demo_data::run,
     },
+    Task {
+        name: "redis-benchmark",
+        about: "redis-benchmark against stockd and Redis in turn, for docs/benchmarks.md",
+        in_ci: false,
+        run: redis_benchmark::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -117,7 +124,7 @@ fn list() {
     println!("cargo xtask TASK");
     for task in TASKS {
         let mark = if task.in_ci { '*' } else { ' ' };
-        println!("  {:<10} {mark} {}", task.name, task.about);
+        println!("  {:<15} {mark} {}", task.name, task.about);
     }
 }
 

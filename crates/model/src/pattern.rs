@@ -1,100 +1,120 @@
 use crate::Symbol;
 
-/// Which symbols are meant: `*` stands for any text, `?` for any character, `[a-z]` for one of a
-/// set, `[^a-z]` for one outside it; `\` takes the next character as it is. Case matters.
+/// Which symbols are meant: `*` stands for any text, `?` for any byte, `[a-z]` for one of a set,
+/// `[^a-z]` for one outside it; `\` takes the next byte as it is. Case matters.
 ///
-/// As in Redis, a character is a byte: `?` takes one byte of a symbol that is not ASCII.
+/// As in Redis, a pattern is matched byte by byte against the whole symbol, so `?` is one byte and a
+/// character beyond ASCII is several. An unclosed `[` reaches to the end of the pattern; `[]`
+/// matches nothing; a `\` at the end is itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern {
-    text: Box<[u8]>,
-}
+pub struct Pattern(Box<[u8]>);
 
 impl Pattern {
-    /// Any text is a pattern. A set that is not closed ends with the pattern.
-    pub fn new(text: &[u8]) -> Pattern {
-        Pattern { text: text.into() }
+    /// Any text is a pattern.
+    pub fn new(pattern: &[u8]) -> Pattern {
+        Pattern(pattern.into())
     }
 
     /// The pattern as it was written.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.text
+        &self.0
     }
 
-    /// Whether the whole symbol fits. Takes at most as many steps as the lengths of both
-    /// multiplied.
+    /// Whether the whole symbol fits.
     pub fn matches(&self, symbol: &Symbol) -> bool {
-        matches(&self.text, symbol.as_bytes())
+        Pattern::fits(&self.0, symbol.as_bytes())
     }
-}
 
-/// Walks both once. At a mismatch the latest `*` takes one byte more; an earlier one never needs
-/// to, since whatever it could take the latest can.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut pattern_rest, mut text_rest) = (pattern, text);
-    let mut latest_star = None;
-    loop {
-        if let [b'*', after @ ..] = pattern_rest {
-            latest_star = Some((after, text_rest));
-            pattern_rest = after;
-            continue;
-        }
-        match (text_rest, pattern_rest) {
-            ([], []) => return true,
-            ([byte, others @ ..], [_, ..]) => {
-                let (fits, after) = first(pattern_rest, *byte);
-                if fits {
-                    (pattern_rest, text_rest) = (after, others);
+    /// Whether the whole text fits a pattern that is written so.
+    ///
+    /// Takes at most the text's bytes times the pattern's bytes of work, whatever the pattern,
+    /// since only the last `*` is ever tried again: what an earlier one could still gain, the
+    /// last one can take over.
+    pub fn fits(pattern: &[u8], text: &[u8]) -> bool {
+        let (mut pattern, mut text) = (pattern, text);
+        // What follows the last `*`, and the text that it has not swallowed yet.
+        let mut retry: Option<(&[u8], &[u8])> = None;
+        loop {
+            match (step(pattern), text) {
+                (None, []) => return true,
+                (Some((Step::Any, after)), _) => {
+                    pattern = after;
+                    retry = Some((after, text));
                     continue;
                 }
+                (Some((one, after)), [byte, rest @ ..]) if one.admits(*byte) => {
+                    (pattern, text) = (after, rest);
+                    continue;
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        match latest_star {
-            Some((after, [_, others @ ..])) => {
-                latest_star = Some((after, others));
-                (pattern_rest, text_rest) = (after, others);
-            }
-            _ => return false,
+            let Some((after_star, [_, rest @ ..])) = retry else { return false };
+            (pattern, text) = (after_star, rest);
+            retry = Some((after_star, rest));
         }
     }
 }
 
-/// Whether the first element of a pattern, which is not `*`, fits a byte; and what follows it.
-fn first(pattern: &[u8], byte: u8) -> (bool, &[u8]) {
-    match pattern {
-        [b'?', after @ ..] => (true, after),
-        [b'\\', literal, after @ ..] => (*literal == byte, after),
-        [b'[', b'^', set @ ..] => {
-            let (within, after) = in_set(set, byte);
-            (!within, after)
-        }
-        [b'[', set @ ..] => in_set(set, byte),
-        [literal, after @ ..] => (*literal == byte, after),
-        [] => (false, pattern),
+/// What one step of a pattern stands for.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    /// `*`: any bytes, none too.
+    Any,
+    /// `?`: any one byte.
+    One,
+    /// A byte that is itself.
+    Byte(u8),
+    /// `[…]`: one byte that is, or is not, described between the brackets.
+    Class { described: &'a [u8], negated: bool },
+}
+
+/// The first step of a pattern and what follows it.
+fn step(pattern: &[u8]) -> Option<(Step<'_>, &[u8])> {
+    Some(match pattern {
+        [] => return None,
+        [b'*', rest @ ..] => (Step::Any, rest),
+        [b'?', rest @ ..] => (Step::One, rest),
+        [b'\\', byte, rest @ ..] => (Step::Byte(*byte), rest),
+        [b'[', b'^', rest @ ..] => class(rest, true),
+        [b'[', rest @ ..] => class(rest, false),
+        [byte, rest @ ..] => (Step::Byte(*byte), rest),
+    })
+}
+
+/// The class that begins behind its bracket and its `^`.
+fn class(pattern: &[u8], negated: bool) -> (Step<'_>, &[u8]) {
+    let mut rest = pattern;
+    while let Some((_, after)) = described(rest) {
+        rest = after;
+    }
+    let (described, end) = pattern.split_at(pattern.len() - rest.len());
+    (Step::Class { described, negated }, end.get(1..).unwrap_or_default())
+}
+
+/// The first range of bytes that a class describes, unless the class ends here.
+fn described(class: &[u8]) -> Option<(std::ops::RangeInclusive<u8>, &[u8])> {
+    match *class {
+        [] | [b']', ..] => None,
+        [b'\\', byte, ref rest @ ..] => Some((byte..=byte, rest)),
+        [from, b'-', to, ref rest @ ..] => Some((from.min(to)..=from.max(to), rest)),
+        [byte, ref rest @ ..] => Some((byte..=byte, rest)),
     }
 }
 
-/// Whether a byte is in the set that ends with `]`; and what follows it.
-fn in_set(set: &[u8], byte: u8) -> (bool, &[u8]) {
-    let mut within = false;
-    let mut rest = set;
-    loop {
-        rest = match rest {
-            [] => return (within, rest),
-            [b']', after @ ..] => return (within, after),
-            [b'\\', literal, after @ ..] => {
-                within |= *literal == byte;
-                after
+impl Step<'_> {
+    fn admits(self, byte: u8) -> bool {
+        match self {
+            Step::Any | Step::One => true,
+            Step::Byte(own) => own == byte,
+            Step::Class { described: mut class, negated } => {
+                let mut found = false;
+                while let Some((range, after)) = described(class) {
+                    found |= range.contains(&byte);
+                    class = after;
+                }
+                found != negated
             }
-            [low, b'-', high, after @ ..] => {
-                within |= (*low.min(high)..=*low.max(high)).contains(&byte);
-                after
-            }
-            [literal, after @ ..] => {
-                within |= *literal == byte;
-                after
-            }
-        };
+        }
     }
 }
 
@@ -103,75 +123,109 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn fits(pattern: &str, symbol: &str) -> bool {
-        Pattern::new(pattern.as_bytes()).matches(&symbol.parse().unwrap())
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::fits(pattern.as_bytes(), text.as_bytes())
+    }
+
+    /// Tries every way in which `*` could match: hopeless on long patterns, and obviously right.
+    fn naive(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], _) => text.is_empty(),
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| naive(rest, &text[taken..])),
+            (_, []) => false,
+            ([b'?', rest @ ..], [_, text @ ..]) => naive(rest, text),
+            ([b'[', class @ ..], [byte, text @ ..]) => {
+                let (negated, mut class) = match class {
+                    [b'^', class @ ..] => (true, class),
+                    class => (false, class),
+                };
+                let mut found = false;
+                let rest = loop {
+                    class = match class {
+                        [] => break class,
+                        [b'\\', escaped, rest @ ..] => {
+                            found |= escaped == byte;
+                            rest
+                        }
+                        [b']', rest @ ..] => break rest,
+                        [from, b'-', to, rest @ ..] => {
+                            found |= (from <= byte && byte <= to) || (to <= byte && byte <= from);
+                            rest
+                        }
+                        [listed, rest @ ..] => {
+                            found |= listed == byte;
+                            rest
+                        }
+                    };
+                };
+                found != negated && naive(rest, text)
+            }
+            ([b'\\', escaped, rest @ ..], [byte, text @ ..]) => {
+                escaped == byte && naive(rest, text)
+            }
+            ([own, rest @ ..], [byte, text @ ..]) => own == byte && naive(rest, text),
+        }
     }
 
     #[test]
     fn patterns_mean_what_they_mean_in_redis() {
-        for (pattern, symbol) in [
-            ("*", "AAPL"),
-            ("AAPL", "AAPL"),
-            ("A*", "A"),
-            ("*L", "AAPL"),
-            ("A*P*", "AAPL"),
-            ("A?P?", "AAPL"),
-            ("BRK/[AB]", "BRK/B"),
-            ("BRK/[^A]", "BRK/B"),
-            ("[a-cX-Z]BM", "YBM"),
-            ("[c-a]x", "bx"),
-            (r"\*", "*"),
-            (r"[\]]", "]"),
-            ("ABR^D", "ABR^D"),
-            ("[AB", "A"),
-            ("**A**", "A"),
-            ("???牛*", "\u{725b}牛"),
+        for (pattern, text, expected) in [
+            ("*", "AAPL", true),
+            ("*", "", true),
+            ("", "", true),
+            ("", "A", false),
+            ("A*", "AAPL", true),
+            ("a*", "AAPL", false),
+            ("*PL", "AAPL", true),
+            ("A*P*L", "AAPL", true),
+            ("BRK/?", "BRK/A", true),
+            ("BRK/?", "BRK/", false),
+            ("[A-C]*", "BRK/A", true),
+            ("[C-A]*", "BRK/A", true),
+            ("[^A-C]*", "BRK/A", false),
+            ("[AB]RK", "BRK", true),
+            ("[]RK", "BRK", false),
+            ("[^]RK", "BRK", true),
+            ("[B", "B", true),
+            ("[\\]]", "]", true),
+            ("[A-]", "B", true),
+            ("ABR^D", "ABR^D", true),
+            ("\\*", "*", true),
+            ("\\*", "A", false),
+            ("A\\", "A\\", true),
+            ("???来USDT", "牛来USDT", true),
+            ("?来USDT", "牛来USDT", false),
         ] {
-            assert!(fits(pattern, symbol), "{pattern} {symbol}");
-        }
-        for (pattern, symbol) in [
-            ("", "A"),
-            ("a*", "AAPL"),
-            ("A", "AA"),
-            ("A?", "A"),
-            ("*B", "AAPL"),
-            ("BRK/[AB]", "BRK/C"),
-            ("BRK/[^A]", "BRK/A"),
-            (r"\*", "A"),
-            ("[]A", "A"),
-        ] {
-            assert!(!fits(pattern, symbol), "{pattern} {symbol}");
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
     }
 
     #[test]
-    fn many_stars_take_no_long_time() {
-        let pattern = "*a".repeat(30_000) + "b";
-        assert!(!fits(&pattern, &"a".repeat(30)));
-    }
-
-    /// The same by trying everything, for patterns of literals, `*` and `?`.
-    fn naive(pattern: &[u8], text: &[u8]) -> bool {
-        match (pattern, text) {
-            ([], []) => true,
-            ([b'*', after @ ..], _) => (0..=text.len()).any(|taken| naive(after, &text[taken..])),
-            ([b'?', after @ ..], [_, rest @ ..]) => naive(after, rest),
-            ([literal, after @ ..], [byte, rest @ ..]) => literal == byte && naive(after, rest),
-            _ => false,
-        }
+    fn a_pattern_that_would_explode_is_matched_at_once() {
+        let pattern = "*A".repeat(10_000);
+        assert!(!matches(&pattern, &"A".repeat(30)));
+        assert!(matches(&"*A".repeat(30), &"A".repeat(30)));
     }
 
     proptest! {
         #[test]
-        fn agrees_with_trying_everything(pattern in "[ab*?]{0,8}", symbol in "[ab]{1,10}") {
-            prop_assert_eq!(fits(&pattern, &symbol), naive(pattern.as_bytes(), symbol.as_bytes()));
+        fn agrees_with_trying_everything(
+            pattern in r"[ABC*?\[\]^\\-]{0,10}", text in r"[ABC*\[\]^\\-]{0,8}",
+        ) {
+            prop_assert_eq!(matches(&pattern, &text), naive(pattern.as_bytes(), text.as_bytes()));
         }
 
         #[test]
-        fn any_text_is_a_pattern(
-            pattern in proptest::collection::vec(any::<u8>(), 0..40), symbol in "[!-~]{1,30}",
+        fn agrees_with_trying_everything_where_stars_abound(
+            pattern in "[AB*?]{0,12}", text in "[AB]{0,12}",
         ) {
-            let _ = Pattern::new(&pattern).matches(&symbol.parse().unwrap());
+            prop_assert_eq!(matches(&pattern, &text), naive(pattern.as_bytes(), text.as_bytes()));
+        }
+
+        #[test]
+        fn every_symbol_matches_itself_escaped(text in "[ -~]{1,30}") {
+            let escaped: String = text.chars().flat_map(|c| ['\\', c]).collect();
+            prop_assert!(matches(&escaped, &text));
         }
     }
 }

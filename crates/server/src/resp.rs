@@ -228,6 +228,8 @@ fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_
         Command::Nothing => encoder.ok(out),
         Command::Reset => {
             subscriptions.remove(key);
+            card.subscriptions.set(0);
+            card.marks.set(0);
             encoder.set_version(Version::Resp2);
             *card.names() = Default::default();
             encoder.reset(out);

@@ -228,6 +228,12 @@ impl Subscriptions {
         })
     }
 
+    /// Whether a connection has, or had, a subscription.
+    #[inline]
+    pub(crate) fn has(&self, key: Key) -> bool {
+        !self.subscribers.is_empty() && self.subscribers.contains_key(&key)
+    }
+
     /// How many subscriptions a connection has.
     #[inline]
     pub(crate) fn len(&self, key: Key) -> usize {

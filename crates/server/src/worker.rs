@@ -218,14 +218,13 @@ impl Worker {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), ticket),
             }
         }
-        let card = seat.connection.card();
-        let subscriptions = self.subscriptions.len(ticket.key) as u64;
-        if subscriptions + card.subscriptions.get() > 0 {
-            card.subscriptions.set(subscriptions);
+        if self.subscriptions.has(ticket.key) {
+            let card = seat.connection.card();
+            card.subscriptions.set(self.subscriptions.len(ticket.key) as u64);
             card.marks.set(self.subscriptions.backlog(ticket.key) as u64);
         }
         if unsent != unsent_before {
-            card.unsent.set(unsent as u64);
+            seat.connection.card().unsent.set(unsent as u64);
             self.count_unsent(unsent_before, unsent);
         }
         if let Err(closed) = outcome {

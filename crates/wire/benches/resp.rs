@@ -12,6 +12,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stockd_model::{Quote, Reply, Status, Volume};
+use stockd_wire::line::{self, LineDecoder};
 use stockd_wire::resp::{Command, Decoder, Encoder};
 
 /// Lookups in one input, as if pipelined.
@@ -72,6 +73,21 @@ fn lookups(c: &mut Criterion) {
             });
         });
     }
+    group.bench_function("line, for comparison", |bencher| {
+        let input: String = symbols().map(|symbol| symbol + "\n").collect();
+        let mut decoder = LineDecoder::new();
+        let mut out = Vec::with_capacity(256 * 1024);
+        bencher.iter(|| {
+            out.clear();
+            let mut rest = black_box(input.as_bytes());
+            while let Ok(Some(decoded)) = decoder.decode(rest) {
+                black_box(&decoded.request);
+                line::encode(black_box(&reply), decoder.framing(), &mut out);
+                rest = &rest[decoded.consumed..];
+            }
+            out.len()
+        });
+    });
     group.finish();
 }
 

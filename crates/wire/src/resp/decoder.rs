@@ -141,6 +141,11 @@ fn advance(input: &mut &[u8], taken: usize) {
     *input = input.get(taken..).unwrap_or_default();
 }
 
+/// What has been taken off the front of `whole` to leave `rest`.
+fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    whole.get(..whole.len() - rest.len()).unwrap_or_default()
+}
+
 /// Decodes commands that come as arrays.
 #[derive(Debug, Default)]
 struct Arrays {
@@ -234,7 +239,8 @@ impl Arrays {
             advance(&mut rest, taken);
         }
         *input = rest;
-        Ok(Some(Command::read(spec, Arguments::new(behind_name, arguments))))
+        let arguments = Arguments::new(before(behind_name, rest), arguments);
+        Ok(Some(Command::read(spec, arguments)))
     }
 
     /// Takes the next part of a command that is executed part by part.
@@ -290,8 +296,7 @@ impl Arrays {
         }
         *input = rest;
         self.skip_parts(arguments - shown);
-        let taken = behind_name.len() - rest.len();
-        let shown = Arguments::new(behind_name.get(..taken).unwrap_or_default(), shown);
+        let shown = Arguments::new(before(behind_name, rest), shown);
         Ok(Some(Command::Refused(match self.admits {
             Admits::Entrance => CommandError::NotAuthenticated,
             _ => CommandError::UnknownCommand { name, arguments: shown },

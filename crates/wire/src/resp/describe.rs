@@ -1,4 +1,4 @@
-//! The replies of `COMMAND`: what the [table](super::table) says, in the form that clients read.
+//! The replies of `COMMAND`: what the [table] says, in the form that clients read.
 
 use super::command::Describe;
 use super::encoder::{Encoder, bulk, simple};

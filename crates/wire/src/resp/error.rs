@@ -6,8 +6,7 @@
 use std::fmt;
 
 use stockd_model::limits::{
-    CLIENT_NAME_BYTES_MAX, KEYS_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX,
-    RESP_COMMAND_PARTS_MAX, SUBSCRIPTIONS_MAX,
+    CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
 };
 use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
 
@@ -119,14 +118,6 @@ pub enum CommandError<'a> {
         /// Its bytes.
         bytes: usize,
     },
-    /// `KEYS` matches more stocks than it lists.
-    #[error("ERR the pattern matches more than {KEYS_MAX} stocks, the limit of KEYS; use SCAN")]
-    TooManyKeys,
-    /// The connection is subscribed to as much as it may be.
-    #[error(
-        "ERR {SUBSCRIPTIONS_MAX} subscriptions on this connection, the limit; open another connection"
-    )]
-    TooManySubscriptions,
     /// Another database than the one there is.
     #[error("ERR DB index is out of range")]
     DbIndex,
@@ -154,14 +145,6 @@ pub enum CommandError<'a> {
     /// The server has tokens, and the client has not shown one.
     #[error("NOAUTH Authentication required.")]
     NotAuthenticated,
-    /// The server has tokens, and this `HELLO` shows none.
-    #[error(
-        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
-    )]
-    HelloNotAuthenticated,
-    /// The token shown is not one of the server's.
-    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
-    WrongPassword,
     /// `AUTH` where the server asks for no tokens.
     #[error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"

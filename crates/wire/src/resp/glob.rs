@@ -1,13 +1,7 @@
-//! Patterns of symbols, as Redis has them: `*`, `?`, `[a-z]`, `[^x]` and `\`.
-//!
-//! A pattern is matched byte by byte against the whole symbol, so `?` is one byte and a character
-//! beyond ASCII is several. An unclosed `[` reaches to the end of the pattern; `[]` matches
-//! nothing; a `\` at the end is itself.
-//!
-//! Invariant: a match takes at most a symbol's bytes times the pattern's bytes of work, whatever
-//! the pattern, since only the last `*` is ever tried again: what an earlier one could still gain,
-//! the last one can take over.
+//! Patterns in commands: bounded, and read from where they lie. What they mean is the business of
+//! [`Pattern`].
 
+use stockd_model::Pattern;
 use stockd_model::limits::PATTERN_BYTES_MAX;
 
 use super::error::CommandError;
@@ -15,19 +9,6 @@ use super::error::CommandError;
 /// A pattern of at most [`PATTERN_BYTES_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glob<'a>(&'a [u8]);
-
-/// What one step of a pattern stands for.
-#[derive(Clone, Copy, Debug)]
-enum Step<'a> {
-    /// `*`: any bytes, none too.
-    Any,
-    /// `?`: any one byte.
-    One,
-    /// A byte that is itself.
-    Byte(u8),
-    /// `[…]`: one byte that is, or is not, described between the brackets.
-    Class { described: &'a [u8], negated: bool },
-}
 
 impl<'a> Glob<'a> {
     /// The pattern that is written so. Every text is a pattern.
@@ -49,195 +30,18 @@ impl<'a> Glob<'a> {
 
     /// Whether the whole text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
-        let (mut pattern, mut text) = (self.0, text);
-        // What follows the last `*`, and the text that it has not swallowed yet.
-        let mut retry: Option<(&[u8], &[u8])> = None;
-        loop {
-            match (step(pattern), text) {
-                (None, []) => return true,
-                (Some((Step::Any, after)), _) => {
-                    pattern = after;
-                    retry = Some((after, text));
-                    continue;
-                }
-                (Some((one, after)), [byte, rest @ ..]) if one.admits(*byte) => {
-                    (pattern, text) = (after, rest);
-                    continue;
-                }
-                _ => {}
-            }
-            let Some((after_star, [_, rest @ ..])) = retry else { return false };
-            (pattern, text) = (after_star, rest);
-            retry = Some((after_star, rest));
-        }
-    }
-}
-
-/// The first step of a pattern and what follows it.
-fn step(pattern: &[u8]) -> Option<(Step<'_>, &[u8])> {
-    Some(match pattern {
-        [] => return None,
-        [b'*', rest @ ..] => (Step::Any, rest),
-        [b'?', rest @ ..] => (Step::One, rest),
-        [b'\\', byte, rest @ ..] => (Step::Byte(*byte), rest),
-        [b'[', b'^', rest @ ..] => class(rest, true),
-        [b'[', rest @ ..] => class(rest, false),
-        [byte, rest @ ..] => (Step::Byte(*byte), rest),
-    })
-}
-
-/// The class that begins behind its bracket and its `^`.
-fn class(pattern: &[u8], negated: bool) -> (Step<'_>, &[u8]) {
-    let mut rest = pattern;
-    while let Some((_, after)) = described(rest) {
-        rest = after;
-    }
-    let (described, end) = pattern.split_at(pattern.len() - rest.len());
-    (Step::Class { described, negated }, end.get(1..).unwrap_or_default())
-}
-
-/// The first range of bytes that a class describes, unless the class ends here.
-fn described(class: &[u8]) -> Option<(std::ops::RangeInclusive<u8>, &[u8])> {
-    match *class {
-        [] | [b']', ..] => None,
-        [b'\\', byte, ref rest @ ..] => Some((byte..=byte, rest)),
-        [from, b'-', to, ref rest @ ..] => Some((from.min(to)..=from.max(to), rest)),
-        [byte, ref rest @ ..] => Some((byte..=byte, rest)),
-    }
-}
-
-impl Step<'_> {
-    fn admits(self, byte: u8) -> bool {
-        match self {
-            Step::Any | Step::One => true,
-            Step::Byte(own) => own == byte,
-            Step::Class { described: mut class, negated } => {
-                let mut found = false;
-                while let Some((range, after)) = described(class) {
-                    found |= range.contains(&byte);
-                    class = after;
-                }
-                found != negated
-            }
-        }
+        Pattern::fits(self.0, text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn matches(pattern: &str, text: &str) -> bool {
-        Glob::new(pattern.as_bytes()).unwrap().matches(text.as_bytes())
-    }
-
-    /// Tries every way in which `*` could match: hopeless on long patterns, and obviously right.
-    fn naive(pattern: &[u8], text: &[u8]) -> bool {
-        match (pattern, text) {
-            ([], _) => text.is_empty(),
-            ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| naive(rest, &text[taken..])),
-            (_, []) => false,
-            ([b'?', rest @ ..], [_, text @ ..]) => naive(rest, text),
-            ([b'[', class @ ..], [byte, text @ ..]) => {
-                let (negated, mut class) = match class {
-                    [b'^', class @ ..] => (true, class),
-                    class => (false, class),
-                };
-                let mut found = false;
-                let rest = loop {
-                    class = match class {
-                        [] => break class,
-                        [b'\\', escaped, rest @ ..] => {
-                            found |= escaped == byte;
-                            rest
-                        }
-                        [b']', rest @ ..] => break rest,
-                        [from, b'-', to, rest @ ..] => {
-                            found |= (from <= byte && byte <= to) || (to <= byte && byte <= from);
-                            rest
-                        }
-                        [listed, rest @ ..] => {
-                            found |= listed == byte;
-                            rest
-                        }
-                    };
-                };
-                found != negated && naive(rest, text)
-            }
-            ([b'\\', escaped, rest @ ..], [byte, text @ ..]) => {
-                escaped == byte && naive(rest, text)
-            }
-            ([own, rest @ ..], [byte, text @ ..]) => own == byte && naive(rest, text),
-        }
-    }
-
-    #[test]
-    fn patterns_mean_what_they_mean_in_redis() {
-        for (pattern, text, expected) in [
-            ("*", "AAPL", true),
-            ("*", "", true),
-            ("", "", true),
-            ("", "A", false),
-            ("A*", "AAPL", true),
-            ("a*", "AAPL", false),
-            ("*PL", "AAPL", true),
-            ("A*P*L", "AAPL", true),
-            ("BRK/?", "BRK/A", true),
-            ("BRK/?", "BRK/", false),
-            ("[A-C]*", "BRK/A", true),
-            ("[C-A]*", "BRK/A", true),
-            ("[^A-C]*", "BRK/A", false),
-            ("[AB]RK", "BRK", true),
-            ("[]RK", "BRK", false),
-            ("[^]RK", "BRK", true),
-            ("[B", "B", true),
-            ("[\\]]", "]", true),
-            ("[A-]", "B", true),
-            ("ABR^D", "ABR^D", true),
-            ("\\*", "*", true),
-            ("\\*", "A", false),
-            ("A\\", "A\\", true),
-            ("???来USDT", "牛来USDT", true),
-            ("?来USDT", "牛来USDT", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_that_would_explode_is_matched_at_once() {
-        let pattern = "*A".repeat(PATTERN_BYTES_MAX / 2);
-        assert!(!matches(&pattern, &"A".repeat(30)));
-        assert!(matches(&"*A".repeat(30), &"A".repeat(30)));
-    }
 
     #[test]
     fn a_pattern_of_the_limit_is_taken_and_a_longer_one_refused() {
-        assert!(Glob::new(&[b'*'; PATTERN_BYTES_MAX]).is_ok());
+        assert!(Glob::new(&[b'*'; PATTERN_BYTES_MAX]).is_ok_and(|pattern| pattern.matches(b"A")));
         let error = Glob::new(&[b'*'; PATTERN_BYTES_MAX + 1]).unwrap_err();
         assert_eq!(error.to_string(), "ERR the pattern is 257 bytes long, the limit is 256");
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_trying_everything(
-            pattern in r"[ABC*?\[\]^\\-]{0,10}", text in r"[ABC*\[\]^\\-]{0,8}",
-        ) {
-            prop_assert_eq!(matches(&pattern, &text), naive(pattern.as_bytes(), text.as_bytes()));
-        }
-
-        #[test]
-        fn agrees_with_trying_everything_where_stars_abound(
-            pattern in "[AB*?]{0,12}", text in "[AB]{0,12}",
-        ) {
-            prop_assert_eq!(matches(&pattern, &text), naive(pattern.as_bytes(), text.as_bytes()));
-        }
-
-        #[test]
-        fn every_symbol_matches_itself_escaped(text in "[ -~]{1,30}") {
-            let escaped: String = text.chars().flat_map(|c| ['\\', c]).collect();
-            prop_assert!(matches(&escaped, &text));
-        }
     }
 }

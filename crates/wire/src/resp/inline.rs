@@ -101,8 +101,11 @@ enum Quotes {
     Double,
 }
 
-/// The first word of a line without its quotes, and what follows it.
-fn first_word(line: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, ProtocolError> {
+/// A word without its quotes, and what follows it.
+type Word<'a> = (Vec<u8>, &'a [u8]);
+
+/// The first word of a line.
+fn first_word(line: &[u8]) -> Result<Option<Word<'_>>, ProtocolError> {
     let mut rest = line;
     while let [byte, after @ ..] = rest
         && is_space(*byte)
@@ -151,7 +154,7 @@ fn first_word(line: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, ProtocolError> {
     }
 }
 
-/// The byte that follows a backslash within double quotes stands for, and what follows it.
+/// The byte that is meant by what follows a backslash within double quotes, and what follows that.
 fn unescape(escaped: &[u8]) -> (u8, &[u8]) {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     match *escaped {

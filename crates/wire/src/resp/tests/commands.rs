@@ -160,6 +160,15 @@ fn every_command_means_the_same_however_it_is_cut() {
 }
 
 #[test]
+fn a_line_behind_a_command_is_none_of_its_arguments() {
+    let stream = [words("HMGET AAPL price"), b"$5\r\nprice\r\n".to_vec()].concat();
+    assert_eq!(
+        Conversation::replies([stream.as_slice()]),
+        "*1\r\n$5\r\n172.5\r\n-ERR unknown command '$5'\r\n-ERR unknown command 'price'\r\n"
+    );
+}
+
+#[test]
 fn every_command_may_be_typed_as_a_line() {
     for (command, expected) in TRANSCRIPT {
         for end in ["\n", "\r\n"] {
