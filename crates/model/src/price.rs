@@ -109,36 +109,25 @@ impl Price {
     /// The shortest exact decimal, on the stack.
     #[inline]
     pub fn text(self) -> PriceText {
-        // Digits are written from the end of the buffer to its front.
         let units = self.units().unsigned_abs();
-        let mut text =
-            PriceText { bytes: [b'0'; PRICE_TEXT_BYTES_MAX], start: PRICE_TEXT_BYTES_MAX };
-        let mut fraction = (units % UNITS_PER_ONE) as u32;
+        let (mut whole, fraction) = (units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32);
+        let mut text = PriceText { bytes: [b'.'; 32], start: POINT_AT, end: POINT_AT };
         if fraction != 0 {
-            let mut places = PRICE_DECIMALS;
-            // Nearly every price has four places or fewer.
-            if fraction.is_multiple_of(100_000) {
-                fraction /= 100_000;
-                places -= 5;
-            }
-            while fraction.is_multiple_of(10) {
-                fraction /= 10;
-                places -= 1;
-            }
-            for _ in 0..places {
-                text.push_front(b'0' + (fraction % 10) as u8);
-                fraction /= 10;
-            }
-            text.push_front(b'.');
+            text.put_decimals(fraction);
         }
-        let mut whole = units / UNITS_PER_ONE;
-        loop {
-            text.push_front(b'0' + (whole % 10) as u8);
-            whole /= 10;
-            if whole == 0 {
-                return text;
-            }
+        while whole >= 100 {
+            text.start -= 2;
+            text.put_pair(text.start, (whole % 100) as u32);
+            whole /= 100;
         }
+        if whole >= 10 {
+            text.start -= 2;
+            text.put_pair(text.start, whole as u32);
+        } else {
+            text.start -= 1;
+            text.bytes[text.start] = b'0' + whole as u8;
+        }
+        text
     }
 }
 
@@ -170,29 +159,90 @@ impl fmt::Debug for Price {
 /// Bytes of the longest price: ten digits, the point, nine digits.
 const PRICE_TEXT_BYTES_MAX: usize = 20;
 
+/// Where the decimal point stands in a [`PriceText`], with room for ten digits before it.
+const POINT_AT: usize = 10;
+
+/// `00` to `99`, one after another: two digits are written at a time.
+const PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[2 * number] = b'0' + (number / 10) as u8;
+        pairs[2 * number + 1] = b'0' + (number % 10) as u8;
+        number += 1;
+    }
+    pairs
+};
+
 /// The decimal text of a [`Price`], on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct PriceText {
-    bytes: [u8; PRICE_TEXT_BYTES_MAX],
+    /// Digits around the point, which has a fixed place; points everywhere else.
+    bytes: [u8; 32],
     start: usize,
+    end: usize,
 }
 
 impl PriceText {
-    #[inline]
-    fn push_front(&mut self, byte: u8) {
-        self.start -= 1;
-        self.bytes[self.start] = byte;
-    }
-
     /// The text as ASCII bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..self.end]
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("a price prints as ASCII")
+    }
+
+    /// How many bytes the text has, at most 20.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "no price prints as nothing")]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Appends the text. Quicker than appending [`as_bytes`](PriceText::as_bytes): as many bytes
+    /// are copied each time, so that it takes no call.
+    #[inline]
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len();
+        if let Some(bytes) = self.bytes[self.start..].first_chunk::<PRICE_TEXT_BYTES_MAX>() {
+            out.extend_from_slice(bytes);
+        }
+        out.truncate(end);
+    }
+
+    /// Puts the decimals of a fraction in billionths, above zero, without the zeros at its end.
+    #[inline]
+    fn put_decimals(&mut self, fraction: u32) {
+        let first = POINT_AT + 1;
+        // Nearly every price has four places or fewer.
+        if fraction.is_multiple_of(100_000) {
+            let fraction = fraction / 100_000;
+            self.put_pair(first, fraction / 100);
+            self.put_pair(first + 2, fraction % 100);
+            self.end = first + 4;
+        } else {
+            let (head, last) = (fraction / 10, fraction % 10);
+            self.put_pair(first, head / 1_000_000);
+            self.put_pair(first + 2, head / 10_000 % 100);
+            self.put_pair(first + 4, head / 100 % 100);
+            self.put_pair(first + 6, head % 100);
+            self.bytes[first + 8] = b'0' + last as u8;
+            self.end = first + 9;
+        }
+        while self.bytes[self.end - 1] == b'0' {
+            self.end -= 1;
+        }
+    }
+
+    /// Puts two digits.
+    #[inline]
+    fn put_pair(&mut self, at: usize, number: u32) {
+        let number = 2 * number as usize;
+        self.bytes[at] = PAIRS[number];
+        self.bytes[at + 1] = PAIRS[number + 1];
     }
 }
 
@@ -255,6 +305,10 @@ mod tests {
         fn print_then_parse_is_the_identity(units in 1..=i64::MAX) {
             let price = Price::from_units(units).unwrap();
             prop_assert_eq!(Price::parse(price.text().as_bytes()), Ok(price));
+            let mut out = b"=".to_vec();
+            let text = price.text();
+            text.append_to(&mut out);
+            prop_assert_eq!(&out[1..], text.as_bytes());
         }
 
         /// Prices as they are quoted, with few decimals, take the short way through printing.

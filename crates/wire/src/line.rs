@@ -118,7 +118,7 @@ fn lookup(name: &[u8]) -> Request {
 pub fn encode(reply: &Reply, framing: Framing, out: &mut Vec<u8>) {
     match reply {
         Reply::Found(quote) => match quote.tradable_price() {
-            Some(price) => out.extend_from_slice(price.text().as_bytes()),
+            Some(price) => price.text().append_to(out),
             None => out.push(b'0'),
         },
         // No other request than a lookup is ever decoded here, so no other reply comes.

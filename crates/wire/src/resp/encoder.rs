@@ -50,7 +50,12 @@ impl Encoder {
     pub fn reply(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
         match (shape, reply) {
             (Shape::Price, Reply::Found(quote)) => match quote.tradable_price() {
-                Some(price) => bulk(price.text().as_bytes(), out),
+                Some(price) => {
+                    let text = price.text();
+                    head(b'$', text.len(), out);
+                    text.append_to(out);
+                    out.extend_from_slice(b"\r\n");
+                }
                 None => bulk(b"0", out),
             },
             (Shape::Price, Reply::NotFound) => self.nil(out),
