@@ -5,8 +5,11 @@
 //! $ cargo bench -p stockd-catalog --bench lookup
 //! ```
 //!
-//! The symbols are asked for in random order, so that a table larger than the caches pays for its
-//! misses. Every table holds the same quotes and gives back the same thing: price, volume, status.
+//! A sample is a turn of 16 lookups, as a worker does them for one connection: divide its time by
+//! 16. Where a table has something to hold on to for several lookups, a view or a pin, it holds it
+//! for the turn. The symbols are asked for in random order, not the one in which they were listed,
+//! so that a table larger than the caches pays for its misses. Every table holds the same quotes and
+//! gives back whole ones.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -22,10 +25,13 @@ use foldhash::fast::RandomState;
 use stockd_catalog::{Catalog, CatalogFull, Change};
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
 
+/// Lookups in one turn.
+const TURN: usize = 16;
+
 /// What the benchmark asks of a table.
 trait Table: Sync {
     fn put(&self, quote: Quote);
-    fn get(&self, symbol: &Symbol) -> Option<Quote>;
+    fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>));
 }
 
 impl Table for Catalog {
@@ -35,8 +41,9 @@ impl Table for Catalog {
         self.change::<CatalogFull>(&quote.symbol, quote.updated_ns, |_| Ok(put)).expect("room");
     }
 
-    fn get(&self, symbol: &Symbol) -> Option<Quote> {
-        self.get(symbol)
+    fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>)) {
+        let view = self.view();
+        symbols.iter().for_each(|symbol| found(view.get(symbol)));
     }
 }
 
@@ -45,8 +52,9 @@ impl Table for RwLock<HashMap<Symbol, Quote, RandomState>> {
         self.write().expect("unpoisoned").insert(quote.symbol, quote);
     }
 
-    fn get(&self, symbol: &Symbol) -> Option<Quote> {
-        self.read().expect("unpoisoned").get(symbol).copied()
+    fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>)) {
+        // A lock for each: held for a whole turn it would keep the writer out for that long.
+        symbols.iter().for_each(|it| found(self.read().expect("unpoisoned").get(it).copied()));
     }
 }
 
@@ -55,8 +63,8 @@ impl Table for dashmap::DashMap<Symbol, Quote, RandomState> {
         self.insert(quote.symbol, quote);
     }
 
-    fn get(&self, symbol: &Symbol) -> Option<Quote> {
-        self.get(symbol).map(|entry| *entry)
+    fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>)) {
+        symbols.iter().for_each(|symbol| found(self.get(symbol).map(|entry| *entry)));
     }
 }
 
@@ -65,8 +73,9 @@ impl Table for papaya::HashMap<Symbol, Quote, RandomState> {
         self.pin().insert(quote.symbol, quote);
     }
 
-    fn get(&self, symbol: &Symbol) -> Option<Quote> {
-        self.pin().get(symbol).copied()
+    fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>)) {
+        let pinned = self.pin();
+        symbols.iter().for_each(|symbol| found(pinned.get(symbol).copied()));
     }
 }
 
@@ -90,10 +99,16 @@ fn shuffled(stocks: u64) -> Vec<u64> {
 }
 
 fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, table: &dyn Table, stocks: u64) {
+    (0..stocks).map(quote).for_each(|quote| table.put(quote));
     let quotes: Vec<Quote> = shuffled(stocks).into_iter().map(quote).collect();
-    quotes.iter().for_each(|quote| table.put(*quote));
-    let mut next = quotes.iter().cycle();
-    let mut lookup = || black_box(table.get(&next.next().expect("endless").symbol));
+    let symbols: Vec<Symbol> = quotes.iter().map(|quote| quote.symbol).collect();
+    let (turns, _) = symbols.as_chunks::<TURN>();
+    let mut next = turns.iter().cycle();
+    let mut lookup = || {
+        table.turn(next.next().expect("endless"), |quote| {
+            black_box(quote);
+        })
+    };
 
     group.bench_function(format!("{name}/writer idle"), |bencher| bencher.iter(&mut lookup));
 

@@ -7,7 +7,7 @@
 //! *listing lock*, which also guards growth; its holder alone claims empty rows, so no stock ever
 //! gets two. Locks are taken in this order: listing lock, then one row.
 //!
-//! **Growth** begins when a listing finds the block at [`LOAD_MAX`]: a new block becomes the next
+//! **Growth** begins when a listing finds half of the rows in use: a new block becomes the next
 //! of the current one. From then on each write moves [`ROWS_MOVED_AT_ONCE`] rows over, new stocks
 //! are listed in the next block, and when the last row has moved the next block becomes the
 //! current one. A row moves while it is locked, so a change comes either before the move and moves
@@ -33,9 +33,10 @@ use crate::row::{Held, Locked};
 use crate::scan::{Iter, Page};
 use crate::sync::{Current, Loaded, Mutex};
 
-/// A block grows when more than this share of its rows, in eighths, has held a stock. At five
-/// eighths a lookup of a listed stock touches 1.8 rows on average, and of an unknown one 4.
-const LOAD_MAX_EIGHTHS: usize = 5;
+/// A block grows when more than one in so many of its rows has held a stock. At one half a lookup
+/// of a listed stock touches 1.5 rows on average, and of an unknown one 2.5 (Knuth, The Art of
+/// Computer Programming, volume 3, section 6.4). Just after it has grown, 1.2 and 1.4.
+const ROWS_PER_STOCK_MIN: usize = 2;
 
 /// Rows that a write moves to the next block while the catalog grows: a few microseconds' work.
 /// With this many the move is over long before the next block fills up: after as many listings as
@@ -152,7 +153,7 @@ impl Catalog {
     /// An empty catalog.
     pub fn with_options(options: Options) -> Catalog {
         let stocks_max = options.stocks_max.min(STOCKS_MAX);
-        let rows = options.capacity.min(stocks_max) * 8 / LOAD_MAX_EIGHTHS + 1;
+        let rows = options.capacity.min(stocks_max) * ROWS_PER_STOCK_MIN;
         let block = Arc::new(Block::new(rows).expect("memory for an empty catalog"));
         Catalog {
             current: Current::new(Arc::clone(&block)),
@@ -389,7 +390,7 @@ fn lock<'a>(block: &'a Block, symbol: &Symbol, hash: u64) -> Option<Locked<'a>> 
 
 impl Listing {
     fn is_loaded(&self) -> bool {
-        (self.used + 1) * 8 > self.block.rows().len() * LOAD_MAX_EIGHTHS
+        (self.used + 1) * ROWS_PER_STOCK_MIN > self.block.rows().len()
     }
 
     /// Puts a next block behind the current one. It is twice as large; or as large, where so many
@@ -399,7 +400,7 @@ impl Listing {
     /// all of them must still find room.
     fn begin_growth(&mut self, listed: usize) -> Result<(), CatalogFull> {
         let rows = self.block.rows().len();
-        let half_loaded = listed * 16 <= rows * LOAD_MAX_EIGHTHS;
+        let half_loaded = listed * 2 * ROWS_PER_STOCK_MIN <= rows;
         let rows = if half_loaded { rows } else { rows * 2 };
         let next =
             Block::new(rows).map_err(|_| CatalogFull::NoMemory { stocks: listed - 1, rows })?;
