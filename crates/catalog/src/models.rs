@@ -27,7 +27,7 @@ fn check_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 
 /// A catalog of four rows.
 fn empty() -> Arc<Catalog> {
-    Arc::new(Catalog::with_options(Options { capacity: 2, stocks_max: 16 }))
+    Arc::new(Catalog::with_options(Options { capacity: 2, stocks_max: 16, ..Options::default() }))
 }
 
 /// A catalog of four rows that holds two stocks: the next listing makes it grow.

@@ -60,11 +60,14 @@ pub struct Options {
     pub capacity: usize,
     /// Stocks that may be listed at once; at most, and by default, [`STOCKS_MAX`].
     pub stocks_max: usize,
+    /// The seed of its hashes. By default random, so that nobody outside can choose symbols that
+    /// collide; given where every run must take the same steps.
+    pub hash_seed: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { capacity: 1000, stocks_max: STOCKS_MAX }
+        Options { capacity: 1000, stocks_max: STOCKS_MAX, hash_seed: None }
     }
 }
 
@@ -160,7 +163,7 @@ impl Catalog {
             listing: Mutex::new(Listing { block, used: 0, growth: None, version_floor: 0 }),
             listed: AtomicUsize::new(0),
             stocks_max,
-            hasher: seeded_hasher(),
+            hasher: FixedState::with_seed(options.hash_seed.unwrap_or_else(random_seed)),
         }
     }
 
@@ -464,11 +467,7 @@ impl Listing {
     }
 }
 
-/// A hasher that nobody outside can predict, so that nobody can choose symbols that collide.
-fn seeded_hasher() -> FixedState {
-    if cfg!(loom) {
-        return FixedState::with_seed(0);
-    }
-    let random = std::hash::RandomState::new().hash_one(0);
-    FixedState::with_seed(random)
+fn random_seed() -> u64 {
+    // A model must take the same steps in each of its runs.
+    if cfg!(loom) { 0 } else { std::hash::RandomState::new().hash_one(0) }
 }

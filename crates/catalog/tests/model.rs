@@ -56,7 +56,7 @@ impl Model {
 }
 
 fn check(steps: &[Step], stocks_max: usize) {
-    let catalog = Catalog::with_options(Options { capacity: 2, stocks_max });
+    let catalog = Catalog::with_options(Options { capacity: 2, stocks_max, ..Options::default() });
     let mut model = Model::default();
     for (now_ns, step) in (0_u64..).zip(steps) {
         match *step {

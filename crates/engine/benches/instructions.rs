@@ -12,12 +12,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
+use stockd_catalog::{Catalog, Options};
 use stockd_engine::{Engine, Executor};
 use stockd_model::{Fields, Reply, Request, Symbol, Volume};
 use stockd_wire::line::{self, LineDecoder};
 
 fn listed() -> Executor {
-    let mut executor = Arc::new(Engine::default()).executor();
+    let options = Options { hash_seed: Some(0), ..Options::default() };
+    let mut executor = Arc::new(Engine::new(Catalog::with_options(options))).executor();
     let mut batch = executor.batch();
     for stock in 0..10_000 {
         let symbol: Symbol = format!("S{stock}").parse().expect("a symbol");
