@@ -1,11 +1,10 @@
-//! The client: addresses, options, and the connection while it is usable.
+//! The client for lookups, over the line protocol.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::Duration;
 
-use crate::connection::Connection;
-use crate::line::check_name;
-use crate::{Answer, ClientError};
+use crate::line::{Lookup, Replies, check_name};
+use crate::link::Link;
+use crate::{Answer, ClientError, Options};
 
 /// A connection to a server, for lookups.
 ///
@@ -13,27 +12,7 @@ use crate::{Answer, ClientError};
 /// same time have a client each.
 #[derive(Debug)]
 pub struct Client {
-    addresses: Vec<SocketAddr>,
-    options: Options,
-    /// The server connected to last.
-    server: SocketAddr,
-    /// Taken out while it is at work and put back when it is done, so an error drops it.
-    connection: Option<Connection>,
-}
-
-/// How long a [`Client`] waits. Each is above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// For a connection, at each address of the server; 5 s unless set.
-    pub connect_timeout: Duration,
-    /// For a reply, and for the server to read requests; 5 s unless set.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(5) }
-    }
+    link: Link<Replies>,
 }
 
 impl Client {
@@ -57,12 +36,7 @@ impl Client {
         address: impl ToSocketAddrs,
         options: Options,
     ) -> Result<Client, ClientError> {
-        let addresses: Vec<_> = address
-            .to_socket_addrs()
-            .map_err(|cause| ClientError::AddressNotResolved { cause })?
-            .collect();
-        let connection = connect_any(&addresses, &options)?;
-        Ok(Client { addresses, options, server: connection.server(), connection: Some(connection) })
+        Ok(Client { link: Link::connect(address, options)? })
     }
 
     /// Closes the connection if it is still open and connects anew, to the addresses that were
@@ -72,16 +46,12 @@ impl Client {
     ///
     /// As [`connect`](Client::connect); the client can then try again.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
-        self.connection = None;
-        let connection = connect_any(&self.addresses, &self.options)?;
-        self.server = connection.server();
-        self.connection = Some(connection);
-        Ok(())
+        self.link.reconnect()
     }
 
     /// The address of the server connected to last.
     pub fn server(&self) -> SocketAddr {
-        self.server
+        self.link.server()
     }
 
     /// Asks for the price of one stock and waits for the answer. White space around the name is
@@ -94,7 +64,7 @@ impl Client {
     /// until [`reconnect`](Client::reconnect).
     pub fn lookup(&mut self, name: &str) -> Result<Answer, ClientError> {
         check_name(name)?;
-        self.with_connection(|connection| connection.lookup(name))
+        self.link.with_connection(|connection| connection.ask(&Lookup(name)))
     }
 
     /// Asks for the prices of many stocks and waits for all answers, which come in the order of
@@ -118,38 +88,10 @@ impl Client {
         &mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Answer>, ClientError> {
-        let names: Vec<N> = names.into_iter().collect();
-        for name in &names {
+        let lookups: Vec<Lookup<N>> = names.into_iter().map(Lookup).collect();
+        for Lookup(name) in &lookups {
             check_name(name.as_ref())?;
         }
-        self.with_connection(|connection| connection.lookup_all(&names))
+        self.link.with_connection(|connection| connection.ask_all(&lookups))
     }
-
-    /// Works with the connection, and gives it up if that fails: whatever the server still sent
-    /// on it could be taken for the answer to another name.
-    fn with_connection<T>(
-        &mut self,
-        work: impl FnOnce(&mut Connection) -> Result<T, ClientError>,
-    ) -> Result<T, ClientError> {
-        let server = self.server;
-        let connection = self.connection.take();
-        let mut connection = connection.ok_or(ClientError::NotUsable { server })?;
-        let done = work(&mut connection)?;
-        self.connection = Some(connection);
-        Ok(done)
-    }
-}
-
-/// Connects to the first address that takes the connection. The error is that of the last.
-fn connect_any(addresses: &[SocketAddr], options: &Options) -> Result<Connection, ClientError> {
-    let mut last_error = ClientError::AddressNotResolved {
-        cause: std::io::Error::other("it stands for no address"),
-    };
-    for &address in addresses {
-        match Connection::open(address, options) {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
 }

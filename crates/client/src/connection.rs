@@ -1,32 +1,42 @@
-//! One TCP connection that asks and waits.
+//! One TCP connection that asks and waits, in either protocol.
 //!
-//! It owns the socket and its timeouts. It does not know which names are sendable, and what
-//! becomes of it after an error is decided above it.
+//! It owns the socket and its timeouts. It does not know what is asked, and what becomes of it
+//! after an error is decided above it.
 //!
-//! Invariant: between two calls no reply is owed. At most two chunks of requests are in flight,
-//! so few replies that any server can hold them while it reads on: a server that writes before
-//! it reads and a client that does the same never wait for each other.
+//! Invariant: between two exchanges no reply is owed. At most two chunks of requests are in
+//! flight, so few replies that any server can hold them while it reads on: a server that writes
+//! before it reads and a client that does the same never wait for each other.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::error::shown;
-use crate::line::{NoAnswer, Replies, encode_chunk};
-use crate::{Answer, ClientError, Options};
+use crate::protocol::{NoAnswer, Question, Replies, Request, encode_chunk};
+use crate::{ClientError, Options};
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Connection<R> {
     stream: TcpStream,
     server: SocketAddr,
     timeout: Duration,
     /// The chunk of requests being sent.
     chunk: Vec<u8>,
-    replies: Replies,
+    replies: R,
 }
 
-impl Connection {
-    pub(crate) fn open(server: SocketAddr, options: &Options) -> Result<Connection, ClientError> {
+/// What one read came to.
+enum Filled {
+    Bytes,
+    TimedOut,
+    Closed,
+}
+
+impl<R: Replies> Connection<R> {
+    pub(crate) fn open(
+        server: SocketAddr,
+        options: &Options,
+    ) -> Result<Connection<R>, ClientError> {
         let open = || {
             let stream = TcpStream::connect_timeout(&server, options.connect_timeout)?;
             stream.set_nodelay(true)?;
@@ -42,82 +52,112 @@ impl Connection {
             },
             _ => ClientError::NotConnected { server, cause },
         })?;
-        Ok(Connection {
-            stream,
-            server,
-            timeout: options.timeout,
-            chunk: Vec::new(),
-            replies: Replies::new(),
-        })
+        let timeout = options.timeout;
+        Ok(Connection { stream, server, timeout, chunk: Vec::new(), replies: R::default() })
     }
 
     pub(crate) fn server(&self) -> SocketAddr {
         self.server
     }
 
-    pub(crate) fn lookup(&mut self, name: &str) -> Result<Answer, ClientError> {
+    /// Sends one request and waits for its answer.
+    pub(crate) fn ask<Q: Question<R>>(&mut self, request: &Q) -> Result<Q::Answer, ClientError> {
         self.expect_silence()?;
-        self.send(&[name])?;
-        self.receive(name)
+        self.send(std::slice::from_ref(request))?;
+        self.receive(request)
     }
 
-    pub(crate) fn lookup_all<N: AsRef<str>>(
+    /// Sends all requests ahead of their replies, and waits for all answers.
+    pub(crate) fn ask_all<Q: Question<R>>(
         &mut self,
-        names: &[N],
-    ) -> Result<Vec<Answer>, ClientError> {
+        requests: &[Q],
+    ) -> Result<Vec<Q::Answer>, ClientError> {
         self.expect_silence()?;
-        let mut answers = Vec::with_capacity(names.len());
+        let mut answers = Vec::with_capacity(requests.len());
         let mut sent = 0;
-        while answers.len() < names.len() {
+        while answers.len() < requests.len() {
             // The replies to one chunk are read while the server works on the next.
             let due = sent;
-            sent += self.send(&names[sent..])?;
+            sent += self.send(&requests[sent..])?;
             while answers.len() < due {
-                answers.push(self.receive(names[answers.len()].as_ref())?);
+                answers.push(self.receive(&requests[answers.len()])?);
             }
         }
         Ok(answers)
     }
 
-    /// Nothing is owed, so nothing may have come: it would pass for the next reply.
-    fn expect_silence(&mut self) -> Result<(), ClientError> {
-        if self.replies.is_empty() {
-            return Ok(());
-        }
-        let unasked = match self.replies.next() {
-            Some(Ok(answer)) => NoAnswer::Rubbish(answer.to_string()),
-            Some(Err(no_answer)) => no_answer,
-            None => NoAnswer::Rubbish("a part of a line".into()),
-        };
-        Err(self.no_answer(unasked))
-    }
-
-    /// Sends as many of the names as one chunk holds, in one write, and says how many.
-    fn send<N: AsRef<str>>(&mut self, names: &[N]) -> Result<usize, ClientError> {
-        let count = encode_chunk(names, &mut self.chunk);
+    /// Sends as many of the requests as one chunk holds, in one write, and says how many.
+    pub(crate) fn send(&mut self, requests: &[impl Request]) -> Result<usize, ClientError> {
+        let count = encode_chunk(requests, &mut self.chunk);
         match self.stream.write_all(&self.chunk) {
             Ok(()) => Ok(count),
             // The server has closed. Its reason may have arrived before; reading tells.
             Err(cause) if is_disconnect(cause.kind()) => Ok(count),
             Err(cause) if is_timeout(cause.kind()) => {
-                let first = names.first().map_or("", AsRef::as_ref);
-                Err(self.timed_out(format!("read the request '{}'", shown(first))))
+                let first = requests.first().map(Request::name).unwrap_or_default();
+                Err(self.timed_out(format!("read the request '{}'", shown(&first))))
             }
             Err(cause) => Err(self.failed(cause)),
         }
     }
 
-    /// Waits for the reply to `name`, the oldest that is owed.
-    fn receive(&mut self, name: &str) -> Result<Answer, ClientError> {
-        if let Some(reply) = self.replies.next() {
-            return reply.map_err(|no_answer| self.no_answer(no_answer));
+    /// Waits at most so long for a reply that answers no request; `None` if none comes. From then
+    /// on the connection is for such replies alone.
+    pub(crate) fn listen(&mut self, patience: Duration) -> Result<Option<R::Reply>, ClientError> {
+        let since = Instant::now();
+        loop {
+            if let Some(reply) = self.replies.next() {
+                return reply.map(Some).map_err(|no_answer| self.no_answer(no_answer));
+            }
+            let left = patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(Some(left)).map_err(|cause| self.failed(cause))?;
+            match self.fill()? {
+                Filled::Bytes => {}
+                Filled::TimedOut => return Ok(None),
+                Filled::Closed => return Err(ClientError::Ended { server: self.server }),
+            }
         }
+    }
+
+    /// Nothing is owed, so nothing may have come: it would pass for the next reply.
+    fn expect_silence(&mut self) -> Result<(), ClientError> {
+        if self.replies.buffer().waiting().is_empty() {
+            return Ok(());
+        }
+        let unasked = match self.replies.next() {
+            Some(Ok(reply)) => NoAnswer::Rubbish(reply.to_string()),
+            Some(Err(no_answer)) => no_answer,
+            None => NoAnswer::Rubbish("a part of a reply".into()),
+        };
+        Err(self.no_answer(unasked))
+    }
+
+    /// Waits for the reply to the request, the oldest that is owed.
+    fn receive<Q: Question<R>>(&mut self, request: &Q) -> Result<Q::Answer, ClientError> {
+        let reply = match self.replies.next() {
+            Some(reply) => reply,
+            None => self.await_reply(&request.name())?,
+        };
+        let answer = reply.and_then(|reply| request.answer(reply));
+        answer.map_err(|no_answer| self.no_answer(no_answer))
+    }
+
+    fn await_reply(&mut self, name: &str) -> Result<Result<R::Reply, NoAnswer>, ClientError> {
         // The socket's timeout bounds one read, this the drips of a reply that never ends.
         let since = Instant::now();
         loop {
-            self.fill(name)?;
+            match self.fill()? {
+                Filled::Bytes => {}
+                Filled::TimedOut => return Err(self.timed_out(awaited(name))),
+                Filled::Closed => {
+                    return Err(ClientError::Closed { server: self.server, name: shown(name) });
+                }
+            }
             if let Some(reply) = self.replies.next() {
-                return reply.map_err(|no_answer| self.no_answer(no_answer));
+                return Ok(reply);
             }
             if since.elapsed() >= self.timeout {
                 return Err(self.timed_out(awaited(name)));
@@ -126,34 +166,33 @@ impl Connection {
     }
 
     /// Reads once.
-    fn fill(&mut self, name: &str) -> Result<(), ClientError> {
-        match self.stream.read(self.replies.room()) {
-            Ok(0) => Err(self.closed(name)),
+    fn fill(&mut self) -> Result<Filled, ClientError> {
+        let buffer = self.replies.buffer();
+        match self.stream.read(buffer.room()) {
+            Ok(0) => Ok(Filled::Closed),
             Ok(bytes) => {
-                self.replies.received(bytes);
-                Ok(())
+                buffer.received(bytes);
+                Ok(Filled::Bytes)
             }
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(cause) if is_disconnect(cause.kind()) => Err(self.closed(name)),
-            Err(cause) if is_timeout(cause.kind()) => Err(self.timed_out(awaited(name))),
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => Ok(Filled::Bytes),
+            Err(cause) if is_disconnect(cause.kind()) => Ok(Filled::Closed),
+            Err(cause) if is_timeout(cause.kind()) => Ok(Filled::TimedOut),
             Err(cause) => Err(self.failed(cause)),
         }
     }
 
-    fn no_answer(&self, no_answer: NoAnswer) -> ClientError {
+    pub(crate) fn no_answer(&self, no_answer: NoAnswer) -> ClientError {
         let server = self.server;
         match no_answer {
-            NoAnswer::Refusal(text) => ClientError::Refused { server, text },
-            NoAnswer::Rubbish(reply) => ClientError::NotAReply { server, reply },
+            NoAnswer::TurnedAway(text) => ClientError::TurnedAway { server, text },
+            NoAnswer::Rubbish(reply) => {
+                ClientError::NotAReply { server, reply, protocol: R::PROTOCOL }
+            }
         }
     }
 
-    fn timed_out(&self, awaited: String) -> ClientError {
+    pub(crate) fn timed_out(&self, awaited: String) -> ClientError {
         ClientError::TimedOut { server: self.server, awaited, timeout: self.timeout }
-    }
-
-    fn closed(&self, name: &str) -> ClientError {
-        ClientError::Closed { server: self.server, name: shown(name) }
     }
 
     fn failed(&self, cause: std::io::Error) -> ClientError {

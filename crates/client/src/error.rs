@@ -1,4 +1,4 @@
-//! Why a lookup gave no answer, and what to do about it.
+//! Why a request gave no answer, and what to do about it.
 //!
 //! Each message is one line and whole: it holds its cause, so the errors have no `source`.
 
@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use stockd_model::limits::LINE_BYTES_MAX;
 
-/// Why a lookup gave no answer.
+/// Why a request gave no answer.
 ///
-/// After every error but [`NameNotSendable`](ClientError::NameNotSendable) the connection is
-/// closed; [`Client::reconnect`](crate::Client::reconnect) opens a new one.
+/// After every error but [`NameNotSendable`](ClientError::NameNotSendable) and
+/// [`Refused`](ClientError::Refused) the connection is closed;
+/// [`Client::reconnect`](crate::Client::reconnect) and
+/// [`QuoteClient::reconnect`](crate::QuoteClient::reconnect) open a new one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -51,7 +53,7 @@ pub enum ClientError {
     },
     /// The server refuses to serve this connection, because too many are open for example.
     #[error("{server} refused the connection: {text}")]
-    Refused {
+    TurnedAway {
         /// The server.
         server: SocketAddr,
         /// Its reason, as it sent it.
@@ -65,15 +67,26 @@ pub enum ClientError {
         /// The first name without an answer, shortened to 40 characters.
         name: String,
     },
+    /// The server closed the connection of a subscription.
+    #[error("{server} closed the connection")]
+    Ended {
+        /// The server.
+        server: SocketAddr,
+    },
+    /// The server refused the request, and nothing changed. The connection is usable.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// What came is no reply of this protocol.
     #[error(
-        "{server} sent '{reply}', which answers no lookup; check that it is a stockd line listener"
+        "{server} sent '{reply}', which answers no request; check that it is a stockd {protocol} listener"
     )]
     NotAReply {
         /// The server.
         server: SocketAddr,
         /// What came, shortened to 40 characters.
         reply: String,
+        /// What the client speaks: `line` or `resp`.
+        protocol: &'static str,
     },
     /// The system could not move bytes, for a reason other than the above.
     #[error("the connection to {server} failed: {cause}; reconnect and ask again")]
@@ -89,6 +102,14 @@ pub enum ClientError {
         /// The server.
         server: SocketAddr,
     },
+}
+
+/// The server's refusal of one request, in its own words. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refused {
+    /// The reason, one line.
+    pub text: String,
 }
 
 /// Why a name cannot travel as one line.
@@ -120,6 +141,10 @@ pub(crate) fn shown(text: &str) -> String {
         plain.into_iter().chain(escaped.into_iter().flatten())
     };
     text.chars().take(40).flat_map(escape).collect()
+}
+
+pub(crate) fn shown_bytes(bytes: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(bytes))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Looks up stock prices on a stockd server.
+//! Looks up, follows and changes stock prices on a stockd server.
 //!
 //! A [`Client`] is one connection. It asks and waits: [`lookup`](Client::lookup) for one name,
 //! [`lookup_all`](Client::lookup_all) for many in few round trips. Every wait has a timeout, and
@@ -29,21 +29,37 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The crate speaks the line protocol over blocking sockets and knows nothing of the server's
-//! inside. Bytes become answers in `line`, bytes move in `connection`.
+//! A [`QuoteClient`] reads whole quotes, lists and updates stocks and trades them, over RESP; a
+//! [`Subscription`] follows quotes as they change, through lost connections too.
 //!
-//! Invariant: an answer belongs to the name it is returned for. After an error that leaves this
+//! The crate works over blocking sockets and knows nothing of the server's inside. Requests become
+//! bytes and bytes replies in `line`, and in `resp` with `command` and `payload`; bytes move in
+//! `connection`, which is the same for both protocols, and `link` keeps it while it is usable.
+//!
+//! Invariant: an answer belongs to the request it is returned for. After an error that leaves this
 //! in doubt, a timeout for one, the connection is closed, and the client says so until
 //! [`reconnect`](Client::reconnect) succeeds.
 
 #![forbid(unsafe_code)]
 
 mod answer;
+mod buffer;
 mod client;
+mod command;
 mod connection;
 mod error;
 mod line;
+mod link;
+mod payload;
+mod protocol;
+mod quote_client;
+mod resp;
+mod subscription;
 
 pub use answer::Answer;
-pub use client::{Client, Options};
-pub use error::{ClientError, NameError};
+pub use client::Client;
+pub use command::{Write, Written};
+pub use error::{ClientError, NameError, Refused};
+pub use link::Options;
+pub use quote_client::{QuoteClient, Scan};
+pub use subscription::{Event, Subscription};

@@ -3,15 +3,16 @@
 //! It moves no bytes and knows no clock. Invariant: at most one buffer of replies is held, and no
 //! reply line longer than [`REPLY_LINE_BYTES_MAX`] is waited for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr;
 use stockd_model::Price;
-use stockd_model::limits::{
-    LINE_BYTES_MAX, PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX, REPLY_LINE_BYTES_MAX,
-};
+use stockd_model::limits::{LINE_BYTES_MAX, REPLY_LINE_BYTES_MAX};
 
-use crate::error::{NameError, shown};
+use crate::buffer::ReplyBuffer;
+use crate::error::{NameError, shown, shown_bytes};
+use crate::protocol::{self, NoAnswer, Question, Request};
 use crate::{Answer, ClientError};
 
 /// Checks that a name can travel as one line. Which symbols are possible is the server's to say.
@@ -26,52 +27,50 @@ pub(crate) fn check_name(name: &str) -> Result<(), ClientError> {
     Err(ClientError::NameNotSendable { name: shown(name), cause })
 }
 
-/// Puts as many of the names as one chunk holds in place of what `chunk` held; at least one if
-/// there is one. Returns how many.
-pub(crate) fn encode_chunk<N: AsRef<str>>(names: &[N], chunk: &mut Vec<u8>) -> usize {
-    chunk.clear();
-    let mut encoded = 0;
-    for name in names.iter().take(PIPELINE_NAMES_MAX) {
-        let name = name.as_ref().as_bytes();
-        if encoded > 0 && chunk.len() + name.len() >= PIPELINE_BYTES_MAX {
-            break;
-        }
-        chunk.extend_from_slice(name);
+/// A lookup of one name, which was checked.
+pub(crate) struct Lookup<N>(pub(crate) N);
+
+impl<N: AsRef<str>> Request for Lookup<N> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        chunk.extend_from_slice(self.0.as_ref().as_bytes());
         chunk.push(b'\n');
-        encoded += 1;
     }
-    encoded
+
+    fn name(&self) -> Cow<'_, str> {
+        self.0.as_ref().into()
+    }
 }
 
-/// Reply lines as they arrive: bytes in at the back, answers out at the front.
+impl<N: AsRef<str>> Question<Replies> for Lookup<N> {
+    type Answer = Answer;
+
+    fn answer(&self, reply: Answer) -> Result<Answer, NoAnswer> {
+        Ok(reply)
+    }
+}
+
+/// Reply lines as they arrive.
 pub(crate) struct Replies {
-    buffer: Box<[u8]>,
-    /// What has arrived and was not taken is `buffer[taken..arrived]`.
-    taken: usize,
-    arrived: usize,
-}
-
-/// A reply line that is not an answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoAnswer {
-    /// The server refuses to serve, for this reason.
-    Refusal(String),
-    /// The line, shortened to 40 characters, is none of this protocol.
-    Rubbish(String),
+    buffer: ReplyBuffer,
 }
 
 /// Bytes of replies that one read may bring.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-impl Replies {
-    pub(crate) fn new() -> Replies {
-        Replies { buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), taken: 0, arrived: 0 }
+impl Default for Replies {
+    fn default() -> Replies {
+        Replies { buffer: ReplyBuffer::new(BUFFER_BYTES) }
     }
+}
 
-    /// Takes the next whole reply; `None` while more bytes are needed.
+impl protocol::Replies for Replies {
+    const PROTOCOL: &'static str = "line";
+
+    type Reply = Answer;
+
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<Result<Answer, NoAnswer>> {
-        let waiting = &self.buffer[self.taken..self.arrived];
+    fn next(&mut self) -> Option<Result<Answer, NoAnswer>> {
+        let waiting = self.buffer.waiting();
         let end = memchr(b'\n', waiting).unwrap_or(waiting.len());
         if end > REPLY_LINE_BYTES_MAX {
             return Some(Err(NoAnswer::Rubbish(shown_bytes(waiting))));
@@ -79,33 +78,19 @@ impl Replies {
         if end == waiting.len() {
             return None;
         }
-        self.taken += end + 1;
-        Some(parse(&waiting[..end]))
+        let reply = parse(&waiting[..end]);
+        self.buffer.take(end + 1);
+        Some(reply)
     }
 
-    /// Whether every byte that arrived was taken.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.taken == self.arrived
-    }
-
-    /// Where the next bytes go; never empty once [`next`](Replies::next) has said `None`.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.buffer.copy_within(self.taken..self.arrived, 0);
-        self.arrived -= self.taken;
-        self.taken = 0;
-        &mut self.buffer[self.arrived..]
-    }
-
-    /// So many bytes were put at the front of [`room`](Replies::room).
-    pub(crate) fn received(&mut self, bytes: usize) {
-        self.arrived += bytes;
-        debug_assert!(self.arrived <= self.buffer.len());
+    fn buffer(&mut self) -> &mut ReplyBuffer {
+        &mut self.buffer
     }
 }
 
 impl fmt::Debug for Replies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = shown_bytes(&self.buffer[self.taken..self.arrived]);
+        let waiting = shown_bytes(self.buffer.waiting());
         f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
@@ -128,25 +113,24 @@ fn no_answer(line: &[u8]) -> NoAnswer {
     match line.strip_prefix(b"ERR ") {
         Some(reason) => {
             let reason = String::from_utf8_lossy(reason);
-            NoAnswer::Refusal(reason.chars().filter(|c| !c.is_control()).collect())
+            NoAnswer::TurnedAway(reason.chars().filter(|c| !c.is_control()).collect())
         }
         None => NoAnswer::Rubbish(shown_bytes(line)),
     }
 }
 
-fn shown_bytes(bytes: &[u8]) -> String {
-    shown(&String::from_utf8_lossy(bytes))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use stockd_model::limits::{PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX};
+
+    use super::*;
+    use crate::protocol::Replies as _;
 
     /// Every reply in `bytes`, which arrive in pieces of at most `piece` bytes; stops at the
     /// first that is no answer.
     fn replies(bytes: &[u8], piece: usize) -> Vec<Result<Answer, NoAnswer>> {
-        let mut replies = Replies::new();
+        let mut replies = Replies::default();
         let mut taken = Vec::new();
         let mut rest = bytes;
         loop {
@@ -160,11 +144,11 @@ mod tests {
             if rest.is_empty() {
                 return taken;
             }
-            let room = replies.room();
+            let room = replies.buffer().room();
             let count = rest.len().min(piece).min(room.len());
             assert!(count > 0, "no room although more bytes are needed");
             room[..count].copy_from_slice(&rest[..count]);
-            replies.received(count);
+            replies.buffer().received(count);
             rest = &rest[count..];
         }
     }
@@ -178,7 +162,7 @@ mod tests {
                 Ok(Answer::Price(price)),
                 Ok(Answer::NotTradable),
                 Ok(Answer::NotFound),
-                Err(NoAnswer::Refusal("10 connections are open, the limit".into())),
+                Err(NoAnswer::TurnedAway("10 connections are open, the limit".into())),
             ]
         );
     }
@@ -221,12 +205,16 @@ mod tests {
 
     #[test]
     fn a_chunk_is_bounded_in_names_and_bytes() {
+        fn encode_chunk(names: &[&str], chunk: &mut Vec<u8>) -> usize {
+            let lookups: Vec<_> = names.iter().map(Lookup).collect();
+            protocol::encode_chunk(&lookups, chunk)
+        }
         let mut chunk = Vec::new();
         assert_eq!(encode_chunk(&["AAPL", "", "牛来USDT"], &mut chunk), 3);
         assert_eq!(chunk, "AAPL\n\n牛来USDT\n".as_bytes());
 
         assert_eq!(encode_chunk(&["A"; 5000], &mut chunk), PIPELINE_NAMES_MAX);
-        assert_eq!(encode_chunk::<&str>(&[], &mut chunk), 0);
+        assert_eq!(encode_chunk(&[], &mut chunk), 0);
         assert!(chunk.is_empty());
 
         let long = "A".repeat(PIPELINE_BYTES_MAX);

@@ -135,7 +135,7 @@ fn a_full_server_tells_the_client_and_serves_it_later() {
 
     let mut second = Client::connect(address).unwrap();
     let error = second.lookup("AAPL").unwrap_err();
-    let ClientError::Refused { text, .. } = &error else { panic!("not refused: {error:?}") };
+    let ClientError::TurnedAway { text, .. } = &error else { panic!("not refused: {error:?}") };
     assert!(text.contains("the limit"), "{text}");
 
     drop(first);

@@ -8,9 +8,9 @@
 //! file and line. Memory is bounded by the longest line and the number of stocks, whatever the
 //! file holds.
 
-mod csv;
+pub(crate) mod csv;
 mod json_lines;
-mod lines;
+pub(crate) mod lines;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +24,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use stockd_engine::Engine;
 use stockd_model::limits::CATALOG_BAD_ROWS_SHOWN_MAX;
-use stockd_model::{Fields, Price, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Fields, Price, Refusal, Reply, Request, Status, Symbol, Volume};
 
 use self::lines::{Line, Lines};
 
@@ -37,8 +37,9 @@ pub(crate) struct Source {
     gzip: bool,
 }
 
+/// How the rows of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Csv,
     JsonLines,
 }
@@ -55,8 +56,8 @@ pub(crate) struct Loaded {
 
 /// One stock of a file.
 #[derive(Debug, PartialEq, Eq)]
-struct Row {
-    symbol: Symbol,
+pub(crate) struct Row {
+    pub(crate) symbol: Symbol,
     price: Price,
     volume: Volume,
     status: Status,
@@ -64,9 +65,9 @@ struct Row {
 
 /// Why a row is bad: the column, where one is to blame, and what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
-struct BadRow {
-    column: Option<&'static str>,
-    why: String,
+pub(crate) struct BadRow {
+    pub(crate) column: Option<&'static str>,
+    pub(crate) why: String,
 }
 
 /// Reads the rows of one format, line by line.
@@ -82,17 +83,8 @@ impl Source {
     /// The source that a name means: its ending says the format, and `-` is CSV from standard
     /// input. `None` when the ending says none.
     pub(crate) fn parse(name: &str) -> Option<Source> {
-        let (path, plain_name, gzip) = match (name, name.strip_suffix(".gz")) {
-            ("-", _) => (None, ".csv", false),
-            (_, Some(plain_name)) => (Some(name.into()), plain_name, true),
-            (_, None) => (Some(name.into()), name, false),
-        };
-        let (_, ending) = plain_name.rsplit_once('.')?;
-        let format = match ending {
-            "csv" => Format::Csv,
-            "jsonl" | "ndjson" => Format::JsonLines,
-            _ => return None,
-        };
+        let (format, gzip) = Format::of(name)?;
+        let path = (name != "-").then(|| name.into());
         Some(Source { path, format, gzip })
     }
 
@@ -102,19 +94,40 @@ impl Source {
     ///
     /// When the source cannot be read, has no usable header, or the catalog is full.
     pub(crate) fn load(&self, engine: &Arc<Engine>) -> anyhow::Result<Loaded> {
-        let (bytes, progress) = self.open().with_context(|| self.cannot_read())?;
-        let lines = Lines::new(BufReader::with_capacity(64 * 1024, bytes));
-        let loaded = self.list(lines, engine);
+        let mut executor = engine.executor();
+        self.read(|row| {
+            let listing = Request::Set(row.symbol, row.fields());
+            match executor.batch().execute(&listing) {
+                Reply::Refused(refusal) => Err(refusal),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Hands every stock of the source over to be listed, each once. Bad rows are counted only.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, has no usable header, or `list` refuses a stock.
+    pub(crate) fn read(
+        &self,
+        list: impl FnMut(Row) -> Result<(), Refusal>,
+    ) -> anyhow::Result<Loaded> {
+        let (lines, progress) = self.lines().with_context(|| self.cannot_read())?;
+        let loaded = self.read_lines(lines, list);
         progress.finish_and_clear();
         loaded
     }
 
-    fn list(&self, mut lines: Lines<impl BufRead>, engine: &Arc<Engine>) -> anyhow::Result<Loaded> {
+    fn read_lines(
+        &self,
+        mut lines: Lines<impl BufRead>,
+        mut list: impl FnMut(Row) -> Result<(), Refusal>,
+    ) -> anyhow::Result<Loaded> {
         let mut reader = match self.format {
             Format::Csv => Reader::Csv(None),
             Format::JsonLines => Reader::JsonLines,
         };
-        let mut executor = engine.executor();
         let mut listed_on: HashMap<Symbol, u64, foldhash::fast::RandomState> = HashMap::default();
         let mut loaded = Loaded::default();
         while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
@@ -132,15 +145,21 @@ impl Source {
                 loaded.count_bad(self, number, &row.listed_already(first_line));
                 continue;
             }
-            match executor.batch().execute(&row.listing()) {
-                Reply::Refused(refusal) => anyhow::bail!("{self}:{number}: {refusal}"),
-                _ => loaded.listed += 1,
+            match list(row) {
+                Err(refusal) => anyhow::bail!("{self}:{number}: {refusal}"),
+                Ok(()) => loaded.listed += 1,
             }
         }
         if let Reader::Csv(None) = reader {
             anyhow::bail!("{self}:1: {}", csv::NO_HEADER);
         }
         Ok(loaded)
+    }
+
+    /// The lines of the source, uncompressed, and the bar that shows how far they were read.
+    pub(crate) fn lines(&self) -> io::Result<(Lines<impl BufRead + use<>>, ProgressBar)> {
+        let (bytes, progress) = self.open()?;
+        Ok((Lines::new(BufReader::with_capacity(64 * 1024, bytes)), progress))
     }
 
     fn cannot_read(&self) -> String {
@@ -171,6 +190,24 @@ impl Source {
             true => (Box::new(MultiGzDecoder::new(file)), progress),
             false => (Box::new(file), progress),
         })
+    }
+}
+
+impl Format {
+    /// The format that the ending of a name says, and whether the file is compressed. `-`, which
+    /// has no ending, is CSV.
+    pub(crate) fn of(name: &str) -> Option<(Format, bool)> {
+        if name == "-" {
+            return Some((Format::Csv, false));
+        }
+        let plain_name = name.strip_suffix(".gz");
+        let (_, ending) = plain_name.unwrap_or(name).rsplit_once('.')?;
+        let format = match ending {
+            "csv" => Format::Csv,
+            "jsonl" | "ndjson" => Format::JsonLines,
+            _ => return None,
+        };
+        Some((format, plain_name.is_some()))
     }
 }
 
@@ -220,11 +257,7 @@ impl Loaded {
     fn count_bad(&mut self, source: &Source, line: u64, bad: &BadRow) {
         self.bad_rows += 1;
         if self.first_bad_rows.len() < CATALOG_BAD_ROWS_SHOWN_MAX {
-            let column = bad.column.map(|column| format!("{column}:")).unwrap_or_default();
-            // What came from the file must not steer the terminal or break the line.
-            let why = bad.why.replace(char::is_control, "\u{fffd}");
-            let row = format!("{source}:{line}:{column} {why}");
-            self.first_bad_rows.push(row);
+            self.first_bad_rows.push(bad.located(source, line));
         }
     }
 }
@@ -248,13 +281,9 @@ impl Row {
         })
     }
 
-    fn listing(&self) -> Request {
-        let fields = Fields {
-            price: Some(self.price),
-            volume: Some(self.volume),
-            status: Some(self.status),
-        };
-        Request::Set(self.symbol, fields)
+    /// All that a row says of its stock.
+    pub(crate) fn fields(&self) -> Fields {
+        Fields { price: Some(self.price), volume: Some(self.volume), status: Some(self.status) }
     }
 
     fn listed_already(&self, line: u64) -> BadRow {
@@ -266,14 +295,22 @@ impl Row {
 }
 
 impl BadRow {
+    /// The error with its place, `us.csv:17:price: '-3' is not a price…`.
+    pub(crate) fn located(&self, source: &Source, line: u64) -> String {
+        let column = self.column.map(|column| format!("{column}:")).unwrap_or_default();
+        // What came from the file must not steer the terminal or break the line.
+        let why = self.why.replace(char::is_control, "\u{fffd}");
+        format!("{source}:{line}:{column} {why}")
+    }
+
     /// Makes an error of a value the error of its column.
-    fn at<E: fmt::Display>(column: &'static str) -> impl Fn(E) -> BadRow {
+    pub(crate) fn at<E: fmt::Display>(column: &'static str) -> impl Fn(E) -> BadRow {
         move |error| BadRow { column: Some(column), why: error.to_string() }
     }
 }
 
 /// A text from a file, shortened for an error message.
-fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).trim().chars().take(40).collect()
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{demo, lookup, manual, serve};
+use crate::{delist, demo, export, import, lookup, manual, replay, serve, set, trade, watch};
 
 /// A stock lookup server and its client.
 ///
@@ -24,6 +24,14 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Lookup(lookup::LookupArgs),
+    Watch(watch::WatchArgs),
+    Set(set::SetArgs),
+    Delist(delist::DelistArgs),
+    Buy(trade::BuyArgs),
+    Sell(trade::SellArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Replay(replay::ReplayArgs),
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
@@ -47,6 +55,14 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Lookup(args) => lookup::run(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Set(args) => set::run(&args),
+        Command::Delist(args) => delist::run(&args),
+        Command::Buy(args) => trade::buy(&args),
+        Command::Sell(args) => trade::sell(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config => manual::config(),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

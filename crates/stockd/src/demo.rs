@@ -36,6 +36,9 @@ use screen::{Screen, grouped};
 /// The port of `stockd serve`, which the demo takes too if it is free.
 const USUAL_PORT: u16 = 7878;
 
+/// Where RESP is served by default, if that is free.
+const USUAL_RESP_PORT: u16 = 7879;
+
 /// How long the history lasts while the client runs.
 const REPLAY_TIME: Duration = Duration::from_secs(3);
 
@@ -93,7 +96,8 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let engine = Arc::new(Engine::default());
     names::list_invented(&mut engine.executor())?;
     let server = start_server(args, &engine)?;
-    let stage = Stage { address: server.addresses()[0].1, history, engine, server };
+    let [address, resp] = [0, 1].map(|listener| server.addresses()[listener].1);
+    let stage = Stage { address, resp, history, engine, server };
     stage.introduce(args, &mut screen)?;
     let finished = stage.look_up(args, &interrupted, &mut screen)?;
     match (finished, args.once) {
@@ -122,15 +126,17 @@ fn interruptions() -> anyhow::Result<Receiver<()>> {
 
 /// Starts the server where it was asked for, or else on the usual port or any other.
 fn start_server(args: &DemoArgs, engine: &Arc<Engine>) -> anyhow::Result<Server> {
-    let start = |address| {
-        let listener = Listener { protocol: Protocol::Line, address };
-        let config = Config { listeners: vec![listener], ..Config::default() };
+    let start = |line: SocketAddr, resp_port| {
+        let resp = SocketAddr::new(line.ip(), resp_port);
+        let addresses = [(Protocol::Line, line), (Protocol::Resp, resp)];
+        let listeners = addresses.map(|(protocol, address)| Listener { protocol, address });
+        let config = Config { listeners: listeners.into(), ..Config::default() };
         Server::start(config, Arc::clone(engine))
     };
     let server = match args.line {
-        Some(address) => start(address),
-        None => start(SocketAddr::from((Ipv4Addr::LOCALHOST, USUAL_PORT)))
-            .or_else(|_| start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
+        Some(line) => start(line, 0),
+        None => start((Ipv4Addr::LOCALHOST, USUAL_PORT).into(), USUAL_RESP_PORT)
+            .or_else(|_| start((Ipv4Addr::LOCALHOST, 0).into(), 0)),
     };
     // The error says the cause itself; its source would say it again.
     server.map_err(|error| anyhow!("{error}"))
@@ -142,6 +148,8 @@ struct Stage {
     engine: Arc<Engine>,
     server: Server,
     address: SocketAddr,
+    /// Where it speaks RESP.
+    resp: SocketAddr,
 }
 
 impl Stage {
@@ -156,7 +164,7 @@ impl Stage {
             _ => String::new(),
         };
         let lines = [
-            ("server", format!("listens on line {}{taken}", self.address)),
+            ("server", format!("listens on line {} and resp {}{taken}", self.address, self.resp)),
             (
                 "catalog",
                 format!("{stocks} real stocks, {} invented (DEMO.…)", names::INVENTED.len()),
@@ -290,7 +298,7 @@ impl Stage {
     /// Serves and replays until it is interrupted.
     fn serve_on(&self, interrupted: &Receiver<()>, screen: &mut Screen) -> anyhow::Result<()> {
         let replay = Replay::start(&self.engine, &self.history, LATER_PACE)?;
-        screen.invitation(self.address)?;
+        screen.invitation(self.address, self.resp)?;
         loop {
             let date = self.history.date_of_last(replay.applied());
             let counts = self.counts();

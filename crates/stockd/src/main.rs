@@ -2,14 +2,26 @@
 
 #![forbid(unsafe_code)]
 
+mod bad_rows;
 mod catalog_file;
 mod cli;
+mod delist;
 mod demo;
+mod export;
+mod import;
+mod interruption;
 mod lookup;
 mod manual;
+mod output;
+mod quote_server;
+mod replay;
 mod report;
 mod serve;
+mod set;
 mod settings;
+mod trade;
+mod watch;
+mod write_tally;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -107,7 +107,7 @@ const ENVIRONMENT_PREFIX: &str = "STOCKD_";
 
 /// Variables with that prefix that are no settings of the server: where its file is, and what the
 /// client reads.
-const OTHER_VARIABLES: [&str; 2] = ["CONFIG", "SERVER"];
+const OTHER_VARIABLES: [&str; 3] = ["CONFIG", "SERVER", "RESP_SERVER"];
 
 impl Settings {
     /// The settings that hold: defaults, then the file, then the environment, then the flags.

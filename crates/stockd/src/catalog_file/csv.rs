@@ -25,17 +25,9 @@ impl Header {
     pub(super) fn parse(line: &[u8]) -> Result<Header, String> {
         let mut record = Record::default();
         record.read(line).map_err(|error| error.why)?;
-        let name = |at: usize| record.field(at).trim_ascii();
         let columns = record.len();
-        let find = |wanted: &'static str| {
-            let mut found = (0..columns).filter(|&at| name(at) == wanted.as_bytes());
-            match (found.next(), found.next()) {
-                (_, Some(_)) => Err(format!("the header names '{wanted}' twice")),
-                (at, None) => Ok(at),
-            }
-        };
         let need = |wanted: &'static str| {
-            find(wanted)?.ok_or_else(|| {
+            record.column(wanted)?.ok_or_else(|| {
                 let header = super::shown(line);
                 format!(
                     "column '{wanted}' is missing; the header must name symbol, price and volume, \
@@ -47,7 +39,7 @@ impl Header {
             symbol: need("symbol")?,
             price: need("price")?,
             volume: need("volume")?,
-            status: find("status")?,
+            status: record.column("status")?,
             columns,
             record,
         })
@@ -73,8 +65,8 @@ impl Header {
 }
 
 /// The fields of one line, unquoted. Its buffers are used again for the next.
-#[derive(Default)]
-struct Record {
+#[derive(Debug, Default)]
+pub(crate) struct Record {
     /// The fields, one behind the other.
     text: Vec<u8>,
     /// Where each field ends in `text`.
@@ -84,7 +76,7 @@ struct Record {
 impl Record {
     /// Splits a line into its fields. A field that begins with a quote ends at the next one that
     /// is not doubled; what follows it up to the comma is taken as it stands.
-    fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
+    pub(crate) fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
         self.text.clear();
         self.ends.clear();
         let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
@@ -122,12 +114,22 @@ impl Record {
         }
     }
 
-    fn len(&self) -> usize {
+    /// Where the column of this name stands, if the record is a header that has it.
+    pub(crate) fn column(&self, wanted: &str) -> Result<Option<usize>, String> {
+        let is_wanted = |&at: &usize| self.field(at).trim_ascii() == wanted.as_bytes();
+        let mut found = (0..self.len()).filter(is_wanted);
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err(format!("the header names '{wanted}' twice")),
+            (at, None) => Ok(at),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// A field of the line that was read last; empty beyond its last one.
-    fn field(&self, at: usize) -> &[u8] {
+    pub(crate) fn field(&self, at: usize) -> &[u8] {
         let begin = match at {
             0 => Some(&0),
             _ => self.ends.get(at - 1),

@@ -6,7 +6,7 @@ use stockd_model::limits::CATALOG_LINE_BYTES_MAX;
 
 /// A line, without its line feed.
 #[derive(Clone, Copy)]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// It was longer than so many bytes, and is gone.
     TooLong(usize),
@@ -14,7 +14,7 @@ pub(super) enum Line<'a> {
 
 /// Cuts what it reads into numbered lines. Never holds more than one line, nor more of it than
 /// the limit.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: R,
     line: Vec<u8>,
     number: u64,
@@ -23,12 +23,12 @@ pub(super) struct Lines<R> {
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(reader: R) -> Lines<R> {
+    pub(crate) fn new(reader: R) -> Lines<R> {
         Lines { reader, line: Vec::new(), number: 0 }
     }
 
     /// The next line and its number, from 1; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         self.line.clear();
         let mut is_too_long = false;
         let mut is_end = true;

@@ -113,13 +113,14 @@ impl Screen {
     }
 
     /// That the demo goes on, and how to try the server from elsewhere.
-    pub(crate) fn invitation(&mut self, address: SocketAddr) -> io::Result<()> {
-        let (ip, port) = (address.ip(), address.port());
+    pub(crate) fn invitation(&mut self, address: SocketAddr, resp: SocketAddr) -> io::Result<()> {
+        let (ip, port, resp_port) = (address.ip(), address.port(), resp.port());
         writeln!(
             self.out,
             "\nStill serving, the history begins again; stop with Ctrl-C. Try from another terminal:\n\n  \
              {STRONG}stockd lookup AAPL GOOG --server {address}{STRONG:#}\n  \
-             {STRONG}printf 'AAPL\\nXYZ\\n' | nc -w 1 {ip} {port}{STRONG:#}\n"
+             {STRONG}printf 'AAPL\\nXYZ\\n' | nc -w 1 {ip} {port}{STRONG:#}\n  \
+             {STRONG}redis-cli -p {resp_port} SUBSCRIBE AAPL{STRONG:#}\n"
         )?;
         self.out.flush()
     }

@@ -109,7 +109,7 @@ fn an_unknown_name_is_an_error_that_names_the_close_ones() {
         "stockd.toml:2: unknown setting 'worker'; did you mean workers?"
     );
     let error = why("colour = 1", &[]);
-    assert!(error.ends_with("there are line, workers, connections_max, idle_timeout, stalled_timeout, catalog, lenient, ephemeral, log"), "{error}");
+    assert!(error.ends_with("there are line, resp, workers, connections_max, idle_timeout, stalled_timeout, catalog, lenient, ephemeral, log"), "{error}");
     assert_eq!(
         why("", &[("STOCKD_LINES", "off")]),
         "unknown environment variable 'STOCKD_LINES'; did you mean STOCKD_LINE?"
@@ -122,6 +122,7 @@ fn variables_that_nobody_typed_are_not_typing_errors() {
     let environment = [
         ("STOCKD_CONFIG", "stockd.toml"),
         ("STOCKD_SERVER", "127.0.0.1:7878"),
+        ("STOCKD_RESP_SERVER", "127.0.0.1:7879"),
         ("STOCKD_SERVICE_HOST", "10.0.0.11"),
         ("STOCKD_PORT", "tcp://10.0.0.11:7878"),
         ("STOCKD_PORT_7878_TCP_ADDR", "10.0.0.11"),

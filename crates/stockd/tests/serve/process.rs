@@ -15,7 +15,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The stocks that tests look up; invented.
 pub(crate) const STOCKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/stocks.csv");
 
-/// A command that runs `stockd`, without settings from the environment of the tests.
+/// A command that runs `stockd`, without settings from the environment of the tests. RESP is off,
+/// so that servers of several tests do not meet on its usual port.
 pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
@@ -23,7 +24,7 @@ pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comm
             command.env_remove(name);
         }
     }
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null()).env("STOCKD_RESP", "off");
     command
 }
 

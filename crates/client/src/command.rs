@@ -1,0 +1,353 @@
+//! Writes and questions about quotes, as commands and as what their replies mean.
+
+use std::borrow::Cow;
+
+use stockd_model::limits::PIPELINE_NAMES_MAX;
+use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+
+use crate::error::Refused;
+use crate::protocol::{NoAnswer, Question, Request};
+use crate::resp::{Replies, Reply, encode_command};
+
+/// A change of the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Lists the stock, or updates the given fields of a listed one, all at once. Listing needs a
+    /// price; volume is then 0 and status trading unless given.
+    Set(Symbol, Fields),
+    /// Updates the price of a stock that must be listed.
+    Price(Symbol, Price),
+    /// Adds shares to the volume of a listed stock that trades, or takes them where negative.
+    Trade(Symbol, i64),
+    /// Removes the stock from the catalog.
+    Delist(Symbol),
+}
+
+/// What a [`Write`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The stock is new.
+    Listed,
+    /// The stock was listed, and has its new fields.
+    Updated,
+    /// The trade is done; so much volume is left.
+    Traded(Volume),
+    /// The stock is gone.
+    Delisted,
+    /// The stock to delist was not there.
+    NotListed,
+}
+
+/// An answer, unless the server refused.
+type Answered<T> = Result<T, Refused>;
+
+impl Write {
+    /// The stock that changes.
+    pub fn symbol(&self) -> &Symbol {
+        let (Write::Set(symbol, _)
+        | Write::Price(symbol, _)
+        | Write::Trade(symbol, _)
+        | Write::Delist(symbol)) = self;
+        symbol
+    }
+}
+
+impl Request for Write {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        let symbol = self.symbol().as_bytes();
+        match self {
+            Write::Set(_, fields) => {
+                let Fields { price, volume, status } = fields;
+                let price = price.map(Price::text);
+                let volume = volume.map(|volume| volume.to_string());
+                let mut parts: Vec<&[u8]> = vec![b"HSET", symbol];
+                if let Some(price) = &price {
+                    parts.extend([&b"price"[..], price.as_str().as_bytes()]);
+                }
+                if let Some(volume) = &volume {
+                    parts.extend([&b"volume"[..], volume.as_bytes()]);
+                }
+                if let Some(status) = status {
+                    parts.extend([&b"status"[..], status.as_str().as_bytes()]);
+                }
+                encode_command(&parts, chunk);
+            }
+            Write::Price(_, price) => {
+                encode_command(&[b"SET", symbol, price.text().as_str().as_bytes()], chunk);
+            }
+            Write::Trade(_, delta) => {
+                let delta = delta.to_string();
+                encode_command(&[b"HINCRBY", symbol, b"volume", delta.as_bytes()], chunk);
+            }
+            Write::Delist(_) => encode_command(&[b"DEL", symbol], chunk),
+        }
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.symbol().as_str().into()
+    }
+}
+
+impl Question<Replies> for Write {
+    type Answer = Answered<Written>;
+
+    fn answer(&self, reply: Reply) -> Result<Answered<Written>, NoAnswer> {
+        let written = match (self, &reply) {
+            (_, Reply::Error(refused)) => return Ok(Err(refused.clone())),
+            (Write::Set(..), Reply::Integer(0)) => Written::Updated,
+            (Write::Set(..), Reply::Integer(1..)) => Written::Listed,
+            (Write::Price(..), Reply::Text(ok)) if ok == b"OK" => Written::Updated,
+            (Write::Trade(..), _) => {
+                Written::Traded(volume(&reply).ok_or_else(|| reply.rubbish())?)
+            }
+            (Write::Delist(_), Reply::Integer(0)) => Written::NotListed,
+            (Write::Delist(_), Reply::Integer(1)) => Written::Delisted,
+            _ => return Err(reply.rubbish()),
+        };
+        Ok(Ok(written))
+    }
+}
+
+/// A volume, which is an integer, or its digits where those are too many for one.
+fn volume(reply: &Reply) -> Option<Volume> {
+    match reply {
+        Reply::Integer(shares) => u64::try_from(*shares).ok().map(Volume::new),
+        Reply::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether the server serves this connection.
+pub(crate) struct Ping;
+
+impl Request for Ping {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        encode_command(&[b"PING"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "PING".into()
+    }
+}
+
+impl Question<Replies> for Ping {
+    type Answer = ();
+
+    fn answer(&self, reply: Reply) -> Result<(), NoAnswer> {
+        match reply {
+            Reply::Text(pong) if pong == b"PONG" => Ok(()),
+            Reply::Error(refused) => Err(NoAnswer::TurnedAway(refused.text)),
+            other => Err(other.rubbish()),
+        }
+    }
+}
+
+/// The quote of one stock.
+pub(crate) struct GetQuote<N>(pub(crate) N);
+
+impl<N: AsRef<str>> Request for GetQuote<N> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        encode_command(&[b"HGETALL", self.0.as_ref().as_bytes()], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.0.as_ref().into()
+    }
+}
+
+impl<N: AsRef<str>> Question<Replies> for GetQuote<N> {
+    type Answer = Answered<Option<Quote>>;
+
+    fn answer(&self, reply: Reply) -> Result<Answered<Option<Quote>>, NoAnswer> {
+        match &reply {
+            Reply::Error(refused) => Ok(Err(refused.clone())),
+            Reply::Array(parts) if parts.is_empty() => Ok(Ok(None)),
+            Reply::Array(parts) => match quote(parts) {
+                Some(quote) => Ok(Ok(Some(quote))),
+                None => Err(NoAnswer::Rubbish("fields that are no quote".into())),
+            },
+            other => Err(other.rubbish()),
+        }
+    }
+}
+
+/// The quote that these names and values are. Unknown names are passed over.
+fn quote(parts: &[Reply]) -> Option<Quote> {
+    let (pairs, []) = parts.as_chunks::<2>() else {
+        return None;
+    };
+    let value = |wanted: &str| {
+        pairs.iter().find_map(|pair| match pair {
+            [Reply::Text(name), Reply::Text(value)] if name == wanted.as_bytes() => {
+                std::str::from_utf8(value).ok()
+            }
+            _ => None,
+        })
+    };
+    Some(Quote {
+        symbol: value("symbol")?.parse().ok()?,
+        price: value("price")?.parse().ok()?,
+        volume: value("volume")?.parse().ok()?,
+        status: value("status")?.parse().ok()?,
+        version: value("version")?.parse().ok()?,
+        updated_ns: value("updated")?.parse().ok()?,
+    })
+}
+
+/// How many stocks are listed.
+pub(crate) struct Count;
+
+impl Request for Count {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        encode_command(&[b"DBSIZE"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "DBSIZE".into()
+    }
+}
+
+impl Question<Replies> for Count {
+    type Answer = Answered<u64>;
+
+    fn answer(&self, reply: Reply) -> Result<Answered<u64>, NoAnswer> {
+        match reply {
+            Reply::Error(refused) => Ok(Err(refused)),
+            Reply::Integer(count) => u64::try_from(count).map(Ok).map_err(|_| reply.rubbish()),
+            other => Err(other.rubbish()),
+        }
+    }
+}
+
+/// Symbols of one page of the catalog, beginning at a cursor.
+pub(crate) struct GetPage(pub(crate) u64);
+
+/// Symbols in no order, and where the next ones are; 0 after the last.
+pub(crate) struct Page {
+    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) next: u64,
+}
+
+impl Request for GetPage {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        let count = PIPELINE_NAMES_MAX.to_string();
+        encode_command(
+            &[b"SCAN", self.0.to_string().as_bytes(), b"COUNT", count.as_bytes()],
+            chunk,
+        );
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "SCAN".into()
+    }
+}
+
+impl Question<Replies> for GetPage {
+    type Answer = Answered<Page>;
+
+    fn answer(&self, reply: Reply) -> Result<Answered<Page>, NoAnswer> {
+        let parts = match reply {
+            Reply::Error(refused) => return Ok(Err(refused)),
+            Reply::Array(parts) => parts,
+            other => return Err(other.rubbish()),
+        };
+        let page = || {
+            let [Reply::Text(next), Reply::Array(symbols)] = &parts[..] else {
+                return None;
+            };
+            let symbol = |reply: &Reply| match reply {
+                Reply::Text(name) => Symbol::parse(name).ok(),
+                _ => None,
+            };
+            Some(Page {
+                symbols: symbols.iter().map(symbol).collect::<Option<_>>()?,
+                next: std::str::from_utf8(next).ok()?.parse().ok()?,
+            })
+        };
+        page().map(Ok).ok_or_else(|| NoAnswer::Rubbish("no page of symbols".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(request: &impl Request) -> String {
+        let mut chunk = Vec::new();
+        request.encode(&mut chunk);
+        let text = String::from_utf8(chunk).unwrap();
+        let parts = text.split("\r\n").filter(|part| !part.starts_with(['$', '*']));
+        parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    }
+
+    fn text(text: &str) -> Reply {
+        Reply::Text(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn writes_are_the_commands_of_redis() {
+        let symbol = "A B".parse().unwrap();
+        let price = "172.50".parse().unwrap();
+        let mut fields = Fields { price: Some(price), ..Fields::default() };
+        assert_eq!(encoded(&Write::Set(symbol, fields)), "HSET A B price 172.5");
+        fields.volume = Some(Volume::new(u64::MAX));
+        fields.status = Some(stockd_model::Status::Halted);
+        assert_eq!(
+            encoded(&Write::Set(symbol, fields)),
+            "HSET A B price 172.5 volume 18446744073709551615 status halted"
+        );
+        assert_eq!(encoded(&Write::Price(symbol, price)), "SET A B 172.5");
+        assert_eq!(encoded(&Write::Trade(symbol, -5)), "HINCRBY A B volume -5");
+        assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
+        assert_eq!(encoded(&GetQuote("x")), "HGETALL x");
+        assert_eq!(encoded(&GetPage(u64::MAX)), "SCAN 18446744073709551615 COUNT 512");
+    }
+
+    #[test]
+    fn a_reply_that_no_command_gives_answers_nothing() {
+        let symbol = "A".parse().unwrap();
+        let refused = Refused { text: "no".into() };
+        let trade = Write::Trade(symbol, 1);
+        assert_eq!(trade.answer(Reply::Error(refused.clone())), Ok(Err(refused)));
+        let left = Volume::new(u64::MAX);
+        assert_eq!(trade.answer(text("18446744073709551615")), Ok(Ok(Written::Traded(left))));
+        let left = Volume::new(5);
+        assert_eq!(trade.answer(Reply::Integer(5)), Ok(Ok(Written::Traded(left))));
+        for reply in [Reply::Integer(-1), Reply::Nil, text("-1"), text("OK")] {
+            assert!(trade.answer(reply.clone()).is_err(), "{reply:?}");
+        }
+        assert!(Write::Delist(symbol).answer(Reply::Integer(2)).is_err());
+        assert!(Count.answer(Reply::Integer(-1)).is_err());
+        assert!(GetPage(0).answer(Reply::Array(vec![text("0")])).is_err());
+        assert!(Ping.answer(text("OK")).is_err());
+    }
+
+    #[test]
+    fn a_quote_needs_all_its_fields() {
+        let fields = [
+            ("symbol", "AAPL"),
+            ("colour", "red"),
+            ("price", "172.5"),
+            ("volume", "9"),
+            ("status", "halted"),
+            ("version", "3"),
+            ("updated", "1790000000000000000"),
+        ];
+        let reply = |fields: &[(&str, &str)]| {
+            Reply::Array(
+                fields.iter().flat_map(|(name, value)| [text(name), text(value)]).collect(),
+            )
+        };
+        let quote = GetQuote("AAPL").answer(reply(&fields)).unwrap().unwrap().unwrap();
+        assert_eq!(quote.price.to_string(), "172.5");
+        assert_eq!((quote.version, quote.updated_ns), (3, 1_790_000_000_000_000_000));
+        assert_eq!(GetQuote("AAPL").answer(reply(&[])), Ok(Ok(None)));
+        for missing in (0..fields.len()).filter(|&at| fields[at].0 != "colour") {
+            let mut fields = fields.to_vec();
+            fields.remove(missing);
+            assert!(GetQuote("AAPL").answer(reply(&fields)).is_err(), "{missing}");
+        }
+        let odd = Reply::Array(vec![text("symbol")]);
+        assert!(GetQuote("AAPL").answer(odd).is_err());
+    }
+}

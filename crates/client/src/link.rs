@@ -1,0 +1,109 @@
+//! A server's addresses, and the connection to it while that is usable.
+//!
+//! Invariant: a connection that failed is never used again, since whatever the server still sent
+//! on it could be taken for the answer to another request.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::ClientError;
+use crate::connection::Connection;
+use crate::protocol::Replies;
+
+/// How long a client waits. Each is above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For a connection, at each address of the server; 5 s unless set.
+    pub connect_timeout: Duration,
+    /// For a reply, and for the server to read requests; 5 s unless set.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(5) }
+    }
+}
+
+/// What every client has: where it connects to, how long it waits, and its connection.
+#[derive(Debug)]
+pub(crate) struct Link<R> {
+    addresses: Vec<SocketAddr>,
+    options: Options,
+    /// The server connected to last.
+    server: SocketAddr,
+    /// Taken out while it is at work and put back when it is done, so an error drops it.
+    connection: Option<Connection<R>>,
+}
+
+impl<R: Replies> Link<R> {
+    /// Connects to the first address that takes the connection.
+    pub(crate) fn connect(
+        address: impl ToSocketAddrs,
+        options: Options,
+    ) -> Result<Link<R>, ClientError> {
+        let addresses: Vec<_> = address
+            .to_socket_addrs()
+            .map_err(|cause| ClientError::AddressNotResolved { cause })?
+            .collect();
+        let connection = connect_any(&addresses, &options)?;
+        Ok(Link { addresses, options, server: connection.server(), connection: Some(connection) })
+    }
+
+    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// resolved at first.
+    pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
+        self.connection = None;
+        let connection = connect_any(&self.addresses, &self.options)?;
+        self.server = connection.server();
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Gives up the connection if it is open.
+    pub(crate) fn close(&mut self) {
+        self.connection = None;
+    }
+
+    pub(crate) fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Works with the connection, and gives it up if that fails.
+    pub(crate) fn with_connection<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection<R>) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let server = self.server;
+        let connection = self.connection.take();
+        let mut connection = connection.ok_or(ClientError::NotUsable { server })?;
+        let done = work(&mut connection)?;
+        self.connection = Some(connection);
+        Ok(done)
+    }
+}
+
+/// Connects to the first address that takes the connection. The error is that of the last.
+fn connect_any<R: Replies>(
+    addresses: &[SocketAddr],
+    options: &Options,
+) -> Result<Connection<R>, ClientError> {
+    let mut last_error = ClientError::AddressNotResolved {
+        cause: std::io::Error::other("it stands for no address"),
+    };
+    for &address in addresses {
+        match Connection::open(address, options) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}

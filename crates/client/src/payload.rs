@@ -1,0 +1,83 @@
+//! The messages of a subscription: JSON objects, one for each change of a quote.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use stockd_model::{Quote, Symbol, Volume};
+
+/// What a message says of one stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    Quote(Quote),
+    Delisted(Symbol),
+}
+
+/// The object as it is written. A delisted stock has a symbol and a status alone.
+#[derive(Deserialize)]
+struct Payload<'a> {
+    #[serde(borrow)]
+    symbol: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow)]
+    price: Option<Cow<'a, str>>,
+    volume: Option<u64>,
+    version: Option<u64>,
+    updated: Option<u64>,
+}
+
+/// Reads a message; `None` if it is none. The price is taken from its text, never from a float.
+pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
+    let payload: Payload<'_> = serde_json::from_slice(payload).ok()?;
+    let symbol = payload.symbol.parse().ok()?;
+    if payload.status == "delisted" {
+        return Some(Update::Delisted(symbol));
+    }
+    Some(Update::Quote(Quote {
+        symbol,
+        price: payload.price?.parse().ok()?,
+        volume: Volume::new(payload.volume?),
+        status: payload.status.parse().ok()?,
+        version: payload.version?,
+        updated_ns: payload.updated?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use stockd_model::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_quote_is_read_exactly() {
+        let payload = r#"{"symbol":"A\"B","price":"9223372036.854775807","volume":18446744073709551615,"status":"halted","version":17,"updated":1790000000000000000,"new":[1]}"#;
+        let quote = Quote {
+            symbol: "A\"B".parse().unwrap(),
+            price: stockd_model::Price::MAX,
+            volume: Volume::new(u64::MAX),
+            status: Status::Halted,
+            version: 17,
+            updated_ns: 1_790_000_000_000_000_000,
+        };
+        assert_eq!(parse(payload.as_bytes()), Some(Update::Quote(quote)));
+        let delisted = parse(br#"{"symbol":"AAPL","status":"delisted"}"#);
+        assert_eq!(delisted, Some(Update::Delisted("AAPL".parse().unwrap())));
+    }
+
+    #[test]
+    fn what_is_no_message_is_not_taken_for_one() {
+        for payload in [
+            "",
+            "[]",
+            r#"{"symbol":"AAPL"}"#,
+            r#"{"symbol":"","status":"delisted"}"#,
+            r#"{"symbol":"A","status":"trading","price":1.5,"volume":1,"version":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","volume":-1,"version":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"open","price":"1","volume":1,"version":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","volume":1,"updated":1}"#,
+        ] {
+            assert_eq!(parse(payload.as_bytes()), None, "{payload}");
+        }
+    }
+}

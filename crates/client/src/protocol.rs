@@ -1,0 +1,64 @@
+//! What a connection needs to know of the protocol that it speaks: how requests become bytes and
+//! bytes become replies. The protocols themselves are in `line` and `resp`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use stockd_model::limits::{PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX};
+
+use crate::buffer::ReplyBuffer;
+
+/// The replies of one connection as they arrive. Moves no bytes itself and knows no clock.
+pub(crate) trait Replies: Default {
+    /// The protocol, in the words of the command line: `line` or `resp`.
+    const PROTOCOL: &'static str;
+
+    type Reply: fmt::Display;
+
+    /// Takes the next whole reply; `None` while more bytes are needed. The buffer then has room
+    /// for them.
+    fn next(&mut self) -> Option<Result<Self::Reply, NoAnswer>>;
+
+    fn buffer(&mut self) -> &mut ReplyBuffer;
+}
+
+/// Something that can be sent.
+pub(crate) trait Request {
+    /// Appends the request as it is sent.
+    fn encode(&self, chunk: &mut Vec<u8>);
+
+    /// What errors call it.
+    fn name(&self) -> Cow<'_, str>;
+}
+
+/// A request that has one reply.
+pub(crate) trait Question<R: Replies>: Request {
+    type Answer;
+
+    /// What the reply means; the connection is not usable after one that means nothing.
+    fn answer(&self, reply: R::Reply) -> Result<Self::Answer, NoAnswer>;
+}
+
+/// What came answers nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The server refuses to serve this connection, for this reason.
+    TurnedAway(String),
+    /// What came, shortened to 40 characters, is none of this protocol.
+    Rubbish(String),
+}
+
+/// Puts as many of the requests as one chunk holds in place of what `chunk` held; at least one
+/// if there is one. Returns how many.
+pub(crate) fn encode_chunk(requests: &[impl Request], chunk: &mut Vec<u8>) -> usize {
+    chunk.clear();
+    for (encoded, request) in requests.iter().take(PIPELINE_NAMES_MAX).enumerate() {
+        let end = chunk.len();
+        request.encode(chunk);
+        if encoded > 0 && chunk.len() > PIPELINE_BYTES_MAX {
+            chunk.truncate(end);
+            return encoded;
+        }
+    }
+    requests.len().min(PIPELINE_NAMES_MAX)
+}

@@ -1,0 +1,239 @@
+//! The client for whole quotes: reading, writing and trading, over RESP.
+
+use std::collections::HashSet;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::vec;
+
+use stockd_model::limits::{RESP_BULK_BYTES_MAX, STOCKS_MAX};
+use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+
+use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
+use crate::error::{NameError, Refused, shown};
+use crate::link::Link;
+use crate::resp::Replies;
+use crate::{ClientError, Options};
+
+/// A connection to a server, for quotes, updates and trades.
+///
+/// A client blocks while it waits and serves one caller at a time; threads that work at the same
+/// time have a client each.
+///
+/// A write that the server refuses is [`ClientError::Refused`]: nothing changed and the client is
+/// usable. After any other error but [`ClientError::NameNotSendable`] it is not known which of
+/// the writes were done, the connection is closed, and all calls fail until
+/// [`reconnect`](QuoteClient::reconnect).
+#[derive(Debug)]
+pub struct QuoteClient {
+    link: Link<Replies>,
+}
+
+impl QuoteClient {
+    /// Connects to a server, `"127.0.0.1:7879"` for example. Where the address stands for
+    /// several, each is tried in turn.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] when the address cannot be resolved, no connection comes about within
+    /// [`Options::connect_timeout`], or what answers there does not serve this client.
+    pub fn connect(address: impl ToSocketAddrs) -> Result<QuoteClient, ClientError> {
+        QuoteClient::connect_with(address, Options::default())
+    }
+
+    /// Connects as [`connect`](QuoteClient::connect) does, with timeouts of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](QuoteClient::connect); a timeout of zero is an error too.
+    pub fn connect_with(
+        address: impl ToSocketAddrs,
+        options: Options,
+    ) -> Result<QuoteClient, ClientError> {
+        let mut link = Link::connect(address, options)?;
+        link.with_connection(|connection| connection.ask(&Ping))?;
+        Ok(QuoteClient { link })
+    }
+
+    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// resolved at first.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](QuoteClient::connect); the client can then try again.
+    pub fn reconnect(&mut self) -> Result<(), ClientError> {
+        self.link.reconnect()?;
+        self.link.with_connection(|connection| connection.ask(&Ping))
+    }
+
+    /// The address of the server connected to last.
+    pub fn server(&self) -> SocketAddr {
+        self.link.server()
+    }
+
+    /// All that is known of one stock; `None` when it is not listed, or the name is no possible
+    /// symbol. White space around the name is ignored by the server.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`NameNotSendable`](ClientError::NameNotSendable) when the name is longer
+    /// than 64 KiB.
+    pub fn quote(&mut self, name: &str) -> Result<Option<Quote>, ClientError> {
+        let request = GetQuote(name);
+        check_name(name)?;
+        Ok(self.link.with_connection(|connection| connection.ask(&request))??)
+    }
+
+    /// All that is known of many stocks, in the order of the names. Requests are sent ahead of
+    /// their replies, hundreds at a time, so many names cost few round trips.
+    ///
+    /// # Errors
+    ///
+    /// As [`quote`](QuoteClient::quote); an error is that of all.
+    pub fn quotes<N: AsRef<str>>(
+        &mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Option<Quote>>, ClientError> {
+        let requests: Vec<GetQuote<N>> = names.into_iter().map(GetQuote).collect();
+        for GetQuote(name) in &requests {
+            check_name(name.as_ref())?;
+        }
+        let quotes = self.link.with_connection(|connection| connection.ask_all(&requests))?;
+        Ok(quotes.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// How many stocks are listed.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn count(&mut self) -> Result<u64, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(&Count))??)
+    }
+
+    /// Lists a stock, or updates the given fields of a listed one, all at once. Listing needs a
+    /// price. Returns whether the stock is new: [`Written::Listed`] or [`Written::Updated`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is new and has no price,
+    /// no field is given, or the catalog is full.
+    pub fn set(&mut self, symbol: Symbol, fields: Fields) -> Result<Written, ClientError> {
+        self.write(Write::Set(symbol, fields))
+    }
+
+    /// Updates the price of a listed stock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is not listed.
+    pub fn set_price(&mut self, symbol: Symbol, price: Price) -> Result<(), ClientError> {
+        self.write(Write::Price(symbol, price)).map(|_updated| ())
+    }
+
+    /// Takes shares of a stock where `delta` is negative, or gives them back. Returns the volume
+    /// left. A trade never sells what is not there, however many clients trade at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is not listed or halted,
+    /// or fewer shares are left than `delta` takes.
+    pub fn trade(&mut self, symbol: Symbol, delta: i64) -> Result<Volume, ClientError> {
+        match self.write(Write::Trade(symbol, delta))? {
+            Written::Traded(left) => Ok(left),
+            other => unreachable!("the answer to a trade is checked where it is read: {other:?}"),
+        }
+    }
+
+    /// Removes a stock from the catalog. Returns whether it was listed.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn delist(&mut self, symbol: Symbol) -> Result<bool, ClientError> {
+        Ok(self.write(Write::Delist(symbol))? == Written::Delisted)
+    }
+
+    /// Does one write.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the server refuses it.
+    pub fn write(&mut self, write: Write) -> Result<Written, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(&write))??)
+    }
+
+    /// Does many writes, in their order, and returns what came of each. They are sent ahead of
+    /// their replies, hundreds at a time, so many writes cost few round trips. A refused one does
+    /// not stop the others.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; which of the writes were done is not known then.
+    pub fn write_all(
+        &mut self,
+        writes: impl IntoIterator<Item = Write>,
+    ) -> Result<Vec<Result<Written, Refused>>, ClientError> {
+        let writes: Vec<Write> = writes.into_iter().collect();
+        self.link.with_connection(|connection| connection.ask_all(&writes))
+    }
+
+    /// Every quote of the catalog, in no order, fetched page by page. A stock that is listed all
+    /// the while comes exactly once, one that is listed or delisted meanwhile once or not at all.
+    pub fn scan(&mut self) -> Scan<'_> {
+        Scan { client: self, next: Some(0), quotes: Vec::new().into_iter(), seen: HashSet::new() }
+    }
+}
+
+/// Checks that a name can travel. Which symbols are possible is the server's to say.
+fn check_name(name: &str) -> Result<(), ClientError> {
+    if name.len() <= RESP_BULK_BYTES_MAX {
+        return Ok(());
+    }
+    let cause = NameError::TooLong { bytes: name.len() };
+    Err(ClientError::NameNotSendable { name: shown(name), cause })
+}
+
+/// The quotes of a catalog, from [`QuoteClient::scan`]. Ends after the first error.
+#[derive(Debug)]
+pub struct Scan<'a> {
+    client: &'a mut QuoteClient,
+    /// Where the next page begins; `None` after the last.
+    next: Option<u64>,
+    quotes: vec::IntoIter<Quote>,
+    /// Symbols that came, at most [`STOCKS_MAX`]: a table that grows meanwhile shows some twice.
+    seen: HashSet<Symbol>,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Quote, ClientError>;
+
+    fn next(&mut self) -> Option<Result<Quote, ClientError>> {
+        loop {
+            if let Some(quote) = self.quotes.next() {
+                return Some(Ok(quote));
+            }
+            let cursor = self.next.take()?;
+            match self.page(cursor) {
+                Ok(quotes) => self.quotes = quotes.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Scan<'_> {
+    /// Fetches the quotes of the page at the cursor that did not come before.
+    fn page(&mut self, cursor: u64) -> Result<Vec<Quote>, ClientError> {
+        let request = GetPage(cursor);
+        let page = self.client.link.with_connection(|connection| connection.ask(&request))??;
+        let fresh: Vec<Symbol> =
+            page.symbols.into_iter().filter(|symbol| self.seen.insert(*symbol)).collect();
+        if self.seen.len() > STOCKS_MAX {
+            let text = format!("the scan came to more than {STOCKS_MAX} stocks, the limit");
+            return Err(Refused { text }.into());
+        }
+        let quotes = self.client.quotes(fresh.iter().map(Symbol::as_str))?;
+        self.next = (page.next != 0).then_some(page.next);
+        // One that was delisted since the page was made is none.
+        Ok(quotes.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,235 @@
+//! The quote client and the subscription with the server together, over loopback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
+use stockd_engine::Engine;
+use stockd_model::{Fields, Price, Quote, Status, Symbol, Volume};
+use stockd_server::{Config, Listener, Protocol, Server};
+
+/// Generous, and only so that a hanging test ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn serve() -> (Server, SocketAddr) {
+    let listener = Listener { protocol: Protocol::Resp, address: "127.0.0.1:0".parse().unwrap() };
+    let config = Config { listeners: vec![listener], workers: 2, ..Config::default() };
+    let server = Server::start(config, Arc::new(Engine::default())).unwrap();
+    let (_, address) = server.addresses()[0];
+    (server, address)
+}
+
+fn symbol(name: &str) -> Symbol {
+    name.parse().unwrap()
+}
+
+fn fields(price: &str, volume: u64) -> Fields {
+    let price = Some(price.parse().unwrap());
+    Fields { price, volume: Some(Volume::new(volume)), status: None }
+}
+
+/// The next event, which must be a quote.
+fn quote(subscription: &mut Subscription) -> Quote {
+    match subscription.next_timeout(PATIENCE) {
+        Some(Event::Quote(quote)) => quote,
+        other => panic!("no quote but {other:?}"),
+    }
+}
+
+#[test]
+fn a_stock_lives_from_listing_to_delisting() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let berkshire = symbol("BRK/A");
+    assert_eq!(client.quote("BRK/A").unwrap(), None);
+    assert_eq!(client.set(berkshire, fields("743500.00", 5)).unwrap(), Written::Listed);
+    let quote = client.quote(" BRK/A ").unwrap().unwrap();
+    assert_eq!((quote.symbol, quote.price.to_string()), (berkshire, "743500".to_owned()));
+    assert_eq!((quote.volume.shares(), quote.status, quote.version), (5, Status::Trading, 1));
+    assert!(quote.updated_ns > 1_700_000_000_000_000_000);
+
+    client.set_price(berkshire, Price::MAX).unwrap();
+    assert_eq!(client.trade(berkshire, -5).unwrap(), Volume::EXHAUSTED);
+    let most = Fields { volume: Some(Volume::new(u64::MAX)), ..Fields::default() };
+    assert_eq!(client.set(berkshire, most).unwrap(), Written::Updated);
+    assert_eq!(client.trade(berkshire, -1).unwrap().shares(), u64::MAX - 1);
+    assert_eq!(client.count().unwrap(), 1);
+    assert!(client.delist(berkshire).unwrap());
+    assert!(!client.delist(berkshire).unwrap());
+    assert_eq!(client.count().unwrap(), 0);
+}
+
+#[test]
+fn a_refused_write_changes_nothing_and_the_client_is_usable() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let apple = symbol("AAPL");
+    let refused = |error: ClientError| match error {
+        ClientError::Refused(refused) => refused.text,
+        other => panic!("not refused: {other:?}"),
+    };
+    let error = refused(client.set_price(apple, Price::MAX).unwrap_err());
+    assert!(error.contains("'AAPL' is not listed"), "{error}");
+    let error = refused(client.trade(apple, 1).unwrap_err());
+    assert!(error.contains("'AAPL' is not listed"), "{error}");
+    client.set(apple, fields("1", 5)).unwrap();
+    let error = refused(client.trade(apple, -6).unwrap_err());
+    assert_eq!(error, "volume of 'AAPL' is 5, cannot take 6");
+    refused(client.set(apple, Fields::default()).unwrap_err());
+    assert_eq!(client.quote("AAPL").unwrap().unwrap().version, 1);
+}
+
+#[test]
+fn many_writes_are_done_in_order_and_each_has_its_outcome() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let mut writes = Vec::new();
+    for i in 0..10_000 {
+        let symbol = symbol(&format!("S{i}"));
+        writes.push(Write::Set(symbol, fields("1", 5)));
+        writes.push(Write::Trade(symbol, -3));
+        writes.push(Write::Trade(symbol, -3));
+        writes.push(if i % 2 == 0 {
+            Write::Delist(symbol)
+        } else {
+            Write::Price(symbol, Price::MAX)
+        });
+    }
+    let outcomes = client.write_all(writes).unwrap();
+    assert_eq!(outcomes.len(), 40_000);
+    for (i, outcomes) in outcomes.chunks(4).enumerate() {
+        let last = if i % 2 == 0 { Written::Delisted } else { Written::Updated };
+        assert_eq!(outcomes[0], Ok(Written::Listed));
+        assert_eq!(outcomes[1], Ok(Written::Traded(Volume::new(2))));
+        assert!(outcomes[2].as_ref().unwrap_err().text.ends_with("is 2, cannot take 3"));
+        assert_eq!(outcomes[3], Ok(last));
+    }
+    let scanned: BTreeSet<Symbol> = client.scan().map(|quote| quote.unwrap().symbol).collect();
+    assert_eq!(
+        scanned,
+        (0..10_000).filter(|i| i % 2 == 1).map(|i| symbol(&format!("S{i}"))).collect()
+    );
+    let quotes = client.quotes(["S1", "S2", &"A".repeat(31), "S3"]).unwrap();
+    assert_eq!(quotes.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
+}
+
+/// The table grows several times over while it is scanned.
+#[test]
+fn a_scan_has_each_stock_once_while_others_are_listed() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let old: Vec<Symbol> = (0..5_000).map(|i| symbol(&format!("OLD{i}"))).collect();
+    client.write_all(old.iter().map(|symbol| Write::Set(*symbol, fields("1", 1)))).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = QuoteClient::connect(address).unwrap();
+            let new = (0..50_000).map(|i| Write::Set(symbol(&format!("NEW{i}")), fields("1", 1)));
+            writer.write_all(new).unwrap();
+        });
+        let mut times = BTreeMap::<Symbol, u32>::new();
+        for quote in client.scan() {
+            *times.entry(quote.unwrap().symbol).or_default() += 1;
+        }
+        assert!(old.iter().all(|symbol| times.get(symbol) == Some(&1)));
+        assert!(times.values().all(|times| *times == 1));
+    });
+}
+
+#[test]
+fn trades_of_many_clients_never_sell_what_is_not_there() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    client.set(symbol("AAPL"), fields("1", 1000)).unwrap();
+    let sold: usize = std::thread::scope(|scope| {
+        let buyers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut buyer = QuoteClient::connect(address).unwrap();
+                    let outcomes =
+                        buyer.write_all([Write::Trade(symbol("AAPL"), -1); 400]).unwrap();
+                    outcomes.iter().filter(|outcome| outcome.is_ok()).count()
+                })
+            })
+            .collect();
+        buyers.into_iter().map(|buyer| buyer.join().unwrap()).sum()
+    });
+    assert_eq!(sold, 1000);
+    assert!(client.quote("AAPL").unwrap().unwrap().volume.is_exhausted());
+}
+
+#[test]
+fn a_subscription_begins_with_the_quote_now_and_ends_with_the_latest() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    client.set(symbol("AAPL"), fields("1", 1)).unwrap();
+    let topics = [symbol("AAPL"), symbol("NEW"), symbol("AAPL")];
+    let mut subscription = Subscription::open(address, topics, ["A*", "BRK/*"]).unwrap();
+    assert_eq!(quote(&mut subscription).version, 1);
+    client
+        .write_all(
+            (2..=5_000)
+                .map(|whole| Write::Price(symbol("AAPL"), Price::from_units(whole).unwrap())),
+        )
+        .unwrap();
+    let mut version = 1;
+    while version < 5_000 {
+        // Two subscriptions match it, and each version comes once at most.
+        let quote = quote(&mut subscription);
+        assert!(quote.version > version, "{quote:?} after {version}");
+        assert_eq!(quote.price.units() as u64, quote.version);
+        version = quote.version;
+    }
+    client.set(symbol("NEW"), fields("2", 2)).unwrap();
+    assert_eq!(quote(&mut subscription).symbol, symbol("NEW"));
+    client.delist(symbol("NEW")).unwrap();
+    let event = subscription.next_timeout(PATIENCE);
+    assert!(
+        matches!(event, Some(Event::Delisted(delisted)) if delisted == symbol("NEW")),
+        "{event:?}"
+    );
+    assert!(subscription.next_timeout(Duration::ZERO).is_none());
+}
+
+#[test]
+fn many_subscriptions_are_all_served() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let symbols: Vec<Symbol> = (0..20_000).map(|i| symbol(&format!("S{i}"))).collect();
+    client.write_all(symbols.iter().map(|symbol| Write::Set(*symbol, fields("1", 1)))).unwrap();
+    let mut subscription = Subscription::open(address, symbols.iter().copied(), [""; 0]).unwrap();
+    let mut told = BTreeSet::new();
+    while told.len() < symbols.len() {
+        assert!(told.insert(quote(&mut subscription).symbol));
+    }
+}
+
+#[test]
+fn while_a_writer_races_every_told_version_is_later() {
+    let (_server, address) = serve();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = QuoteClient::connect(address).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                let writes =
+                    (0..100).map(|i| Write::Set(symbol(&format!("S{}", i % 10)), fields("1", i)));
+                writer.write_all(writes).unwrap();
+            }
+        });
+        let mut subscription = Subscription::open(address, [], ["S?"]).unwrap();
+        let mut versions = BTreeMap::new();
+        for _ in 0..5_000 {
+            let Some(Event::Quote(quote)) = subscription.next_timeout(PATIENCE) else { break };
+            let last = versions.insert(quote.symbol, quote.version);
+            if last.is_some_and(|last| last >= quote.version) {
+                stop.store(true, Ordering::Relaxed);
+                panic!("{quote:?} after {last:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(versions.len(), 10);
+    });
+}

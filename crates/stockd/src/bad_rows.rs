@@ -1,0 +1,49 @@
+//! Bad rows of a file that a command reads: refused together, or skipped and counted.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use stockd_model::limits::CATALOG_BAD_ROWS_SHOWN_MAX;
+
+/// Bad rows, and the first of them with file, line and reason.
+#[derive(Debug, Default)]
+pub(crate) struct BadRows {
+    pub(crate) count: u64,
+    pub(crate) first: Vec<String>,
+}
+
+impl BadRows {
+    /// Adds one, with its place.
+    pub(crate) fn add(&mut self, located: String) {
+        self.count += 1;
+        if self.first.len() < CATALOG_BAD_ROWS_SHOWN_MAX {
+            self.first.push(located);
+        }
+    }
+
+    /// Shows them on standard error.
+    ///
+    /// # Errors
+    ///
+    /// When there are some and they are not to be skipped: `stopped` says what then does not
+    /// happen, as in `nothing is imported`.
+    pub(crate) fn report(&self, lenient: bool, stopped: &str) -> anyhow::Result<()> {
+        let BadRows { count, first } = self;
+        let mut stderr = io::stderr().lock();
+        let skipped = if lenient { "skipped " } else { "" };
+        for row in first {
+            let _ = writeln!(stderr, "stockd: {skipped}{row}");
+        }
+        let rows = if *count == 1 { "row" } else { "rows" };
+        match count {
+            0 => {}
+            _ if lenient => {
+                let _ = writeln!(stderr, "stockd: skipped {count} bad {rows} in all");
+            }
+            _ => bail!(
+                "{count} bad {rows} in all, {stopped}; correct them, or skip them with --lenient"
+            ),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! `stockd export`: writes the catalog of a running server to a file.
+//!
+//! Invariant: the file is there whole or not at all, and `stockd import` reads the same stocks
+//! back from it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use stockd_model::Quote;
+
+use crate::catalog_file::Format;
+use crate::cli::UsageError;
+use crate::output;
+use crate::quote_server::QuoteServer;
+
+/// Write the catalog of a running server to a file.
+///
+/// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
+/// serve --catalog' read it. A file that is there already is replaced when the new one is whole.
+/// Changes while it is written are in it or not; each stock is in it as it was at one moment.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    server: QuoteServer,
+
+    /// Format of the file; otherwise its ending says it, and '-' is CSV.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<ExportFormat>,
+
+    /// File to write, .csv, .jsonl or .ndjson; with .gz after that it is compressed. '-' is
+    /// standard output.
+    file: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ExportFormat {
+    /// A header, then symbol,price,volume,status.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+/// Fetches every quote and writes it.
+pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    let by_ending = Format::of(&args.file);
+    let format = match (args.format, by_ending) {
+        (Some(ExportFormat::Csv), _) => Format::Csv,
+        (Some(ExportFormat::Jsonl), _) => Format::JsonLines,
+        (None, Some((format, _))) => format,
+        (None, None) => {
+            let why = format!(
+                "'{}' has no ending that says the format; name it .csv or .jsonl, or give --format",
+                args.file
+            );
+            return Err(UsageError(why).into());
+        }
+    };
+    let mut quotes = args.server.connect()?.scan().collect::<Result<Vec<_>, _>>()?;
+    quotes.sort_unstable_by_key(|quote| quote.symbol);
+
+    if args.file == "-" {
+        return match write_quotes(&quotes, format, BufWriter::new(io::stdout().lock())) {
+            // Whoever reads the output has seen enough, as `head` does.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")
+            }
+            _ => Ok(ExitCode::SUCCESS),
+        };
+    }
+    let compressed = args.file.ends_with(".gz");
+    let cannot_write = || format!("cannot write {}", args.file);
+    let new = NewFile::create(Path::new(&args.file)).with_context(cannot_write)?;
+    let written = match compressed {
+        false => write_quotes(&quotes, format, BufWriter::new(&new.file)),
+        true => {
+            let mut encoder = GzEncoder::new(BufWriter::new(&new.file), Compression::default());
+            write_quotes(&quotes, format, &mut encoder).and_then(|()| encoder.finish()?.flush())
+        }
+    };
+    written.and_then(|()| new.put_in_place()).with_context(cannot_write)?;
+    let stocks = if quotes.len() == 1 { "stock" } else { "stocks" };
+    output::line(format_args!("{} {stocks} exported", quotes.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Result<()> {
+    match format {
+        Format::Csv => {
+            let mut rows = csv::Writer::from_writer(out);
+            rows.write_record(["symbol", "price", "volume", "status"])?;
+            for Quote { symbol, price, volume, status, .. } in quotes {
+                rows.write_record([
+                    symbol.as_str(),
+                    price.text().as_str(),
+                    &volume.to_string(),
+                    status.as_str(),
+                ])?;
+            }
+            rows.flush()
+        }
+        Format::JsonLines => {
+            for Quote { symbol, price, volume, status, .. } in quotes {
+                let symbol = Value::from(symbol.as_str());
+                writeln!(
+                    out,
+                    r#"{{"symbol":{symbol},"price":"{price}","volume":{volume},"status":"{status}"}}"#
+                )?;
+            }
+            out.flush()
+        }
+    }
+}
+
+/// A file that takes the place of another when it is whole. Dropped before that, it is removed.
+struct NewFile {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl NewFile {
+    /// Creates it next to its target, since a file cannot be moved between file systems at once.
+    fn create(target: &Path) -> anyhow::Result<NewFile> {
+        // What a link leads to is replaced, not the link.
+        let target = match fs::canonicalize(target) {
+            Ok(target) if target.is_file() => target,
+            Ok(_) => bail!("it is there and no file; name a file, or - for standard output"),
+            Err(error) if error.kind() == ErrorKind::NotFound => target.to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(name) = target.file_name() else {
+            bail!("it names no file");
+        };
+        let mut temporary_name = std::ffi::OsString::from(".");
+        temporary_name.push(name);
+        temporary_name.push(format!(".{}.new", std::process::id()));
+        let temporary = target.with_file_name(temporary_name);
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        if let Ok(replaced) = target.metadata() {
+            file.set_permissions(replaced.permissions())?;
+        }
+        Ok(NewFile { file, temporary, target })
+    }
+
+    /// Puts the file, which is whole now, in the place of its target.
+    fn put_in_place(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.target)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // It is gone already where it was put in place.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}

@@ -1,0 +1,91 @@
+//! `stockd import`: lists the stocks of a file on a running server.
+//!
+//! Invariant: nothing is sent before the whole file was read, and unless bad rows are to be
+//! skipped, nothing if it has one.
+
+use std::io::{self, IsTerminal, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use stockd_client::Write;
+use stockd_model::limits::PIPELINE_NAMES_MAX;
+
+use crate::bad_rows::BadRows;
+use crate::catalog_file::Source;
+use crate::cli::UsageError;
+use crate::output;
+use crate::quote_server::QuoteServer;
+use crate::write_tally::WriteTally;
+
+/// List the stocks of a file on a running server.
+///
+/// A stock that is listed already gets the price, volume and status of the file. Others stay as
+/// they are. Prints how many were listed and updated; exits with 1 if the server refused any.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    server: QuoteServer,
+
+    /// Skip bad rows. Without it nothing is imported if there is one.
+    #[arg(long)]
+    lenient: bool,
+
+    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and perhaps status,
+    /// perhaps compressed (.gz); '-' is CSV from standard input.
+    file: String,
+}
+
+/// Stocks between two steps of the progress bar: some chunks, so that requests are sent ahead.
+const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
+
+/// Stocks that are worth a progress bar, at least.
+const PROGRESS_STOCKS_MIN: usize = 50_000;
+
+/// Reads the file, writes its stocks, and says what became of them.
+pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let source = Source::parse(&args.file).ok_or_else(|| {
+        let file = &args.file;
+        UsageError(format!(
+            "'{file}' has no ending of a catalog file; name it .csv, .jsonl or .ndjson, and .gz after that if it is compressed"
+        ))
+    })?;
+    let mut writes = Vec::new();
+    let loaded = source.read(|row| {
+        writes.push(Write::Set(row.symbol, row.fields()));
+        Ok(())
+    })?;
+    let bad_rows = BadRows { count: loaded.bad_rows, first: loaded.first_bad_rows };
+    bad_rows.report(args.lenient, "nothing is imported")?;
+
+    let mut client = args.server.connect()?;
+    let mut tally = WriteTally::default();
+    let progress = progress_bar(writes.len());
+    for batch in writes.chunks(BATCH) {
+        let outcomes = client
+            .write_all(batch.iter().copied())
+            .with_context(|| format!("after {} of {} stocks", tally.writes(), writes.len()))?;
+        batch.iter().zip(outcomes).for_each(|(write, outcome)| tally.record(write, outcome));
+        progress.inc(batch.len() as u64);
+    }
+    drop(progress);
+    output::line(format_args!("{tally}"))?;
+    if tally.refused() == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for refused in tally.first_refused() {
+        let _ = writeln!(io::stderr(), "stockd: {refused}");
+    }
+    bail!("the server refused {} of {} stocks", tally.refused(), writes.len())
+}
+
+/// A bar on standard error, on a terminal only.
+fn progress_bar(stocks: usize) -> ProgressBar {
+    if stocks < PROGRESS_STOCKS_MIN || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:40} {human_pos} of {human_len} stocks, {eta} left";
+    ProgressBar::new(stocks as u64)
+        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
+        .with_finish(ProgressFinish::AndClear)
+}

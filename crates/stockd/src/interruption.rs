@@ -1,0 +1,48 @@
+//! Ctrl-C and SIGTERM, for commands that go on until then and end in good order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+/// The first signal to stop. A second one ends the process at once, with 128 and its number as
+/// exit code.
+#[derive(Debug)]
+pub(crate) struct Interruption {
+    /// Nothing is ever sent: its end is the signal.
+    signal: Receiver<()>,
+}
+
+impl Interruption {
+    /// Watches for signals from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no handler or no thread for it.
+    pub(crate) fn watch() -> io::Result<Interruption> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag down and raises it.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+            flag::register(signal, Arc::clone(&stopping))?;
+        }
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let (sender, signal) = mpsc::channel::<()>();
+        thread::Builder::new().name("stockd-signals".to_owned()).spawn(move || {
+            signals.forever().next();
+            drop(sender);
+        })?;
+        Ok(Interruption { signal })
+    }
+
+    /// Waits at most so long for the signal. True at once if it has come before.
+    pub(crate) fn within(&self, patience: Duration) -> bool {
+        self.signal.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
+    }
+}

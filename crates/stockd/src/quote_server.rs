@@ -1,0 +1,37 @@
+//! Which server the commands talk to that read and write whole quotes.
+
+use anyhow::Context;
+use stockd_client::{ClientError, QuoteClient};
+
+/// The address of a server's RESP listener.
+#[derive(Debug, clap::Args)]
+pub(crate) struct QuoteServer {
+    /// Address of the server's RESP listener.
+    #[arg(
+        long = "server",
+        value_name = "ADDR",
+        env = "STOCKD_RESP_SERVER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:7879"
+    )]
+    address: String,
+}
+
+impl QuoteServer {
+    /// A connection to the server.
+    ///
+    /// # Errors
+    ///
+    /// When none comes about; the error names the server as it was given.
+    pub(crate) fn connect(&self) -> anyhow::Result<QuoteClient> {
+        self.open(|address| QuoteClient::connect(address))
+    }
+
+    /// Opens something else than a client, with the same errors.
+    pub(crate) fn open<T>(
+        &self,
+        open: impl FnOnce(&str) -> Result<T, ClientError>,
+    ) -> anyhow::Result<T> {
+        open(&self.address).with_context(|| format!("server '{}'", self.address))
+    }
+}

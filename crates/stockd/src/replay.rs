@@ -1,0 +1,266 @@
+//! `stockd replay`: the timed updates of a file, on a running server.
+//!
+//! This file owns when each update is due and how they are sent; what the updates are is the
+//! business of `update_file`.
+//!
+//! Invariant: updates are done in the order of the file, none before it is due, and those that
+//! are due together are sent together.
+
+mod moment;
+mod update_file;
+
+use std::io::{self, IsTerminal, Write as _};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use stockd_client::{QuoteClient, Write};
+use stockd_model::limits::PIPELINE_NAMES_MAX;
+
+use crate::cli::UsageError;
+use crate::interruption::Interruption;
+use crate::output;
+use crate::quote_server::QuoteServer;
+use crate::write_tally::WriteTally;
+use moment::Moment;
+use update_file::UpdateFile;
+
+/// Replay timed updates from a file on a running server.
+///
+/// The file is CSV with the columns time (or commit_date_utc), symbol and price, and perhaps op
+/// (set, add or del; set unless given) and volume. A time is a date, a date and time as RFC 3339
+/// writes them, or Unix seconds or nanoseconds; times never go back. The whole file is checked
+/// before the first update is sent. Ends after the last update, or with Ctrl-C, and prints what
+/// was done; exits with 1 if the server refused any.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    server: QuoteServer,
+
+    /// How fast the time of the file passes: 10x is ten times as fast as it did, 86400x a day a
+    /// second, max does not wait at all.
+    #[arg(long, value_name = "SPEED", default_value = "1x", conflicts_with = "rate")]
+    speed: Speed,
+
+    /// Send so many updates a second instead, whatever their times.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
+    /// Begin again after the last update, until Ctrl-C.
+    #[arg(long = "loop")]
+    again: bool,
+
+    /// Skip bad rows. Without it nothing is sent if there is one.
+    #[arg(long)]
+    lenient: bool,
+
+    /// File of updates, .csv or .csv.gz.
+    file: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Speed {
+    /// So many times as fast as the times of the file.
+    Times(f64),
+    Max,
+}
+
+/// When updates are due.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// By their times, of which the first is this.
+    Times { first: Moment, speed: f64 },
+    /// So many a second.
+    Rate(u32),
+    /// At once.
+    Max,
+}
+
+/// Updates sent together, at most: some chunks, so that requests are sent ahead.
+const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
+
+/// Replays the file and says what came of it.
+pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let file = UpdateFile::parse(&args.file).ok_or_else(|| {
+        UsageError(format!("'{}' is no file of updates; name it .csv or .csv.gz", args.file))
+    })?;
+    let interruption = Interruption::watch().context("cannot watch for signals")?;
+    let extent = file.extent()?;
+    extent.bad_rows.report(args.lenient, "nothing is replayed")?;
+    let Some(first) = extent.first else {
+        bail!("{} has no updates", args.file);
+    };
+    let mut replay = Replay {
+        client: args.server.connect()?,
+        interruption,
+        pace: args.pace(first),
+        due: Vec::new(),
+        tally: WriteTally::default(),
+        progress: progress_bar(extent.updates),
+    };
+    let begun = Instant::now();
+    let finished = replay.play(&file, args.again);
+    let Replay { tally, progress, .. } = replay;
+    drop(progress);
+    let seconds = begun.elapsed().as_secs_f64();
+    let end = if matches!(finished, Ok(false)) { ", interrupted" } else { "" };
+    output::line(format_args!("{} updates in {seconds:.1} s{end}: {tally}", tally.writes()))?;
+    for refused in tally.first_refused() {
+        let _ = writeln!(io::stderr(), "stockd: {refused}");
+    }
+    finished?;
+    match tally.refused() {
+        0 => Ok(ExitCode::SUCCESS),
+        refused => bail!("the server refused {refused} of {} updates", tally.writes()),
+    }
+}
+
+impl ReplayArgs {
+    fn pace(&self, first: Moment) -> Pace {
+        match (self.rate, self.speed) {
+            (Some(rate), _) => Pace::Rate(rate),
+            (None, Speed::Times(speed)) => Pace::Times { first, speed },
+            (None, Speed::Max) => Pace::Max,
+        }
+    }
+}
+
+/// A replay under way.
+struct Replay {
+    client: QuoteClient,
+    interruption: Interruption,
+    pace: Pace,
+    /// Updates that are due and not sent yet, at most [`BATCH`].
+    due: Vec<Write>,
+    tally: WriteTally,
+    progress: ProgressBar,
+}
+
+impl Replay {
+    /// Plays the file once, or again and again. Returns whether it came to its end.
+    fn play(&mut self, file: &UpdateFile, again: bool) -> anyhow::Result<bool> {
+        loop {
+            self.progress.reset();
+            if !self.play_once(file)? {
+                return Ok(false);
+            }
+            if !again {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn play_once(&mut self, file: &UpdateFile) -> anyhow::Result<bool> {
+        let (mut updates, reading) = file.updates()?;
+        reading.finish_and_clear();
+        let begun = Instant::now();
+        let mut position = 0;
+        while let Some(update) = updates.next()? {
+            // Bad rows were reported when the file was read first.
+            let Ok(update) = update else { continue };
+            let due = self.pace.due(position, update.at);
+            position += 1;
+            let wait = due.saturating_sub(begun.elapsed());
+            if !wait.is_zero() || self.due.len() == BATCH {
+                self.send()?;
+                // Sending took a part of the wait.
+                let wait = due.saturating_sub(begun.elapsed());
+                if self.interruption.within(wait) {
+                    return Ok(false);
+                }
+            }
+            self.due.push(update.write);
+        }
+        self.send()?;
+        Ok(!self.interruption.within(Duration::ZERO))
+    }
+
+    fn send(&mut self) -> anyhow::Result<()> {
+        let writes = std::mem::take(&mut self.due);
+        let outcomes = self
+            .client
+            .write_all(writes.iter().copied())
+            .with_context(|| format!("after {} updates", self.tally.writes()))?;
+        writes.iter().zip(outcomes).for_each(|(write, outcome)| self.tally.record(write, outcome));
+        self.progress.inc(writes.len() as u64);
+        Ok(())
+    }
+}
+
+impl Pace {
+    /// When the update at this position (from 0) and time is due, since the beginning.
+    fn due(self, position: u64, at: Moment) -> Duration {
+        match self {
+            Pace::Times { first, speed } => {
+                let ns = at.ns().saturating_sub(first.ns());
+                // Nanoseconds of days are beyond the exact integers of a float, by less than 1 ns
+                // in 100 days: nobody waits that exactly.
+                let seconds = ns as f64 / 1e9 / speed;
+                Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+            }
+            Pace::Rate(rate) => {
+                let (seconds, updates) = (position / u64::from(rate), position % u64::from(rate));
+                Duration::from_secs(seconds) + Duration::from_secs(updates) / rate
+            }
+            Pace::Max => Duration::ZERO,
+        }
+    }
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Speed, String> {
+        if text == "max" {
+            return Ok(Speed::Max);
+        }
+        let times = text.strip_suffix('x').and_then(|times| times.parse().ok());
+        let is_speed = |times: &f64| times.is_finite() && *times > 0.0;
+        times
+            .filter(is_speed)
+            .map(Speed::Times)
+            .ok_or_else(|| "write a number above 0 and x, as in 10x or 0.5x, or max".to_owned())
+    }
+}
+
+/// A bar on standard error, on a terminal only.
+fn progress_bar(updates: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:40} {human_pos} of {human_len} updates, {per_sec}";
+    ProgressBar::new(updates)
+        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
+        .with_finish(ProgressFinish::AndClear)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_factor_or_max() {
+        assert_eq!("10x".parse(), Ok(Speed::Times(10.0)));
+        assert_eq!("0.5x".parse(), Ok(Speed::Times(0.5)));
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        for text in ["", "x", "10", "0x", "-1x", "infx", "nanx", "MAX"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn updates_are_due_by_their_time_or_their_number() {
+        let moment = |text: &str| Moment::parse(text.as_bytes()).unwrap();
+        let (first, next_day) = (moment("2026-08-11"), moment("2026-08-12"));
+        let day_a_second = Pace::Times { first, speed: 86_400.0 };
+        assert_eq!(day_a_second.due(7, first), Duration::ZERO);
+        assert_eq!(day_a_second.due(7, next_day), Duration::from_secs(1));
+        let crawl = Pace::Times { first, speed: f64::MIN_POSITIVE };
+        assert_eq!(crawl.due(0, next_day), Duration::MAX);
+        assert_eq!(Pace::Rate(4).due(6, next_day), Duration::from_millis(1500));
+        assert_eq!(Pace::Rate(u32::MAX).due(u64::MAX, first).as_secs(), 4_294_967_297);
+        assert_eq!(Pace::Max.due(u64::MAX, next_day), Duration::ZERO);
+    }
+}

@@ -1,0 +1,298 @@
+//! Files of timed updates: CSV with a time, what is done, and to which stock.
+//!
+//! Invariant: updates come in the order of their times, each whole and exactly as written, or
+//! it is bad and reported with its file, line and column.
+
+use std::io::BufRead;
+
+use anyhow::{Context, anyhow, bail};
+use indicatif::ProgressBar;
+use stockd_client::Write;
+use stockd_model::{Fields, Price, Symbol, Volume};
+
+use super::moment::Moment;
+use crate::bad_rows::BadRows;
+use crate::catalog_file::csv::Record;
+use crate::catalog_file::lines::{Line, Lines};
+use crate::catalog_file::{BadRow, Format, Source, shown};
+
+/// A file of updates, perhaps compressed.
+#[derive(Debug)]
+pub(crate) struct UpdateFile {
+    source: Source,
+}
+
+/// One change of one stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) at: Moment,
+    pub(crate) write: Write,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    /// Updates, without the bad rows.
+    pub(crate) updates: u64,
+    /// The time of the first.
+    pub(crate) first: Option<Moment>,
+    pub(crate) bad_rows: BadRows,
+}
+
+impl UpdateFile {
+    /// The file of this name; `None` unless it ends in `.csv` or `.csv.gz`.
+    pub(crate) fn parse(name: &str) -> Option<UpdateFile> {
+        let is_csv_file = name != "-" && matches!(Format::of(name), Some((Format::Csv, _)));
+        let source = is_csv_file.then(|| Source::parse(name)).flatten()?;
+        Some(UpdateFile { source })
+    }
+
+    /// Reads the file once from beginning to end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or has no usable header.
+    pub(crate) fn extent(&self) -> anyhow::Result<Extent> {
+        let (mut updates, progress) = self.updates()?;
+        let mut extent = Extent { updates: 0, first: None, bad_rows: BadRows::default() };
+        while let Some(update) = updates.next()? {
+            match update {
+                Ok(update) => {
+                    extent.updates += 1;
+                    extent.first.get_or_insert(update.at);
+                }
+                Err(bad) => extent.bad_rows.add(bad),
+            }
+        }
+        progress.finish_and_clear();
+        Ok(extent)
+    }
+
+    /// The updates from the beginning, and the bar that shows how far they were read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or has no usable header.
+    pub(crate) fn updates(
+        &self,
+    ) -> anyhow::Result<(Updates<'_, impl BufRead + use<>>, ProgressBar)> {
+        let source = &self.source;
+        let (mut lines, progress) =
+            source.lines().with_context(|| format!("cannot read {source}"))?;
+        let mut record = Record::default();
+        let header = loop {
+            match lines.next().with_context(|| format!("cannot read {source}"))? {
+                Some((_, Line::Whole(line))) if line.trim_ascii().is_empty() => {}
+                Some((number, Line::Whole(line))) => {
+                    let header = Header::parse(line, &mut record);
+                    break header.map_err(|why| anyhow!("{source}:{number}: {why}"))?;
+                }
+                Some((number, Line::TooLong(max))) => {
+                    bail!("{source}:{number}: the line is longer than {max} bytes, the limit")
+                }
+                None => bail!("{source}:1: the file is empty; {HEADER_NEEDS}"),
+            }
+        };
+        Ok((Updates { source, lines, header, record, last: None }, progress))
+    }
+}
+
+/// The updates of a file, one after the other.
+pub(crate) struct Updates<'a, R> {
+    source: &'a Source,
+    lines: Lines<R>,
+    header: Header,
+    record: Record,
+    /// The time of the update before.
+    last: Option<Moment>,
+}
+
+impl<R: BufRead> Updates<'_, R> {
+    /// The next update, or the next bad row with its place; `None` after the last.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Result<Update, String>>> {
+        let Updates { source, lines, header, record, last } = self;
+        while let Some((number, line)) =
+            lines.next().with_context(|| format!("cannot read {source}"))?
+        {
+            let update = match line {
+                Line::Whole(line) if line.trim_ascii().is_empty() => continue,
+                Line::Whole(line) => header.update(line, record, *last),
+                Line::TooLong(max) => {
+                    let why = format!("the line is longer than {max} bytes, the limit");
+                    Err(BadRow { column: None, why })
+                }
+            };
+            if let Ok(update) = update {
+                *last = Some(update.at);
+            }
+            return Ok(Some(update.map_err(|bad| bad.located(source, number))));
+        }
+        Ok(None)
+    }
+}
+
+const HEADER_NEEDS: &str =
+    "the header must name time (or commit_date_utc), symbol and price, and may name op and volume";
+
+/// Where in a row the columns stand.
+struct Header {
+    time: usize,
+    op: Option<usize>,
+    symbol: usize,
+    price: usize,
+    volume: Option<usize>,
+    columns: usize,
+}
+
+impl Header {
+    fn parse(line: &[u8], record: &mut Record) -> Result<Header, String> {
+        record.read(line).map_err(|bad| bad.why)?;
+        let missing = |name: &str| {
+            format!("column '{name}' is missing; {HEADER_NEEDS}, and names {}", shown(line))
+        };
+        let time = match record.column("time")? {
+            None => record.column("commit_date_utc")?,
+            time => time,
+        };
+        Ok(Header {
+            time: time.ok_or_else(|| missing("time"))?,
+            op: record.column("op")?,
+            symbol: record.column("symbol")?.ok_or_else(|| missing("symbol"))?,
+            price: record.column("price")?.ok_or_else(|| missing("price"))?,
+            volume: record.column("volume")?,
+            columns: record.len(),
+        })
+    }
+
+    /// Reads one row, whose time is not before that of the one before it.
+    fn update(
+        &self,
+        line: &[u8],
+        record: &mut Record,
+        last: Option<Moment>,
+    ) -> Result<Update, BadRow> {
+        record.read(line)?;
+        if record.len() != self.columns {
+            let (fields, columns) = (record.len(), self.columns);
+            let why = format!("the row has {fields} fields, the header {columns}");
+            return Err(BadRow { column: None, why });
+        }
+        let field = |at: usize| record.field(at).trim_ascii();
+        let at = Moment::parse(field(self.time)).map_err(BadRow::at("time"))?;
+        if last.is_some_and(|last| at < last) {
+            let why = "it is before that of an earlier line; sort the file by time".to_owned();
+            return Err(BadRow { column: Some("time"), why });
+        }
+        let name = record.field(self.symbol);
+        let symbol = Symbol::parse(name).map_err(|error| BadRow {
+            column: Some("symbol"),
+            why: format!("'{}': {error}", shown(name)),
+        })?;
+        let write = match self.op.map(field).unwrap_or_default() {
+            b"" | b"set" | b"add" => {
+                let price = Price::parse(field(self.price)).map_err(BadRow::at("price"))?;
+                let volume: Option<Volume> = match self.volume.map(field).unwrap_or_default() {
+                    b"" => None,
+                    volume => {
+                        let volume = String::from_utf8_lossy(volume).parse();
+                        Some(volume.map_err(BadRow::at("volume"))?)
+                    }
+                };
+                Write::Set(symbol, Fields { price: Some(price), volume, status: None })
+            }
+            b"del" => Write::Delist(symbol),
+            other => {
+                let why = format!("'{}' is none of set, add and del", shown(other));
+                return Err(BadRow { column: Some("op"), why });
+            }
+        };
+        Ok(Update { at, write })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// The updates of a file with this text, or the error that names the file `f`.
+    fn updates(text: &str) -> Result<Vec<Update>, String> {
+        let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let name = file.path().to_str().unwrap();
+        let read = || {
+            let file = UpdateFile::parse(name).unwrap();
+            let extent = file.extent()?;
+            let (mut updates, _) = file.updates()?;
+            let (mut all, mut bad) = (Vec::new(), Vec::new());
+            while let Some(update) = updates.next()? {
+                match update {
+                    Ok(update) => all.push(update),
+                    Err(row) => bad.push(row),
+                }
+            }
+            let first = all.first().map(|update| update.at);
+            assert_eq!((extent.updates, extent.first), (all.len() as u64, first));
+            assert_eq!(extent.bad_rows.first, bad);
+            match bad.pop() {
+                Some(bad) => Err(anyhow!(bad)),
+                None => Ok(all),
+            }
+        };
+        read().map_err(|error: anyhow::Error| format!("{error:#}").replace(name, "f"))
+    }
+
+    #[test]
+    fn updates_are_read_in_their_order() {
+        let text = "price, op ,commit_date_utc,symbol,volume,note\n\n\
+            1.50,set,2026-08-11,A,10,x\n,del,2026-08-11,\"B,C\",,\n2,add,2026-08-12,牛来USDT,,\n3,,1790000000,D,0,";
+        let updates = updates(text).unwrap();
+        let writes: Vec<Write> = updates.iter().map(|update| update.write).collect();
+        let set = |symbol: &str, price: &str, volume: Option<u64>| {
+            let fields = Fields {
+                price: Some(price.parse().unwrap()),
+                volume: volume.map(Volume::new),
+                status: None,
+            };
+            Write::Set(symbol.parse().unwrap(), fields)
+        };
+        let expected = [
+            set("A", "1.5", Some(10)),
+            Write::Delist("B,C".parse().unwrap()),
+            set("牛来USDT", "2", None),
+            set("D", "3", Some(0)),
+        ];
+        assert_eq!(writes, expected);
+        assert_eq!(updates[2].at.ns() - updates[1].at.ns(), 86_400_000_000_000);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let why = |text: &str| updates(text).unwrap_err();
+        let file =
+            |row: &str| format!("time,op,symbol,price,volume\n2026-08-11,set,A,1,1\n{row}\n");
+        assert_eq!(
+            why(&file("2026-08-10,set,A,1,1")),
+            "f:3:time: it is before that of an earlier line; sort the file by time"
+        );
+        assert!(
+            why(&file("yesterday,set,A,1,1")).starts_with("f:3:time: 'yesterday' is not a time")
+        );
+        assert_eq!(
+            why(&file("2026-08-11,move,A,1,1")),
+            "f:3:op: 'move' is none of set, add and del"
+        );
+        assert!(why(&file("2026-08-11,set,A,,1")).starts_with("f:3:price: '' is not a price"));
+        assert!(why(&file("2026-08-11,set,A,1,x")).starts_with("f:3:volume: 'x' is not a volume"));
+        assert!(
+            why(&file("2026-08-11,set,,1,x")).starts_with("f:3:symbol: '': the symbol is empty")
+        );
+        assert_eq!(why(&file("2026-08-11,set,A,1")), "f:3: the row has 4 fields, the header 5");
+        assert!(
+            why("op,symbol,price\n").starts_with("f:1: column 'time' is missing; the header must")
+        );
+        assert!(why("time,time,symbol,price\n").starts_with("f:1: the header names 'time' twice"));
+        assert!(why("").starts_with("f:1: the file is empty; the header must name time"));
+    }
+}

@@ -1,0 +1,223 @@
+//! `stockd watch`: live quotes, as a table on a terminal and as JSON lines in a pipe.
+//!
+//! This file owns where events are shown and when; the table itself is drawn by `board`, and
+//! connections are kept by the client library.
+
+mod board;
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anstream::AutoStream;
+use serde_json::Value;
+use stockd_client::{Event, Subscription};
+use stockd_model::{Quote, Symbol};
+use terminal_size::{Height, Width, terminal_size};
+
+use crate::cli::UsageError;
+use crate::interruption::Interruption;
+use crate::quote_server::QuoteServer;
+use board::Board;
+
+/// Watch quotes as they change.
+///
+/// On a terminal it shows a table that is kept up to date, until Ctrl-C. In a pipe it prints a
+/// line for each change, with the quote as a JSON object; a stock that is delisted has
+/// "status":"delisted" and nothing else. Where changes come faster than they can be shown, each
+/// shows the latest quote. A lost connection is made anew, however long it takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    server: QuoteServer,
+
+    /// End after so many messages.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Stocks to watch; case matters. One with *, ? or [ is a pattern: put it in quotes.
+    #[arg(value_name = "SYMBOL", required = true)]
+    symbols: Vec<String>,
+}
+
+/// The table is drawn again after so long, and signals are looked for.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Watches until it is told to stop.
+pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
+    match watch(args) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            // Whoever reads the output has seen enough, as `head` does.
+            Some(ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
+            _ => Err(error),
+        },
+    }
+}
+
+fn watch(args: &WatchArgs) -> anyhow::Result<()> {
+    let (symbols, patterns) = args.topics()?;
+    let interruption = Interruption::watch()?;
+    let mut subscription = args
+        .server
+        .open(|address| Subscription::open(address, symbols.iter().copied(), &patterns))?;
+    let mut view = match io::stdout().is_terminal() {
+        true => View::Table(Table::new(&symbols)),
+        false => View::Lines,
+    };
+    let mut messages = 0;
+    while !interruption.within(Duration::ZERO) {
+        if let Some(event) = subscription.next_timeout(REDRAW_INTERVAL) {
+            messages += u64::from(matches!(event, Event::Quote(_) | Event::Delisted(_)));
+            view.show(&event)?;
+        }
+        if args.count.is_some_and(|count| messages >= count) {
+            break;
+        }
+        view.redraw_if_due()?;
+    }
+    view.end()?;
+    Ok(())
+}
+
+impl WatchArgs {
+    /// What was given as symbols and what as patterns.
+    fn topics(&self) -> Result<(Vec<Symbol>, Vec<String>), UsageError> {
+        let is_pattern = |name: &&String| name.contains(['*', '?', '[']);
+        let (patterns, names): (Vec<_>, Vec<_>) = self.symbols.iter().partition(is_pattern);
+        let symbol = |name: &String| {
+            name.parse().map_err(|error| UsageError(format!("'{name}' is no symbol: {error}")))
+        };
+        let symbols = names.into_iter().map(symbol).collect::<Result<_, _>>()?;
+        Ok((symbols, patterns.into_iter().cloned().collect()))
+    }
+}
+
+/// Where events are shown.
+enum View {
+    Table(Table),
+    /// JSON, a line for each message.
+    Lines,
+}
+
+impl View {
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        match self {
+            View::Table(table) => {
+                table.take(event);
+                Ok(())
+            }
+            View::Lines => print_line(event),
+        }
+    }
+
+    fn redraw_if_due(&mut self) -> io::Result<()> {
+        match self {
+            View::Table(table) if table.drawn_at.elapsed() >= REDRAW_INTERVAL => table.draw(),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(self) -> io::Result<()> {
+        match self {
+            View::Table(mut table) => table.draw(),
+            View::Lines => Ok(()),
+        }
+    }
+}
+
+fn print_line(event: &Event) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match event {
+        Event::Quote(Quote { symbol, price, volume, status, version, updated_ns }) => {
+            let symbol = Value::from(symbol.as_str());
+            writeln!(
+                out,
+                r#"{{"symbol":{symbol},"price":"{price}","volume":{volume},"status":"{status}","version":{version},"updated":{updated_ns}}}"#
+            )?;
+        }
+        Event::Delisted(symbol) => {
+            let symbol = Value::from(symbol.as_str());
+            writeln!(out, r#"{{"symbol":{symbol},"status":"delisted"}}"#)?;
+        }
+        // Lines are for messages alone; where nobody reads this, the messages still count.
+        Event::Disconnected { .. } | Event::Reconnected => {
+            let _ = writeln!(io::stderr(), "stockd: {}", connection_news(event));
+        }
+    }
+    out.flush()
+}
+
+/// What became of the connection, in words.
+fn connection_news(event: &Event) -> String {
+    match event {
+        Event::Disconnected { reason, retry_in } => {
+            format!("{reason}; trying again in {:.1} s", retry_in.as_secs_f64())
+        }
+        _ => "connected again".to_owned(),
+    }
+}
+
+/// A table on the terminal, drawn over itself.
+struct Table {
+    out: AutoStream<io::Stdout>,
+    board: Board,
+    /// The line below the table.
+    news: String,
+    /// Lines of the last drawing, which the next begins above.
+    lines: usize,
+    drawn_at: Instant,
+}
+
+/// Where the size of the terminal is not to be had.
+const USUAL_COLUMNS: usize = 80;
+const USUAL_ROWS: usize = 24;
+
+impl Table {
+    fn new(symbols: &[Symbol]) -> Table {
+        let mut board = Board::default();
+        symbols.iter().for_each(|symbol| board.expect(*symbol));
+        let drawn_at = Instant::now();
+        Table { out: anstream::stdout(), board, news: String::new(), lines: 0, drawn_at }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Quote(quote) => self.board.update(*quote),
+            Event::Delisted(symbol) => self.board.delist(*symbol),
+            Event::Disconnected { .. } => self.news = connection_news(event),
+            Event::Reconnected => self.news.clear(),
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let (columns, rows) = terminal_size()
+            .map_or((USUAL_COLUMNS, USUAL_ROWS), |(Width(columns), Height(rows))| {
+                (usize::from(columns), usize::from(rows))
+            });
+        // The news and the line that the cursor stands on need a row each.
+        let mut lines = self.board.draw(columns, rows.saturating_sub(2), now_ns());
+        lines.push(self.news.chars().take(columns).collect());
+        // In one write, so that no half of it is seen: up, each line over the old one, and clear
+        // what the old one had below.
+        let mut frame = String::new();
+        if self.lines > 0 {
+            frame.push_str(&format!("\x1b[{}A\r", self.lines));
+        }
+        for line in &lines {
+            frame.push_str(line);
+            frame.push_str("\x1b[K\n");
+        }
+        frame.push_str("\x1b[J");
+        self.lines = lines.len();
+        self.drawn_at = Instant::now();
+        self.out.write_all(frame.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// Unix time in nanoseconds, by this machine's clock.
+fn now_ns() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}

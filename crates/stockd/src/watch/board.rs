@@ -1,0 +1,238 @@
+//! The live table of `stockd watch`: what it holds, and how it is drawn on so many columns and
+//! rows. It knows no terminal, no clock and no connection.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use stockd_model::{Quote, Status, Symbol};
+use unicode_width::UnicodeWidthStr;
+
+/// The stocks that are watched, sorted by symbol.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    stocks: BTreeMap<Symbol, Option<Stock>>,
+}
+
+#[derive(Debug)]
+struct Stock {
+    quote: Quote,
+    /// Where its last other price was below or above this one.
+    direction: Ordering,
+}
+
+const HEADING: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const UP: Style = AnsiColor::Green.on_default();
+const DOWN: Style = AnsiColor::Red.on_default();
+const HALTED: Style = AnsiColor::Yellow.on_default();
+
+const HEADINGS: [&str; 6] = ["symbol", "price", "volume", "status", "version", "age"];
+
+/// Columns of the terminal between two columns of the table.
+const GAP: usize = 2;
+
+/// The text of a row, and how its price and its status look.
+struct Line {
+    texts: [String; 6],
+    price: Style,
+    status: Style,
+}
+
+impl Board {
+    /// Shows the stock, as not listed until its quote comes.
+    pub(super) fn expect(&mut self, symbol: Symbol) {
+        self.stocks.entry(symbol).or_default();
+    }
+
+    pub(super) fn update(&mut self, quote: Quote) {
+        let stock = self.stocks.entry(quote.symbol).or_default();
+        let direction = match stock {
+            Some(last) => quote.price.cmp(&last.quote.price).then(last.direction),
+            None => Ordering::Equal,
+        };
+        *stock = Some(Stock { quote, direction });
+    }
+
+    pub(super) fn delist(&mut self, symbol: Symbol) {
+        self.stocks.insert(symbol, None);
+    }
+
+    /// The lines of the table, none wider than `columns` and not more than `rows`. Columns that
+    /// do not fit are left out from the right, stocks that do not fit from the end.
+    pub(super) fn draw(&self, columns: usize, rows: usize, now_ns: u64) -> Vec<String> {
+        let stocks_max = rows.saturating_sub(1).max(1);
+        let shown = match self.stocks.len() > stocks_max {
+            // The last row says how many are not shown.
+            true => stocks_max - 1,
+            false => self.stocks.len(),
+        };
+        let lines: Vec<Line> = self
+            .stocks
+            .iter()
+            .take(shown)
+            .map(|(symbol, stock)| line(symbol, stock, now_ns))
+            .collect();
+        let mut widths = HEADINGS.map(UnicodeWidthStr::width);
+        for line in &lines {
+            for (width, text) in widths.iter_mut().zip(&line.texts) {
+                *width = text.width().max(*width);
+            }
+        }
+        let fitting = fitting(&widths, columns);
+        let heading = HEADINGS.iter().zip(&widths).enumerate().take(fitting);
+        let heading = heading.map(|(at, (text, width))| cell(at, text, *width, HEADING));
+        let mut drawn = vec![heading.collect::<String>()];
+        drawn.extend(lines.iter().map(|line| {
+            let cells = line.texts.iter().zip(&widths).enumerate().take(fitting);
+            let cells = cells.map(|(at, (text, width))| {
+                let style = match at {
+                    1 => line.price,
+                    3 => line.status,
+                    4 | 5 => DIM,
+                    _ => Style::new(),
+                };
+                cell(at, text, *width, style)
+            });
+            cells.collect()
+        }));
+        if shown < self.stocks.len() {
+            let more = format!("… and {} more", self.stocks.len() - shown);
+            drawn.push(cell(0, &more, more.width().min(columns), DIM));
+        }
+        drawn
+    }
+}
+
+/// How many columns of the table fit; at least one, which is cut if it must be.
+fn fitting(widths: &[usize], columns: usize) -> usize {
+    let mut taken = 0;
+    let fits = widths.iter().enumerate().take_while(|(at, width)| {
+        taken += *width + if *at == 0 { 0 } else { GAP };
+        taken <= columns
+    });
+    fits.count().max(1)
+}
+
+/// One text of a row: the first column stands left, the others right in their width.
+fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
+    let spaces = " ".repeat(width.saturating_sub(text.width()));
+    match at {
+        0 => format!("{style}{text}{style:#}{spaces}"),
+        _ => format!("{:GAP$}{spaces}{style}{text}{style:#}", ""),
+    }
+}
+
+fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
+    let Some(Stock { quote, direction }) = stock else {
+        let dash = || "-".to_owned();
+        let texts = [symbol.to_string(), dash(), dash(), "not listed".to_owned(), dash(), dash()];
+        return Line { texts, price: DIM, status: DIM };
+    };
+    let (arrow, price) = match direction {
+        Ordering::Greater => ("▲ ", UP),
+        Ordering::Less => ("▼ ", DOWN),
+        Ordering::Equal => ("", Style::new()),
+    };
+    let status = if quote.status == Status::Halted { HALTED } else { Style::new() };
+    Line {
+        texts: [
+            symbol.to_string(),
+            format!("{arrow}{}", quote.price),
+            quote.volume.to_string(),
+            quote.status.to_string(),
+            quote.version.to_string(),
+            age(Duration::from_nanos(now_ns.saturating_sub(quote.updated_ns))),
+        ],
+        price,
+        status,
+    }
+}
+
+/// A time span in its largest unit.
+fn age(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3_600 => format!("{}m", seconds / 60),
+        seconds @ ..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockd_model::Volume;
+
+    use super::*;
+
+    fn quote(symbol: &str, price: &str, version: u64) -> Quote {
+        Quote {
+            symbol: symbol.parse().unwrap(),
+            price: price.parse().unwrap(),
+            volume: Volume::new(1000),
+            status: Status::Trading,
+            version,
+            updated_ns: 0,
+        }
+    }
+
+    fn drawn(board: &Board, columns: usize, rows: usize) -> Vec<String> {
+        let lines = board.draw(columns, rows, 90_000_000_000);
+        let plain = |line: String| anstream::adapter::strip_str(&line).to_string();
+        lines.into_iter().map(plain).collect()
+    }
+
+    fn sample() -> Board {
+        let mut board = Board::default();
+        board.expect("XYZ".parse().unwrap());
+        board.update(quote("牛来USDT", "0.0005", 1));
+        board.update(quote("AAPL", "172.5", 1));
+        board.update(quote("AAPL", "173", 2));
+        board.update(quote("AAPL", "173", 3));
+        board
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_shows_directions() {
+        let expected = [
+            "symbol     price  volume      status  version  age",
+            "AAPL       ▲ 173    1000     trading        3   1m",
+            "XYZ            -       -  not listed        -    -",
+            "牛来USDT  0.0005    1000     trading        1   1m",
+        ];
+        assert_eq!(drawn(&sample(), 80, 24), expected);
+        let mut board = sample();
+        board.update(quote("AAPL", "1", 4));
+        board.delist("牛来USDT".parse().unwrap());
+        let lines = drawn(&board, 80, 24);
+        assert!(lines[1].contains("▼ 1 "), "{lines:?}");
+        assert!(lines[3].contains("not listed"), "{lines:?}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_table_longer() {
+        let board = sample();
+        for columns in 8..60 {
+            for line in board.draw(columns, 24, 0) {
+                let line = anstream::adapter::strip_str(&line).to_string();
+                assert!(line.width() <= columns, "{columns}: {line:?}");
+            }
+        }
+        assert_eq!(drawn(&board, 20, 24)[0], "symbol     price");
+        assert_eq!(
+            drawn(&board, 80, 3)[1..],
+            ["AAPL    ▲ 173    1000  trading        3   1m", "… and 2 more"]
+        );
+        for rows in 2..9 {
+            assert!(drawn(&board, 80, rows).len() <= rows, "{rows}");
+        }
+    }
+
+    #[test]
+    fn ages_are_in_their_largest_unit() {
+        let seconds = [0, 59, 60, 3599, 3600, 86_399, 86_400];
+        let ages = seconds.map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h", "23h", "1d"]);
+    }
+}

@@ -1,0 +1,203 @@
+//! `stockd import`, `export` and `replay`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::server::{Running, Server};
+
+/// A directory with one file of this name and text.
+fn file(name: &str, text: &str) -> (TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+const STOCKS: &str = "symbol,price,volume,status\n\
+    \"A,\"\"B\"\"\",1,0,halted\n\
+    BRK/A,743500,5,trading\n\
+    NA,0.0005,18446744073709551615,trading\n\
+    牛来USDT,9223372036.854775807,1,trading\n";
+
+#[test]
+fn what_is_exported_in_any_format_imports_as_the_same_catalog() {
+    let (dir, stocks) = file("stocks.csv", STOCKS);
+    let first = Server::start();
+    assert_eq!(first.out(&["import", &stocks]), "4 listed, 0 updated\n");
+    assert_eq!(first.out(&["import", &stocks]), "0 listed, 4 updated\n");
+    assert_eq!(first.out(&["export", "-"]), STOCKS);
+    let jsonl = first.out(&["export", "-", "--format", "jsonl"]);
+    assert_eq!(
+        jsonl.lines().next(),
+        Some(r#"{"symbol":"A,\"B\"","price":"1","volume":0,"status":"halted"}"#)
+    );
+    for name in ["out.csv", "out.jsonl", "out.ndjson.gz", "out.csv.gz"] {
+        let path = dir.path().join(name);
+        // It takes the place of what is there.
+        fs::write(&path, "old").unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(first.out(&["export", path]), "4 stocks exported\n");
+        let second = Server::start();
+        assert_eq!(second.out(&["import", path]), "4 listed, 0 updated\n", "{name}");
+        assert_eq!(second.out(&["export", "-"]), STOCKS, "{name}");
+    }
+    let left: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 5, "{left:?}");
+}
+
+#[test]
+fn a_catalog_of_many_pages_is_exported_whole_and_sorted() {
+    let mut text = "symbol,price,volume,status\n".to_owned();
+    (10_000..30_000).for_each(|i| text.push_str(&format!("S{i},{i},1,trading\n")));
+    let (_dir, stocks) = file("stocks.csv", &text);
+    let server = Server::start();
+    assert_eq!(server.out(&["import", &stocks]), "20000 listed, 0 updated\n");
+    assert!(server.out(&["export", "-"]) == text, "not what was imported");
+}
+
+#[test]
+fn a_bad_row_stops_an_import_unless_it_may_be_skipped() {
+    let (_dir, stocks) = file("stocks.csv", "symbol,price,volume\nA,1,1\nB,-1,1\nC,1,1\n");
+    let server = Server::start();
+    let (code, out, err) = server.run(&["import", &stocks]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = err.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("stockd: {stocks}:3:price: '-1' is not a price")),
+        "{err}"
+    );
+    assert_eq!(
+        lines[1..],
+        [
+            "stockd: 1 bad row in all, nothing is imported; correct them, or skip them with --lenient"
+        ]
+    );
+    assert_eq!(server.stocks(), [""; 0]);
+
+    let (code, out, err) = server.run(&["import", "--lenient", &stocks]);
+    assert_eq!((code, out.as_str()), (Some(0), "2 listed, 0 updated\n"));
+    assert!(err.ends_with("stockd: skipped 1 bad row in all\n"), "{err}");
+}
+
+#[test]
+fn files_that_cannot_be_are_named() {
+    let server = Server::start();
+    let (dir, text) = file("stocks.txt", STOCKS);
+    let no_dir = dir.path().join("no/such.csv");
+    let no_dir = no_dir.to_str().unwrap();
+    let a_dir = dir.path().join("dir.csv");
+    fs::create_dir(&a_dir).unwrap();
+    for (args, code, error) in [
+        (&["import", &text][..], 2, "name it .csv, .jsonl or .ndjson"),
+        (&["import", no_dir], 1, "cannot read catalog"),
+        (&["export", &text], 2, "give --format"),
+        (&["export", no_dir], 1, "cannot write"),
+        (&["export", a_dir.to_str().unwrap()], 1, "it is there and no file"),
+        (&["export", "-", "--format", "xml"], 2, "xml"),
+        (&["replay", &text], 2, "name it .csv or .csv.gz"),
+        (&["replay", no_dir], 1, "cannot read"),
+        (&["replay", "x.csv", "--speed", "fast"], 2, "10x"),
+        (&["replay", "x.csv", "--rate", "0"], 2, "0"),
+        (&["replay", "x.csv", "--speed", "2x", "--rate", "5"], 2, "--rate"),
+    ] {
+        let (exit, out, err) = server.run(args);
+        assert_eq!((exit, out.as_str()), (Some(code), ""), "{args:?}: {err}");
+        assert!(err.starts_with("stockd: ") && err.contains(error), "{args:?}: {err}");
+        assert_eq!(err.lines().count(), 1, "{args:?}: {err}");
+    }
+}
+
+const UPDATES: &str = "time,op,symbol,price,volume\n\
+    2026-08-11,add,A,1,10\n\
+    2026-08-11,set,B,2,20\n\
+    2026-08-12T00:00:00Z,set,A,1.5,\n\
+    1786492800,del,B,,\n\
+    1786492800000000000,del,C,,\n";
+
+#[test]
+fn updates_are_replayed_in_their_order_at_any_pace() {
+    let (_dir, updates) = file("updates.csv", UPDATES);
+    for pace in [&["--speed", "max"][..], &["--speed", "86400000x"], &["--rate", "1000"]] {
+        let server = Server::start();
+        let out = server.out(&[&["replay", &updates], pace].concat());
+        let summary = ": 2 listed, 1 updated, 1 delisted, 1 to delist not found\n";
+        assert!(out.starts_with("5 updates in ") && out.ends_with(summary), "{pace:?}: {out}");
+        assert_eq!(server.stocks(), ["A,1.5,10,trading"]);
+    }
+}
+
+#[test]
+fn a_bad_row_stops_a_replay_unless_it_may_be_skipped() {
+    let (_dir, updates) = file("updates.csv", &format!("{UPDATES}2026-08-10,set,D,1,1\n"));
+    let server = Server::start();
+    let (code, out, err) = server.run(&["replay", &updates, "--speed", "max"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains(":7:time: it is before that of an earlier line"), "{err}");
+    assert_eq!(server.stocks(), [""; 0]);
+    let (code, _, err) = server.run(&["replay", &updates, "--speed", "max", "--lenient"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(server.stocks(), ["A,1.5,10,trading"]);
+}
+
+/// The next update is due in a day, and the file begins again for ever.
+#[test]
+fn ctrl_c_ends_a_replay_with_its_summary() {
+    let (_dir, updates) = file("updates.csv", UPDATES);
+    let server = Server::start();
+    for args in [&["replay", &updates, "--loop", "--speed", "max"][..], &["replay", &updates]] {
+        server.run(&["delist", "A", "B"]);
+        let mut watch = Running::start(server.command(&["watch", "A", "--count", "1"]));
+        let replay = Running::start(server.command(args));
+        // It is under way.
+        assert!(watch.line().contains(r#""symbol":"A""#));
+        replay.interrupt();
+        let (code, out, err) = replay.end();
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}");
+        assert!(out.contains(" s, interrupted: "), "{args:?}: {out}");
+    }
+}
+
+/// The optional larger data, if it is there.
+fn data(name: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let dir = std::env::var_os("STOCKD_DATA").map_or(beside, PathBuf::from);
+    let path = dir.join(name);
+    if !path.exists() {
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// Ten trading days of real changes lead from one real catalog exactly to the other. Three updates
+/// and one row have more decimal places than a price can have; later updates replace them all.
+#[test]
+fn ten_days_of_real_updates_lead_to_the_later_catalog() {
+    let files = ["us_catalog_10d_before.csv", "us_updates_10d.csv.gz", "us_catalog.csv"].map(data);
+    let [Some(before), Some(updates), Some(after)] = files else { return };
+    let [before, updates, after] =
+        [before, updates, after].map(|path| path.to_str().unwrap().to_owned());
+    let server = Server::start();
+    let (code, out, err) = server.run(&["import", "--lenient", &before]);
+    assert_eq!((code, out.as_str()), (Some(0), "7125 listed, 0 updated\n"), "{err}");
+    let (code, out, err) = server.run(&["replay", "--lenient", &updates, "--speed", "max"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("70917 updates in ") && !out.contains("refused"), "{out}");
+
+    let stocks = |server: &Server| -> BTreeMap<String, String> {
+        let stock = |line: String| {
+            let (symbol, rest) = line.split_once(',').unwrap();
+            (symbol.to_owned(), rest.to_owned())
+        };
+        server.stocks().into_iter().map(stock).collect()
+    };
+    let later = Server::start();
+    assert_eq!(later.out(&["import", &after]), "7182 listed, 0 updated\n");
+    assert!(stocks(&server) == stocks(&later), "not the later catalog");
+}

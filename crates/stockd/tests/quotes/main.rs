@@ -1,0 +1,6 @@
+//! The commands that read and write quotes on a running server, as they are run from a shell.
+
+mod files;
+mod server;
+mod trading;
+mod watching;
