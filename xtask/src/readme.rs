@@ -24,6 +24,10 @@ use crate::workspace::Workspace;
 
 const DOCUMENT: &str = "README.md";
 
+/// What builds and runs the program in a checkout. The commands run in a directory of their own, so
+/// there the release binary runs instead, which is what this would have built.
+const FROM_SOURCE: &str = "cargo run --release --";
+
 /// How long a command may take to print what is shown of it, and to end.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -164,8 +168,9 @@ impl Shell<'_> {
             Ending::KeepsRunning => "exec ",
             Ending::Exit(_) => "",
         };
+        let text = command.text.replace(FROM_SOURCE, "stockd");
         let mut child = Command::new("bash")
-            .args(["-c", &format!("{exec}{}", command.text)])
+            .args(["-c", &format!("{exec}{text}")])
             .current_dir(self.directory)
             .env("PATH", &self.path)
             .stdin(Stdio::null())

@@ -30,4 +30,5 @@ mod watch;
 
 pub use counters::Totals;
 pub use execute::{Batch, Engine, Executor, now_ns};
+pub use stockd_catalog::Catalog;
 pub use watch::{Marks, Watcher};

@@ -4,7 +4,7 @@
 //! version spoken, and through its worker the subscriptions. Like the [session](crate::session)
 //! around it, it knows no socket.
 
-use stockd_catalog::Catalog;
+use stockd_engine::Catalog;
 use stockd_model::limits::KEYS_MAX;
 use stockd_model::{Pattern, Symbol};
 use stockd_wire::resp::{

@@ -10,8 +10,7 @@
 use std::mem;
 use std::time::Instant;
 
-use stockd_catalog::Catalog;
-use stockd_engine::Batch;
+use stockd_engine::{Batch, Catalog};
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
 use crate::overview::Overview;

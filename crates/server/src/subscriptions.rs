@@ -21,8 +21,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 
 use foldhash::fast::RandomState;
-use stockd_catalog::Catalog;
-use stockd_engine::{Marks, Watcher};
+use stockd_engine::{Catalog, Marks, Watcher};
 use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTION_PAGE_ROWS, SUBSCRIPTIONS_MAX};
 use stockd_model::{Pattern, Symbol};
 use stockd_wire::quote_json;
