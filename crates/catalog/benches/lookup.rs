@@ -107,7 +107,7 @@ fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, table: &dyn Tab
     let mut lookup = || {
         table.turn(next.next().expect("endless"), |quote| {
             black_box(quote);
-        })
+        });
     };
 
     group.bench_function(format!("{name}/writer idle"), |bencher| bencher.iter(&mut lookup));
