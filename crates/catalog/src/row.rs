@@ -96,16 +96,10 @@ impl Row {
         let words = symbol.words();
         let mut wait = Wait::default();
         loop {
-            let sequence = self.sequence.load(Acquire);
-            if sequence <= CLAIMED {
-                return Held::Empty;
-            }
-            if !self.is_for(&words) {
-                return Held::Other;
-            }
-            if sequence & MOVED != 0 {
-                return Held::Moved;
-            }
+            let sequence = match self.sequence_of(&words) {
+                Ok(sequence) => sequence,
+                Err(held) => return held,
+            };
             if sequence & LOCKED == 0
                 && let Some(fields) = self.read(sequence)
             {
@@ -128,16 +122,10 @@ impl Row {
         let words = symbol.words();
         let mut wait = Wait::default();
         loop {
-            let sequence = self.sequence.load(Acquire);
-            if sequence <= CLAIMED {
-                return Held::Empty;
-            }
-            if !self.is_for(&words) {
-                return Held::Other;
-            }
-            if sequence & MOVED != 0 {
-                return Held::Moved;
-            }
+            let sequence = match self.sequence_of(&words) {
+                Ok(sequence) => sequence,
+                Err(held) => return held,
+            };
             if sequence & LOCKED == 0
                 && self
                     .sequence
@@ -177,6 +165,21 @@ impl Row {
         self.symbol[2].store(third, Relaxed);
         self.write(fields, last);
         self.sequence.store(sequence, Release);
+    }
+
+    /// The sequence of the row, if it holds the symbol of these words; else what it holds.
+    #[inline(always)]
+    fn sequence_of<T>(&self, words: &[u64; 4]) -> Result<u64, Held<T>> {
+        let sequence = self.sequence.load(Acquire);
+        if sequence <= CLAIMED {
+            Err(Held::Empty)
+        } else if !self.is_for(words) {
+            Err(Held::Other)
+        } else if sequence & MOVED != 0 {
+            Err(Held::Moved)
+        } else {
+            Ok(sequence)
+        }
     }
 
     /// Whether the row is for the symbol of these words. Asked of a row that is past its claim.

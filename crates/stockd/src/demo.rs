@@ -17,21 +17,19 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use stockd_client::Client;
 use stockd_engine::{Engine, Totals};
 use stockd_server::{Config, Listener, Protocol, Server};
 
-use client::CheckingClient;
-use history::History;
-use replay::{Pace, Replay};
-use screen::{Screen, grouped};
+use self::client::CheckingClient;
+use self::history::History;
+use self::replay::{Pace, Replay};
+use self::screen::{Screen, grouped};
+use crate::interruption::Interruption;
 
 /// The port of `stockd serve`, which the demo takes too if it is free.
 const USUAL_PORT: u16 = 7878;
@@ -90,7 +88,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn play(args: &DemoArgs) -> anyhow::Result<()> {
-    let interrupted = interruptions()?;
+    let interruption = Interruption::watch().context("cannot watch for signals")?;
     let mut screen = Screen::new();
     let history = Arc::new(History::load()?);
     let engine = Arc::new(Engine::default());
@@ -99,29 +97,15 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let [address, resp] = [0, 1].map(|listener| server.addresses()[listener].1);
     let stage = Stage { address, resp, history, engine, server };
     stage.introduce(args, &mut screen)?;
-    let finished = stage.look_up(args, &interrupted, &mut screen)?;
+    let finished = stage.look_up(args, &interruption, &mut screen)?;
     match (finished, args.once) {
         (true, true) => {}
-        (true, false) => stage.serve_on(&interrupted, &mut screen)?,
+        (true, false) => stage.serve_on(&interruption, &mut screen)?,
         (false, true) => bail!("interrupted before the list was done"),
         (false, false) => screen.farewell("interrupted, stopped")?,
     }
     stage.server.shutdown();
     Ok(())
-}
-
-/// A message for each SIGINT and SIGTERM from now on.
-fn interruptions() -> anyhow::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
-    let (sender, interrupted) = mpsc::channel();
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            if sender.send(()).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(interrupted)
 }
 
 /// Starts the server where it was asked for, or else on the usual port or any other.
@@ -197,7 +181,7 @@ impl Stage {
     fn look_up(
         &self,
         args: &DemoArgs,
-        interrupted: &Receiver<()>,
+        interruption: &Interruption,
         screen: &mut Screen,
     ) -> anyhow::Result<bool> {
         let mut client = CheckingClient::new(Client::connect(self.address)?, &self.history);
@@ -211,7 +195,7 @@ impl Stage {
             if run > 0 {
                 let due = began + REPLAY_TIME * run / last_run;
                 let patience = due.saturating_duration_since(Instant::now());
-                if interrupted.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                if interruption.within(patience) {
                     return Ok(false);
                 }
                 screen.gap()?;
@@ -296,7 +280,7 @@ impl Stage {
     }
 
     /// Serves and replays until it is interrupted.
-    fn serve_on(&self, interrupted: &Receiver<()>, screen: &mut Screen) -> anyhow::Result<()> {
+    fn serve_on(&self, interruption: &Interruption, screen: &mut Screen) -> anyhow::Result<()> {
         let replay = Replay::start(&self.engine, &self.history, LATER_PACE)?;
         screen.invitation(self.address, self.resp)?;
         loop {
@@ -305,11 +289,14 @@ impl Stage {
             let open = self.server.metrics().open;
             screen
                 .status(&format!("replay at {date}: {counts} so far, connections open: {open}"))?;
-            let waited = match screen.refreshes() {
-                true => interrupted.recv_timeout(STATUS_INTERVAL),
-                false => interrupted.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            // Without a status line to refresh there is nothing to do in between.
+            let interrupted = if screen.refreshes() {
+                interruption.within(STATUS_INTERVAL)
+            } else {
+                interruption.wait();
+                true
             };
-            if waited != Err(RecvTimeoutError::Timeout) {
+            if interrupted {
                 drop(replay);
                 screen.farewell(&format!("stopped after {}", self.counts()))?;
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, for commands that go on until then and end in good order.
+//! Ctrl-C and SIGTERM, for the server and for commands that go on until then and end in good order.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use signal_hook::iterator::Signals;
 /// exit code.
 #[derive(Debug)]
 pub(crate) struct Interruption {
-    /// Nothing is ever sent: its end is the signal.
-    signal: Receiver<()>,
+    /// The number of the signal, and then the end.
+    signal: Receiver<i32>,
 }
 
 impl Interruption {
@@ -33,16 +33,22 @@ impl Interruption {
             flag::register(signal, Arc::clone(&stopping))?;
         }
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        let (sender, signal) = mpsc::channel::<()>();
+        let (sender, signal) = mpsc::channel();
         thread::Builder::new().name("stockd-signals".to_owned()).spawn(move || {
-            signals.forever().next();
-            drop(sender);
+            // Nobody listens any more where the command is over already.
+            let _ = signals.forever().next().map(|signal| sender.send(signal));
         })?;
         Ok(Interruption { signal })
     }
 
     /// Waits at most so long for the signal. True at once if it has come before.
     pub(crate) fn within(&self, patience: Duration) -> bool {
-        self.signal.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
+        self.signal.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
+    }
+
+    /// Waits for the signal and names it.
+    pub(crate) fn wait(&self) -> &'static str {
+        let signal = self.signal.recv().ok();
+        signal.and_then(signal_hook::low_level::signal_name).unwrap_or("signal")
     }
 }

@@ -8,18 +8,15 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-use signal_hook::iterator::Signals;
 use stockd_engine::Engine;
 use stockd_server::{Config, Listener, Protocol, Server};
 use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::UsageError;
+use crate::interruption::Interruption;
 use crate::settings::{SettingFlags, Settings};
 
 /// Serve lookups until SIGTERM or Ctrl-C.
@@ -40,7 +37,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let engine = Arc::new(Engine::default());
     list_stocks(&settings, &engine)?;
 
-    let mut stop = StopSignals::register()?;
+    let interruption = Interruption::watch()?;
     let file_limit = stockd_server::raise_file_limit();
     let config = Config {
         listeners,
@@ -63,7 +60,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     );
     print_addresses(&server).context("cannot print the addresses on standard output")?;
 
-    let signal = stop.wait();
+    let signal = interruption.wait();
     info!(signal, "stopping: answering what was asked");
     let report = server.shutdown();
     if report.unflushed > 0 {
@@ -146,26 +143,4 @@ fn print_addresses(server: &Server) -> io::Result<()> {
         writeln!(stdout, "{protocol} {address}")?;
     }
     stdout.flush()
-}
-
-/// SIGTERM and SIGINT. The first is waited for; a second one of either kind ends the process at
-/// once, with 128 and its number as exit code.
-struct StopSignals(Signals);
-
-impl StopSignals {
-    fn register() -> io::Result<StopSignals> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGINT] {
-            // In this order: the first signal finds the flag down and raises it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
-            flag::register(signal, Arc::clone(&stopping))?;
-        }
-        Ok(StopSignals(Signals::new([SIGTERM, SIGINT])?))
-    }
-
-    /// Waits for the first signal and names it.
-    fn wait(&mut self) -> &'static str {
-        let signal = self.0.forever().next();
-        signal.and_then(signal_hook::low_level::signal_name).unwrap_or("signal")
-    }
 }
