@@ -1,0 +1,196 @@
+//! Clients of Redis, unmodified, against the real server: redis-cli, redis-benchmark, redis-py,
+//! node-redis, ioredis and the `redis` crate.
+//!
+//! What is not on the machine is installed: Debian packages by apt-get where that is possible,
+//! Python and Node packages, in pinned versions, below the build directory. Where something cannot
+//! be had, the test says so and passes; in CI it fails.
+
+mod packages;
+#[path = "../quotes/server.rs"]
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+mod server;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use packages::Packages;
+use server::{PATIENCE, Server, run};
+
+/// A server with two stocks that trade, one that is sold out and one that is halted.
+fn market() -> Server {
+    let server = Server::start();
+    for (symbol, more) in [
+        ("AAPL", vec!["--price", "172.50", "--volume", "1000"]),
+        ("BRK/A", vec!["--price", "743500.00", "--volume", "12"]),
+        ("SOLD", vec!["--price", "8.25"]),
+        ("HALT", vec!["--price", "3", "--volume", "5", "--status", "halted"]),
+    ] {
+        server.out(&[vec!["set", symbol], more].concat());
+    }
+    server
+}
+
+fn port(server: &Server) -> &str {
+    server.resp.rsplit(':').next().unwrap()
+}
+
+/// What redis-cli prints for these arguments.
+fn redis_cli(server: &Server, args: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", port(server)]).args(args);
+    let (code, out, err) = run(command);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "redis-cli {args:?}: {out}");
+    out
+}
+
+/// What a program prints that is given this input, within bounds of time.
+fn fed(mut command: Command, input: String) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let (sender, ended) = std::sync::mpsc::channel::<()>();
+    let id = child.id().to_string();
+    let watchdog = thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE).is_err_and(|error| error == timeout()) {
+            let _ = Command::new("kill").arg(id).status();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(sender);
+    watchdog.join().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(output.status.success(), "{command:?}: {:?}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn timeout() -> std::sync::mpsc::RecvTimeoutError {
+    std::sync::mpsc::RecvTimeoutError::Timeout
+}
+
+#[test]
+fn redis_cli_asks_lists_trades_and_browses() {
+    if !packages::have("redis-cli", "redis-tools") {
+        return;
+    }
+    let server = market();
+    assert_eq!(redis_cli(&server, &["PING"]), "PONG\n");
+    assert_eq!(redis_cli(&server, &["MGET", "AAPL", "SOLD", "HALT", "NOPE"]), "172.5\n0\n0\n\n");
+    assert_eq!(redis_cli(&server, &["HSET", "NEW", "price", "0.0005", "volume", "7"]), "2\n");
+    assert_eq!(redis_cli(&server, &["HINCRBY", "NEW", "volume", "-5"]), "2\n");
+    assert_eq!(
+        redis_cli(&server, &["HINCRBY", "NEW", "volume", "-3"]),
+        "ERR volume of 'NEW' is 2, cannot take 3\n\n"
+    );
+    assert_eq!(redis_cli(&server, &["-3", "HGET", "BRK/A", "price"]), "743500\n");
+    assert_eq!(redis_cli(&server, &["--scan", "--pattern", "BRK*"]), "BRK/A\n");
+    assert_eq!(redis_cli(&server, &["DEL", "NEW", "NOPE"]), "1\n");
+    assert_eq!(redis_cli(&server, &["DBSIZE"]), "4\n");
+}
+
+#[test]
+fn redis_cli_takes_commands_one_after_another() {
+    if !packages::have("redis-cli", "redis-tools") {
+        return;
+    }
+    let server = market();
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", port(&server)]);
+    let commands = "GET AAPL\nSET AAPL 173.25\nGET AAPL\nHGET AAPL version\nFOO bar\n";
+    assert_eq!(
+        fed(command, commands.to_owned()),
+        "172.5\nOK\n173.25\n2\nERR unknown command 'FOO', with args beginning with: 'bar'\n\n"
+    );
+}
+
+#[test]
+fn redis_cli_pipes_ten_thousand_stocks_in() {
+    if !packages::have("redis-cli", "redis-tools") {
+        return;
+    }
+    let server = Server::start();
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", port(&server), "--pipe"]);
+    let part = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+    let commands = (1..=10_000).map(|stock| {
+        let (symbol, price) = (format!("S{stock}"), format!("{stock}.25"));
+        let parts = ["HSET", &symbol, "price", &price, "volume", "1"];
+        format!("*6\r\n{}", parts.map(part).concat())
+    });
+    let out = fed(command, commands.collect());
+    assert!(out.contains("errors: 0, replies: 10000"), "{out}");
+    assert_eq!(redis_cli(&server, &["MGET", "S1", "S10000"]), "1.25\n10000.25\n");
+    assert_eq!(redis_cli(&server, &["DBSIZE"]), "10000\n");
+}
+
+#[test]
+fn redis_benchmark_runs() {
+    if !packages::have("redis-benchmark", "redis-tools") {
+        return;
+    }
+    let server = market();
+    for asked in [&["-t", "get", "-P", "16"][..], &["-P", "4", "MGET", "AAPL", "NOPE", "SOLD"]] {
+        let mut command = Command::new("redis-benchmark");
+        command.args(["-p", port(&server), "-n", "20000", "--csv"]).args(asked);
+        let (code, out, err) = run(command);
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(out.contains("GET"), "{out}");
+    }
+}
+
+#[test]
+fn redis_py_does_all_that_stockd_does() {
+    let Some(packages) = Packages::python(&["redis==8.1.0"]) else {
+        return;
+    };
+    let server = market();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients/python.py");
+    let mut command = Command::new(packages.program);
+    command.args([script, port(&server)]);
+    let (code, out, err) = run(command);
+    assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+}
+
+#[test]
+fn node_redis_and_ioredis_do_all_that_stockd_does() {
+    let Some(packages) = Packages::node(&["redis@6.3.1", "ioredis@6.0.0"]) else {
+        return;
+    };
+    let server = market();
+    // Modules are looked for beside the script.
+    let script = packages.directory.join("node.mjs");
+    std::fs::write(&script, include_str!("node.mjs")).unwrap();
+    let mut command = Command::new(packages.program);
+    command.arg(script).arg(port(&server));
+    let (code, out, err) = run(command);
+    assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+}
+
+#[test]
+fn the_redis_crate_does_all_that_stockd_does() {
+    use redis::TypedCommands;
+    let server = market();
+    let client = redis::Client::open(format!("redis://{}/", server.resp)).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(connection.get("AAPL").unwrap().as_deref(), Some("172.5"));
+    assert_eq!(connection.get("NOPE").unwrap(), None);
+    let fields = connection.hgetall("BRK/A").unwrap();
+    assert_eq!((fields["price"].as_str(), fields["volume"].as_str()), ("743500", "12"));
+    let traded: (i64, i64) = redis::pipe()
+        .hincr("AAPL", "volume", -10)
+        .hincr("AAPL", "volume", 4)
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(traded, (990, 994));
+    let refused = connection.hincr("BRK/A", "volume", -13).unwrap_err();
+    assert_eq!(refused.detail(), Some("volume of 'BRK/A' is 12, cannot take 13"));
+
+    let mut other = client.get_connection().unwrap();
+    let mut subscriber = connection.as_pubsub();
+    subscriber.subscribe("AAPL").unwrap();
+    let payload = |message: redis::Msg| message.get_payload::<String>().unwrap();
+    assert!(payload(subscriber.get_message().unwrap()).contains(r#""volume":994"#));
+    other.set("AAPL", "200.5").unwrap();
+    assert!(payload(subscriber.get_message().unwrap()).contains(r#""price":"200.5""#));
+}

@@ -1,0 +1,90 @@
+//! What the tests need and a machine may lack.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+/// Packages of a language, installed in a directory of their own.
+pub(crate) struct Packages {
+    /// The program that runs scripts which use them.
+    pub(crate) program: PathBuf,
+    pub(crate) directory: PathBuf,
+}
+
+/// One installation at a time: apt-get has one lock, and two tests may want the same.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// Whether a program is there, after installing its Debian package if need be.
+pub(crate) fn have(program: &str, package: &str) -> bool {
+    let _one_at_a_time = INSTALLING.lock();
+    let found = || succeeds(Command::new(program).arg("--version"));
+    if found() {
+        return true;
+    }
+    let apt_get = |arguments: &[&str]| {
+        succeeds(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = || apt_get(&["install", "-y", "--no-install-recommends", package]) && found();
+    install() || (apt_get(&["update"]) && install()) || skipped(program, package)
+}
+
+impl Packages {
+    /// Python packages, in a virtual environment.
+    pub(crate) fn python(packages: &[&str]) -> Option<Packages> {
+        if !have("python3", "python3") {
+            return None;
+        }
+        let directory = directory("python");
+        let program = directory.join("bin/python");
+        let make = || {
+            succeeds(Command::new("python3").args(["-m", "venv"]).arg(&directory))
+                && succeeds(
+                    Command::new(&program).args(["-m", "pip", "install", "-q"]).args(packages),
+                )
+        };
+        let _one_at_a_time = INSTALLING.lock();
+        let made = succeeds(Command::new(&program).args(["-c", "import redis"]))
+            || make()
+            || skipped("python3 -m venv and pip", "python3-venv");
+        made.then_some(Packages { program, directory })
+    }
+
+    /// Node packages.
+    pub(crate) fn node(packages: &[&str]) -> Option<Packages> {
+        if !have("node", "nodejs") || !have("npm", "npm") {
+            return None;
+        }
+        let directory = directory("node");
+        let _one_at_a_time = INSTALLING.lock();
+        let names = packages.iter().filter_map(|package| package.split('@').next());
+        let there = names.map(|name| directory.join("node_modules").join(name));
+        let made = there.into_iter().all(|path| path.exists())
+            || succeeds(
+                Command::new("npm")
+                    .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+                    .arg("--prefix")
+                    .arg(&directory)
+                    .args(packages),
+            )
+            || skipped("packages from npm", "npm");
+        made.then_some(Packages { program: "node".into(), directory })
+    }
+}
+
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redis_clients").join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Says that a test is skipped. In CI that is a failure.
+fn skipped(what: &str, package: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "{what} cannot be had; install {package}");
+    eprintln!("skipped: {what} cannot be had; install {package}");
+    false
+}
