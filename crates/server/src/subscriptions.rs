@@ -269,18 +269,21 @@ impl Subscriptions {
     }
 
     /// Passes the marks that writers have left on to subscribers, at most so many. Returns whether
-    /// that was all.
+    /// that was all; then the next mark wakes the watcher.
     pub(crate) fn pass_on(&mut self, symbols_max: usize, catalog: &Catalog) -> bool {
-        if self.changed.is_empty() {
+        // Marks may have come since those at hand were taken, and their wake with them: only who
+        // has just taken all can say that none are left.
+        let all_taken = self.changed.is_empty();
+        if all_taken {
             self.changed.extend(self.watcher.take(Marks::default()));
         }
         for _ in 0..symbols_max {
             let Some(symbol) = self.changed.pop() else {
-                return true;
+                break;
             };
             self.refresh(&symbol, catalog, None);
         }
-        self.changed.is_empty()
+        all_taken && self.changed.is_empty()
     }
 
     /// The connections that have come to have something to be told, each once.
@@ -613,6 +616,34 @@ mod tests {
         stage.set("BLATER", 1);
         stage.pass_on();
         assert_eq!(stage.tell(3, 10).len(), 1);
+    }
+
+    #[test]
+    fn a_mark_that_comes_while_earlier_ones_are_passed_on_needs_no_wake_of_its_own() {
+        let mut stage = Stage::new();
+        for name in ["A", "B", "C"] {
+            stage.set(name, 1);
+            stage.subscribe(1, name);
+        }
+        stage.tell(1, 10);
+        stage.set("A", 2);
+        stage.set("B", 2);
+        stage.set("C", 2);
+        let engine = Arc::clone(&stage.engine);
+        assert!(!stage.subscriptions.pass_on(2, engine.catalog()));
+        // The worker is at work and sees this wake together with what it has at hand.
+        stage.set("A", 3);
+        stage.set("B", 3);
+        let mut passes = 0;
+        while !stage.subscriptions.pass_on(2, engine.catalog()) {
+            passes += 1;
+            assert!(passes < 10, "never done");
+        }
+        assert_eq!(stage.tell(1, 10).len(), 3);
+        for quote in engine.catalog().iter() {
+            let last = &stage.told[&(1, None, quote.symbol.to_string())];
+            assert_eq!(version(last), Some(quote.version));
+        }
     }
 
     #[test]
