@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     subscriptions: Subscriptions,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
+    /// Not before this: see [`Worker::rest_from_marks`].
+    marks_at: Option<Instant>,
     /// Empty but while subscribers are given turns.
     awake: Vec<Key>,
     /// Where every read goes.
@@ -100,6 +102,7 @@ impl Worker {
             overview,
             subscriptions: Subscriptions::new(watcher),
             marks_wait: false,
+            marks_at: None,
             awake: Vec::new(),
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             replies: Vec::new(),
@@ -133,7 +136,9 @@ impl Worker {
             if woken {
                 self.take_from_queue(now);
             }
-            if woken || self.marks_wait {
+            self.marks_wait |= woken;
+            let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
+            if passes_on {
                 self.pass_on_marks();
             }
             let drain_until = self.pool.drain_until();
@@ -142,6 +147,9 @@ impl Worker {
             }
             self.pass_deadlines(now);
             self.give_turns(now);
+            if passes_on {
+                self.rest_from_marks(now);
+            }
             self.sweep(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
                 break;
@@ -153,11 +161,13 @@ impl Worker {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if !self.turns.is_empty() || self.marks_wait {
+        if !self.turns.is_empty() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
-        let deadlines = [self.silences.next(), self.lingers.next(), self.sweep.at, drain_until];
+        let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
+        let deadlines =
+            [self.silences.next(), self.lingers.next(), self.sweep.at, drain_until, marks_at];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -238,6 +248,14 @@ impl Worker {
         let catalog = self.executor.engine().catalog();
         self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, catalog);
         self.wake_subscribers();
+    }
+
+    /// After a round of marks and messages, as long as it took is for others alone: however many
+    /// subscribers there are, at least half of the worker's time is left to lookups and writes, and
+    /// what changes meanwhile is told once.
+    fn rest_from_marks(&mut self, began: Instant) {
+        let ended = Instant::now();
+        self.marks_at = Some(ended + ended.saturating_duration_since(began));
     }
 
     /// Gives a turn to every subscriber that has come to have something to be told.
