@@ -1,0 +1,156 @@
+//! One list of scenarios, played over every way in: they must all mean the same.
+
+mod ways;
+
+use ways::{Embedded, Line, Outcome, Resp, WayIn};
+
+/// What is done, and what must come of it.
+enum Step {
+    /// List or update: symbol, price, volume, status; empty where it is not given.
+    Set([&'static str; 4]),
+    Trade(&'static str, i64),
+    Delist(&'static str),
+    /// The step before must have been refused, in these words.
+    Refused(&'static str),
+    /// A lookup of these bytes answers so.
+    Answers(&'static [u8], &'static str),
+}
+
+use Step::{Answers, Delist, Refused, Set, Trade};
+
+const SCENARIOS: &[(&str, &[Step])] = &[
+    (
+        "prices print in the shortest exact form",
+        &[
+            Set(["AAPL", "172.50", "1", ""]),
+            Answers(b"AAPL", "172.5"),
+            Set(["BRK/A", "743500.00", "1", ""]),
+            Answers(b"BRK/A", "743500"),
+            Set(["TINY", "0.000000001", "1", ""]),
+            Answers(b"TINY", "0.000000001"),
+            Set(["HUGE", "9223372036.854775807", "1", ""]),
+            Answers(b"HUGE", "9223372036.854775807"),
+        ],
+    ),
+    (
+        "exhausted and halted stocks answer 0, unknown ones -1",
+        &[
+            Answers(b"NA", "-1"),
+            Set(["NA", "5", "", ""]),
+            Answers(b"NA", "0"),
+            Set(["NA", "", "3", ""]),
+            Answers(b"NA", "5"),
+            Set(["NA", "", "", "halted"]),
+            Answers(b"NA", "0"),
+            Set(["NA", "", "", "trading"]),
+            Answers(b"NA", "5"),
+            Answers(b"na", "-1"),
+        ],
+    ),
+    (
+        "names that no stock can have are not found",
+        &[
+            Answers(b"", "-1"),
+            Answers(b"AAPL\xff", "-1"),
+            Answers(b"AA\x07PL", "-1"),
+            Answers(&[b'A'; 31], "-1"),
+            Answers(&[b'A'; 5000], "-1"),
+        ],
+    ),
+    (
+        "names are trimmed, may be long, and need not be ASCII",
+        &[
+            Set(["牛来USDT", "0.5", "1", ""]),
+            Answers("牛来USDT".as_bytes(), "0.5"),
+            Answers("  牛来USDT\t".as_bytes(), "0.5"),
+            Set(["AAPL  260116C00200000", "3.25", "1", ""]),
+            Answers(b"AAPL  260116C00200000", "3.25"),
+            Answers(b"TRUE", "-1"),
+        ],
+    ),
+    (
+        "a trade never takes more than is left, and a refused write changes nothing",
+        &[
+            Trade("X", -1),
+            Refused("stock 'X' is not listed"),
+            Set(["X", "", "5", ""]),
+            Refused("stock 'X' is not listed, and listing it needs a price"),
+            Answers(b"X", "-1"),
+            Set(["X", "7", "3", ""]),
+            Trade("X", -5),
+            Refused("volume of 'X' is 3, cannot take 5"),
+            Answers(b"X", "7"),
+            Trade("X", -3),
+            Answers(b"X", "0"),
+            Trade("X", -1),
+            Refused("volume of 'X' is 0, cannot take 1"),
+            Trade("X", 2),
+            Answers(b"X", "7"),
+            Set(["X", "", "18446744073709551615", ""]),
+            Trade("X", 1),
+            Refused("volume of 'X' is 18446744073709551615, cannot add 1"),
+            Set(["X", "", "", "halted"]),
+            Trade("X", -1),
+            Refused("stock 'X' is halted"),
+            Answers(b"X", "0"),
+        ],
+    ),
+    (
+        "a stock delisted is unknown until it is listed again, and counts on",
+        &[
+            Set(["GONE", "1", "1", ""]),
+            Set(["GONE", "2", "", ""]),
+            Delist("GONE"),
+            Answers(b"GONE", "-1"),
+            Delist("GONE"),
+            Set(["GONE", "3", "1", ""]),
+            Answers(b"GONE", "3"),
+        ],
+    ),
+];
+
+fn play(way: &mut dyn WayIn) {
+    for (scenario, steps) in SCENARIOS {
+        let mut outcome: Outcome = Ok(());
+        for (number, step) in steps.iter().enumerate() {
+            let place = format!("{scenario}, step {number}");
+            if let Refused(words) = step {
+                let refusal = std::mem::replace(&mut outcome, Ok(())).unwrap_err();
+                assert!(refusal.contains(words), "{place}: {refusal}");
+                continue;
+            }
+            assert_eq!(outcome, Ok(()), "{place}: refused before it");
+            outcome = match step {
+                Set(fields) => way.set(*fields),
+                Trade(symbol, shares) => way.trade(symbol, *shares),
+                Delist(symbol) => way.delist(symbol),
+                Answers(name, answer) => {
+                    assert_eq!(way.lookup(name), *answer, "{place}: {:?}", name.escape_ascii());
+                    Ok(())
+                }
+                Refused(_) => unreachable!("handled above"),
+            };
+        }
+        assert_eq!(outcome, Ok(()), "{scenario}: refused at its end");
+    }
+}
+
+#[test]
+fn embedded() {
+    play(&mut Embedded::new());
+}
+
+#[test]
+fn line_protocol() {
+    play(&mut Line::new());
+}
+
+#[test]
+fn resp2() {
+    play(&mut Resp::new(2));
+}
+
+#[test]
+fn resp3() {
+    play(&mut Resp::new(3));
+}

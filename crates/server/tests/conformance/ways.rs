@@ -1,0 +1,196 @@
+//! The ways in. What one of them cannot express, the line protocol's writes, goes to the engine.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockd_engine::Engine;
+use stockd_model::{Fields, Reply, Request, Symbol};
+use stockd_server::{Config, Listener, Protocol, Server};
+
+pub(crate) type Outcome = Result<(), String>;
+
+/// A way to ask and, for most, to write.
+pub(crate) trait WayIn {
+    /// What a lookup answers: a price, `0` or `-1`.
+    fn lookup(&mut self, name: &[u8]) -> String;
+    fn set(&mut self, fields: [&str; 4]) -> Outcome;
+    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
+    fn delist(&mut self, symbol: &str) -> Outcome;
+}
+
+/// The engine, without any protocol.
+pub(crate) struct Embedded {
+    engine: Arc<Engine>,
+}
+
+impl Embedded {
+    pub(crate) fn new() -> Embedded {
+        Embedded { engine: Arc::default() }
+    }
+
+    fn execute(&self, request: &Request) -> Reply {
+        self.engine.executor().batch().execute(request)
+    }
+
+    fn write(&self, request: &Request) -> Outcome {
+        match self.execute(request) {
+            Reply::Refused(refusal) => Err(refusal.to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl WayIn for Embedded {
+    fn lookup(&mut self, name: &[u8]) -> String {
+        match self.execute(&Request::Lookup(Symbol::parse(name))) {
+            Reply::Found(quote) => quote.tradable_price().map_or("0".into(), |it| it.to_string()),
+            Reply::NotFound => "-1".into(),
+            reply => panic!("{reply:?} to a lookup"),
+        }
+    }
+
+    fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {
+        let fields = Fields {
+            price: price.parse().ok(),
+            volume: volume.parse().ok(),
+            status: status.parse().ok(),
+        };
+        self.write(&Request::Set(symbol.parse().unwrap(), fields))
+    }
+
+    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+        self.write(&Request::Trade(symbol.parse().unwrap(), shares))
+    }
+
+    fn delist(&mut self, symbol: &str) -> Outcome {
+        self.write(&Request::Delist(symbol.parse().unwrap()))
+    }
+}
+
+fn serve(protocol: Protocol, engine: &Arc<Engine>) -> (Server, BufReader<TcpStream>) {
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config =
+        Config { listeners: vec![Listener { protocol, address }], workers: 2, ..Config::default() };
+    let server = Server::start(config, Arc::clone(engine)).unwrap();
+    let stream = TcpStream::connect(server.addresses()[0].1).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    (server, BufReader::new(stream))
+}
+
+fn read_line(stream: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    line.trim_end_matches(['\r', '\n']).to_owned()
+}
+
+/// The line protocol over TCP; writes go to the engine behind it.
+pub(crate) struct Line {
+    engine: Embedded,
+    stream: BufReader<TcpStream>,
+    _server: Server,
+}
+
+impl Line {
+    pub(crate) fn new() -> Line {
+        let engine = Embedded::new();
+        let (server, stream) = serve(Protocol::Line, &engine.engine);
+        Line { engine, stream, _server: server }
+    }
+}
+
+impl WayIn for Line {
+    fn lookup(&mut self, name: &[u8]) -> String {
+        self.stream.get_mut().write_all(&[name, b"\n"].concat()).unwrap();
+        read_line(&mut self.stream)
+    }
+
+    fn set(&mut self, fields: [&str; 4]) -> Outcome {
+        self.engine.set(fields)
+    }
+
+    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+        self.engine.trade(symbol, shares)
+    }
+
+    fn delist(&mut self, symbol: &str) -> Outcome {
+        self.engine.delist(symbol)
+    }
+}
+
+/// RESP over TCP, by hand, in either version.
+pub(crate) struct Resp {
+    stream: BufReader<TcpStream>,
+    nil: &'static str,
+    _server: Server,
+}
+
+impl Resp {
+    pub(crate) fn new(version: u8) -> Resp {
+        let (server, stream) = serve(Protocol::Resp, &Arc::default());
+        let nil = if version == 2 { "$-1" } else { "_" };
+        let mut resp = Resp { stream, nil, _server: server };
+        if version == 3 {
+            // Seven pairs, of which the last value is an empty array.
+            assert_eq!(resp.ask(&[b"HELLO", b"3"]), "%7");
+            while read_line(&mut resp.stream) != "*0" {}
+        }
+        resp
+    }
+
+    /// Sends a command and returns the first line of its reply.
+    fn ask(&mut self, parts: &[&[u8]]) -> String {
+        let mut command = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            command.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            command.extend_from_slice(part);
+            command.extend_from_slice(b"\r\n");
+        }
+        self.stream.get_mut().write_all(&command).unwrap();
+        read_line(&mut self.stream)
+    }
+
+    fn write(&mut self, parts: &[&str]) -> Outcome {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        let reply = self.ask(&parts);
+        match reply.strip_prefix("-ERR ") {
+            Some(refusal) => Err(refusal.to_owned()),
+            None if reply.starts_with('$') => {
+                // A volume that is no signed number.
+                read_line(&mut self.stream);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl WayIn for Resp {
+    fn lookup(&mut self, name: &[u8]) -> String {
+        let head = self.ask(&[b"GET", name]);
+        if head == self.nil {
+            return "-1".into();
+        }
+        let bytes: usize = head.strip_prefix('$').unwrap().parse().unwrap();
+        let mut text = vec![0; bytes + 2];
+        self.stream.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap().trim_end().to_owned()
+    }
+
+    fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {
+        let fields = [("price", price), ("volume", volume), ("status", status)];
+        let given = fields.iter().filter(|(_, value)| !value.is_empty());
+        let mut parts = vec!["HSET", symbol];
+        parts.extend(given.flat_map(|(name, value)| [*name, *value]));
+        self.write(&parts)
+    }
+
+    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+        self.write(&["HINCRBY", symbol, "volume", &shares.to_string()])
+    }
+
+    fn delist(&mut self, symbol: &str) -> Outcome {
+        self.write(&["DEL", symbol])
+    }
+}
