@@ -266,18 +266,18 @@ impl Locked<'_> {
         self.sequence / CHANGE
     }
 
-    /// Puts this quote, of the row's symbol and one version on, into the row.
+    /// Puts this quote, of the row's symbol and a later version, into the row.
     pub(crate) fn put(self, quote: &Quote) {
-        debug_assert_eq!(quote.symbol, self.row.symbol());
-        debug_assert_eq!(quote.version, self.version() + 1);
-        self.commit(&Fields::of(quote));
+        assert!(quote.symbol == self.row.symbol() && quote.version > self.version(), "{quote:?}");
+        self.commit(&Fields::of(quote), quote.version * CHANGE);
     }
 
     /// Marks the stock as delisted, one version on. The row keeps its symbol and goes on
     /// counting when the stock is listed again.
     pub(crate) fn delist(self, now_ns: u64) {
         let fields = Fields { updated: now_ns, state: DELISTED, ..self.fields() };
-        self.commit(&fields);
+        let sequence = self.sequence + CHANGE;
+        self.commit(&fields, sequence);
     }
 
     /// Copies the row, version and all, to an empty row of the next block, and leaves this one
@@ -299,11 +299,11 @@ impl Locked<'_> {
         self.row.read(self.sequence | LOCKED).expect("a locked row has one writer")
     }
 
-    fn commit(self, fields: &Fields) {
+    fn commit(self, fields: &Fields, sequence: u64) {
         // Whoever reads one of the stores below also sees the odd sequence.
         fence(Release);
         self.row.write(fields, self.row.symbol[3].load(Relaxed));
-        self.row.sequence.store(self.sequence + CHANGE, Release);
+        self.row.sequence.store(sequence, Release);
         std::mem::forget(self);
     }
 }

@@ -83,10 +83,27 @@ pub enum Change {
         /// The new status.
         status: Status,
     },
+    /// Give it this very quote, which was decided before, with its own version and time. The
+    /// version must be above that of any quote the stock has had.
+    Restore(Quote),
     /// Remove it. On a stock that is not listed: nothing.
     Delist,
     /// Leave it as it is.
     Keep,
+}
+
+impl Change {
+    /// The quote that it puts over one of this version, if it puts one.
+    fn put(&self, symbol: &Symbol, version: u64, now_ns: u64) -> Option<Quote> {
+        match *self {
+            Change::Put { price, volume, status } => {
+                let (symbol, version) = (*symbol, version + 1);
+                Some(Quote { symbol, price, volume, status, version, updated_ns: now_ns })
+            }
+            Change::Restore(quote) => Some(quote),
+            Change::Delist | Change::Keep => None,
+        }
+    }
 }
 
 /// The quote of a stock before and after a change; `None` where it was not listed.
@@ -230,7 +247,7 @@ impl Catalog {
             // Somebody listed it before we had the lock.
             return self.change_locked(locked, symbol, now_ns, decide);
         }
-        let Change::Put { price, volume, status } = decide(None)? else {
+        let Some(quote) = decide(None)?.put(symbol, listing.version_floor, now_ns) else {
             return Ok(Changed { before: None, after: None });
         };
         self.count_listed()?;
@@ -238,10 +255,47 @@ impl Catalog {
             self.listed.fetch_sub(1, Relaxed);
             return Err(full.into());
         }
-        let version = listing.version_floor + 1;
-        let quote = Quote { symbol: *symbol, price, volume, status, version, updated_ns: now_ns };
         listing.claim(&quote, hash);
         Ok(Changed { before: None, after: Some(quote) })
+    }
+
+    /// Makes sure that so many further listings find room, so that a change that was promised
+    /// does not fail later for the lack of it.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogFull`] when they do not.
+    pub fn reserve(&self, listings: usize) -> Result<(), CatalogFull> {
+        if self.len() + listings > self.stocks_max {
+            return Err(CatalogFull::AtLimit { stocks_max: self.stocks_max });
+        }
+        let mut listing = self.listing();
+        while !listing.has_room(listings) {
+            if listing.growth.is_none() {
+                listing.begin_growth(self.len() + listings)?;
+            }
+            while listing.growth.is_some() {
+                self.advance_growth(&mut listing);
+            }
+        }
+        Ok(())
+    }
+
+    /// A version that no quote of this stock has been above. A stock that is not listed goes on
+    /// from there.
+    pub fn version(&self, symbol: &Symbol) -> u64 {
+        let listing = self.listing();
+        match lock(&listing.block, symbol, self.hash(symbol)) {
+            Some(row) if row.quote().is_some() => row.version(),
+            Some(row) => row.version().max(listing.version_floor),
+            None => listing.version_floor,
+        }
+    }
+
+    /// Makes every stock that has no row yet begin above this version.
+    pub fn raise_version_floor(&self, version: u64) {
+        let mut listing = self.listing();
+        listing.version_floor = listing.version_floor.max(version);
     }
 
     /// Every listed quote, in no useful order. Stocks listed or delisted meanwhile may be missed
@@ -276,23 +330,21 @@ impl Catalog {
         decide: impl FnOnce(Option<&Quote>) -> Result<Change, E>,
     ) -> Result<Changed, E> {
         let before = locked.quote();
-        let after = match (decide(before.as_ref())?, before) {
-            (Change::Put { price, volume, status }, _) => {
+        let change = decide(before.as_ref())?;
+        let after = match change.put(symbol, locked.version(), now_ns) {
+            Some(quote) => {
                 if before.is_none() {
                     self.count_listed()?;
                 }
-                let version = locked.version() + 1;
-                let quote =
-                    Quote { symbol: *symbol, price, volume, status, version, updated_ns: now_ns };
                 locked.put(&quote);
                 Some(quote)
             }
-            (Change::Delist, Some(_)) => {
+            None if change == Change::Delist && before.is_some() => {
                 locked.delist(now_ns);
                 self.listed.fetch_sub(1, Relaxed);
                 None
             }
-            (Change::Keep, _) | (Change::Delist, None) => before,
+            None => before,
         };
         Ok(Changed { before, after })
     }
@@ -394,6 +446,16 @@ fn lock<'a>(block: &'a Block, symbol: &Symbol, hash: u64) -> Option<Locked<'a>> 
 impl Listing {
     fn is_loaded(&self) -> bool {
         (self.used + 1) * ROWS_PER_STOCK_MIN > self.block.rows().len()
+    }
+
+    /// Whether so many listings fit without growth, or at least without more of it than there is.
+    fn has_room(&self, listings: usize) -> bool {
+        // Any row of the current block may still move to the next.
+        let (used, block) = match &self.growth {
+            Some(growth) => (growth.used + self.used, &growth.next),
+            None => (self.used, &self.block),
+        };
+        (used + listings) * ROWS_PER_STOCK_MIN <= block.rows().len()
     }
 
     /// Puts a next block behind the current one. It is twice as large; or as large, where so many

@@ -172,3 +172,20 @@ pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest pause between two attempts of a subscription to connect anew.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Snapshots of the catalog that are read at once. A further one is refused until one has ended.
+pub const SNAPSHOTS_MAX: usize = 4;
+
+/// Rows of the catalog that are read at once for a page of an export.
+pub const EXPORT_PAGE_ROWS: usize = 1024;
+
+/// Requests of one worker that wait for the disk. Beyond it a connection that waits already is not
+/// read further; one that does not may have one more wait.
+pub const JOURNAL_REQUESTS_MAX: usize = 16 * 1024;
+
+/// Requests of one connection that wait for the disk. Beyond it the connection is not read further
+/// until some are answered.
+pub const PARKED_REQUESTS_MAX: usize = 4096;
+
+/// The longest time from a write to its commit that can be set: 1 hour.
+pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);

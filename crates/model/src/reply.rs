@@ -61,4 +61,17 @@ pub enum Refusal {
         /// Stocks listed now.
         stocks: usize,
     },
+    /// A write could not be kept on the disk, some time ago: from then on the catalog is read-only.
+    #[error("the catalog is read-only: {cause}")]
+    ReadOnly {
+        /// What went wrong then, and the remedy.
+        cause: &'static str,
+    },
+    /// This write, or one beside it, could not be kept on the disk. It has not taken effect; whether
+    /// the disk has it all the same shows when the server starts again.
+    #[error("the write was not kept: {cause}")]
+    NotKept {
+        /// What went wrong, and the remedy.
+        cause: &'static str,
+    },
 }
