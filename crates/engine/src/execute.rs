@@ -8,46 +8,133 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
 use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
-use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_store::Store;
 
 use crate::counters::{Cells, Registry, Totals};
+use crate::decide::{self, Refused};
+use crate::journal::{Journal, JournalReport, Sync};
+use crate::snapshot::{Snapshot, Snapshots};
 use crate::watch::{Watcher, Watchers};
+use crate::writer::Writer;
 
 /// The catalog, and all that is done with it. Shared by every way in.
 #[derive(Debug, Default)]
 pub struct Engine {
-    catalog: Catalog,
-    registry: Registry,
+    // Before the market, so that all that was asked is written when it ends.
+    journal: Option<Journal>,
+    market: Arc<Market>,
+}
+
+/// The catalog and whom its changes concern: what the journal's thread shares with all others.
+#[derive(Debug, Default)]
+pub(crate) struct Market {
+    pub(crate) catalog: Catalog,
+    pub(crate) registry: Registry,
     watchers: Arc<Watchers>,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl Engine {
-    /// An engine over this catalog.
+    /// An engine over this catalog, which is in memory alone.
     pub fn new(catalog: Catalog) -> Engine {
-        Engine { catalog, ..Engine::default() }
+        Engine { journal: None, market: Market::new(catalog) }
+    }
+
+    /// An engine over a catalog that was read from this store, and that keeps every write there
+    /// before it takes effect. Until then no lookup, subscriber or snapshot sees it.
+    ///
+    /// `version_floor` is what the store was last given: see [`Store::commit`].
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no thread.
+    pub fn durable(
+        catalog: Catalog,
+        version_floor: u64,
+        store: Box<dyn Store>,
+        sync: Sync,
+    ) -> Engine {
+        catalog.raise_version_floor(version_floor);
+        let market = Market::new(catalog);
+        let journal = Journal::start(Arc::clone(&market), version_floor, store, sync);
+        Engine { journal: Some(journal), market }
     }
 
     /// The catalog, for what is not a request: sizes, and iterating over every quote.
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.market.catalog
     }
 
     /// What has been done so far, over all executors. Batches that are open are not in it yet.
     pub fn totals(&self) -> Totals {
-        self.registry.totals()
+        self.market.registry.totals()
+    }
+
+    /// How the journal is; `None` when the catalog is in memory alone.
+    pub fn journal(&self) -> Option<JournalReport> {
+        self.journal.as_ref().map(Journal::report)
     }
 
     /// A watcher of changes for one thread that serves subscribers. A write to a stock that it
     /// watches calls `wake`, on the writer's thread, at most once until the watcher takes its
     /// marks.
-    pub fn watcher(&self, wake: impl Fn() + Send + Sync + 'static) -> Watcher {
-        self.watchers.watcher(wake)
+    pub fn watcher(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Watcher {
+        self.market.watchers.watcher(wake)
+    }
+
+    /// The means to have requests executed by the journal, for one thread that must not wait;
+    /// `None` when there is no journal. When there are replies to take, `wake` is called on the
+    /// journal's thread, at most once until they are taken.
+    pub fn writer(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Option<Writer> {
+        self.journal.as_ref().map(|journal| journal.writer(wake))
+    }
+
+    /// The whole catalog as it is at this moment, to be read page by page while it changes.
+    /// `None` while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read already.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        Snapshot::begin(Arc::clone(&self.market))
     }
 
     /// The means to execute requests on one thread. Cheap to keep, not cheap to make: one a
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
-        Executor { engine: Arc::clone(self), cells: self.registry.register() }
+        Executor { cells: self.market.registry.register(), engine: Arc::clone(self) }
+    }
+
+    /// Ends the journal: what was asked is written and answered, later writes are refused. An
+    /// engine that is dropped does this too, but cannot say how it went.
+    ///
+    /// # Errors
+    ///
+    /// Why writes were refused, if the journal has failed at any time.
+    pub fn close(&self) -> Result<(), &'static str> {
+        self.journal.as_ref().map_or(Ok(()), Journal::close)
+    }
+}
+
+impl Market {
+    fn new(catalog: Catalog) -> Arc<Market> {
+        Arc::new(Market { catalog, ..Market::default() })
+    }
+
+    /// Changes one stock, and tells those whom it concerns.
+    pub(crate) fn change(
+        &self,
+        symbol: &Symbol,
+        decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
+    ) -> Result<Changed, Refused> {
+        let changed = self.catalog.change(symbol, now_ns(), |quote| {
+            let change = decide(quote).map_err(Refused)?;
+            if change != Change::Keep {
+                self.snapshots.save(symbol, || self.catalog.place(symbol), quote);
+            }
+            Ok::<_, Refused>(change)
+        })?;
+        if changed.before != changed.after {
+            self.watchers.mark(symbol);
+        }
+        Ok(changed)
     }
 }
 
@@ -64,7 +151,7 @@ impl Executor {
     #[inline]
     pub fn batch(&mut self) -> Batch<'_> {
         Batch {
-            view: self.engine.catalog.view(),
+            view: self.engine.market.catalog.view(),
             engine: &self.engine,
             cells: &self.cells,
             done: Totals::default(),
@@ -79,7 +166,7 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.engine.registry.retire(&self.cells);
+        self.engine.market.registry.retire(&self.cells);
     }
 }
 
@@ -100,16 +187,26 @@ impl<'a> Batch<'a> {
         self.engine
     }
 
-    /// Executes one request.
+    /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
     #[inline(always)]
     pub fn execute(&mut self, request: &Request) -> Reply {
+        match self.execute_now(request) {
+            Some(reply) => reply,
+            None => self.execute_durably(request),
+        }
+    }
+
+    /// Executes one request, unless that would have to wait for the disk: then it has done
+    /// nothing, and the request is one for a [`Writer`].
+    #[inline(always)]
+    pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         match request {
-            Request::Lookup(Ok(symbol)) => self.lookup(symbol),
+            Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
             Request::Lookup(Err(_)) => {
                 self.done.misses += 1;
-                Reply::NotFound
+                Some(Reply::NotFound)
             }
-            write => self.write(write),
+            write => self.write_now(write),
         }
     }
 
@@ -128,59 +225,24 @@ impl<'a> Batch<'a> {
     }
 
     #[cold]
-    fn write(&mut self, request: &Request) -> Reply {
-        let outcome = match request {
-            Request::Lookup(_) => unreachable!("lookups are not writes"),
-            Request::Set(symbol, fields) => self.change(symbol, |quote| set(symbol, quote, fields)),
-            Request::Update(symbol, fields) => self.change(symbol, |quote| {
-                let quote = quote.ok_or(Refusal::NotListed(*symbol))?;
-                set(symbol, Some(quote), fields)
-            }),
-            Request::Trade(symbol, delta) => {
-                self.change(symbol, |quote| trade(symbol, quote, *delta))
-            }
-            Request::Delist(symbol) => self.change(symbol, |quote| {
-                Ok(if quote.is_some() { Change::Delist } else { Change::Keep })
-            }),
-        };
-        let changed = match outcome {
-            Ok(changed) => changed,
-            Err(Refused(refusal)) => {
-                self.done.refusals += 1;
-                return Reply::Refused(refusal);
+    fn write_now(&mut self, request: &Request) -> Option<Reply> {
+        let reply = match &self.engine.journal {
+            Some(journal) => Reply::Refused(journal.refusal()?),
+            None => {
+                let symbol = decide::symbol(request)?;
+                let changed =
+                    self.engine.market.change(symbol, |quote| decide::decide(request, quote));
+                decide::reply(request, &changed)
             }
         };
-        match (changed.before, changed.after) {
-            (None, None) => Reply::NotFound,
-            (None, Some(first)) => {
-                self.done.listings += 1;
-                Reply::Listed(first)
-            }
-            (Some(_), Some(now)) => {
-                match request {
-                    Request::Trade(..) => self.done.trades += 1,
-                    _ => self.done.updates += 1,
-                }
-                Reply::Updated(now)
-            }
-            (Some(last), None) => {
-                self.done.delistings += 1;
-                Reply::Delisted(last)
-            }
-        }
+        self.done.count(request, &reply);
+        Some(reply)
     }
 
-    fn change(
-        &self,
-        symbol: &Symbol,
-        decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
-    ) -> Result<Changed, Refused> {
-        let changed =
-            self.engine.catalog.change(symbol, now_ns(), |quote| decide(quote).map_err(Refused))?;
-        if changed.before != changed.after {
-            self.engine.watchers.mark(symbol);
-        }
-        Ok(changed)
+    #[cold]
+    fn execute_durably(&self, request: &Request) -> Reply {
+        let journal = self.engine.journal.as_ref().expect("without a journal nothing waits");
+        journal.execute(*request)
     }
 }
 
@@ -190,35 +252,6 @@ impl Drop for Batch<'_> {
         self.cells.add(&self.done);
     }
 }
-
-/// What a set does to a quote, or to none.
-fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change, Refusal> {
-    let price = fields.price.or(quote.map(|quote| quote.price));
-    Ok(Change::Put {
-        price: price.ok_or(Refusal::PriceMissing(*symbol))?,
-        volume: fields.volume.or(quote.map(|quote| quote.volume)).unwrap_or(Volume::EXHAUSTED),
-        status: fields.status.or(quote.map(|quote| quote.status)).unwrap_or(Status::Trading),
-    })
-}
-
-/// What a trade does to a quote.
-fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, Refusal> {
-    let symbol = *symbol;
-    let &Quote { price, volume, status, .. } = quote.ok_or(Refusal::NotListed(symbol))?;
-    if status == Status::Halted {
-        return Err(Refusal::Halted(symbol));
-    }
-    let shares = delta.unsigned_abs();
-    let refusal = match delta {
-        ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
-        0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
-    };
-    let volume = volume.after_trade(delta).ok_or(refusal)?;
-    Ok(Change::Put { price, volume, status })
-}
-
-/// A [`Refusal`] on its way through the catalog, whose one error of its own becomes one too.
-struct Refused(Refusal);
 
 impl From<CatalogFull> for Refused {
     fn from(full: CatalogFull) -> Refused {
@@ -238,6 +271,7 @@ pub fn now_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stockd_model::{Fields, Status, Volume};
 
     fn symbol(name: &str) -> Symbol {
         name.parse().unwrap()

@@ -25,10 +25,17 @@
 #![forbid(unsafe_code)]
 
 mod counters;
+mod decide;
 mod execute;
+mod journal;
+mod snapshot;
 mod watch;
+mod writer;
 
 pub use counters::Totals;
 pub use execute::{Batch, Engine, Executor, now_ns};
+pub use journal::{JournalReport, Sync};
+pub use snapshot::Snapshot;
 pub use stockd_catalog::Catalog;
 pub use watch::{Marks, Watcher};
+pub use writer::{Tag, Writer};

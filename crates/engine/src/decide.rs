@@ -1,0 +1,90 @@
+//! What a request does to a quote, and what is answered.
+//!
+//! Pure: it is given the quote as it is, and says what becomes of it. Who applies that, at once or
+//! after it is on the disk, is not known here.
+
+use stockd_catalog::{Change, Changed};
+use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+
+use crate::counters::Totals;
+
+/// A [`Refusal`] on its way through the catalog, whose one error of its own becomes one too.
+pub(crate) struct Refused(pub(crate) Refusal);
+
+/// The stock that a request is about; `None` for a lookup of an impossible name.
+pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
+    match request {
+        Request::Lookup(symbol) => symbol.as_ref().ok(),
+        Request::Set(symbol, _) | Request::Update(symbol, _) => Some(symbol),
+        Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
+    }
+}
+
+/// What a request does to a stock with this quote, or to one that is not listed.
+pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change, Refusal> {
+    match request {
+        Request::Lookup(_) => Ok(Change::Keep),
+        Request::Set(symbol, fields) => set(symbol, quote, fields),
+        Request::Update(symbol, fields) => {
+            let quote = quote.ok_or(Refusal::NotListed(*symbol))?;
+            set(symbol, Some(quote), fields)
+        }
+        Request::Trade(symbol, delta) => trade(symbol, quote, *delta),
+        Request::Delist(_) => Ok(if quote.is_some() { Change::Delist } else { Change::Keep }),
+    }
+}
+
+/// What is answered to a request that has done this.
+pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Reply {
+    match *changed {
+        Err(Refused(refusal)) => Reply::Refused(refusal),
+        Ok(Changed { before: None, after: None }) => Reply::NotFound,
+        Ok(Changed { before: None, after: Some(first) }) => Reply::Listed(first),
+        Ok(Changed { before: Some(_), after: Some(now) }) => match request {
+            Request::Lookup(_) => Reply::Found(now),
+            _ => Reply::Updated(now),
+        },
+        Ok(Changed { before: Some(last), after: None }) => Reply::Delisted(last),
+    }
+}
+
+impl Totals {
+    /// Counts one request that was answered like this.
+    pub(crate) fn count(&mut self, request: &Request, reply: &Reply) {
+        let counter = match (request, reply) {
+            (_, Reply::Refused(_)) => &mut self.refusals,
+            (_, Reply::Found(_)) => &mut self.hits,
+            (Request::Lookup(_), _) => &mut self.misses,
+            (_, Reply::NotFound) => return,
+            (_, Reply::Listed(_)) => &mut self.listings,
+            (Request::Trade(..), Reply::Updated(_)) => &mut self.trades,
+            (_, Reply::Updated(_)) => &mut self.updates,
+            (_, Reply::Delisted(_)) => &mut self.delistings,
+        };
+        *counter += 1;
+    }
+}
+
+fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change, Refusal> {
+    let price = fields.price.or(quote.map(|quote| quote.price));
+    Ok(Change::Put {
+        price: price.ok_or(Refusal::PriceMissing(*symbol))?,
+        volume: fields.volume.or(quote.map(|quote| quote.volume)).unwrap_or(Volume::EXHAUSTED),
+        status: fields.status.or(quote.map(|quote| quote.status)).unwrap_or(Status::Trading),
+    })
+}
+
+fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, Refusal> {
+    let symbol = *symbol;
+    let &Quote { price, volume, status, .. } = quote.ok_or(Refusal::NotListed(symbol))?;
+    if status == Status::Halted {
+        return Err(Refusal::Halted(symbol));
+    }
+    let shares = delta.unsigned_abs();
+    let refusal = match delta {
+        ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
+        0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
+    };
+    let volume = volume.after_trade(delta).ok_or(refusal)?;
+    Ok(Change::Put { price, volume, status })
+}
