@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use stockd_engine::Executor;
+use stockd_engine::{Executor, Tag, Writer};
+use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
 };
@@ -83,10 +84,13 @@ enum AtEnd {
 #[derive(Debug)]
 pub(crate) struct Workspace<'a> {
     pub(crate) executor: &'a mut Executor,
+    pub(crate) writer: Option<&'a mut Writer>,
     pub(crate) subscriptions: &'a mut Subscriptions,
     pub(crate) overview: &'a Overview,
     /// Which of the worker's connections has the turn.
     pub(crate) key: Key,
+    /// Under which the journal's replies come back to it.
+    pub(crate) tag: Tag,
     /// Where a read goes, [`READ_BYTES_MAX`] long.
     pub(crate) input: &'a mut [u8],
     /// Where replies are encoded.
@@ -181,6 +185,17 @@ impl Connection {
         }
     }
 
+    /// The journal has answered the request that was parked first. The reply leaves with the next
+    /// turn.
+    pub(crate) fn answered(&mut self, reply: &Reply, replies: &mut Vec<u8>, now: Instant) {
+        replies.clear();
+        self.session.answered(reply, replies);
+        if self.output.is_empty() {
+            self.taken_at = now;
+        }
+        self.output.append(replies);
+    }
+
     /// Takes one turn: writes what waits, then reads once, answers and writes the answers.
     ///
     /// # Errors
@@ -192,7 +207,9 @@ impl Connection {
         self.flush(work)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
-                self.serve(work)?;
+                if !self.awaits_journal() {
+                    self.serve(work)?;
+                }
                 self.tell(work)?;
             }
             Phase::Lingering { .. } => self.discard(work)?,
@@ -201,6 +218,7 @@ impl Connection {
         let mut next = Next::default();
         if let Phase::Finishing(at_end) = self.phase
             && self.output.is_empty()
+            && !self.session.is_parked()
         {
             match at_end {
                 AtEnd::Close => return Err(Closed::Ended),
@@ -258,11 +276,17 @@ impl Connection {
                 let draining = self.drain_bytes.is_some();
                 let can_step =
                     self.readable || self.silent || draining || self.session.is_held_back();
-                can_write || (can_step && self.has_room())
+                can_write || (can_step && self.has_room() && !self.awaits_journal())
             }
             Phase::Finishing(_) => can_write,
             Phase::Lingering { .. } => self.readable,
         }
+    }
+
+    /// Whether what was received cannot be answered before the journal has answered.
+    #[inline]
+    fn awaits_journal(&self) -> bool {
+        self.session.is_held_back() && self.session.is_parked()
     }
 
     /// Whether the client has taken enough replies to be asked for more requests.
@@ -281,6 +305,8 @@ impl Connection {
         let waits = {
             let mut replies = Replies {
                 batch: work.executor.batch(),
+                writer: work.writer.as_deref_mut(),
+                tag: work.tag,
                 out: work.replies,
                 out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
                 subscriptions: work.subscriptions,

@@ -1,14 +1,21 @@
 //! A conversation in RESP: what a client that speaks like one of Redis asks, and what it is told.
 //!
 //! It decodes, has requests executed, encodes, and keeps what is particular to this protocol: the
-//! version spoken, and through its worker the subscriptions. Like the [session](crate::session)
-//! around it, it knows no socket.
+//! version spoken, the requests that are *parked* until the disk has them, and through its worker
+//! the subscriptions. Like the [session](crate::session) around it, it knows no socket.
+//!
+//! Invariant: while requests are parked, all further ones are parked behind them, lookups too, so
+//! that replies keep their order and a client reads what it has written. A command that is no
+//! request to the engine waits until none is parked.
+
+use std::collections::VecDeque;
 
 use stockd_engine::Catalog;
-use stockd_model::limits::KEYS_MAX;
-use stockd_model::{Pattern, Symbol};
+use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX};
+use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
-    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Version,
+    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Shape,
+    Version,
 };
 
 use crate::session::{Ending, Replies, Waits};
@@ -19,6 +26,8 @@ use crate::subscriptions::{Message, Subscriptions};
 pub(crate) struct Conversation {
     decoder: Decoder,
     encoder: Encoder,
+    /// The shapes of the replies that are to come from the journal, in order.
+    parked: VecDeque<Shape<'static>>,
 }
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
@@ -42,10 +51,20 @@ impl Conversation {
             }
             let before = input.get(taken..).unwrap_or_default();
             let mut rest = before;
+            if self.is_parked() {
+                let waits = self.park_next(&mut rest, replies);
+                taken += before.len() - rest.len();
+                match waits {
+                    Some(waits) => break waits,
+                    None => continue,
+                }
+            }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Command::Ask(request, shape))) => {
-                    let reply = replies.batch.execute(&request);
-                    self.encoder.reply(&reply, &shape, replies.out);
+                    match replies.batch.execute_now(&request) {
+                        Some(reply) => self.encoder.reply(&reply, &shape, replies.out),
+                        None => park(request, &shape, &mut self.parked, replies),
+                    }
                     After::Nothing
                 }
                 Ok(Some(command)) => perform(command, &mut self.encoder, replies),
@@ -66,6 +85,40 @@ impl Conversation {
             }
         };
         (taken, waits)
+    }
+
+    /// Parks the next request behind those that are parked. Says what the conversation waits for if
+    /// there is none, or none that can be parked now.
+    fn park_next(&mut self, rest: &mut &[u8], replies: &mut Replies<'_>) -> Option<Waits> {
+        let has_room = replies.writer.as_ref().is_some_and(|writer| writer.has_room());
+        if !has_room || self.parked.len() >= PARKED_REQUESTS_MAX {
+            return Some(Waits::ForJournal);
+        }
+        let undecoded = (*rest, self.decoder.clone());
+        match self.decoder.decode(rest) {
+            Ok(Some(Command::Ask(request, shape))) if shape.lasting().is_some() => {
+                park(request, &shape, &mut self.parked, replies);
+                None
+            }
+            Ok(None) => Some(Waits::ForInput),
+            _ => {
+                (*rest, self.decoder) = undecoded;
+                Some(Waits::ForJournal)
+            }
+        }
+    }
+
+    /// Whether replies are to come from the journal.
+    #[inline]
+    pub(crate) fn is_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// The reply to the request that is parked first has come.
+    pub(crate) fn answered(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        if let Some(shape) = self.parked.pop_front() {
+            self.encoder.reply(reply, &shape, out);
+        }
     }
 
     /// Tells a subscriber what it has not been told, as long as there is room. Returns how many
@@ -101,6 +154,22 @@ impl Conversation {
             true => Admits::Subscription,
             false => Admits::All,
         });
+    }
+}
+
+/// Hands a request to the journal, which answers it later.
+#[cold]
+fn park(
+    request: Request,
+    shape: &Shape<'_>,
+    parked: &mut VecDeque<Shape<'static>>,
+    replies: &mut Replies<'_>,
+) {
+    if let (Some(writer), Some(shape)) = (&mut replies.writer, shape.lasting()) {
+        writer.submit(replies.tag, request);
+        parked.push_back(shape);
+    } else {
+        debug_assert!(false, "every write can be parked where there is a journal");
     }
 }
 
@@ -218,9 +287,10 @@ fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_
         Command::Describe(describe) => encoder.describe(&describe, out),
         Command::Settings(patterns) => {
             let connections_max = overview.metrics().connections_max.to_string();
-            // What tools that measure Redis ask for: nothing is kept on disk.
+            // What tools that measure Redis ask for.
+            let appendonly = if engine.journal().is_some() { "yes" } else { "no" };
             let settings =
-                [("save", ""), ("appendonly", "no"), ("maxclients", connections_max.as_str())];
+                [("save", ""), ("appendonly", appendonly), ("maxclients", &connections_max)];
             encoder.settings(patterns, &settings, out);
         }
         Command::Info(sections) => encoder.lines(&overview.info(sections, *now), out),

@@ -10,7 +10,8 @@
 use std::mem;
 use std::time::Instant;
 
-use stockd_engine::{Batch, Catalog};
+use stockd_engine::{Batch, Catalog, Tag, Writer};
+use stockd_model::Reply;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
 use crate::overview::Overview;
@@ -24,7 +25,8 @@ pub(crate) struct Session {
     codec: Codec,
     /// Received and not decoded yet. Holds no memory while it is empty.
     undecoded: Vec<u8>,
-    /// Whether whole requests may be among the undecoded bytes, held back for lack of room.
+    /// Whether whole requests may be among the undecoded bytes, held back for lack of room or
+    /// until the journal has answered.
     held_back: bool,
 }
 
@@ -38,6 +40,9 @@ enum Codec {
 #[derive(Debug)]
 pub(crate) struct Replies<'a> {
     pub(crate) batch: Batch<'a>,
+    /// For what has to be kept on the disk first, and the tag under which its reply comes back.
+    pub(crate) writer: Option<&'a mut Writer>,
+    pub(crate) tag: Tag,
     pub(crate) out: &'a mut Vec<u8>,
     /// No further request is decoded once `out` is this long.
     pub(crate) out_bytes_max: usize,
@@ -52,12 +57,15 @@ pub(crate) struct Replies<'a> {
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-#[allow(clippy::enum_variant_names, reason = "it waits for input, for room, for nothing")]
+#[allow(clippy::enum_variant_names, reason = "it waits for something in every case")]
 pub(crate) enum Waits {
     /// For more bytes, silence or the end.
     ForInput,
     /// For room for replies: [`Session::resume`] goes on. It takes no input before that.
     ForRoom,
+    /// For the journal to answer what is parked: then [`Session::resume`] goes on. It takes no
+    /// input before that.
+    ForJournal,
     /// For nothing more: the connection is to be closed once the replies are written.
     ForNothing(Ending),
 }
@@ -167,10 +175,26 @@ impl Session {
         }
     }
 
-    /// Whether [`resume`](Session::resume) is due as soon as there is room.
+    /// Whether [`resume`](Session::resume) is due as soon as there is room and nothing is parked.
     #[inline]
     pub(crate) fn is_held_back(&self) -> bool {
         self.held_back
+    }
+
+    /// Whether replies are to come from the journal.
+    #[inline]
+    pub(crate) fn is_parked(&self) -> bool {
+        match &self.codec {
+            Codec::Line(_) => false,
+            Codec::Resp(conversation) => conversation.is_parked(),
+        }
+    }
+
+    /// The journal has answered the request that was parked first.
+    pub(crate) fn answered(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        if let Codec::Resp(conversation) = &mut self.codec {
+            conversation.answered(reply, out);
+        }
     }
 
     /// Bytes that are kept.
@@ -180,7 +204,7 @@ impl Session {
 
     #[inline]
     fn keep(&mut self, rest: &[u8], waits: Waits) -> Waits {
-        self.held_back = waits == Waits::ForRoom;
+        self.held_back = matches!(waits, Waits::ForRoom | Waits::ForJournal);
         if matches!(waits, Waits::ForNothing(_)) {
             self.undecoded = Vec::new();
         } else if !rest.is_empty() {
@@ -280,6 +304,8 @@ mod tests {
         fn with<R>(&mut self, act: impl FnOnce(&mut Session, &mut Replies<'_>) -> R) -> R {
             let mut replies = Replies {
                 batch: self.executor.batch(),
+                writer: None,
+                tag: (0, 0),
                 out: &mut self.out,
                 out_bytes_max: self.out_bytes_max,
                 subscriptions: &mut self.subscriptions,

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
-use stockd_engine::Executor;
+use stockd_engine::{Executor, Tag, Writer};
+use stockd_model::Reply;
 use stockd_model::limits::{
     EVENTS_MAX, LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
 };
@@ -39,6 +40,8 @@ pub(crate) struct Worker {
     poll: Poll,
     overview: Arc<Overview>,
     executor: Executor,
+    /// To the journal, if there is one.
+    writer: Option<Writer>,
     subscriptions: Subscriptions,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
@@ -61,6 +64,8 @@ pub(crate) struct Worker {
     bytes_unsent: u64,
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
+    /// Empty but while the journal's replies are passed on.
+    answers: Vec<(Tag, Reply)>,
 }
 
 /// A connection and its place among the others.
@@ -94,11 +99,16 @@ impl Worker {
             let pool = Arc::clone(&pool);
             overview.engine.watcher(move || pool.wake(index))
         };
+        let writer = {
+            let pool = Arc::clone(&pool);
+            overview.engine.writer(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
             poll,
             executor: overview.engine.executor(),
+            writer,
             overview,
             subscriptions: Subscriptions::new(watcher),
             marks_wait: false,
@@ -115,6 +125,7 @@ impl Worker {
             draining: false,
             bytes_unsent: 0,
             taken: Vec::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -135,6 +146,7 @@ impl Worker {
             }
             if woken {
                 self.take_from_queue(now);
+                self.take_answers(now);
             }
             self.marks_wait |= woken;
             let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
@@ -147,6 +159,9 @@ impl Worker {
             }
             self.pass_deadlines(now);
             self.give_turns(now);
+            if let Some(writer) = &mut self.writer {
+                writer.flush();
+            }
             if passes_on {
                 self.rest_from_marks(now);
             }
@@ -204,9 +219,11 @@ impl Worker {
         let unsent_before = seat.connection.unsent_bytes();
         let mut work = Workspace {
             executor: &mut self.executor,
+            writer: self.writer.as_mut(),
             subscriptions: &mut self.subscriptions,
             overview: &self.overview,
             key: ticket.key,
+            tag: (ticket.key, ticket.serial),
             input: &mut self.input,
             replies: &mut self.replies,
             cells: self.pool.cells(self.index),
@@ -241,6 +258,26 @@ impl Worker {
             self.close(ticket.key, &closed);
         }
         self.wake_subscribers();
+    }
+
+    /// Passes the journal's replies on to those who wait for them, and gives each a turn.
+    fn take_answers(&mut self, now: Instant) {
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
+        let mut answers = writer.take(mem::take(&mut self.answers));
+        for ((key, serial), reply) in answers.drain(..) {
+            // Nobody may be there any more.
+            let Some(seat) = live(&mut self.connections, Ticket { key, serial }) else {
+                continue;
+            };
+            let unsent_before = seat.connection.unsent_bytes();
+            seat.connection.answered(&reply, &mut self.replies, now);
+            let unsent = seat.connection.unsent_bytes();
+            seat.queue_turn(key, &mut self.turns);
+            self.count_unsent(unsent_before, unsent);
+        }
+        self.answers = answers;
     }
 
     /// Passes some of the marks that writers have left on to subscribers.

@@ -93,6 +93,23 @@ pub enum Shape<'a> {
     },
 }
 
+impl Shape<'_> {
+    /// The shape for a reply that comes when the input is gone, unless it needs the input.
+    pub fn lasting(&self) -> Option<Shape<'static>> {
+        Some(match *self {
+            Shape::Price => Shape::Price,
+            Shape::Quote => Shape::Quote,
+            Shape::Field(field) => Shape::Field(field),
+            Shape::Fields(_) => return None,
+            Shape::Type => Shape::Type,
+            Shape::Done => Shape::Done,
+            Shape::NewFields(fields) => Shape::NewFields(fields),
+            Shape::Volume => Shape::Volume,
+            Shape::Tally { last } => Shape::Tally { last },
+        })
+    }
+}
+
 /// A field of a quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {

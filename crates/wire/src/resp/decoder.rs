@@ -18,8 +18,9 @@ use super::inline::Inline;
 use super::part;
 use super::table::{self, Spec, Verb};
 
-/// Decodes the commands of one connection.
-#[derive(Debug, Default)]
+/// Decodes the commands of one connection. A clone made before a command takes its place where the
+/// command is to be decoded again, later.
+#[derive(Clone, Debug, Default)]
 pub struct Decoder {
     arrays: Arrays,
     inline: Inline,
@@ -147,7 +148,7 @@ fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
 }
 
 /// Decodes commands that come as arrays.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Arrays {
     state: State,
     admits: Admits,

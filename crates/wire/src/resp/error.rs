@@ -170,6 +170,10 @@ impl fmt::Display for Refused<'_> {
                 f,
                 "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
             ),
+            // The code of Redis for writes that its disk does not take.
+            refusal @ (Refusal::ReadOnly { .. } | Refusal::NotKept { .. }) => {
+                write!(f, "MISCONF {refusal}")
+            }
             refusal => write!(f, "ERR {refusal}"),
         }
     }

@@ -13,7 +13,7 @@ use stockd_model::limits::RESP_INLINE_BYTES_MAX;
 use super::error::ProtocolError;
 
 /// The inline command that is being taken, if any.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inline {
     /// The line as an array.
     pub(super) array: Vec<u8>,
