@@ -196,6 +196,15 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
+    /// kept together, with one wait for the disk.
+    pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
+        match &self.engine.journal {
+            Some(journal) if !requests.is_empty() => journal.execute(requests),
+            _ => requests.iter().map(|request| self.execute(request)).collect(),
+        }
+    }
+
     /// Executes one request, unless that would have to wait for the disk: then it has done
     /// nothing, and the request is one for a [`Writer`].
     #[inline(always)]
@@ -242,7 +251,7 @@ impl<'a> Batch<'a> {
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
         let journal = self.engine.journal.as_ref().expect("without a journal nothing waits");
-        journal.execute(*request)
+        journal.execute(std::slice::from_ref(request))[0]
     }
 }
 

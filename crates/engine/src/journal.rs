@@ -144,22 +144,24 @@ impl Journal {
         self.condition.failed.get().map(|cause| Refusal::ReadOnly { cause })
     }
 
-    /// Executes one request and waits for the disk.
-    pub(crate) fn execute(&self, request: Request) -> Reply {
+    /// Executes these requests one after the other, together, and waits for the disk.
+    pub(crate) fn execute(&self, requests: &[Request]) -> Vec<Reply> {
         let waiting: Thread = thread::current();
         let mut writer = self.writer(move || waiting.unpark());
-        writer.submit((0, 0), request);
+        requests.iter().for_each(|request| writer.submit((0, 0), *request));
         writer.flush();
         if writer.is_answered() {
-            // The queue did not take it.
-            return Reply::Refused(Refusal::ReadOnly { cause: CLOSED });
+            // The queue did not take them.
+            return vec![Reply::Refused(Refusal::ReadOnly { cause: CLOSED }); requests.len()];
         }
-        loop {
-            if let Some((_, reply)) = writer.take(Vec::new()).pop() {
-                return reply;
+        let mut replies = Vec::with_capacity(requests.len());
+        while !writer.is_answered() {
+            replies.extend(writer.take(Vec::new()).into_iter().map(|(_, reply)| reply));
+            if !writer.is_answered() {
+                thread::park();
             }
-            thread::park();
         }
+        replies
     }
 
     pub(crate) fn report(&self) -> JournalReport {
