@@ -423,7 +423,7 @@ mod tests {
             let mut memory = self.memory.lock().unwrap();
             if memory.fails {
                 let fire = io::Error::other("the disk is on fire");
-                return Err(StoreError::Commit(fire));
+                return Err(StoreError::Commit { path: "here".into(), source: fire });
             }
             for write in writes {
                 match write {

@@ -189,3 +189,14 @@ pub const PARKED_REQUESTS_MAX: usize = 4096;
 
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Memory that the store keeps for pages of its file, at most. The catalog answers all lookups, so
+/// it helps commits alone.
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// The highest version of a quote: twice of it fits in 63 bits of a row. Counting one up a nanosecond
+/// takes 146 years. A record with a higher one is damaged.
+pub const VERSION_MAX: u64 = (1 << 62) - 1;
+
+/// Damaged records that a check of a data directory names, at most. The others are counted.
+pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;

@@ -1,0 +1,243 @@
+//! The tables, over whatever keeps their bytes.
+//!
+//! It owns what is in the file: a table of quotes, one record a stock, and a table of what is to
+//! know of all of them together. It does not know where the file is, but for its messages.
+//!
+//! Opening verifies the checksum of everything in the file, so nothing that is read afterwards
+//! surprises anybody: a file that is not as it was written is refused, and a commit that a crash has
+//! cut in half is undone.
+//!
+//! Invariant: what is in the tables is a whole number of commits. After one has failed there is
+//! none any more.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
+};
+use stockd_model::limits::STORE_CACHE_BYTES;
+use stockd_model::{Quote, Symbol};
+
+use crate::record::{self, RecordError};
+use crate::{Store, StoreError, Write};
+
+/// Symbol to record, see [`record`].
+const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
+
+/// What is true of all quotes together.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
+const META_FORMAT: &str = "format";
+const META_VERSION_FLOOR: &str = "version_floor";
+
+/// The format that is written, and the newest that can be read.
+pub(crate) const FORMAT: u64 = 1;
+
+/// What every file of redb begins with.
+const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// The flag in the byte after it that is set while somebody has the file open for writing.
+const IN_USE: u8 = 1 << 1;
+
+/// Quotes in tables: what a [`DataDir`](crate::DataDir) has in its file.
+#[derive(Debug)]
+pub struct Database {
+    tables: redb::Database,
+    path: PathBuf,
+    stocks: u64,
+    version_floor: u64,
+    was_closed: bool,
+    /// Why a commit failed; every later one fails for it.
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+impl Database {
+    /// Opens what this keeps, or begins it anew where that is nothing. The path is for messages.
+    pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
+        let was_closed = begins_well(&bytes, path)?;
+        let reading = |error| StoreError::reading(path, error);
+        let mut builder = redb::Database::builder();
+        builder.set_cache_size(STORE_CACHE_BYTES).set_check_integrity_on_open(true);
+        let tables = builder.create_with_backend(bytes).map_err(|error| reading(error.into()))?;
+        let mut database = Database {
+            tables,
+            path: path.to_owned(),
+            stocks: 0,
+            version_floor: 0,
+            was_closed,
+            failed: None,
+        };
+        if database.is_empty().map_err(reading)? {
+            database.begin().map_err(|error| committing(path, error))?;
+        } else {
+            database.read_meta()?;
+        }
+        Ok(database)
+    }
+
+    /// Stocks in it when it was opened.
+    pub fn stocks(&self) -> u64 {
+        self.stocks
+    }
+
+    /// The version floor of the last commit.
+    pub(crate) fn version_floor(&self) -> u64 {
+        self.version_floor
+    }
+
+    /// Whether it was closed when it was last used. If not, what a crash had cut in half has been
+    /// undone.
+    pub fn was_closed(&self) -> bool {
+        self.was_closed
+    }
+
+    /// Reads all quotes, in the order of their symbols, until it is told to stop. Returns the
+    /// version floor of the last commit.
+    ///
+    /// # Errors
+    ///
+    /// When a record is not a quote, or cannot be read.
+    pub fn load(&self, mut each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
+        self.records(|key, quote| match quote {
+            Ok(quote) => Ok(each(quote)),
+            Err(why) => {
+                let what = format!("the record of '{}': {why}", key.escape_ascii());
+                Err(StoreError::Damaged { path: self.path.clone(), what })
+            }
+        })?;
+        Ok(self.version_floor)
+    }
+
+    /// Reads all records with their keys, those that are not quotes too.
+    pub(crate) fn records(
+        &self,
+        mut each: impl FnMut(&[u8], Result<Quote, RecordError>) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let reading = |error| StoreError::reading(&self.path, error);
+        let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
+        let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
+        for entry in quotes.iter().map_err(|error| reading(error.into()))? {
+            let (key, value) = entry.map_err(|error| reading(error.into()))?;
+            let quote = record::decode(key.value(), value.value());
+            if each(key.value(), quote)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there are no tables in it at all.
+    fn is_empty(&self) -> Result<bool, redb::Error> {
+        let tables = self.tables.begin_read()?;
+        Ok(tables.list_tables()?.next().is_none()
+            && tables.list_multimap_tables()?.next().is_none())
+    }
+
+    fn begin(&self) -> Result<(), redb::Error> {
+        let commit = self.tables.begin_write()?;
+        commit.open_table(QUOTES)?;
+        let mut meta = commit.open_table(META)?;
+        meta.insert(META_FORMAT, FORMAT)?;
+        meta.insert(META_VERSION_FLOOR, 0)?;
+        drop(meta);
+        Ok(commit.commit()?)
+    }
+
+    fn read_meta(&mut self) -> Result<(), StoreError> {
+        let path = || self.path.clone();
+        let reading = |error| StoreError::reading(&self.path, error);
+        let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
+        let meta = match tables.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => {
+                let what = "it is a database of something else";
+                return Err(StoreError::Foreign { path: path(), what });
+            }
+            meta => meta.map_err(|error| reading(error.into()))?,
+        };
+        let number = |name| match meta.get(name).map_err(|error| reading(error.into()))? {
+            Some(number) => Ok(number.value()),
+            None => Err(StoreError::Damaged { path: path(), what: format!("it has no {name}") }),
+        };
+        let found = number(META_FORMAT)?;
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat { path: path(), found, supported: FORMAT });
+        }
+        let version_floor = number(META_VERSION_FLOOR)?;
+        let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
+        self.stocks = quotes.len().map_err(|error| reading(error.into()))?;
+        self.version_floor = version_floor;
+        Ok(())
+    }
+
+    fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
+        // In the order of the tree, so that neighbours are written while their page is at hand.
+        let mut sorted: Vec<&Write> = writes.iter().collect();
+        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
+        let commit = self.tables.begin_write()?;
+        let mut quotes = commit.open_table(QUOTES)?;
+        for write in sorted {
+            let key: &Symbol = write.symbol();
+            match write {
+                Write::Put(quote) => {
+                    quotes.insert(key.as_bytes(), record::encode(quote).as_slice())?;
+                }
+                Write::Remove(_) => {
+                    quotes.remove(key.as_bytes())?;
+                }
+            }
+        }
+        drop(quotes);
+        if version_floor > self.version_floor {
+            commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
+        }
+        Ok(commit.commit()?)
+    }
+}
+
+impl Store for Database {
+    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
+        if self.failed.is_none() {
+            match self.write(writes, version_floor) {
+                Ok(()) => self.version_floor = self.version_floor.max(version_floor),
+                Err(redb::Error::Io(error)) => {
+                    self.failed = Some((error.kind(), error.to_string()));
+                }
+                Err(error) => self.failed = Some((io::ErrorKind::Other, error.to_string())),
+            }
+        }
+        match &self.failed {
+            None => Ok(()),
+            Some((kind, why)) => {
+                let source = io::Error::new(*kind, why.clone());
+                Err(StoreError::Commit { path: self.path.clone(), source })
+            }
+        }
+    }
+}
+
+/// Looks at the first bytes, before redb sees any. Whether it was closed.
+fn begins_well(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
+    let failed = |source| StoreError::Io { doing: "read", path: path.to_owned(), source };
+    let len = bytes.len().map_err(failed)?;
+    if len == 0 {
+        return Ok(true);
+    }
+    let mut begin = [0; MAGIC.len() + 1];
+    let foreign = StoreError::Foreign { path: path.to_owned(), what: "it does not begin like one" };
+    if len < begin.len() as u64 {
+        return Err(foreign);
+    }
+    bytes.read(0, &mut begin).map_err(failed)?;
+    match begin.strip_prefix(MAGIC) {
+        Some(&[flags]) => Ok(flags & IN_USE == 0),
+        _ => Err(foreign),
+    }
+}
+
+fn committing(path: &Path, error: redb::Error) -> StoreError {
+    let source = match error {
+        redb::Error::Io(error) => error,
+        other => io::Error::other(other.to_string()),
+    };
+    StoreError::Commit { path: path.to_owned(), source }
+}
