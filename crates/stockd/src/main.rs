@@ -5,6 +5,7 @@
 mod bad_rows;
 mod catalog_file;
 mod cli;
+mod data_dir;
 mod delist;
 mod demo;
 mod export;
