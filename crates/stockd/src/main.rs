@@ -4,6 +4,7 @@
 
 mod bad_rows;
 mod catalog_file;
+mod check;
 mod cli;
 mod data_dir;
 mod delist;
