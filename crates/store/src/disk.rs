@@ -3,6 +3,10 @@
 //! Without syncing, a commit hands its bytes to the system and goes on: they survive the end of
 //! this process, but not a failure of the power. (redb has commits of its own that are not durable;
 //! they stay in the memory of the process, and would be lost when it is killed.)
+//!
+//! With syncing, a file is read anew from the disk when it is opened. After a sync has failed, Linux
+//! takes what it could not write for written, and shows it to all who read until it needs the
+//! memory. A server that was started again on top of that would build on pages that are not there.
 
 use std::fs::File;
 use std::io;
@@ -20,6 +24,9 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn new(file: File, sync: bool) -> Result<Disk, DatabaseError> {
+        if sync {
+            forget_cached(&file).map_err(redb::StorageError::Io)?;
+        }
         Ok(Disk { file: FileBackend::new(file)?, sync })
     }
 }
@@ -53,4 +60,13 @@ impl StorageBackend for Disk {
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.file.try_lock_range(start, end)
     }
+}
+
+/// Makes the system forget what it remembers of a file, so that it is read from the disk.
+fn forget_cached(file: &File) -> io::Result<()> {
+    // What is not on the disk yet cannot be forgotten.
+    file.sync_data()?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
 }

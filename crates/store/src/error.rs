@@ -112,6 +112,9 @@ impl StoreError {
             redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
                 StoreError::Damaged { path, what: source.to_string() }
             }
+            redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                StoreError::Damaged { path, what: "its end is missing".to_owned() }
+            }
             redb::Error::Io(source) => StoreError::Io { doing: "read", path, source },
             redb::Error::UpgradeRequired(_) => StoreError::Foreign {
                 path,

@@ -43,6 +43,8 @@ mod error;
 mod overlay;
 mod owner;
 mod record;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 use std::fmt;
 
