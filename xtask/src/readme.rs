@@ -173,6 +173,8 @@ impl Shell<'_> {
             .args(["-c", &format!("{exec}{text}")])
             .current_dir(self.directory)
             .env("PATH", &self.path)
+            // What a server keeps, it keeps here.
+            .env("XDG_STATE_HOME", self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)

@@ -106,7 +106,7 @@ impl Server {
         fs::write(&catalog, rows)?;
         let port = free_port()?;
         let mut command = on_core(0, release_binary(workspace)?);
-        command.args(["serve", "--workers", "1", "--line", "off", "--log", "error"]);
+        command.args(["serve", "--ephemeral", "--workers", "1", "--line", "off", "--log", "error"]);
         command.args(["--resp", &format!("127.0.0.1:{port}")]).arg("--catalog").arg(catalog);
         Server::start("stockd", command, port)
     }

@@ -259,6 +259,16 @@ impl Catalog {
         Ok(Changed { before: None, after: Some(quote) })
     }
 
+    /// Gives a stock this very quote, version and time included, as read from where it was kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogFull`] when the stock is new and there is no room for it.
+    pub fn restore(&self, quote: &Quote) -> Result<(), CatalogFull> {
+        self.change(&quote.symbol, quote.updated_ns, |_| Ok(Change::Restore(*quote)))
+            .map(|_changed| ())
+    }
+
     /// Makes sure that so many further listings find room, so that a change that was promised
     /// does not fail later for the lack of it.
     ///

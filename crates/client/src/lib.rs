@@ -61,5 +61,5 @@ pub use client::Client;
 pub use command::{Write, Written};
 pub use error::{ClientError, NameError, Refused};
 pub use link::Options;
-pub use quote_client::{QuoteClient, Scan};
+pub use quote_client::{QuoteClient, Snapshot};
 pub use subscription::{Event, Subscription};

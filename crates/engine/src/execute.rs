@@ -4,7 +4,7 @@
 //! nothing.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
 use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
@@ -103,13 +103,14 @@ impl Engine {
     }
 
     /// Ends the journal: what was asked is written and answered, later writes are refused. An
-    /// engine that is dropped does this too, but cannot say how it went.
+    /// engine that is dropped does this too, but waits for ever and cannot say how it went.
     ///
     /// # Errors
     ///
-    /// Why writes were refused, if the journal has failed at any time.
-    pub fn close(&self) -> Result<(), &'static str> {
-        self.journal.as_ref().map_or(Ok(()), Journal::close)
+    /// Why writes were refused, if the journal has failed at any time; or that it has not ended
+    /// within the patience, since the disk does not answer.
+    pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.close(Some(patience)))
     }
 }
 
@@ -196,6 +197,15 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
+    /// kept together, with one wait for the disk.
+    pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
+        match &self.engine.journal {
+            Some(journal) if !requests.is_empty() => journal.execute(requests),
+            _ => requests.iter().map(|request| self.execute(request)).collect(),
+        }
+    }
+
     /// Executes one request, unless that would have to wait for the disk: then it has done
     /// nothing, and the request is one for a [`Writer`].
     #[inline(always)]
@@ -242,7 +252,7 @@ impl<'a> Batch<'a> {
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
         let journal = self.engine.journal.as_ref().expect("without a journal nothing waits");
-        journal.execute(*request)
+        journal.execute(std::slice::from_ref(request))[0]
     }
 }
 

@@ -176,8 +176,8 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended.
 pub const SNAPSHOTS_MAX: usize = 4;
 
-/// Rows of the catalog that are read at once for a page of an export.
-pub const EXPORT_PAGE_ROWS: usize = 1024;
+/// Rows of the catalog that are read at once for a page of a snapshot.
+pub const SNAPSHOT_PAGE_ROWS: usize = 2048;
 
 /// Requests of one worker that wait for the disk. Beyond it a connection that waits already is not
 /// read further; one that does not may have one more wait.

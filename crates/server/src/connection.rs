@@ -244,8 +244,8 @@ impl Connection {
         if !self.output.is_empty() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
         }
-        // Lingering has its own, shorter end.
-        let idle = idle.filter(|_| !self.is_lingering())?;
+        // Lingering has its own, shorter end; a client that waits for the disk is not idle.
+        let idle = idle.filter(|_| !self.is_lingering() && !self.session.is_parked())?;
         past(self.active_at, idle).then_some(Closed::Idle)
     }
 

@@ -4,7 +4,9 @@
 
 mod bad_rows;
 mod catalog_file;
+mod check;
 mod cli;
+mod data_dir;
 mod delist;
 mod demo;
 mod export;

@@ -12,6 +12,7 @@ use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
 use super::error::Refused;
 use super::glob::Glob;
+use crate::quote_json;
 
 /// Encodes the replies of one connection.
 #[derive(Clone, Debug, Default)]
@@ -261,6 +262,17 @@ impl Encoder {
         self.array(2, out);
         bulk(itoa::Buffer::new().format(next.map_or(0, cursor)).as_bytes(), out);
         self.symbols(symbols, out);
+    }
+
+    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](crate::quote_json) of live quotes.
+    pub fn quotes(&self, quotes: &[Quote], out: &mut Vec<u8>) {
+        let mut json = Vec::new();
+        self.array(quotes.len(), out);
+        for quote in quotes {
+            json.clear();
+            quote_json::encode_quote(quote, &mut json);
+            bulk(&json, out);
+        }
     }
 
     /// Appends the reply to `KEYS`.

@@ -109,6 +109,10 @@ impl Conversation {
             }
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => encoder.integer(self.stocks.len() as u64, out),
+            Command::Snapshot { next: true } => encoder.nil(out),
+            Command::Snapshot { next: false } => {
+                encoder.quotes(&self.stocks.values().copied().collect::<Vec<_>>(), out);
+            }
             Command::Scan(scan) => {
                 let symbols = self.stocks.keys().filter(|symbol| scan.admits(symbol));
                 encoder.scan(None, &symbols.copied().collect::<Vec<_>>(), out);
