@@ -143,6 +143,20 @@ fn a_file_is_no_directory() {
     assert_eq!(fs::read(&path).unwrap(), b"mine");
 }
 
+/// Where not even root may make directories.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_made_is_named_with_the_remedy() {
+    for open in [DataDir::open, DataDir::open_or_create_all] {
+        let refused = open(Path::new("/sys/stockd"), true).unwrap_err();
+        let text = refused.to_string();
+        assert!(text.starts_with("cannot create the data directory '/sys/stockd': "), "{text}");
+        let remedies =
+            ["let the user of the server write there", "mount the file system for writing"];
+        assert!(remedies.iter().any(|remedy| text.ends_with(remedy)), "{text}");
+    }
+}
+
 #[test]
 fn a_file_of_somebody_else_is_left_alone() {
     let home = home();
