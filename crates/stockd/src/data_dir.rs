@@ -99,7 +99,7 @@ fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
     let mut full = None;
     let version_floor = data.load(|quote| match catalog.restore(&quote) {
         Ok(()) => {
-            if catalog.len() as u64 % PROGRESS_STEP == 0 {
+            if (catalog.len() as u64).is_multiple_of(PROGRESS_STEP) {
                 progress.inc(PROGRESS_STEP);
             }
             ControlFlow::Continue(())
