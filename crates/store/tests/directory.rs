@@ -269,6 +269,33 @@ fn a_check_changes_nothing_even_where_the_next_start_will() {
     assert!(!crashed.join("quotes.redb.new").exists());
 }
 
+/// A copy that is made while it is open has what the system has, as after `kill -9`. With redb's own
+/// commits without durability it has not: this is why they are not used.
+#[test]
+fn without_syncing_commits_are_with_the_system() {
+    let home = home();
+    let path = home.path().join("data");
+    let mut data = DataDir::open(&path, false).unwrap();
+    data.commit(&[Write::Put(quote("AAPL", 3))], 0).unwrap();
+    let killed = home.path().join("killed");
+    fs::create_dir(&killed).unwrap();
+    fs::copy(data.file(), killed.join("quotes.redb")).unwrap();
+    let left = DataDir::open(&killed, false).unwrap();
+    assert!(!left.was_closed());
+    assert_eq!(left.stocks(), 1);
+    drop((data, left));
+
+    let database = redb::Database::open(path.join("quotes.redb")).unwrap();
+    let mut commit = database.begin_write().unwrap();
+    commit.set_durability(redb::Durability::None).unwrap();
+    drop(commit.open_table(QUOTES).unwrap().remove(b"AAPL".as_slice()).unwrap());
+    commit.commit().unwrap();
+    fs::copy(path.join("quotes.redb"), killed.join("quotes.redb")).unwrap();
+    assert_eq!(DataDir::open(&killed, false).unwrap().stocks(), 1);
+    drop(database);
+    assert_eq!(DataDir::open(&path, false).unwrap().stocks(), 0);
+}
+
 #[test]
 fn what_a_crash_left_of_making_it_is_made_anew() {
     let home = home();
