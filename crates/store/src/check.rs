@@ -71,10 +71,6 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let failed = |source| StoreError::Io { doing: "read", path: file.clone(), source };
     let opened = File::open(&file).map_err(failed)?;
     let file_bytes = opened.metadata().map_err(failed)?.len();
-    if file_bytes == 0 {
-        let what = "it is empty".to_owned();
-        return Err(StoreError::Damaged { path: file, what });
-    }
     let overlay = Overlay::new(opened).map_err(|error| StoreError::reading(&file, error.into()))?;
     let database = Database::open(overlay, &file)?;
 

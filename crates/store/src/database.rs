@@ -52,27 +52,33 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens what this keeps, or begins it anew where that is nothing. The path is for messages.
+    /// Begins where nothing is yet. The path is for messages.
+    pub(crate) fn create(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
+        let database = Database::over(bytes, path, true)?;
+        database.begin().map_err(|error| StoreError::committing(path, error))?;
+        Ok(database)
+    }
+
+    /// Opens what this keeps. The path is for messages.
     pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
-        let was_closed = begins_well(&bytes, path)?;
-        let reading = |error| StoreError::reading(path, error);
+        let was_closed = was_closed(&bytes, path)?;
+        let mut database = Database::over(bytes, path, was_closed)?;
+        database.read_meta()?;
+        Ok(database)
+    }
+
+    fn over(
+        bytes: impl StorageBackend,
+        path: &Path,
+        was_closed: bool,
+    ) -> Result<Database, StoreError> {
         let mut builder = redb::Database::builder();
         builder.set_cache_size(STORE_CACHE_BYTES).set_check_integrity_on_open(true);
-        let tables = builder.create_with_backend(bytes).map_err(|error| reading(error.into()))?;
-        let mut database = Database {
-            tables,
-            path: path.to_owned(),
-            stocks: 0,
-            version_floor: 0,
-            was_closed,
-            failed: None,
-        };
-        if database.is_empty().map_err(reading)? {
-            database.begin().map_err(|error| committing(path, error))?;
-        } else {
-            database.read_meta()?;
-        }
-        Ok(database)
+        let tables = builder
+            .create_with_backend(bytes)
+            .map_err(|error| StoreError::reading(path, error.into()))?;
+        let path = path.to_owned();
+        Ok(Database { tables, path, stocks: 0, version_floor: 0, was_closed, failed: None })
     }
 
     /// Stocks in it when it was opened.
@@ -124,13 +130,6 @@ impl Database {
             }
         }
         Ok(())
-    }
-
-    /// Whether there are no tables in it at all.
-    fn is_empty(&self) -> Result<bool, redb::Error> {
-        let tables = self.tables.begin_read()?;
-        Ok(tables.list_tables()?.next().is_none()
-            && tables.list_multimap_tables()?.next().is_none())
     }
 
     fn begin(&self) -> Result<(), redb::Error> {
@@ -215,29 +214,19 @@ impl Store for Database {
     }
 }
 
-/// Looks at the first bytes, before redb sees any. Whether it was closed.
-fn begins_well(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
-    let failed = |source| StoreError::Io { doing: "read", path: path.to_owned(), source };
-    let len = bytes.len().map_err(failed)?;
-    if len == 0 {
-        return Ok(true);
-    }
+/// Looks at the first bytes, before redb sees any: whether they are of redb, and it was closed.
+fn was_closed(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
+    let path = path.to_owned();
     let mut begin = [0; MAGIC.len() + 1];
-    let foreign = StoreError::Foreign { path: path.to_owned(), what: "it does not begin like one" };
-    if len < begin.len() as u64 {
-        return Err(foreign);
-    }
-    bytes.read(0, &mut begin).map_err(failed)?;
-    match begin.strip_prefix(MAGIC) {
-        Some(&[flags]) => Ok(flags & IN_USE == 0),
-        _ => Err(foreign),
-    }
-}
-
-fn committing(path: &Path, error: redb::Error) -> StoreError {
-    let source = match error {
-        redb::Error::Io(error) => error,
-        other => io::Error::other(other.to_string()),
+    let len = match bytes.len() {
+        Ok(len) if len >= begin.len() as u64 => bytes.read(0, &mut begin).map(|()| len),
+        len => len,
     };
-    StoreError::Commit { path: path.to_owned(), source }
+    match (len, begin.strip_prefix(MAGIC)) {
+        (Err(source), _) => Err(StoreError::Io { doing: "read", path, source }),
+        // It has its name only since it was whole.
+        (Ok(0), _) => Err(StoreError::Damaged { path, what: "it is empty".to_owned() }),
+        (Ok(_), Some(&[flags])) => Ok(flags & IN_USE == 0),
+        (Ok(_), _) => Err(StoreError::Foreign { path, what: "it does not begin like one" }),
+    }
 }

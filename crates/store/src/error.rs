@@ -131,6 +131,15 @@ impl StoreError {
             other => StoreError::Damaged { path, what: other.to_string() },
         }
     }
+
+    /// The error of a commit to this file, in our terms.
+    pub(crate) fn committing(path: &Path, error: redb::Error) -> StoreError {
+        let source = match error {
+            redb::Error::Io(error) => error,
+            other => io::Error::other(other.to_string()),
+        };
+        StoreError::Commit { path: path.to_owned(), source }
+    }
 }
 
 /// What to do about an error of the system.

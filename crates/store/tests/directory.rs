@@ -176,7 +176,15 @@ fn a_file_of_somebody_else_is_left_alone() {
         assert_eq!(fs::read(&file).unwrap(), content);
     }
 
+    // What some file systems leave of a file after a failure of the power.
+    fs::write(&file, "").unwrap();
+    let emptied = why(&path);
+    assert!(emptied.contains("is damaged: it is empty; restore it"), "{emptied}");
+    assert_eq!(check(&path).unwrap_err().to_string(), emptied);
+
     fs::remove_file(&file).unwrap();
+    drop(redb::Database::create(&file).unwrap());
+    assert!(why(&path).contains("it is a database of something else"), "{}", why(&path));
     let other = redb::Database::create(&file).unwrap();
     let commit = other.begin_write().unwrap();
     commit.open_table(redb::TableDefinition::<u64, u64>::new("theirs")).unwrap();
