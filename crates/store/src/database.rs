@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use redb::{
     ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
-use stockd_model::limits::STORE_CACHE_BYTES;
+use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
 use stockd_model::{Quote, Symbol};
 
 use crate::record::{self, RecordError};
@@ -44,6 +44,7 @@ const IN_USE: u8 = 1 << 1;
 pub struct Database {
     tables: redb::Database,
     path: PathBuf,
+    format: u64,
     stocks: u64,
     version_floor: u64,
     was_closed: bool,
@@ -78,12 +79,25 @@ impl Database {
             .create_with_backend(bytes)
             .map_err(|error| StoreError::reading(path, error.into()))?;
         let path = path.to_owned();
-        Ok(Database { tables, path, stocks: 0, version_floor: 0, was_closed, failed: None })
+        Ok(Database {
+            tables,
+            path,
+            format: FORMAT,
+            stocks: 0,
+            version_floor: 0,
+            was_closed,
+            failed: None,
+        })
     }
 
     /// Stocks in it when it was opened.
     pub fn stocks(&self) -> u64 {
         self.stocks
+    }
+
+    /// The format of the file.
+    pub(crate) fn format(&self) -> u64 {
+        self.format
     }
 
     /// The version floor of the last commit.
@@ -107,7 +121,7 @@ impl Database {
         self.records(|key, quote| match quote {
             Ok(quote) => Ok(each(quote)),
             Err(why) => {
-                let what = format!("the record of '{}': {why}", key.escape_ascii());
+                let what = format!("the record of '{}': {why}", record::shown(key));
                 Err(StoreError::Damaged { path: self.path.clone(), what })
             }
         })?;
@@ -153,18 +167,27 @@ impl Database {
             }
             meta => meta.map_err(|error| reading(error.into()))?,
         };
-        let number = |name| match meta.get(name).map_err(|error| reading(error.into()))? {
-            Some(number) => Ok(number.value()),
-            None => Err(StoreError::Damaged { path: path(), what: format!("it has no {name}") }),
+        let number = |name, max| {
+            let number = meta.get(name).map_err(|error| reading(error.into()))?;
+            match number.map(|number| number.value()) {
+                Some(number) if number <= max => Ok(number),
+                number => {
+                    let what = match number {
+                        Some(number) => format!("its {name} is {number}, above {max}"),
+                        None => format!("it has no {name}"),
+                    };
+                    Err(StoreError::Damaged { path: path(), what })
+                }
+            }
         };
-        let found = number(META_FORMAT)?;
+        let found = number(META_FORMAT, u64::MAX)?;
         if found > FORMAT {
             return Err(StoreError::NewerFormat { path: path(), found, supported: FORMAT });
         }
-        let version_floor = number(META_VERSION_FLOOR)?;
+        let version_floor = number(META_VERSION_FLOOR, VERSION_MAX)?;
         let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
         self.stocks = quotes.len().map_err(|error| reading(error.into()))?;
-        self.version_floor = version_floor;
+        (self.format, self.version_floor) = (found, version_floor);
         Ok(())
     }
 

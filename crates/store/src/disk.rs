@@ -63,7 +63,7 @@ impl StorageBackend for Disk {
 }
 
 /// Makes the system forget what it remembers of a file, so that it is read from the disk.
-fn forget_cached(file: &File) -> io::Result<()> {
+pub(crate) fn forget_cached(file: &File) -> io::Result<()> {
     // What is not on the disk yet cannot be forgotten.
     file.sync_data()?;
     #[cfg(target_os = "linux")]

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum StoreError {
     /// There is nothing to check.
-    #[error("the data directory '{}' does not exist", path.display())]
+    #[error("the {what} '{}' does not exist", path.display())]
     Missing {
-        /// The data directory.
+        /// `data directory` or `data file`.
+        what: &'static str,
+        /// Where it was looked for.
         path: PathBuf,
     },
     /// The directory is to be made in one that is not there.
