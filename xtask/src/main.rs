@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod compare;
 mod crate_arrows;
 mod demo_data;
 mod dependency_versions;
@@ -16,6 +17,7 @@ mod finding;
 mod links;
 mod markdown;
 mod named_files;
+mod packages;
 mod readme;
 mod redis_benchmark;
 mod transcript;
@@ -91,6 +93,12 @@ const TASKS: &[Task] = &[
         about: "FILE: makes crates/stockd/data/daily_bars.csv.gz from stocks.csv.gz",
         in_ci: false,
         run: demo_data::run,
+    },
+    Task {
+        name: "compare",
+        about: "[--quick] [SCENARIO…]: stockd and its peers under the same load, for docs/benchmarks.md",
+        in_ci: false,
+        run: compare::run,
     },
     Task {
         name: "redis-benchmark",

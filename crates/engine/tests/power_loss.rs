@@ -130,7 +130,11 @@ impl Told {
             (Request::Set(symbol, _), Reply::Listed(quote) | Reply::Updated(quote)) => {
                 if symbol.as_str().starts_with("OWN") {
                     let version = self.own_versions.entry(symbol).or_default();
-                    assert!(quote.version > *version, "{symbol}: {} after {version}", quote.version);
+                    assert!(
+                        quote.version > *version,
+                        "{symbol}: {} after {version}",
+                        quote.version
+                    );
                     *version = quote.version;
                     self.own.insert(symbol, Some(quote));
                 } else {
@@ -155,9 +159,11 @@ impl Told {
             let told = self.own.get(&symbol).copied().flatten();
             let in_flight = match self.in_flight {
                 Some(Request::Delist(stock)) if stock == symbol => found.is_none(),
-                Some(Request::Set(stock, fields)) if stock == symbol => found.is_some_and(|quote| {
-                    Some(quote.price) == fields.price && Some(quote.volume) == fields.volume
-                }),
+                Some(Request::Set(stock, fields)) if stock == symbol => {
+                    found.is_some_and(|quote| {
+                        Some(quote.price) == fields.price && Some(quote.volume) == fields.volume
+                    })
+                }
                 _ => false,
             };
             assert!(found == told || in_flight, "{symbol}: told {told:?}, found {found:?}");
@@ -244,7 +250,10 @@ fn run(seed: u64) {
             }
         });
         // Read-only or not, it shows nothing but what it has kept.
-        compare_shared(&told.iter().map(Told::without_flight).collect::<Vec<_>>(), engine.catalog());
+        compare_shared(
+            &told.iter().map(Told::without_flight).collect::<Vec<_>>(),
+            engine.catalog(),
+        );
         drop(engine);
         disk = match fault {
             Fault::Power { .. } => disk.after_power_loss(random.number()),
