@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use stockd_catalog::{Catalog, CatalogFull, Change};
+use stockd_catalog::Catalog;
 use stockd_engine::{Engine, Executor, Sync};
 use stockd_model::{Fields, Price, Quote, Refusal, Reply, Request, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Random};
@@ -209,24 +210,21 @@ fn compare_shared(told: &[Told], catalog: &Catalog) {
 }
 
 /// Starts an engine from what is on a disk.
-fn start(disk: &Disk) -> Arc<Engine> {
+fn start(disk: &Disk, sync: Sync) -> Arc<Engine> {
     let database = disk.open().expect("what is left can be opened");
     let catalog = Catalog::with_capacity(database.stocks() as usize);
     let version_floor = database.load(|quote| {
-        let restored = catalog
-            .change(&quote.symbol, 0, |_| Ok::<_, CatalogFull>(Change::Restore(quote)))
-            .expect("there is room");
-        assert_eq!((restored.before, restored.after), (None, Some(quote)));
+        catalog.restore(&quote).expect("there is room");
         ControlFlow::Continue(())
     });
     let floor = version_floor.expect("every record is a quote");
-    Arc::new(Engine::durable(catalog, floor, Box::new(database), Sync::Always))
+    Arc::new(Engine::durable(catalog, floor, Box::new(database), sync))
 }
 
 fn run(seed: u64) {
     let mut random = Random(seed);
     let mut disk = Disk::default().seeded(random.number());
-    let mut engine = start(&disk);
+    let mut engine = start(&disk, Sync::Always);
     let mut executor = engine.executor();
     for number in 0..SHARED {
         executor.batch().execute(&set(updated(number), number));
@@ -260,7 +258,7 @@ fn run(seed: u64) {
             _ if random.below(2) == 0 => disk.after_power_loss(random.number()),
             _ => disk.after_restart(),
         };
-        engine = start(&disk);
+        engine = start(&disk, Sync::Always);
         compare_shared(&told, engine.catalog());
         for (client, told) in (0..CLIENTS).zip(&mut told) {
             told.compare_own(client, engine.catalog());
@@ -287,12 +285,65 @@ impl Told {
     }
 }
 
+/// Each client counts its two stocks up, one after the other. What is left is the catalog at one
+/// moment, if an earlier one than clients have seen: the second is never ahead of the first, nor
+/// more than one behind.
+fn run_with_interval(seed: u64) {
+    let mut random = Random(seed);
+    let interval = Sync::Interval(Duration::from_micros(random.below(500)));
+    let mut disk = Disk::default().seeded(random.number());
+    let mut from = [0; CLIENTS as usize];
+    for _ in 0..3 {
+        let engine = start(&disk, interval);
+        disk.order(Fault::Power { at: 1 + random.below(200) });
+        thread::scope(|scope| {
+            for (client, from) in (0..CLIENTS).zip(from) {
+                let mut executor = engine.executor();
+                scope.spawn(move || {
+                    // The first again, since the second may be behind.
+                    for volume in from..from + 300 {
+                        for stock in [0, 1] {
+                            let request = set(own(client, stock), volume);
+                            if let Reply::Refused(_) = executor.batch().execute(&request) {
+                                return;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        drop(engine);
+        disk = disk.after_power_loss(random.number());
+        let engine = start(&disk, interval);
+        for (client, from) in (0..CLIENTS).zip(&mut from) {
+            let [first, second] = [0, 1].map(|stock| {
+                let quote = engine.catalog().get(&own(client, stock));
+                assert!(quote.is_none_or(|it| it.price == price_of(it.volume.shares())), "torn");
+                quote.map_or(0, |quote| quote.volume.shares())
+            });
+            assert!(first == second || first == second + 1, "client {client}: {first}, {second}");
+            assert!(first >= *from, "client {client}: kept {from}, then only {first}");
+            *from = first;
+        }
+        disk = disk.after_restart();
+    }
+}
+
 #[test]
 fn what_clients_were_told_is_there_after_every_failure() {
+    repeat(run);
+}
+
+#[test]
+fn with_an_interval_what_is_left_is_one_moment() {
+    repeat(run_with_interval);
+}
+
+fn repeat(run: fn(u64)) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seeds = match number("STOCKD_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(300),
+        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(200),
     };
     for seed in seeds {
         let repeat = Repeat(seed);

@@ -69,13 +69,7 @@ impl DataDir {
     ///
     /// As [`open`](DataDir::open).
     pub fn open_or_create_all(path: &Path, sync: bool) -> Result<DataDir, StoreError> {
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|source| StoreError::Io {
-                doing: "create the directory",
-                path: parent.to_owned(),
-                source,
-            })?;
-        }
+        make_way_to(path)?;
         DataDir::open(path, sync)
     }
 
@@ -130,6 +124,16 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
             source,
         }),
     }
+}
+
+/// Makes the directories above one, as far as they are missing.
+fn make_way_to(path: &Path) -> Result<(), StoreError> {
+    let parent = parent_of(path);
+    if parent.is_dir() {
+        return Ok(());
+    }
+    make_way_to(parent)?;
+    make_directory(parent)
 }
 
 /// Makes an empty database. It gets its name when it is whole, so that a crash never leaves half of

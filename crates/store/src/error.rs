@@ -115,7 +115,11 @@ impl StoreError {
             redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
                 StoreError::Damaged { path, what: "its end is missing".to_owned() }
             }
-            redb::Error::Io(source) => StoreError::Io { doing: "read", path, source },
+            redb::Error::Io(source) => {
+                // Opening writes too, where there is something to undo.
+                let doing = if is_full(&source) { "write to" } else { "read" };
+                StoreError::Io { doing, path, source }
+            }
             redb::Error::UpgradeRequired(_) => StoreError::Foreign {
                 path,
                 what: "it has a format of redb that stockd never wrote",
@@ -134,7 +138,14 @@ fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "let the user of the server write there",
         io::ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+        _ if is_full(error) => "free some space",
         _ => "see to the disk",
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }

@@ -143,6 +143,20 @@ fn a_file_is_no_directory() {
     assert_eq!(fs::read(&path).unwrap(), b"mine");
 }
 
+/// Where not even root may make directories.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_made_is_named_with_the_remedy() {
+    for open in [DataDir::open, DataDir::open_or_create_all] {
+        let refused = open(Path::new("/sys/stockd"), true).unwrap_err();
+        let text = refused.to_string();
+        assert!(text.starts_with("cannot create the data directory '/sys/stockd': "), "{text}");
+        let remedies =
+            ["let the user of the server write there", "mount the file system for writing"];
+        assert!(remedies.iter().any(|remedy| text.ends_with(remedy)), "{text}");
+    }
+}
+
 #[test]
 fn a_file_of_somebody_else_is_left_alone() {
     let home = home();
@@ -253,6 +267,33 @@ fn a_check_changes_nothing_even_where_the_next_start_will() {
         assert_eq!(load(&data).0.len(), 1);
     }
     assert!(!crashed.join("quotes.redb.new").exists());
+}
+
+/// A copy that is made while it is open has what the system has, as after `kill -9`. With redb's own
+/// commits without durability it has not: this is why they are not used.
+#[test]
+fn without_syncing_commits_are_with_the_system() {
+    let home = home();
+    let path = home.path().join("data");
+    let mut data = DataDir::open(&path, false).unwrap();
+    data.commit(&[Write::Put(quote("AAPL", 3))], 0).unwrap();
+    let killed = home.path().join("killed");
+    fs::create_dir(&killed).unwrap();
+    fs::copy(data.file(), killed.join("quotes.redb")).unwrap();
+    let left = DataDir::open(&killed, false).unwrap();
+    assert!(!left.was_closed());
+    assert_eq!(left.stocks(), 1);
+    drop((data, left));
+
+    let database = redb::Database::open(path.join("quotes.redb")).unwrap();
+    let mut commit = database.begin_write().unwrap();
+    commit.set_durability(redb::Durability::None).unwrap();
+    drop(commit.open_table(QUOTES).unwrap().remove(b"AAPL".as_slice()).unwrap());
+    commit.commit().unwrap();
+    fs::copy(path.join("quotes.redb"), killed.join("quotes.redb")).unwrap();
+    assert_eq!(DataDir::open(&killed, false).unwrap().stocks(), 1);
+    drop(database);
+    assert_eq!(DataDir::open(&path, false).unwrap().stocks(), 0);
 }
 
 #[test]

@@ -129,9 +129,21 @@ fn every_write_finds_no_room() {
     let mut full = 0;
     for at in 1..=whole().writes {
         for fault in [Fault::NoSpace { at }, Fault::ShortWrite { at }] {
-            if let Some(StoreError::Commit { source, .. }) = play_with(fault) {
-                assert_eq!(source.kind(), ErrorKind::StorageFull);
-                full += 1;
+            match play_with(fault) {
+                Some(StoreError::Commit { source, .. }) => {
+                    assert_eq!(source.kind(), ErrorKind::StorageFull);
+                    full += 1;
+                }
+                Some(opening) => {
+                    let text = opening.to_string();
+                    assert!(
+                        text.starts_with("cannot write to 'a simulated disk': no space"),
+                        "{text}"
+                    );
+                    assert!(text.ends_with("; free some space"), "{text}");
+                }
+                // It was the close that failed, or the write that a close does not need.
+                None => {}
             }
         }
     }

@@ -145,7 +145,7 @@ fn what_was_acknowledged_is_there_after_every_failure() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seeds = match number("STOCKD_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(2000),
+        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(1000),
     };
     for seed in seeds {
         let told = Told(seed);
