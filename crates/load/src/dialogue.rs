@@ -123,11 +123,11 @@ impl Dialogue {
         protocol: Protocol,
         doing: &'static str,
     ) -> Result<Dialogue, LoadError> {
-        let stream = target.connect().map_err(|source| LoadError::Connect {
+        let stream = target.connect().map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number: 1,
             of: 1,
-            source,
+            why,
             remedy: "start the server, or name another",
         })?;
         let target = target.to_string();
@@ -136,11 +136,11 @@ impl Dialogue {
 
     fn send(&mut self, requests: &[u8]) -> Result<(), LoadError> {
         let sent = self.stream.write_all(requests);
-        sent.map_err(|source| self.failed(source))
+        sent.map_err(|why| self.failed(why))
     }
 
-    fn failed(&self, source: std::io::Error) -> LoadError {
-        LoadError::Preparing { target: self.target.clone(), doing: self.doing, source }
+    fn failed(&self, why: std::io::Error) -> LoadError {
+        LoadError::Preparing { target: self.target.clone(), doing: self.doing, why }
     }
 
     /// Reads the next item and takes from it what is wanted; `None` is the wrong kind of item.

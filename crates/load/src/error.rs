@@ -11,7 +11,7 @@ pub enum LoadError {
     #[error("{0}")]
     Usage(String),
     /// No connection, or not so many.
-    #[error("cannot connect to {target} (connection {number} of {of}): {source}; {remedy}")]
+    #[error("cannot connect to {target} (connection {number} of {of}): {why}; {remedy}")]
     Connect {
         /// The server.
         target: String,
@@ -20,7 +20,7 @@ pub enum LoadError {
         /// Of how many.
         of: usize,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
         /// What to do.
         remedy: &'static str,
     },
@@ -45,14 +45,14 @@ pub enum LoadError {
         excerpt: String,
     },
     /// The server went away, or did not answer, before the run.
-    #[error("{target} failed while {doing}: {source}")]
+    #[error("{target} failed while {doing}: {why}")]
     Preparing {
         /// The server.
         target: String,
         /// What was being done.
         doing: &'static str,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// The server refused what the run needs.
     #[error("{target} refused while {doing}: {why}; {remedy}")]
@@ -68,27 +68,27 @@ pub enum LoadError {
     },
     /// The process of `--pid` cannot be watched.
     #[error(
-        "cannot read the CPU time of process {pid}: {source}; give the --pid of a running server on this machine"
+        "cannot read the CPU time of process {pid}: {why}; give the --pid of a running server on this machine"
     )]
     Process {
         /// Its number.
         pid: u32,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// The system denies something else.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {why}")]
     System {
         /// What was being done.
         doing: &'static str,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
 impl LoadError {
     /// Makes an error of the system one of a run.
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> LoadError {
-        move |source| LoadError::System { doing, source }
+        move |why| LoadError::System { doing, why }
     }
 }

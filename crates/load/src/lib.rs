@@ -42,6 +42,7 @@ mod latencies;
 mod ledger;
 mod pacer;
 mod process;
+pub mod report;
 mod run;
 mod stocks;
 mod subscribers;

@@ -24,7 +24,7 @@ impl ServerProcess {
     ///
     /// When there is no such process, or the system does not tell.
     pub fn cpu_ns(self) -> Result<u64, LoadError> {
-        self.read_cpu().map_err(|source| LoadError::Process { pid: self.pid, source })
+        self.read_cpu().map_err(|why| LoadError::Process { pid: self.pid, why })
     }
 
     fn read_cpu(self) -> io::Result<u64> {

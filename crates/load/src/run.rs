@@ -223,16 +223,16 @@ fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError
     let mut streams = Vec::with_capacity(connections);
     for number in 1..=connections {
         let stream = target.connect().and_then(|stream| stream.into_stream());
-        streams.push(stream.map_err(|source| LoadError::Connect {
+        streams.push(stream.map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number,
             of: connections,
-            remedy: match source.raw_os_error() {
+            remedy: match why.raw_os_error() {
                 // EMFILE
                 Some(24) => "raise the limit of open files (ulimit -n), or use fewer --connections",
                 _ => "start the server, or name another with --server",
             },
-            source,
+            why,
         })?);
     }
     Ok(streams)

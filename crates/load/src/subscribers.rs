@@ -53,11 +53,11 @@ impl Subscribers {
         let mut subscribers = Vec::with_capacity(count);
         for number in 1..=count {
             let stream = target.connect().and_then(|stream| stream.into_stream());
-            let stream = stream.map_err(|source| LoadError::Connect {
+            let stream = stream.map_err(|why| LoadError::Connect {
                 target: target.to_string(),
                 number,
                 of: count,
-                source,
+                why,
                 remedy: "subscribers need the RESP listener of stockd; name it with --resp",
             })?;
             let (tail, kind_is_next) = (Vec::new(), false);
