@@ -45,13 +45,14 @@ fn symbols(count: usize) -> impl Iterator<Item = String> {
 }
 
 fn lines(count: usize) {
-    let input = symbols(count).map(|symbol| symbol + "\n").collect();
-    turn(Protocol::Line, input, "172.5\n", count);
+    let input: String = symbols(count).map(|symbol| symbol + "\n").collect();
+    turn(Protocol::Line, &input, "172.5\n", count);
 }
 
 fn gets(count: usize) {
     let get = |symbol| format!("*2\r\n$3\r\nGET\r\n$5\r\n{symbol}\r\n");
-    turn(Protocol::Resp, symbols(count).map(get).collect(), "$5\r\n172.5\r\n", count);
+    let input: String = symbols(count).map(get).collect();
+    turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
 }
 
 fn mget(count: usize) {
@@ -60,18 +61,18 @@ fn mget(count: usize) {
         let written = write!(input, "$5\r\n{symbol}\r\n");
         written.expect("a string takes everything");
     }
-    turn(Protocol::Resp, input, "$5\r\n172.5\r\n", count);
+    turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
 }
 
 fn update() {
     let command = ["HSET", "S4711", "price", "173.25", "volume", "90"];
     let parts = command.map(|part| format!("${}\r\n{part}\r\n", part.len()));
-    turn(Protocol::Resp, format!("*6\r\n{}", parts.concat()), ":0\r\n", 1);
+    turn(Protocol::Resp, &format!("*6\r\n{}", parts.concat()), ":0\r\n", 1);
 }
 
 /// Measures a turn of a connection that has had one like it.
-fn turn(protocol: Protocol, input: String, reply: &str, replies: usize) {
-    let mut session = Unplugged::new(protocol, engine());
+fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
+    let mut session = Unplugged::new(protocol, &engine());
     let replied = session.turn(input.as_bytes());
     assert!(replied.ends_with(reply.repeat(replies).as_bytes()), "{}", replied.escape_ascii());
     measured(&mut || {

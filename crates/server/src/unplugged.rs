@@ -27,9 +27,9 @@ pub struct Unplugged {
 
 impl Unplugged {
     /// A new session.
-    pub fn new(protocol: Protocol, engine: Arc<Engine>) -> Unplugged {
+    pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
-        let overview = Overview::new(Arc::clone(&engine), Metrics::default);
+        let overview = Overview::new(Arc::clone(engine), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         Unplugged {
             session: Session::new(protocol),
