@@ -60,6 +60,10 @@ pub const FILES_RESERVED: usize = 64;
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
+/// Lookups of one connection that are decoded before the first of them is answered, so that their
+/// rows are on the way from memory at the same time.
+pub const LOOKUPS_TOGETHER_MAX: usize = 16;
+
 /// Connections that one wakeup of a worker learns about. The others come with the next one.
 pub const EVENTS_MAX: usize = 1024;
 

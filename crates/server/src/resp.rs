@@ -10,12 +10,12 @@
 
 use std::collections::VecDeque;
 
-use stockd_engine::{Catalog, Snapshot};
+use stockd_engine::{Batch, Catalog, Snapshot};
 use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
-    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Shape,
-    Version,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob,
+    Hello, Shape, Version,
 };
 
 use crate::session::{Ending, Replies, Waits};
@@ -48,7 +48,8 @@ impl Conversation {
     pub(crate) fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
         let mut taken = 0;
         let waits = loop {
-            if replies.out.len() >= replies.out_bytes_max {
+            let together = replies.lookups_together(ANSWER_BYTES_MAX);
+            if together == 0 {
                 break Waits::ForRoom;
             }
             let before = input.get(taken..).unwrap_or_default();
@@ -60,6 +61,12 @@ impl Conversation {
                     Some(waits) => break waits,
                     None => continue,
                 }
+            }
+            self.begin_lookups(&mut rest, &mut replies.batch, together);
+            if replies.batch.begun() > 0 {
+                replies.batch.answer(|answer| self.encoder.answer(answer, replies.out));
+                taken += before.len() - rest.len();
+                continue;
             }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Command::Ask(request, shape))) => {
@@ -89,6 +96,16 @@ impl Conversation {
             }
         };
         (taken, waits)
+    }
+
+    /// Begins the lookups that come next, up to so many.
+    #[inline(always)]
+    fn begin_lookups(&mut self, rest: &mut &[u8], batch: &mut Batch<'_>, together: usize) {
+        while batch.begun() < together
+            && let Some(symbol) = self.decoder.lookup(rest)
+        {
+            batch.begin(&symbol);
+        }
     }
 
     /// Parks the next request behind those that are parked. Says what the conversation waits for if

@@ -45,7 +45,7 @@ impl Embedded {
 impl WayIn for Embedded {
     fn lookup(&mut self, name: &[u8]) -> String {
         match self.execute(&Request::Lookup(Symbol::parse(name))) {
-            Reply::Found(quote) => quote.tradable_price().map_or("0".into(), |it| it.to_string()),
+            Reply::Found(quote) => quote.answer().to_string(),
             Reply::NotFound => "-1".into(),
             reply => panic!("{reply:?} to a lookup"),
         }

@@ -10,9 +10,10 @@
 //! left there for more to come.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
+use stockd_model::{Symbol, SymbolError};
 
 use super::arguments::Arguments;
-use super::command::{Command, Shape, lookup};
+use super::command::Command;
 use super::error::{CommandError, ProtocolError, SHOWN_BYTES_MAX};
 use super::inline::Inline;
 use super::part;
@@ -61,22 +62,41 @@ impl Decoder {
     /// # Errors
     ///
     /// [`ProtocolError`] when the bytes are no command. The connection is of no use then.
-    #[inline]
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Command<'a>>, ProtocolError> {
-        if self.arrays.is_open()
-            && !self.inline.is_pending()
-            && let Some((name, taken)) = lone_lookup(input)
-        {
-            advance(input, taken);
-            return Ok(Some(Command::Ask(lookup(name), Shape::Price)));
-        }
         if self.arrays.is_streaming() && !self.inline.is_pending() {
             return self.arrays.stream(input);
         }
         self.decode_any(input)
+    }
+
+    /// Takes a lookup of a price off the input, if one comes next and is all there: a plain `GET`,
+    /// or a part of `MGET`. Those are nearly all that is ever asked, and here they are recognised at
+    /// a glance; whatever else comes is left to [`decode`](Decoder::decode).
+    #[inline(always)]
+    pub fn lookup(&mut self, input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+        if self.inline.is_pending() {
+            return None;
+        }
+        match self.arrays.state {
+            State::Between if self.arrays.admits == Admits::All => {
+                let (head, mut rest) = input.split_first_chunk()?;
+                if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
+                    return None;
+                }
+                let symbol = part::symbol(&mut rest)?;
+                *input = rest;
+                Some(symbol)
+            }
+            State::Streaming { verb: Verb::MGet, left } => {
+                let symbol = part::symbol(input)?;
+                self.arrays.streamed(Verb::MGet, left);
+                Some(symbol)
+            }
+            _ => None,
+        }
     }
 
     fn decode_any<'a, 'i: 'a>(
@@ -126,17 +146,6 @@ impl Decoder {
     }
 }
 
-/// The name in a plain `GET`, by far the commonest command, recognised at a glance.
-#[inline]
-fn lone_lookup(input: &[u8]) -> Option<(&[u8], usize)> {
-    let (head, rest) = input.split_first_chunk()?;
-    if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
-        return None;
-    }
-    let (name, taken) = part::part(rest).ok().flatten()?;
-    Some((name, head.len() + taken))
-}
-
 #[inline]
 fn advance(input: &mut &[u8], taken: usize) {
     *input = input.get(taken..).unwrap_or_default();
@@ -166,12 +175,6 @@ enum State {
 }
 
 impl Arrays {
-    /// Whether a command comes next, and any may.
-    #[inline]
-    fn is_open(&self) -> bool {
-        self.state == State::Between && self.admits == Admits::All
-    }
-
     #[inline]
     fn is_streaming(&self) -> bool {
         matches!(self.state, State::Streaming { .. })
@@ -250,9 +253,15 @@ impl Arrays {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
-        let last = left <= 1;
-        self.state = if last { State::Between } else { State::Streaming { verb, left: left - 1 } };
-        Ok(Some(Command::read_part(verb, part, last)))
+        self.streamed(verb, left);
+        Ok(Some(Command::read_part(verb, part, left <= 1)))
+    }
+
+    /// One of so many parts that were left is taken.
+    #[inline]
+    fn streamed(&mut self, verb: Verb, left: usize) {
+        let more = left > 1;
+        self.state = if more { State::Streaming { verb, left: left - 1 } } else { State::Between };
     }
 
     /// What can be said against a command before its arguments are read.

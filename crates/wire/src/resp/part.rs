@@ -5,6 +5,7 @@
 //! line end is waited for beyond [`DIGITS_MAX`] digits.
 
 use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_BULK_BYTES_MAX};
+use stockd_model::{Symbol, SymbolError};
 
 use super::error::ProtocolError;
 
@@ -44,6 +45,24 @@ pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
     }
 }
 
+/// Takes the part that begins here off the input and reads it as a symbol, if all of it is there
+/// and its length has one or two digits.
+#[inline(always)]
+pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+    let (bytes, start) = match *input.first_chunk()? {
+        [b'$', ones @ b'0'..=b'9', b'\r', b'\n', _] => (usize::from(ones - b'0'), 4),
+        [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+            (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
+        }
+        _ => return None,
+    };
+    let part = input.get(start..)?;
+    let behind = part.get(bytes..)?;
+    let (b"\r\n", rest) = behind.split_first_chunk()? else { return None };
+    *input = rest;
+    Some(Symbol::parse_front(part, bytes))
+}
+
 /// The length of the part that begins here, and where its bytes begin.
 #[inline]
 pub(super) fn length(input: &[u8]) -> Front<usize> {
@@ -59,7 +78,7 @@ pub(super) fn length(input: &[u8]) -> Front<usize> {
     }
 }
 
-/// A number and its line end. By hand, since this is most of the work of a lookup.
+/// A number and its line end. By hand, since it is most of the work of a part.
 #[inline]
 fn number(digits: &[u8], wrong: ProtocolError) -> Front<usize> {
     let mut number = 0;
