@@ -444,7 +444,8 @@ impl RunArgs {
             write(file, &report::percentile_file(run))?;
         }
         if let Some(directory) = &self.plot {
-            plot::draw(std::slice::from_ref(document), directory)?;
+            let plots = plot::draw(std::slice::from_ref(document), directory)?;
+            eprintln!("{} plots are in {}", plots.len(), directory.display());
         }
         Ok(())
     }

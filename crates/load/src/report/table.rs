@@ -82,7 +82,7 @@ pub fn table(document: &Document) -> String {
         table.add_row(columns.iter().map(|(_, cell)| cell(point)));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, 1));
         column.set_cell_alignment(CellAlignment::Right);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -269,7 +269,7 @@ pub(super) mod tests {
             table(&document(vec![point])),
             "\
 connections  requests  requests/s        min … max  mean µs  p50 µs  p90 µs  p99 µs  p99.9 µs  max µs  server CPU ns/request  server cores  own cores  errors
-────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
          50   126,456       2,000  1,000 … 123,456     50.0    50.0    50.0    50.0      50.0    50.0                  6,500          0.65       0.00       0"
         );
     }
