@@ -14,6 +14,7 @@ mod crate_arrows;
 mod demo_data;
 mod dependency_versions;
 mod finding;
+mod instructions;
 mod links;
 mod markdown;
 mod named_files;
@@ -69,6 +70,12 @@ const TASKS: &[Task] = &[
         about: "the models of the catalog's concurrency, explored exhaustively",
         in_ci: true,
         run: build::loom,
+    },
+    Task {
+        name: "instructions",
+        about: "[--record]: the hot paths take no more instructions than the record says",
+        in_ci: true,
+        run: instructions::run,
     },
     Task {
         name: "rustdoc",

@@ -89,11 +89,15 @@ impl Block {
         (start..start + rows.len()).map(move |index| &rows[index & mask])
     }
 
-    /// Asks the memory for the row where the probe of this hash begins, and does not wait for it.
+    /// Asks the memory for the row where the probe of this hash begins and for the one behind it,
+    /// and does not wait for them. Few probes go further than that.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u64) {
-        if let Some(row) = self.rows().get(self.home(hash)) {
-            prefetch(row);
+        let home = self.home(hash);
+        // Where the row is the last one, nothing: the probe waits for it then.
+        if let Some([first, second]) = self.rows().get(home..home + 2) {
+            prefetch(first);
+            prefetch(second);
         }
     }
 
@@ -115,14 +119,16 @@ impl Block {
 
     #[inline(always)]
     fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
-        for row in self.rows_from(self.home(hash)) {
-            match look(row) {
+        let rows = self.rows();
+        let mask = rows.len() - 1;
+        let mut index = self.home(hash);
+        loop {
+            match look(&rows[index & mask]) {
                 Held::This(found) => return Found::Here(found),
-                Held::Other => {}
-                Held::Empty | Held::Moved => break,
+                Held::Other => index += 1,
+                Held::Empty | Held::Moved => return Found::Elsewhere,
             }
         }
-        Found::Elsewhere
     }
 
     #[cfg(not(loom))]

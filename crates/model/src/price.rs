@@ -110,11 +110,11 @@ impl Price {
     #[inline(always)]
     pub fn text(self) -> PriceText {
         let units = self.units().unsigned_abs();
-        let (whole, fraction) = (units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32);
-        if whole < 10_000_000 && fraction.is_multiple_of(10) {
-            PriceText::short(whole as u32, fraction / 10)
+        let ten_thousandths = units / (UNITS_PER_ONE / 10_000);
+        if ten_thousandths < 10_000 * 10_000 && units.is_multiple_of(UNITS_PER_ONE / 10_000) {
+            PriceText::short(ten_thousandths as u32)
         } else {
-            PriceText::long(whole, fraction)
+            PriceText::long(units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32)
         }
     }
 }
@@ -173,61 +173,65 @@ impl PriceText {
 
     /// Appends the text. Quicker than appending [`as_bytes`](PriceText::as_bytes): as many bytes
     /// are copied each time, so that it takes no call.
-    #[inline]
+    #[inline(always)]
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let end = out.len() + self.len;
         out.extend_from_slice(&self.bytes);
         out.truncate(end);
     }
 
-    /// The text of a price below ten million with eight decimal places, the way of nearly every
-    /// price. All digits are made at once in registers, and those that are not shown are shifted out
-    /// or left behind the end.
+    /// The text of a price below ten thousand with four decimal places, as nearly every one is.
+    /// All digits are made at once in a register, and those that are not shown are shifted out or
+    /// left behind the end.
     #[inline(always)]
-    fn short(whole: u32, decimals: u32) -> PriceText {
-        let (whole, decimals) = (digits(whole), digits(decimals));
+    fn short(ten_thousandths: u32) -> PriceText {
+        let digits = digits(ten_thousandths);
+        let (whole, decimals) = (digits as u32, (digits >> 32) as u32);
         // The last digit of the whole part is shown, whatever it is.
-        let hidden = (whole | 1 << 56).trailing_zeros() / 8;
-        let whole_bytes = 8 - hidden;
-        let places = 8 - decimals.leading_zeros() / 8;
-        let whole = u128::from((whole | EACH_DIGIT) >> (8 * hidden));
-        let point_and_decimals = u128::from(b'.') | u128::from(decimals | EACH_DIGIT) << 8;
-        let text = whole | point_and_decimals << (8 * whole_bytes);
+        let hidden = (whole | 1 << 24).trailing_zeros() / 8;
+        let whole_bytes = 4 - hidden;
+        let places = 4 - decimals.leading_zeros() / 8;
+        let text = digits | each_byte(b'0');
+        let whole = u64::from(text as u32 >> (8 * hidden));
+        let point_and_decimals = u64::from(b'.') | text >> 32 << 8;
+        let low = whole | point_and_decimals << (8 * whole_bytes);
+        let high = point_and_decimals >> (64 - 8 * whole_bytes);
         let mut bytes = [0; 24];
-        bytes[..16].copy_from_slice(&text.to_le_bytes());
+        bytes[..8].copy_from_slice(&low.to_le_bytes());
+        bytes[8..16].copy_from_slice(&high.to_le_bytes());
         let point = u32::from(places > 0);
         PriceText { bytes, len: (whole_bytes + point + places) as usize }
     }
 
-    /// The text of any price, given its fraction in billionths.
-    #[cold]
-    fn long(mut whole: u64, mut fraction: u32) -> PriceText {
+    /// The text of any price, given its fraction in billionths: all digits, of which those that are
+    /// not shown are cut off at both ends.
+    #[inline(never)]
+    fn long(whole: u64, fraction: u32) -> PriceText {
         const POINT_AT: usize = 10;
+        let all = each_byte(b'0');
         let mut bytes = [b'0'; 24];
-        let (mut start, mut end) = (POINT_AT, POINT_AT);
-        while start == POINT_AT || whole > 0 {
-            start -= 1;
-            bytes[start] += (whole % 10) as u8;
-            whole /= 10;
-        }
-        if fraction > 0 {
-            bytes[POINT_AT] = b'.';
-            end += 1 + PRICE_DECIMALS as usize;
-            for digit in bytes[POINT_AT + 1..end].iter_mut().rev() {
-                *digit += (fraction % 10) as u8;
-                fraction /= 10;
-            }
-            while bytes[end - 1] == b'0' {
-                end -= 1;
-            }
-        }
+        let (high, low) = ((whole / 100_000_000) as u8, (whole % 100_000_000) as u32);
+        bytes[0] += high / 10;
+        bytes[1] += high % 10;
+        bytes[2..POINT_AT].copy_from_slice(&(digits(low) | all).to_le_bytes());
+        bytes[POINT_AT] = b'.';
+        bytes[11..19].copy_from_slice(&(digits(fraction / 10) | all).to_le_bytes());
+        bytes[19] += (fraction % 10) as u8;
+        let is_shown = |digit: &u8| *digit != b'0';
+        let start = bytes[..POINT_AT - 1].iter().position(is_shown).unwrap_or(POINT_AT - 1);
+        let end = match bytes[POINT_AT + 1..].iter().rposition(is_shown) {
+            Some(last) => POINT_AT + 2 + last,
+            None => POINT_AT,
+        };
         bytes.copy_within(start..end, 0);
         PriceText { bytes, len: end - start }
     }
 }
 
-/// A zero in each byte, to make digits of numbers.
-const EACH_DIGIT: u64 = u64::from_le_bytes([b'0'; 8]);
+/// A word of eight times this byte.
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
 
 /// The eight decimal digits of a number below 10⁸ as numbers of a byte each, the first one lowest.
 /// Four, two and then one digit at a time are parted from those before them in all lanes of a word

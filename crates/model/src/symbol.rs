@@ -133,52 +133,48 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
     // The last word of the name has as many bits less.
     let unused = (bytes.wrapping_neg() % 8 * 8) as u32;
     let used = u64::MAX >> unused;
+    let filled = |last: u64, byte| last | (each_byte(byte) & !used);
+    let length = (bytes as u64) << (LEN_AT % 8 * 8);
     let first = front_word(input);
+    if let 1..=8 = bytes {
+        // Without spaces, for there is no room for the names that have any inside.
+        let last = first & used;
+        let plain = are_within(b'!', filled(last, b'!'));
+        return plain.then(|| Symbol::from_words([last, 0, 0, length].map(u64::to_le)));
+    }
     let word = |at: usize| input.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
-    let last = || {
-        let last = input.get(..bytes)?.last_chunk()?;
-        Some(u64::from_le_bytes(*last) >> unused)
-    };
-    let (last, [one, two, three, four], odd) = match bytes {
-        1..=8 => {
-            let last = first & used;
-            (last, [last, 0, 0, 0], 0)
-        }
-        9..=16 => {
-            let last = last()?;
-            (last, [first, last, 0, 0], unprintable(first))
-        }
+    let last = u64::from_le_bytes(*input.get(..bytes)?.last_chunk()?) >> unused;
+    let ([second, third, fourth], plain) = match bytes {
+        9..=16 => ([last, 0, 0], true),
         17..=24 => {
-            let (second, last) = (word(8)?, last()?);
-            (last, [first, second, last, 0], unprintable(first) | unprintable(second))
+            let second = word(8)?;
+            ([second, last, 0], are_within(b' ', second))
         }
         25..=SYMBOL_BYTES_MAX => {
-            let (second, third, last) = (word(8)?, word(16)?, last()?);
-            let odd = unprintable(first) | unprintable(second) | unprintable(third);
-            (last, [first, second, third, last], odd)
+            let (second, third) = (word(8)?, word(16)?);
+            ([second, third, last], are_within(b' ', second) && are_within(b' ', third))
         }
         _ => return None,
     };
-    let odd = odd | unprintable(last | ((EACH_BYTE * u64::from(b' ')) & !used));
-    let padded = one as u8 == b' ' || (last << unused >> 56) as u8 == b' ';
-    if odd != 0 || padded {
-        return None;
-    }
-    let length = (bytes as u64) << (LEN_AT % 8 * 8);
-    Some(Symbol::from_words([one, two, three, four | length].map(u64::to_le)))
+    let padded = first as u8 == b' ' || (last << unused >> 56) as u8 == b' ';
+    let plain = plain && are_within(b' ', first) && are_within(b' ', filled(last, b' ')) && !padded;
+    let words = [first, second, third, fourth | length];
+    plain.then(|| Symbol::from_words(words.map(u64::to_le)))
 }
 
-/// A word with 1 in each byte.
-const EACH_BYTE: u64 = u64::MAX / 255;
+/// A word of eight times this byte.
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
 
-/// Not zero if any byte of the word is not printable ASCII.
+/// Whether all bytes of the word are ASCII from this printable character to `~`.
 #[inline(always)]
-fn unprintable(word: u64) -> u64 {
-    // Each sum sets the high bit of the bytes from a space on, or from delete on. What is carried
+fn are_within(lowest: u8, word: u64) -> bool {
+    // Each sum sets the high bit of the bytes from the lowest on, or from delete on. What is carried
     // into the next byte comes from one that is not ASCII, and has its high bit set already.
-    let from_space = word.wrapping_add(EACH_BYTE * (0x80 - 0x20));
-    let from_delete = word.wrapping_add(EACH_BYTE);
-    (word | !from_space | from_delete) & (EACH_BYTE * 0x80)
+    let from_lowest = word.wrapping_add(each_byte(0x80 - lowest));
+    let from_delete = word.wrapping_add(each_byte(1));
+    (word | !from_lowest | from_delete) & each_byte(0x80) == 0
 }
 
 /// The first eight bytes, the first of them lowest; zeros where there are fewer.

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use stockd_engine::{Batch, Catalog, Snapshot};
+use stockd_engine::{Catalog, Snapshot};
 use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
@@ -62,7 +62,7 @@ impl Conversation {
                     None => continue,
                 }
             }
-            self.begin_lookups(&mut rest, &mut replies.batch, together);
+            self.decoder.lookups(&mut rest, together, |symbol| replies.batch.begin(&symbol));
             if replies.batch.begun() > 0 {
                 replies.batch.answer(|answer| self.encoder.answer(answer, replies.out));
                 taken += before.len() - rest.len();
@@ -96,16 +96,6 @@ impl Conversation {
             }
         };
         (taken, waits)
-    }
-
-    /// Begins the lookups that come next, up to so many.
-    #[inline(always)]
-    fn begin_lookups(&mut self, rest: &mut &[u8], batch: &mut Batch<'_>, together: usize) {
-        while batch.begun() < together
-            && let Some(symbol) = self.decoder.lookup(rest)
-        {
-            batch.begin(&symbol);
-        }
     }
 
     /// Parks the next request behind those that are parked. Says what the conversation waits for if

@@ -61,11 +61,10 @@ fn lookups(c: &mut Criterion) {
                 out.clear();
                 let mut rest = black_box(input.as_slice());
                 loop {
-                    if let Some(symbol) = decoder.lookup(&mut rest) {
+                    decoder.lookups(&mut rest, LOOKUPS, |symbol| {
                         let _ = black_box(symbol);
                         encoder.answer(black_box(answer), &mut out);
-                        continue;
-                    }
+                    });
                     let Ok(Some(command)) = decoder.decode(&mut rest) else { break };
                     match command {
                         Command::Ask(request, shape) => {

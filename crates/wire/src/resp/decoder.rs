@@ -72,30 +72,37 @@ impl Decoder {
         self.decode_any(input)
     }
 
-    /// Takes a lookup of a price off the input, if one comes next and is all there: a plain `GET`,
-    /// or a part of `MGET`. Those are nearly all that is ever asked, and here they are recognised at
-    /// a glance; whatever else comes is left to [`decode`](Decoder::decode).
+    /// Takes the lookups of prices off the input that come next and are all there, at most so many:
+    /// plain `GET`s, or parts of one `MGET`. Those are nearly all that is ever asked, and here they
+    /// are recognised at a glance; whatever else comes is left to [`decode`](Decoder::decode).
     #[inline(always)]
-    pub fn lookup(&mut self, input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+    pub fn lookups(
+        &mut self,
+        input: &mut &[u8],
+        at_most: usize,
+        mut each: impl FnMut(Result<Symbol, SymbolError>),
+    ) {
         if self.inline.is_pending() {
-            return None;
+            return;
         }
         match self.arrays.state {
             State::Between if self.arrays.admits == Admits::All => {
-                let (head, mut rest) = input.split_first_chunk()?;
-                if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
-                    return None;
+                for _ in 0..at_most {
+                    let Some(symbol) = plain_get(input) else { break };
+                    each(symbol);
                 }
-                let symbol = part::symbol(&mut rest)?;
-                *input = rest;
-                Some(symbol)
             }
             State::Streaming { verb: Verb::MGet, left } => {
-                let symbol = part::symbol(input)?;
-                self.arrays.streamed(Verb::MGet, left);
-                Some(symbol)
+                let mut taken = 0;
+                while taken < left.min(at_most)
+                    && let Some(symbol) = part::symbol(input)
+                {
+                    each(symbol);
+                    taken += 1;
+                }
+                self.arrays.stream_parts(Verb::MGet, left - taken);
             }
-            _ => None,
+            _ => {}
         }
     }
 
@@ -144,6 +151,18 @@ impl Decoder {
             }
         }
     }
+}
+
+/// Takes a `GET` off the input, if all of it is there and it has no frills.
+#[inline(always)]
+fn plain_get(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+    let (head, mut rest) = input.split_first_chunk()?;
+    if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
+        return None;
+    }
+    let symbol = part::symbol(&mut rest)?;
+    *input = rest;
+    Some(symbol)
 }
 
 #[inline]
@@ -253,15 +272,12 @@ impl Arrays {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
-        self.streamed(verb, left);
+        self.stream_parts(verb, left - 1);
         Ok(Some(Command::read_part(verb, part, left <= 1)))
     }
 
-    /// One of so many parts that were left is taken.
-    #[inline]
-    fn streamed(&mut self, verb: Verb, left: usize) {
-        let more = left > 1;
-        self.state = if more { State::Streaming { verb, left: left - 1 } } else { State::Between };
+    fn stream_parts(&mut self, verb: Verb, left: usize) {
+        self.state = if left == 0 { State::Between } else { State::Streaming { verb, left } };
     }
 
     /// What can be said against a command before its arguments are read.

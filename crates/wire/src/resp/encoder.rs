@@ -334,20 +334,19 @@ pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a sign and a number on a line of their own.
-#[inline]
+#[inline(always)]
 fn head(sign: u8, number: usize, out: &mut Vec<u8>) {
     match number {
         0..=9 => out.extend_from_slice(&[sign, b'0' + number as u8, b'\r', b'\n']),
-        10..=99 => {
-            let (tens, ones) = (number as u8 / 10, number as u8 % 10);
-            out.extend_from_slice(&[sign, b'0' + tens, b'0' + ones, b'\r', b'\n']);
-        }
-        _ => {
-            out.push(sign);
-            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        _ => long_head(sign, number, out),
     }
+}
+
+#[inline(never)]
+fn long_head(sign: u8, number: usize, out: &mut Vec<u8>) {
+    out.push(sign);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes text with a space in place of each control character, since the end of a line is the

@@ -49,16 +49,23 @@ pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
 /// and its length has one or two digits.
 #[inline(always)]
 pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
-    let (bytes, start) = match *input.first_chunk()? {
-        [b'$', ones @ b'0'..=b'9', b'\r', b'\n', _] => (usize::from(ones - b'0'), 4),
-        [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
-            (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
-        }
-        _ => return None,
+    // What is left of the head of a part without its frame: the digit.
+    let digit = u32::from_le_bytes(*input.first_chunk()?) ^ u32::from_le_bytes(*b"$0\r\n");
+    let (bytes, start) = match digit {
+        digit if digit & !(0xf << 8) == 0 && digit >> 8 <= 9 => (digit as usize >> 8, 4),
+        _ => match *input.first_chunk()? {
+            [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+                (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
+            }
+            _ => return None,
+        },
     };
     let part = input.get(start..)?;
     let behind = part.get(bytes..)?;
-    let (b"\r\n", rest) = behind.split_first_chunk()? else { return None };
+    let (&end, rest) = behind.split_first_chunk()?;
+    if u16::from_le_bytes(end) != u16::from_le_bytes(*b"\r\n") {
+        return None;
+    }
     *input = rest;
     Some(Symbol::parse_front(part, bytes))
 }

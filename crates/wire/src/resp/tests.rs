@@ -81,16 +81,20 @@ impl Conversation {
         let mut decoder = std::mem::take(&mut self.decoder);
         while !self.closed && self.out.len() < self.out_bytes_max {
             let before = rest.len();
-            if self.at_a_glance
-                && let Some(symbol) = decoder.lookup(&mut rest)
-            {
-                let reply = self.execute(Request::Lookup(symbol));
-                let answer = match reply {
-                    Reply::Found(quote) => quote.answer(),
-                    _ => Answer::NotFound,
-                };
-                self.encoder.answer(answer, &mut self.out);
-                continue;
+            if self.at_a_glance {
+                let mut symbols = Vec::new();
+                let at_most = if self.out_bytes_max == usize::MAX { 16 } else { 1 };
+                decoder.lookups(&mut rest, at_most, |symbol| symbols.push(symbol));
+                for symbol in &symbols {
+                    let answer = match self.execute(Request::Lookup(*symbol)) {
+                        Reply::Found(quote) => quote.answer(),
+                        _ => Answer::NotFound,
+                    };
+                    self.encoder.answer(answer, &mut self.out);
+                }
+                if !symbols.is_empty() {
+                    continue;
+                }
             }
             match decoder.decode(&mut rest) {
                 Ok(Some(command)) => self.answer(command),
