@@ -78,6 +78,11 @@ pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
     Ok(PathBuf::from(target).join("release/stockd"))
 }
 
+/// Builds the examples of a package; they are in `examples` beside the release binary.
+pub(crate) fn release_examples(workspace: &Workspace, package: &str) -> Result<()> {
+    run(workspace.cargo().args(["build", "--release", "--package", package, "--examples"]))
+}
+
 /// Runs a command to its end with its output shown.
 fn run(command: &mut Command) -> Result<()> {
     let program = PathBuf::from(command.get_program());

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
-use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
-use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_catalog::{Catalog, CatalogFull, Change, Changed, Sought, View};
+use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
+use stockd_model::{Answer, Quote, Refusal, Reply, Request, Symbol, SymbolError};
 use stockd_store::Store;
 
 use crate::counters::{Cells, Registry, Totals};
@@ -99,7 +100,11 @@ impl Engine {
     /// The means to execute requests on one thread. Cheap to keep, not cheap to make: one a
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
-        Executor { cells: self.market.registry.register(), engine: Arc::clone(self) }
+        Executor {
+            cells: self.market.registry.register(),
+            engine: Arc::clone(self),
+            sought: Box::new([None; LOOKUPS_TOGETHER_MAX]),
+        }
     }
 
     /// Ends the journal: what was asked is written and answered, later writes are refused. An
@@ -144,6 +149,8 @@ impl Market {
 pub struct Executor {
     engine: Arc<Engine>,
     cells: Arc<CachePadded<Cells>>,
+    /// Room for the lookups of a batch that are begun.
+    sought: Box<[Option<Sought>; LOOKUPS_TOGETHER_MAX]>,
 }
 
 impl Executor {
@@ -156,6 +163,8 @@ impl Executor {
             engine: &self.engine,
             cells: &self.cells,
             done: Totals::default(),
+            sought: &mut self.sought,
+            begun: 0,
         }
     }
 
@@ -180,12 +189,47 @@ pub struct Batch<'a> {
     engine: &'a Engine,
     cells: &'a Cells,
     done: Totals,
+    /// Lookups that are begun and not answered: `None` for an impossible name.
+    sought: &'a mut [Option<Sought>; LOOKUPS_TOGETHER_MAX],
+    begun: usize,
 }
 
 impl<'a> Batch<'a> {
     /// The engine behind it.
     pub fn engine(&self) -> &'a Engine {
         self.engine
+    }
+
+    /// Begins a lookup. It is answered by the next call of [`answer`](Batch::answer), which must come
+    /// before any other request.
+    ///
+    /// # Panics
+    ///
+    /// When [`LOOKUPS_TOGETHER_MAX`] lookups are begun already.
+    #[inline(always)]
+    pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
+        self.sought[self.begun] = symbol.as_ref().ok().map(|symbol| self.view.seek(symbol));
+        self.begun += 1;
+    }
+
+    /// How many lookups are begun.
+    #[inline(always)]
+    pub fn begun(&self) -> usize {
+        self.begun
+    }
+
+    /// Answers all lookups that are begun, in their order, and hands each answer over.
+    #[inline(always)]
+    pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
+        for sought in &self.sought[..self.begun] {
+            let quote = sought.as_ref().and_then(|sought| self.view.get_sought(sought));
+            match quote {
+                Some(_) => self.done.hits += 1,
+                None => self.done.misses += 1,
+            }
+            each(quote.map_or(Answer::NotFound, |quote| quote.answer()));
+        }
+        self.begun = 0;
     }
 
     /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
@@ -306,7 +350,7 @@ mod tests {
         let Reply::Listed(first) = batch.execute(&Request::Set(apple, fields("172.5", 10))) else {
             panic!("not listed")
         };
-        assert_eq!((first.version, first.tradable_price()), (1, Some(first.price)));
+        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price)));
         assert!(first.updated_ns > 1_700_000_000_000_000_000);
 
         let price_alone = Fields { price: Some("173".parse().unwrap()), ..Fields::default() };
@@ -318,7 +362,7 @@ mod tests {
         let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
             panic!("not traded")
         };
-        assert_eq!(third.tradable_price(), None);
+        assert_eq!(third.answer(), Answer::NotTradable);
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::Found(third));
         assert_eq!(batch.execute(&Request::Delist(apple)), Reply::Delisted(third));
         assert_eq!(batch.execute(&Request::Delist(apple)), Reply::NotFound);

@@ -121,6 +121,7 @@ mod server;
 mod session;
 mod subscriptions;
 mod timers;
+mod unplugged;
 mod worker;
 
 pub use config::{Config, Listener, Protocol};
@@ -128,3 +129,5 @@ pub use error::StartError;
 pub use file_limit::raise_file_limit;
 pub use metrics::Metrics;
 pub use server::{Server, ShutdownReport};
+#[doc(hidden)]
+pub use unplugged::Unplugged;

@@ -14,8 +14,8 @@ use stockd_engine::{Catalog, Snapshot};
 use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
-    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Shape,
-    Version,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob,
+    Hello, Shape, Version,
 };
 
 use crate::session::{Ending, Replies, Waits};
@@ -48,7 +48,8 @@ impl Conversation {
     pub(crate) fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
         let mut taken = 0;
         let waits = loop {
-            if replies.out.len() >= replies.out_bytes_max {
+            let together = replies.lookups_together(ANSWER_BYTES_MAX);
+            if together == 0 {
                 break Waits::ForRoom;
             }
             let before = input.get(taken..).unwrap_or_default();
@@ -60,6 +61,12 @@ impl Conversation {
                     Some(waits) => break waits,
                     None => continue,
                 }
+            }
+            self.decoder.lookups(&mut rest, together, |symbol| replies.batch.begin(&symbol));
+            if replies.batch.begun() > 0 {
+                replies.batch.answer(|answer| self.encoder.answer(answer, replies.out));
+                taken += before.len() - rest.len();
+                continue;
             }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Command::Ask(request, shape))) => {

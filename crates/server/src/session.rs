@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use stockd_engine::{Batch, Catalog, Tag, Writer};
 use stockd_model::Reply;
+use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
 use crate::overview::Overview;
@@ -81,6 +82,16 @@ pub(crate) enum Ending {
     Quit,
 }
 
+impl Replies<'_> {
+    /// How many lookups may be begun before they are answered, so that no request is decoded once
+    /// there is no room; 0 when there is none. A reply has at most so many bytes.
+    #[inline]
+    pub(crate) fn lookups_together(&self, reply_bytes_max: usize) -> usize {
+        let room = self.out_bytes_max.saturating_sub(self.out.len());
+        room.div_ceil(reply_bytes_max).min(LOOKUPS_TOGETHER_MAX)
+    }
+}
+
 impl Session {
     pub(crate) fn new(protocol: Protocol) -> Session {
         let codec = match protocol {
@@ -131,10 +142,10 @@ impl Session {
         debug_assert!(!self.held_back, "the end before what was held back");
         let rest = mem::take(&mut self.undecoded);
         if let Codec::Line(decoder) = &mut self.codec
-            && let Some(request) = decoder.decode_end(&rest)
+            && let Some(symbol) = decoder.decode_end(&rest)
         {
-            let reply = replies.batch.execute(&request);
-            line::encode(&reply, decoder.framing(), replies.out);
+            replies.batch.begin(&symbol);
+            replies.batch.answer(|answer| line::encode(answer, decoder.framing(), replies.out));
         }
     }
 
@@ -234,20 +245,39 @@ fn answer_lines(
 ) -> (usize, Waits) {
     let mut rest = input;
     let waits = loop {
-        if replies.out.len() >= replies.out_bytes_max {
+        let together = replies.lookups_together(line::REPLY_BYTES_MAX);
+        if together == 0 {
             break Waits::ForRoom;
         }
-        match decoder.decode(rest) {
-            Ok(Some(Decoded { request, consumed })) => {
-                let reply = replies.batch.execute(&request);
-                line::encode(&reply, decoder.framing(), replies.out);
-                rest = rest.get(consumed..).unwrap_or_default();
-            }
-            Ok(None) => break Waits::ForInput,
-            Err(line::LineTooLong) => break Waits::ForNothing(Ending::LineTooLong),
+        let waits = begin_lines(decoder, &mut rest, &mut replies.batch, together);
+        replies.batch.answer(|answer| line::encode(answer, decoder.framing(), replies.out));
+        if let Some(waits) = waits {
+            break waits;
         }
     };
     (input.len() - rest.len(), waits)
+}
+
+/// Decodes up to so many lines and begins their lookups. Says what the session waits for if there
+/// are fewer.
+#[inline(always)]
+fn begin_lines(
+    decoder: &mut LineDecoder,
+    rest: &mut &[u8],
+    batch: &mut Batch<'_>,
+    together: usize,
+) -> Option<Waits> {
+    while batch.begun() < together {
+        match decoder.decode(rest) {
+            Ok(Some(Decoded { symbol, consumed })) => {
+                batch.begin(&symbol);
+                *rest = rest.get(consumed..).unwrap_or_default();
+            }
+            Ok(None) => return Some(Waits::ForInput),
+            Err(line::LineTooLong) => return Some(Waits::ForNothing(Ending::LineTooLong)),
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    check, delist, demo, export, import, lookup, manual, replay, serve, set, trade, watch,
+    check, delist, demo, export, import, load, lookup, manual, replay, serve, set, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -35,6 +35,7 @@ enum Command {
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Load(load::LoadArgs),
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
@@ -67,6 +68,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config => manual::config(),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

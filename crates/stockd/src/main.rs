@@ -12,6 +12,7 @@ mod demo;
 mod export;
 mod import;
 mod interruption;
+mod load;
 mod lookup;
 mod manual;
 mod output;

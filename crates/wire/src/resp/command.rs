@@ -378,8 +378,7 @@ fn read<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Co
     })
 }
 
-#[inline]
-pub(super) fn lookup(name: &[u8]) -> Request {
+fn lookup(name: &[u8]) -> Request {
     Request::Lookup(Symbol::parse(name))
 }
 
