@@ -66,7 +66,8 @@ impl StorageBackend for Disk {
 pub(crate) fn forget_cached(file: &File) -> io::Result<()> {
     // What is not on the disk yet cannot be forgotten.
     file.sync_data()?;
+    // A request, which some file systems do not know.
     #[cfg(target_os = "linux")]
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(())
 }
