@@ -147,22 +147,11 @@ fn a_sweep_reports_every_value_and_is_drawn() {
     let server = Running::stockd();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let (code, out, err) = server.load(&[
-        "--stocks",
-        "10",
-        "--fill",
-        "--requests",
-        "100",
-        "--sweep",
-        "connections=1,3",
-        "--repetitions",
-        "2",
-        "--json",
-        &path("a.json"),
-        "--hdr",
-        &path("a.hgrm"),
-        "first name",
-    ]);
+    let common = "--stocks 10 --fill --requests 100 --sweep connections=1,3 --repetitions 2";
+    let mut args: Vec<&str> = common.split(' ').collect();
+    let (json, percentiles) = (path("a.json"), path("a.hgrm"));
+    args.extend(["--json", &json, "--hdr", &percentiles, "--label", "first name"]);
+    let (code, out, err) = server.load(&args);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(out.lines().count(), 4, "{out}");
     let report: Value = serde_json::from_slice(&std::fs::read(path("a.json")).unwrap()).unwrap();
