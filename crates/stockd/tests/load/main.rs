@@ -164,7 +164,8 @@ fn a_sweep_reports_every_value_and_is_drawn() {
     assert!(percentiles.contains("Total count    =          100]"), "{percentiles}");
 
     let plots = path("plots");
-    let (code, out, err) = run(stockd(&["load", "plot", &path("a.json"), "--out", &plots, "two"]));
+    let (code, out, err) =
+        run(stockd(&["load", "plot", &path("a.json"), "--out", &plots, "--label", "two"]));
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(out.lines().count(), 12, "{out}");
     let svg = std::fs::read_to_string(path("plots/latency-by-connections-dark.svg")).unwrap();
@@ -201,26 +202,11 @@ fn memcached_is_asked_with_get_and_with_mg() {
     let mut command = Command::new("memcached");
     command.args(["-u", "root", "-s"]).arg(&socket);
     let server = Running::other(&mut command, &socket);
-    for meta in [&[][..], &["--memcached-meta"]] {
-        let common = [
-            "--protocol",
-            "memcached",
-            "--server",
-            &server.line,
-            "--stocks",
-            "100",
-            "--fill",
-            "--verify",
-            "--misses",
-            "10",
-            "--updates",
-            "10",
-            "--pipeline",
-            "8",
-            "--requests",
-            "2000",
-        ];
-        let report = server.report(&[&common[..], meta].concat());
+    for meta in [None, Some("--memcached-meta")] {
+        let common = "--protocol memcached --stocks 100 --fill --verify --misses 10 --updates 10";
+        let mut args: Vec<&str> = common.split(' ').chain(meta).collect();
+        args.extend(["--server", &server.line, "--pipeline", "8", "--requests", "2000"]);
+        let report = server.report(&args);
         assert_eq!(first(&report)["requests"], 2000);
         assert!(first(&report)["misses"].as_u64() > Some(0));
     }
