@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::packages;
 use crate::workspace::Workspace;
 
 /// Where the record lies.
@@ -49,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
         record
     };
-    install_valgrind()?;
+    packages::install(&[("valgrind", "valgrind")])?;
     let counts = count_all(&bench(workspace)?)?;
     if records {
         let record = json!({ "made_with": made_with, "instructions": counts });
@@ -89,24 +90,6 @@ fn difference(record: &Value, here: &BTreeMap<&'static str, String>) -> Option<S
         let text = format!("{what} is '{here}', and the record was made with '{recorded}'");
         (recorded != here).then_some(text)
     })
-}
-
-/// Installs valgrind where it is missing and this process may do so.
-fn install_valgrind() -> Result<()> {
-    let version = || output(Command::new("valgrind").arg("--version"));
-    if version().is_ok() {
-        return Ok(());
-    }
-    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    ensure!(is_root, "valgrind is needed and not there; on Debian: apt-get install valgrind");
-    println!("installing valgrind");
-    for arguments in [["update", "--quiet"].as_slice(), &["install", "--yes", "valgrind"]] {
-        let mut command = Command::new("apt-get");
-        let status = command.args(arguments).stdout(Stdio::null()).status();
-        let status = status.context("valgrind is needed, and there is no apt-get to install it")?;
-        ensure!(status.success(), "valgrind is needed, and apt-get cannot install it ({status})");
-    }
-    version().map(drop)
 }
 
 /// Builds the program with the cases, optimised as the release binary is.
