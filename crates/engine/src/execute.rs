@@ -375,6 +375,30 @@ mod tests {
     }
 
     #[test]
+    fn lookups_that_are_begun_together_are_answered_in_order_with_what_is_there_by_then() {
+        let engine = Arc::new(Engine::default());
+        let (mut executor, mut writer) = (engine.executor(), engine.executor());
+        writer.batch().execute(&Request::Set(symbol("AAPL"), fields("172.5", 1)));
+        writer.batch().execute(&Request::Set(symbol("SOLDOUT"), fields("10", 0)));
+
+        let mut batch = executor.batch();
+        for round in 1..=3 {
+            for name in [b"XYZ".as_slice(), b"AAPL", b"", b"SOLDOUT", b"AAPL"] {
+                batch.begin(&Symbol::parse(name));
+            }
+            assert_eq!(batch.begun(), 5);
+            let price = round.to_string();
+            writer.batch().execute(&Request::Set(symbol("AAPL"), fields(&price, 1)));
+            let mut answers = Vec::new();
+            batch.answer(|answer| answers.push(answer.to_string()));
+            assert_eq!(answers, ["-1", &price, "-1", "0", &price]);
+            assert_eq!(batch.begun(), 0);
+        }
+        drop(batch);
+        assert_eq!((engine.totals().hits, engine.totals().misses), (9, 6));
+    }
+
+    #[test]
     fn a_refused_write_changes_nothing_and_says_why() {
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();

@@ -370,6 +370,24 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_requests_in_one_read_is_answered_in_order() {
+        for count in [1, LOOKUPS_TOGETHER_MAX, LOOKUPS_TOGETHER_MAX + 1, 1000] {
+            let mut lines = Conversation::new();
+            assert_eq!(lines.receive("AAPL\n\nIBM\n".repeat(count).as_bytes()), Waits::ForInput);
+            assert_eq!(lines.replied(), "172.5\n-1\n159\n".repeat(count));
+
+            let mut commands = Conversation::over(Protocol::Resp);
+            let get = "*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n";
+            let mget = format!("*{}\r\n$4\r\nMGET\r\n{}", 1 + count, "$3\r\nIBM\r\n".repeat(count));
+            let input = [&get.repeat(count), "PING\r\n", &mget, get].concat();
+            assert_eq!(commands.receive(input.as_bytes()), Waits::ForInput);
+            let (apple, ibm) = ("$5\r\n172.5\r\n", "$3\r\n159\r\n".repeat(count));
+            let replied = [&apple.repeat(count), "+PONG\r\n", &format!("*{count}\r\n{ibm}"), apple];
+            assert_eq!(commands.replied(), replied.concat());
+        }
+    }
+
+    #[test]
     fn first_bytes_without_a_newline_are_a_request_after_silence() {
         let mut conversation = Conversation::new();
         assert!(!conversation.session.awaits_newline());
