@@ -111,6 +111,7 @@ mod output;
 mod overview;
 mod pool;
 mod queue;
+mod reactor;
 mod resp;
 mod roster;
 mod server;

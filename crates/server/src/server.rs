@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use mio::{Poll, Waker};
+use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
 use stockd_model::limits::{
     CONNECTIONS_MAX, FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
@@ -17,7 +17,8 @@ use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
 use crate::overview::Overview;
 use crate::pool::Pool;
-use crate::worker::{Sweep, WAKE, Worker};
+use crate::reactor::{Reactor, Readiness};
+use crate::worker::{Sweep, Worker};
 use crate::{Config, Metrics, Protocol, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
@@ -56,12 +57,17 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
+        Server::start_on::<Readiness>(config, engine)
+    }
+
+    fn start_on<R: Reactor>(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         let sweep = Sweep::new(config.idle_timeout, config.stalled_timeout);
         let listeners =
             config.listeners.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
-        let (acceptor_poll, acceptor_waker) = readiness("the acceptor")?;
-        let (polls, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
-            .map(|index| readiness(&worker_name(index)))
+        let (acceptor_poll, acceptor_waker) =
+            readiness().map_err(|source| system("the acceptor", source))?;
+        let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
+            .map(|index| R::open().map_err(|source| system(&worker_name(index), source)))
             .collect::<Result<_, _>>()?;
         let admission = Admission::new(affordable(config.connections_max));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
@@ -82,9 +88,9 @@ impl Server {
             workers: Vec::new(),
         };
         // Should a thread fail to start, dropping the server ends those that run.
-        for (index, poll) in polls.into_iter().enumerate() {
+        for (index, reactor) in reactors.into_iter().enumerate() {
             let (pool, overview) = (Arc::clone(&server.pool), Arc::clone(&server.overview));
-            let worker = Worker::new(index, poll, pool, overview, sweep);
+            let worker = Worker::new(index, reactor, pool, overview, sweep);
             let thread = spawn(&worker_name(index), || worker.run())?;
             server.workers.push(thread);
         }
@@ -198,9 +204,10 @@ fn affordable(connections_max: usize) -> usize {
     connections_max.min(affordable)
 }
 
-fn readiness(whose: &str) -> Result<(Poll, Waker), StartError> {
-    let poll = Poll::new().map_err(|source| system(whose, source))?;
-    let waker = Waker::new(poll.registry(), WAKE).map_err(|source| system(whose, source))?;
+/// What the acceptor waits with. Its waker's token is no listener's.
+fn readiness() -> io::Result<(Poll, Waker)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), Token(usize::MAX))?;
     Ok((poll, waker))
 }
 
