@@ -1,14 +1,17 @@
 //! The seam between a worker and the system: how it waits for its sockets, and how bytes come from
 //! them and go to them.
 //!
-//! A [`Reactor`] belongs to one worker. [`Readiness`] asks the system which sockets are ready and
-//! then calls it for each of them. Connections and sessions do not know which reactor they are on;
+//! A [`Reactor`] belongs to one worker. There are two: [`Readiness`] asks the system which sockets
+//! are ready and then calls it for each of them; [`Completion`] hands it everything at once and is
+//! told what is done. Connections and sessions do not know which reactor they are on;
 //! workers are generic over it, so nothing is dispatched at run time.
 //!
 //! Invariant: after a read that found nothing, or less than it had room for, an event tells when
 //! there is more: bytes, the end or an error. After a write that was refused, an event tells when
 //! the socket takes bytes again.
 
+#[cfg(target_os = "linux")]
+mod completion;
 mod readiness;
 
 use std::fmt;
@@ -17,6 +20,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
+use crate::IoEngine;
+
+#[cfg(target_os = "linux")]
+pub(crate) use completion::Completion;
 pub(crate) use readiness::Readiness;
 
 /// Names a socket in the events of its reactor.
@@ -24,6 +31,9 @@ pub(crate) type Key = usize;
 
 /// One worker's way to its sockets.
 pub(crate) trait Reactor: fmt::Debug + Send + 'static {
+    /// What it is called.
+    const ENGINE: IoEngine;
+
     /// What a connection holds of its socket, and gives back with [`close`](Reactor::close).
     type Socket: fmt::Debug + Send;
 
@@ -77,12 +87,16 @@ pub(crate) struct Event {
 #[derive(Debug)]
 pub(crate) enum Waker {
     Readiness(mio::Waker),
+    #[cfg(target_os = "linux")]
+    Completion(stockd_ring::Waker),
 }
 
 impl Waker {
     pub(crate) fn wake(&self) -> io::Result<()> {
         match self {
             Waker::Readiness(waker) => waker.wake(),
+            #[cfg(target_os = "linux")]
+            Waker::Completion(waker) => waker.wake(),
         }
     }
 }

@@ -13,13 +13,16 @@ use stockd_model::limits::{
 
 use crate::admission::Admission;
 use crate::file_limit::file_limit;
+use crate::io_engine::probe_uring;
 use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
 use crate::overview::Overview;
 use crate::pool::Pool;
+#[cfg(target_os = "linux")]
+use crate::reactor::Completion;
 use crate::reactor::{Reactor, Readiness};
 use crate::worker::{Sweep, Worker};
-use crate::{Config, Metrics, Protocol, StartError};
+use crate::{Config, IoEngine, Metrics, Protocol, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -57,7 +60,11 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
-        Server::start_on::<Readiness>(config, engine)
+        match config.engine.choose(probe_uring)? {
+            #[cfg(target_os = "linux")]
+            IoEngine::Uring => Server::start_on::<Completion>(config, engine),
+            _ => Server::start_on::<Readiness>(config, engine),
+        }
     }
 
     fn start_on<R: Reactor>(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
@@ -72,7 +79,7 @@ impl Server {
         let admission = Admission::new(affordable(config.connections_max));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
-        let overview = Overview::new(engine, {
+        let overview = Overview::new(engine, R::ENGINE, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             move || gather(&admission, &pool, &acceptor_cells)
@@ -110,6 +117,11 @@ impl Server {
     /// Where it really listens, in the order of the configuration.
     pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
         &self.addresses
+    }
+
+    /// How its workers reach their sockets. Never [`IoEngine::Auto`].
+    pub fn io_engine(&self) -> IoEngine {
+        self.overview.io_engine
     }
 
     /// What it has done so far and what it holds now. The numbers are read one after another

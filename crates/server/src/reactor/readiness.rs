@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use stockd_model::limits::EVENTS_MAX;
 
 use super::{Event, Key, Reactor, Waker};
+use crate::IoEngine;
 use crate::listener::wait;
 
 /// The token of the event that ends a wait for the sake of the waker.
@@ -23,6 +24,8 @@ pub(crate) struct Readiness {
 }
 
 impl Reactor for Readiness {
+    const ENGINE: IoEngine = IoEngine::Mio;
+
     type Socket = TcpStream;
 
     fn open() -> io::Result<(Readiness, Waker)> {
