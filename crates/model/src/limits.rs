@@ -78,8 +78,9 @@ pub const RING_BUFFER_BYTES: usize = 4 * 1024;
 /// full socket.
 pub const RING_WRITE_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that all connections of a worker on io_uring write before they are submitted.
-pub const RING_BATCH_BYTES: usize = 256 * 1024;
+/// Bytes that all connections of a worker on io_uring write before they are submitted: with its next
+/// wait, or at once when there would be more.
+pub const RING_BATCH_BYTES: usize = 64 * 1024;
 
 /// How often a worker looks for stalled and idle clients, or more often where their timeouts are
 /// shorter. Not at all while there can be none.

@@ -47,8 +47,6 @@ pub(crate) struct Kernel {
     in_flight: usize,
     /// Dropped only when the kernel does not use it any more.
     memory: ManuallyDrop<Memory>,
-    /// Sends pushed since the last submission. Each is complete when it is submitted.
-    sends_pushed: usize,
 }
 
 /// What the kernel reads from and writes to.
@@ -114,8 +112,8 @@ enum Kind {
 }
 
 impl Kernel {
-    /// Makes the queues and the buffers. Nothing is submitted before the first
-    /// [`enter`](Kernel::enter), so that may be in another thread.
+    /// Makes the queues and the buffers. Nothing is done before the first
+    /// submission, so that may be in another thread.
     pub(crate) fn open(size: &Size) -> Result<Kernel, Unavailable> {
         let uring = IoUring::builder()
             // One thread submits, and completions are made only while that thread waits for them.
@@ -151,7 +149,6 @@ impl Kernel {
             started: false,
             in_flight: 0,
             memory: ManuallyDrop::new(Memory { buffers, batch, late: Slab::new() }),
-            sends_pushed: 0,
         })
     }
 
@@ -162,14 +159,13 @@ impl Kernel {
     }
 
     /// Sends as many of the bytes as there is room for in the batch, and tells how many that are.
-    /// The send does not wait for its socket: it is complete as soon as it is submitted.
+    /// The send does not wait for room in its socket.
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.batch_room());
         if taken > 0 {
             let (start, index) = self.memory.batch.put(&bytes[..taken]);
             let flags = SEND | SendFlags::DONTWAIT;
             self.push_send(socket, Tag::new(Kind::Send, index, slot), start, taken, flags);
-            self.sends_pushed += 1;
         }
         taken
     }
@@ -210,30 +206,35 @@ impl Kernel {
         self.push(entry, Tag::new(Kind::Watch, 0, 0));
     }
 
-    /// Submits all operations.
-    pub(crate) fn submit(&mut self) {
-        self.enter(Some(Duration::ZERO));
-    }
-
-    /// Submits all operations and waits, this long at most, until one is complete other than the
-    /// sends among them, which are complete at once.
+    /// Submits all operations. What the kernel has to do for earlier ones waits.
     ///
     /// # Panics
     ///
     /// When the kernel refuses, as it does in another thread than the first.
-    pub(crate) fn enter(&mut self, timeout: Option<Duration>) {
-        if let Err(error) = self.try_enter(timeout) {
-            panic!("cannot enter the ring: {error}");
+    pub(crate) fn submit(&mut self) {
+        self.start();
+        let operations = self.uring.submission().len() as u32;
+        // SAFETY: it submits what is in the queue, and hands over no argument.
+        let entered = unsafe { self.uring.submitter().enter::<()>(operations, 0, 0, None) };
+        if let Err(errno) = entered.map(drop).or_else(passes) {
+            panic!("cannot enter the ring: {errno}");
         }
     }
 
-    fn try_enter(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
-        if !self.started {
-            // It fails only for a ring that was started before.
-            self.started = self.uring.submitter().register_enable_rings().is_ok();
+    /// Submits all operations and waits, this long at most, until one is complete.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses, as it does in another thread than the first.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) {
+        if let Err(errno) = self.try_wait(timeout) {
+            panic!("cannot enter the ring: {errno}");
         }
+    }
+
+    fn try_wait(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+        self.start();
         self.memory.buffers.publish();
-        let sends = mem::take(&mut self.sends_pushed);
         let entered = match timeout {
             Some(Duration::ZERO) => {
                 let queue = self.uring.submission();
@@ -246,19 +247,17 @@ impl Kernel {
             Some(timeout) => {
                 let timeout = Timespec::from(timeout);
                 let arguments = SubmitArgs::new().timespec(&timeout);
-                self.uring.submitter().submit_with_args(sends + 1, &arguments)
+                self.uring.submitter().submit_with_args(1, &arguments)
             }
-            None => self.uring.submit_and_wait(sends + 1),
+            None => self.uring.submit_and_wait(1),
         };
-        match entered.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)) {
-            Ok(_) | Err(Errno::TIME | Errno::INTR) => Ok(()),
-            // No memory just now, or completions to be looked at first. What was not submitted
-            // waits in the queue.
-            Err(Errno::AGAIN | Errno::BUSY) => {
-                thread::yield_now();
-                Ok(())
-            }
-            Err(errno) => Err(errno),
+        entered.map(drop).or_else(passes)
+    }
+
+    fn start(&mut self) {
+        if !self.started {
+            // It fails only for a ring that was started before.
+            self.started = self.uring.submitter().register_enable_rings().is_ok();
         }
     }
 
@@ -353,14 +352,14 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         if self.started && self.in_flight > 0 {
             let everything = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
-            let _ = self.try_enter(Some(Duration::ZERO));
+            let _ = self.try_wait(Some(Duration::ZERO));
             // SAFETY: the entry names no memory.
             if unsafe { self.uring.submission().push(&everything) }.is_ok() {
                 self.in_flight += 1;
             }
             for _ in 0..DROP_WAITS {
                 while self.next().is_some() {}
-                if self.in_flight == 0 || self.try_enter(Some(DROP_WAIT)).is_err() {
+                if self.in_flight == 0 || self.try_wait(Some(DROP_WAIT)).is_err() {
                     break;
                 }
             }
@@ -498,6 +497,21 @@ impl Tag {
 
 fn fd(file: BorrowedFd<'_>) -> Fd {
     Fd(file.as_raw_fd())
+}
+
+/// Errors of entering the ring that are none, or pass by themselves.
+#[expect(clippy::needless_pass_by_value, reason = "as errors are mapped")]
+fn passes(error: io::Error) -> Result<(), Errno> {
+    match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
+        Errno::TIME | Errno::INTR => Ok(()),
+        // No memory just now, or completions to be looked at first. What was not submitted waits in
+        // the queue.
+        Errno::AGAIN | Errno::BUSY => {
+            thread::yield_now();
+            Ok(())
+        }
+        errno => Err(errno),
+    }
 }
 
 /// A socket without room has taken nothing, which is no failure.

@@ -174,9 +174,14 @@ impl Ring {
         if !mem::replace(&mut self.watching, true) {
             self.kernel.watch(self.waker.as_fd());
         }
-        let is_told = self.ready.is_empty() && !self.woken;
-        self.kernel.enter(if is_told { timeout } else { Some(Duration::ZERO) });
+        // What was written leaves with this call, which also takes what has come meanwhile. Only
+        // when that is nothing there is anything to wait for, in a second call.
+        self.kernel.wait(Some(Duration::ZERO));
         self.take_completions();
+        if self.ready.is_empty() && !self.woken && timeout != Some(Duration::ZERO) {
+            self.kernel.wait(timeout);
+            self.take_completions();
+        }
         ready.append(&mut self.ready);
         mem::take(&mut self.woken)
     }
@@ -322,7 +327,7 @@ impl Ring {
     fn settle(&mut self) {
         self.take_completions();
         while self.kernel.has_overflown() {
-            self.kernel.submit();
+            self.kernel.wait(Some(Duration::ZERO));
             self.take_completions();
         }
     }
