@@ -9,13 +9,16 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod compare;
 mod crate_arrows;
 mod demo_data;
 mod dependency_versions;
 mod finding;
+mod instructions;
 mod links;
 mod markdown;
 mod named_files;
+mod packages;
 mod readme;
 mod redis_benchmark;
 mod transcript;
@@ -63,10 +66,22 @@ const TASKS: &[Task] = &[
     },
     Task { name: "test", about: "all tests of the workspace", in_ci: true, run: build::test },
     Task {
+        name: "uring",
+        about: "the tests of the ring, the server and its processes on io_uring",
+        in_ci: true,
+        run: build::uring,
+    },
+    Task {
         name: "loom",
         about: "the models of the catalog's concurrency, explored exhaustively",
         in_ci: true,
         run: build::loom,
+    },
+    Task {
+        name: "instructions",
+        about: "[--record]: the hot paths take no more instructions than the record says",
+        in_ci: true,
+        run: instructions::run,
     },
     Task {
         name: "rustdoc",
@@ -91,6 +106,12 @@ const TASKS: &[Task] = &[
         about: "FILE: makes crates/stockd/data/daily_bars.csv.gz from stocks.csv.gz",
         in_ci: false,
         run: demo_data::run,
+    },
+    Task {
+        name: "compare",
+        about: "[--quick] [SCENARIO…]: stockd and its peers under the same load, for docs/benchmarks.md",
+        in_ci: false,
+        run: compare::run,
     },
     Task {
         name: "redis-benchmark",

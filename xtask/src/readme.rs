@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build;
 use crate::transcript::{self, Ending};
 use crate::workspace::Workspace;
+use crate::{build, packages};
 
 const DOCUMENT: &str = "README.md";
 
@@ -76,39 +76,8 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
 fn install_tools(commands: &[transcript::Command]) -> Result<()> {
     let words: BTreeSet<&str> =
         commands.iter().flat_map(|command| command.text.split_whitespace()).collect();
-    let installed = |tool: &str| {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
-        })
-    };
-    let missing: Vec<_> =
-        TOOLS.iter().filter(|(tool, _)| words.contains(tool) && !installed(tool)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    println!("installing {}", packages.join(", "));
-    let apt_get = |arguments: &[&str]| {
-        Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    let install =
-        || apt_get(&[&["install", "-y", "--no-install-recommends"], &packages[..]].concat());
-    // The package lists may be missing or old, which only the installation tells.
-    if install() || (apt_get(&["update"]) && install()) {
-        return Ok(());
-    }
-    let tools: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
-    bail!(
-        "{DOCUMENT} uses {}, not found here; install it with: apt-get install {}",
-        tools.join(", "),
-        packages.join(" ")
-    )
+    let used: Vec<_> = TOOLS.iter().filter(|(tool, _)| words.contains(tool)).copied().collect();
+    packages::install(&used).with_context(|| format!("{DOCUMENT} uses programs of others"))
 }
 
 /// PATH with one more directory before the others.
@@ -173,6 +142,8 @@ impl Shell<'_> {
             .args(["-c", &format!("{exec}{text}")])
             .current_dir(self.directory)
             .env("PATH", &self.path)
+            // What a server keeps, it keeps here.
+            .env("XDG_STATE_HOME", self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)

@@ -52,4 +52,4 @@ mod sync;
 mod table;
 
 pub use scan::{Iter, Page};
-pub use table::{Catalog, CatalogFull, Change, Changed, Options, View};
+pub use table::{Catalog, CatalogFull, Change, Changed, Options, Sought, View};

@@ -191,7 +191,16 @@ fn percentile(mut figures: Vec<u64>, percent: usize) -> u64 {
 
 fn serve(program: &str) -> Result<(Server, String), Error> {
     let mut command = Command::new(program);
-    command.args(["serve", "--line", "off", "--resp", "127.0.0.1:0", "--log", "error"]);
+    command.args([
+        "serve",
+        "--ephemeral",
+        "--line",
+        "off",
+        "--resp",
+        "127.0.0.1:0",
+        "--log",
+        "error",
+    ]);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let output = child.stdout.take();
     let server = Server(child);

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use stockd_model::limits::PIPELINE_NAMES_MAX;
 use stockd_model::{Fields, Price, Quote, Symbol, Volume};
 
 use crate::error::Refused;
+use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Question, Request};
 use crate::resp::{Replies, Reply, encode_command};
 
@@ -219,52 +219,47 @@ impl Question<Replies> for Count {
     }
 }
 
-/// Symbols of one page of the catalog, beginning at a cursor.
-pub(crate) struct GetPage(pub(crate) u64);
-
-/// Symbols in no order, and where the next ones are; 0 after the last.
-pub(crate) struct Page {
-    pub(crate) symbols: Vec<Symbol>,
-    pub(crate) next: u64,
+/// The first page of a snapshot, or the next.
+#[derive(Debug)]
+pub(crate) enum GetPage {
+    First,
+    Next,
 }
 
 impl Request for GetPage {
     fn encode(&self, chunk: &mut Vec<u8>) {
-        let count = PIPELINE_NAMES_MAX.to_string();
-        encode_command(
-            &[b"SCAN", self.0.to_string().as_bytes(), b"COUNT", count.as_bytes()],
-            chunk,
-        );
+        match self {
+            GetPage::First => encode_command(&[b"SNAPSHOT"], chunk),
+            GetPage::Next => encode_command(&[b"SNAPSHOT", b"NEXT"], chunk),
+        }
     }
 
     fn name(&self) -> Cow<'_, str> {
-        "SCAN".into()
+        "SNAPSHOT".into()
     }
 }
 
 impl Question<Replies> for GetPage {
-    type Answer = Answered<Page>;
+    /// Quotes in no order; `None` after the last.
+    type Answer = Answered<Option<Vec<Quote>>>;
 
-    fn answer(&self, reply: Reply) -> Result<Answered<Page>, NoAnswer> {
-        let parts = match reply {
-            Reply::Error(refused) => return Ok(Err(refused)),
-            Reply::Array(parts) => parts,
-            other => return Err(other.rubbish()),
+    fn answer(&self, reply: Reply) -> Result<Self::Answer, NoAnswer> {
+        let quote = |part: &Reply| match part {
+            Reply::Text(json) => match payload::parse(json)? {
+                Update::Quote(quote) => Some(quote),
+                Update::Delisted(_) => None,
+            },
+            _ => None,
         };
-        let page = || {
-            let [Reply::Text(next), Reply::Array(symbols)] = &parts[..] else {
-                return None;
-            };
-            let symbol = |reply: &Reply| match reply {
-                Reply::Text(name) => Symbol::parse(name).ok(),
-                _ => None,
-            };
-            Some(Page {
-                symbols: symbols.iter().map(symbol).collect::<Option<_>>()?,
-                next: std::str::from_utf8(next).ok()?.parse().ok()?,
-            })
-        };
-        page().map(Ok).ok_or_else(|| NoAnswer::Rubbish("no page of symbols".into()))
+        match &reply {
+            Reply::Error(refused) => Ok(Err(refused.clone())),
+            Reply::Nil => Ok(Ok(None)),
+            Reply::Array(parts) => match parts.iter().map(quote).collect() {
+                Some(quotes) => Ok(Ok(Some(quotes))),
+                None => Err(NoAnswer::Rubbish("a page with something else than quotes".into())),
+            },
+            _ => Err(reply.rubbish()),
+        }
     }
 }
 
@@ -300,7 +295,8 @@ mod tests {
         assert_eq!(encoded(&Write::Trade(symbol, -5)), "HINCRBY A B volume -5");
         assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
         assert_eq!(encoded(&GetQuote("x")), "HGETALL x");
-        assert_eq!(encoded(&GetPage(u64::MAX)), "SCAN 18446744073709551615 COUNT 512");
+        assert_eq!(encoded(&GetPage::First), "SNAPSHOT");
+        assert_eq!(encoded(&GetPage::Next), "SNAPSHOT NEXT");
     }
 
     #[test]
@@ -318,7 +314,10 @@ mod tests {
         }
         assert!(Write::Delist(symbol).answer(Reply::Integer(2)).is_err());
         assert!(Count.answer(Reply::Integer(-1)).is_err());
-        assert!(GetPage(0).answer(Reply::Array(vec![text("0")])).is_err());
+        assert!(GetPage::Next.answer(Reply::Array(vec![text("0")])).is_err());
+        let delisted = text(r#"{"symbol":"A","status":"delisted"}"#);
+        assert!(GetPage::Next.answer(Reply::Array(vec![delisted])).is_err());
+        assert!(GetPage::Next.answer(Reply::Integer(0)).is_err());
         assert!(Ping.answer(text("OK")).is_err());
     }
 

@@ -42,7 +42,6 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
 mod buffer;
 mod client;
 mod command;
@@ -56,10 +55,10 @@ mod quote_client;
 mod resp;
 mod subscription;
 
-pub use answer::Answer;
 pub use client::Client;
 pub use command::{Write, Written};
 pub use error::{ClientError, NameError, Refused};
 pub use link::Options;
-pub use quote_client::{QuoteClient, Scan};
+pub use quote_client::{QuoteClient, Snapshot};
+pub use stockd_model::Answer;
 pub use subscription::{Event, Subscription};

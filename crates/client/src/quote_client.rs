@@ -1,10 +1,9 @@
 //! The client for whole quotes: reading, writing and trading, over RESP.
 
-use std::collections::HashSet;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::vec;
 
-use stockd_model::limits::{RESP_BULK_BYTES_MAX, STOCKS_MAX};
+use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Symbol, Volume};
 
 use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
@@ -176,10 +175,10 @@ impl QuoteClient {
         self.link.with_connection(|connection| connection.ask_all(&writes))
     }
 
-    /// Every quote of the catalog, in no order, fetched page by page. A stock that is listed all
-    /// the while comes exactly once, one that is listed or delisted meanwhile once or not at all.
-    pub fn scan(&mut self) -> Scan<'_> {
-        Scan { client: self, next: Some(0), quotes: Vec::new().into_iter(), seen: HashSet::new() }
+    /// Every quote of the catalog as it is at the moment of the first one, in no order, each stock
+    /// once, while the catalog goes on changing. Fetched page by page.
+    pub fn snapshot(&mut self) -> Snapshot<'_> {
+        Snapshot { client: self, next: Some(GetPage::First), quotes: Vec::new().into_iter() }
     }
 }
 
@@ -192,18 +191,17 @@ fn check_name(name: &str) -> Result<(), ClientError> {
     Err(ClientError::NameNotSendable { name: shown(name), cause })
 }
 
-/// The quotes of a catalog, from [`QuoteClient::scan`]. Ends after the first error.
+/// The quotes of a catalog, from [`QuoteClient::snapshot`]. Ends after the first error, which is
+/// [`Refused`](ClientError::Refused) when too many snapshots are being read at once.
 #[derive(Debug)]
-pub struct Scan<'a> {
+pub struct Snapshot<'a> {
     client: &'a mut QuoteClient,
-    /// Where the next page begins; `None` after the last.
-    next: Option<u64>,
+    /// What to ask for when `quotes` is empty; `None` after the last page.
+    next: Option<GetPage>,
     quotes: vec::IntoIter<Quote>,
-    /// Symbols that came, at most [`STOCKS_MAX`]: a table that grows meanwhile shows some twice.
-    seen: HashSet<Symbol>,
 }
 
-impl Iterator for Scan<'_> {
+impl Iterator for Snapshot<'_> {
     type Item = Result<Quote, ClientError>;
 
     fn next(&mut self) -> Option<Result<Quote, ClientError>> {
@@ -211,29 +209,16 @@ impl Iterator for Scan<'_> {
             if let Some(quote) = self.quotes.next() {
                 return Some(Ok(quote));
             }
-            let cursor = self.next.take()?;
-            match self.page(cursor) {
-                Ok(quotes) => self.quotes = quotes.into_iter(),
+            let request = self.next.take()?;
+            let page = self.client.link.with_connection(|connection| connection.ask(&request));
+            match page.and_then(|page| Ok(page?)) {
+                Ok(Some(quotes)) => {
+                    self.quotes = quotes.into_iter();
+                    self.next = Some(GetPage::Next);
+                }
+                Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
-    }
-}
-
-impl Scan<'_> {
-    /// Fetches the quotes of the page at the cursor that did not come before.
-    fn page(&mut self, cursor: u64) -> Result<Vec<Quote>, ClientError> {
-        let request = GetPage(cursor);
-        let page = self.client.link.with_connection(|connection| connection.ask(&request))??;
-        let fresh: Vec<Symbol> =
-            page.symbols.into_iter().filter(|symbol| self.seen.insert(*symbol)).collect();
-        if self.seen.len() > STOCKS_MAX {
-            let text = format!("the scan came to more than {STOCKS_MAX} stocks, the limit");
-            return Err(Refused { text }.into());
-        }
-        let quotes = self.client.quotes(fresh.iter().map(Symbol::as_str))?;
-        self.next = (page.next != 0).then_some(page.next);
-        // One that was delisted since the page was made is none.
-        Ok(quotes.into_iter().flatten().collect())
     }
 }

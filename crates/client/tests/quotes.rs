@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
 use stockd_engine::Engine;
+use stockd_model::limits::SNAPSHOTS_MAX;
 use stockd_model::{Fields, Price, Quote, Status, Symbol, Volume};
 use stockd_server::{Config, Listener, Protocol, Server};
 
@@ -107,18 +108,19 @@ fn many_writes_are_done_in_order_and_each_has_its_outcome() {
         assert!(outcomes[2].as_ref().unwrap_err().text.ends_with("is 2, cannot take 3"));
         assert_eq!(outcomes[3], Ok(last));
     }
-    let scanned: BTreeSet<Symbol> = client.scan().map(|quote| quote.unwrap().symbol).collect();
+    let quotes_now: BTreeSet<Symbol> =
+        client.snapshot().map(|quote| quote.unwrap().symbol).collect();
     assert_eq!(
-        scanned,
+        quotes_now,
         (0..10_000).filter(|i| i % 2 == 1).map(|i| symbol(&format!("S{i}"))).collect()
     );
     let quotes = client.quotes(["S1", "S2", &"A".repeat(31), "S3"]).unwrap();
     assert_eq!(quotes.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
 }
 
-/// The table grows several times over while it is scanned.
+/// The table grows several times over while it is read.
 #[test]
-fn a_scan_has_each_stock_once_while_others_are_listed() {
+fn a_snapshot_has_each_stock_once_while_others_are_listed() {
     let (_server, address) = serve();
     let mut client = QuoteClient::connect(address).unwrap();
     let old: Vec<Symbol> = (0..5_000).map(|i| symbol(&format!("OLD{i}"))).collect();
@@ -130,7 +132,7 @@ fn a_scan_has_each_stock_once_while_others_are_listed() {
             writer.write_all(new).unwrap();
         });
         let mut times = BTreeMap::<Symbol, u32>::new();
-        for quote in client.scan() {
+        for quote in client.snapshot() {
             *times.entry(quote.unwrap().symbol).or_default() += 1;
         }
         assert!(old.iter().all(|symbol| times.get(symbol) == Some(&1)));
@@ -232,4 +234,31 @@ fn while_a_writer_races_every_told_version_is_later() {
         stop.store(true, Ordering::Relaxed);
         assert_eq!(versions.len(), 10);
     });
+}
+
+#[test]
+fn a_snapshot_is_of_one_moment_and_so_many_are_read_at_once() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let list = |i: u64| Write::Set(symbol(&format!("S{i}")), fields("1", 0));
+    client.write_all((0..10_000).map(list)).unwrap();
+    let mut readers: Vec<QuoteClient> =
+        (0..SNAPSHOTS_MAX).map(|_| QuoteClient::connect(address).unwrap()).collect();
+    let mut snapshots: Vec<_> = readers.iter_mut().map(QuoteClient::snapshot).collect();
+    let first: Vec<Quote> =
+        snapshots.iter_mut().map(|snapshot| snapshot.next().unwrap().unwrap()).collect();
+
+    let refused = client.snapshot().next().unwrap().unwrap_err();
+    assert!(refused.to_string().contains("snapshots are being read, the limit"), "{refused}");
+    let sell = |i: u64| Write::Trade(symbol(&format!("S{i}")), 1);
+    client.write_all((0..10_000).map(sell)).unwrap();
+    for (snapshot, first) in snapshots.into_iter().zip(first) {
+        let quotes: Vec<Quote> =
+            std::iter::once(Ok(first)).chain(snapshot).map(Result::unwrap).collect();
+        assert_eq!(quotes.len(), 10_000);
+        assert!(quotes.iter().all(|quote| quote.volume.is_exhausted()));
+    }
+    // One that is not read to its end gives way to the next of its connection.
+    assert_eq!(client.snapshot().take(10).count(), 10);
+    assert_eq!(client.snapshot().filter(|quote| quote.is_ok()).count(), 10_000);
 }

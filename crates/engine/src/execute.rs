@@ -4,11 +4,12 @@
 //! nothing.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
-use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
-use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_catalog::{Catalog, CatalogFull, Change, Changed, Sought, View};
+use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
+use stockd_model::{Answer, Quote, Refusal, Reply, Request, Symbol, SymbolError};
 use stockd_store::Store;
 
 use crate::counters::{Cells, Registry, Totals};
@@ -99,17 +100,22 @@ impl Engine {
     /// The means to execute requests on one thread. Cheap to keep, not cheap to make: one a
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
-        Executor { cells: self.market.registry.register(), engine: Arc::clone(self) }
+        Executor {
+            cells: self.market.registry.register(),
+            engine: Arc::clone(self),
+            sought: Box::new([None; LOOKUPS_TOGETHER_MAX]),
+        }
     }
 
     /// Ends the journal: what was asked is written and answered, later writes are refused. An
-    /// engine that is dropped does this too, but cannot say how it went.
+    /// engine that is dropped does this too, but waits for ever and cannot say how it went.
     ///
     /// # Errors
     ///
-    /// Why writes were refused, if the journal has failed at any time.
-    pub fn close(&self) -> Result<(), &'static str> {
-        self.journal.as_ref().map_or(Ok(()), Journal::close)
+    /// Why writes were refused, if the journal has failed at any time; or that it has not ended
+    /// within the patience, since the disk does not answer.
+    pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.close(Some(patience)))
     }
 }
 
@@ -143,6 +149,8 @@ impl Market {
 pub struct Executor {
     engine: Arc<Engine>,
     cells: Arc<CachePadded<Cells>>,
+    /// Room for the lookups of a batch that are begun.
+    sought: Box<[Option<Sought>; LOOKUPS_TOGETHER_MAX]>,
 }
 
 impl Executor {
@@ -155,6 +163,8 @@ impl Executor {
             engine: &self.engine,
             cells: &self.cells,
             done: Totals::default(),
+            sought: &mut self.sought,
+            begun: 0,
         }
     }
 
@@ -179,6 +189,9 @@ pub struct Batch<'a> {
     engine: &'a Engine,
     cells: &'a Cells,
     done: Totals,
+    /// Lookups that are begun and not answered: `None` for an impossible name.
+    sought: &'a mut [Option<Sought>; LOOKUPS_TOGETHER_MAX],
+    begun: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -187,12 +200,53 @@ impl<'a> Batch<'a> {
         self.engine
     }
 
+    /// Begins a lookup. It is answered by the next call of [`answer`](Batch::answer), which must come
+    /// before any other request.
+    ///
+    /// # Panics
+    ///
+    /// When [`LOOKUPS_TOGETHER_MAX`] lookups are begun already.
+    #[inline(always)]
+    pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
+        self.sought[self.begun] = symbol.as_ref().ok().map(|symbol| self.view.seek(symbol));
+        self.begun += 1;
+    }
+
+    /// How many lookups are begun.
+    #[inline(always)]
+    pub fn begun(&self) -> usize {
+        self.begun
+    }
+
+    /// Answers all lookups that are begun, in their order, and hands each answer over.
+    #[inline(always)]
+    pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
+        for sought in &self.sought[..self.begun] {
+            let quote = sought.as_ref().and_then(|sought| self.view.get_sought(sought));
+            match quote {
+                Some(_) => self.done.hits += 1,
+                None => self.done.misses += 1,
+            }
+            each(quote.map_or(Answer::NotFound, |quote| quote.answer()));
+        }
+        self.begun = 0;
+    }
+
     /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
     #[inline(always)]
     pub fn execute(&mut self, request: &Request) -> Reply {
         match self.execute_now(request) {
             Some(reply) => reply,
             None => self.execute_durably(request),
+        }
+    }
+
+    /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
+    /// kept together, with one wait for the disk.
+    pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
+        match &self.engine.journal {
+            Some(journal) if !requests.is_empty() => journal.execute(requests),
+            _ => requests.iter().map(|request| self.execute(request)).collect(),
         }
     }
 
@@ -242,7 +296,7 @@ impl<'a> Batch<'a> {
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
         let journal = self.engine.journal.as_ref().expect("without a journal nothing waits");
-        journal.execute(*request)
+        journal.execute(std::slice::from_ref(request))[0]
     }
 }
 
@@ -296,7 +350,7 @@ mod tests {
         let Reply::Listed(first) = batch.execute(&Request::Set(apple, fields("172.5", 10))) else {
             panic!("not listed")
         };
-        assert_eq!((first.version, first.tradable_price()), (1, Some(first.price)));
+        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price)));
         assert!(first.updated_ns > 1_700_000_000_000_000_000);
 
         let price_alone = Fields { price: Some("173".parse().unwrap()), ..Fields::default() };
@@ -308,7 +362,7 @@ mod tests {
         let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
             panic!("not traded")
         };
-        assert_eq!(third.tradable_price(), None);
+        assert_eq!(third.answer(), Answer::NotTradable);
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::Found(third));
         assert_eq!(batch.execute(&Request::Delist(apple)), Reply::Delisted(third));
         assert_eq!(batch.execute(&Request::Delist(apple)), Reply::NotFound);
@@ -318,6 +372,30 @@ mod tests {
             panic!("not listed again")
         };
         assert!(again.version > third.version, "{again:?}");
+    }
+
+    #[test]
+    fn lookups_that_are_begun_together_are_answered_in_order_with_what_is_there_by_then() {
+        let engine = Arc::new(Engine::default());
+        let (mut executor, mut writer) = (engine.executor(), engine.executor());
+        writer.batch().execute(&Request::Set(symbol("AAPL"), fields("172.5", 1)));
+        writer.batch().execute(&Request::Set(symbol("SOLDOUT"), fields("10", 0)));
+
+        let mut batch = executor.batch();
+        for round in 1..=3 {
+            for name in [b"XYZ".as_slice(), b"AAPL", b"", b"SOLDOUT", b"AAPL"] {
+                batch.begin(&Symbol::parse(name));
+            }
+            assert_eq!(batch.begun(), 5);
+            let price = round.to_string();
+            writer.batch().execute(&Request::Set(symbol("AAPL"), fields(&price, 1)));
+            let mut answers = Vec::new();
+            batch.answer(|answer| answers.push(answer.to_string()));
+            assert_eq!(answers, ["-1", &price, "-1", "0", &price]);
+            assert_eq!(batch.begun(), 0);
+        }
+        drop(batch);
+        assert_eq!((engine.totals().hits, engine.totals().misses), (9, 6));
     }
 
     #[test]

@@ -144,22 +144,24 @@ impl Journal {
         self.condition.failed.get().map(|cause| Refusal::ReadOnly { cause })
     }
 
-    /// Executes one request and waits for the disk.
-    pub(crate) fn execute(&self, request: Request) -> Reply {
+    /// Executes these requests one after the other, together, and waits for the disk.
+    pub(crate) fn execute(&self, requests: &[Request]) -> Vec<Reply> {
         let waiting: Thread = thread::current();
         let mut writer = self.writer(move || waiting.unpark());
-        writer.submit((0, 0), request);
+        requests.iter().for_each(|request| writer.submit((0, 0), *request));
         writer.flush();
         if writer.is_answered() {
-            // The queue did not take it.
-            return Reply::Refused(Refusal::ReadOnly { cause: CLOSED });
+            // The queue did not take them.
+            return vec![Reply::Refused(Refusal::ReadOnly { cause: CLOSED }); requests.len()];
         }
-        loop {
-            if let Some((_, reply)) = writer.take(Vec::new()).pop() {
-                return reply;
+        let mut replies = Vec::with_capacity(requests.len());
+        while !writer.is_answered() {
+            replies.extend(writer.take(Vec::new()).into_iter().map(|(_, reply)| reply));
+            if !writer.is_answered() {
+                thread::park();
             }
-            thread::park();
         }
+        replies
     }
 
     pub(crate) fn report(&self) -> JournalReport {
@@ -173,24 +175,36 @@ impl Journal {
         }
     }
 
-    pub(crate) fn close(&self) -> Result<(), &'static str> {
+    /// Ends the thread, which first writes and answers what waits. Waits for it, but no longer than
+    /// the patience lasts if there is a limit to it.
+    pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), &'static str> {
+        let until = patience.map(|patience| Instant::now() + patience);
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            return Err("the thread of the journal has panicked");
+        if let Some(thread) = thread {
+            while until.is_some() && !thread.is_finished() {
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Err("the disk does not answer; see to it, then restart the server");
+                }
+                thread::sleep(CLOSE_STEP);
+            }
+            if thread.join().is_err() {
+                return Err("the thread of the journal has panicked");
+            }
         }
         self.condition.failed.get().map_or(Ok(()), |cause| Err(cause))
     }
 }
+
+/// Between two looks whether the thread has ended.
+const CLOSE_STEP: Duration = Duration::from_millis(1);
 
 /// Why the journal takes no request any more when nothing has failed.
 const CLOSED: &str = "the server is stopping";
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let _ = self.close();
+        let _ = self.close(None);
     }
 }
 
@@ -398,6 +412,9 @@ mod tests {
     use stockd_model::{Fields, Price, Volume};
     use stockd_store::StoreError;
 
+    /// No test waits longer than this; it is a guard against hanging alone.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     /// What a store was given, and orders for it.
     #[derive(Debug, Default)]
     struct Memory {
@@ -421,7 +438,7 @@ mod tests {
             let mut memory = self.memory.lock().unwrap();
             if memory.fails {
                 let fire = io::Error::other("the disk is on fire");
-                return Err(StoreError::Commit(fire));
+                return Err(StoreError::Commit { path: "here".into(), source: fire });
             }
             for write in writes {
                 match write {
@@ -563,7 +580,7 @@ mod tests {
         let replies = execute(&engine, &[set("A", 1)]);
         assert!(matches!(replies[0], Reply::Refused(Refusal::ReadOnly { .. })), "{replies:?}");
         assert!(engine.journal().unwrap().failed.is_some());
-        assert!(engine.close().is_err());
+        assert!(engine.close(PATIENCE).is_err());
     }
 
     #[test]
@@ -574,10 +591,22 @@ mod tests {
         assert!(engine.catalog().get(&symbol("A")).is_some());
         assert!(memory.lock().unwrap().quotes.is_empty());
         drop(opener);
-        engine.close().unwrap();
+        engine.close(PATIENCE).unwrap();
         assert_eq!(memory.lock().unwrap().commits, [1]);
         let late = engine.executor().batch().execute(&set("A", 3));
         assert!(matches!(late, Reply::Refused(Refusal::ReadOnly { .. })), "{late:?}");
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_does_not_keep_the_engine_from_its_end() {
+        let (engine, _memory, opener) = engine(Sync::Always);
+        let mut writer = engine.writer(|| {}).unwrap();
+        writer.submit((0, 0), set("A", 1));
+        writer.flush();
+        let why = engine.close(Duration::from_millis(1)).unwrap_err();
+        assert!(why.contains("does not answer"), "{why}");
+        drop(engine);
+        drop(opener);
     }
 
     /// Buyers on many threads: what they were told they bought is what is missing in the store.

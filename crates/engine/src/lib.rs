@@ -1,8 +1,12 @@
 //! The one place where a [`Request`](stockd_model::Request) becomes a [`Reply`](stockd_model::Reply).
 //!
 //! Every way in, the line protocol, embedded use and whatever comes later, executes its requests
-//! here, so that they all mean the same. The engine knows the catalog and the wall clock; it
-//! knows nothing of connections or bytes.
+//! here, so that they all mean the same. The engine knows the catalog, the store and the wall clock;
+//! it knows nothing of connections or bytes.
+//!
+//! An engine is in memory alone, [`Engine::new`], where each thread does its own writes; or
+//! [durable](Engine::durable), where the journal does all of them and a thread that must not wait
+//! hands them over with a [`Writer`].
 //!
 //! ```
 //! use std::sync::Arc;

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod limits;
 mod pattern;
 mod price;
@@ -19,6 +20,7 @@ mod status;
 mod symbol;
 mod volume;
 
+pub use answer::Answer;
 pub use pattern::Pattern;
 pub use price::{Price, PriceError, PriceText};
 pub use quote::Quote;

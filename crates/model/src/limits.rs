@@ -60,6 +60,10 @@ pub const FILES_RESERVED: usize = 64;
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
+/// Lookups of one connection that are decoded before the first of them is answered, so that their
+/// rows are on the way from memory at the same time.
+pub const LOOKUPS_TOGETHER_MAX: usize = 16;
+
 /// Connections that one wakeup of a worker learns about. The others come with the next one.
 pub const EVENTS_MAX: usize = 1024;
 
@@ -195,8 +199,8 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended.
 pub const SNAPSHOTS_MAX: usize = 4;
 
-/// Rows of the catalog that are read at once for a page of an export.
-pub const EXPORT_PAGE_ROWS: usize = 1024;
+/// Rows of the catalog that are read at once for a page of a snapshot.
+pub const SNAPSHOT_PAGE_ROWS: usize = 2048;
 
 /// Requests of one worker that wait for the disk. Beyond it a connection that waits already is not
 /// read further; one that does not may have one more wait.
@@ -208,3 +212,67 @@ pub const PARKED_REQUESTS_MAX: usize = 4096;
 
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Memory that the store keeps for pages of its file, at most. The catalog answers all lookups, so
+/// it helps commits alone.
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// The highest version of a quote: twice of it fits in 63 bits of a row. Counting one up a nanosecond
+/// takes 146 years. A record with a higher one is damaged.
+pub const VERSION_MAX: u64 = (1 << 62) - 1;
+
+/// Damaged records that a check of a data directory names, at most. The others are counted.
+pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;
+
+/// Bytes of a reply or an error that the load generator shows, at most.
+pub const LOAD_EXCERPT_BYTES_MAX: usize = 120;
+
+/// Connections of one run of the load generator, at most. The process's limit of open files may
+/// allow fewer.
+pub const LOAD_CONNECTIONS_MAX: usize = 50_000;
+
+/// Requests of one connection that a closed loop keeps under way, at most.
+pub const LOAD_PIPELINE_MAX: usize = 65_536;
+
+/// Names of one lookup (`MGET`) of the load generator, at most.
+pub const LOAD_MGET_MAX: usize = 10_000;
+
+/// Threads of the load generator, at most.
+pub const LOAD_THREADS_MAX: usize = 256;
+
+/// Requests a second that the load generator can be asked for, at most: one a nanosecond.
+pub const LOAD_RATE_MAX: f64 = 1e9;
+
+/// Requests of one connection that an open loop has under way, at most. Where every connection has
+/// so many, requests that are due wait for their turn, and their latency counts meanwhile.
+pub const LOAD_IN_FLIGHT_MAX: usize = 65_536;
+
+/// Bytes of requests that wait for room in a connection of an open loop. Beyond it the connection
+/// gets no further ones.
+pub const LOAD_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Requests of an open loop that are sent before replies are read again.
+pub const LOAD_SEND_BATCH: usize = 1024;
+
+/// Bytes read from a connection of the load generator at once.
+pub const LOAD_READ_BYTES: usize = 64 * 1024;
+
+/// How long the load generator waits, after the last request, for the replies that are missing.
+/// What has no reply by then counts as unanswered, with the latency it has reached.
+pub const LOAD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the load generator waits for a connection, and for a reply while it lists stocks.
+pub const LOAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest latency that the load generator's histograms tell apart: 1 hour. The maximum and
+/// the mean are exact beyond it, too.
+pub const LOAD_LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Repetitions of a run of the load generator, and values of one sweep, at most.
+pub const LOAD_RUNS_MAX: usize = 1000;
+
+/// Stocks that the load generator generates, at most.
+pub const LOAD_STOCKS_MAX: usize = STOCKS_MAX;
+
+/// Subscribers of one run of the load generator, at most.
+pub const LOAD_SUBSCRIBERS_MAX: usize = 10_000;

@@ -107,27 +107,15 @@ impl Price {
     }
 
     /// The shortest exact decimal, on the stack.
-    #[inline]
+    #[inline(always)]
     pub fn text(self) -> PriceText {
         let units = self.units().unsigned_abs();
-        let (mut whole, fraction) = (units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32);
-        let mut text = PriceText { bytes: [b'.'; 32], start: POINT_AT, end: POINT_AT };
-        if fraction != 0 {
-            text.put_decimals(fraction);
-        }
-        while whole >= 100 {
-            text.start -= 2;
-            text.put_pair(text.start, (whole % 100) as u32);
-            whole /= 100;
-        }
-        if whole >= 10 {
-            text.start -= 2;
-            text.put_pair(text.start, whole as u32);
+        let ten_thousandths = units / (UNITS_PER_ONE / 10_000);
+        if ten_thousandths < 10_000 * 10_000 && units.is_multiple_of(UNITS_PER_ONE / 10_000) {
+            PriceText::short(ten_thousandths as u32)
         } else {
-            text.start -= 1;
-            text.bytes[text.start] = b'0' + whole as u8;
+            PriceText::long(units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32)
         }
-        text
     }
 }
 
@@ -156,38 +144,19 @@ impl fmt::Debug for Price {
     }
 }
 
-/// Bytes of the longest price: ten digits, the point, nine digits.
-const PRICE_TEXT_BYTES_MAX: usize = 20;
-
-/// Where the decimal point stands in a [`PriceText`], with room for ten digits before it.
-const POINT_AT: usize = 10;
-
-/// `00` to `99`, one after another: two digits are written at a time.
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        pairs[2 * number] = b'0' + (number / 10) as u8;
-        pairs[2 * number + 1] = b'0' + (number % 10) as u8;
-        number += 1;
-    }
-    pairs
-};
-
 /// The decimal text of a [`Price`], on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct PriceText {
-    /// Digits around the point, which has a fixed place; points everywhere else.
-    bytes: [u8; 32],
-    start: usize,
-    end: usize,
+    /// The text, and behind it anything. The longest has 20 bytes.
+    bytes: [u8; 24],
+    len: usize,
 }
 
 impl PriceText {
     /// The text as ASCII bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.bytes[..self.len]
     }
 
     /// The text.
@@ -199,51 +168,82 @@ impl PriceText {
     #[inline]
     #[allow(clippy::len_without_is_empty, reason = "no price prints as nothing")]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.len
     }
 
     /// Appends the text. Quicker than appending [`as_bytes`](PriceText::as_bytes): as many bytes
     /// are copied each time, so that it takes no call.
-    #[inline]
+    #[inline(always)]
     pub fn append_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len();
-        if let Some(bytes) = self.bytes[self.start..].first_chunk::<PRICE_TEXT_BYTES_MAX>() {
-            out.extend_from_slice(bytes);
-        }
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.bytes);
         out.truncate(end);
     }
 
-    /// Puts the decimals of a fraction in billionths, above zero, without the zeros at its end.
-    #[inline]
-    fn put_decimals(&mut self, fraction: u32) {
-        let first = POINT_AT + 1;
-        // Nearly every price has four places or fewer.
-        if fraction.is_multiple_of(100_000) {
-            let fraction = fraction / 100_000;
-            self.put_pair(first, fraction / 100);
-            self.put_pair(first + 2, fraction % 100);
-            self.end = first + 4;
-        } else {
-            let (head, last) = (fraction / 10, fraction % 10);
-            self.put_pair(first, head / 1_000_000);
-            self.put_pair(first + 2, head / 10_000 % 100);
-            self.put_pair(first + 4, head / 100 % 100);
-            self.put_pair(first + 6, head % 100);
-            self.bytes[first + 8] = b'0' + last as u8;
-            self.end = first + 9;
-        }
-        while self.bytes[self.end - 1] == b'0' {
-            self.end -= 1;
-        }
+    /// The text of a price below ten thousand with four decimal places, as nearly every one is.
+    /// All digits are made at once in a register, and those that are not shown are shifted out or
+    /// left behind the end.
+    #[inline(always)]
+    fn short(ten_thousandths: u32) -> PriceText {
+        let digits = digits(ten_thousandths);
+        let (whole, decimals) = (digits as u32, (digits >> 32) as u32);
+        // The last digit of the whole part is shown, whatever it is.
+        let hidden = (whole | 1 << 24).trailing_zeros() / 8;
+        let whole_bytes = 4 - hidden;
+        let places = 4 - decimals.leading_zeros() / 8;
+        let text = digits | each_byte(b'0');
+        let whole = u64::from(text as u32 >> (8 * hidden));
+        let point_and_decimals = u64::from(b'.') | text >> 32 << 8;
+        let low = whole | point_and_decimals << (8 * whole_bytes);
+        let high = point_and_decimals >> (64 - 8 * whole_bytes);
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&low.to_le_bytes());
+        bytes[8..16].copy_from_slice(&high.to_le_bytes());
+        let point = u32::from(places > 0);
+        PriceText { bytes, len: (whole_bytes + point + places) as usize }
     }
 
-    /// Puts two digits.
-    #[inline]
-    fn put_pair(&mut self, at: usize, number: u32) {
-        let number = 2 * number as usize;
-        self.bytes[at] = PAIRS[number];
-        self.bytes[at + 1] = PAIRS[number + 1];
+    /// The text of any price, given its fraction in billionths: all digits, of which those that are
+    /// not shown are cut off at both ends.
+    #[inline(never)]
+    fn long(whole: u64, fraction: u32) -> PriceText {
+        const POINT_AT: usize = 10;
+        let all = each_byte(b'0');
+        let mut bytes = [b'0'; 24];
+        let (high, low) = ((whole / 100_000_000) as u8, (whole % 100_000_000) as u32);
+        bytes[0] += high / 10;
+        bytes[1] += high % 10;
+        bytes[2..POINT_AT].copy_from_slice(&(digits(low) | all).to_le_bytes());
+        bytes[POINT_AT] = b'.';
+        bytes[11..19].copy_from_slice(&(digits(fraction / 10) | all).to_le_bytes());
+        bytes[19] += (fraction % 10) as u8;
+        let is_shown = |digit: &u8| *digit != b'0';
+        let start = bytes[..POINT_AT - 1].iter().position(is_shown).unwrap_or(POINT_AT - 1);
+        let end = match bytes[POINT_AT + 1..].iter().rposition(is_shown) {
+            Some(last) => POINT_AT + 2 + last,
+            None => POINT_AT,
+        };
+        bytes.copy_within(start..end, 0);
+        PriceText { bytes, len: end - start }
     }
+}
+
+/// A word of eight times this byte.
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The eight decimal digits of a number below 10⁸ as numbers of a byte each, the first one lowest.
+/// Four, two and then one digit at a time are parted from those before them in all lanes of a word
+/// at once; the divisions are multiplications with a rounded reciprocal, exact for so few digits.
+#[inline(always)]
+fn digits(number: u32) -> u64 {
+    let (fours, rest) = (u64::from(number / 10_000), u64::from(number % 10_000));
+    let fours = fours | rest << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((pairs * 103) >> 10) & 0xf_000f_000f_000f;
+    tens | (pairs - tens * 10) << 8
 }
 
 #[cfg(test)]
@@ -269,6 +269,12 @@ mod tests {
             ("9223372036.854775807", "9223372036.854775807"),
             ("1.10000000000000", "1.1"),
             ("100000.00001", "100000.00001"),
+            ("9999999.99999999", "9999999.99999999"),
+            ("9999999.999999999", "9999999.999999999"),
+            ("10000000.00000001", "10000000.00000001"),
+            ("0.00000001", "0.00000001"),
+            ("0.99", "0.99"),
+            ("1000000", "1000000"),
         ] {
             assert_eq!(price(text).to_string(), shortest);
         }

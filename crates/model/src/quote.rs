@@ -1,4 +1,4 @@
-use crate::{Price, Status, Symbol, Volume};
+use crate::{Answer, Price, Status, Symbol, Volume};
 
 /// All that is known of one stock at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,9 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// What a lookup answers: the price while the stock can be traded, `None` (printed as `0`)
-    /// while it is halted or no volume is left.
+    /// What a lookup answers: the price while the stock can be traded.
     #[inline]
-    pub fn tradable_price(&self) -> Option<Price> {
-        let tradable = !self.volume.is_exhausted() && self.status == Status::Trading;
-        tradable.then_some(self.price)
+    pub fn answer(&self) -> Answer {
+        Answer::of(self.price, self.volume, self.status)
     }
 }

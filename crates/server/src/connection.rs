@@ -252,8 +252,8 @@ impl<R: Reactor> Connection<R> {
         if self.awaits_client() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
         }
-        // Lingering has its own, shorter end.
-        let idle = idle.filter(|_| !self.is_lingering())?;
+        // Lingering has its own, shorter end; a client that waits for the disk is not idle.
+        let idle = idle.filter(|_| !self.is_lingering() && !self.session.is_parked())?;
         past(self.active_at, idle).then_some(Closed::Idle)
     }
 

@@ -42,6 +42,9 @@
 //! - When it closes its direction, or the server is [shut down](Server::shutdown), every request
 //!   received before that is answered, and the connection ends without a reset.
 //!
+//! - A write is answered when the engine has it on the disk, if it keeps it there. Until then what the
+//!   client asked behind it waits too, up to PARKED_REQUESTS_MAX requests; other clients do not.
+//!
 //! # Costs
 //!
 //! A connection that is idle holds no buffer: a few hundred bytes. A request that is served costs
@@ -51,8 +54,9 @@
 //!
 //! # Order of atomics and locks
 //!
-//! There is one lock, that of the work queue. It is held to push or to take, and nothing else is
-//! locked under it. Who shares what:
+//! The lock of the work queue is held to push or to take, and nothing else is locked under it. Writes
+//! of a durable engine go through the two locks of its journal in the same way: docs/concurrency.md
+//! has them. Who shares what:
 //!
 //! | shared | written by | read by | order, and why that is enough |
 //! |---|---|---|---|
@@ -119,6 +123,7 @@ mod server;
 mod session;
 mod subscriptions;
 mod timers;
+mod unplugged;
 mod worker;
 
 pub use config::{Config, Listener, Protocol};
@@ -127,3 +132,5 @@ pub use file_limit::raise_file_limit;
 pub use io_engine::IoEngine;
 pub use metrics::Metrics;
 pub use server::{Server, ShutdownReport};
+#[doc(hidden)]
+pub use unplugged::Unplugged;

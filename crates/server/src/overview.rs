@@ -56,7 +56,7 @@ impl Overview {
         text
     }
 
-    fn sections(&self, now: Instant) -> [(&'static str, Lines); 5] {
+    fn sections(&self, now: Instant) -> [(&'static str, Lines); 6] {
         let metrics = self.metrics();
         let totals = self.engine.totals();
         let catalog = self.engine.catalog();
@@ -107,6 +107,20 @@ impl Overview {
         stats.add("closed_stalled_clients", metrics.closed_stalled);
         stats.add("closed_idle_clients", metrics.closed_idle);
 
+        let mut persistence = Lines::default();
+        persistence.add("loading", 0);
+        persistence.add("aof_enabled", u8::from(self.engine.journal().is_some()));
+        if let Some(journal) = self.engine.journal() {
+            let state = if journal.failed.is_some() { "err" } else { "ok" };
+            persistence.add("aof_last_write_status", state);
+            persistence.add("read_only", u8::from(journal.failed.is_some()));
+            persistence.add("read_only_cause", journal.failed.unwrap_or_default());
+            persistence.add("commits", journal.commits);
+            persistence.add("stocks_written", journal.stocks_written);
+            persistence.add("last_commit_us", journal.last_commit_ns / 1000);
+            persistence.add("longest_commit_us", journal.longest_commit_ns / 1000);
+        }
+
         let mut keyspace = Lines::default();
         keyspace.add("db0", format_args!("keys={},expires=0,avg_ttl=0", catalog.len()));
 
@@ -114,6 +128,7 @@ impl Overview {
             ("Server", server),
             ("Clients", clients),
             ("Memory", memory),
+            ("Persistence", persistence),
             ("Stats", stats),
             ("Keyspace", keyspace),
         ]

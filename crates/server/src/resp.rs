@@ -10,12 +10,12 @@
 
 use std::collections::VecDeque;
 
-use stockd_engine::Catalog;
-use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX};
+use stockd_engine::{Catalog, Snapshot};
+use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
-    Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob, Hello, Shape,
-    Version,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob,
+    Hello, Shape, Version,
 };
 
 use crate::session::{Ending, Replies, Waits};
@@ -28,6 +28,8 @@ pub(crate) struct Conversation {
     encoder: Encoder,
     /// The shapes of the replies that are to come from the journal, in order.
     parked: VecDeque<Shape<'static>>,
+    /// The catalog at one moment, while the client reads it.
+    snapshot: Option<Box<Snapshot>>,
 }
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
@@ -46,7 +48,8 @@ impl Conversation {
     pub(crate) fn answer(&mut self, input: &[u8], replies: &mut Replies<'_>) -> (usize, Waits) {
         let mut taken = 0;
         let waits = loop {
-            if replies.out.len() >= replies.out_bytes_max {
+            let together = replies.lookups_together(ANSWER_BYTES_MAX);
+            if together == 0 {
                 break Waits::ForRoom;
             }
             let before = input.get(taken..).unwrap_or_default();
@@ -59,6 +62,12 @@ impl Conversation {
                     None => continue,
                 }
             }
+            self.decoder.lookups(&mut rest, together, |symbol| replies.batch.begin(&symbol));
+            if replies.batch.begun() > 0 {
+                replies.batch.answer(|answer| self.encoder.answer(answer, replies.out));
+                taken += before.len() - rest.len();
+                continue;
+            }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Command::Ask(request, shape))) => {
                     match replies.batch.execute_now(&request) {
@@ -67,7 +76,9 @@ impl Conversation {
                     }
                     After::Nothing
                 }
-                Ok(Some(command)) => perform(command, &mut self.encoder, replies),
+                Ok(Some(command)) => {
+                    perform(command, &mut self.encoder, &mut self.snapshot, replies)
+                }
                 Ok(None) => {
                     taken += before.len() - rest.len();
                     break Waits::ForInput;
@@ -175,7 +186,12 @@ fn park(
 
 /// Performs any command but a request to the engine.
 #[cold]
-fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_>) -> After {
+fn perform(
+    command: Command<'_>,
+    encoder: &mut Encoder,
+    snapshot: &mut Option<Box<Snapshot>>,
+    replies: &mut Replies<'_>,
+) -> After {
     let Replies { batch, out, subscriptions, key, card, overview, now, .. } = replies;
     let key = *key;
     let engine = batch.engine();
@@ -186,6 +202,13 @@ fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_
         }
         Command::Array(elements) => encoder.array(elements, out),
         Command::Count => encoder.integer(engine.catalog().len() as u64, out),
+        Command::Snapshot { next } => {
+            if !next {
+                *snapshot = None;
+                *snapshot = engine.snapshot().map(Box::new);
+            }
+            page_of_snapshot(snapshot, next, encoder, out);
+        }
         Command::Scan(scan) => {
             let page = engine.catalog().page(scan.from, scan.rows);
             let symbols: Vec<Symbol> = page.quotes.iter().map(|quote| quote.symbol).collect();
@@ -302,6 +325,7 @@ fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_
             card.marks.set(0);
             encoder.set_version(Version::Resp2);
             *card.names() = Default::default();
+            *snapshot = None;
             encoder.reset(out);
             return After::Admit;
         }
@@ -312,6 +336,31 @@ fn perform(command: Command<'_>, encoder: &mut Encoder, replies: &mut Replies<'_
         Command::Refused(error) => encoder.error(&error, out),
     }
     After::Nothing
+}
+
+/// Sends the next page of the snapshot, and forgets it after the last.
+fn page_of_snapshot(
+    snapshot: &mut Option<Box<Snapshot>>,
+    begun: bool,
+    encoder: &Encoder,
+    out: &mut Vec<u8>,
+) {
+    let Some(reading) = snapshot else {
+        let refusal = match begun {
+            true => format_args!("ERR no snapshot is being read; begin one with SNAPSHOT"),
+            false => format_args!(
+                "ERR {SNAPSHOTS_MAX} snapshots are being read, the limit; try again when one has ended"
+            ),
+        };
+        return encoder.error(&refusal, out);
+    };
+    match reading.page(SNAPSHOT_PAGE_ROWS) {
+        Some(quotes) => encoder.quotes(&quotes, out),
+        None => {
+            *snapshot = None;
+            encoder.nil(out);
+        }
+    }
 }
 
 /// Every symbol that matches, unless they are more than may be listed at once.

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use stockd_engine::{Batch, Catalog, Tag, Writer};
 use stockd_model::Reply;
+use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
 use crate::overview::Overview;
@@ -81,6 +82,16 @@ pub(crate) enum Ending {
     Quit,
 }
 
+impl Replies<'_> {
+    /// How many lookups may be begun before they are answered, so that no request is decoded once
+    /// there is no room; 0 when there is none. A reply has at most so many bytes.
+    #[inline]
+    pub(crate) fn lookups_together(&self, reply_bytes_max: usize) -> usize {
+        let room = self.out_bytes_max.saturating_sub(self.out.len());
+        room.div_ceil(reply_bytes_max).min(LOOKUPS_TOGETHER_MAX)
+    }
+}
+
 impl Session {
     pub(crate) fn new(protocol: Protocol) -> Session {
         let codec = match protocol {
@@ -131,10 +142,10 @@ impl Session {
         debug_assert!(!self.held_back, "the end before what was held back");
         let rest = mem::take(&mut self.undecoded);
         if let Codec::Line(decoder) = &mut self.codec
-            && let Some(request) = decoder.decode_end(&rest)
+            && let Some(symbol) = decoder.decode_end(&rest)
         {
-            let reply = replies.batch.execute(&request);
-            line::encode(&reply, decoder.framing(), replies.out);
+            replies.batch.begin(&symbol);
+            replies.batch.answer(|answer| line::encode(answer, decoder.framing(), replies.out));
         }
     }
 
@@ -234,20 +245,39 @@ fn answer_lines(
 ) -> (usize, Waits) {
     let mut rest = input;
     let waits = loop {
-        if replies.out.len() >= replies.out_bytes_max {
+        let together = replies.lookups_together(line::REPLY_BYTES_MAX);
+        if together == 0 {
             break Waits::ForRoom;
         }
-        match decoder.decode(rest) {
-            Ok(Some(Decoded { request, consumed })) => {
-                let reply = replies.batch.execute(&request);
-                line::encode(&reply, decoder.framing(), replies.out);
-                rest = rest.get(consumed..).unwrap_or_default();
-            }
-            Ok(None) => break Waits::ForInput,
-            Err(line::LineTooLong) => break Waits::ForNothing(Ending::LineTooLong),
+        let waits = begin_lines(decoder, &mut rest, &mut replies.batch, together);
+        replies.batch.answer(|answer| line::encode(answer, decoder.framing(), replies.out));
+        if let Some(waits) = waits {
+            break waits;
         }
     };
     (input.len() - rest.len(), waits)
+}
+
+/// Decodes up to so many lines and begins their lookups. Says what the session waits for if there
+/// are fewer.
+#[inline(always)]
+fn begin_lines(
+    decoder: &mut LineDecoder,
+    rest: &mut &[u8],
+    batch: &mut Batch<'_>,
+    together: usize,
+) -> Option<Waits> {
+    while batch.begun() < together {
+        match decoder.decode(rest) {
+            Ok(Some(Decoded { symbol, consumed })) => {
+                batch.begin(&symbol);
+                *rest = rest.get(consumed..).unwrap_or_default();
+            }
+            Ok(None) => return Some(Waits::ForInput),
+            Err(line::LineTooLong) => return Some(Waits::ForNothing(Ending::LineTooLong)),
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -336,6 +366,24 @@ mod tests {
             assert_eq!(conversation.receive(tail), Waits::ForInput);
             assert_eq!(conversation.replied(), "172.5\n-1\n159\n", "cut at {cut}");
             assert_eq!(conversation.session.undecoded.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn any_number_of_requests_in_one_read_is_answered_in_order() {
+        for count in [1, LOOKUPS_TOGETHER_MAX, LOOKUPS_TOGETHER_MAX + 1, 1000] {
+            let mut lines = Conversation::new();
+            assert_eq!(lines.receive("AAPL\n\nIBM\n".repeat(count).as_bytes()), Waits::ForInput);
+            assert_eq!(lines.replied(), "172.5\n-1\n159\n".repeat(count));
+
+            let mut commands = Conversation::over(Protocol::Resp);
+            let get = "*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n";
+            let mget = format!("*{}\r\n$4\r\nMGET\r\n{}", 1 + count, "$3\r\nIBM\r\n".repeat(count));
+            let input = [&get.repeat(count), "PING\r\n", &mget, get].concat();
+            assert_eq!(commands.receive(input.as_bytes()), Waits::ForInput);
+            let (apple, ibm) = ("$5\r\n172.5\r\n", "$3\r\n159\r\n".repeat(count));
+            let replied = [&apple.repeat(count), "+PONG\r\n", &format!("*{count}\r\n{ibm}"), apple];
+            assert_eq!(commands.replied(), replied.concat());
         }
     }
 

@@ -17,16 +17,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use stockd_engine::Engine;
-use stockd_model::limits::CATALOG_BAD_ROWS_SHOWN_MAX;
-use stockd_model::{Fields, Price, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Fields, Price, Status, Symbol, Volume};
 
 use self::lines::{Line, Lines};
+use crate::bad_rows::BadRows;
 
 /// A catalog file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +45,9 @@ pub(crate) enum Format {
 /// What a file came to.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    /// Stocks that were listed.
-    pub(crate) listed: u64,
-    /// Rows that are bad, and the first of them with file, line and reason.
-    pub(crate) bad_rows: u64,
-    pub(crate) first_bad_rows: Vec<String>,
+    /// The stocks to list.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) bad_rows: BadRows,
 }
 
 /// One stock of a file.
@@ -88,42 +84,19 @@ impl Source {
         Some(Source { path, format, gzip })
     }
 
-    /// Lists every stock of the source. Bad rows are counted and not listed.
+    /// Reads every stock of the source, each once. Bad rows are counted only.
     ///
     /// # Errors
     ///
-    /// When the source cannot be read, has no usable header, or the catalog is full.
-    pub(crate) fn load(&self, engine: &Arc<Engine>) -> anyhow::Result<Loaded> {
-        let mut executor = engine.executor();
-        self.read(|row| {
-            let listing = Request::Set(row.symbol, row.fields());
-            match executor.batch().execute(&listing) {
-                Reply::Refused(refusal) => Err(refusal),
-                _ => Ok(()),
-            }
-        })
-    }
-
-    /// Hands every stock of the source over to be listed, each once. Bad rows are counted only.
-    ///
-    /// # Errors
-    ///
-    /// When the source cannot be read, has no usable header, or `list` refuses a stock.
-    pub(crate) fn read(
-        &self,
-        list: impl FnMut(Row) -> Result<(), Refusal>,
-    ) -> anyhow::Result<Loaded> {
+    /// When the source cannot be read or has no usable header.
+    pub(crate) fn read(&self) -> anyhow::Result<Loaded> {
         let (lines, progress) = self.lines().with_context(|| self.cannot_read())?;
-        let loaded = self.read_lines(lines, list);
+        let loaded = self.read_lines(lines);
         progress.finish_and_clear();
         loaded
     }
 
-    fn read_lines(
-        &self,
-        mut lines: Lines<impl BufRead>,
-        mut list: impl FnMut(Row) -> Result<(), Refusal>,
-    ) -> anyhow::Result<Loaded> {
+    fn read_lines(&self, mut lines: Lines<impl BufRead>) -> anyhow::Result<Loaded> {
         let mut reader = match self.format {
             Format::Csv => Reader::Csv(None),
             Format::JsonLines => Reader::JsonLines,
@@ -136,19 +109,16 @@ impl Source {
                 Ok(None) => continue,
                 Err(Wrong::Header(why)) => anyhow::bail!("{self}:{number}: {why}"),
                 Err(Wrong::Row(bad)) => {
-                    loaded.count_bad(self, number, &bad);
+                    loaded.bad_rows.add(bad.located(self, number));
                     continue;
                 }
             };
             let first_line = *listed_on.entry(row.symbol).or_insert(number);
             if first_line != number {
-                loaded.count_bad(self, number, &row.listed_already(first_line));
+                loaded.bad_rows.add(row.listed_already(first_line).located(self, number));
                 continue;
             }
-            match list(row) {
-                Err(refusal) => anyhow::bail!("{self}:{number}: {refusal}"),
-                Ok(()) => loaded.listed += 1,
-            }
+            loaded.rows.push(row);
         }
         if let Reader::Csv(None) = reader {
             anyhow::bail!("{self}:1: {}", csv::NO_HEADER);
@@ -249,15 +219,6 @@ impl Reader {
                 Ok(None)
             }
             Reader::JsonLines => json_lines::row(line).map(Some).map_err(Wrong::Row),
-        }
-    }
-}
-
-impl Loaded {
-    fn count_bad(&mut self, source: &Source, line: u64, bad: &BadRow) {
-        self.bad_rows += 1;
-        if self.first_bad_rows.len() < CATALOG_BAD_ROWS_SHOWN_MAX {
-            self.first_bad_rows.push(bad.located(source, line));
         }
     }
 }

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{delist, demo, export, import, lookup, manual, replay, serve, set, trade, watch};
+use crate::{
+    check, delist, demo, export, import, load, lookup, manual, replay, serve, set, trade, watch,
+};
 
 /// A stock lookup server and its client.
 ///
@@ -32,6 +34,8 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
+    Check(check::CheckArgs),
+    Load(load::LoadArgs),
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
@@ -63,6 +67,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config => manual::config(),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

@@ -24,7 +24,7 @@ use crate::quote_server::QuoteServer;
 ///
 /// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
 /// serve --catalog' read it. A file that is there already is replaced when the new one is whole.
-/// Changes while it is written are in it or not; each stock is in it as it was at one moment.
+/// All stocks are in it as they were at one moment, whatever changes while it is written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
             return Err(UsageError(why).into());
         }
     };
-    let mut quotes = args.server.connect()?.scan().collect::<Result<Vec<_>, _>>()?;
+    let mut quotes = args.server.connect()?.snapshot().collect::<Result<Vec<_>, _>>()?;
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {

@@ -11,8 +11,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use stockd_client::Write;
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
-use crate::bad_rows::BadRows;
-use crate::catalog_file::Source;
+use crate::catalog_file::{Loaded, Source};
 use crate::cli::UsageError;
 use crate::output;
 use crate::quote_server::QuoteServer;
@@ -50,13 +49,9 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
             "'{file}' has no ending of a catalog file; name it .csv, .jsonl or .ndjson, and .gz after that if it is compressed"
         ))
     })?;
-    let mut writes = Vec::new();
-    let loaded = source.read(|row| {
-        writes.push(Write::Set(row.symbol, row.fields()));
-        Ok(())
-    })?;
-    let bad_rows = BadRows { count: loaded.bad_rows, first: loaded.first_bad_rows };
+    let Loaded { rows, bad_rows } = source.read()?;
     bad_rows.report(args.lenient, "nothing is imported")?;
+    let writes: Vec<Write> = rows.iter().map(|row| Write::Set(row.symbol, row.fields())).collect();
 
     let mut client = args.server.connect()?;
     let mut tally = WriteTally::default();

@@ -4,12 +4,15 @@
 
 mod bad_rows;
 mod catalog_file;
+mod check;
 mod cli;
+mod data_dir;
 mod delist;
 mod demo;
 mod export;
 mod import;
 mod interruption;
+mod load;
 mod lookup;
 mod manual;
 mod output;

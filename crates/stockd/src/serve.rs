@@ -11,11 +11,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use stockd_engine::Engine;
+use stockd_model::limits::{JOURNAL_REQUESTS_MAX, SHUTDOWN_MARGIN};
+use stockd_model::{Reply, Request};
 use stockd_server::{Config, Listener, Protocol, Server};
 use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::catalog_file::{Loaded, Row};
 use crate::cli::UsageError;
+use crate::data_dir;
 use crate::interruption::Interruption;
 use crate::settings::{SettingFlags, Settings};
 
@@ -34,8 +38,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let listeners = listeners(&settings)?;
     log_to_stderr(settings.log);
-    let engine = Arc::new(Engine::default());
-    list_stocks(&settings, &engine)?;
+    // What is wrong with the catalog file shows before anything is written.
+    let rows = read_catalog(&settings)?;
+    let engine = Arc::new(data_dir::open_engine(&settings)?);
+    list_stocks(&rows, &engine)?;
+    drop(rows);
 
     let interruption = Interruption::watch()?;
     let file_limit = stockd_server::raise_file_limit();
@@ -57,7 +64,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         engine = %server.io_engine(),
         connections_max = server.metrics().connections_max,
         file_limit,
-        ephemeral = settings.ephemeral,
+        durable = engine.journal().is_some(),
         "serving"
     );
     print_addresses(&server).context("cannot print the addresses on standard output")?;
@@ -77,6 +84,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         misses = totals.misses,
         "stopped"
     );
+    engine
+        .close(SHUTDOWN_MARGIN)
+        .map_err(|cause| anyhow::anyhow!("writes were refused and are not kept: {cause}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,34 +117,44 @@ fn log_to_stderr(level: LevelFilter) {
         .init();
 }
 
-/// Lists the stocks of the catalog file. Bad rows are an error, unless they are to be skipped.
-fn list_stocks(settings: &Settings, engine: &Arc<Engine>) -> anyhow::Result<()> {
+/// The stocks of the catalog file. Bad rows are an error, unless they are to be skipped.
+fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let Some(source) = &settings.catalog else {
-        warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
-        return Ok(());
+        return Ok(Vec::new());
     };
-    let loaded = source.load(engine)?;
-    if loaded.bad_rows == 0 {
-        info!(stocks = loaded.listed, "listed the stocks of {source}");
-    } else if settings.lenient {
-        for row in &loaded.first_bad_rows {
+    let Loaded { rows, bad_rows } = source.read()?;
+    if settings.lenient {
+        for row in &bad_rows.first {
             warn!("skipped {row}");
         }
-        warn!(
-            stocks = loaded.listed,
-            bad_rows = loaded.bad_rows,
-            "listed the stocks of {source} and skipped its bad rows"
-        );
-    } else {
-        let mut stderr = io::stderr().lock();
-        for row in &loaded.first_bad_rows {
-            let _ = writeln!(stderr, "stockd: {row}");
+        if bad_rows.count > 0 {
+            warn!(bad_rows = bad_rows.count, "skipped the bad rows of {source}");
         }
-        let rows = if loaded.bad_rows == 1 { "row" } else { "rows" };
-        anyhow::bail!(
-            "{} bad {rows} in all, nothing is served; correct them, or skip them with --lenient",
-            loaded.bad_rows
-        );
+    } else {
+        bad_rows.report(false, "nothing is served")?;
+    }
+    Ok(rows)
+}
+
+/// Lists the stocks that are not listed yet, and leaves the others as they are.
+fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
+    let is_new = |row: &&Row| engine.catalog().get(&row.symbol).is_none();
+    let listing = |row: &Row| Request::Set(row.symbol, row.fields());
+    let listings: Vec<Request> = rows.iter().filter(is_new).map(listing).collect();
+    let mut executor = engine.executor();
+    for listings in listings.chunks(JOURNAL_REQUESTS_MAX) {
+        for reply in executor.batch().execute_all(listings) {
+            if let Reply::Refused(refusal) = reply {
+                anyhow::bail!("cannot list the stocks of the catalog file: {refusal}");
+            }
+        }
+    }
+    if !rows.is_empty() {
+        let known = rows.len() - listings.len();
+        info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
+    }
+    if engine.catalog().is_empty() {
+        warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
 }

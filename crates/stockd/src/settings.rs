@@ -22,6 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file;
 use crate::cli::UsageError;
+use crate::data_dir::Sync;
 
 /// Declares the settings once: the struct of their values, and the table of everything else.
 macro_rules! settings {
@@ -86,8 +87,16 @@ settings! {
     /// Skip and count bad rows of the catalog file instead of refusing to start.
     lenient: bool = "false", "BOOL", value::boolean;
 
-    /// Keep nothing on disk. This is the only mode: the catalog is in memory alone.
-    ephemeral: bool = "true", "BOOL", value::only_true;
+    /// Directory that keeps the catalog through restarts and crashes, for one server at a time.
+    /// Unless one is named it is `stockd` in the platform's directory for state.
+    data_dir: Option<PathBuf> = "", "DIR", value::data_dir;
+
+    /// When writes are on the disk: `always` before they are answered, `interval=MS` at most so many
+    /// milliseconds after, `never` when the system sees fit.
+    sync: Sync = "always", "WHEN", value::sync;
+
+    /// Keep nothing on disk: the catalog is in memory alone, and a data directory is not used.
+    ephemeral: bool = "false", "BOOL", value::boolean;
 
     /// What to log on standard error: `off`, `error`, `warn`, `info`, `debug` or `trace`.
     log: LevelFilter = "info", "LEVEL", value::level;

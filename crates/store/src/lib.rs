@@ -2,12 +2,58 @@
 //!
 //! It owns the data directory and the format of what is in it. It knows no requests, no clients and
 //! no clock. Whoever writes hands over quotes that are decided already.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use stockd_model::{Quote, Status};
+//! use stockd_store::{DataDir, Store, Write};
+//!
+//! # let home = tempfile::tempdir()?;
+//! # let path = home.path().join("data");
+//! let mut data = DataDir::open(&path, true)?;
+//! let apple = Quote {
+//!     symbol: "AAPL".parse()?,
+//!     price: "172.5".parse()?,
+//!     volume: "100".parse()?,
+//!     status: Status::Trading,
+//!     version: 1,
+//!     updated_ns: 1_790_000_000_000_000_000,
+//! };
+//! data.commit(&[Write::Put(apple)], 0)?;
+//! drop(data);
+//!
+//! let data = DataDir::open(&path, true)?;
+//! let version_floor = data.load(|quote| {
+//!     assert_eq!(quote, apple);
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert_eq!((data.stocks(), version_floor), (1, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! docs/durability.md says what is promised, and draws the format byte by byte.
 
 #![forbid(unsafe_code)]
+
+mod check;
+mod database;
+mod directory;
+mod disk;
+mod error;
+mod overlay;
+mod owner;
+mod record;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 use std::fmt;
 
 use stockd_model::{Quote, Symbol};
+
+pub use check::{CheckReport, DamagedRecord, check};
+pub use database::Database;
+pub use directory::DataDir;
+pub use error::StoreError;
 
 /// What a commit does to one stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +62,16 @@ pub enum Write {
     Put(Quote),
     /// The stock is not listed any more.
     Remove(Symbol),
+}
+
+impl Write {
+    /// The stock that it is about.
+    pub fn symbol(&self) -> &Symbol {
+        match self {
+            Write::Put(quote) => &quote.symbol,
+            Write::Remove(symbol) => symbol,
+        }
+    }
 }
 
 /// Keeps quotes through crashes and power failures.
@@ -31,12 +87,4 @@ pub trait Store: fmt::Debug + Send {
     /// When the writes may not have been kept. From then on every further commit fails, since
     /// nobody knows any more what is on the disk; opened anew, the store has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
-}
-
-/// Why something could not be kept or read.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A commit did not reach the disk.
-    #[error("cannot write to the data directory: {0}; see to the disk, then restart the server")]
-    Commit(#[source] std::io::Error),
 }

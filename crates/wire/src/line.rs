@@ -6,7 +6,7 @@
 //! in the silence after them; the clock that measures the silence is the caller's.
 
 use stockd_model::limits::LINE_BYTES_MAX;
-use stockd_model::{Reply, Request, Symbol};
+use stockd_model::{Answer, Symbol, SymbolError};
 
 /// How the requests of one connection are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum Framing {
     Unterminated,
 }
 
-/// A request, and how many bytes of the input it took.
+/// A lookup, and how many bytes of the input it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// What is asked: always a lookup.
-    pub request: Request,
+    /// What is looked up. A name that no stock can have is a lookup too.
+    pub symbol: Result<Symbol, SymbolError>,
     /// Bytes at the front of the input that are done with, at least 1.
     pub consumed: usize,
 }
@@ -65,11 +65,11 @@ impl LineDecoder {
     #[inline(always)]
     pub fn decode(&mut self, input: &[u8]) -> Result<Option<Decoded>, LineTooLong> {
         if self.framing == Framing::Unterminated {
-            let request = (!input.is_empty()).then(|| lookup(input));
-            return Ok(request.map(|request| Decoded { request, consumed: input.len() }));
+            let symbol = (!input.is_empty()).then(|| Symbol::parse(input));
+            return Ok(symbol.map(|symbol| Decoded { symbol, consumed: input.len() }));
         }
         let unsearched = input.get(self.searched..).unwrap_or_default();
-        let Some(further) = memchr::memchr(b'\n', unsearched) else {
+        let Some(further) = newline(unsearched) else {
             self.searched = input.len();
             return match input.len() {
                 0..=LINE_BYTES_MAX => Ok(None),
@@ -82,7 +82,9 @@ impl LineDecoder {
         }
         self.framing = Framing::Lines;
         self.searched = 0;
-        Ok(Some(Decoded { request: lookup(&input[..line_bytes]), consumed: line_bytes + 1 }))
+        let returns = input.get(line_bytes.wrapping_sub(1)) == Some(&b'\r');
+        let symbol = Symbol::parse_front(input, line_bytes - usize::from(returns));
+        Ok(Some(Decoded { symbol, consumed: line_bytes + 1 }))
     }
 
     /// The client has sent its first bytes, no newline among them, and has been silent since:
@@ -96,38 +98,48 @@ impl LineDecoder {
 
     /// The last request of a stream that has ended: the bytes after the last newline, if any.
     /// A stream that ends without a single newline was unterminated.
-    pub fn decode_end(&mut self, rest: &[u8]) -> Option<Request> {
+    pub fn decode_end(&mut self, rest: &[u8]) -> Option<Result<Symbol, SymbolError>> {
         if rest.is_empty() {
             return None;
         }
         self.declare_unterminated();
         self.searched = 0;
-        Some(lookup(rest))
+        Some(Symbol::parse(rest))
     }
 }
 
-/// A name as it was sent. What no stock can be called is a lookup too.
+/// Where the first newline is. A name is so short that a look at a word or two is quicker than the
+/// call of a search.
 #[inline(always)]
-fn lookup(name: &[u8]) -> Request {
-    Request::Lookup(Symbol::parse(name))
+fn newline(input: &[u8]) -> Option<usize> {
+    const EACH_BYTE: u64 = u64::MAX / 255;
+    for (at, word) in (0..).step_by(8).zip(input.as_chunks::<8>().0.iter().take(2)) {
+        let word = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(b'\n'));
+        // The high bit of the first byte that is zero, and perhaps of others behind it.
+        let zeros = word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE * 0x80);
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    memchr::memchr(b'\n', input)
 }
 
-/// Appends the reply to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
-/// one that is not listed. At most 21 bytes.
+/// Appends the answer to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
+/// one that is not listed. At most [`REPLY_BYTES_MAX`] bytes.
 #[inline(always)]
-pub fn encode(reply: &Reply, framing: Framing, out: &mut Vec<u8>) {
-    match reply {
-        Reply::Found(quote) => match quote.tradable_price() {
-            Some(price) => price.text().append_to(out),
-            None => out.push(b'0'),
-        },
-        // No other request than a lookup is ever decoded here, so no other reply comes.
-        _ => out.extend_from_slice(b"-1"),
+pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
+    match answer {
+        Answer::Price(price) => price.text().append_to(out),
+        Answer::NotTradable => out.push(b'0'),
+        Answer::NotFound => out.extend_from_slice(b"-1"),
     }
     if framing != Framing::Unterminated {
         out.push(b'\n');
     }
 }
+
+/// Bytes of the longest reply.
+pub const REPLY_BYTES_MAX: usize = 21;
 
 /// Appends the line that tells a client why it is not served at all.
 pub fn encode_error(reason: &str, out: &mut Vec<u8>) {
@@ -140,64 +152,54 @@ pub fn encode_error(reason: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use stockd_model::{Quote, Status, Volume};
 
-    /// All requests of a stream that comes in these pieces, with what was in the way at its end.
-    fn decode_pieces(pieces: &[&[u8]]) -> (Vec<Request>, Result<Vec<u8>, LineTooLong>) {
+    type Name = Result<Symbol, SymbolError>;
+
+    /// All names of a stream that comes in these pieces, with what was in the way at its end.
+    fn decode_pieces(pieces: &[&[u8]]) -> (Vec<Name>, Result<Vec<u8>, LineTooLong>) {
         let mut decoder = LineDecoder::new();
-        let mut requests = Vec::new();
+        let mut names = Vec::new();
         let mut input = Vec::new();
         for piece in pieces {
             input.extend_from_slice(piece);
             loop {
                 match decoder.decode(&input) {
-                    Ok(Some(Decoded { request, consumed })) => {
-                        requests.push(request);
+                    Ok(Some(Decoded { symbol, consumed })) => {
+                        names.push(symbol);
                         input.drain(..consumed);
                     }
                     Ok(None) => break,
-                    Err(error) => return (requests, Err(error)),
+                    Err(error) => return (names, Err(error)),
                 }
             }
         }
-        (requests, Ok(input))
+        (names, Ok(input))
     }
 
-    fn symbol(name: &str) -> Request {
-        Request::Lookup(Ok(name.parse().unwrap()))
+    fn symbol(name: &str) -> Name {
+        name.parse()
     }
 
-    fn encoded(reply: &Reply, framing: Framing) -> String {
+    fn encoded(answer: Answer, framing: Framing) -> String {
         let mut out = b"before ".to_vec();
-        encode(reply, framing, &mut out);
+        encode(answer, framing, &mut out);
         String::from_utf8(out).unwrap().split_off("before ".len())
-    }
-
-    fn quote(price: &str, volume: u64, status: Status) -> Reply {
-        Reply::Found(Quote {
-            symbol: "AAPL".parse().unwrap(),
-            price: price.parse().unwrap(),
-            volume: Volume::new(volume),
-            status,
-            version: 1,
-            updated_ns: 0,
-        })
     }
 
     #[test]
     fn a_line_ends_with_lf_or_crlf_and_its_name_may_be_padded() {
-        let (requests, rest) = decode_pieces(&[b"AAPL\nIBM\r\n  BRK/A \t\r\n\xe7\x89\x9b\nMS"]);
+        let (names, rest) = decode_pieces(&[b"AAPL\nIBM\r\n  BRK/A \t\r\n\xe7\x89\x9b\nMS"]);
         let expected = ["AAPL", "IBM", "BRK/A", "牛"].map(symbol);
-        assert_eq!(requests, expected);
+        assert_eq!(names, expected);
         assert_eq!(rest, Ok(b"MS".to_vec()));
     }
 
     #[test]
     fn what_cannot_be_a_symbol_is_a_lookup_all_the_same() {
-        let (requests, _) = decode_pieces(&[b"\n\xff\xfe\nA\x00B\n", &[b'A'; 31], b"\n"]);
-        assert_eq!(requests.len(), 4);
-        for request in requests {
-            assert!(matches!(request, Request::Lookup(Err(_))), "{request:?}");
+        let (names, _) = decode_pieces(&[b"\n\xff\xfe\nA\x00B\n", &[b'A'; 31], b"\n"]);
+        assert_eq!(names.len(), 4);
+        for name in names {
+            assert!(name.is_err(), "{name:?}");
         }
     }
 
@@ -218,7 +220,7 @@ mod tests {
         decoder.declare_unterminated();
         for name in ["AAPL", "IBM", "MSFT\n"] {
             let decoded = decoder.decode(name.as_bytes()).unwrap().unwrap();
-            assert_eq!(decoded.request, symbol(name));
+            assert_eq!(decoded.symbol, symbol(name));
             assert_eq!(decoded.consumed, name.len());
         }
         assert_eq!(decoder.decode(b""), Ok(None));
@@ -243,14 +245,14 @@ mod tests {
     #[test]
     fn a_line_of_the_limit_is_answered_and_a_longer_one_is_an_error_however_it_is_cut() {
         let longest = [vec![b'A'; LINE_BYTES_MAX], b"\n".to_vec()].concat();
-        let (requests, rest) = decode_pieces(&[&longest]);
-        assert_eq!((requests.len(), rest), (1, Ok(Vec::new())));
+        let (names, rest) = decode_pieces(&[&longest]);
+        assert_eq!((names.len(), rest), (1, Ok(Vec::new())));
 
         let too_long = [b"IBM\nA".as_slice(), &longest].concat();
         for cut in [0, 4, 100, too_long.len() - 1, too_long.len()] {
             let (head, tail) = too_long.split_at(cut);
-            let (requests, rest) = decode_pieces(&[head, tail]);
-            assert_eq!((requests.len(), rest), (1, Err(LineTooLong)), "cut at {cut}");
+            let (names, rest) = decode_pieces(&[head, tail]);
+            assert_eq!((names.len(), rest), (1, Err(LineTooLong)), "cut at {cut}");
         }
     }
 
@@ -266,14 +268,18 @@ mod tests {
 
     #[test]
     fn replies_are_the_price_or_zero_or_minus_one() {
-        let lines = Framing::Lines;
-        let found = quote("172.50", 1, Status::Trading);
-        assert_eq!(encoded(&found, lines), "172.5\n");
-        assert_eq!(encoded(&found, Framing::Unterminated), "172.5");
-        assert_eq!(encoded(&quote("1", 0, Status::Trading), lines), "0\n");
-        assert_eq!(encoded(&quote("1", 1, Status::Halted), lines), "0\n");
-        assert_eq!(encoded(&Reply::NotFound, lines), "-1\n");
-        assert_eq!(encoded(&Reply::NotFound, Framing::Unterminated), "-1");
+        let price = |text: &str| Answer::Price(text.parse().unwrap());
+        let unterminated = Framing::Unterminated;
+        for (answer, text) in [
+            (price("172.50"), "172.5"),
+            (price("9223372036.854775807"), "9223372036.854775807"),
+            (Answer::NotTradable, "0"),
+            (Answer::NotFound, "-1"),
+        ] {
+            assert_eq!(encoded(answer, unterminated), text);
+            assert_eq!(encoded(answer, Framing::Lines), format!("{text}\n"));
+            assert!(text.len() < REPLY_BYTES_MAX);
+        }
     }
 
     proptest! {
@@ -288,12 +294,12 @@ mod tests {
             for (name, crlf) in &names {
                 stream.extend_from_slice(name.as_bytes());
                 stream.extend_from_slice(if *crlf { b"\r\n" } else { b"\n" });
-                expected.push(Request::Lookup(Symbol::parse(name.as_bytes())));
+                expected.push(Symbol::parse(name.as_bytes()));
             }
             for cut in 0..=stream.len() {
                 let (head, tail) = stream.split_at(cut);
-                let (requests, rest) = decode_pieces(&[head, tail]);
-                prop_assert_eq!(&requests, &expected);
+                let (names, rest) = decode_pieces(&[head, tail]);
+                prop_assert_eq!(&names, &expected);
                 prop_assert_eq!(rest, Ok(Vec::new()));
             }
             let bytes: Vec<&[u8]> = stream.chunks(1).collect();

@@ -50,7 +50,7 @@ mod tests;
 pub use arguments::Arguments;
 pub use command::{Client, Command, Credentials, Describe, Field, Hello, Scan, Shape, Version};
 pub use decoder::{Admits, Decoder};
-pub use encoder::Encoder;
+pub use encoder::{ANSWER_BYTES_MAX, Encoder};
 pub use error::{CommandError, ProtocolError};
 pub use glob::Glob;
 pub use push::Confirmation;

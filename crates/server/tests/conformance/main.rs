@@ -1,8 +1,9 @@
-//! One list of scenarios, played over every way in: they must all mean the same.
+//! One list of scenarios, played over every way in, to a catalog in memory and to one on the disk:
+//! they must all mean the same.
 
 mod ways;
 
-use ways::{Embedded, Line, Outcome, Resp, WayIn};
+use ways::{Embedded, Home, Line, Outcome, Resp, WayIn};
 
 /// What is done, and what must come of it.
 enum Step {
@@ -135,22 +136,29 @@ fn play(way: &mut dyn WayIn) {
     }
 }
 
+/// Plays over a way in to a catalog in memory, and to one on the disk.
+fn play_at_both_homes<W: WayIn>(open: impl Fn(Home) -> W) {
+    for home in [Home::Memory, Home::Disk] {
+        play(&mut open(home));
+    }
+}
+
 #[test]
 fn embedded() {
-    play(&mut Embedded::new());
+    play_at_both_homes(Embedded::new);
 }
 
 #[test]
 fn line_protocol() {
-    play(&mut Line::new());
+    play_at_both_homes(Line::new);
 }
 
 #[test]
 fn resp2() {
-    play(&mut Resp::new(2));
+    play_at_both_homes(|home| Resp::new(2, home));
 }
 
 #[test]
 fn resp3() {
-    play(&mut Resp::new(3));
+    play_at_both_homes(|home| Resp::new(3, home));
 }

@@ -5,9 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockd_engine::Engine;
+use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::{Fields, Reply, Request, Symbol};
 use stockd_server::{Config, IoEngine, Listener, Protocol, Server};
+use stockd_store::DataDir;
+use tempfile::TempDir;
 
 pub(crate) type Outcome = Result<(), String>;
 
@@ -20,14 +22,31 @@ pub(crate) trait WayIn {
     fn delist(&mut self, symbol: &str) -> Outcome;
 }
 
+/// Where an engine has its catalog.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Home {
+    Memory,
+    /// A data directory as well, to which every write is synced.
+    Disk,
+}
+
 /// The engine, without any protocol.
 pub(crate) struct Embedded {
     engine: Arc<Engine>,
+    _data_dir: Option<TempDir>,
 }
 
 impl Embedded {
-    pub(crate) fn new() -> Embedded {
-        Embedded { engine: Arc::default() }
+    pub(crate) fn new(home: Home) -> Embedded {
+        match home {
+            Home::Memory => Embedded { engine: Arc::default(), _data_dir: None },
+            Home::Disk => {
+                let directory = tempfile::tempdir().unwrap();
+                let store = Box::new(DataDir::open(directory.path(), true).unwrap());
+                let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
+                Embedded { engine: Arc::new(engine), _data_dir: Some(directory) }
+            }
+        }
     }
 
     fn execute(&self, request: &Request) -> Reply {
@@ -45,7 +64,7 @@ impl Embedded {
 impl WayIn for Embedded {
     fn lookup(&mut self, name: &[u8]) -> String {
         match self.execute(&Request::Lookup(Symbol::parse(name))) {
-            Reply::Found(quote) => quote.tradable_price().map_or("0".into(), |it| it.to_string()),
+            Reply::Found(quote) => quote.answer().to_string(),
             Reply::NotFound => "-1".into(),
             reply => panic!("{reply:?} to a lookup"),
         }
@@ -99,8 +118,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new() -> Line {
-        let engine = Embedded::new();
+    pub(crate) fn new(home: Home) -> Line {
+        let engine = Embedded::new(home);
         let (server, stream) = serve(Protocol::Line, &engine.engine);
         Line { engine, stream, _server: server }
     }
@@ -130,13 +149,15 @@ pub(crate) struct Resp {
     stream: BufReader<TcpStream>,
     nil: &'static str,
     _server: Server,
+    _engine: Embedded,
 }
 
 impl Resp {
-    pub(crate) fn new(version: u8) -> Resp {
-        let (server, stream) = serve(Protocol::Resp, &Arc::default());
+    pub(crate) fn new(version: u8, home: Home) -> Resp {
+        let engine = Embedded::new(home);
+        let (server, stream) = serve(Protocol::Resp, &engine.engine);
         let nil = if version == 2 { "$-1" } else { "_" };
-        let mut resp = Resp { stream, nil, _server: server };
+        let mut resp = Resp { stream, nil, _server: server, _engine: engine };
         if version == 3 {
             // Seven pairs, of which the last value is an empty array.
             assert_eq!(resp.ask(&[b"HELLO", b"3"]), "%7");

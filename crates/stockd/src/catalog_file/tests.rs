@@ -4,36 +4,29 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The engine that holds the stocks of a file with this ending and text, and what it came to.
-fn load(ending: &str, text: &[u8]) -> (Arc<Engine>, Result<Loaded, String>) {
+/// What a file with this ending and text comes to.
+fn load(ending: &str, text: &[u8]) -> Result<Loaded, String> {
     let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
     file.write_all(text).unwrap();
     let name = file.path().to_str().unwrap();
-    let engine = Arc::new(Engine::default());
     let shortened = |text: &str| text.replace(name, "us");
-    let loaded = Source::parse(name).unwrap().load(&engine);
-    let loaded = loaded
-        .map(|loaded| Loaded {
-            first_bad_rows: loaded.first_bad_rows.iter().map(|row| shortened(row)).collect(),
-            ..loaded
-        })
-        .map_err(|error| shortened(&format!("{error:#}")));
-    (engine, loaded)
+    let mut loaded =
+        Source::parse(name).unwrap().read().map_err(|error| shortened(&format!("{error:#}")))?;
+    loaded.bad_rows.first.iter_mut().for_each(|row| *row = shortened(row));
+    Ok(loaded)
 }
 
 /// Symbol, price, volume and status of every stock, sorted.
-fn stocks(engine: &Engine) -> Vec<String> {
-    let mut stocks: Vec<String> = engine
-        .catalog()
-        .iter()
-        .map(|quote| format!("{} {} {} {}", quote.symbol, quote.price, quote.volume, quote.status))
-        .collect();
+fn stocks(loaded: &Loaded) -> Vec<String> {
+    let text =
+        |Row { symbol, price, volume, status }: &Row| format!("{symbol} {price} {volume} {status}");
+    let mut stocks: Vec<String> = loaded.rows.iter().map(text).collect();
     stocks.sort();
     stocks
 }
 
 fn bad_rows(ending: &str, text: &[u8]) -> Vec<String> {
-    load(ending, text).1.unwrap().first_bad_rows
+    load(ending, text).unwrap().bad_rows.first
 }
 
 #[test]
@@ -43,11 +36,11 @@ fn columns_may_stand_in_any_order_beside_others() {
              \r\n\
              0, x , NA  , halted , 0.0005 \n\
              7,,\"TRUE\",trading,\"1\"";
-    let (engine, loaded) = load(".csv", text.as_bytes());
+    let loaded = load(".csv", text.as_bytes());
     let loaded = loaded.unwrap();
-    assert_eq!((loaded.listed, loaded.first_bad_rows), (3, vec![]));
+    assert_eq!((loaded.rows.len(), loaded.bad_rows.first.clone()), (3, vec![]));
     assert_eq!(
-        stocks(&engine),
+        stocks(&loaded),
         ["BRK/A 743500 5 trading", "NA 0.0005 0 halted", "TRUE 1 7 trading"]
     );
 }
@@ -59,10 +52,10 @@ fn json_lines_keep_prices_exact() {
 
  {"symbol":"\u004eA ","price":0.1,"volume":"7","status":"halted"}
 "#;
-    let (engine, loaded) = load(".jsonl", text.as_bytes());
-    assert_eq!(loaded.unwrap().first_bad_rows, Vec::<String>::new());
+    let loaded = load(".jsonl", text.as_bytes()).unwrap();
+    assert_eq!(loaded.bad_rows.first, Vec::<String>::new());
     assert_eq!(
-        stocks(&engine),
+        stocks(&loaded),
         ["AAPL 172.5 1000 trading", "NA 0.1 7 halted", "牛来USDT 9223372036.854775807 0 trading"]
     );
 }
@@ -71,12 +64,12 @@ fn json_lines_keep_prices_exact() {
 fn a_bad_row_is_named_by_line_and_column_and_the_others_are_listed() {
     let text = b"symbol,price,volume\nA,1,1\nB,-3,1\nC,1,x\n,1,1\nD,1\nE,1,1,1\nA,2,2\n\
             F,\"1,1\nG\x07,1,1\nH,1,18446744073709551616\nI,0.0000000001,1\nJ,1,1";
-    let (engine, loaded) = load(".csv", text);
+    let loaded = load(".csv", text);
     let loaded = loaded.unwrap();
-    assert_eq!((loaded.listed, loaded.bad_rows), (2, 10));
-    assert_eq!(stocks(&engine), ["A 1 1 trading", "J 1 1 trading"]);
+    assert_eq!((loaded.rows.len(), loaded.bad_rows.count), (2, 10));
+    assert_eq!(stocks(&loaded), ["A 1 1 trading", "J 1 1 trading"]);
     assert_eq!(
-        loaded.first_bad_rows,
+        loaded.bad_rows.first,
         [
             "us:3:price: '-3' is not a price: a price is above 0 (set the volume to 0, or halt \
                  the stock, to stop trading)",
@@ -123,7 +116,7 @@ fn a_bad_json_line_says_what_is_wrong_with_it() {
 
 #[test]
 fn a_header_without_its_columns_is_refused() {
-    let why = |text: &str| load(".csv", text.as_bytes()).1.unwrap_err();
+    let why = |text: &str| load(".csv", text.as_bytes()).unwrap_err();
     assert_eq!(
         why("symbol,price,Volume\nA,1,1\n"),
         "us:1: column 'volume' is missing; the header must name symbol, price and volume, and \
@@ -137,14 +130,14 @@ fn a_header_without_its_columns_is_refused() {
 fn an_over_long_line_is_a_bad_row_and_the_next_is_read() {
     let long = "x".repeat(200_000);
     let text = format!("symbol,price,volume\nA,1,1\n{long}\nB,2,2\n{long}");
-    let (engine, loaded) = load(".csv", text.as_bytes());
+    let loaded = load(".csv", text.as_bytes());
     let loaded = loaded.unwrap();
-    assert_eq!(stocks(&engine).len(), 2);
+    assert_eq!(stocks(&loaded).len(), 2);
     assert_eq!(
-        loaded.first_bad_rows,
+        loaded.bad_rows.first,
         [3, 5].map(|line| format!("us:{line}: the line is longer than 65536 bytes, the limit"))
     );
-    assert!(load(".csv", long.as_bytes()).1.is_err());
+    assert!(load(".csv", long.as_bytes()).is_err());
 }
 
 #[test]
@@ -152,10 +145,10 @@ fn compressed_files_are_read_and_cut_ones_refused() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(b"symbol,price,volume\nA,1,1\nB,2,2\n").unwrap();
     let bytes = gzip.finish().unwrap();
-    assert_eq!(load(".csv.gz", &bytes).1.unwrap().listed, 2);
-    let error = load(".csv.gz", &bytes[..bytes.len() - 9]).1.unwrap_err();
+    assert_eq!(load(".csv.gz", &bytes).unwrap().rows.len(), 2);
+    let error = load(".csv.gz", &bytes[..bytes.len() - 9]).unwrap_err();
     assert!(error.starts_with("cannot read catalog us: "), "{error}");
-    assert!(load(".csv.gz", b"symbol,price,volume\n").1.is_err());
+    assert!(load(".csv.gz", b"symbol,price,volume\n").is_err());
 }
 
 #[test]
@@ -184,8 +177,8 @@ proptest! {
         prop_assume!(!symbol.trim().is_empty());
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let text = format!("x,symbol,price,volume\n{},{},1,2\n", quoted(&other), quoted(&symbol));
-        let (engine, _) = load(".csv", text.as_bytes());
-        let quote = engine.catalog().iter().next().unwrap();
+        let loaded = load(".csv", text.as_bytes()).unwrap();
+        let quote = &loaded.rows[0];
             prop_assert_eq!(quote.symbol.as_str(), symbol.trim());
     }
 }

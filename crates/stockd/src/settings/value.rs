@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use stockd_model::limits::{CONNECTIONS_CEILING, TIMEOUT_MAX, WORKERS_MAX};
+use stockd_model::limits::{COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, TIMEOUT_MAX, WORKERS_MAX};
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file;
+use crate::data_dir::Sync;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
@@ -91,10 +93,21 @@ pub(super) fn boolean(text: &str) -> Result<bool, Form> {
     text.parse().map_err(|_| "write true or false".into())
 }
 
-pub(super) fn only_true(text: &str) -> Result<bool, Form> {
-    match text {
-        "true" => Ok(true),
-        _ => Err("write true: nothing is kept on disk, the only mode there is".into()),
+pub(super) fn data_dir(text: &str) -> Result<Option<PathBuf>, Form> {
+    // Any other text can be the name of a directory; what is there shows when it is opened.
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+pub(super) fn sync(text: &str) -> Result<Sync, Form> {
+    let interval = |ms: &str| number_up_to(ms, COMMIT_INTERVAL_MAX.as_millis() as usize);
+    match (text, text.strip_prefix("interval=").and_then(interval)) {
+        ("always", _) => Ok(Sync::Always),
+        ("never", _) => Ok(Sync::Never),
+        (_, Some(ms)) => Ok(Sync::Interval(Duration::from_millis(ms as u64))),
+        _ => {
+            let ms_max = COMMIT_INTERVAL_MAX.as_millis();
+            Err(format!("write always, interval=MS with 1 to {ms_max}, or never").into())
+        }
     }
 }
 
@@ -149,6 +162,17 @@ mod tests {
             assert!(workers(text).is_err(), "{text}");
         }
         assert!(connections("1048577").is_err());
+    }
+
+    #[test]
+    fn when_to_sync_is_one_of_three() {
+        assert_eq!(sync("always"), Ok(Sync::Always));
+        assert_eq!(sync("never"), Ok(Sync::Never));
+        assert_eq!(sync("interval=250"), Ok(Sync::Interval(Duration::from_millis(250))));
+        assert_eq!(sync("interval=3600000"), Ok(Sync::Interval(COMMIT_INTERVAL_MAX)));
+        for text in ["", "Always", "interval", "interval=", "interval=0", "interval=3600001"] {
+            assert!(sync(text).unwrap_err().starts_with("write always, interval=MS"), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// No test waits longer than this for anything; it is a guard against hanging alone.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A command without settings from the environment of the tests.
+/// A command without settings from the environment of the tests, that keeps nothing on disk.
 pub(crate) fn stockd(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
@@ -15,7 +15,7 @@ pub(crate) fn stockd(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null()).env("STOCKD_EPHEMERAL", "true");
     command
 }
 

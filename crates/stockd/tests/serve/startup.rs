@@ -70,7 +70,10 @@ fn bad_usage_is_one_line_and_exit_code_2() {
             "stockd: --catalog: 'stocks.txt' is not possible for catalog: write a file name"
                 .to_owned(),
         ),
-        (vec!["--ephemeral=false"], "stockd: --ephemeral: 'false' is not possible".to_owned()),
+        (
+            vec!["--sync", "interval=0"],
+            "stockd: --sync: 'interval=0' is not possible for sync: write always".to_owned(),
+        ),
         (vec!["--line", "off"], "stockd: every listener is off".to_owned()),
         (
             vec!["--config", &config],

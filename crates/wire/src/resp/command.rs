@@ -22,6 +22,11 @@ pub enum Command<'a> {
     Array(usize),
     /// `DBSIZE`: the number of stocks that are listed.
     Count,
+    /// `SNAPSHOT`: the first page of the catalog as it is now, or the next of one begun before.
+    Snapshot {
+        /// Whether it was begun before.
+        next: bool,
+    },
     /// `SCAN`: a page of the catalog.
     Scan(Scan<'a>),
     /// `KEYS`: every symbol that matches, unless they are too many.
@@ -325,6 +330,11 @@ fn read<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Co
         Verb::Set => set(all)?,
         Verb::HIncrBy => trade(next()?, next()?, next()?)?,
         Verb::DbSize => Command::Count,
+        Verb::Snapshot => match arguments.next() {
+            None => Command::Snapshot { next: false },
+            Some(next) if next.eq_ignore_ascii_case(b"next") => Command::Snapshot { next: true },
+            Some(_) => return Err(CommandError::Syntax),
+        },
         Verb::Scan => Command::Scan(scan(next()?, arguments)?),
         Verb::Keys => Command::Keys(Glob::new(next()?)?),
         Verb::Unsubscribe => Command::UnsubscribeAll,
@@ -368,8 +378,7 @@ fn read<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Co
     })
 }
 
-#[inline]
-pub(super) fn lookup(name: &[u8]) -> Request {
+fn lookup(name: &[u8]) -> Request {
     Request::Lookup(Symbol::parse(name))
 }
 

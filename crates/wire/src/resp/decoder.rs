@@ -10,9 +10,10 @@
 //! left there for more to come.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
+use stockd_model::{Symbol, SymbolError};
 
 use super::arguments::Arguments;
-use super::command::{Command, Shape, lookup};
+use super::command::Command;
 use super::error::{CommandError, ProtocolError, SHOWN_BYTES_MAX};
 use super::inline::Inline;
 use super::part;
@@ -61,22 +62,48 @@ impl Decoder {
     /// # Errors
     ///
     /// [`ProtocolError`] when the bytes are no command. The connection is of no use then.
-    #[inline]
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Command<'a>>, ProtocolError> {
-        if self.arrays.is_open()
-            && !self.inline.is_pending()
-            && let Some((name, taken)) = lone_lookup(input)
-        {
-            advance(input, taken);
-            return Ok(Some(Command::Ask(lookup(name), Shape::Price)));
-        }
         if self.arrays.is_streaming() && !self.inline.is_pending() {
             return self.arrays.stream(input);
         }
         self.decode_any(input)
+    }
+
+    /// Takes the lookups of prices off the input that come next and are all there, at most so many:
+    /// plain `GET`s, or parts of one `MGET`. Those are nearly all that is ever asked, and here they
+    /// are recognised at a glance; whatever else comes is left to [`decode`](Decoder::decode).
+    #[inline(always)]
+    pub fn lookups(
+        &mut self,
+        input: &mut &[u8],
+        at_most: usize,
+        mut each: impl FnMut(Result<Symbol, SymbolError>),
+    ) {
+        if self.inline.is_pending() {
+            return;
+        }
+        match self.arrays.state {
+            State::Between if self.arrays.admits == Admits::All => {
+                for _ in 0..at_most {
+                    let Some(symbol) = plain_get(input) else { break };
+                    each(symbol);
+                }
+            }
+            State::Streaming { verb: Verb::MGet, left } => {
+                let mut taken = 0;
+                while taken < left.min(at_most)
+                    && let Some(symbol) = part::symbol(input)
+                {
+                    each(symbol);
+                    taken += 1;
+                }
+                self.arrays.stream_parts(Verb::MGet, left - taken);
+            }
+            _ => {}
+        }
     }
 
     fn decode_any<'a, 'i: 'a>(
@@ -126,15 +153,16 @@ impl Decoder {
     }
 }
 
-/// The name in a plain `GET`, by far the commonest command, recognised at a glance.
-#[inline]
-fn lone_lookup(input: &[u8]) -> Option<(&[u8], usize)> {
-    let (head, rest) = input.split_first_chunk()?;
+/// Takes a `GET` off the input, if all of it is there and it has no frills.
+#[inline(always)]
+fn plain_get(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+    let (head, mut rest) = input.split_first_chunk()?;
     if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
         return None;
     }
-    let (name, taken) = part::part(rest).ok().flatten()?;
-    Some((name, head.len() + taken))
+    let symbol = part::symbol(&mut rest)?;
+    *input = rest;
+    Some(symbol)
 }
 
 #[inline]
@@ -166,12 +194,6 @@ enum State {
 }
 
 impl Arrays {
-    /// Whether a command comes next, and any may.
-    #[inline]
-    fn is_open(&self) -> bool {
-        self.state == State::Between && self.admits == Admits::All
-    }
-
     #[inline]
     fn is_streaming(&self) -> bool {
         matches!(self.state, State::Streaming { .. })
@@ -250,9 +272,12 @@ impl Arrays {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
-        let last = left <= 1;
-        self.state = if last { State::Between } else { State::Streaming { verb, left: left - 1 } };
-        Ok(Some(Command::read_part(verb, part, last)))
+        self.stream_parts(verb, left - 1);
+        Ok(Some(Command::read_part(verb, part, left <= 1)))
+    }
+
+    fn stream_parts(&mut self, verb: Verb, left: usize) {
+        self.state = if left == 0 { State::Between } else { State::Streaming { verb, left } };
     }
 
     /// What can be said against a command before its arguments are read.

@@ -6,12 +6,16 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Quote, Refusal, Reply, Symbol};
+use stockd_model::{Answer, Quote, Refusal, Reply, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
 use super::error::Refused;
 use super::glob::Glob;
+use crate::quote_json;
+
+/// Bytes of the longest answer to a lookup: the longest price, of 20 bytes, and its length.
+pub const ANSWER_BYTES_MAX: usize = 27;
 
 /// Encodes the replies of one connection.
 #[derive(Clone, Debug, Default)]
@@ -46,20 +50,26 @@ impl Encoder {
 
     /// Appends the engine's reply in the shape that its command asks for. A refusal is an error in
     /// every shape.
-    #[inline]
     pub fn reply(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
         match (shape, reply) {
-            (Shape::Price, Reply::Found(quote)) => match quote.tradable_price() {
-                Some(price) => {
-                    let text = price.text();
-                    head(b'$', text.len(), out);
-                    text.append_to(out);
-                    out.extend_from_slice(b"\r\n");
-                }
-                None => bulk(b"0", out),
-            },
-            (Shape::Price, Reply::NotFound) => self.nil(out),
+            (Shape::Price, Reply::Found(quote)) => self.answer(quote.answer(), out),
+            (Shape::Price, Reply::NotFound) => self.answer(Answer::NotFound, out),
             _ => self.reply_any(reply, shape, out),
+        }
+    }
+
+    /// Appends the answer to a lookup: the price, `0` or nil. At most [`ANSWER_BYTES_MAX`] bytes.
+    #[inline(always)]
+    pub fn answer(&self, answer: Answer, out: &mut Vec<u8>) {
+        match answer {
+            Answer::Price(price) => {
+                let text = price.text();
+                head(b'$', text.len(), out);
+                text.append_to(out);
+                out.extend_from_slice(b"\r\n");
+            }
+            Answer::NotTradable => bulk(b"0", out),
+            Answer::NotFound => self.nil(out),
         }
     }
 
@@ -263,6 +273,17 @@ impl Encoder {
         self.symbols(symbols, out);
     }
 
+    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](crate::quote_json) of live quotes.
+    pub fn quotes(&self, quotes: &[Quote], out: &mut Vec<u8>) {
+        let mut json = Vec::new();
+        self.array(quotes.len(), out);
+        for quote in quotes {
+            json.clear();
+            quote_json::encode_quote(quote, &mut json);
+            bulk(&json, out);
+        }
+    }
+
     /// Appends the reply to `KEYS`.
     pub fn symbols(&self, symbols: &[Symbol], out: &mut Vec<u8>) {
         self.array(symbols.len(), out);
@@ -313,11 +334,16 @@ pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a sign and a number on a line of their own.
-#[inline]
+#[inline(always)]
 fn head(sign: u8, number: usize, out: &mut Vec<u8>) {
-    if let digit @ 0..=9 = number {
-        return out.extend_from_slice(&[sign, b'0' + digit as u8, b'\r', b'\n']);
+    match number {
+        0..=9 => out.extend_from_slice(&[sign, b'0' + number as u8, b'\r', b'\n']),
+        _ => long_head(sign, number, out),
     }
+}
+
+#[inline(never)]
+fn long_head(sign: u8, number: usize, out: &mut Vec<u8>) {
     out.push(sign);
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -5,6 +5,7 @@
 //! line end is waited for beyond [`DIGITS_MAX`] digits.
 
 use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_BULK_BYTES_MAX};
+use stockd_model::{Symbol, SymbolError};
 
 use super::error::ProtocolError;
 
@@ -44,6 +45,31 @@ pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
     }
 }
 
+/// Takes the part that begins here off the input and reads it as a symbol, if all of it is there
+/// and its length has one or two digits.
+#[inline(always)]
+pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
+    // What is left of the head of a part without its frame: the digit.
+    let digit = u32::from_le_bytes(*input.first_chunk()?) ^ u32::from_le_bytes(*b"$0\r\n");
+    let (bytes, start) = match digit {
+        digit if digit & !(0xf << 8) == 0 && digit >> 8 <= 9 => (digit as usize >> 8, 4),
+        _ => match *input.first_chunk()? {
+            [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+                (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
+            }
+            _ => return None,
+        },
+    };
+    let part = input.get(start..)?;
+    let behind = part.get(bytes..)?;
+    let (&end, rest) = behind.split_first_chunk()?;
+    if u16::from_le_bytes(end) != u16::from_le_bytes(*b"\r\n") {
+        return None;
+    }
+    *input = rest;
+    Some(Symbol::parse_front(part, bytes))
+}
+
 /// The length of the part that begins here, and where its bytes begin.
 #[inline]
 pub(super) fn length(input: &[u8]) -> Front<usize> {
@@ -59,7 +85,7 @@ pub(super) fn length(input: &[u8]) -> Front<usize> {
     }
 }
 
-/// A number and its line end. By hand, since this is most of the work of a lookup.
+/// A number and its line end. By hand, since it is most of the work of a part.
 #[inline]
 fn number(digits: &[u8], wrong: ProtocolError) -> Front<usize> {
     let mut number = 0;

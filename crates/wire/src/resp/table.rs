@@ -102,6 +102,8 @@ commands! {
         "hash if the stock is listed, none if not";
     DbSize "dbsize" 1..=1, READ NO_KEY "server", "",
         "How many stocks are listed";
+    Snapshot "snapshot" 1..=2, BROWSE NO_KEY "generic", "[NEXT]",
+        "Quotes of the catalog as it is now, and with NEXT further ones of that moment; nil after the last";
     Scan "scan" 2..=8, BROWSE NO_KEY "generic",
         "cursor [MATCH pattern] [COUNT n] [TYPE type]",
         "The next symbols of a walk over all stocks, and the cursor to go on from";

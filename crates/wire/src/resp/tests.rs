@@ -7,7 +7,7 @@ mod rubbish;
 
 use std::collections::BTreeMap;
 
-use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Answer, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
 
 use super::*;
 
@@ -23,6 +23,8 @@ struct Conversation {
     closed: bool,
     /// Bytes of replies that nobody has read, and with which nothing further is decoded.
     out_bytes_max: usize,
+    /// Whether lookups are recognised at a glance where they can be.
+    at_a_glance: bool,
 }
 
 /// When everything here was updated.
@@ -40,6 +42,7 @@ impl Conversation {
             subscribed: Vec::new(),
             closed: false,
             out_bytes_max: usize::MAX,
+            at_a_glance: true,
         };
         for (name, price, volume, status) in [
             ("AAPL", "172.50", 1000, Status::Trading),
@@ -78,6 +81,21 @@ impl Conversation {
         let mut decoder = std::mem::take(&mut self.decoder);
         while !self.closed && self.out.len() < self.out_bytes_max {
             let before = rest.len();
+            if self.at_a_glance {
+                let mut symbols = Vec::new();
+                let at_most = if self.out_bytes_max == usize::MAX { 16 } else { 1 };
+                decoder.lookups(&mut rest, at_most, |symbol| symbols.push(symbol));
+                for symbol in &symbols {
+                    let answer = match self.execute(Request::Lookup(*symbol)) {
+                        Reply::Found(quote) => quote.answer(),
+                        _ => Answer::NotFound,
+                    };
+                    self.encoder.answer(answer, &mut self.out);
+                }
+                if !symbols.is_empty() {
+                    continue;
+                }
+            }
             match decoder.decode(&mut rest) {
                 Ok(Some(command)) => self.answer(command),
                 Ok(None) => break,
@@ -109,6 +127,10 @@ impl Conversation {
             }
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => encoder.integer(self.stocks.len() as u64, out),
+            Command::Snapshot { next: true } => encoder.nil(out),
+            Command::Snapshot { next: false } => {
+                encoder.quotes(&self.stocks.values().copied().collect::<Vec<_>>(), out);
+            }
             Command::Scan(scan) => {
                 let symbols = self.stocks.keys().filter(|symbol| scan.admits(symbol));
                 encoder.scan(None, &symbols.copied().collect::<Vec<_>>(), out);

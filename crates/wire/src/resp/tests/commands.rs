@@ -70,6 +70,8 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("TYPE AAPL", "+hash\r\n"),
     ("TYPE XYZ", "+none\r\n"),
     ("KEYS *L*T*", "*2\r\n$6\r\nHALTED\r\n$7\r\nSOLDOUT\r\n"),
+    ("SNAPSHOT LAST", "-ERR syntax error\r\n"),
+    ("snapshot next", "$-1\r\n"),
     ("SCAN 0 MATCH A* COUNT 100", "*2\r\n$1\r\n0\r\n*1\r\n$4\r\nAAPL\r\n"),
     ("SCAN 0 TYPE string", "*2\r\n$1\r\n0\r\n*0\r\n"),
     ("SCAN 0 COUNT 0", "-ERR syntax error\r\n"),

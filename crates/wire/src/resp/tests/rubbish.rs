@@ -16,6 +16,12 @@ fn check(stream: &[u8], piece_bytes: usize) {
     if !whole.closed {
         assert_eq!(pieces.input, whole.input);
     }
+
+    // What is recognised at a glance means what it means to a closer look.
+    let mut closer = Conversation { at_a_glance: false, ..Conversation::new() };
+    closer.receive(stream);
+    assert_eq!((&closer.out, &closer.input), (&whole.out, &whole.input));
+
     // The longest reply for its command is that of COMMAND; an MGET's symbol of six bytes on the
     // wire is answered with eleven at most here.
     assert!(whole.out.len() <= 20_000 * (1 + stream.len() / 8), "{}", whole.out.len());

@@ -1,8 +1,6 @@
-//! What a lookup answers.
-
 use std::fmt;
 
-use stockd_model::Price;
+use crate::{Price, Status, Volume};
 
 /// The answer to one lookup. Prints as it is written on the wire: `172.5`, `0` or `-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +14,16 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The answer for a listed stock of this price, volume and status.
+    #[inline]
+    pub fn of(price: Price, volume: Volume, status: Status) -> Answer {
+        if volume.is_exhausted() || status == Status::Halted {
+            Answer::NotTradable
+        } else {
+            Answer::Price(price)
+        }
+    }
+
     /// The price, of a stock that can be traded.
     pub fn price(self) -> Option<Price> {
         match self {

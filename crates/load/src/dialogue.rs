@@ -1,0 +1,211 @@
+//! A blocking conversation with the server, before a run: its names, filling it, and what it answers
+//! name by name.
+
+use std::io::{ErrorKind, Read, Write};
+
+use stockd_model::limits::{LOAD_READ_BYTES, LOAD_STOCKS_MAX, PIPELINE_NAMES_MAX, SCAN_COUNT_MAX};
+
+use crate::codec::{Item, Protocol, Requests, WriteWith};
+use crate::error::LoadError;
+use crate::stocks::{Texts, price};
+use crate::target::{BlockingStream, Target};
+
+/// Names in the order that the server lists them.
+///
+/// # Errors
+///
+/// When the server cannot be reached, does not list its keys (`SCAN`), or has none.
+pub fn names_of(target: &Target) -> Result<Texts, LoadError> {
+    let mut dialogue = Dialogue::open(target, Protocol::Resp, "asking for names")?;
+    let mut names = Texts::default();
+    let mut cursor = b"0".to_vec();
+    loop {
+        let mut requests = Requests::new(Protocol::Resp, 1, WriteWith::Hset);
+        requests.add(&cursor);
+        let mut request = b"*4\r\n$4\r\nSCAN\r\n".to_vec();
+        for part in [&cursor[..], b"COUNT", SCAN_COUNT_MAX.to_string().as_bytes()] {
+            request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            request.extend_from_slice(part);
+            request.extend_from_slice(b"\r\n");
+        }
+        dialogue.send(&request)?;
+        dialogue.array()?;
+        cursor = dialogue.value()?;
+        for _ in 0..dialogue.array()? {
+            let name = dialogue.value()?;
+            if names.len() < LOAD_STOCKS_MAX {
+                names.push(&name);
+            }
+        }
+        if cursor == b"0" {
+            return match names.is_empty() {
+                true => Err(LoadError::Usage(format!(
+                    "{target} lists no stocks; give --names FILE, or --stocks N with --fill"
+                ))),
+                false => Ok(names),
+            };
+        }
+    }
+}
+
+/// Lists every name with the price of its number.
+///
+/// # Errors
+///
+/// When the server cannot be reached or refuses.
+pub fn fill(
+    target: &Target,
+    protocol: Protocol,
+    with: WriteWith,
+    names: &Texts,
+    mut progress: impl FnMut(usize),
+) -> Result<(), LoadError> {
+    let mut dialogue = Dialogue::open(target, protocol, "listing the stocks")?;
+    let requests = prepared(protocol, with, names);
+    let mut batch = Vec::new();
+    for begin in (0..names.len()).step_by(PIPELINE_NAMES_MAX) {
+        let end = names.len().min(begin + PIPELINE_NAMES_MAX);
+        batch.clear();
+        for number in begin as u32..end as u32 {
+            requests.list(number, price(number, false).text().as_bytes(), &mut batch);
+        }
+        dialogue.send(&batch)?;
+        for _ in begin..end {
+            dialogue.done()?;
+        }
+        progress(end);
+    }
+    Ok(())
+}
+
+/// Asks for every name once and notes what was found, an empty text where nothing was.
+///
+/// # Errors
+///
+/// When the server cannot be reached or refuses.
+pub fn record(target: &Target, protocol: Protocol, names: &Texts) -> Result<Texts, LoadError> {
+    let mut dialogue = Dialogue::open(target, protocol, "recording what it answers")?;
+    let requests = prepared(protocol, WriteWith::Hset, names);
+    let mut found = Texts::default();
+    let mut batch = Vec::new();
+    for begin in (0..names.len()).step_by(PIPELINE_NAMES_MAX) {
+        let end = names.len().min(begin + PIPELINE_NAMES_MAX);
+        batch.clear();
+        (begin as u32..end as u32).for_each(|number| requests.lookup(number, &mut batch));
+        dialogue.send(&batch)?;
+        for _ in begin..end {
+            found.push(&dialogue.lookup()?);
+        }
+    }
+    Ok(found)
+}
+
+fn prepared(protocol: Protocol, with: WriteWith, names: &Texts) -> Requests {
+    let mut requests = Requests::new(protocol, 1, with);
+    names.iter().for_each(|name| requests.add(name));
+    requests
+}
+
+/// A connection on which every request is answered before the next.
+struct Dialogue {
+    stream: BlockingStream,
+    target: String,
+    protocol: Protocol,
+    doing: &'static str,
+    received: Vec<u8>,
+    /// Where in `received` the next item begins.
+    at: usize,
+}
+
+impl Dialogue {
+    fn open(
+        target: &Target,
+        protocol: Protocol,
+        doing: &'static str,
+    ) -> Result<Dialogue, LoadError> {
+        let stream = target.connect().map_err(|why| LoadError::Connect {
+            target: target.to_string(),
+            number: 1,
+            of: 1,
+            why,
+            remedy: "start the server, or name another",
+        })?;
+        let target = target.to_string();
+        Ok(Dialogue { stream, target, protocol, doing, received: Vec::new(), at: 0 })
+    }
+
+    fn send(&mut self, requests: &[u8]) -> Result<(), LoadError> {
+        let sent = self.stream.write_all(requests);
+        sent.map_err(|why| self.failed(why))
+    }
+
+    fn failed(&self, why: std::io::Error) -> LoadError {
+        LoadError::Preparing { target: self.target.clone(), doing: self.doing, why }
+    }
+
+    /// Reads the next item and takes from it what is wanted; `None` is the wrong kind of item.
+    fn item<T>(&mut self, take: impl Fn(Item<'_>) -> Option<T>) -> Result<T, LoadError> {
+        loop {
+            let decoded = self.protocol.decode(&self.received[self.at..]);
+            let decoded = decoded.map_err(|foreign| LoadError::Foreign {
+                target: self.target.clone(),
+                protocol: self.protocol,
+                excerpt: foreign.excerpt,
+            })?;
+            if let Some((item, length)) = decoded {
+                let taken = match (take(item), item) {
+                    (Some(taken), _) => Ok(taken),
+                    (None, Item::Error(why)) => Err(LoadError::Refused {
+                        target: self.target.clone(),
+                        doing: self.doing,
+                        why: crate::codec::excerpt(why),
+                        remedy: "for Redis and its like use --fill-with set",
+                    }),
+                    (None, item) => Err(LoadError::Unasked {
+                        target: self.target.clone(),
+                        excerpt: format!("{item:?}").chars().take(80).collect(),
+                    }),
+                };
+                self.at += length;
+                return taken;
+            }
+            self.received.drain(..self.at);
+            self.at = 0;
+            let kept = self.received.len();
+            self.received.resize(kept + LOAD_READ_BYTES, 0);
+            let read = match self.stream.read(&mut self.received[kept..]) {
+                Ok(0) => Err(self.failed(ErrorKind::UnexpectedEof.into())),
+                Ok(read) => Ok(read),
+                Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+                Err(error) => Err(self.failed(error)),
+            }?;
+            self.received.truncate(kept + read);
+        }
+    }
+
+    fn array(&mut self) -> Result<usize, LoadError> {
+        self.item(|item| match item {
+            Item::Array(items) => Some(items),
+            _ => None,
+        })
+    }
+
+    fn value(&mut self) -> Result<Vec<u8>, LoadError> {
+        self.item(|item| match item {
+            Item::Value(value) => Some(value.to_vec()),
+            _ => None,
+        })
+    }
+
+    fn lookup(&mut self) -> Result<Vec<u8>, LoadError> {
+        self.item(|item| match item {
+            Item::Value(value) => Some(value.to_vec()),
+            Item::Missing => Some(Vec::new()),
+            _ => None,
+        })
+    }
+
+    fn done(&mut self) -> Result<(), LoadError> {
+        self.item(|item| (item == Item::Done).then_some(()))
+    }
+}

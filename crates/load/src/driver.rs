@@ -1,0 +1,437 @@
+//! One thread of the load generator: sends requests when it is their time, over its connections, and
+//! takes the replies.
+//!
+//! A closed loop keeps a batch of requests under way on each connection and sends the next when all
+//! of it is answered. An open loop sends each request when the schedule says, whatever the server
+//! does. One readiness loop serves both; it owns the connections and shares nothing that it writes
+//! but a counter.
+//!
+//! Invariant: a request counts from when it was due (open) or given to the socket (closed), once,
+//! whether it is answered or not.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+use stockd_model::limits::{
+    EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
+};
+
+use crate::alarm::Alarm;
+use crate::chance::Chance;
+use crate::clock::{Clock, nanoseconds, thread_cpu_ns};
+use crate::connection::{Connection, Misunderstanding};
+use crate::error::LoadError;
+use crate::figures::{Figures, Kind};
+use crate::pacer::Pacer;
+use crate::target::Stream;
+use crate::workload::Workload;
+
+/// What one thread is to do. Times are nanoseconds on the clock of the run.
+pub(crate) struct Orders {
+    pub(crate) workload: Arc<Workload>,
+    pub(crate) streams: Vec<Stream>,
+    /// The server, for messages.
+    pub(crate) target: String,
+    pub(crate) clock: Clock,
+    pub(crate) mode: Mode,
+    pub(crate) window_begin: u64,
+    /// When the window ends, where it ends by time.
+    pub(crate) window_end: Option<u64>,
+    /// Requests to send in the window, where it ends by their number.
+    pub(crate) requests: Option<u64>,
+    pub(crate) chance: Chance,
+    /// Whether the thread looks again and again instead of sleeping.
+    pub(crate) spins: bool,
+    /// Requests answered so far, for others to see.
+    pub(crate) answered: Arc<AtomicU64>,
+    /// Is told once that the window has ended.
+    pub(crate) window_over: Sender<()>,
+}
+
+/// How requests follow each other.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    /// So many at once on each connection, the next when all are answered.
+    Closed { pipeline: usize },
+    /// When they are due.
+    Open(Pacer),
+}
+
+/// The token of the alarm; connections have their numbers.
+const ALARM: Token = Token(usize::MAX);
+
+pub(crate) struct Driver {
+    orders: Orders,
+    poll: Poll,
+    alarm: Alarm,
+    connections: Vec<Connection>,
+    /// Connections that have something to send and were not asked to yet.
+    unflushed: Vec<usize>,
+    /// Where the open loop goes on in turn.
+    turn: usize,
+    scratch: Vec<u8>,
+    figures: Figures,
+    /// Requests that may still be sent in the window.
+    quota: u64,
+    total_answered: u64,
+    open_connections: usize,
+    phase: Phase,
+    /// Time spent waiting since the window began, and CPU time until then.
+    waited: u64,
+    begun_at: u64,
+    cpu_before: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    WarmUp,
+    Window,
+    /// The window is over; replies are waited for until then.
+    Drain {
+        until: u64,
+    },
+}
+
+impl Driver {
+    /// Makes a loop of the connections.
+    ///
+    /// # Errors
+    ///
+    /// When the system lacks what a loop needs.
+    pub(crate) fn new(mut orders: Orders) -> io::Result<Driver> {
+        let poll = Poll::new()?;
+        let streams = std::mem::take(&mut orders.streams);
+        let mut connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
+        for (at, connection) in connections.iter_mut().enumerate() {
+            connection.stream().register(poll.registry(), Token(at))?;
+        }
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
+        let mut figures = Figures::new(orders.window_begin);
+        figures.window_end = orders.window_end.unwrap_or(u64::MAX);
+        Ok(Driver {
+            figures,
+            quota: orders.requests.unwrap_or(u64::MAX),
+            open_connections: connections.len(),
+            unflushed: Vec::with_capacity(connections.len()),
+            poll,
+            alarm,
+            connections,
+            orders,
+            turn: 0,
+            scratch: Vec::new(),
+            total_answered: 0,
+            phase: Phase::WarmUp,
+            waited: 0,
+            begun_at: 0,
+            cpu_before: 0,
+        })
+    }
+
+    /// Runs until everything is counted.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not speak the protocol, or the system fails.
+    pub(crate) fn run(mut self) -> Result<Figures, LoadError> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        self.orders.clock.wait();
+        if let Mode::Closed { .. } = self.orders.mode {
+            (0..self.connections.len()).for_each(|at| self.send_batch(at));
+        }
+        loop {
+            let now = self.orders.clock.now();
+            self.enter_phase(now);
+            if self.is_over(now) {
+                break;
+            }
+            let more_is_due = self.send_due(now);
+            self.flush();
+            let timeout = match more_is_due || self.orders.spins {
+                true => Some(Duration::ZERO),
+                false => self.timeout(now).map_err(LoadError::system("set a timer"))?,
+            };
+            let waiting_since = self.orders.clock.now();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(LoadError::system("wait for the network")(error));
+                }
+                _ => {}
+            }
+            self.waited += self.orders.clock.now() - waiting_since;
+            for event in &events {
+                if event.token() == ALARM {
+                    continue;
+                }
+                let at = event.token().0;
+                if event.is_writable() {
+                    self.connections[at].unblock();
+                    self.unflushed.push(at);
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.receive(at)?;
+                }
+            }
+            self.orders.answered.store(self.total_answered, Ordering::Relaxed);
+        }
+        Ok(self.finish())
+    }
+
+    /// Goes on to the next phase when its time has come.
+    fn enter_phase(&mut self, now: u64) {
+        if self.phase == Phase::WarmUp && now >= self.orders.window_begin {
+            self.phase = Phase::Window;
+            (self.begun_at, self.waited, self.cpu_before) = (now, 0, thread_cpu_ns());
+        }
+        let ended = match self.orders.window_end {
+            Some(end) => now >= end,
+            None => self.quota == 0 && self.outstanding() == 0,
+        };
+        if self.phase == Phase::Window && (ended || self.open_connections == 0) {
+            self.close_window(now);
+        }
+    }
+
+    fn close_window(&mut self, now: u64) {
+        self.phase = Phase::Drain { until: now + nanoseconds(LOAD_DRAIN_TIMEOUT) };
+        let figures = &mut self.figures;
+        let end = match self.orders.window_end {
+            Some(end) => end.min(now),
+            None => figures.last_reply.max(figures.window_begin),
+        };
+        figures.window_end = end;
+        figures.window_ns = end - figures.window_begin;
+        figures.cpu_ns = thread_cpu_ns() - self.cpu_before;
+        let wall = now - self.begun_at;
+        if wall > 0 {
+            let of_wall = |ns: u64| ns as f64 / wall as f64;
+            let working = of_wall(wall.saturating_sub(self.waited));
+            // Looking whether there is something is a wait, too, but takes CPU time.
+            let cpu = if self.orders.spins { 0.0 } else { of_wall(figures.cpu_ns) };
+            figures.busy_share = working.max(cpu).min(1.0);
+        }
+        self.orders.answered.store(self.total_answered, Ordering::Relaxed);
+        // Nobody listens where the run was given up.
+        let _ = self.orders.window_over.send(());
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        match self.phase {
+            Phase::Drain { until } => {
+                (self.outstanding() == 0 && !self.has_backlog())
+                    || self.open_connections == 0
+                    || now >= until
+            }
+            // The warm-up would last for ever otherwise.
+            _ => self.open_connections == 0,
+        }
+    }
+
+    /// Whether requests that were due in the window have not been sent yet.
+    fn has_backlog(&self) -> bool {
+        match &self.orders.mode {
+            Mode::Closed { .. } => false,
+            Mode::Open(pacer) => self.sends_at(pacer.next_due()),
+        }
+    }
+
+    fn outstanding(&self) -> usize {
+        self.connections.iter().map(|connection| connection.ledger.outstanding()).sum()
+    }
+
+    /// Whether a request may begin at this time.
+    fn sends_at(&self, at: u64) -> bool {
+        self.quota > 0 && self.orders.window_end.is_none_or(|end| at < end)
+    }
+
+    /// Closed loop: gives a connection its next batch.
+    fn send_batch(&mut self, at: usize) {
+        let Mode::Closed { pipeline } = self.orders.mode else {
+            return;
+        };
+        let connection = &mut self.connections[at];
+        if !connection.open {
+            return;
+        }
+        debug_assert_eq!(connection.unwritten(), 0, "the next batch follows the replies to all");
+        let now = self.orders.clock.now();
+        if !self.sends_at(now) {
+            return;
+        }
+        let connection = &mut self.connections[at];
+        let counted = now >= self.orders.window_begin;
+        let batch = if counted { self.quota.min(pipeline as u64) } else { pipeline as u64 };
+        for _ in 0..batch {
+            let kind = self.orders.workload.write_next(
+                &mut self.orders.chance,
+                &mut connection.output,
+                &mut connection.asked,
+            );
+            connection.ledger.sent(now, kind);
+        }
+        if counted && self.orders.requests.is_some() {
+            self.quota -= batch;
+        }
+        self.write(at);
+    }
+
+    /// Open loop: gives every request that is due to a connection. True if it stopped before the
+    /// last one to take replies between.
+    fn send_due(&mut self, now: u64) -> bool {
+        let limit = now.min(self.orders.window_end.map_or(u64::MAX, |end| end.saturating_sub(1)));
+        for _ in 0..LOAD_SEND_BATCH {
+            if !self.sends_at(limit) {
+                return false;
+            }
+            let Mode::Open(pacer) = &mut self.orders.mode else {
+                return false;
+            };
+            if pacer.next_due() > limit {
+                return false;
+            }
+            let Some(at) = next_with_room(&self.connections, &mut self.turn) else {
+                return false;
+            };
+            let Some(due) = pacer.take_due(limit) else {
+                return false;
+            };
+            let connection = &mut self.connections[at];
+            if connection.output.is_empty() {
+                self.unflushed.push(at);
+            }
+            let kind = self.orders.workload.write_next(
+                &mut self.orders.chance,
+                &mut connection.output,
+                &mut connection.asked,
+            );
+            connection.ledger.sent(due, kind);
+            if due >= self.orders.window_begin {
+                self.figures.offered += 1;
+                self.figures.late.record(now - due, 1);
+                if self.orders.requests.is_some() {
+                    self.quota -= 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends what waits.
+    fn flush(&mut self) {
+        while let Some(at) = self.unflushed.pop() {
+            self.write(at);
+        }
+    }
+
+    fn write(&mut self, at: usize) {
+        let connection = &mut self.connections[at];
+        if !connection.open {
+            return;
+        }
+        if let Err(error) = connection.flush() {
+            self.lose(at, Some(&error));
+        }
+    }
+
+    fn receive(&mut self, at: usize) -> Result<(), LoadError> {
+        let connection = &mut self.connections[at];
+        if !connection.open {
+            return Ok(());
+        }
+        let before = connection.ledger.outstanding();
+        let Orders { clock, workload, .. } = &self.orders;
+        let received = connection.receive(&mut self.scratch, *clock, workload, &mut self.figures);
+        self.total_answered += (before - connection.ledger.outstanding()) as u64;
+        match received {
+            Ok(Ok(true)) => {
+                if connection.ledger.outstanding() == 0 {
+                    self.send_batch(at);
+                }
+            }
+            Ok(Ok(false)) => self.lose(at, None),
+            Err(error) => self.lose(at, Some(&error)),
+            Ok(Err(misunderstanding)) => {
+                let target = self.orders.target.clone();
+                return Err(match misunderstanding {
+                    Misunderstanding::Foreign(foreign) => LoadError::Foreign {
+                        target,
+                        protocol: self.orders.workload.protocol(),
+                        excerpt: foreign.excerpt,
+                    },
+                    Misunderstanding::Unasked(excerpt) => LoadError::Unasked { target, excerpt },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on without a connection that the server has closed.
+    fn lose(&mut self, at: usize, error: Option<&io::Error>) {
+        let connection = &mut self.connections[at];
+        if !connection.open {
+            return;
+        }
+        connection.close(self.orders.clock.now(), &mut self.figures);
+        self.open_connections -= 1;
+        self.figures.closed += 1;
+        if self.figures.first_error.is_none() {
+            self.figures.first_error = Some(match error {
+                Some(error) => format!("connection lost: {error}"),
+                None => "the server closed a connection".to_owned(),
+            });
+        }
+    }
+
+    /// How long the loop may sleep: until the phase changes, or the next request is due.
+    fn timeout(&mut self, now: u64) -> io::Result<Option<Duration>> {
+        let mut timeout = match self.phase {
+            Phase::WarmUp => Some(self.orders.window_begin),
+            Phase::Window => self.orders.window_end,
+            Phase::Drain { until } => Some(until),
+        }
+        .map(|next| Duration::from_nanos(next.saturating_sub(now)));
+        if let Mode::Open(pacer) = &self.orders.mode {
+            let due = pacer.next_due();
+            // What is due already waits for a connection with room, whose replies are an event.
+            if self.sends_at(due) && due > now {
+                let nap = self.alarm.set(now, due)?;
+                timeout = [timeout, nap].into_iter().flatten().min();
+            }
+        }
+        Ok(timeout)
+    }
+
+    /// Counts what is left over.
+    fn finish(mut self) -> Figures {
+        let now = self.orders.clock.now();
+        for connection in self.connections.iter_mut().filter(|connection| connection.open) {
+            connection.ledger.give_up(now, &mut self.figures);
+        }
+        if let (Mode::Open(pacer), Some(end)) = (&mut self.orders.mode, self.orders.window_end) {
+            while let Some(due) = pacer.take_due(end.saturating_sub(1)) {
+                if due >= self.orders.window_begin {
+                    self.figures.offered += 1;
+                    self.figures.unsent += 1;
+                    self.figures.given_up(Kind::Lookup, due, now, 1);
+                }
+            }
+        }
+        self.figures
+    }
+}
+
+/// The next connection in turn that takes one more request.
+fn next_with_room(connections: &[Connection], turn: &mut usize) -> Option<usize> {
+    (0..connections.len()).find_map(|_| {
+        let at = *turn;
+        *turn = if at + 1 == connections.len() { 0 } else { at + 1 };
+        let connection = &connections[at];
+        let has_room = connection.open
+            && connection.ledger.outstanding() < LOAD_IN_FLIGHT_MAX
+            && connection.unwritten() < LOAD_OUTPUT_BYTES_MAX;
+        has_room.then_some(at)
+    })
+}

@@ -1,0 +1,132 @@
+//! What one thread counts, and the sum of all threads.
+//!
+//! Only what belongs to the measured window counts: requests that were sent, or in an open loop due,
+//! after its begin. Knows no clock; it is told the times.
+
+use crate::latencies::Latencies;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The price of one name or several.
+    Lookup,
+    /// A write of a price.
+    Update,
+}
+
+/// The counts and latencies of one run. Times are nanoseconds since the run began.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Requests before this time warm up and do not count.
+    pub window_begin: u64,
+    /// Replies until here are in the window; `u64::MAX` while it is open.
+    pub window_end: u64,
+    /// From sent, or due, to the reply.
+    pub lookups: Latencies,
+    /// The same of writes.
+    pub updates: Latencies,
+    /// From due to sent: what the load generator itself added. Open loop alone.
+    pub late: Latencies,
+    /// Requests that were answered before the window ended.
+    pub answered_in_window: u64,
+    /// When the last counted reply came.
+    pub last_reply: u64,
+    /// Requests that were due in the window. Open loop alone.
+    pub offered: u64,
+    /// Requests due in the window that were never sent, for want of room. Open loop alone.
+    pub unsent: u64,
+    /// Requests without a reply, the unsent among them. Their latencies count as far as they got.
+    pub unanswered: u64,
+    /// Names found.
+    pub hits: u64,
+    /// Names not found.
+    pub misses: u64,
+    /// Replies compared with what was expected, and how many of them were something else.
+    pub verified: u64,
+    /// See `verified`.
+    pub mismatches: u64,
+    /// The first of them.
+    pub first_mismatch: Option<String>,
+    /// Requests that the server refused.
+    pub errors: u64,
+    /// What it said at first.
+    pub first_error: Option<String>,
+    /// Connections that the server closed.
+    pub closed: u64,
+    /// Bytes received in the window.
+    pub bytes_received: u64,
+    /// CPU time of this thread in the window, and of each added thread the busiest.
+    pub cpu_ns: u64,
+    /// The part of the window that the busiest thread did not wait.
+    pub busy_share: f64,
+    /// How long the window was.
+    pub window_ns: u64,
+}
+
+impl Figures {
+    /// Figures of a run whose warm-up ends at `window_begin`.
+    pub fn new(window_begin: u64) -> Figures {
+        Figures { window_begin, window_end: u64::MAX, ..Figures::default() }
+    }
+
+    /// Counts requests that were sent, or due, at `at` and answered now.
+    #[inline]
+    pub fn answered(&mut self, kind: Kind, at: u64, now: u64, count: u64) {
+        if at < self.window_begin {
+            return;
+        }
+        let latency = now.saturating_sub(at);
+        match kind {
+            Kind::Lookup => self.lookups.record(latency, count),
+            Kind::Update => self.updates.record(latency, count),
+        }
+        if now <= self.window_end {
+            self.answered_in_window += count;
+        }
+        self.last_reply = now;
+    }
+
+    /// Counts requests that got no reply until now.
+    pub fn given_up(&mut self, kind: Kind, at: u64, now: u64, count: u64) {
+        if at < self.window_begin {
+            return;
+        }
+        self.unanswered += count;
+        match kind {
+            Kind::Lookup => self.lookups.record(now.saturating_sub(at), count),
+            Kind::Update => self.updates.record(now.saturating_sub(at), count),
+        }
+    }
+
+    /// Counts a reply that refuses.
+    pub fn refused(&mut self, why: &[u8]) {
+        self.errors += 1;
+        if self.first_error.is_none() {
+            self.first_error = Some(crate::codec::excerpt(why));
+        }
+    }
+
+    /// Adds what another thread counted.
+    pub fn add(&mut self, other: Figures) {
+        self.lookups.add(&other.lookups);
+        self.updates.add(&other.updates);
+        self.late.add(&other.late);
+        self.answered_in_window += other.answered_in_window;
+        self.last_reply = self.last_reply.max(other.last_reply);
+        self.offered += other.offered;
+        self.unsent += other.unsent;
+        self.unanswered += other.unanswered;
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.verified += other.verified;
+        self.mismatches += other.mismatches;
+        self.first_mismatch = self.first_mismatch.take().or(other.first_mismatch);
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
+        self.closed += other.closed;
+        self.bytes_received += other.bytes_received;
+        self.cpu_ns += other.cpu_ns;
+        self.busy_share = self.busy_share.max(other.busy_share);
+        self.window_ns = self.window_ns.max(other.window_ns);
+    }
+}

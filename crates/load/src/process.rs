@@ -1,0 +1,118 @@
+//! What Linux tells of a process and of the machine: CPU time, memory, processor.
+//!
+//! CPU time is the scheduler's own accounting of every thread (proc(5), `schedstat`), in
+//! nanoseconds; that of `/proc/PID/stat` counts ticks of 10 ms.
+
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LoadError;
+
+/// The process of a server on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerProcess {
+    /// Its number.
+    pub pid: u32,
+}
+
+impl ServerProcess {
+    /// CPU time of all threads that it has.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process, or the system does not tell.
+    pub fn cpu_ns(self) -> Result<u64, LoadError> {
+        self.read_cpu().map_err(|why| LoadError::Process { pid: self.pid, why })
+    }
+
+    fn read_cpu(self) -> io::Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            match fs::read_to_string(task?.path().join("schedstat")) {
+                Ok(text) => sum += first_number(&text).ok_or(io::ErrorKind::InvalidData)?,
+                // A thread that has ended meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Its resident memory in bytes, where the system tells.
+    pub fn memory_bytes(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(first_number(resident)? * 1024)
+    }
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// The machine of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor, as it names itself.
+    pub cpu: String,
+    /// Cores that the load generator may run on.
+    pub cores: usize,
+    /// System and version.
+    pub kernel: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Machine {
+    /// This machine. What it does not tell is left empty.
+    pub fn this() -> Machine {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let after = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.map(|rest| rest.trim_matches([' ', '\t', ':']).to_owned()).unwrap_or_default()
+        };
+        let memory = after(&read("/proc/meminfo"), "MemTotal:");
+        let system = rustix::system::uname();
+        Machine {
+            cpu: after(&read("/proc/cpuinfo"), "model name"),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: format!(
+                "{} {}",
+                system.sysname().to_string_lossy(),
+                system.release().to_string_lossy()
+            ),
+            memory_bytes: first_number(&memory).unwrap_or(0) * 1024,
+        }
+    }
+}
+
+/// Lets this process open so many files, where the system allows it.
+pub(crate) fn allow_files(files: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = files as u64;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        // Where it is denied, connecting fails with a message that says so.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_cpu_time_and_memory_and_another_does_not() {
+        let this = ServerProcess { pid: std::process::id() };
+        assert!(this.memory_bytes().unwrap() > 100_000);
+        let before = this.cpu_ns().unwrap();
+        assert!(before > 0 && this.cpu_ns().unwrap() >= before);
+        let none = ServerProcess { pid: u32::MAX };
+        assert!(none.cpu_ns().unwrap_err().to_string().contains("--pid"));
+        assert!(Machine::this().cores > 0);
+    }
+}

@@ -1,0 +1,265 @@
+//! A run: connections, threads, the measured window, and what the server's process used meanwhile.
+//!
+//! The main thread only watches: it reads the server's CPU time when the window begins and when it
+//! ends, and lets others see how far the run is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use stockd_model::limits::FILES_RESERVED;
+
+use crate::chance::Chance;
+use crate::clock::{Clock, nanoseconds};
+use crate::driver::{Driver, Mode, Orders};
+use crate::error::LoadError;
+use crate::figures::Figures;
+use crate::pacer::{Arrivals, Pacer};
+use crate::process::{ServerProcess, allow_files};
+use crate::stocks::Texts;
+use crate::subscribers::Subscribers;
+use crate::target::{Stream, Target};
+use crate::workload::Workload;
+
+/// How much load, and how it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Connections, over all threads.
+    pub connections: usize,
+    /// Requests of a connection under way at once. Closed loop alone.
+    pub pipeline: usize,
+    /// Threads of the load generator.
+    pub threads: usize,
+    /// Requests a second over all connections; without, the loop is closed.
+    pub rate: Option<f64>,
+    /// How an open loop spreads them.
+    pub arrivals: Arrivals,
+}
+
+/// What a run is, besides its load.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The server.
+    pub target: Target,
+    /// Time before the window.
+    pub warmup: Duration,
+    /// When the window ends.
+    pub extent: Extent,
+    /// The seed of names and arrivals.
+    pub seed: u64,
+    /// Whether the threads look again and again instead of sleeping.
+    pub spins: bool,
+    /// The server's process, if it is to be watched.
+    pub process: Option<ServerProcess>,
+    /// Subscribers: how many, and where.
+    pub subscribers: Option<(usize, Target)>,
+}
+
+/// How long a window is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Extent {
+    /// By time.
+    Time(Duration),
+    /// By the number of requests.
+    Requests(u64),
+}
+
+/// What one run has shown.
+#[derive(Debug)]
+pub struct Outcome {
+    /// All counts and latencies.
+    pub figures: Figures,
+    /// CPU time that the server used for each request.
+    pub server_cpu_ns_per_request: Option<f64>,
+    /// CPU time of the server as a share of the window; 2.0 is two cores.
+    pub server_cores: Option<f64>,
+    /// Resident memory of the server at the end.
+    pub server_memory_bytes: Option<u64>,
+    /// Messages that subscribers read in the window, a second.
+    pub messages_a_second: Option<f64>,
+}
+
+/// Time between connecting and the first request, in which the threads start.
+const START_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often others see how far a run is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What there is to see of a run under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Since it began, the warm-up among it.
+    pub elapsed: Duration,
+    /// Requests answered since then.
+    pub answered: u64,
+}
+
+/// Runs once.
+///
+/// # Errors
+///
+/// When the server cannot be reached or does not speak the protocol, or the system fails. What goes
+/// wrong with single requests is in the outcome.
+pub fn run(
+    workload: &Arc<Workload>,
+    names: &Texts,
+    load: &Load,
+    course: &Course,
+    mut progress: impl FnMut(Progress),
+) -> Result<Outcome, LoadError> {
+    let subscribers = match &course.subscribers {
+        Some((count, target)) => Some(Subscribers::start(target, *count, names)?),
+        None => None,
+    };
+    // Fails before the run does, where there is no such process.
+    course.process.map(ServerProcess::cpu_ns).transpose()?;
+    let streams = connect(&course.target, load.connections)?;
+    let clock = Clock::starting_in(START_PAUSE);
+    let begun = Instant::now() + START_PAUSE;
+    let window_begin = nanoseconds(course.warmup);
+    let threads = load.threads.min(load.connections);
+    let counters: Vec<_> = (0..threads).map(|_| Arc::new(AtomicU64::new(0))).collect();
+    let (window_over, windows) = mpsc::channel();
+    let mut handles = Vec::with_capacity(threads);
+    for (thread, streams) in deal(streams, threads).into_iter().enumerate() {
+        let orders = Orders {
+            workload: Arc::clone(workload),
+            streams,
+            target: course.target.to_string(),
+            clock,
+            mode: match load.rate {
+                None => Mode::Closed { pipeline: load.pipeline },
+                Some(rate) => {
+                    Mode::Open(Pacer::new(rate, load.arrivals, thread, threads, course.seed))
+                }
+            },
+            window_begin,
+            window_end: match course.extent {
+                Extent::Time(time) => Some(window_begin + nanoseconds(time)),
+                Extent::Requests(_) => None,
+            },
+            requests: match course.extent {
+                Extent::Time(_) => None,
+                Extent::Requests(requests) => Some(share(requests, thread, threads)),
+            },
+            chance: Chance::new(course.seed, thread as u64),
+            spins: course.spins,
+            answered: Arc::clone(&counters[thread]),
+            window_over: window_over.clone(),
+        };
+        let driver = Driver::new(orders).map_err(LoadError::system("make a readiness loop"))?;
+        let named = thread::Builder::new().name(format!("load-{thread}"));
+        let handle = named.spawn(move || driver.run());
+        handles.push(handle.map_err(LoadError::system("start a thread"))?);
+    }
+    drop(window_over);
+
+    let mut watch = |windows: &Receiver<()>, until: Option<Instant>, mut open: usize| {
+        let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
+        while open > 0 {
+            let now = Instant::now();
+            let left = until.map_or(PROGRESS_INTERVAL, |until| {
+                until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
+            });
+            match windows.recv_timeout(left) {
+                Ok(()) => open -= 1,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let elapsed = now.saturating_duration_since(begun);
+                    progress(Progress { elapsed, answered: answered() });
+                    if until.is_some_and(|until| Instant::now() >= until) {
+                        break;
+                    }
+                }
+            }
+        }
+        Sample {
+            at: Instant::now(),
+            answered: answered(),
+            cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
+            messages: subscribers.as_ref().map(Subscribers::messages),
+        }
+    };
+    let before = watch(&windows, Some(begun + course.warmup), threads);
+    let after = watch(&windows, None, threads);
+    let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
+
+    let mut figures = Figures::new(window_begin);
+    for handle in handles {
+        match handle.join() {
+            Ok(counted) => figures.add(counted?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    let window = after.at.saturating_duration_since(before.at).as_secs_f64();
+    let answered = after.answered.saturating_sub(before.answered);
+    let cpu = before.cpu_ns.zip(after.cpu_ns);
+    let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
+    let messages = before.messages.zip(after.messages);
+    Ok(Outcome {
+        figures,
+        server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
+        server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
+        server_memory_bytes,
+        messages_a_second: messages
+            .filter(|_| window > 0.0)
+            .map(|(before, after)| (after - before) as f64 / window),
+    })
+}
+
+/// What is known at one moment.
+struct Sample {
+    at: Instant,
+    answered: u64,
+    cpu_ns: Option<u64>,
+    messages: Option<u64>,
+}
+
+fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError> {
+    allow_files(connections + FILES_RESERVED);
+    let mut streams = Vec::with_capacity(connections);
+    for number in 1..=connections {
+        let stream = target.connect().and_then(|stream| stream.into_stream());
+        streams.push(stream.map_err(|why| LoadError::Connect {
+            target: target.to_string(),
+            number,
+            of: connections,
+            remedy: match why.raw_os_error() {
+                // EMFILE
+                Some(24) => "raise the limit of open files (ulimit -n), or use fewer --connections",
+                _ => "start the server, or name another with --server",
+            },
+            why,
+        })?);
+    }
+    Ok(streams)
+}
+
+/// Deals connections out to threads, one after the other.
+fn deal(streams: Vec<Stream>, threads: usize) -> Vec<Vec<Stream>> {
+    let mut hands: Vec<Vec<Stream>> = (0..threads).map(|_| Vec::new()).collect();
+    for (at, stream) in streams.into_iter().enumerate() {
+        hands[at % threads].push(stream);
+    }
+    hands
+}
+
+/// The part of one thread in so many requests.
+fn share(requests: u64, thread: usize, threads: usize) -> u64 {
+    let (thread, threads) = (thread as u64, threads as u64);
+    requests / threads + u64::from(thread < requests % threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_shared_out_whole() {
+        let shares: Vec<u64> = (0..3).map(|thread| share(11, thread, 3)).collect();
+        assert_eq!(shares, [4, 4, 3]);
+    }
+}

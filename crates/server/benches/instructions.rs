@@ -1,0 +1,127 @@
+//! How many instructions the hot paths take. 10 thousand stocks are listed.
+//!
+//! `cargo xtask instructions` runs each case under valgrind, where [`measured`] alone is counted, and
+//! compares with the record in docs/benchmarks/instructions.json: the same number in every run,
+//! whatever else the machine is doing. By hand, one case:
+//!
+//! ```console
+//! $ cargo bench -p stockd-server --bench instructions --no-run
+//! $ valgrind --tool=callgrind --toggle-collect='*instructions::measured*' BENCH 'turn of 16 lines'
+//! ```
+//!
+//! Without a case it lists them. A turn is what a worker does between one read and one write: a view
+//! of the catalog, decode, look up, encode, count. What is done once in a process or a connection is
+//! not counted.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use stockd_catalog::{Catalog, Options};
+use stockd_engine::Engine;
+use stockd_model::{Fields, Reply, Request, Symbol, Volume};
+use stockd_server::{Protocol, Unplugged};
+
+const STOCKS: usize = 10_000;
+
+fn engine() -> Arc<Engine> {
+    let options = Options { hash_seed: Some(0), ..Options::default() };
+    let engine = Arc::new(Engine::new(Catalog::with_options(options)));
+    let mut executor = engine.executor();
+    let mut batch = executor.batch();
+    for stock in 0..STOCKS {
+        let symbol: Symbol = format!("S{stock}").parse().expect("a symbol");
+        let fields =
+            Fields { price: "172.5".parse().ok(), volume: Some(Volume::new(100)), status: None };
+        batch.execute(&Request::Set(symbol, fields));
+    }
+    engine
+}
+
+/// Symbols from all over the catalog, of five letters.
+fn symbols(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|index| format!("S{}", 1000 + index * 4711 % 9000))
+}
+
+fn lines(count: usize) {
+    let input: String = symbols(count).map(|symbol| symbol + "\n").collect();
+    turn(Protocol::Line, &input, "172.5\n", count);
+}
+
+fn gets(count: usize) {
+    let get = |symbol| format!("*2\r\n$3\r\nGET\r\n$5\r\n{symbol}\r\n");
+    let input: String = symbols(count).map(get).collect();
+    turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
+}
+
+fn mget(count: usize) {
+    let mut input = format!("*{}\r\n$4\r\nMGET\r\n", 1 + count);
+    for symbol in symbols(count) {
+        let written = write!(input, "$5\r\n{symbol}\r\n");
+        written.expect("a string takes everything");
+    }
+    turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
+}
+
+fn update() {
+    let command = ["HSET", "S4711", "price", "173.25", "volume", "90"];
+    let parts = command.map(|part| format!("${}\r\n{part}\r\n", part.len()));
+    turn(Protocol::Resp, &format!("*6\r\n{}", parts.concat()), ":0\r\n", 1);
+}
+
+/// Measures a turn of a connection that has had one like it.
+fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
+    let mut session = Unplugged::new(protocol, &engine());
+    let replied = session.turn(input.as_bytes());
+    assert!(replied.ends_with(reply.repeat(replies).as_bytes()), "{}", replied.escape_ascii());
+    measured(&mut || {
+        black_box(session.turn(black_box(input.as_bytes())));
+    });
+}
+
+/// A lookup through the engine alone, of the whole quote.
+fn lookup() {
+    let mut executor = engine().executor();
+    let request = Request::Lookup(Symbol::parse(b"S4711"));
+    assert!(matches!(executor.batch().execute(&request), Reply::Found(_)));
+    measured(&mut || {
+        black_box(executor.batch().execute(black_box(&request)));
+    });
+}
+
+/// What is counted: neither what comes before nor what comes after.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+const CASES: &[(&str, fn())] = &[
+    ("turn of 1 line", || lines(1)),
+    ("turn of 16 lines", || lines(16)),
+    ("turn of 1 GET", || gets(1)),
+    ("turn of 16 GET", || gets(16)),
+    ("turn of an MGET of 100", || mget(100)),
+    ("turn of an HSET", update),
+    ("engine alone: one quote", lookup),
+];
+
+fn main() -> ExitCode {
+    // Cargo adds an argument of its own.
+    let Some(asked) = std::env::args().skip(1).find(|argument| argument != "--bench") else {
+        for (name, _) in CASES {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    };
+    match CASES.iter().find(|(name, _)| *name == asked) {
+        Some((_, case)) => {
+            case();
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("instructions: there is no case '{asked}'");
+            ExitCode::from(2)
+        }
+    }
+}

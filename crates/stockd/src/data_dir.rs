@@ -1,0 +1,128 @@
+//! The data directory of a server: where it is, and the engine over what it holds.
+//!
+//! It knows neither requests nor how quotes lie on the disk: the engine and the store do.
+//!
+//! Invariant: the catalog holds all that the directory keeps before anybody is served.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use etcetera::BaseStrategy;
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use stockd_engine::{Catalog, Engine};
+use stockd_store::DataDir;
+use tracing::{info, warn};
+
+use crate::settings::Settings;
+
+/// When writes are on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// Before they are answered.
+    Always,
+    /// At most so long after they were answered.
+    Interval(Duration),
+    /// When the system sees fit. They survive the end of the process, not that of the system.
+    Never,
+}
+
+/// Stocks that are worth a progress bar, at least.
+const PROGRESS_STOCKS_MIN: u64 = 50_000;
+
+/// Stocks between two steps of the progress bar.
+const PROGRESS_STEP: u64 = 4096;
+
+/// An engine that keeps its catalog as the settings say, with what was kept before.
+///
+/// # Errors
+///
+/// When the data directory cannot be used, or holds more than the catalog may.
+pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
+    if settings.ephemeral {
+        if let Some(unused) = &settings.data_dir {
+            warn!("ephemeral: {} is not used, nothing is kept", unused.display());
+        }
+        return Ok(Engine::default());
+    }
+    let synced = settings.sync != Sync::Never;
+    let (path, data) = match &settings.data_dir {
+        Some(named) => (named.clone(), DataDir::open(named, synced)?),
+        None => {
+            let usual = usual_dir()?;
+            let data = DataDir::open_or_create_all(&usual, synced)?;
+            (usual, data)
+        }
+    };
+    let began = Instant::now();
+    let catalog = Catalog::new();
+    if !data.was_closed() {
+        warn!("the last server did not end cleanly; what it was about to write is undone");
+    }
+    let version_floor = load(&data, &catalog, &path)?;
+    info!(
+        directory = %path.display(),
+        stocks = catalog.len(),
+        seconds = began.elapsed().as_secs_f64(),
+        "read the data directory"
+    );
+    let sync = match settings.sync {
+        Sync::Always | Sync::Never => stockd_engine::Sync::Always,
+        Sync::Interval(interval) => stockd_engine::Sync::Interval(interval),
+    };
+    Ok(Engine::durable(catalog, version_floor, Box::new(data), sync))
+}
+
+/// `stockd` in the directory that the platform has for the state of programs.
+fn usual_dir() -> anyhow::Result<PathBuf> {
+    // systemd names it where a unit has a StateDirectory, perhaps among others.
+    if let Some(directories) = env::var_os("STATE_DIRECTORY")
+        && let Some(first) = env::split_paths(&directories).next()
+        && first.is_absolute()
+    {
+        return Ok(first);
+    }
+    let strategy = etcetera::choose_base_strategy()
+        .context("no home directory, so no usual data directory; name one with --data-dir, or keep nothing with --ephemeral")?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("stockd"))
+}
+
+/// Reads all that is kept into the catalog. Returns the version above which new stocks begin.
+fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
+    let stocks = data.stocks();
+    let cannot_hold = || format!("cannot hold the {stocks} stocks of {}", path.display());
+    catalog.reserve(usize::try_from(stocks).unwrap_or(usize::MAX)).with_context(cannot_hold)?;
+    let progress = progress_bar(stocks, path);
+    let mut full = None;
+    let version_floor = data.load(|quote| match catalog.restore(&quote) {
+        Ok(()) => {
+            if (catalog.len() as u64).is_multiple_of(PROGRESS_STEP) {
+                progress.inc(PROGRESS_STEP);
+            }
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            full = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    match full {
+        None => Ok(version_floor),
+        Some(error) => Err(error).with_context(cannot_hold),
+    }
+}
+
+/// A bar on standard error, on a terminal only.
+fn progress_bar(stocks: u64, path: &Path) -> ProgressBar {
+    if stocks < PROGRESS_STOCKS_MIN || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "reading {msg} {bar:40} {human_pos} of {human_len} stocks";
+    ProgressBar::new(stocks)
+        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
+        .with_message(path.display().to_string())
+        .with_finish(ProgressFinish::AndClear)
+}

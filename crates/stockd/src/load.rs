@@ -1,0 +1,579 @@
+//! `stockd load`: the load generator on the command line.
+//!
+//! This file owns the options, their defaults, and where reports go. How load is made and measured is
+//! the business of the crate `stockd-load`.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use stockd_load::report::{self, Document, Parameters, Point, Repetition, Swept};
+use stockd_load::{
+    Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
+    Texts, Workload, WriteWith,
+};
+use stockd_model::limits::{
+    LINE_BYTES_MAX, LOAD_CONNECTIONS_MAX, LOAD_MGET_MAX, LOAD_PIPELINE_MAX, LOAD_RUNS_MAX,
+    LOAD_STOCKS_MAX, LOAD_SUBSCRIBERS_MAX, LOAD_THREADS_MAX,
+};
+
+use crate::cli::UsageError;
+use crate::output;
+
+mod plot;
+mod values;
+
+use values::{Sweep, count, percent, rate, seconds, theta};
+
+/// Put load on a server and measure its latency honestly.
+///
+/// Alone, it asks a local stockd over the line protocol, on 50 connections, for the stocks that it
+/// lists. Each connection sends its next request when the last is answered (a closed loop): that
+/// finds what the server can do. With --rate, requests come when they are due whatever the server
+/// does (an open loop), and latency counts from then: that shows a stall as clients would feel it.
+///
+/// Works against Redis, Valkey and their like with --protocol resp, and against memcached. Says so
+/// when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
+/// connection was lost. docs/load.md explains how to measure with it.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct LoadArgs {
+    #[command(subcommand)]
+    command: Option<LoadCommand>,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum LoadCommand {
+    Plot(plot::PlotArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Address of the server: HOST:PORT, or unix:PATH [default: 127.0.0.1 and 7878 for line, 7879
+    /// for resp, 11211 for memcached; STOCKD_SERVER or STOCKD_RESP_SERVER where they are set].
+    #[arg(long, value_name = "ADDR", help_heading = "Server")]
+    server: Option<String>,
+
+    /// What to speak.
+    #[arg(long, value_enum, default_value = "line", help_heading = "Server")]
+    protocol: ProtocolArg,
+
+    /// Use the meta commands of memcached (mg, ms) instead of get and set.
+    #[arg(long, help_heading = "Server")]
+    memcached_meta: bool,
+
+    /// Address of stockd's RESP listener, which lists and fills stocks and has subscribers when
+    /// lookups go over the line protocol.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STOCKD_RESP_SERVER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:7879",
+        help_heading = "Server"
+    )]
+    resp: String,
+
+    /// Process of the server on this machine: shows its CPU time per request and its memory.
+    #[arg(long, value_name = "PID", help_heading = "Server")]
+    pid: Option<u32>,
+
+    /// Connections.
+    #[arg(long, short = 'c', value_name = "N", default_value = "50", value_parser = count(LOAD_CONNECTIONS_MAX), help_heading = "Load")]
+    connections: u64,
+
+    /// Requests that each connection sends at once, the next when all are answered (closed loop).
+    #[arg(long, short = 'p', value_name = "N", default_value = "1", value_parser = count(LOAD_PIPELINE_MAX), conflicts_with = "rate", help_heading = "Load")]
+    pipeline: u64,
+
+    /// Threads of the load generator, at most one for each connection.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_THREADS_MAX), help_heading = "Load")]
+    threads: u64,
+
+    /// Open loop: so many requests a second over all connections, each when it is due.
+    #[arg(long, short = 'r', value_name = "N", value_parser = rate, help_heading = "Load")]
+    rate: Option<f64>,
+
+    /// How an open loop spreads requests over time.
+    #[arg(long, value_enum, default_value = "constant", help_heading = "Load")]
+    arrivals: ArrivalsArg,
+
+    /// Run for each value: connections=1,10,100, pipeline=…, threads=… or rate=….
+    #[arg(long, value_name = "WHAT=N,N…", value_parser = values::sweep, help_heading = "Load")]
+    sweep: Option<Sweep>,
+
+    /// Look again and again instead of sleeping: sends on time to the microsecond, and takes a
+    /// whole core for each thread.
+    #[arg(long, help_heading = "Load")]
+    spin: bool,
+
+    /// Ask for the names of a list: one a line, or the first column of a CSV file that begins with
+    /// 'symbol,'; '-' is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "stocks", help_heading = "Requests")]
+    names: Option<PathBuf>,
+
+    /// Ask for so many generated names: S0000000, S0000001 and so on.
+    #[arg(long, value_name = "N", value_parser = count(LOAD_STOCKS_MAX), help_heading = "Requests")]
+    stocks: Option<u64>,
+
+    /// Give every name a price first (not over the line protocol; see --resp).
+    #[arg(long, help_heading = "Requests")]
+    fill: bool,
+
+    /// How --fill writes over RESP: hset for stockd, set for Redis and its like.
+    #[arg(long, value_enum, value_name = "HOW", default_value = "hset", help_heading = "Requests")]
+    fill_with: WriteArg,
+
+    /// Ask for some names more often than for others, by Zipf's law with this exponent; 0.99 is
+    /// usual. The first name is asked for most.
+    #[arg(long, value_name = "THETA", value_parser = theta, help_heading = "Requests")]
+    zipf: Option<f64>,
+
+    /// Share of lookups, in percent, for names that nobody lists.
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, help_heading = "Requests")]
+    misses: f64,
+
+    /// Ask for so many names in one MGET (resp).
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_MGET_MAX), help_heading = "Requests")]
+    mget: u64,
+
+    /// Share of requests, in percent, that write a price. It overwrites prices of the names asked
+    /// for.
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, help_heading = "Requests")]
+    updates: f64,
+
+    /// How --updates writes over RESP [default: as --fill-with].
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Requests")]
+    update_with: Option<WriteArg>,
+
+    /// Connections beside the load that subscribe to all names and count messages.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=LOAD_SUBSCRIBERS_MAX as u64), help_heading = "Requests")]
+    subscribers: u64,
+
+    /// Compare every reply: with the price of --fill, or else with what the server answered name
+    /// by name before the run.
+    #[arg(long, help_heading = "Requests")]
+    verify: bool,
+
+    /// Time before measuring begins.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = seconds, help_heading = "Runs")]
+    warmup: Duration,
+
+    /// Time to measure.
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "5s", value_parser = seconds, help_heading = "Runs")]
+    duration: Duration,
+
+    /// Measure so many requests instead of a time.
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "duration", help_heading = "Runs")]
+    requests: Option<u64>,
+
+    /// Run so many times; the table shows medians.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_RUNS_MAX), help_heading = "Runs")]
+    repetitions: u64,
+
+    /// Seed of names and arrivals: the same one asks the same.
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Runs")]
+    seed: u64,
+
+    /// What the runs are called in plots [default: the protocol and the server].
+    #[arg(long, value_name = "TEXT", help_heading = "Report")]
+    label: Option<String>,
+
+    /// Write everything that was measured as JSON; '-' prints it instead of the table.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    json: Option<PathBuf>,
+
+    /// Write the percentiles of the last run for HdrHistogram's plotters (.hgrm).
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    hdr: Option<PathBuf>,
+
+    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and PNG,
+    /// light and dark.
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum ProtocolArg {
+    /// A symbol a line, as stockd answers on port 7878.
+    Line,
+    /// That of Redis: GET, MGET.
+    Resp,
+    /// The text protocol of memcached: get.
+    Memcached,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ArrivalsArg {
+    /// Evenly spaced.
+    Constant,
+    /// As from many independent clients.
+    Poisson,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum WriteArg {
+    /// HSET symbol price p.
+    Hset,
+    /// SET symbol p.
+    Set,
+}
+
+/// Runs what was asked for and reports.
+pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
+    let outcome = match &args.command {
+        Some(LoadCommand::Plot(args)) => plot::run(args),
+        None => args.run.run(),
+    };
+    outcome.map_err(|error| match error.downcast::<LoadError>() {
+        Ok(LoadError::Usage(why)) => UsageError(why).into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    })
+}
+
+impl RunArgs {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        if let (Some(sweep), Some(_)) = (&self.sweep, self.rate) {
+            ensure!(
+                sweep.parameter != values::Parameter::Pipeline,
+                UsageError("a pipeline is for closed loops; leave --rate out".into())
+            );
+        }
+        let protocol = self.protocol();
+        let target = self.target()?;
+        let resp = match protocol {
+            Protocol::Resp => target.clone(),
+            _ => address(&self.resp)?,
+        };
+        let names = self.names(&resp)?;
+        let update_with = self.update_with.unwrap_or(self.fill_with).into();
+        if self.fill {
+            self.fill(protocol, &target, &resp, &names)?;
+        }
+        let expected = self.expected(protocol, &target, &names)?;
+        let mix = Mix {
+            protocol,
+            mget: self.mget as usize,
+            zipf: self.zipf,
+            misses_percent: self.misses,
+            updates_percent: self.updates,
+            update_with,
+        };
+        let workload = Arc::new(Workload::new(&mix, names.clone(), expected)?);
+        let course = Course {
+            target: target.clone(),
+            warmup: self.warmup,
+            extent: self.requests.map_or(Extent::Time(self.duration), Extent::Requests),
+            seed: self.seed,
+            spins: self.spin,
+            process: self.pid.map(|pid| ServerProcess { pid }),
+            subscribers: (self.subscribers > 0).then_some((self.subscribers as usize, resp)),
+        };
+        let label = self.label.clone().unwrap_or_else(|| format!("{protocol} {target}"));
+        let command = std::env::args().collect();
+        let mut document = Document::new(label, command, self.parameters(&target, names.len()));
+        for (swept, load) in self.loads() {
+            let mut repetitions = Vec::new();
+            for repetition in 1..=self.repetitions {
+                let bar = self.progress(&load, swept.as_ref(), repetition);
+                let outcome = stockd_load::run(&workload, &names, &load, &course, |progress| {
+                    bar.set_position(progress.elapsed.as_millis() as u64);
+                    bar.set_message(format!("{} requests", progress.answered));
+                })?;
+                drop(bar);
+                repetitions.push(Repetition::new(outcome, &load, mix.mget));
+            }
+            document.points.push(Point { swept, load, repetitions });
+        }
+        self.report(&document)?;
+        Ok(match document.repetitions().all(Repetition::is_clean) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+
+    fn protocol(&self) -> Protocol {
+        match (self.protocol, self.memcached_meta) {
+            (ProtocolArg::Line, _) => Protocol::Line,
+            (ProtocolArg::Resp, _) => Protocol::Resp,
+            (ProtocolArg::Memcached, false) => Protocol::Memcached,
+            (ProtocolArg::Memcached, true) => Protocol::MemcachedMeta,
+        }
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        if let Some(server) = &self.server {
+            return address(server);
+        }
+        let from = |variable| std::env::var(variable).ok();
+        address(&match self.protocol {
+            ProtocolArg::Line => from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into()),
+            ProtocolArg::Resp => self.resp.clone(),
+            ProtocolArg::Memcached => "127.0.0.1:11211".into(),
+        })
+    }
+
+    fn names(&self, resp: &Target) -> anyhow::Result<Texts> {
+        match (&self.names, self.stocks) {
+            (Some(file), _) => read_names(file),
+            (None, Some(stocks)) => Ok(Texts::generated(stocks as usize)),
+            (None, None) if self.protocol == ProtocolArg::Memcached => {
+                bail!(UsageError("memcached does not list its keys; give --names FILE, or --stocks N with --fill".into()))
+            }
+            (None, None) => stockd_load::names_of(resp).context(
+                "cannot ask the server for its stocks (give --names FILE or --stocks N, or the RESP listener with --resp ADDR)",
+            ),
+        }
+    }
+
+    fn fill(
+        &self,
+        protocol: Protocol,
+        target: &Target,
+        resp: &Target,
+        names: &Texts,
+    ) -> anyhow::Result<()> {
+        let (target, protocol) = match protocol {
+            Protocol::Line => (resp, Protocol::Resp),
+            other => (target, other),
+        };
+        let bar = bar(names.len() as u64, "{bar:40} {human_pos} of {human_len} stocks listed");
+        stockd_load::fill(target, protocol, self.fill_with.into(), names, |done| {
+            bar.set_position(done as u64);
+        })?;
+        Ok(())
+    }
+
+    fn expected(
+        &self,
+        protocol: Protocol,
+        target: &Target,
+        names: &Texts,
+    ) -> anyhow::Result<Option<Expected>> {
+        match (self.verify, self.fill) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(Expected::Filled)),
+            (true, false) if self.updates > 0.0 => bail!(UsageError(
+                "--verify with --updates needs --fill, so that every price is known".into()
+            )),
+            (true, false) => {
+                Ok(Some(Expected::Recorded(stockd_load::record(target, protocol, names)?)))
+            }
+        }
+    }
+
+    fn parameters(&self, target: &Target, stocks: usize) -> Parameters {
+        Parameters {
+            server: target.to_string(),
+            protocol: self.protocol(),
+            stocks,
+            zipf: self.zipf,
+            misses_percent: self.misses,
+            mget: self.mget as usize,
+            updates_percent: self.updates,
+            subscribers: self.subscribers as usize,
+            warmup_seconds: self.warmup.as_secs_f64(),
+            duration_seconds: self.requests.is_none().then(|| self.duration.as_secs_f64()),
+            requests: self.requests,
+            seed: self.seed,
+            verify: self.verify,
+            spin: self.spin,
+            pid: self.pid,
+        }
+    }
+
+    /// The load of every point, with what it differs in.
+    fn loads(&self) -> Vec<(Option<Swept>, Load)> {
+        let load = Load {
+            connections: self.connections as usize,
+            pipeline: self.pipeline as usize,
+            threads: self.threads as usize,
+            rate: self.rate,
+            arrivals: match self.arrivals {
+                ArrivalsArg::Constant => Arrivals::Constant,
+                ArrivalsArg::Poisson => Arrivals::Poisson,
+            },
+        };
+        let Some(sweep) = &self.sweep else {
+            return vec![(None, load)];
+        };
+        let point = |&value: &f64| {
+            let swept = Swept { parameter: sweep.parameter.name().to_owned(), value };
+            (Some(swept), sweep.parameter.set(load, value))
+        };
+        sweep.values.iter().map(point).collect()
+    }
+
+    fn progress(&self, load: &Load, swept: Option<&Swept>, repetition: u64) -> ProgressBar {
+        let length = match self.requests {
+            None => self.warmup + self.duration,
+            Some(_) => Duration::ZERO,
+        };
+        let swept = swept.map(|swept| format!("{} {}, ", swept.parameter, swept.value));
+        let run = match self.repetitions {
+            1 => String::new(),
+            runs => format!("run {repetition} of {runs}, "),
+        };
+        let connections = load.connections;
+        let prefix = format!("{}{run}{connections} connections", swept.unwrap_or_default());
+        let style = match length.is_zero() {
+            true => "{spinner} {prefix}: {msg}",
+            false => "{bar:40} {prefix}: {msg}",
+        };
+        bar(length.as_millis() as u64, style).with_prefix(prefix)
+    }
+
+    fn report(&self, document: &Document) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(document)?;
+        match &self.json {
+            Some(file) if file == Path::new("-") => output::line(format_args!("{json}"))?,
+            json_file => {
+                output::line(format_args!("{}", report::table(document)))?;
+                if let Some(file) = json_file {
+                    write(file, &format!("{json}\n"))?;
+                }
+            }
+        }
+        for note in report::notes(document) {
+            eprintln!("{note}");
+        }
+        if let (Some(file), Some(run)) = (&self.hdr, document.repetitions().last()) {
+            write(file, &report::percentile_file(run))?;
+        }
+        if let Some(directory) = &self.plot {
+            let plots = plot::draw(std::slice::from_ref(document), directory)?;
+            eprintln!("{} plots are in {}", plots.len(), directory.display());
+        }
+        Ok(())
+    }
+}
+
+fn address(text: &str) -> anyhow::Result<Target> {
+    text.parse().map_err(|why: String| UsageError(why).into())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A bar on standard error, on a terminal only.
+fn bar(length: u64, style: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(length)
+        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
+        .with_finish(ProgressFinish::AndClear)
+}
+
+/// Reads a list of names: one a line, or the first column of a CSV file.
+fn read_names(path: &Path) -> anyhow::Result<Texts> {
+    let source = match path == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    let lines: Box<dyn BufRead> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin().lock()),
+        false => {
+            let file = File::open(path).with_context(|| format!("cannot read {source}"))?;
+            Box::new(BufReader::new(file))
+        }
+    };
+    parse_names(lines, &source)
+}
+
+fn parse_names(mut list: impl BufRead, source: &str) -> anyhow::Result<Texts> {
+    let mut names = Texts::default();
+    let mut line = Vec::new();
+    let mut is_csv = false;
+    for number in 1_u64.. {
+        line.clear();
+        // With its line end, and one byte that tells when it is too long.
+        let mut bounded = list.by_ref().take(LINE_BYTES_MAX as u64 + 2);
+        let bytes = bounded.read_until(b'\n', &mut line);
+        if bytes.with_context(|| format!("cannot read {source}"))? == 0 {
+            break;
+        }
+        ensure!(
+            line.len() <= LINE_BYTES_MAX + 1,
+            "{source}:{number}: the line is longer than {LINE_BYTES_MAX} bytes, the limit; write one name a line"
+        );
+        let text = line.trim_ascii();
+        if number == 1 && text.starts_with(b"symbol,") {
+            is_csv = true;
+            continue;
+        }
+        let name = match is_csv {
+            true => first_field(text),
+            false => text.to_vec(),
+        };
+        if name.is_empty() || (!is_csv && name.starts_with(b"#")) {
+            continue;
+        }
+        ensure!(
+            names.len() < LOAD_STOCKS_MAX,
+            "{source}:{number}: more than {LOAD_STOCKS_MAX} names, the limit; split the list"
+        );
+        names.push(&name);
+    }
+    ensure!(!names.is_empty(), "{source} has no names; write one a line");
+    Ok(names)
+}
+
+/// The first field of a line of CSV.
+fn first_field(line: &[u8]) -> Vec<u8> {
+    let Some(quoted) = line.strip_prefix(b"\"") else {
+        let field = line.split(|byte| *byte == b',').next().unwrap_or_default();
+        return field.trim_ascii().to_vec();
+    };
+    let mut field = Vec::new();
+    let mut bytes = quoted.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.peek()) {
+            (b'"', Some(b'"')) => {
+                field.push(b'"');
+                bytes.next();
+            }
+            (b'"', _) => break,
+            (byte, _) => field.push(byte),
+        }
+    }
+    field.trim_ascii().to_vec()
+}
+
+impl From<WriteArg> for WriteWith {
+    fn from(write: WriteArg) -> WriteWith {
+        match write {
+            WriteArg::Hset => WriteWith::Hset,
+            WriteArg::Set => WriteWith::Set,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        let names = parse_names(text.as_bytes(), "names").unwrap();
+        names.iter().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn names_are_lines_or_a_first_column() {
+        assert_eq!(names("AAPL\r\n\n# no\n BRK/A \nA,B"), ["AAPL", "BRK/A", "A,B"]);
+        let csv = "symbol,price\nAAPL,1\n\"Big, \"\"Dear\"\"\",2\n#X,3\n";
+        assert_eq!(names(csv), ["AAPL", "Big, \"Dear\"", "#X"]);
+        let error = parse_names(&b"\n"[..], "names").unwrap_err();
+        assert_eq!(error.to_string(), "names has no names; write one a line");
+    }
+}

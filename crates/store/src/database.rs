@@ -1,0 +1,255 @@
+//! The tables, over whatever keeps their bytes.
+//!
+//! It owns what is in the file: a table of quotes, one record a stock, and a table of what is to
+//! know of all of them together. It does not know where the file is, but for its messages.
+//!
+//! Opening verifies the checksum of everything in the file, so nothing that is read afterwards
+//! surprises anybody: a file that is not as it was written is refused, and a commit that a crash has
+//! cut in half is undone.
+//!
+//! Invariant: what is in the tables is a whole number of commits. After one has failed there is
+//! none any more.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
+};
+use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
+use stockd_model::{Quote, Symbol};
+
+use crate::record::{self, RecordError};
+use crate::{Store, StoreError, Write};
+
+/// Symbol to record, see [`record`].
+const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
+
+/// What is true of all quotes together.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
+const META_FORMAT: &str = "format";
+const META_VERSION_FLOOR: &str = "version_floor";
+
+/// The format that is written, and the newest that can be read.
+pub(crate) const FORMAT: u64 = 1;
+
+/// What every file of redb begins with.
+const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// The flag in the byte after it that is set while somebody has the file open for writing.
+const IN_USE: u8 = 1 << 1;
+
+/// Quotes in tables: what a [`DataDir`](crate::DataDir) has in its file.
+#[derive(Debug)]
+pub struct Database {
+    tables: redb::Database,
+    path: PathBuf,
+    format: u64,
+    stocks: u64,
+    version_floor: u64,
+    was_closed: bool,
+    /// Why a commit failed; every later one fails for it.
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+impl Database {
+    /// Begins where nothing is yet. The path is for messages.
+    pub(crate) fn create(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
+        let database = Database::over(bytes, path, true)?;
+        database.begin().map_err(|error| StoreError::committing(path, error))?;
+        Ok(database)
+    }
+
+    /// Opens what this keeps. The path is for messages.
+    pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
+        let was_closed = was_closed(&bytes, path)?;
+        let mut database = Database::over(bytes, path, was_closed)?;
+        database.read_meta()?;
+        Ok(database)
+    }
+
+    fn over(
+        bytes: impl StorageBackend,
+        path: &Path,
+        was_closed: bool,
+    ) -> Result<Database, StoreError> {
+        let mut builder = redb::Database::builder();
+        builder.set_cache_size(STORE_CACHE_BYTES).set_check_integrity_on_open(true);
+        let tables = builder
+            .create_with_backend(bytes)
+            .map_err(|error| StoreError::reading(path, error.into()))?;
+        let path = path.to_owned();
+        Ok(Database {
+            tables,
+            path,
+            format: FORMAT,
+            stocks: 0,
+            version_floor: 0,
+            was_closed,
+            failed: None,
+        })
+    }
+
+    /// Stocks in it when it was opened.
+    pub fn stocks(&self) -> u64 {
+        self.stocks
+    }
+
+    /// The format of the file.
+    pub(crate) fn format(&self) -> u64 {
+        self.format
+    }
+
+    /// The version floor of the last commit.
+    pub(crate) fn version_floor(&self) -> u64 {
+        self.version_floor
+    }
+
+    /// Whether it was closed when it was last used. If not, what a crash had cut in half has been
+    /// undone.
+    pub fn was_closed(&self) -> bool {
+        self.was_closed
+    }
+
+    /// Reads all quotes, in the order of their symbols, until it is told to stop. Returns the
+    /// version floor of the last commit.
+    ///
+    /// # Errors
+    ///
+    /// When a record is not a quote, or cannot be read.
+    pub fn load(&self, mut each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
+        self.records(|key, quote| match quote {
+            Ok(quote) => Ok(each(quote)),
+            Err(why) => {
+                let what = format!("the record of '{}': {why}", record::shown(key));
+                Err(StoreError::Damaged { path: self.path.clone(), what })
+            }
+        })?;
+        Ok(self.version_floor)
+    }
+
+    /// Reads all records with their keys, those that are not quotes too.
+    pub(crate) fn records(
+        &self,
+        mut each: impl FnMut(&[u8], Result<Quote, RecordError>) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let reading = |error| StoreError::reading(&self.path, error);
+        let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
+        let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
+        for entry in quotes.iter().map_err(|error| reading(error.into()))? {
+            let (key, value) = entry.map_err(|error| reading(error.into()))?;
+            let quote = record::decode(key.value(), value.value());
+            if each(key.value(), quote)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<(), redb::Error> {
+        let commit = self.tables.begin_write()?;
+        commit.open_table(QUOTES)?;
+        let mut meta = commit.open_table(META)?;
+        meta.insert(META_FORMAT, FORMAT)?;
+        meta.insert(META_VERSION_FLOOR, 0)?;
+        drop(meta);
+        Ok(commit.commit()?)
+    }
+
+    fn read_meta(&mut self) -> Result<(), StoreError> {
+        let path = || self.path.clone();
+        let reading = |error| StoreError::reading(&self.path, error);
+        let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
+        let meta = match tables.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => {
+                let what = "it is a database of something else";
+                return Err(StoreError::Foreign { path: path(), what });
+            }
+            meta => meta.map_err(|error| reading(error.into()))?,
+        };
+        let number = |name, max| {
+            let number = meta.get(name).map_err(|error| reading(error.into()))?;
+            match number.map(|number| number.value()) {
+                Some(number) if number <= max => Ok(number),
+                number => {
+                    let what = match number {
+                        Some(number) => format!("its {name} is {number}, above {max}"),
+                        None => format!("it has no {name}"),
+                    };
+                    Err(StoreError::Damaged { path: path(), what })
+                }
+            }
+        };
+        let found = number(META_FORMAT, u64::MAX)?;
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat { path: path(), found, supported: FORMAT });
+        }
+        let version_floor = number(META_VERSION_FLOOR, VERSION_MAX)?;
+        let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
+        self.stocks = quotes.len().map_err(|error| reading(error.into()))?;
+        (self.format, self.version_floor) = (found, version_floor);
+        Ok(())
+    }
+
+    fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
+        // In the order of the tree, so that neighbours are written while their page is at hand.
+        let mut sorted: Vec<&Write> = writes.iter().collect();
+        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
+        let commit = self.tables.begin_write()?;
+        let mut quotes = commit.open_table(QUOTES)?;
+        for write in sorted {
+            let key: &Symbol = write.symbol();
+            match write {
+                Write::Put(quote) => {
+                    quotes.insert(key.as_bytes(), record::encode(quote).as_slice())?;
+                }
+                Write::Remove(_) => {
+                    quotes.remove(key.as_bytes())?;
+                }
+            }
+        }
+        drop(quotes);
+        if version_floor > self.version_floor {
+            commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
+        }
+        Ok(commit.commit()?)
+    }
+}
+
+impl Store for Database {
+    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
+        if self.failed.is_none() {
+            match self.write(writes, version_floor) {
+                Ok(()) => self.version_floor = self.version_floor.max(version_floor),
+                Err(redb::Error::Io(error)) => {
+                    self.failed = Some((error.kind(), error.to_string()));
+                }
+                Err(error) => self.failed = Some((io::ErrorKind::Other, error.to_string())),
+            }
+        }
+        match &self.failed {
+            None => Ok(()),
+            Some((kind, why)) => {
+                let source = io::Error::new(*kind, why.clone());
+                Err(StoreError::Commit { path: self.path.clone(), source })
+            }
+        }
+    }
+}
+
+/// Looks at the first bytes, before redb sees any: whether they are of redb, and it was closed.
+fn was_closed(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
+    let path = path.to_owned();
+    let mut begin = [0; MAGIC.len() + 1];
+    let len = match bytes.len() {
+        Ok(len) if len >= begin.len() as u64 => bytes.read(0, &mut begin).map(|()| len),
+        len => len,
+    };
+    match (len, begin.strip_prefix(MAGIC)) {
+        (Err(source), _) => Err(StoreError::Io { doing: "read", path, source }),
+        // It has its name only since it was whole.
+        (Ok(0), _) => Err(StoreError::Damaged { path, what: "it is empty".to_owned() }),
+        (Ok(_), Some(&[flags])) => Ok(flags & IN_USE == 0),
+        (Ok(_), _) => Err(StoreError::Foreign { path, what: "it does not begin like one" }),
+    }
+}

@@ -1,0 +1,162 @@
+//! Why something could not be kept or read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why something could not be kept or read. Messages name the path, the problem and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is nothing to check.
+    #[error("the {what} '{}' does not exist", path.display())]
+    Missing {
+        /// `data directory` or `data file`.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The directory is to be made in one that is not there.
+    #[error(
+        "cannot create the data directory '{}': '{}' does not exist; create it first, or give another --data-dir",
+        path.display(),
+        parent.display()
+    )]
+    NoParent {
+        /// The data directory.
+        path: PathBuf,
+        /// The directory it was to be made in.
+        parent: PathBuf,
+    },
+    /// Something else has the name of the data directory.
+    #[error("'{}' is not a directory; give another --data-dir", path.display())]
+    NotADirectory {
+        /// What was given as the data directory.
+        path: PathBuf,
+    },
+    /// Another process owns it.
+    #[error(
+        "the data directory '{}' is in use by {}; stop it or give another --data-dir",
+        path.display(),
+        match owner {
+            Some(pid) => format!("process {pid}"),
+            None => "another process".to_owned(),
+        }
+    )]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+        /// The process that owns it, where it has said so.
+        owner: Option<u32>,
+    },
+    /// The file has the name of ours, but something else in it.
+    #[error(
+        "'{}' is not a data file of stockd: {what}; move it away or give another --data-dir",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What gave it away.
+        what: &'static str,
+    },
+    /// A later stockd has written it.
+    #[error(
+        "the data file '{}' has format {found}, and this stockd reads formats up to {supported}; use a newer stockd",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format of the file.
+        found: u64,
+        /// The newest format that can be read.
+        supported: u64,
+    },
+    /// The file is not as it was written.
+    #[error(
+        "the data file '{}' is damaged: {what}; restore it from a backup, or give an empty --data-dir and import an export",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The damage.
+        what: String,
+    },
+    /// The system refused something.
+    #[error("cannot {doing} '{}': {source}; {}", path.display(), remedy(source))]
+    Io {
+        /// What was to be done: `read`, `create`…
+        doing: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A commit did not reach the disk.
+    #[error("cannot write to '{}': {source}; {}, then restart the server", path.display(), remedy(source))]
+    Commit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The error of opening or reading this file, in our terms.
+    pub(crate) fn reading(path: &Path, error: redb::Error) -> StoreError {
+        let path = path.to_owned();
+        match error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+                StoreError::InUse { path, owner: None }
+            }
+            redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+                StoreError::Damaged { path, what: source.to_string() }
+            }
+            redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                StoreError::Damaged { path, what: "its end is missing".to_owned() }
+            }
+            redb::Error::Io(source) => {
+                // Opening writes too, where there is something to undo.
+                let doing = if is_full(&source) { "write to" } else { "read" };
+                StoreError::Io { doing, path, source }
+            }
+            redb::Error::UpgradeRequired(_) => StoreError::Foreign {
+                path,
+                what: "it has a format of redb that stockd never wrote",
+            },
+            redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. } => {
+                StoreError::Foreign { path, what: "its tables hold something else" }
+            }
+            redb::Error::Corrupted(what) => StoreError::Damaged { path, what },
+            other => StoreError::Damaged { path, what: other.to_string() },
+        }
+    }
+
+    /// The error of a commit to this file, in our terms.
+    pub(crate) fn committing(path: &Path, error: redb::Error) -> StoreError {
+        let source = match error {
+            redb::Error::Io(error) => error,
+            other => io::Error::other(other.to_string()),
+        };
+        StoreError::Commit { path: path.to_owned(), source }
+    }
+}
+
+/// What to do about an error of the system.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "let the user of the server write there",
+        io::ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
+        _ if is_full(error) => "free some space",
+        _ => "see to the disk",
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}

@@ -1,0 +1,187 @@
+//! The story: a server opens its data, commits a few times and closes. This is done again and again,
+//! and each time one operation on the disk fails, until every one of them has: every write and
+//! growth finds no room or is written in half, every sync fails, every read fails, the power fails
+//! before every operation. Then the server is started again and goes on.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+
+use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_store::simulation::{Disk, Fault, Operations};
+use stockd_store::{Database, Store, StoreError, Write};
+
+/// Commits of the script, and those that are made after the restart.
+const COMMITS: u64 = 5;
+
+/// How often each fault is tried, with other losses each time.
+const SEEDS: u64 = 3;
+
+fn quote(number: u64, version: u64) -> Quote {
+    Quote {
+        symbol: format!("S{number}").parse().unwrap(),
+        price: Price::from_units((number * 1000 + version) as i64).unwrap(),
+        volume: Volume::new(version),
+        status: Status::Trading,
+        version,
+        updated_ns: version,
+    }
+}
+
+/// The writes of one commit: most stocks change, some come and go, and the tree grows and shrinks.
+fn writes(version: u64) -> Vec<Write> {
+    let stocks = if version.is_multiple_of(3) { 200 } else { 20 };
+    let write = |number: u64| match (number + version) % 5 {
+        0 => Write::Remove(quote(number, version).symbol),
+        _ => Write::Put(quote(number, version)),
+    };
+    (0..stocks).map(write).collect()
+}
+
+fn after(commits: u64) -> BTreeMap<Symbol, Quote> {
+    let mut quotes = BTreeMap::new();
+    for write in (1..=commits).flat_map(writes) {
+        match write {
+            Write::Put(quote) => drop(quotes.insert(quote.symbol, quote)),
+            Write::Remove(symbol) => drop(quotes.remove(&symbol)),
+        }
+    }
+    quotes
+}
+
+fn load(database: &Database) -> (BTreeMap<Symbol, Quote>, u64) {
+    let mut quotes = BTreeMap::new();
+    let floor = database.load(|quote| {
+        quotes.insert(quote.symbol, quote);
+        ControlFlow::Continue(())
+    });
+    (quotes, floor.unwrap())
+}
+
+/// A disk with a database on it that was closed.
+fn disk() -> Disk {
+    let disk = Disk::default();
+    drop(disk.open().unwrap());
+    disk
+}
+
+/// How far the script came, and what stopped it.
+fn play(disk: &Disk, from: u64) -> (u64, Result<(), StoreError>) {
+    let mut database = match disk.open() {
+        Ok(database) => database,
+        Err(error) => return (from, Err(error)),
+    };
+    for commit in from + 1..=from + COMMITS {
+        if let Err(error) = database.commit(&writes(commit), commit) {
+            let again = database.commit(&[], 0).unwrap_err();
+            assert_eq!(again.to_string(), error.to_string());
+            return (commit - 1, Err(error));
+        }
+    }
+    (from + COMMITS, Ok(()))
+}
+
+/// Plays the script with this fault, then goes on after a restart, and after the power has failed.
+fn play_with(fault: Fault) -> Option<StoreError> {
+    for power_fails in [false, true] {
+        for seed in 0..SEEDS {
+            let disk = disk().seeded(seed);
+            disk.order(fault);
+            let (kept, result) = play(&disk, 0);
+            let mut disk =
+                if power_fails { disk.after_power_loss(seed) } else { disk.after_restart() };
+            let found = load(&disk.open().unwrap_or_else(|error| panic!("{fault:?}: {error}")));
+            let kept = match &result {
+                Ok(()) => COMMITS,
+                // The one in flight may have been kept or not.
+                Err(_) if found == (after(kept + 1), kept + 1) => kept + 1,
+                Err(_) => kept,
+            };
+            assert_eq!(found, (after(kept), kept), "{fault:?}");
+
+            // It goes on as if nothing had been, and that is kept through the next failure.
+            let (more, went_on) = play(&disk, kept);
+            went_on.unwrap();
+            disk = disk.after_power_loss(seed);
+            assert_eq!(load(&disk.open().unwrap()), (after(more), more), "{fault:?}");
+            if power_fails && seed == SEEDS - 1 {
+                return result.err();
+            }
+        }
+    }
+    None
+}
+
+fn whole() -> Operations {
+    let disk = disk();
+    let before = disk.operations();
+    play(&disk, 0).1.unwrap();
+    let all = disk.operations();
+    Operations {
+        reads: all.reads - before.reads,
+        writes: all.writes - before.writes,
+        syncs: all.syncs - before.syncs,
+    }
+}
+
+#[test]
+fn every_write_finds_no_room() {
+    let mut full = 0;
+    for at in 1..=whole().writes {
+        for fault in [Fault::NoSpace { at }, Fault::ShortWrite { at }] {
+            match play_with(fault) {
+                Some(StoreError::Commit { source, .. }) => {
+                    assert_eq!(source.kind(), ErrorKind::StorageFull);
+                    full += 1;
+                }
+                Some(opening) => {
+                    let text = opening.to_string();
+                    assert!(
+                        text.starts_with("cannot write to 'a simulated disk': no space"),
+                        "{text}"
+                    );
+                    assert!(text.ends_with("; free some space"), "{text}");
+                }
+                // It was the close that failed, or the write that a close does not need.
+                None => {}
+            }
+        }
+    }
+    assert!(full > whole().writes, "{full} commits failed of {} writes", whole().writes);
+}
+
+#[test]
+fn every_sync_fails() {
+    let mut failed = 0;
+    for at in 1..=whole().syncs {
+        failed +=
+            u64::from(matches!(play_with(Fault::Sync { at }), Some(StoreError::Commit { .. })));
+    }
+    assert!(failed >= COMMITS, "{failed} commits failed");
+}
+
+#[test]
+fn every_read_fails() {
+    for at in 1..=whole().reads {
+        play_with(Fault::Read { at });
+    }
+}
+
+#[test]
+fn the_power_fails_before_every_operation() {
+    let whole = whole();
+    for at in 1..=whole.reads + whole.writes + whole.syncs {
+        play_with(Fault::Power { at });
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_with_its_remedy() {
+    let Some(StoreError::Commit { source, path }) = play_with(Fault::NoSpace { at: 20 }) else {
+        panic!("no commit failed")
+    };
+    assert_eq!(
+        StoreError::Commit { source, path }.to_string(),
+        "cannot write to 'a simulated disk': no space left on the simulated disk; free some space, then restart the server"
+    );
+}

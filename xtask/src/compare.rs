@@ -1,0 +1,133 @@
+//! stockd and its peers under the same load, side by side: `cargo xtask compare`.
+//!
+//! Every server runs on the first core and the load generator, `stockd load`, on the second. All
+//! servers of a scenario are up at once and idle but for the one that is asked. In each round each of
+//! them is asked once, in a random order, so that a machine whose speed drifts treats all alike; and
+//! what is compared are ratios within a round. The steadiest figure is the server's own CPU time for
+//! each request, from the scheduler's accounting of its threads.
+//!
+//! The record is a directory of docs/benchmarks/records: every run as `stockd load` reported it, a
+//! summary for people, and plots.
+//!
+//! Invariant: what the summary says comes from the runs of its own record and from nothing else.
+
+mod peer;
+mod record;
+mod scenario;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::build;
+use crate::workspace::Workspace;
+use peer::Running;
+use record::{Record, Run};
+use scenario::{SCENARIOS, Scenario};
+
+/// Rounds whose runs count, after one to warm up.
+const ROUNDS: usize = 5;
+
+/// The part of a run that is measured.
+const MEASURED: Duration = Duration::from_millis(1500);
+
+/// What all parts of a comparison need.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    stockd: std::path::PathBuf,
+    /// For what servers keep on disk and what they are told at start.
+    scratch: &'a Path,
+    rounds: usize,
+    measured: Duration,
+}
+
+/// Runs the scenarios whose names contain one of the arguments, or all; `--quick` runs each for a
+/// moment, to see that all of it works, and keeps no record.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let filters: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
+    if let Some(unknown) = arguments.iter().find(|it| it.starts_with("--") && *it != "--quick") {
+        bail!("compare knows no option {unknown}; it takes --quick and parts of scenario names");
+    }
+    let chosen: Vec<&Scenario> = SCENARIOS
+        .iter()
+        .filter(|it| filters.is_empty() || filters.iter().any(|part| it.name.contains(*part)))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        bail!("no scenario is called like that; there are: {}", names.join(", "));
+    }
+    peer::install()?;
+    let stockd = build::release_binary(workspace)?;
+    build::release_examples(workspace, "stockd-server")?;
+    let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let bench = Bench {
+        workspace,
+        stockd,
+        scratch: scratch.path(),
+        rounds: if quick { 1 } else { ROUNDS },
+        measured: if quick { Duration::from_millis(200) } else { MEASURED },
+    };
+    let mut record = Record::new(&bench)?;
+    for scenario in chosen {
+        compare(&bench, scenario, &mut record)
+            .with_context(|| format!("scenario '{}'", scenario.name))?;
+    }
+    print!("{}", record.summary());
+    if quick {
+        return Ok(());
+    }
+    let directory = record.write(&bench, &filters)?;
+    println!("record: {}", directory.display());
+    Ok(())
+}
+
+/// Runs one scenario against each of its peers that this machine has.
+fn compare(bench: &Bench<'_>, scenario: &'static Scenario, record: &mut Record) -> Result<()> {
+    println!("{}", scenario.name);
+    let mut servers: Vec<Running> = Vec::new();
+    for peer in scenario.peers {
+        match peer.start(bench, scenario)? {
+            Some(server) => servers.push(server),
+            None => println!("  {}: not on this machine", peer.name()),
+        }
+    }
+    let mut order = Shuffle(bench.rounds as u64 + scenario.name.len() as u64);
+    // The first round warms up and does not count.
+    for round in 0..=bench.rounds {
+        order.shuffle(&mut servers);
+        for server in &servers {
+            let report = server.load(bench, scenario)?;
+            let run = Run { scenario, peer: server.peer, round, report };
+            println!("  {round} {:<24} {run}", server.peer.name());
+            if round > 0 {
+                record.add(run);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A random order that is the same every time (splitmix64).
+struct Shuffle(u64);
+
+impl Shuffle {
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            items.swap(end, ((mixed >> 33) % (end as u64 + 1)) as usize);
+        }
+    }
+}
+
+/// A figure of a report of `stockd load`, by its path.
+fn figure(report: &Value, path: &[&str]) -> Option<f64> {
+    let mut value = report;
+    for key in path {
+        value = value.get(key)?;
+    }
+    value.as_f64()
+}

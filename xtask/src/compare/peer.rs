@@ -1,0 +1,329 @@
+//! The servers that are compared: how each is started, filled and put under load.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::Bench;
+use super::scenario::Scenario;
+use crate::packages;
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A bare echo server, one thread and epoll: what sockets cost alone.
+    EchoMio,
+    /// The same over io_uring.
+    EchoUring,
+    StockdLineMio,
+    StockdLineUring,
+    StockdRespMio,
+    StockdRespUring,
+    Redis,
+    Memcached,
+    Valkey,
+    Pogocache,
+    Dragonfly,
+    /// A blocking server with a thread for each connection.
+    ThreadPerConnection,
+    /// A pool of ten threads in Python: the textbook.
+    PythonThreadPool,
+}
+
+/// A server that listens.
+pub(super) struct Running {
+    pub(super) peer: Peer,
+    process: Child,
+    port: u16,
+}
+
+/// How long a server may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Before what is measured.
+const WARMUP: &str = "300ms";
+
+/// Installs the peers that Debian has, where that is possible.
+pub(super) fn install() -> Result<()> {
+    packages::install(&[
+        ("redis-server", "redis-server"),
+        ("memcached", "memcached"),
+        ("taskset", "util-linux"),
+        ("python3", "python3"),
+    ])
+}
+
+impl Peer {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Peer::EchoMio => "bare echo, epoll",
+            Peer::EchoUring => "bare echo, io_uring",
+            Peer::StockdLineMio | Peer::StockdRespMio => "stockd, epoll",
+            Peer::StockdLineUring | Peer::StockdRespUring => "stockd, io_uring",
+            Peer::Redis => "Redis",
+            Peer::Memcached => "memcached, mg",
+            Peer::Valkey => "Valkey",
+            Peer::Pogocache => "Pogocache, 1 thread",
+            Peer::Dragonfly => "Dragonfly, 1 thread",
+            Peer::ThreadPerConnection => "a thread a connection",
+            Peer::PythonThreadPool => "Python, 10 threads",
+        }
+    }
+
+    /// Starts it on the first core and gives it its stocks. `None` when it is not on this machine.
+    pub(super) fn start(self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Option<Running>> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let data = bench.scratch.join(format!("{port}"));
+        fs::create_dir(&data)?;
+        let Some(mut command) = self.command(bench, scenario, port, &address, &data)? else {
+            return Ok(None);
+        };
+        let log = File::create(data.join("log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let process = command.spawn().with_context(|| format!("cannot start {}", self.name()))?;
+        let mut running = Running { peer: self, process, port };
+        let deadline = Instant::now() + START_TIMEOUT;
+        while TcpStream::connect(&address).is_err() {
+            if let Some(status) = running.process.try_wait()? {
+                let log = fs::read_to_string(data.join("log"))?;
+                // What cannot run here is no peer here; all others must.
+                if matches!(self, Peer::EchoUring | Peer::StockdLineUring | Peer::StockdRespUring) {
+                    println!("  {}: {}", self.name(), log.trim());
+                    return Ok(None);
+                }
+                bail!("{} ended with {status}: {log}", self.name());
+            }
+            ensure!(Instant::now() < deadline, "{} does not listen on {address}", self.name());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running.fill(bench, scenario)?;
+        Ok(Some(running))
+    }
+
+    fn command(
+        self,
+        bench: &Bench<'_>,
+        scenario: &Scenario,
+        port: u16,
+        address: &str,
+        data: &Path,
+    ) -> Result<Option<Command>> {
+        let found = |program: &'static str| packages::is_installed(program).then_some(program);
+        let port = port.to_string();
+        let example = |name: &str| bench.stockd.with_file_name("examples").join(name);
+        let stocks = || -> Result<std::path::PathBuf> {
+            let path = data.join("stocks.csv");
+            write_stocks(&path, scenario.stocks)?;
+            Ok(path)
+        };
+        let durable = scenario.durable;
+        Ok(Some(match self {
+            Peer::EchoMio => {
+                let mut command = on_core(0, example("echo"));
+                command.arg(address);
+                command
+            }
+            Peer::EchoUring => {
+                let mut command = on_core(0, example("echo"));
+                command.args([address, "--engine", "uring"]);
+                command
+            }
+            Peer::ThreadPerConnection => {
+                let mut command = on_core(0, example("thread_per_connection"));
+                command.arg(address).arg(stocks()?);
+                command
+            }
+            Peer::PythonThreadPool => {
+                let Some(python) = found("python3") else { return Ok(None) };
+                let script = bench.workspace.absolute("benchmarks/thread_pool.py");
+                let mut command = on_core(0, python);
+                command.arg(script).arg(&port).arg(stocks()?);
+                command
+            }
+            Peer::StockdLineMio
+            | Peer::StockdLineUring
+            | Peer::StockdRespMio
+            | Peer::StockdRespUring => {
+                let engine = match self {
+                    Peer::StockdLineMio | Peer::StockdRespMio => "mio",
+                    _ => "uring",
+                };
+                let (own, other) = match self {
+                    Peer::StockdLineMio | Peer::StockdLineUring => ("--line", "--resp"),
+                    _ => ("--resp", "--line"),
+                };
+                let mut command = on_core(0, &bench.stockd);
+                command.args(["serve", "--workers", "1", "--log", "error", "--engine", engine]);
+                command.args([own, address, other, "off"]).arg("--catalog").arg(stocks()?);
+                match durable {
+                    true => command.args(["--sync", "always", "--data-dir"]).arg(data.join("data")),
+                    false => command.arg("--ephemeral"),
+                };
+                command
+            }
+            Peer::Redis | Peer::Valkey => {
+                let program = if self == Peer::Redis { "redis-server" } else { "valkey-server" };
+                let Some(program) = found(program) else { return Ok(None) };
+                let mut command = on_core(0, program);
+                command.args(["--save", "", "--bind", "127.0.0.1", "--port", &port]);
+                command.args(["--appendonly", if durable { "yes" } else { "no" }]);
+                command.args(["--appendfsync", "always", "--dir"]).arg(data);
+                command
+            }
+            Peer::Memcached => {
+                let Some(program) = found("memcached") else { return Ok(None) };
+                let mut command = on_core(0, program);
+                command.args(["-l", "127.0.0.1", "-p", &port, "-t", "1", "-u", "nobody"]);
+                command.args(["-m", "512", "-c", "1024"]);
+                command
+            }
+            Peer::Pogocache => {
+                let Some(program) = found("pogocache") else { return Ok(None) };
+                let mut command = on_core(0, program);
+                command.args(["-h", "127.0.0.1", "-p", &port, "--threads", "1"]);
+                command
+            }
+            Peer::Dragonfly => {
+                let Some(program) = found("dragonfly") else { return Ok(None) };
+                let mut command = on_core(0, program);
+                command.args(["--bind", "127.0.0.1", "--port", &port, "--proactor_threads", "1"]);
+                command.arg("--dir").arg(data);
+                command
+            }
+        }))
+    }
+
+    /// How the load generator speaks with it.
+    fn protocol(self) -> &'static [&'static str] {
+        match self {
+            Peer::EchoMio
+            | Peer::EchoUring
+            | Peer::StockdLineMio
+            | Peer::StockdLineUring
+            | Peer::ThreadPerConnection
+            | Peer::PythonThreadPool => &["--protocol", "line"],
+            Peer::StockdRespMio | Peer::StockdRespUring => &["--protocol", "resp"],
+            Peer::Redis | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly => {
+                &["--protocol", "resp", "--fill-with", "set"]
+            }
+            Peer::Memcached => &["--protocol", "memcached", "--memcached-meta"],
+        }
+    }
+
+    /// Whether it knows its stocks only when it is told.
+    fn wants_filling(self) -> bool {
+        matches!(
+            self,
+            Peer::Redis | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly | Peer::Memcached
+        )
+    }
+}
+
+impl Running {
+    /// Puts it under the load of the scenario once: what `stockd load` reports.
+    pub(super) fn load(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Value> {
+        let writer = scenario.beside_writer.then(|| self.writer(bench, scenario)).transpose()?;
+        let mut command = self.generator(bench, scenario);
+        command.args(["--connections", &scenario.connections.to_string()]);
+        command.args(["--pipeline", &scenario.pipeline.to_string()]);
+        command.args(["--mget", &scenario.mget.to_string()]);
+        command.args(["--updates", &scenario.updates.to_string()]);
+        command.args(["--warmup", WARMUP, "--json", "-"]);
+        command.args(["--duration", &format!("{}ms", bench.measured.as_millis())]);
+        command.args(["--pid", &self.process.id().to_string()]);
+        let report = report(&mut command);
+        drop(writer);
+        report
+    }
+
+    fn fill(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<()> {
+        if !self.peer.wants_filling() {
+            return Ok(());
+        }
+        let mut command = self.generator(bench, scenario);
+        command.args(["--fill", "--requests", "1", "--connections", "1", "--json", "-"]);
+        report(&mut command).map(|_| ())
+    }
+
+    /// A client that updates all the time, one write after the other, beside the load.
+    fn writer(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Beside> {
+        let mut command = self.generator(bench, scenario);
+        command.args(["--connections", "1", "--updates", "100", "--duration", "60s"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Beside(command.spawn().context("cannot start a writer beside the load")?))
+    }
+
+    /// `stockd load` on the second core, for this server and its stocks.
+    fn generator(&self, bench: &Bench<'_>, scenario: &Scenario) -> Command {
+        let mut command = on_core(1, &bench.stockd);
+        command.args(["load", "--server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(self.peer.protocol());
+        match self.peer {
+            // What an echo server answers has to look like a price.
+            Peer::EchoMio | Peer::EchoUring => {
+                let names = bench.scratch.join("prices.txt");
+                command.arg("--names").arg(names)
+            }
+            _ => command.args(["--stocks", &scenario.stocks.to_string()]),
+        };
+        command
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A process that is ended when the load has.
+struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes the names that echo servers are asked, as long as those of stocks.
+pub(super) fn write_echo_names(scratch: &Path) -> Result<()> {
+    let mut names = String::new();
+    for name in 10_000_000..10_010_000 {
+        names += &format!("{name}\n");
+    }
+    fs::write(scratch.join("prices.txt"), names).context("cannot write names")
+}
+
+/// The stocks that `stockd load --stocks N` asks for.
+fn write_stocks(path: &Path, stocks: usize) -> Result<()> {
+    let mut file = std::io::BufWriter::new(File::create(path)?);
+    writeln!(file, "symbol,price,volume")?;
+    for stock in 0..stocks {
+        writeln!(file, "S{stock:07},{}.5,1000", 100 + stock % 900)?;
+    }
+    file.flush().context("cannot write stocks")
+}
+
+/// Runs the load generator to its end.
+fn report(command: &mut Command) -> Result<Value> {
+    let output = command.stdin(Stdio::null()).output().context("cannot run stockd load")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "stockd load: {}: {said}", output.status);
+    serde_json::from_slice(&output.stdout).context("stockd load printed no JSON")
+}
+
+/// A program bound to one core.
+fn on_core(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}

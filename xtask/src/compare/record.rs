@@ -1,0 +1,277 @@
+//! The record of a comparison: every run, and what they come to.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::peer::{self, Peer};
+use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
+use super::{Bench, figure};
+
+/// One run of one server.
+pub(super) struct Run {
+    pub(super) scenario: &'static Scenario,
+    pub(super) peer: Peer,
+    pub(super) round: usize,
+    /// As `stockd load --json` gives it.
+    pub(super) report: Value,
+}
+
+/// All runs that count.
+pub(super) struct Record {
+    head: Value,
+    runs: Vec<Run>,
+}
+
+impl Run {
+    /// A figure of the repetition that the report has.
+    fn figure(&self, path: &[&str]) -> Option<f64> {
+        figure(&self.report["points"][0]["repetitions"][0], path)
+    }
+
+    /// CPU time of the server for each lookup, or for each write where all are writes.
+    fn cpu_ns(&self) -> Option<f64> {
+        let key = match self.scenario.updates {
+            100 => "server_cpu_ns_per_request",
+            _ => "server_cpu_ns_per_lookup",
+        };
+        self.figure(&[key])
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let key =
+            if self.scenario.updates == 100 { "requests_a_second" } else { "lookups_a_second" };
+        self.figure(&[key])
+    }
+
+    fn latency_us(&self, percentile: &str) -> Option<f64> {
+        self.figure(&["latency", percentile]).map(|ns| ns / 1000.0)
+    }
+
+    fn is_saturated(&self) -> bool {
+        self.report["points"][0]["repetitions"][0]["load_saturated"] == true
+    }
+
+    fn measure(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Cpu => self.cpu_ns(),
+            Measure::Rate => self.rate(),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>9.0} ns  {:>9.0} a second  p99 {:>7.0} us",
+            self.cpu_ns().unwrap_or(f64::NAN),
+            self.rate().unwrap_or(f64::NAN),
+            self.latency_us("p99_ns").unwrap_or(f64::NAN)
+        )
+    }
+}
+
+impl Record {
+    pub(super) fn new(bench: &Bench<'_>) -> Result<Record> {
+        peer::write_echo_names(bench.scratch)?;
+        let head = json!({
+            "date": first_line("date", &["-u", "+%F"]),
+            "command": format!("cargo xtask {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
+            "commit": first_line("git", &["rev-parse", "--short", "HEAD"]),
+            "kernel": first_line("uname", &["-sr"]),
+            "rustc": first_line("rustc", &["--version"]),
+            "redis": first_line("redis-server", &["--version"]),
+            "memcached": first_line("memcached", &["--version"]),
+            "servers": "on core 0, one worker or thread each but for those that say otherwise",
+            "load": "stockd load on core 1, one thread",
+            "rounds": bench.rounds,
+            "measured_ms": bench.measured.as_millis() as u64,
+        });
+        Ok(Record { head, runs: Vec::new() })
+    }
+
+    pub(super) fn add(&mut self, run: Run) {
+        self.runs.push(run);
+    }
+
+    /// The figures of one server under one load, by round.
+    fn figures(&self, (peer, scenario): (Peer, &str), measure: Measure) -> Vec<(usize, f64)> {
+        let is_its = |run: &&Run| run.peer == peer && run.scenario.name == scenario;
+        let runs = self.runs.iter().filter(is_its);
+        runs.filter_map(|run| Some((run.round, run.measure(measure)?))).collect()
+    }
+
+    /// The ratios of two, round by round, sorted.
+    fn ratios(&self, of: (Peer, &str), to: (Peer, &str), measure: Measure) -> Vec<f64> {
+        let to = self.figures(to, measure);
+        let mut ratios: Vec<f64> = self
+            .figures(of, measure)
+            .into_iter()
+            .filter_map(|(round, figure)| {
+                let (_, base) = to.iter().find(|(other, _)| *other == round)?;
+                Some(figure / base)
+            })
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios
+    }
+
+    /// What it comes to, in Markdown.
+    pub(super) fn summary(&self) -> String {
+        let mut text = String::new();
+        self.write_summary(&mut text).expect("a string takes everything");
+        text
+    }
+
+    fn write_summary(&self, text: &mut String) -> fmt::Result {
+        let head = |key: &str| self.head[key].as_str().unwrap_or_default().to_owned();
+        writeln!(text, "# {}, {}\n", head("command"), head("date"))?;
+        let Some(first) = self.runs.first() else { return Ok(()) };
+        let machine = &first.report["machine"];
+        writeln!(
+            text,
+            "{}, {} cores, {}; {}; commit {}. Servers on core 0, the load generator on core 1. \
+             Medians of {} rounds; ratios are taken within a round (lowest to highest).\n",
+            machine["cpu"].as_str().unwrap_or("?"),
+            std::thread::available_parallelism().map_or(0, usize::from),
+            head("kernel"),
+            [head("redis"), head("memcached")].join("; "),
+            head("commit"),
+            self.head["rounds"],
+        )?;
+        self.write_goals(text)?;
+        for scenario in SCENARIOS {
+            self.write_scenario(scenario, text)?;
+        }
+        Ok(())
+    }
+
+    fn write_goals(&self, text: &mut String) -> fmt::Result {
+        let goals: Vec<(&Goal, Vec<f64>)> = GOALS
+            .iter()
+            .map(|goal| (goal, self.ratios(goal.of, goal.to, goal.measure)))
+            .filter(|(_, ratios)| !ratios.is_empty())
+            .collect();
+        if goals.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "| goal | bound | measured | |\n|---|---|---|---|")?;
+        for (goal, ratios) in goals {
+            let (what, sign, met): (&str, &str, fn(f64, f64) -> bool) = match goal.measure {
+                Measure::Cpu => ("server CPU a lookup", "at most", |ratio, bound| ratio <= bound),
+                Measure::Rate => ("lookups a second", "at least", |ratio, bound| ratio >= bound),
+            };
+            let to = match goal.of.1 == goal.to.1 {
+                true => goal.to.0.name().to_owned(),
+                false => format!("{}, {}", goal.to.0.name(), goal.to.1),
+            };
+            writeln!(
+                text,
+                "| {}: {what} of {} to {to} | {sign} {:.2} × | {} | {} |",
+                goal.of.1,
+                goal.of.0.name(),
+                goal.bound,
+                spread(&ratios),
+                if met(median(&ratios), goal.bound) { "met" } else { "**missed**" },
+            )?;
+        }
+        writeln!(text)
+    }
+
+    fn write_scenario(&self, scenario: &Scenario, text: &mut String) -> fmt::Result {
+        let of = |peer: Peer| {
+            let its = move |run: &&Run| run.peer == peer && run.scenario.name == scenario.name;
+            self.runs.iter().filter(its)
+        };
+        let Some(&base) = scenario.peers.iter().find(|&&peer| of(peer).next().is_some()) else {
+            return Ok(());
+        };
+        let unit = if scenario.updates == 100 { "write" } else { "lookup" };
+        writeln!(text, "## {}\n", scenario.name)?;
+        writeln!(
+            text,
+            "| server | CPU ns a {unit} | × {} | {unit}s a second | × {} | p50 µs | p99 µs | |",
+            base.name(),
+            base.name()
+        )?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|")?;
+        for &peer in scenario.peers {
+            if of(peer).next().is_none() {
+                continue;
+            }
+            let middle = |figure: fn(&Run) -> Option<f64>| {
+                let mut figures: Vec<f64> = of(peer).filter_map(figure).collect();
+                figures.sort_by(f64::total_cmp);
+                median(&figures)
+            };
+            let ratio = |measure| {
+                let (of, to) = ((peer, scenario.name), (base, scenario.name));
+                spread(&self.ratios(of, to, measure))
+            };
+            let saturated = of(peer).any(Run::is_saturated);
+            writeln!(
+                text,
+                "| {} | {:.0} | {} | {:.0} | {} | {:.0} | {:.0} | {} |",
+                peer.name(),
+                middle(Run::cpu_ns),
+                ratio(Measure::Cpu),
+                middle(Run::rate),
+                ratio(Measure::Rate),
+                middle(|run| run.latency_us("p50_ns")),
+                middle(|run| run.latency_us("p99_ns")),
+                if saturated { "the load generator was at its limit" } else { "" },
+            )?;
+        }
+        writeln!(text)
+    }
+
+    /// Writes runs, summary and plots. Returns the directory.
+    pub(super) fn write(&self, bench: &Bench<'_>, filters: &[&String]) -> Result<PathBuf> {
+        let date = self.head["date"].as_str().unwrap_or("undated");
+        let parts: Vec<String> = filters.iter().map(|part| part.replace(' ', "-")).collect();
+        let name = [vec![date.to_owned(), "compare".to_owned()], parts].concat().join("-");
+        let directory = bench.workspace.absolute("docs/benchmarks/records").join(name);
+        fs::create_dir_all(&directory)?;
+        let mut runs = format!("{}\n", self.head);
+        for run in &self.runs {
+            let mut report = run.report.clone();
+            // The whole curve of each run would be most of the record.
+            report["points"][0]["repetitions"][0]["percentiles"] = Value::Null;
+            let line = json!({
+                "scenario": run.scenario.name,
+                "peer": run.peer.name(),
+                "round": run.round,
+                "report": report,
+            });
+            writeln!(runs, "{line}")?;
+        }
+        fs::write(directory.join("runs.jsonl"), runs).context("cannot write the runs")?;
+        fs::write(directory.join("README.md"), self.summary())
+            .context("cannot write the summary")?;
+        Ok(directory)
+    }
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The median, and the lowest and highest in parentheses.
+fn spread(sorted: &[f64]) -> String {
+    let [lowest, .., highest] = sorted else {
+        return format!("{:.2}", median(sorted));
+    };
+    format!("{:.2} ({lowest:.2} to {highest:.2})", median(sorted))
+}
+
+/// What a program says of itself; nothing where it is not there.
+fn first_line(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+}

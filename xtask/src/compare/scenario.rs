@@ -1,0 +1,176 @@
+//! The loads under which servers are compared, and the goals that they are compared for.
+
+use super::peer::Peer;
+
+/// One load, and who is put under it.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) connections: usize,
+    pub(super) pipeline: usize,
+    /// Names of one lookup.
+    pub(super) mget: usize,
+    /// Share of requests that write, in percent.
+    pub(super) updates: usize,
+    pub(super) stocks: usize,
+    /// Whether servers keep their stocks on the disk, and acknowledge a write when it is there.
+    pub(super) durable: bool,
+    /// Whether one client writes all the time beside the load, waiting for the disk each time.
+    pub(super) beside_writer: bool,
+    /// The first is what the others are compared with.
+    pub(super) peers: &'static [Peer],
+}
+
+const LOOKUPS: Scenario = Scenario {
+    name: "",
+    connections: 50,
+    pipeline: 1,
+    mget: 1,
+    updates: 0,
+    stocks: 10_000,
+    durable: false,
+    beside_writer: false,
+    peers: &[],
+};
+
+/// Lookups over the line protocol beside what sockets cost alone.
+const LINE: &[Peer] = &[
+    Peer::EchoMio,
+    Peer::EchoUring,
+    Peer::StockdLineMio,
+    Peer::StockdLineUring,
+    Peer::ThreadPerConnection,
+];
+
+/// Lookups in the protocol of each.
+const CACHES: &[Peer] = &[
+    Peer::Redis,
+    Peer::StockdRespMio,
+    Peer::StockdRespUring,
+    Peer::Memcached,
+    Peer::Valkey,
+    Peer::Pogocache,
+    Peer::Dragonfly,
+];
+
+const DURABLE: &[Peer] = &[Peer::Redis, Peer::StockdRespMio];
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "line 50x1", peers: LINE, ..LOOKUPS },
+    Scenario { name: "line 50x16", pipeline: 16, peers: LINE, ..LOOKUPS },
+    Scenario { name: "line 8x256", connections: 8, pipeline: 256, peers: LINE, ..LOOKUPS },
+    Scenario {
+        name: "line 10x1 textbook",
+        connections: 10,
+        peers: &[Peer::StockdLineMio, Peer::ThreadPerConnection, Peer::PythonThreadPool],
+        ..LOOKUPS
+    },
+    Scenario { name: "get 50x1", peers: CACHES, ..LOOKUPS },
+    Scenario { name: "get 50x16", pipeline: 16, peers: CACHES, ..LOOKUPS },
+    Scenario { name: "get 8x256", connections: 8, pipeline: 256, peers: CACHES, ..LOOKUPS },
+    Scenario {
+        name: "mget 50x1 of 100",
+        mget: 100,
+        peers: &[Peer::Redis, Peer::StockdRespMio, Peer::StockdRespUring, Peer::Valkey],
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "get 8x256 of 1 M stocks",
+        connections: 8,
+        pipeline: 256,
+        stocks: 1_000_000,
+        peers: &[Peer::Redis, Peer::StockdRespMio],
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "durable updates 1x1",
+        connections: 1,
+        updates: 100,
+        durable: true,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "durable updates 16x1",
+        connections: 16,
+        updates: 100,
+        durable: true,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "durable updates 256x1",
+        connections: 256,
+        updates: 100,
+        durable: true,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "durable updates 256x16",
+        connections: 256,
+        pipeline: 16,
+        updates: 100,
+        durable: true,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "lookups, disk idle",
+        durable: true,
+        peers: &[Peer::StockdRespMio, Peer::Redis],
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "lookups, disk busy",
+        durable: true,
+        beside_writer: true,
+        peers: &[Peer::StockdRespMio, Peer::Redis],
+        ..LOOKUPS
+    },
+];
+
+/// What a goal is about.
+#[derive(Clone, Copy)]
+pub(super) enum Measure {
+    /// CPU time of the server for each lookup: the lower the better.
+    Cpu,
+    /// Lookups a second: the higher the better.
+    Rate,
+}
+
+/// A ratio of two servers, each under a load, and its bound.
+pub(super) struct Goal {
+    pub(super) measure: Measure,
+    pub(super) of: (Peer, &'static str),
+    pub(super) to: (Peer, &'static str),
+    /// At most this for CPU, at least this for a rate.
+    pub(super) bound: f64,
+}
+
+const fn cpu(peer: Peer, scenario: &'static str, to: Peer, bound: f64) -> Goal {
+    Goal { measure: Measure::Cpu, of: (peer, scenario), to: (to, scenario), bound }
+}
+
+const fn rate(peer: Peer, scenario: &'static str, to: Peer, bound: f64) -> Goal {
+    Goal { measure: Measure::Rate, of: (peer, scenario), to: (to, scenario), bound }
+}
+
+/// The goals of the project that show in these scenarios.
+pub(super) const GOALS: &[Goal] = &[
+    cpu(Peer::StockdLineMio, "line 50x1", Peer::EchoMio, 1.05),
+    cpu(Peer::StockdLineMio, "line 50x16", Peer::EchoMio, 1.12),
+    cpu(Peer::StockdLineUring, "line 50x1", Peer::EchoMio, 0.85),
+    cpu(Peer::StockdLineUring, "line 50x16", Peer::EchoMio, 0.92),
+    rate(Peer::StockdRespMio, "get 50x16", Peer::Redis, 2.2),
+    rate(Peer::StockdRespMio, "get 50x16", Peer::Memcached, 2.2),
+    rate(Peer::StockdRespMio, "get 50x16", Peer::Pogocache, 1.4),
+    rate(Peer::StockdRespMio, "get 8x256", Peer::Redis, 5.0),
+    rate(Peer::StockdRespMio, "get 8x256", Peer::Pogocache, 3.0),
+    cpu(Peer::StockdRespMio, "mget 50x1 of 100", Peer::Redis, 1.0 / 3.0),
+    Goal {
+        measure: Measure::Cpu,
+        of: (Peer::StockdRespMio, "get 8x256 of 1 M stocks"),
+        to: (Peer::StockdRespMio, "get 8x256"),
+        bound: 2.5,
+    },
+];
