@@ -32,7 +32,8 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
-    Load(load::LoadArgs),
+    // Its options are many.
+    Load(Box<load::LoadArgs>),
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
