@@ -382,7 +382,7 @@ impl RunArgs {
             updates_percent: self.updates,
             subscribers: self.subscribers as usize,
             warmup_seconds: self.warmup.as_secs_f64(),
-            duration_seconds: self.requests.is_none().then(|| self.duration.as_secs_f64()),
+            duration_seconds: self.requests.is_none().then_some(self.duration.as_secs_f64()),
             requests: self.requests,
             seed: self.seed,
             verify: self.verify,
