@@ -220,9 +220,21 @@ impl Driver {
 
     fn is_over(&self, now: u64) -> bool {
         match self.phase {
-            Phase::Drain { until } => self.outstanding() == 0 || now >= until,
+            Phase::Drain { until } => {
+                (self.outstanding() == 0 && !self.has_backlog())
+                    || self.open_connections == 0
+                    || now >= until
+            }
             // The warm-up would last for ever otherwise.
             _ => self.open_connections == 0,
+        }
+    }
+
+    /// Whether requests that were due in the window have not been sent yet.
+    fn has_backlog(&self) -> bool {
+        match &self.orders.mode {
+            Mode::Closed { .. } => false,
+            Mode::Open(pacer) => self.sends_at(pacer.next_due()),
         }
     }
 
@@ -232,9 +244,7 @@ impl Driver {
 
     /// Whether a request may begin at this time.
     fn sends_at(&self, at: u64) -> bool {
-        self.quota > 0
-            && !matches!(self.phase, Phase::Drain { .. })
-            && self.orders.window_end.is_none_or(|end| at < end)
+        self.quota > 0 && self.orders.window_end.is_none_or(|end| at < end)
     }
 
     /// Closed loop: gives a connection its next batch.

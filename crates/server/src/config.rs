@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::IoEngine;
 use stockd_model::limits::{CONNECTIONS_MAX, STALLED_CLIENT_TIMEOUT};
 
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
@@ -13,6 +14,8 @@ pub struct Config {
     /// Worker threads, 1 to [`WORKERS_MAX`](stockd_model::limits::WORKERS_MAX). By default one
     /// for each core.
     pub workers: usize,
+    /// How workers reach their sockets.
+    pub engine: IoEngine,
     /// Connections open at once, at least 1. The limit of open files may lower it at the start;
     /// see [`raise_file_limit`](crate::raise_file_limit).
     pub connections_max: usize,
@@ -49,6 +52,7 @@ impl Default for Config {
         Config {
             listeners: Vec::new(),
             workers: available_parallelism().map_or(1, usize::from),
+            engine: IoEngine::Auto,
             connections_max: CONNECTIONS_MAX,
             idle_timeout: None,
             stalled_timeout: STALLED_CLIENT_TIMEOUT,

@@ -1,30 +1,30 @@
 //! A connection: one client's socket around its [`Session`].
 //!
-//! It owns what readiness is known of the socket, the replies that wait for the client, and when
-//! something last happened. It knows no other connection: its worker gives it turns, and a turn
-//! is at most one read and the writes of what is due.
+//! It owns what is known of the socket's readiness, the replies that wait for the client, and when
+//! something last happened. It knows no other connection, nor how its
+//! worker's reactor moves bytes: the worker gives it turns, and a turn is at most one read and the writes of what is due.
 //!
 //! Invariant: while a connection has something to do it says so ([`Next::again`]), and otherwise
 //! it waits for an event that has not happened yet. It never reads while replies of
 //! [`OUTPUT_BYTES_MAX`] bytes or more wait, and an idle one holds no buffer.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::net::TcpStream;
 use stockd_engine::{Executor, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
 };
 
-use crate::admission::{Accepted, Permit};
+use crate::Protocol;
+use crate::admission::Permit;
 use crate::metrics::Cells;
 use crate::output::Output;
 use crate::overview::Overview;
+use crate::reactor::{Event, Reactor};
 use crate::roster::Card;
 use crate::session::{Ending, Replies, Session, Waits};
 use crate::subscriptions::{Key, Subscriptions};
@@ -35,8 +35,8 @@ const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "andr
 
 /// One client.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<R: Reactor> {
+    socket: R::Socket,
     peer: SocketAddr,
     /// What others may know of it.
     card: Arc<Card>,
@@ -82,7 +82,8 @@ enum AtEnd {
 
 /// What the connections of one worker share, lent to the one whose turn it is.
 #[derive(Debug)]
-pub(crate) struct Workspace<'a> {
+pub(crate) struct Workspace<'a, R> {
+    pub(crate) reactor: &'a mut R,
     pub(crate) executor: &'a mut Executor,
     pub(crate) writer: Option<&'a mut Writer>,
     pub(crate) subscriptions: &'a mut Subscriptions,
@@ -139,13 +140,20 @@ enum Step {
     Stop,
 }
 
-impl Connection {
-    pub(crate) fn new(accepted: Accepted, card: Arc<Card>, now: Instant) -> Connection {
+impl<R: Reactor> Connection<R> {
+    pub(crate) fn new(
+        socket: R::Socket,
+        peer: SocketAddr,
+        protocol: Protocol,
+        permit: Permit,
+        card: Arc<Card>,
+        now: Instant,
+    ) -> Connection<R> {
         Connection {
-            stream: accepted.stream,
-            peer: accepted.peer,
+            socket,
+            peer,
             card,
-            session: Session::new(accepted.protocol),
+            session: Session::new(protocol),
             output: Output::default(),
             phase: Phase::Serving,
             readable: false,
@@ -155,18 +163,18 @@ impl Connection {
             drain_bytes: None,
             active_at: now,
             taken_at: now,
-            _permit: accepted.permit,
+            _permit: permit,
         }
     }
 
     /// Notes what an event says of the socket. Returns whether that gives it something to do.
     #[inline]
-    pub(crate) fn note(&mut self, event: &Event) -> bool {
-        let broken = event.is_error();
-        self.hung_up |= event.is_read_closed() || broken;
-        self.readable |= event.is_readable() || self.hung_up;
-        self.writable |= event.is_writable() || broken;
-        self.has_work()
+    pub(crate) fn note(&mut self, event: Event) -> bool {
+        self.hung_up |= event.hung_up || event.failed;
+        self.readable |= event.readable || self.hung_up;
+        self.writable |= event.writable || event.failed;
+        // The last replies may have left by now.
+        self.has_work() || (event.writable && matches!(self.phase, Phase::Finishing(_)))
     }
 
     /// The delay that was asked for with [`Delay::Silence`] is over.
@@ -176,11 +184,10 @@ impl Connection {
 
     /// The server shuts down: what has been received by now is still answered, which the
     /// socket's receive buffer bounds.
-    pub(crate) fn drain(&mut self) {
+    pub(crate) fn drain(&mut self, reactor: &mut R) {
         if self.drain_bytes.is_none() {
-            let received = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
             // One byte more, so that the end of the stream is found if it has come too.
-            self.drain_bytes = Some(received + 1);
+            self.drain_bytes = Some(reactor.drain(&mut self.socket) + 1);
             self.readable = true;
         }
     }
@@ -202,7 +209,7 @@ impl Connection {
     ///
     /// [`Closed`] when the connection is to be dropped.
     #[inline]
-    pub(crate) fn turn(&mut self, work: &mut Workspace<'_>) -> Result<Next, Closed> {
+    pub(crate) fn turn(&mut self, work: &mut Workspace<'_, R>) -> Result<Next, Closed> {
         let awaited_newline = self.session.awaits_newline();
         self.flush(work)?;
         match self.phase {
@@ -219,10 +226,11 @@ impl Connection {
         if let Phase::Finishing(at_end) = self.phase
             && self.output.is_empty()
             && !self.session.is_parked()
+            && !work.reactor.is_writing(&self.socket)
         {
             match at_end {
                 AtEnd::Close => return Err(Closed::Ended),
-                AtEnd::Linger => self.linger()?,
+                AtEnd::Linger => self.linger(work)?,
             }
             next.start = Some(Delay::Linger);
         } else if !awaited_newline && self.session.awaits_newline() {
@@ -241,12 +249,19 @@ impl Connection {
         idle: Option<Duration>,
     ) -> Option<Closed> {
         let past = |since: Instant, timeout| now.saturating_duration_since(since) >= timeout;
-        if !self.output.is_empty() && past(self.taken_at, stalled) {
+        if self.awaits_client() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
         }
         // Lingering has its own, shorter end; a client that waits for the disk is not idle.
         let idle = idle.filter(|_| !self.is_lingering() && !self.session.is_parked())?;
         past(self.active_at, idle).then_some(Closed::Idle)
+    }
+
+    /// Whether the client has yet to take replies.
+    #[inline]
+    pub(crate) fn awaits_client(&self) -> bool {
+        let last_ones = matches!(self.phase, Phase::Finishing(_)) && !self.session.is_parked();
+        !self.output.is_empty() || last_ones
     }
 
     /// Whether all is said and only the client's end is awaited.
@@ -258,6 +273,11 @@ impl Connection {
     #[inline]
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.output.len()
+    }
+
+    /// Gives the socket back.
+    pub(crate) fn into_socket(self) -> R::Socket {
+        self.socket
     }
 
     pub(crate) fn card(&self) -> &Arc<Card> {
@@ -296,7 +316,7 @@ impl Connection {
     }
 
     #[inline]
-    fn serve(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+    fn serve(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
         let Some(step) = self.next_step(work)? else {
             return Ok(());
         };
@@ -349,7 +369,7 @@ impl Connection {
 
     /// Tells the client what it is subscribed to and has not been told.
     #[inline]
-    fn tell(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+    fn tell(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
         if !self.is_to_be_told(work) {
             return Ok(());
         }
@@ -364,7 +384,7 @@ impl Connection {
     /// Whether there is something to tell, and room for it. Messages wait as marks, not as bytes,
     /// so that a slow reader is told the latest when it has read what it was told before.
     #[inline]
-    fn is_to_be_told(&self, work: &Workspace<'_>) -> bool {
+    fn is_to_be_told(&self, work: &Workspace<'_, R>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < MESSAGE_BYTES_MAX
             && work.subscriptions.has_messages(work.key)
@@ -373,7 +393,7 @@ impl Connection {
     /// What there is to do for the session, and the read that finds it out. What was received
     /// counts before silence and before the stop.
     #[inline]
-    fn next_step(&mut self, work: &mut Workspace<'_>) -> Result<Option<Step>, Closed> {
+    fn next_step(&mut self, work: &mut Workspace<'_, R>) -> Result<Option<Step>, Closed> {
         if self.session.is_held_back() {
             return Ok(Some(Step::HeldBack));
         }
@@ -397,9 +417,9 @@ impl Connection {
 
     /// Reads once. `None` when nothing is there, 0 at the end of the stream.
     #[inline]
-    fn read(&mut self, work: &mut Workspace<'_>) -> Result<Option<usize>, Closed> {
+    fn read(&mut self, work: &mut Workspace<'_, R>) -> Result<Option<usize>, Closed> {
         loop {
-            match self.stream.read(work.input) {
+            match work.reactor.read(&mut self.socket, work.input) {
                 Ok(bytes) => {
                     let short = bytes < work.input.len();
                     // Behind the last bytes of a client that hung up waits the end, and no event
@@ -424,13 +444,13 @@ impl Connection {
 
     /// Writes the new replies, unless older ones wait; keeps what the socket does not take.
     #[inline]
-    fn send(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+    fn send(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
         let mut unsent = work.replies.as_slice();
         if unsent.is_empty() {
             return Ok(());
         }
         if self.output.is_empty() {
-            let written = write(&mut self.stream, unsent, &mut self.writable)?;
+            let written = write(work.reactor, &mut self.socket, unsent, &mut self.writable)?;
             self.count_written(written, work);
             unsent = &unsent[written..];
             self.taken_at = work.now;
@@ -441,10 +461,10 @@ impl Connection {
 
     /// Writes what waits.
     #[inline]
-    fn flush(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+    fn flush(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
         if self.writable && !self.output.is_empty() {
             let unwritten = self.output.unwritten();
-            let written = write(&mut self.stream, unwritten, &mut self.writable)?;
+            let written = write(work.reactor, &mut self.socket, unwritten, &mut self.writable)?;
             self.output.advance(written);
             self.count_written(written, work);
         }
@@ -452,7 +472,7 @@ impl Connection {
     }
 
     #[inline]
-    fn count_written(&mut self, bytes: usize, work: &Workspace<'_>) {
+    fn count_written(&mut self, bytes: usize, work: &Workspace<'_, R>) {
         if bytes > 0 {
             self.active_at = work.now;
             self.taken_at = work.now;
@@ -461,14 +481,14 @@ impl Connection {
     }
 
     /// All is said: closes the server's direction.
-    fn linger(&mut self) -> Result<(), Closed> {
-        self.stream.shutdown(Shutdown::Write).map_err(Closed::Failed)?;
+    fn linger(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
+        work.reactor.end(&mut self.socket).map_err(Closed::Failed)?;
         self.phase = Phase::Lingering { discarded_bytes: 0 };
         Ok(())
     }
 
     /// Reads once what nobody will answer.
-    fn discard(&mut self, work: &mut Workspace<'_>) -> Result<(), Closed> {
+    fn discard(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
         let Phase::Lingering { discarded_bytes } = self.phase else {
             return Ok(());
         };
@@ -495,9 +515,14 @@ impl Connection {
 
 /// Writes once as much as the socket takes.
 #[inline]
-fn write(stream: &mut TcpStream, bytes: &[u8], writable: &mut bool) -> Result<usize, Closed> {
+fn write<R: Reactor>(
+    reactor: &mut R,
+    socket: &mut R::Socket,
+    bytes: &[u8],
+    writable: &mut bool,
+) -> Result<usize, Closed> {
     loop {
-        match stream.write(bytes) {
+        match reactor.write(socket, bytes) {
             Ok(written) => return Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 *writable = false;

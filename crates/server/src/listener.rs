@@ -247,6 +247,7 @@ pub(crate) fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duratio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor;
     use mio::Waker;
     use std::thread;
 
@@ -256,7 +257,7 @@ mod tests {
         const WAKE: Token = Token(usize::MAX);
         let pool_poll = Poll::new().unwrap();
         let pool_waker = Waker::new(pool_poll.registry(), WAKE).unwrap();
-        let pool = Pool::new(vec![pool_waker], 2);
+        let pool = Pool::new(vec![reactor::Waker::Readiness(pool_waker)], 2);
         let cells = Arc::new(Cells::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let bound = Bound::listen(Listener {

@@ -7,13 +7,14 @@ use std::time::Instant;
 use stockd_engine::Engine;
 use stockd_wire::resp::Arguments;
 
-use crate::Metrics;
 use crate::roster::Roster;
+use crate::{IoEngine, Metrics};
 
 /// The parts of a running server that tell something of it.
 pub(crate) struct Overview {
     pub(crate) roster: Roster,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) io_engine: IoEngine,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     started: Instant,
 }
@@ -21,12 +22,14 @@ pub(crate) struct Overview {
 impl Overview {
     pub(crate) fn new(
         engine: Arc<Engine>,
+        io_engine: IoEngine,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<Overview> {
         let started = Instant::now();
         Arc::new(Overview {
             roster: Roster::default(),
             engine,
+            io_engine,
             metrics: Box::new(metrics),
             started,
         })
@@ -66,6 +69,7 @@ impl Overview {
         server.add("redis_mode", "standalone");
         server.add("process_id", std::process::id());
         server.add("uptime_in_seconds", uptime);
+        server.add("engine", self.io_engine);
         server.add("workers", metrics.open_per_worker.len());
 
         let mut clients = Lines::default();

@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use mio::Waker;
 
 use crate::admission::Accepted;
 use crate::metrics::Cells;
 use crate::queue::{Pushed, WorkQueue};
+use crate::reactor::Waker;
 
 /// The work queue and the workers that take from it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Pool {
 /// What others see of one worker.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    /// Ends the worker's wait for readiness.
+    /// Ends the worker's wait.
     waker: Waker,
     /// Connections it has taken and not closed.
     open: AtomicUsize,
@@ -137,7 +137,7 @@ impl Pool {
         &self.workers[worker].cells
     }
 
-    /// Ends a worker's wait for readiness.
+    /// Ends a worker's wait.
     pub(crate) fn wake(&self, worker: usize) {
         self.workers[worker].wake();
     }
@@ -170,7 +170,8 @@ mod tests {
     /// A pool whose workers never run, and the readiness queues that keep their wakers alive.
     fn idle_pool(workers: usize) -> (Arc<Pool>, Vec<Poll>) {
         let polls: Vec<Poll> = (0..workers).map(|_| Poll::new().unwrap()).collect();
-        let waker = |poll: &Poll| Waker::new(poll.registry(), Token(0)).unwrap();
+        let waker =
+            |poll: &Poll| Waker::Readiness(mio::Waker::new(poll.registry(), Token(0)).unwrap());
         (Pool::new(polls.iter().map(waker).collect(), 100), polls)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use mio::{Poll, Waker};
+use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
 use stockd_model::limits::{
     CONNECTIONS_MAX, FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
@@ -13,12 +13,16 @@ use stockd_model::limits::{
 
 use crate::admission::Admission;
 use crate::file_limit::file_limit;
+use crate::io_engine::probe_uring;
 use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
 use crate::overview::Overview;
 use crate::pool::Pool;
-use crate::worker::{Sweep, WAKE, Worker};
-use crate::{Config, Metrics, Protocol, StartError};
+#[cfg(target_os = "linux")]
+use crate::reactor::Completion;
+use crate::reactor::{Reactor, Readiness};
+use crate::worker::{Sweep, Worker};
+use crate::{Config, IoEngine, Metrics, Protocol, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -56,17 +60,26 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
+        match config.engine.choose(probe_uring)? {
+            #[cfg(target_os = "linux")]
+            IoEngine::Uring => Server::start_on::<Completion>(config, engine),
+            _ => Server::start_on::<Readiness>(config, engine),
+        }
+    }
+
+    fn start_on<R: Reactor>(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         let sweep = Sweep::new(config.idle_timeout, config.stalled_timeout);
         let listeners =
             config.listeners.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
-        let (acceptor_poll, acceptor_waker) = readiness("the acceptor")?;
-        let (polls, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
-            .map(|index| readiness(&worker_name(index)))
+        let (acceptor_poll, acceptor_waker) =
+            readiness().map_err(|source| system("the acceptor", source))?;
+        let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
+            .map(|index| R::open().map_err(|source| system(&worker_name(index), source)))
             .collect::<Result<_, _>>()?;
         let admission = Admission::new(affordable(config.connections_max));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
-        let overview = Overview::new(engine, {
+        let overview = Overview::new(engine, R::ENGINE, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             move || gather(&admission, &pool, &acceptor_cells)
@@ -82,9 +95,9 @@ impl Server {
             workers: Vec::new(),
         };
         // Should a thread fail to start, dropping the server ends those that run.
-        for (index, poll) in polls.into_iter().enumerate() {
+        for (index, reactor) in reactors.into_iter().enumerate() {
             let (pool, overview) = (Arc::clone(&server.pool), Arc::clone(&server.overview));
-            let worker = Worker::new(index, poll, pool, overview, sweep);
+            let worker = Worker::new(index, reactor, pool, overview, sweep);
             let thread = spawn(&worker_name(index), || worker.run())?;
             server.workers.push(thread);
         }
@@ -104,6 +117,11 @@ impl Server {
     /// Where it really listens, in the order of the configuration.
     pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
         &self.addresses
+    }
+
+    /// How its workers reach their sockets. Never [`IoEngine::Auto`].
+    pub fn io_engine(&self) -> IoEngine {
+        self.overview.io_engine
     }
 
     /// What it has done so far and what it holds now. The numbers are read one after another
@@ -198,9 +216,10 @@ fn affordable(connections_max: usize) -> usize {
     connections_max.min(affordable)
 }
 
-fn readiness(whose: &str) -> Result<(Poll, Waker), StartError> {
-    let poll = Poll::new().map_err(|source| system(whose, source))?;
-    let waker = Waker::new(poll.registry(), WAKE).map_err(|source| system(whose, source))?;
+/// What the acceptor waits with. Its waker's token is no listener's.
+fn readiness() -> io::Result<(Poll, Waker)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), Token(usize::MAX))?;
     Ok((poll, waker))
 }
 

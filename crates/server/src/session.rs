@@ -283,7 +283,7 @@ fn begin_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metrics;
+    use crate::{IoEngine, Metrics};
     use std::net::SocketAddr;
     use std::sync::Arc;
     use stockd_engine::{Engine, Executor};
@@ -318,7 +318,7 @@ mod tests {
                 let set = Request::Set(name.parse().unwrap(), fields);
                 executor.batch().execute(&set);
             }
-            let overview = Overview::new(Arc::clone(&engine), Metrics::default);
+            let overview = Overview::new(Arc::clone(&engine), IoEngine::Mio, Metrics::default);
             let peer = SocketAddr::from(([127, 0, 0, 1], 1));
             Conversation {
                 session: Session::new(protocol),

@@ -11,7 +11,7 @@ use crate::overview::Overview;
 use crate::roster::Card;
 use crate::session::{Replies, Session};
 use crate::subscriptions::Subscriptions;
-use crate::{Metrics, Protocol};
+use crate::{IoEngine, Metrics, Protocol};
 
 /// One client's session, and what a worker would lend it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Unplugged {
     /// A new session.
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
-        let overview = Overview::new(Arc::clone(engine), Metrics::default);
+        let overview = Overview::new(Arc::clone(engine), IoEngine::Mio, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         Unplugged {
             session: Session::new(protocol),

@@ -12,32 +12,27 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use stockd_engine::{Executor, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    EVENTS_MAX, LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
+    LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
 use crate::connection::{Closed, Connection, Delay, Workspace};
-use crate::listener::wait;
 use crate::overview::Overview;
 use crate::pool::Pool;
+use crate::reactor::{Event, Reactor};
 use crate::subscriptions::{Key, Subscriptions};
 use crate::timers::{Ticket, Timers};
 
-/// The token of the event that ends a wait for the sake of the pool.
-pub(crate) const WAKE: Token = Token(usize::MAX);
-
 /// One worker of the pool.
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct Worker<R: Reactor> {
     index: usize,
     pool: Arc<Pool>,
-    poll: Poll,
+    reactor: R,
     overview: Arc<Overview>,
     executor: Executor,
     /// To the journal, if there is one.
@@ -53,7 +48,7 @@ pub(crate) struct Worker {
     input: Box<[u8]>,
     /// Where every reply is encoded.
     replies: Vec<u8>,
-    connections: Slab<Seat>,
+    connections: Slab<Seat<R>>,
     /// The serial of the latest connection.
     serial: u64,
     turns: VecDeque<Ticket>,
@@ -70,8 +65,8 @@ pub(crate) struct Worker {
 
 /// A connection and its place among the others.
 #[derive(Debug)]
-struct Seat {
-    connection: Connection,
+struct Seat<R: Reactor> {
+    connection: Connection<R>,
     serial: u64,
     /// Whether a turn is queued.
     has_turn: bool,
@@ -87,14 +82,14 @@ pub(crate) struct Sweep {
     at: Option<Instant>,
 }
 
-impl Worker {
+impl<R: Reactor> Worker<R> {
     pub(crate) fn new(
         index: usize,
-        poll: Poll,
+        reactor: R,
         pool: Arc<Pool>,
         overview: Arc<Overview>,
         sweep: Sweep,
-    ) -> Worker {
+    ) -> Worker<R> {
         let watcher = {
             let pool = Arc::clone(&pool);
             overview.engine.watcher(move || pool.wake(index))
@@ -106,7 +101,7 @@ impl Worker {
         Worker {
             index,
             pool,
-            poll,
+            reactor,
             executor: overview.engine.executor(),
             writer,
             overview,
@@ -132,17 +127,13 @@ impl Worker {
     /// Serves until the pool is drained. Returns how many clients had not taken all their replies
     /// by then.
     pub(crate) fn run(mut self) -> usize {
-        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut events = Vec::new();
         loop {
             let timeout = self.timeout();
-            wait(&mut self.poll, &mut events, timeout);
+            let woken = self.reactor.wait(timeout, &mut events);
             let now = Instant::now();
-            let mut woken = false;
-            for event in &events {
-                match event.token() {
-                    WAKE => woken = true,
-                    token => self.note(token, event),
-                }
+            for event in events.drain(..) {
+                self.note(event);
             }
             if woken {
                 self.take_from_queue(now);
@@ -170,7 +161,7 @@ impl Worker {
                 break;
             }
         }
-        let unfinished = |(_, seat): &(usize, &Seat)| !seat.connection.is_lingering();
+        let unfinished = |(_, seat): &(usize, &Seat<R>)| !seat.connection.is_lingering();
         self.connections.iter().filter(unfinished).count()
     }
 
@@ -188,11 +179,11 @@ impl Worker {
     }
 
     #[inline]
-    fn note(&mut self, token: Token, event: &Event) {
-        if let Some(seat) = self.connections.get_mut(token.0)
+    fn note(&mut self, event: Event) {
+        if let Some(seat) = self.connections.get_mut(event.key)
             && seat.connection.note(event)
         {
-            seat.queue_turn(token.0, &mut self.turns);
+            seat.queue_turn(event.key, &mut self.turns);
         }
     }
 
@@ -218,6 +209,7 @@ impl Worker {
         seat.has_turn = false;
         let unsent_before = seat.connection.unsent_bytes();
         let mut work = Workspace {
+            reactor: &mut self.reactor,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             subscriptions: &mut self.subscriptions,
@@ -235,7 +227,7 @@ impl Worker {
             if next.again {
                 seat.queue_turn(ticket.key, &mut self.turns);
             }
-            if unsent > 0 {
+            if seat.connection.awaits_client() {
                 self.sweep.start(now);
             }
             match next.start {
@@ -341,7 +333,7 @@ impl Worker {
             let Sweep { stalled_timeout, idle_timeout, .. } = self.sweep;
             match connection.overdue(now, stalled_timeout, idle_timeout) {
                 Some(closed) => overdue.push((key, closed)),
-                None => unsent |= connection.unsent_bytes() > 0,
+                None => unsent |= connection.awaits_client(),
             }
         }
         for (key, closed) in overdue {
@@ -366,26 +358,28 @@ impl Worker {
         self.check_invariants();
     }
 
-    fn add(&mut self, mut accepted: Accepted, now: Instant) {
+    fn add(&mut self, accepted: Accepted, now: Instant) {
+        let Accepted { stream, peer, protocol, permit } = accepted;
         let entry = self.connections.vacant_entry();
         let key = entry.key();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poll.registry();
-        if let Err(error) = registry.register(&mut accepted.stream, Token(key), interest) {
-            tracing::warn!("{}: cannot be served: {error}", accepted.peer);
-            self.pool.cells(self.index).closed_failed.add(1);
-            self.pool.closed_one(self.index);
-            return;
-        }
+        let socket = match self.reactor.add(stream, key) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!("{peer}: cannot be served: {error}");
+                self.pool.cells(self.index).closed_failed.add(1);
+                self.pool.closed_one(self.index);
+                return;
+            }
+        };
         self.serial += 1;
-        let card = self.overview.roster.enter(accepted.peer, accepted.protocol, now);
+        let card = self.overview.roster.enter(peer, protocol, now);
         let seat = entry.insert(Seat {
-            connection: Connection::new(accepted, card, now),
+            connection: Connection::new(socket, peer, protocol, permit, card, now),
             serial: self.serial,
             has_turn: false,
         });
         if self.draining {
-            seat.connection.drain();
+            seat.connection.drain(&mut self.reactor);
             seat.queue_turn(key, &mut self.turns);
         }
         if self.sweep.idle_timeout.is_some() {
@@ -401,12 +395,12 @@ impl Worker {
         self.draining = true;
         self.take_from_queue(now);
         for (key, seat) in &mut self.connections {
-            seat.connection.drain();
+            seat.connection.drain(&mut self.reactor);
             seat.queue_turn(key, &mut self.turns);
         }
     }
 
-    /// Closes a connection: its socket leaves the readiness queue as it is dropped.
+    /// Closes a connection.
     fn close(&mut self, key: usize, closed: &Closed) {
         let Some(Seat { connection, .. }) = self.connections.try_remove(key) else {
             return;
@@ -433,6 +427,7 @@ impl Worker {
         }
         self.count_unsent(connection.unsent_bytes(), 0);
         self.pool.closed_one(self.index);
+        self.reactor.close(connection.into_socket());
     }
 
     fn count_unsent(&mut self, before: usize, now: usize) {
@@ -447,7 +442,7 @@ impl Worker {
     }
 }
 
-impl Seat {
+impl<R: Reactor> Seat<R> {
     #[inline]
     fn queue_turn(&mut self, key: usize, turns: &mut VecDeque<Ticket>) {
         if !mem::replace(&mut self.has_turn, true) {
@@ -459,7 +454,7 @@ impl Seat {
 
 /// The connection that the ticket names, unless it is closed.
 #[inline]
-fn live(connections: &mut Slab<Seat>, ticket: Ticket) -> Option<&mut Seat> {
+fn live<R: Reactor>(connections: &mut Slab<Seat<R>>, ticket: Ticket) -> Option<&mut Seat<R>> {
     let seat = connections.get_mut(ticket.key)?;
     (seat.serial == ticket.serial).then_some(seat)
 }

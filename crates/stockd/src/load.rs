@@ -41,7 +41,7 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
 /// connection was lost. docs/load.md explains how to measure with it.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct LoadArgs {
     #[command(subcommand)]
     command: Option<LoadCommand>,
@@ -242,6 +242,12 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
 
 impl RunArgs {
     fn run(&self) -> anyhow::Result<ExitCode> {
+        if let (Some(sweep), Some(_)) = (&self.sweep, self.rate) {
+            ensure!(
+                sweep.parameter != values::Parameter::Pipeline,
+                UsageError("a pipeline is for closed loops; leave --rate out".into())
+            );
+        }
         let protocol = self.protocol();
         let target = self.target()?;
         let resp = match protocol {

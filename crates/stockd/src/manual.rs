@@ -64,7 +64,8 @@ fn man_pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     // Building gives the subcommands their full names, `stockd-serve`.
     command.build();
     let source = format!("stockd {}", command.get_version().unwrap_or_default());
-    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let nested = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+    let commands = std::iter::once(&command).chain(command.get_subcommands()).chain(nested);
     let page = |command: &clap::Command| {
         let man = Man::new(command.clone()).source(source.clone());
         let mut page = Vec::new();

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config {
         listeners,
         workers: settings.workers,
+        engine: settings.engine,
         connections_max: settings.connections_max,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         stocks = engine.catalog().len(),
         memory_bytes = engine.catalog().memory_bytes(),
         workers = settings.workers,
+        engine = %server.io_engine(),
         connections_max = server.metrics().connections_max,
         file_limit,
         durable = engine.journal().is_some(),

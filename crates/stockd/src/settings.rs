@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file;
@@ -64,6 +65,10 @@ settings! {
 
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
+
+    /// How workers reach their sockets: `uring` (io_uring, Linux from 6.1 on), `mio` (epoll and its
+    /// like), or `auto` for io_uring where the system has it and allows it.
+    engine: IoEngine = "auto", "ENGINE", value::engine;
 
     /// Connections open at once; a further client is told so and closed. The limit of open files
     /// may lower it, which the log says.

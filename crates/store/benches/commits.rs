@@ -7,7 +7,7 @@
 //!
 //! Every commit puts so many of the stocks, chosen at random, and is synced. The candidates take
 //! turns, a second each, so that what else the machine does meets all of them. Bytes written are what
-//! the process has handed to the system.
+//! the process has handed to the system, and the processor time is that of all its threads.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -159,6 +159,7 @@ struct Measured {
     latencies: Vec<Duration>,
     bytes: u64,
     time: Duration,
+    processor: Duration,
 }
 
 impl<C: Candidate> Course<C> {
@@ -202,9 +203,10 @@ impl<C: Candidate> Course<C> {
         while began.elapsed() < TURN {
             let quotes = self.choose(group);
             let bytes = bytes_written();
-            let commit = Instant::now();
+            let (commit, processor) = (Instant::now(), processor_time());
             self.candidate().commit(&quotes);
             let took = commit.elapsed();
+            measured.processor += processor_time() - processor;
             measured.bytes += bytes_written() - bytes;
             measured.time += took;
             measured.latencies.push(took);
@@ -214,6 +216,7 @@ impl<C: Candidate> Course<C> {
     /// Updates in commits of 1000; prints the size of the files meanwhile and afterwards.
     fn endure(&mut self) {
         let (began, mut largest) = (Instant::now(), 0);
+        let processor = processor_time();
         let bytes = bytes_written();
         for commit in 0..UPDATES / 1000 {
             let quotes = self.choose(1000);
@@ -223,14 +226,16 @@ impl<C: Candidate> Course<C> {
             }
         }
         let (took, written) = (began.elapsed(), bytes_written() - bytes);
+        let processor_took = processor_time() - processor;
         let open = bytes_under(&self.directory);
         self.candidate = None;
         let closed = bytes_under(&self.directory);
         println!(
-            "{:6}  {:>8} stocks  {UPDATES} updates in {:.1} s, {} MiB written; on the disk: at most {}, at the end {}, closed {} KiB",
+            "{:6}  {:>8} stocks  {UPDATES} updates in {:.1} s, {:.1} s of processor time, {} MiB written; on the disk: at most {}, at the end {}, closed {} KiB",
             C::NAME,
             self.stocks,
             took.as_secs_f64(),
+            processor_took.as_secs_f64(),
             written >> 20,
             largest >> 10,
             open >> 10,
@@ -262,12 +267,19 @@ fn print(name: &str, stocks: usize, group: usize, mut measured: Measured) {
     let at = |part: usize| measured.latencies[measured.latencies.len() * part / 100].as_micros();
     let commits = measured.latencies.len();
     println!(
-        "{name:6}  {stocks:>8} stocks  {group:>5} a commit  {:8.0} commits/s  p50 {:>7} µs  p99 {:>7} µs  {:>9} bytes/commit",
+        "{name:6}  {stocks:>8} stocks  {group:>5} a commit  {:8.0} commits/s  p50 {:>7} µs  p99 {:>7} µs  processor {:>6} µs  {:>9} bytes/commit",
         commits as f64 / measured.time.as_secs_f64(),
         at(50),
         at(99),
+        measured.processor.as_micros() / commits as u128,
         measured.bytes / commits as u64,
     );
+}
+
+/// What all threads of this process have used.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// What this process has handed to the system to write.

@@ -1,7 +1,7 @@
 //! Verifies a data directory that nobody uses, and changes nothing in it.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use stockd_model::limits::CHECK_DAMAGED_RECORDS_SHOWN_MAX;
 
 use crate::StoreError;
-use crate::database::{Database, FORMAT};
+use crate::database::Database;
 use crate::directory::QUOTES_FILE;
+use crate::disk;
 use crate::overlay::Overlay;
 use crate::owner::Owner;
+use crate::record;
 
 /// What was found in a data directory. Prints as a few lines for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub struct CheckReport {
 /// A record that is not a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRecord {
-    /// Its key, as far as it can be shown.
+    /// Its key, as far as it can be shown, in at most 40 characters.
     pub name: String,
     /// What is wrong with it.
     pub why: String,
@@ -56,38 +58,36 @@ pub struct DamagedRecord {
 /// When it cannot be read, is in use by a server, is not ours, or is damaged so far that no record
 /// can be told from another. Damaged records alone are in the report.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.is_dir() => {
-            return Err(StoreError::NotADirectory { path: path.to_owned() });
+    let failed = |what| {
+        move |path: &Path, source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { what, path: path.to_owned() },
+            _ => StoreError::Io { doing: "read", path: path.to_owned(), source },
         }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(StoreError::Missing { path: path.to_owned() });
-        }
-        Err(source) => return Err(StoreError::Io { doing: "read", path: path.to_owned(), source }),
+    };
+    let metadata = fs::metadata(path).map_err(|source| failed("data directory")(path, source))?;
+    if !metadata.is_dir() {
+        return Err(StoreError::NotADirectory { path: path.to_owned() });
     }
     let _owner = Owner::keep_out(path)?;
     let file = path.join(QUOTES_FILE);
-    let failed = |source| StoreError::Io { doing: "read", path: file.clone(), source };
-    let opened = File::open(&file).map_err(failed)?;
-    let file_bytes = opened.metadata().map_err(failed)?.len();
-    if file_bytes == 0 {
-        let what = "it is empty".to_owned();
-        return Err(StoreError::Damaged { path: file, what });
-    }
+    let opened = File::open(&file).map_err(|source| failed("data file")(&file, source))?;
+    let metadata = opened.metadata().map_err(|source| failed("data file")(&file, source))?;
+    let file_bytes = metadata.len();
+    // As well as the system can: a copy may lie where nothing can be synced.
+    let _ = disk::forget_cached(&opened);
     let overlay = Overlay::new(opened).map_err(|error| StoreError::reading(&file, error.into()))?;
     let database = Database::open(overlay, &file)?;
 
     let mut report = CheckReport {
         file_bytes,
-        format: FORMAT,
+        format: database.format(),
         was_closed: database.was_closed(),
         stocks: 0,
         version_max: 0,
         version_floor: database.version_floor(),
         damaged: 0,
         damaged_records: Vec::new(),
-        file: file.clone(),
+        file,
     };
     database.records(|key, quote| {
         match quote {
@@ -98,8 +98,8 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
             Err(why) => {
                 report.damaged += 1;
                 if report.damaged_records.len() < CHECK_DAMAGED_RECORDS_SHOWN_MAX {
-                    let name = key.escape_ascii().to_string();
-                    report.damaged_records.push(DamagedRecord { name, why: why.to_string() });
+                    let (name, why) = (record::shown(key), why.to_string());
+                    report.damaged_records.push(DamagedRecord { name, why });
                 }
             }
         }

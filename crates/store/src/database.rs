@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use redb::{
     ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
-use stockd_model::limits::STORE_CACHE_BYTES;
+use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
 use stockd_model::{Quote, Symbol};
 
 use crate::record::{self, RecordError};
@@ -44,6 +44,7 @@ const IN_USE: u8 = 1 << 1;
 pub struct Database {
     tables: redb::Database,
     path: PathBuf,
+    format: u64,
     stocks: u64,
     version_floor: u64,
     was_closed: bool,
@@ -52,32 +53,51 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens what this keeps, or begins it anew where that is nothing. The path is for messages.
+    /// Begins where nothing is yet. The path is for messages.
+    pub(crate) fn create(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
+        let database = Database::over(bytes, path, true)?;
+        database.begin().map_err(|error| StoreError::committing(path, error))?;
+        Ok(database)
+    }
+
+    /// Opens what this keeps. The path is for messages.
     pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
-        let was_closed = begins_well(&bytes, path)?;
-        let reading = |error| StoreError::reading(path, error);
+        let was_closed = was_closed(&bytes, path)?;
+        let mut database = Database::over(bytes, path, was_closed)?;
+        database.read_meta()?;
+        Ok(database)
+    }
+
+    fn over(
+        bytes: impl StorageBackend,
+        path: &Path,
+        was_closed: bool,
+    ) -> Result<Database, StoreError> {
         let mut builder = redb::Database::builder();
         builder.set_cache_size(STORE_CACHE_BYTES).set_check_integrity_on_open(true);
-        let tables = builder.create_with_backend(bytes).map_err(|error| reading(error.into()))?;
-        let mut database = Database {
+        let tables = builder
+            .create_with_backend(bytes)
+            .map_err(|error| StoreError::reading(path, error.into()))?;
+        let path = path.to_owned();
+        Ok(Database {
             tables,
-            path: path.to_owned(),
+            path,
+            format: FORMAT,
             stocks: 0,
             version_floor: 0,
             was_closed,
             failed: None,
-        };
-        if database.is_empty().map_err(reading)? {
-            database.begin().map_err(|error| committing(path, error))?;
-        } else {
-            database.read_meta()?;
-        }
-        Ok(database)
+        })
     }
 
     /// Stocks in it when it was opened.
     pub fn stocks(&self) -> u64 {
         self.stocks
+    }
+
+    /// The format of the file.
+    pub(crate) fn format(&self) -> u64 {
+        self.format
     }
 
     /// The version floor of the last commit.
@@ -101,7 +121,7 @@ impl Database {
         self.records(|key, quote| match quote {
             Ok(quote) => Ok(each(quote)),
             Err(why) => {
-                let what = format!("the record of '{}': {why}", key.escape_ascii());
+                let what = format!("the record of '{}': {why}", record::shown(key));
                 Err(StoreError::Damaged { path: self.path.clone(), what })
             }
         })?;
@@ -126,13 +146,6 @@ impl Database {
         Ok(())
     }
 
-    /// Whether there are no tables in it at all.
-    fn is_empty(&self) -> Result<bool, redb::Error> {
-        let tables = self.tables.begin_read()?;
-        Ok(tables.list_tables()?.next().is_none()
-            && tables.list_multimap_tables()?.next().is_none())
-    }
-
     fn begin(&self) -> Result<(), redb::Error> {
         let commit = self.tables.begin_write()?;
         commit.open_table(QUOTES)?;
@@ -154,18 +167,27 @@ impl Database {
             }
             meta => meta.map_err(|error| reading(error.into()))?,
         };
-        let number = |name| match meta.get(name).map_err(|error| reading(error.into()))? {
-            Some(number) => Ok(number.value()),
-            None => Err(StoreError::Damaged { path: path(), what: format!("it has no {name}") }),
+        let number = |name, max| {
+            let number = meta.get(name).map_err(|error| reading(error.into()))?;
+            match number.map(|number| number.value()) {
+                Some(number) if number <= max => Ok(number),
+                number => {
+                    let what = match number {
+                        Some(number) => format!("its {name} is {number}, above {max}"),
+                        None => format!("it has no {name}"),
+                    };
+                    Err(StoreError::Damaged { path: path(), what })
+                }
+            }
         };
-        let found = number(META_FORMAT)?;
+        let found = number(META_FORMAT, u64::MAX)?;
         if found > FORMAT {
             return Err(StoreError::NewerFormat { path: path(), found, supported: FORMAT });
         }
-        let version_floor = number(META_VERSION_FLOOR)?;
+        let version_floor = number(META_VERSION_FLOOR, VERSION_MAX)?;
         let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
         self.stocks = quotes.len().map_err(|error| reading(error.into()))?;
-        self.version_floor = version_floor;
+        (self.format, self.version_floor) = (found, version_floor);
         Ok(())
     }
 
@@ -215,29 +237,19 @@ impl Store for Database {
     }
 }
 
-/// Looks at the first bytes, before redb sees any. Whether it was closed.
-fn begins_well(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
-    let failed = |source| StoreError::Io { doing: "read", path: path.to_owned(), source };
-    let len = bytes.len().map_err(failed)?;
-    if len == 0 {
-        return Ok(true);
-    }
+/// Looks at the first bytes, before redb sees any: whether they are of redb, and it was closed.
+fn was_closed(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
+    let path = path.to_owned();
     let mut begin = [0; MAGIC.len() + 1];
-    let foreign = StoreError::Foreign { path: path.to_owned(), what: "it does not begin like one" };
-    if len < begin.len() as u64 {
-        return Err(foreign);
-    }
-    bytes.read(0, &mut begin).map_err(failed)?;
-    match begin.strip_prefix(MAGIC) {
-        Some(&[flags]) => Ok(flags & IN_USE == 0),
-        _ => Err(foreign),
-    }
-}
-
-fn committing(path: &Path, error: redb::Error) -> StoreError {
-    let source = match error {
-        redb::Error::Io(error) => error,
-        other => io::Error::other(other.to_string()),
+    let len = match bytes.len() {
+        Ok(len) if len >= begin.len() as u64 => bytes.read(0, &mut begin).map(|()| len),
+        len => len,
     };
-    StoreError::Commit { path: path.to_owned(), source }
+    match (len, begin.strip_prefix(MAGIC)) {
+        (Err(source), _) => Err(StoreError::Io { doing: "read", path, source }),
+        // It has its name only since it was whole.
+        (Ok(0), _) => Err(StoreError::Damaged { path, what: "it is empty".to_owned() }),
+        (Ok(_), Some(&[flags])) => Ok(flags & IN_USE == 0),
+        (Ok(_), _) => Err(StoreError::Foreign { path, what: "it does not begin like one" }),
+    }
 }

@@ -59,7 +59,7 @@ impl DataDir {
         if !found {
             make_database(path, &file, sync)?;
         }
-        let database = open_file(&file, sync)?;
+        let database = Database::open(disk(&file, sync)?, &file)?;
         Ok(DataDir { database, file, _owner: owner })
     }
 
@@ -146,19 +146,18 @@ fn make_database(directory: &Path, file: &Path, sync: bool) -> Result<(), StoreE
         _ => {}
     }
     File::create_new(&new).map_err(failed)?;
-    drop(open_file(&new, sync)?);
+    drop(Database::create(disk(&new, sync)?, &new)?);
     fs::rename(&new, file).map_err(failed)?;
     sync_directory_of(file)
 }
 
-fn open_file(path: &Path, sync: bool) -> Result<Database, StoreError> {
+fn disk(path: &Path, sync: bool) -> Result<Disk, StoreError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .open(path)
         .map_err(|source| StoreError::Io { doing: "open", path: path.to_owned(), source })?;
-    let disk = Disk::new(file, sync).map_err(|error| StoreError::reading(path, error.into()))?;
-    Database::open(disk, path)
+    Disk::new(file, sync).map_err(|error| StoreError::reading(path, error.into()))
 }
 
 /// Makes sure that this file or directory keeps its name through a failure of the power.

@@ -63,10 +63,11 @@ impl StorageBackend for Disk {
 }
 
 /// Makes the system forget what it remembers of a file, so that it is read from the disk.
-fn forget_cached(file: &File) -> io::Result<()> {
+pub(crate) fn forget_cached(file: &File) -> io::Result<()> {
     // What is not on the disk yet cannot be forgotten.
     file.sync_data()?;
+    // A request, which some file systems do not know.
     #[cfg(target_os = "linux")]
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(())
 }

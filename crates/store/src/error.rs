@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum StoreError {
     /// There is nothing to check.
-    #[error("the data directory '{}' does not exist", path.display())]
+    #[error("the {what} '{}' does not exist", path.display())]
     Missing {
-        /// The data directory.
+        /// `data directory` or `data file`.
+        what: &'static str,
+        /// Where it was looked for.
         path: PathBuf,
     },
     /// The directory is to be made in one that is not there.
@@ -130,6 +132,15 @@ impl StoreError {
             redb::Error::Corrupted(what) => StoreError::Damaged { path, what },
             other => StoreError::Damaged { path, what: other.to_string() },
         }
+    }
+
+    /// The error of a commit to this file, in our terms.
+    pub(crate) fn committing(path: &Path, error: redb::Error) -> StoreError {
+        let source = match error {
+            redb::Error::Io(error) => error,
+            other => io::Error::other(other.to_string()),
+        };
+        StoreError::Commit { path: path.to_owned(), source }
     }
 }
 

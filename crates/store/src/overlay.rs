@@ -114,3 +114,56 @@ impl StorageBackend for Overlay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::simulation::Random;
+
+    /// A plain vector is the model.
+    #[test]
+    fn it_reads_what_was_written_last_and_leaves_the_file_alone() {
+        for seed in 0..200 {
+            let mut random = Random(seed);
+            let mut model: Vec<u8> =
+                (0..random.below(5 * PAGE)).map(|_| random.number() as u8).collect();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&model).unwrap();
+            let (before, of_file) = (model.clone(), file.try_clone().unwrap());
+            let overlay = Overlay::new(file).unwrap();
+            for _ in 0..30 {
+                let at = random.below(6 * PAGE) as usize;
+                let len = random.below(2 * PAGE) as usize;
+                match random.below(4) {
+                    0 => {
+                        overlay.set_len(at as u64).unwrap();
+                        model.resize(at, 0);
+                    }
+                    1 => {
+                        let data: Vec<u8> = (0..len).map(|_| random.number() as u8).collect();
+                        overlay.write(at as u64, &data).unwrap();
+                        model.resize(model.len().max(at + len), 0);
+                        model[at..at + len].copy_from_slice(&data);
+                    }
+                    _ => {
+                        let mut out = vec![7; len];
+                        let read = overlay.read(at as u64, &mut out);
+                        match model.get(at..at + len) {
+                            Some(held) => {
+                                read.unwrap();
+                                assert_eq!(out, held, "seed {seed}");
+                            }
+                            None => drop(read.unwrap_err()),
+                        }
+                    }
+                }
+                assert_eq!(overlay.len().unwrap(), model.len() as u64);
+            }
+            let mut now = vec![0; before.len()];
+            FileBackend::new(of_file).unwrap().read(0, &mut now).unwrap();
+            assert_eq!(now, before);
+        }
+    }
+}

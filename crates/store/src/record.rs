@@ -84,6 +84,12 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Quote, RecordError> {
     })
 }
 
+/// A key for people to read, shortened to 40 characters.
+pub(crate) fn shown(key: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(key).chars().take(40).collect();
+    text.escape_debug().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,13 +95,14 @@ enum Change {
 }
 
 impl Disk {
-    /// Opens the database on it.
+    /// Opens the database on it, or makes it on a disk where nothing is.
     ///
     /// # Errors
     ///
     /// What a data directory would say of such a file.
     pub fn open(&self) -> Result<Database, StoreError> {
-        Database::open(self.clone(), Path::new("a simulated disk"))
+        let open = if self.content().is_empty() { Database::create } else { Database::open };
+        open(self.clone(), Path::new("a simulated disk"))
     }
 
     /// Orders a fault, in place of any before.

@@ -129,6 +129,10 @@ fn a_directory_is_made_but_not_the_way_there_unless_asked() {
         format!("the data directory '{}' does not exist", missing.display())
     );
     assert!(!missing.exists());
+    assert_eq!(
+        check(home.path()).unwrap_err().to_string(),
+        format!("the data file '{}' does not exist", home.path().join("quotes.redb").display())
+    );
 }
 
 #[test]
@@ -176,7 +180,15 @@ fn a_file_of_somebody_else_is_left_alone() {
         assert_eq!(fs::read(&file).unwrap(), content);
     }
 
+    // What some file systems leave of a file after a failure of the power.
+    fs::write(&file, "").unwrap();
+    let emptied = why(&path);
+    assert!(emptied.contains("is damaged: it is empty; restore it"), "{emptied}");
+    assert_eq!(check(&path).unwrap_err().to_string(), emptied);
+
     fs::remove_file(&file).unwrap();
+    drop(redb::Database::create(&file).unwrap());
+    assert!(why(&path).contains("it is a database of something else"), "{}", why(&path));
     let other = redb::Database::create(&file).unwrap();
     let commit = other.begin_write().unwrap();
     commit.open_table(redb::TableDefinition::<u64, u64>::new("theirs")).unwrap();
@@ -214,6 +226,21 @@ fn a_newer_format_is_refused_with_both_versions() {
 }
 
 #[test]
+fn a_version_floor_that_no_stock_can_have_had_is_damage() {
+    let home = home();
+    let path = home.path().join("data");
+    drop(DataDir::open(&path, true).unwrap());
+    let floor = "version_floor";
+    tamper(&path, |commit| {
+        drop(commit.open_table(META).unwrap().insert(floor, 1 << 62).unwrap());
+    });
+    let refused = why(&path);
+    assert!(refused.contains("its version_floor is 4611686018427387904, above"), "{refused}");
+    tamper(&path, |commit| drop(commit.open_table(META).unwrap().remove(floor).unwrap()));
+    assert!(why(&path).contains("it has no version_floor"), "{}", why(&path));
+}
+
+#[test]
 fn records_that_are_no_quotes_are_named() {
     let home = home();
     let path = home.path().join("data");
@@ -228,6 +255,7 @@ fn records_that_are_no_quotes_are_named() {
     tamper(&path, |commit| {
         let mut quotes = commit.open_table(QUOTES).unwrap();
         quotes.insert(b"BAD\n".as_slice(), [1; 34].as_slice()).unwrap();
+        quotes.insert(" 牛来USDT".as_bytes(), [1; 34].as_slice()).unwrap();
         for number in 0..20 {
             let key = format!("X{number:02}");
             quotes.insert(key.as_bytes(), [1; 33].as_slice()).unwrap();
@@ -235,14 +263,15 @@ fn records_that_are_no_quotes_are_named() {
     });
     let report = check(&path).unwrap();
     assert!(!report.is_whole());
-    assert_eq!((report.stocks, report.damaged, report.damaged_records.len()), (2, 21, 10));
+    assert_eq!((report.stocks, report.damaged, report.damaged_records.len()), (2, 22, 10));
     let text = report.to_string();
     assert!(text.contains(r"'BAD\n': its key is not a symbol in its canonical form"), "{text}");
-    assert!(text.contains("'X08': it has 33 bytes, not 34"), "{text}");
+    assert!(text.contains("' 牛来USDT': its key is not"), "{text}");
+    assert!(text.contains("'X07': it has 33 bytes, not 34"), "{text}");
 
     let data = DataDir::open(&path, true).unwrap();
     let refused = data.load(|_| ControlFlow::Continue(())).unwrap_err().to_string();
-    assert!(refused.contains(r"is damaged: the record of 'BAD\n'"), "{refused}");
+    assert!(refused.contains("is damaged: the record of ' 牛来USDT': its key"), "{refused}");
 }
 
 #[test]

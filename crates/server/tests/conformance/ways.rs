@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::{Fields, Reply, Request, Symbol};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, IoEngine, Listener, Protocol, Server};
 use stockd_store::DataDir;
 use tempfile::TempDir;
 
@@ -90,8 +90,14 @@ impl WayIn for Embedded {
 
 fn serve(protocol: Protocol, engine: &Arc<Engine>) -> (Server, BufReader<TcpStream>) {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config =
-        Config { listeners: vec![Listener { protocol, address }], workers: 2, ..Config::default() };
+    // The engine of the environment, as for the processes.
+    let engine_name = std::env::var("STOCKD_ENGINE").unwrap_or_default();
+    let config = Config {
+        listeners: vec![Listener { protocol, address }],
+        workers: 2,
+        engine: IoEngine::from_name(&engine_name).unwrap_or_default(),
+        ..Config::default()
+    };
     let server = Server::start(config, Arc::clone(engine)).unwrap();
     let stream = TcpStream::connect(server.addresses()[0].1).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

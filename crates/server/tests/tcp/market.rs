@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Engine, Executor};
 use stockd_model::{Fields, Reply, Request, Status, Volume};
-use stockd_server::{Config, Listener, Metrics, Protocol, Server};
+use stockd_server::{Config, IoEngine, Listener, Metrics, Protocol, Server};
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ impl Market {
 
     /// A server of this configuration, but on a free port.
     pub(crate) fn with(mut config: Config) -> Market {
+        config.engine = engine();
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
         for (name, price, volume, status) in [
@@ -84,6 +85,12 @@ impl Market {
             std::thread::yield_now();
         }
     }
+}
+
+/// The engine that is tested: that of the environment, as for the processes.
+fn engine() -> IoEngine {
+    let name = std::env::var("STOCKD_ENGINE").unwrap_or_default();
+    IoEngine::from_name(&name).unwrap_or_default()
 }
 
 /// Lists or updates a stock.

@@ -1,0 +1,487 @@
+//! The sockets of one thread: what has come for each, what is on its way, and when it says so.
+//!
+//! Invariants:
+//!
+//! - A slot is used again only when no operation of it is in flight, so a completion always belongs
+//!   to the socket that it names.
+//! - Bytes of a socket are read in the order they came: what was set aside, then the buffers, then
+//!   the end or the error.
+//! - At most one send of a socket is in flight, so its bytes leave in order.
+//! - When the ring waits, the kernel has all buffers: what was not read since the last wait is set
+//!   aside, and that socket does not receive until it is read. So nobody can keep buffers from
+//!   others, and what one socket holds is bounded by what all buffers hold.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown};
+use slab::Slab;
+
+use crate::kernel::{Buffer, Completion, Kernel};
+use crate::{Unavailable, Waker};
+
+/// How much of everything a ring has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Operations that are submitted at once. More are submitted in several system calls.
+    pub operations: u32,
+    /// Buffers for received bytes, rounded up to a power of two; at most 32,768.
+    pub buffers: u16,
+    /// Bytes of each.
+    pub buffer_bytes: usize,
+    /// Bytes that one write takes, at most.
+    pub write_bytes: usize,
+    /// Bytes that are written between two waits; for more, operations are submitted in between.
+    pub batch_bytes: usize,
+}
+
+/// The sockets of one thread. It may be made in another thread than the one that uses it.
+pub struct Ring {
+    kernel: Kernel,
+    slots: Slab<Slot>,
+    /// Sockets that have received since the last wait.
+    fresh: Vec<u32>,
+    /// Sockets that are to receive again, unless something speaks against it by then.
+    pausing: Vec<u32>,
+    /// What has happened and has not been told.
+    ready: Vec<Ready>,
+    waker: Waker,
+    woken: bool,
+    /// The waker is watched.
+    watching: bool,
+    write_bytes: usize,
+}
+
+/// A socket of a ring, to be given back with [`Ring::close`].
+#[derive(Debug)]
+pub struct Socket(u32);
+
+/// What has happened to a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// The key that it was added under.
+    pub key: usize,
+    /// A read finds something: bytes, the end or an error.
+    pub readable: bool,
+    /// A write is taken, after one was not or [`Ring::is_writing`] said yes.
+    pub writable: bool,
+    /// The other side has closed its direction; the end is behind what it has sent.
+    pub hung_up: bool,
+    /// The next read or write, behind what was received, is an error.
+    pub failed: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    file: OwnedFd,
+    key: usize,
+    /// Operations in flight.
+    operations: u32,
+    receiving: Receiving,
+    /// Received and not read, oldest first.
+    buffers: VecDeque<Buffer>,
+    /// Received before that, and set aside.
+    aside: Aside,
+    /// What is behind all that.
+    end: Option<End>,
+    /// A send is in flight.
+    writing: bool,
+    /// Somebody waits for it.
+    tell_writable: bool,
+    /// Reads also look for what the kernel has and has not handed over.
+    draining: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receiving {
+    Off,
+    On,
+    Ending,
+}
+
+/// Bytes that were moved out of the buffers. Holds no memory while it is empty.
+#[derive(Debug, Default)]
+struct Aside {
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+/// What is behind the last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    OfStream,
+    Error(Errno),
+}
+
+impl Ring {
+    /// A ring, and what ends its waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] with the first thing that the system does not give.
+    pub fn open(size: &Size) -> Result<(Ring, Waker), Unavailable> {
+        let kernel = Kernel::open(size)?;
+        let waker = Waker::new().map_err(Unavailable::memory)?;
+        let ring = Ring {
+            kernel,
+            slots: Slab::new(),
+            fresh: Vec::new(),
+            pausing: Vec::new(),
+            ready: Vec::new(),
+            waker: waker.clone(),
+            woken: false,
+            watching: false,
+            write_bytes: size.write_bytes,
+        };
+        Ok((ring, waker))
+    }
+
+    /// Takes a socket on. What happens to it is told under the key.
+    pub fn add(&mut self, file: OwnedFd, key: usize) -> Socket {
+        let slot = self.slots.insert(Slot {
+            file,
+            key,
+            operations: 0,
+            receiving: Receiving::Off,
+            buffers: VecDeque::new(),
+            aside: Aside::default(),
+            end: None,
+            writing: false,
+            tell_writable: false,
+            draining: false,
+            closed: false,
+        });
+        let slot = u32::try_from(slot).expect("fewer sockets than 2³²");
+        self.receive(slot);
+        Socket(slot)
+    }
+
+    /// Submits what was written and waits, this long at most, until something happens to a socket
+    /// or the waker is used. Adds what happened, and tells whether the waker was used.
+    ///
+    /// # Panics
+    ///
+    /// When another thread has waited before.
+    pub fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> bool {
+        self.set_unread_aside();
+        self.receive_again();
+        if !mem::replace(&mut self.watching, true) {
+            self.kernel.watch(self.waker.as_fd());
+        }
+        // What was written leaves with this call, which also takes what has come meanwhile. Only
+        // when that is nothing there is anything to wait for, in a second call.
+        self.kernel.wait(Some(Duration::ZERO));
+        self.take_completions();
+        if self.ready.is_empty() && !self.woken && timeout != Some(Duration::ZERO) {
+            self.kernel.wait(timeout);
+            self.take_completions();
+        }
+        ready.append(&mut self.ready);
+        mem::take(&mut self.woken)
+    }
+
+    /// Reads what has come. A read that fills less than its input has found everything.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is there; otherwise that of the socket.
+    pub fn read(&mut self, socket: &Socket, input: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.read_received(socket.0, input);
+        if bytes > 0 || input.is_empty() {
+            return Ok(bytes);
+        }
+        let slot = &self.slots[socket.0 as usize];
+        match slot.end {
+            Some(End::OfStream) => Ok(0),
+            Some(End::Error(errno)) => Err(errno.into()),
+            None if slot.draining => self.read_unhanded(socket.0, input),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Writes up to [`Size::write_bytes`]. They leave with the next wait; until they have, nothing
+    /// more is taken.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when earlier bytes are on their way; otherwise that of the socket.
+    pub fn write(&mut self, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        let wanted = bytes.len().min(self.write_bytes);
+        if self.kernel.batch_room() < wanted {
+            self.kernel.submit();
+            self.take_completions();
+        }
+        let slot = &mut self.slots[socket.0 as usize];
+        if let Some(End::Error(errno)) = slot.end {
+            return Err(errno.into());
+        }
+        let taken = match slot.writing {
+            true => 0,
+            false => self.kernel.send(slot.file.as_fd(), socket.0, &bytes[..wanted]),
+        };
+        if taken == 0 && wanted > 0 {
+            slot.tell_writable = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if taken > 0 {
+            slot.writing = true;
+            slot.operations += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Whether written bytes are on their way to the kernel. If so it is told when they are there.
+    pub fn is_writing(&mut self, socket: &Socket) -> bool {
+        let slot = &mut self.slots[socket.0 as usize];
+        slot.tell_writable |= slot.writing;
+        slot.writing
+    }
+
+    /// Closes the direction to the other side. What is [on its way](Ring::is_writing) is lost.
+    ///
+    /// # Errors
+    ///
+    /// That of shutdown(2).
+    pub fn end(&mut self, socket: &Socket) -> io::Result<()> {
+        let file = &self.slots[socket.0 as usize].file;
+        Ok(rustix::net::shutdown(file, Shutdown::Write)?)
+    }
+
+    /// From now on reads find all that the kernel has, without a wait in between. Returns how many
+    /// bytes have come and have not been read.
+    pub fn drain(&mut self, socket: &Socket) -> u64 {
+        self.settle();
+        let slot = &mut self.slots[socket.0 as usize];
+        slot.draining = true;
+        let buffered: usize = slot.buffers.iter().map(Buffer::len).sum();
+        let unhanded = rustix::io::ioctl_fionread(&slot.file).unwrap_or(0);
+        (slot.aside.len() + buffered) as u64 + unhanded
+    }
+
+    /// Closes a socket. Nothing more is told of it. What was written and fits into the socket is
+    /// still sent.
+    #[expect(clippy::needless_pass_by_value, reason = "the socket is given up")]
+    pub fn close(&mut self, socket: Socket) {
+        let index = socket.0;
+        let slot = &mut self.slots[index as usize];
+        slot.closed = true;
+        self.ready.retain(|ready| ready.key != slot.key);
+        slot.aside = Aside::default();
+        for buffer in slot.buffers.drain(..) {
+            self.kernel.give_back(buffer);
+        }
+        if slot.operations > 0 {
+            self.kernel.cancel_all(slot.file.as_fd(), index);
+            slot.operations += 1;
+        }
+        self.free_if_done(index);
+    }
+
+    /// Copies what was set aside and what is in buffers.
+    fn read_received(&mut self, index: u32, input: &mut [u8]) -> usize {
+        let slot = &mut self.slots[index as usize];
+        let mut filled = 0;
+        if slot.aside.len() > 0 {
+            filled = slot.aside.read(input);
+            if slot.aside.len() == 0 {
+                self.pausing.push(index);
+            }
+        }
+        while filled < input.len()
+            && let Some(buffer) = slot.buffers.front_mut()
+        {
+            let bytes = self.kernel.bytes(buffer);
+            let taken = bytes.len().min(input.len() - filled);
+            input[filled..filled + taken].copy_from_slice(&bytes[..taken]);
+            filled += taken;
+            buffer.consume(taken);
+            if buffer.len() == 0
+                && let Some(buffer) = slot.buffers.pop_front()
+            {
+                self.kernel.give_back(buffer);
+            }
+        }
+        filled
+    }
+
+    /// Reads what the kernel has received and not handed over. It hands over only within waits and
+    /// submissions, so behind everything that it has.
+    fn read_unhanded(&mut self, index: u32, input: &mut [u8]) -> io::Result<usize> {
+        self.settle();
+        let bytes = self.read_received(index, input);
+        if bytes > 0 {
+            return Ok(bytes);
+        }
+        let file = &self.slots[index as usize].file;
+        let (bytes, _) = rustix::net::recv(file, input, RecvFlags::DONTWAIT)?;
+        Ok(bytes)
+    }
+
+    /// Takes all completions that were made, also those for which there was no room.
+    fn settle(&mut self) {
+        self.take_completions();
+        while self.kernel.has_overflown() {
+            self.kernel.wait(Some(Duration::ZERO));
+            self.take_completions();
+        }
+    }
+
+    /// What was not read since the last wait makes room for others.
+    fn set_unread_aside(&mut self) {
+        for index in self.fresh.drain(..) {
+            let Some(slot) = self.slots.get_mut(index as usize) else {
+                continue;
+            };
+            if slot.buffers.is_empty() {
+                continue;
+            }
+            for buffer in slot.buffers.drain(..) {
+                slot.aside.bytes.extend_from_slice(self.kernel.bytes(&buffer));
+                self.kernel.give_back(buffer);
+            }
+            if slot.receiving == Receiving::On {
+                slot.receiving = Receiving::Ending;
+                self.kernel.cancel_receive(index);
+                slot.operations += 1;
+            }
+        }
+    }
+
+    fn receive_again(&mut self) {
+        while let Some(index) = self.pausing.pop() {
+            let slot = self.slots.get(index as usize);
+            let may_receive = |slot: &Slot| {
+                let unread = slot.aside.len() > 0 || slot.end.is_some();
+                slot.receiving == Receiving::Off && !unread && !slot.closed
+            };
+            if slot.is_some_and(may_receive) {
+                self.receive(index);
+            }
+        }
+    }
+
+    fn receive(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.receiving = Receiving::On;
+        slot.operations += 1;
+        self.kernel.receive(slot.file.as_fd(), index);
+    }
+
+    fn take_completions(&mut self) {
+        while let Some(completion) = self.kernel.next() {
+            match completion {
+                Completion::Received(index, outcome, goes_on) => {
+                    self.received(index, outcome, goes_on);
+                }
+                Completion::Sent(index, outcome) => self.sent(index, outcome),
+                Completion::Cancelled(index) => {
+                    self.slots[index as usize].operations -= 1;
+                    self.free_if_done(index);
+                }
+                Completion::Readable(goes_on) => {
+                    self.woken = true;
+                    self.watching = goes_on;
+                }
+            }
+        }
+    }
+
+    fn received(&mut self, index: u32, outcome: io::Result<Option<Buffer>>, goes_on: bool) {
+        let slot = &mut self.slots[index as usize];
+        if !goes_on {
+            slot.operations -= 1;
+            slot.receiving = Receiving::Off;
+            // Whether it may is decided when the ring waits.
+            self.pausing.push(index);
+        }
+        if slot.closed {
+            if let Ok(Some(buffer)) = outcome {
+                self.kernel.give_back(buffer);
+            }
+            return self.free_if_done(index);
+        }
+        let mut ready = Ready { key: slot.key, readable: true, ..Ready::default() };
+        match outcome {
+            Ok(Some(buffer)) => {
+                if slot.buffers.is_empty() {
+                    self.fresh.push(index);
+                }
+                slot.buffers.push_back(buffer);
+            }
+            Ok(None) => {
+                slot.end = Some(End::OfStream);
+                ready.hung_up = true;
+            }
+            Err(error) => match Errno::from_io_error(&error) {
+                // No buffer was left, or it was told to end. It goes on at the next wait.
+                Some(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN) => return,
+                errno => {
+                    slot.end = Some(End::Error(errno.unwrap_or(Errno::IO)));
+                    ready.failed = true;
+                }
+            },
+        }
+        self.ready.push(ready);
+    }
+
+    fn sent(&mut self, index: u32, outcome: io::Result<Vec<u8>>) {
+        let slot = &mut self.slots[index as usize];
+        slot.operations -= 1;
+        if slot.closed {
+            return self.free_if_done(index);
+        }
+        let mut ready = Ready { key: slot.key, writable: true, ..Ready::default() };
+        match outcome {
+            Ok(rest) if !rest.is_empty() => {
+                slot.operations += 1;
+                return self.kernel.send_late(slot.file.as_fd(), index, rest);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                slot.end = Some(End::Error(errno));
+                ready.failed = true;
+            }
+        }
+        slot.writing = false;
+        if mem::take(&mut slot.tell_writable) || ready.failed {
+            self.ready.push(ready);
+        }
+    }
+
+    fn free_if_done(&mut self, index: u32) {
+        let slot = &self.slots[index as usize];
+        if slot.closed && slot.operations == 0 {
+            self.slots.remove(index as usize);
+        }
+    }
+}
+
+impl Aside {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.read
+    }
+
+    fn read(&mut self, input: &mut [u8]) -> usize {
+        let unread = &self.bytes[self.read..];
+        let taken = unread.len().min(input.len());
+        input[..taken].copy_from_slice(&unread[..taken]);
+        self.read += taken;
+        if self.len() == 0 {
+            *self = Aside::default();
+        }
+        taken
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").field("sockets", &self.slots.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! `stockd load` as it is run from a shell: against stockd, Redis and memcached, and against servers
+//! that lie, stall, refuse and go away.
+
+mod fake;
+#[path = "../redis_clients/packages.rs"]
+#[allow(dead_code, reason = "shared with the tests of Redis clients")]
+mod packages;
+#[path = "../quotes/server.rs"]
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+mod server;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fake::FakeServer;
+use serde_json::Value;
+use server::{Outcome, PATIENCE, run, stockd};
+
+/// A `stockd serve` with both listeners, or another server. Killed when it is dropped.
+struct Running {
+    child: Child,
+    line: String,
+    resp: String,
+}
+
+impl Running {
+    fn stockd() -> Running {
+        let mut command = stockd(&["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
+        command.args(["--log", "off"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut address =
+            |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
+        let (line, resp) = (address("line ").unwrap(), address("resp ").unwrap());
+        Running { child, line, resp }
+    }
+
+    /// A server of somebody else's that listens on this socket.
+    fn other(command: &mut Command, socket: &Path) -> Running {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while UnixStream::connect(socket).is_err() {
+            assert!(Instant::now() < deadline, "{command:?} does not listen");
+            assert_eq!(child.try_wait().unwrap(), None, "{command:?} has ended");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let address = format!("unix:{}", socket.display());
+        Running { child, line: address.clone(), resp: address }
+    }
+
+    /// Runs `stockd load` against it, with few requests and without a warm-up.
+    fn load(&self, args: &[&str]) -> Outcome {
+        load(&self.line, &self.resp, args)
+    }
+
+    /// The report of a run that must end well.
+    fn report(&self, args: &[&str]) -> Value {
+        report(self.load(&[args, &["--json", "-"]].concat()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn load(line: &str, resp: &str, args: &[&str]) -> Outcome {
+    let mut command = stockd(&["load", "--warmup", "0s", "--connections", "4"]);
+    command.args(args).env("STOCKD_SERVER", line).env("STOCKD_RESP_SERVER", resp);
+    run(command)
+}
+
+fn report((code, out, err): Outcome) -> Value {
+    assert_eq!(code, Some(0), "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// The first run of a report.
+fn first(report: &Value) -> &Value {
+    &report["points"][0]["repetitions"][0]
+}
+
+#[test]
+fn every_reply_of_stockd_is_as_expected_over_line_and_resp() {
+    let server = Running::stockd();
+    let resp = ["--protocol", "resp", "--server", &server.resp];
+    for (more, lookups) in [
+        (&[][..], 1),
+        (&["--pipeline", "16"], 1),
+        (&["--rate", "100000", "--arrivals", "poisson"], 1),
+        (&["--threads", "2", "--zipf", "0.99"], 1),
+        (&[&resp[..], &["--pipeline", "7"]].concat(), 1),
+        (&[&resp[..], &["--mget", "10", "--subscribers", "1"]].concat(), 10),
+    ] {
+        let common =
+            ["--stocks", "500", "--fill", "--verify", "--requests", "3001", "--misses", "5"];
+        let report = server.report(&[&common[..], more].concat());
+        let run = first(&report);
+        assert_eq!(run["requests"], 3001, "{more:?}");
+        assert_eq!(run["latency"]["count"], 3001);
+        assert_eq!((&run["mismatches"], &run["errors"]), (&0.into(), &0.into()));
+        let (hits, misses) = (run["hits"].as_u64().unwrap(), run["misses"].as_u64().unwrap());
+        assert_eq!(hits + misses, 3001 * lookups);
+        assert!(misses > 0 && misses < hits / 5, "{misses} of {hits}");
+        assert_eq!(run["verified"], 3001 * lookups);
+        assert_eq!(run["send_delay"].is_null(), !more.contains(&"--rate"));
+        assert_eq!(run["messages_a_second"].is_null(), !more.contains(&"--subscribers"));
+    }
+}
+
+#[test]
+fn writes_go_beside_lookups() {
+    let server = Running::stockd();
+    let resp = ["--protocol", "resp", "--server", &server.resp];
+    let mix = ["--stocks", "50", "--fill", "--verify", "--updates", "30", "--requests", "2000"];
+    let report = server.report(&[&resp[..], &mix].concat());
+    let run = first(&report);
+    let count = |kind: &str| run[kind]["count"].as_u64().unwrap();
+    assert_eq!(count("lookup_latency") + count("update_latency"), 2000);
+    assert!((400..800).contains(&count("update_latency")), "{run}");
+}
+
+#[test]
+fn alone_it_asks_for_what_the_server_lists() {
+    let server = Running::stockd();
+    let (code, _, err) = server.load(&["--requests", "10"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("lists no stocks") && err.contains("--stocks N with --fill"), "{err}");
+    assert_eq!(server.load(&["--stocks", "5000", "--fill", "--requests", "1"]).0, Some(0));
+    let report = server.report(&["--requests", "10"]);
+    assert_eq!(report["parameters"]["stocks"], 5000);
+    assert_eq!(first(&report)["hits"], 10);
+    let (code, out, err) =
+        server.load(&["--requests", "10", "--pid", &server.child.id().to_string()]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("requests/s") && out.contains("server CPU ns/request"), "{out}");
+    assert!(err.contains("server memory"), "{err}");
+}
+
+#[test]
+fn a_sweep_reports_every_value_and_is_drawn() {
+    let server = Running::stockd();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let common = "--stocks 10 --fill --requests 100 --sweep connections=1,3 --repetitions 2";
+    let mut args: Vec<&str> = common.split(' ').collect();
+    let (json, percentiles) = (path("a.json"), path("a.hgrm"));
+    args.extend(["--json", &json, "--hdr", &percentiles, "--label", "first name"]);
+    let (code, out, err) = server.load(&args);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out.lines().count(), 4, "{out}");
+    let report: Value = serde_json::from_slice(&std::fs::read(path("a.json")).unwrap()).unwrap();
+    assert_eq!(report["schema"], "stockd-load/1");
+    assert_eq!(report["points"][1]["swept"]["value"], 3.0);
+    assert_eq!(report["points"][1]["load"]["connections"], 3);
+    assert_eq!(report["points"][1]["repetitions"].as_array().unwrap().len(), 2);
+    let percentiles = std::fs::read_to_string(path("a.hgrm")).unwrap();
+    assert!(percentiles.trim_start().starts_with("Value"), "{percentiles}");
+    assert!(percentiles.contains("Total count    =          100]"), "{percentiles}");
+
+    let plots = path("plots");
+    let (code, out, err) =
+        run(stockd(&["load", "plot", &path("a.json"), "--out", &plots, "--label", "two"]));
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out.lines().count(), 12, "{out}");
+    let svg = std::fs::read_to_string(path("plots/latency-by-connections-dark.svg")).unwrap();
+    assert!(svg.contains("two p99") && !svg.contains("first name"), "{svg}");
+}
+
+#[test]
+fn redis_is_asked_over_its_socket() {
+    if !packages::have("redis-server", "redis-server") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("redis");
+    let mut command = Command::new("redis-server");
+    command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
+    let server = Running::other(command.current_dir(directory.path()), &socket);
+    let common =
+        ["--protocol", "resp", "--stocks", "100", "--fill", "--fill-with", "set", "--verify"];
+    for more in [&["--updates", "20", "--pipeline", "4"][..], &["--mget", "5"]] {
+        let report = server.report(&[&common[..], &["--requests", "2000"], more].concat());
+        assert_eq!(first(&report)["requests"], 2000);
+    }
+    let report = server.report(&["--protocol", "resp", "--verify", "--requests", "100"]);
+    assert_eq!(report["parameters"]["stocks"], 100);
+}
+
+#[test]
+fn memcached_is_asked_with_get_and_with_mg() {
+    if !packages::have("memcached", "memcached") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("memcached");
+    let mut command = Command::new("memcached");
+    command.args(["-u", "root", "-s"]).arg(&socket);
+    let server = Running::other(&mut command, &socket);
+    for meta in [None, Some("--memcached-meta")] {
+        let common = "--protocol memcached --stocks 100 --fill --verify --misses 10 --updates 10";
+        let mut args: Vec<&str> = common.split(' ').chain(meta).collect();
+        args.extend(["--server", &server.line, "--pipeline", "8", "--requests", "2000"]);
+        let report = server.report(&args);
+        assert_eq!(first(&report)["requests"], 2000);
+        assert!(first(&report)["misses"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn a_server_that_lies_is_caught() {
+    // Right name by name before the run, and for the first ten requests of it.
+    let server = FakeServer::start(|nth| if nth < 30 { "172.5\n" } else { "172.4\n" });
+    let list = ["--stocks", "20", "--verify", "--requests", "100"];
+    let (code, _, err) = load(&server.address, &server.address, &list);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("100 replies compared, 90 wrong"), "{err}");
+    assert!(err.contains("90 wrong replies, the first: 'S00000"), "{err}");
+    assert!(err.contains("was answered with '172.4', not '172.5'"), "{err}");
+}
+
+/// The story of a stall: a server answers nothing until it has 150 requests, at one a millisecond.
+/// Request *i* is due at *i* ms and cannot be answered before 149 ms, whatever the machine does
+/// meanwhile, so a hundred requests and one count 49 ms or more.
+#[test]
+fn a_stall_counts_from_when_each_request_was_due() {
+    let server = FakeServer::holding_back_until(150, "1\n");
+    let list = ["--stocks", "20", "--rate", "1000", "--requests", "200", "--json", "-"];
+    let report = report(load(&server.address, &server.address, &list));
+    let latency = &first(&report)["latency"];
+    let at_least = |figure: &str, ms: u64| {
+        let ns = latency[figure].as_u64().unwrap();
+        assert!(ns >= ms * 1_000_000 - 1000, "{figure}: {latency}");
+    };
+    assert_eq!(latency["count"], 200);
+    at_least("max_ns", 149);
+    at_least("p99_ns", 147);
+    at_least("p50_ns", 49);
+}
+
+#[test]
+fn error_replies_and_lost_connections_are_counted_and_named() {
+    let server =
+        FakeServer::start(|nth| if nth % 2 == 0 { "1\n" } else { "ERR too busy; try later\n" });
+    let list = ["--stocks", "20", "--requests", "100"];
+    let (code, out, err) = load(&server.address, &server.address, &list);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(out.trim_end().ends_with("50"), "{out}");
+    assert!(err.contains("50 error replies, the first: ERR too busy; try later"), "{err}");
+
+    let server = FakeServer::closing_after(40, "1\n");
+    let (code, _, err) = load(&server.address, &server.address, &list);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("4 connections lost, the first: "), "{err}");
+}
+
+#[test]
+fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
+    let server = Running::stockd();
+    assert_eq!(server.load(&["--stocks", "10", "--fill", "--requests", "1"]).0, Some(0));
+    let http = FakeServer::start(|_| "HTTP/1.1 400 Bad Request\r\n");
+    let gone = FakeServer::nobody();
+    let some = ["--stocks", "5", "--requests", "5"];
+    let cases: [(&str, i32, &[&str], &str); 9] = [
+        (&gone, 1, &[], "cannot connect to "),
+        (
+            &server.resp,
+            1,
+            &[],
+            "does not speak the line protocol: it answered '-ERR unknown command",
+        ),
+        (
+            &http.address,
+            1,
+            &[],
+            "it answered 'HTTP/1.1 400 Bad Request'; choose another --protocol",
+        ),
+        (&server.line, 1, &["--pid", "4294967295"], "process 4294967295"),
+        (&server.line, 2, &["--updates", "5"], "the line protocol has no writes"),
+        (&server.line, 2, &["--mget", "5"], "--mget needs --protocol resp"),
+        (&server.line, 2, &["--sweep", "clients=1"], "connections=1,10,100"),
+        (&server.line, 2, &["--rate", "1", "--sweep", "pipeline=1,2"], "--rate"),
+        ("nowhere", 2, &[], "'nowhere' is no address; write HOST:PORT or unix:PATH"),
+    ];
+    for (address, expected, more, why) in cases {
+        let (code, out, err) = load(address, &server.resp, &[&some[..], more].concat());
+        assert_eq!((code, out.as_str()), (Some(expected), ""), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.starts_with("stockd: ") && err.contains(why), "{err}");
+    }
+    let (code, _, err) = run(stockd(&["load", "plot", "/dev/null"]));
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("/dev/null: not a report of stockd load"), "{err}");
+}
