@@ -7,7 +7,7 @@
 //!
 //! A sample is a turn of 16 lookups, as a worker does them for one connection: divide its time by
 //! 16. Where a table has something to hold on to for several lookups, a view or a pin, it holds it
-//! for the turn; the catalog is told all 16 symbols before it is asked for the first. The symbols are asked for in random order, not the one in which they were listed,
+//! for the turn. The symbols are asked for in random order, not the one in which they were listed,
 //! so that a table larger than the caches pays for its misses. Every table holds the same quotes and
 //! gives back whole ones.
 
@@ -43,8 +43,7 @@ impl Table for Catalog {
 
     fn turn(&self, symbols: &[Symbol; TURN], found: fn(Option<Quote>)) {
         let view = self.view();
-        let sought = symbols.each_ref().map(|symbol| view.seek(symbol));
-        sought.iter().for_each(|sought| found(view.get_sought(sought)));
+        symbols.iter().for_each(|symbol| found(view.get(symbol)));
     }
 }
 
