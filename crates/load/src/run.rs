@@ -157,8 +157,14 @@ pub fn run(
     }
     drop(window_over);
 
+    let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
+    let sample = || Sample {
+        at: Instant::now(),
+        answered: answered(),
+        cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
+        messages: subscribers.as_ref().map(Subscribers::messages),
+    };
     let mut watch = |windows: &Receiver<()>, until: Option<Instant>, mut open: usize| {
-        let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
         while open > 0 {
             let now = Instant::now();
             let left = until.map_or(PROGRESS_INTERVAL, |until| {
@@ -176,15 +182,14 @@ pub fn run(
                 }
             }
         }
-        Sample {
-            at: Instant::now(),
-            answered: answered(),
-            cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
-            messages: subscribers.as_ref().map(Subscribers::messages),
-        }
     };
-    let before = watch(&windows, Some(begun + course.warmup), threads);
-    let after = watch(&windows, None, threads);
+    // Without a warm-up the window begins with the first request, which is yet to come.
+    if !course.warmup.is_zero() {
+        watch(&windows, Some(begun + course.warmup), threads);
+    }
+    let before = sample();
+    watch(&windows, None, threads);
+    let after = sample();
     let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
 
     let mut figures = Figures::new(window_begin);
