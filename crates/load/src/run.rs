@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -119,42 +119,11 @@ pub fn run(
     let streams = connect(&course.target, load.connections)?;
     let clock = Clock::starting_in(START_PAUSE);
     let begun = Instant::now() + START_PAUSE;
-    let window_begin = nanoseconds(course.warmup);
     let threads = load.threads.min(load.connections);
     let counters: Vec<_> = (0..threads).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let (window_over, windows) = mpsc::channel();
-    let mut handles = Vec::with_capacity(threads);
-    for (thread, streams) in deal(streams, threads).into_iter().enumerate() {
-        let orders = Orders {
-            workload: Arc::clone(workload),
-            streams,
-            target: course.target.to_string(),
-            clock,
-            mode: match load.rate {
-                None => Mode::Closed { pipeline: load.pipeline },
-                Some(rate) => {
-                    Mode::Open(Pacer::new(rate, load.arrivals, thread, threads, course.seed))
-                }
-            },
-            window_begin,
-            window_end: match course.extent {
-                Extent::Time(time) => Some(window_begin + nanoseconds(time)),
-                Extent::Requests(_) => None,
-            },
-            requests: match course.extent {
-                Extent::Time(_) => None,
-                Extent::Requests(requests) => Some(share(requests, thread, threads)),
-            },
-            chance: Chance::new(course.seed, thread as u64),
-            spins: course.spins,
-            answered: Arc::clone(&counters[thread]),
-            window_over: window_over.clone(),
-        };
-        let driver = Driver::new(orders).map_err(LoadError::system("make a readiness loop"))?;
-        let named = thread::Builder::new().name(format!("load-{thread}"));
-        let handle = named.spawn(move || driver.run());
-        handles.push(handle.map_err(LoadError::system("start a thread"))?);
-    }
+    let hands = deal(streams, threads);
+    let handles = launch(workload, load, course, clock, hands, &counters, &window_over)?;
     drop(window_over);
 
     let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
@@ -192,7 +161,7 @@ pub fn run(
     let after = sample();
     let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
 
-    let mut figures = Figures::new(window_begin);
+    let mut figures = Figures::default();
     for handle in handles {
         match handle.join() {
             Ok(counted) => figures.add(counted?),
@@ -213,6 +182,51 @@ pub fn run(
             .filter(|_| window > 0.0)
             .map(|(before, after)| (after - before) as f64 / window),
     })
+}
+
+/// Starts a thread for each hand of connections.
+fn launch(
+    workload: &Arc<Workload>,
+    load: &Load,
+    course: &Course,
+    clock: Clock,
+    hands: Vec<Vec<Stream>>,
+    counters: &[Arc<AtomicU64>],
+    window_over: &Sender<()>,
+) -> Result<Vec<JoinHandle<Result<Figures, LoadError>>>, LoadError> {
+    let window_begin = nanoseconds(course.warmup);
+    let threads = hands.len();
+    let start = |(thread, streams): (usize, Vec<Stream>)| {
+        let orders = Orders {
+            workload: Arc::clone(workload),
+            streams,
+            target: course.target.to_string(),
+            clock,
+            mode: match load.rate {
+                None => Mode::Closed { pipeline: load.pipeline },
+                Some(rate) => {
+                    Mode::Open(Pacer::new(rate, load.arrivals, thread, threads, course.seed))
+                }
+            },
+            window_begin,
+            window_end: match course.extent {
+                Extent::Time(time) => Some(window_begin + nanoseconds(time)),
+                Extent::Requests(_) => None,
+            },
+            requests: match course.extent {
+                Extent::Time(_) => None,
+                Extent::Requests(requests) => Some(share(requests, thread, threads)),
+            },
+            chance: Chance::new(course.seed, thread as u64),
+            spins: course.spins,
+            answered: Arc::clone(&counters[thread]),
+            window_over: window_over.clone(),
+        };
+        let driver = Driver::new(orders).map_err(LoadError::system("make a readiness loop"))?;
+        let named = thread::Builder::new().name(format!("load-{thread}"));
+        named.spawn(move || driver.run()).map_err(LoadError::system("start a thread"))
+    };
+    hands.into_iter().enumerate().map(start).collect()
 }
 
 /// What is known at one moment.
