@@ -179,6 +179,7 @@ impl Ring {
         self.kernel.wait(Some(Duration::ZERO));
         self.take_completions();
         if self.ready.is_empty() && !self.woken && timeout != Some(Duration::ZERO) {
+            self.receive_again();
             self.kernel.wait(timeout);
             self.take_completions();
         }
@@ -450,6 +451,7 @@ impl Ring {
             }
         }
         slot.writing = false;
+        slot.check_invariants();
         if mem::take(&mut slot.tell_writable) || ready.failed {
             self.ready.push(ready);
         }
@@ -457,9 +459,19 @@ impl Ring {
 
     fn free_if_done(&mut self, index: u32) {
         let slot = &self.slots[index as usize];
+        slot.check_invariants();
         if slot.closed && slot.operations == 0 {
             self.slots.remove(index as usize);
         }
+    }
+}
+
+impl Slot {
+    fn check_invariants(&self) {
+        let receiving = u32::from(self.receiving != Receiving::Off);
+        debug_assert!(self.closed || self.operations >= receiving + u32::from(self.writing));
+        debug_assert!(!self.closed || (self.buffers.is_empty() && self.aside.len() == 0));
+        debug_assert!(self.writing || !self.tell_writable);
     }
 }
 
