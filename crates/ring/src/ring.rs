@@ -227,7 +227,12 @@ impl Ring {
             false => self.kernel.send(slot.file.as_fd(), socket.0, &bytes[..wanted]),
         };
         if taken == 0 && wanted > 0 {
-            slot.tell_writable = true;
+            slot.tell_writable = slot.writing;
+            if !slot.writing {
+                // The batch of all sockets is full. The next wait sends it.
+                let key = slot.key;
+                self.ready.push(Ready { key, writable: true, ..Ready::default() });
+            }
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if taken > 0 {
@@ -451,10 +456,10 @@ impl Ring {
             }
         }
         slot.writing = false;
-        slot.check_invariants();
         if mem::take(&mut slot.tell_writable) || ready.failed {
             self.ready.push(ready);
         }
+        slot.check_invariants();
     }
 
     fn free_if_done(&mut self, index: u32) {
