@@ -179,6 +179,7 @@ impl Ring {
         self.kernel.wait(Some(Duration::ZERO));
         self.take_completions();
         if self.ready.is_empty() && !self.woken && timeout != Some(Duration::ZERO) {
+            self.receive_again();
             self.kernel.wait(timeout);
             self.take_completions();
         }
@@ -226,7 +227,12 @@ impl Ring {
             false => self.kernel.send(slot.file.as_fd(), socket.0, &bytes[..wanted]),
         };
         if taken == 0 && wanted > 0 {
-            slot.tell_writable = true;
+            slot.tell_writable = slot.writing;
+            if !slot.writing {
+                // The batch of all sockets is full. The next wait sends it.
+                let key = slot.key;
+                self.ready.push(Ready { key, writable: true, ..Ready::default() });
+            }
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if taken > 0 {
@@ -453,13 +459,24 @@ impl Ring {
         if mem::take(&mut slot.tell_writable) || ready.failed {
             self.ready.push(ready);
         }
+        slot.check_invariants();
     }
 
     fn free_if_done(&mut self, index: u32) {
         let slot = &self.slots[index as usize];
+        slot.check_invariants();
         if slot.closed && slot.operations == 0 {
             self.slots.remove(index as usize);
         }
+    }
+}
+
+impl Slot {
+    fn check_invariants(&self) {
+        let receiving = u32::from(self.receiving != Receiving::Off);
+        debug_assert!(self.closed || self.operations >= receiving + u32::from(self.writing));
+        debug_assert!(!self.closed || (self.buffers.is_empty() && self.aside.len() == 0));
+        debug_assert!(self.writing || !self.tell_writable);
     }
 }
 

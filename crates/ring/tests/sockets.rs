@@ -124,6 +124,36 @@ fn the_end_is_behind_the_bytes() {
     assert_eq!(answer, "and mine");
 }
 
+/// What it does not read in a pass is set aside and its receiving ends, again and again; each time it
+/// has to begin anew.
+#[test]
+fn one_that_sends_more_than_is_read_at_once_is_read_to_its_end() {
+    let Some((mut ring, _)) = open(&SIZE) else { return };
+    let (socket, mut far) = connect(&mut ring, 7);
+    let sent = pattern(200_000);
+    let sender = {
+        let sent = sent.clone();
+        std::thread::spawn(move || far.write_all(&sent).map(|()| far).unwrap())
+    };
+    let mut received = Vec::new();
+    let mut input = [0; 100];
+    while received.len() < sent.len() {
+        match ring.read(&socket, &mut input) {
+            Ok(0) => panic!("the end after {} bytes", received.len()),
+            Ok(bytes) => {
+                received.extend_from_slice(&input[..bytes]);
+                look(&mut ring);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                wait(&mut ring);
+            }
+        }
+    }
+    assert!(received == sent);
+    sender.join().unwrap();
+}
+
 /// Bytes and a reset that both come while the ring does not wait: the kernel hands over the bytes
 /// and must not forget the reset behind them.
 #[test]

@@ -1,4 +1,5 @@
-//! The data plane of stockd: listener → work queue → worker pool, on std threads and mio.
+//! The data plane of stockd: listener → work queue → worker pool, on std threads, over mio
+//! or io_uring.
 //!
 //! A [`Server`] owns sockets and the threads that serve them. It knows what bytes mean only
 //! through `stockd-wire` and what is answered only through `stockd-engine`. A fixed number of
@@ -22,7 +23,7 @@
 //!   ┌───▼─────────────┐   ┌───▼─────────────┐
 //!   │ stockd-worker-0 │ … │ stockd-worker-N │              WORKERS_MAX
 //!   └───┬─────────────┘   └─────────────────┘
-//!       │ worker.rs: wait for readiness (EVENTS_MAX), then one turn each:
+//!       │ worker.rs: wait (reactor.rs, EVENTS_MAX), then one turn each:
 //!       │
 //!       │   read once into the worker's buffer              READ_BYTES_MAX
 //!       │    → session.rs, wire: bytes to requests          LINE_BYTES_MAX kept of half a request
@@ -48,9 +49,17 @@
 //! # Costs
 //!
 //! A connection that is idle holds no buffer: a few hundred bytes. A request that is served costs
-//! one read and one write, shared by all that arrived with it; one wait for readiness, shared by
-//! all connections that were ready; and one clock reading a wakeup. No lock is taken and nothing
-//! is allocated.
+//! one read and one write, shared by all that arrived with it; one wait, shared by all connections
+//! that were ready; and one clock reading a wakeup. No lock is taken and nothing is allocated.
+//!
+//! # Two engines
+//!
+//! How a worker waits, reads and writes is its reactor's affair (`reactor.rs`), which is chosen once,
+//! at the start ([`IoEngine`]). Over mio each read and write is a system call. Over io_uring the
+//! system receives by itself into RING_BUFFERS that all connections of a worker share, a read copies
+//! from there, and what was written leaves with the system call that waits again; so a connection is
+//! also bounded by RING_WRITE_BYTES_MAX on their way out, and by what all buffers hold on their way
+//! in. The acceptor is the same for both: it makes one system call a connection, not a request.
 //!
 //! # Order of atomics and locks
 //!

@@ -15,12 +15,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The stocks that tests look up; invented.
 pub(crate) const STOCKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/stocks.csv");
 
-/// A command that runs `stockd`, without settings from the environment of the tests. RESP is off,
+/// A command that runs `stockd`, without settings from the environment of the tests but for the
+/// engine, with which all tests are to pass. RESP is off,
 /// so that servers of several tests do not meet on its usual port, and nothing is kept on disk.
 pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STOCKD_") {
+        if name.to_string_lossy().starts_with("STOCKD_") && name != "STOCKD_ENGINE" {
             command.env_remove(name);
         }
     }

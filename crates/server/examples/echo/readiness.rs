@@ -1,13 +1,4 @@
-//! A bare echo server: what a lookup would cost if it were for nothing but the sockets. One thread,
-//! one readiness loop on the same engine as stockd's workers; for each event one read and one
-//! write.
-//!
-//! ```console
-//! $ cargo run --release -p stockd-server --example echo -- 127.0.0.1:7777
-//! ```
-//!
-//! Prints the address it has bound, as `echo 127.0.0.1:7777`, and serves until it is ended. A client
-//! with an error is closed.
+//! Over mio: epoll on Linux.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -17,8 +8,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-/// Bytes of one read, as many as a worker of stockd reads.
-const READ_BYTES_MAX: usize = stockd_model::limits::READ_BYTES_MAX;
+use crate::{READ_BYTES_MAX, unless_blocked};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -56,17 +46,7 @@ impl Client {
     }
 }
 
-/// The outcome of a call to the system; `None` when the socket has nothing to give or to take.
-fn unless_blocked(outcome: io::Result<usize>) -> io::Result<Option<usize>> {
-    match outcome {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        outcome => outcome.map(Some),
-    }
-}
-
-fn main() -> io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let address: SocketAddr = address.parse().map_err(io::Error::other)?;
+pub(crate) fn serve(address: SocketAddr) -> io::Result<()> {
     let mut listener = TcpListener::bind(address)?;
     println!("echo {}", listener.local_addr()?);
 
