@@ -293,6 +293,9 @@ fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
         assert_eq!(err.lines().count(), 1, "{err}");
         assert!(err.starts_with("stockd: ") && err.contains(why), "{err}");
     }
+    let (code, _, err) = load(&gone, &gone, &[]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("give --names FILE or --stocks N, or the RESP listener"), "{err}");
     let (code, _, err) = run(stockd(&["load", "plot", "/dev/null"]));
     assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("/dev/null: not a report of stockd load"), "{err}");
