@@ -234,10 +234,9 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         Some(LoadCommand::Plot(args)) => plot::run(args),
         None => args.run.run(),
     };
-    outcome.map_err(|error| match error.downcast::<LoadError>() {
-        Ok(LoadError::Usage(why)) => UsageError(why).into(),
-        Ok(error) => error.into(),
-        Err(error) => error,
+    outcome.map_err(|error| match error.downcast_ref() {
+        Some(LoadError::Usage(why)) => UsageError(why.clone()).into(),
+        _ => error,
     })
 }
 

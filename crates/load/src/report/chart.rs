@@ -207,18 +207,17 @@ fn averaged(pixels: &[u8], width: usize) -> Vec<u8> {
     let step = PNG_OVERSAMPLING as usize;
     let height = pixels.len() / 3 / width;
     let mut out = Vec::with_capacity(pixels.len() / step / step);
-    for y in 0..height / step {
+    for rows in pixels.chunks_exact(width * 3 * step).take(height / step) {
         for x in 0..width / step {
-            for channel in 0..3 {
-                let at = |dx, dy| {
-                    usize::from(pixels[((y * step + dy) * width + x * step + dx) * 3 + channel])
-                };
-                let sum: usize = (0..step)
-                    .flat_map(|dy| (0..step).map(move |dx| (dx, dy)))
-                    .map(|(dx, dy)| at(dx, dy))
-                    .sum();
-                out.push((sum / (step * step)) as u8);
+            let mut sums = [0_u32; 3];
+            for row in rows.chunks_exact(width * 3) {
+                for pixel in row[x * step * 3..(x + 1) * step * 3].chunks_exact(3) {
+                    sums[0] += u32::from(pixel[0]);
+                    sums[1] += u32::from(pixel[1]);
+                    sums[2] += u32::from(pixel[2]);
+                }
             }
+            out.extend(sums.map(|sum| (sum / (step * step) as u32) as u8));
         }
     }
     out

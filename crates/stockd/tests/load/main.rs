@@ -143,7 +143,7 @@ fn alone_it_asks_for_what_the_server_lists() {
 }
 
 #[test]
-fn a_sweep_reports_every_value_and_is_drawn() {
+fn a_sweep_reports_every_value() {
     let server = Running::stockd();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -162,14 +162,24 @@ fn a_sweep_reports_every_value_and_is_drawn() {
     let percentiles = std::fs::read_to_string(path("a.hgrm")).unwrap();
     assert!(percentiles.trim_start().starts_with("Value"), "{percentiles}");
     assert!(percentiles.contains("Total count    =          100]"), "{percentiles}");
+}
 
-    let plots = path("plots");
-    let (code, out, err) =
-        run(stockd(&["load", "plot", &path("a.json"), "--out", &plots, "--label", "two"]));
+#[test]
+fn reports_are_drawn() {
+    let server = Running::stockd();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let common = "--stocks 10 --fill --requests 100 --label first";
+    let (json, plots) = (path("a.json"), path("plots"));
+    let mut args: Vec<&str> = common.split(' ').collect();
+    args.extend(["--json", &json]);
+    assert_eq!(server.load(&args).0, Some(0));
+    let (code, out, err) = run(stockd(&["load", "plot", &json, "--out", &plots, "--label", "two"]));
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(out.lines().count(), 12, "{out}");
-    let svg = std::fs::read_to_string(path("plots/latency-by-connections-dark.svg")).unwrap();
-    assert!(svg.contains("two p99") && !svg.contains("first name"), "{svg}");
+    assert_eq!(out.lines().count(), 4, "{out}");
+    let svg = std::fs::read_to_string(path("plots/percentiles-dark.svg")).unwrap();
+    assert!(svg.contains("two") && !svg.contains("first"), "{svg}");
+    assert!(std::fs::read(path("plots/percentiles-light.png")).unwrap().starts_with(b"\x89PNG"));
 }
 
 #[test]
@@ -293,6 +303,9 @@ fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
         assert_eq!(err.lines().count(), 1, "{err}");
         assert!(err.starts_with("stockd: ") && err.contains(why), "{err}");
     }
+    let (code, _, err) = load(&gone, &gone, &[]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("give --names FILE or --stocks N, or the RESP listener"), "{err}");
     let (code, _, err) = run(stockd(&["load", "plot", "/dev/null"]));
     assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("/dev/null: not a report of stockd load"), "{err}");
