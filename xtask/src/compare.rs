@@ -15,17 +15,19 @@ mod peer;
 mod record;
 mod scenario;
 
+use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::build;
 use crate::workspace::Workspace;
 use peer::Running;
 use record::{Record, Run};
-use scenario::{SCENARIOS, Scenario};
+use scenario::{SCENARIOS, SWEEPS, SWEPT, SWEPT_LOAD, Scenario};
 
 /// Rounds whose runs count, after one to warm up.
 const ROUNDS: usize = 5;
@@ -80,6 +82,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     let directory = record.write(&bench, &filters)?;
+    if filters.is_empty() {
+        draw(&bench, &directory)?;
+    }
     println!("record: {}", directory.display());
     Ok(())
 }
@@ -106,6 +111,28 @@ fn compare(bench: &Bench<'_>, scenario: &'static Scenario, record: &mut Record) 
                 record.add(run);
             }
         }
+    }
+    Ok(())
+}
+
+/// Draws the servers under loads of different size, over each other, into the record.
+fn draw(bench: &Bench<'_>, directory: &Path) -> Result<()> {
+    for sweep in SWEEPS {
+        println!("sweep over {}", sweep.name);
+        let mut reports = Vec::new();
+        for peer in SWEPT {
+            let Some(server) = peer.start(bench, &SWEPT_LOAD)? else {
+                continue;
+            };
+            let path = bench.scratch.join(format!("{}-{}.json", sweep.name, reports.len()));
+            fs::write(&path, server.sweep(bench, sweep.values)?.to_string())?;
+            reports.push(path);
+        }
+        let plots = directory.join(sweep.name);
+        let mut command = Command::new(&bench.stockd);
+        command.args(["load", "plot", "--out"]).arg(plots).args(reports);
+        let status = command.stdout(Stdio::null()).status().context("cannot run stockd load")?;
+        ensure!(status.success(), "stockd load plot: {status}");
     }
     Ok(())
 }

@@ -254,6 +254,7 @@ impl<'a> Batch<'a> {
     /// nothing, and the request is one for a [`Writer`].
     #[inline(always)]
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
+        debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
             Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
             Request::Lookup(Err(_)) => {

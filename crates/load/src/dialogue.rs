@@ -16,7 +16,8 @@ use crate::target::{BlockingStream, Target};
 ///
 /// When the server cannot be reached, does not list its keys (`SCAN`), or has none.
 pub fn names_of(target: &Target) -> Result<Texts, LoadError> {
-    let mut dialogue = Dialogue::open(target, Protocol::Resp, "asking for names")?;
+    let remedy = "give --names FILE or --stocks N";
+    let mut dialogue = Dialogue::open(target, Protocol::Resp, "asking for names", remedy)?;
     let mut names = Texts::default();
     let mut cursor = b"0".to_vec();
     loop {
@@ -60,7 +61,11 @@ pub fn fill(
     names: &Texts,
     mut progress: impl FnMut(usize),
 ) -> Result<(), LoadError> {
-    let mut dialogue = Dialogue::open(target, protocol, "listing the stocks")?;
+    let remedy = match with {
+        WriteWith::Hset => "Redis and its like are filled with --fill-with set",
+        WriteWith::Set => "stockd is filled with --fill-with hset",
+    };
+    let mut dialogue = Dialogue::open(target, protocol, "listing the stocks", remedy)?;
     let requests = prepared(protocol, with, names);
     let mut batch = Vec::new();
     for begin in (0..names.len()).step_by(PIPELINE_NAMES_MAX) {
@@ -84,7 +89,8 @@ pub fn fill(
 ///
 /// When the server cannot be reached or refuses.
 pub fn record(target: &Target, protocol: Protocol, names: &Texts) -> Result<Texts, LoadError> {
-    let mut dialogue = Dialogue::open(target, protocol, "recording what it answers")?;
+    let remedy = "leave --verify out, or fill it with --fill";
+    let mut dialogue = Dialogue::open(target, protocol, "recording what it answers", remedy)?;
     let requests = prepared(protocol, WriteWith::Hset, names);
     let mut found = Texts::default();
     let mut batch = Vec::new();
@@ -112,6 +118,8 @@ struct Dialogue {
     target: String,
     protocol: Protocol,
     doing: &'static str,
+    /// What to do when the server refuses.
+    remedy: &'static str,
     received: Vec<u8>,
     /// Where in `received` the next item begins.
     at: usize,
@@ -122,6 +130,7 @@ impl Dialogue {
         target: &Target,
         protocol: Protocol,
         doing: &'static str,
+        remedy: &'static str,
     ) -> Result<Dialogue, LoadError> {
         let stream = target.connect().map_err(|why| LoadError::Connect {
             target: target.to_string(),
@@ -131,7 +140,7 @@ impl Dialogue {
             remedy: "start the server, or name another",
         })?;
         let target = target.to_string();
-        Ok(Dialogue { stream, target, protocol, doing, received: Vec::new(), at: 0 })
+        Ok(Dialogue { stream, target, protocol, doing, remedy, received: Vec::new(), at: 0 })
     }
 
     fn send(&mut self, requests: &[u8]) -> Result<(), LoadError> {
@@ -159,7 +168,7 @@ impl Dialogue {
                         target: self.target.clone(),
                         doing: self.doing,
                         why: crate::codec::excerpt(why),
-                        remedy: "for Redis and its like use --fill-with set",
+                        remedy: self.remedy,
                     }),
                     (None, item) => Err(LoadError::Unasked {
                         target: self.target.clone(),

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -119,12 +119,84 @@ pub fn run(
     let streams = connect(&course.target, load.connections)?;
     let clock = Clock::starting_in(START_PAUSE);
     let begun = Instant::now() + START_PAUSE;
-    let window_begin = nanoseconds(course.warmup);
     let threads = load.threads.min(load.connections);
     let counters: Vec<_> = (0..threads).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let (window_over, windows) = mpsc::channel();
-    let mut handles = Vec::with_capacity(threads);
-    for (thread, streams) in deal(streams, threads).into_iter().enumerate() {
+    let hands = deal(streams, threads);
+    let handles = launch(workload, load, course, clock, hands, &counters, &window_over)?;
+    drop(window_over);
+
+    let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
+    let sample = || Sample {
+        at: Instant::now(),
+        answered: answered(),
+        cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
+        messages: subscribers.as_ref().map(Subscribers::messages),
+    };
+    let mut watch = |windows: &Receiver<()>, until: Option<Instant>, mut open: usize| {
+        while open > 0 {
+            let now = Instant::now();
+            let left = until.map_or(PROGRESS_INTERVAL, |until| {
+                until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
+            });
+            match windows.recv_timeout(left) {
+                Ok(()) => open -= 1,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let elapsed = now.saturating_duration_since(begun);
+                    progress(Progress { elapsed, answered: answered() });
+                    if until.is_some_and(|until| Instant::now() >= until) {
+                        break;
+                    }
+                }
+            }
+        }
+    };
+    // Without a warm-up the window begins with the first request, which is yet to come.
+    if !course.warmup.is_zero() {
+        watch(&windows, Some(begun + course.warmup), threads);
+    }
+    let before = sample();
+    watch(&windows, None, threads);
+    let after = sample();
+    let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
+
+    let mut figures = Figures::default();
+    for handle in handles {
+        match handle.join() {
+            Ok(counted) => figures.add(counted?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    let window = after.at.saturating_duration_since(before.at).as_secs_f64();
+    let answered = after.answered.saturating_sub(before.answered);
+    let cpu = before.cpu_ns.zip(after.cpu_ns);
+    let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
+    let messages = before.messages.zip(after.messages);
+    Ok(Outcome {
+        figures,
+        server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
+        server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
+        server_memory_bytes,
+        messages_a_second: messages
+            .filter(|_| window > 0.0)
+            .map(|(before, after)| (after - before) as f64 / window),
+    })
+}
+
+/// Starts a thread for each hand of connections.
+fn launch(
+    workload: &Arc<Workload>,
+    load: &Load,
+    course: &Course,
+    clock: Clock,
+    hands: Vec<Vec<Stream>>,
+    counters: &[Arc<AtomicU64>],
+    window_over: &Sender<()>,
+) -> Result<Vec<JoinHandle<Result<Figures, LoadError>>>, LoadError> {
+    let window_begin = nanoseconds(course.warmup);
+    let threads = hands.len();
+    let start = |(thread, streams): (usize, Vec<Stream>)| {
         let orders = Orders {
             workload: Arc::clone(workload),
             streams,
@@ -152,62 +224,9 @@ pub fn run(
         };
         let driver = Driver::new(orders).map_err(LoadError::system("make a readiness loop"))?;
         let named = thread::Builder::new().name(format!("load-{thread}"));
-        let handle = named.spawn(move || driver.run());
-        handles.push(handle.map_err(LoadError::system("start a thread"))?);
-    }
-    drop(window_over);
-
-    let mut watch = |windows: &Receiver<()>, until: Option<Instant>, mut open: usize| {
-        let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
-        while open > 0 {
-            let now = Instant::now();
-            let left = until.map_or(PROGRESS_INTERVAL, |until| {
-                until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
-            });
-            match windows.recv_timeout(left) {
-                Ok(()) => open -= 1,
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    let elapsed = now.saturating_duration_since(begun);
-                    progress(Progress { elapsed, answered: answered() });
-                    if until.is_some_and(|until| Instant::now() >= until) {
-                        break;
-                    }
-                }
-            }
-        }
-        Sample {
-            at: Instant::now(),
-            answered: answered(),
-            cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
-            messages: subscribers.as_ref().map(Subscribers::messages),
-        }
+        named.spawn(move || driver.run()).map_err(LoadError::system("start a thread"))
     };
-    let before = watch(&windows, Some(begun + course.warmup), threads);
-    let after = watch(&windows, None, threads);
-    let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
-
-    let mut figures = Figures::new(window_begin);
-    for handle in handles {
-        match handle.join() {
-            Ok(counted) => figures.add(counted?),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-    let window = after.at.saturating_duration_since(before.at).as_secs_f64();
-    let answered = after.answered.saturating_sub(before.answered);
-    let cpu = before.cpu_ns.zip(after.cpu_ns);
-    let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
-    let messages = before.messages.zip(after.messages);
-    Ok(Outcome {
-        figures,
-        server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
-        server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
-        server_memory_bytes,
-        messages_a_second: messages
-            .filter(|_| window > 0.0)
-            .map(|(before, after)| (after - before) as f64 / window),
-    })
+    hands.into_iter().enumerate().map(start).collect()
 }
 
 /// What is known at one moment.

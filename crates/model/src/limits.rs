@@ -240,6 +240,9 @@ pub const LOAD_MGET_MAX: usize = 10_000;
 /// Threads of the load generator, at most.
 pub const LOAD_THREADS_MAX: usize = 256;
 
+/// Requests a second that the load generator can be asked for, at least: one in 1,000 seconds.
+pub const LOAD_RATE_MIN: f64 = 0.001;
+
 /// Requests a second that the load generator can be asked for, at most: one a nanosecond.
 pub const LOAD_RATE_MAX: f64 = 1e9;
 

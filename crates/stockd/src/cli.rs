@@ -35,7 +35,8 @@ enum Command {
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
-    Load(load::LoadArgs),
+    // Its options are many.
+    Load(Box<load::LoadArgs>),
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,

@@ -15,7 +15,7 @@ use stockd_store::{Database, Store, StoreError, Write};
 const COMMITS: u64 = 5;
 
 /// How often each fault is tried, with other losses each time.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 
 fn quote(number: u64, version: u64) -> Quote {
     Quote {

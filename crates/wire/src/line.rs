@@ -108,11 +108,14 @@ impl LineDecoder {
     }
 }
 
-/// Where the first newline is. A name is so short that a look at a word or two is quicker than the
-/// call of a search.
+/// Where the first newline is. A name is so short that a look at some bytes or at a word or two is
+/// quicker than the call of a search.
 #[inline(always)]
 fn newline(input: &[u8]) -> Option<usize> {
     const EACH_BYTE: u64 = u64::MAX / 255;
+    if input.len() < 8 {
+        return input.iter().position(|&byte| byte == b'\n');
+    }
     for (at, word) in (0..).step_by(8).zip(input.as_chunks::<8>().0.iter().take(2)) {
         let word = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(b'\n'));
         // The high bit of the first byte that is zero, and perhaps of others behind it.

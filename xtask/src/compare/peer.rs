@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::Bench;
-use super::scenario::Scenario;
+use super::scenario::{SWEPT_LOAD, Scenario};
 use crate::packages;
 
 /// A kind of server.
@@ -241,6 +241,15 @@ impl Running {
         let report = report(&mut command);
         drop(writer);
         report
+    }
+
+    /// Puts it under loads of different size: the whole report.
+    pub(super) fn sweep(&self, bench: &Bench<'_>, values: &str) -> Result<Value> {
+        let mut command = self.generator(bench, &SWEPT_LOAD);
+        command.args(["--sweep", values, "--warmup", WARMUP, "--json", "-"]);
+        command.args(["--duration", &format!("{}ms", bench.measured.as_millis())]);
+        command.args(["--pid", &self.process.id().to_string(), "--label", self.peer.name()]);
+        report(&mut command)
     }
 
     fn fill(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<()> {

@@ -129,6 +129,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// Loads of different size, drawn as curves.
+pub(super) struct Sweep {
+    pub(super) name: &'static str,
+    /// What changes, and to what, as `stockd load --sweep` takes it.
+    pub(super) values: &'static str,
+}
+
+pub(super) const SWEEPS: &[Sweep] = &[
+    Sweep { name: "clients", values: "connections=1,2,4,8,16,32,64,128,256,512" },
+    Sweep { name: "rates", values: "rate=10000,20000,40000,60000,80000,100000,120000" },
+];
+
+/// Who is drawn.
+pub(super) const SWEPT: &[Peer] =
+    &[Peer::StockdRespMio, Peer::StockdRespUring, Peer::Redis, Peer::Memcached];
+
+/// What they have in common with the scenarios.
+pub(super) const SWEPT_LOAD: Scenario = Scenario { name: "sweeps", peers: SWEPT, ..LOOKUPS };
+
 /// What a goal is about.
 #[derive(Clone, Copy)]
 pub(super) enum Measure {

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of latency. Text is drawn with a font of our own, so that it appears on a machine
 //! that has none; an SVG names the viewer's sans-serif. Drawn with plotters, whose backends write
-//! both formats; docs/decisions/006-plots.md says why.
+//! both formats; docs/decisions/012-plots.md says why.
 
 use std::sync::Once;
 

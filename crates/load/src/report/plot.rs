@@ -57,7 +57,7 @@ fn percentiles(documents: &[Document]) -> Option<Chart> {
     Some(Chart {
         name: "percentiles".to_owned(),
         title: "Latency by percentile".to_owned(),
-        subtitle: subtitle(documents),
+        subtitle: subtitle(&documents.iter().collect::<Vec<_>>()),
         x: Axis {
             label: "share of requests that were at most so slow".to_owned(),
             low: 0.0,
@@ -73,7 +73,7 @@ fn percentiles(documents: &[Document]) -> Option<Chart> {
 /// the last sample lies where the sample does.
 fn curve_point(point: &Percentile) -> (f64, f64) {
     let left = (1.0 - point.quantile).max(1.0 / (point.count.max(1) as f64) / 2.0);
-    (-left.log10(), (point.latency_ns.max(1) as f64).log10())
+    (-left.log10(), logarithm(point.latency_ns))
 }
 
 /// The repetition with the median 99th percentile.
@@ -86,85 +86,115 @@ fn typical(point: &Point) -> Option<&Repetition> {
 
 /// Latency, throughput and server CPU time over the values of a sweep.
 fn sweeps(documents: &[Document]) -> Vec<Chart> {
-    let swept = |document: &Document| {
-        let parameter = |point: &Point| Some(point.swept.as_ref()?.parameter.clone());
-        (document.points.len() > 1).then(|| parameter(&document.points[0])).flatten()
-    };
-    let Some(parameter) = documents.iter().find_map(swept) else {
+    let Some(sweep) = Sweep::of(documents) else {
         return Vec::new();
     };
-    let documents: Vec<&Document> =
-        documents.iter().filter(|one| swept(one).as_ref() == Some(&parameter)).collect();
-    let x = sweep_axis(&parameter, &documents);
-    let place = |value: f64| if x.logarithmic { value.log10() } else { value };
-    let lines = |kinds: &[(&str, &dyn Fn(&Repetition) -> Option<f64>)]| {
+    let latency = sweep.lines(&[
+        (" p50", |run| Some(logarithm(run.latency.p50_ns))),
+        (" p99", |run| Some(logarithm(run.latency.p99_ns))),
+    ]);
+    let throughput = sweep.lines(&[("", |run| Some(run.requests_a_second))]);
+    let cpu = sweep.lines(&[("", |run| run.server_cpu_ns_per_request)]);
+    let mut charts = vec![
+        sweep.chart("latency", "Latency", latency_axis("latency", heights(&latency)), latency),
+        sweep.chart(
+            "throughput",
+            "Throughput",
+            linear_axis("requests a second", heights(&throughput)),
+            throughput,
+        ),
+    ];
+    if !cpu.is_empty() {
+        let axis = linear_axis("CPU time of the server for a request, ns", heights(&cpu));
+        charts.push(sweep.chart("server-cpu", "CPU time of the server", axis, cpu));
+    }
+    charts
+}
+
+fn logarithm(ns: u64) -> f64 {
+    (ns.max(1) as f64).log10()
+}
+
+fn heights(lines: &[Line]) -> impl Iterator<Item = f64> + Clone {
+    lines.iter().flat_map(|line| &line.points).map(|(_, height)| *height)
+}
+
+/// Reports that have swept the same parameter.
+struct Sweep<'a> {
+    documents: Vec<&'a Document>,
+    parameter: String,
+    x: SweepAxis,
+}
+
+/// A figure of one run, where it was measured.
+type Figure = fn(&Repetition) -> Option<f64>;
+
+impl<'a> Sweep<'a> {
+    /// The reports that sweep what the first sweep does.
+    fn of(documents: &'a [Document]) -> Option<Sweep<'a>> {
+        let swept = |document: &Document| match &document.points[..] {
+            [first, _, ..] => first.swept.as_ref().map(|swept| swept.parameter.clone()),
+            _ => None,
+        };
+        let parameter = documents.iter().find_map(swept)?;
+        let documents: Vec<&Document> =
+            documents.iter().filter(|one| swept(one).as_ref() == Some(&parameter)).collect();
+        let x = sweep_axis(&parameter, &documents)?;
+        Some(Sweep { documents, parameter, x })
+    }
+
+    /// A line for each report and figure: medians over repetitions. The last figure is the main one.
+    fn lines(&self, figures: &[(&str, Figure)]) -> Vec<Line> {
         let mut lines = Vec::new();
-        for (colour, document) in documents.iter().enumerate() {
-            for (at, (kind, figure)) in kinds.iter().enumerate() {
-                let value = |point: &Point| {
-                    let swept = point.swept.as_ref()?;
-                    point.repetitions.iter().all(|run| figure(run).is_some()).then(|| {
-                        (place(swept.value), point.median(|run| figure(run).unwrap_or(0.0)))
+        for (colour, document) in self.documents.iter().enumerate() {
+            for (at, (suffix, figure)) in figures.iter().enumerate() {
+                let measured = document
+                    .points
+                    .iter()
+                    .filter(|point| point.repetitions.iter().all(|run| figure(run).is_some()));
+                let mut points: Vec<(f64, f64)> = measured
+                    .filter_map(|point| {
+                        let value = point.swept.as_ref()?.value;
+                        Some((self.x.place(value), point.median(|run| figure(run).unwrap_or(0.0))))
                     })
-                };
-                let mut points: Vec<_> = document.points.iter().filter_map(value).collect();
+                    .collect();
                 points.sort_by(|one, other| one.0.total_cmp(&other.0));
-                let label = format!("{}{kind}", document.label);
-                let pale = at + 1 < kinds.len();
+                let label = format!("{}{suffix}", document.label);
+                let pale = at + 1 < figures.len();
                 lines.push(Line { label, colour, pale, marked: true, points });
             }
         }
         lines.retain(|line| !line.points.is_empty());
         lines.truncate(LINES_MAX);
         lines
-    };
-    let by = x.label.clone();
-    let chart = |name: &str, title: String, y: Axis, lines: Vec<Line>| Chart {
-        name: format!("{name}-by-{parameter}"),
-        title,
-        subtitle: subtitle_of(&documents),
-        x: x.axis.clone(),
-        y,
-        lines,
-    };
-    let log = |ns: u64| Some((ns.max(1) as f64).log10());
-    let latency = lines(&[
-        (" p50", &|run| log(run.latency.p50_ns)),
-        (" p99", &|run| log(run.latency.p99_ns)),
-    ]);
-    let throughput = lines(&[("", &|run| Some(run.requests_a_second))]);
-    let cpu = lines(&[("", &|run| run.server_cpu_ns_per_request)]);
-    let heights = |lines: &[Line]| -> Vec<f64> {
-        lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).collect()
-    };
-    let mut charts = vec![
-        chart(
-            "latency",
-            format!("Latency by {by}"),
-            latency_axis("latency", heights(&latency).into_iter()),
-            latency,
-        ),
-        chart(
-            "throughput",
-            format!("Throughput by {by}"),
-            linear_axis("requests a second", &heights(&throughput)),
-            throughput,
-        ),
-    ];
-    if !cpu.is_empty() {
-        let axis = linear_axis("CPU time of the server for a request, ns", &heights(&cpu));
-        charts.push(chart("server-cpu", format!("CPU time of the server by {by}"), axis, cpu));
     }
-    charts
+
+    fn chart(&self, name: &str, what: &str, y: Axis, lines: Vec<Line>) -> Chart {
+        Chart {
+            name: format!("{name}-by-{}", self.parameter),
+            title: format!("{what} by {}", self.x.name),
+            subtitle: subtitle(&self.documents),
+            x: self.x.axis.clone(),
+            y,
+            lines,
+        }
+    }
 }
 
 struct SweepAxis {
-    label: String,
+    /// What a title calls it.
+    name: String,
     axis: Axis,
     logarithmic: bool,
 }
 
-fn sweep_axis(parameter: &str, documents: &[&Document]) -> SweepAxis {
+impl SweepAxis {
+    fn place(&self, value: f64) -> f64 {
+        if self.logarithmic { value.log10() } else { value }
+    }
+}
+
+fn sweep_axis(parameter: &str, documents: &[&Document]) -> Option<SweepAxis> {
     let mut values: Vec<f64> = documents
         .iter()
         .flat_map(|document| &document.points)
@@ -172,7 +202,7 @@ fn sweep_axis(parameter: &str, documents: &[&Document]) -> SweepAxis {
         .collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
-    let (low, high) = (values[0], values[values.len() - 1]);
+    let (low, high) = (*values.first()?, *values.last()?);
     let logarithmic = high / low >= 8.0;
     let (label, axis_label) = match parameter {
         "rate" => ("load", "offered load, requests a second"),
@@ -189,7 +219,7 @@ fn sweep_axis(parameter: &str, documents: &[&Document]) -> SweepAxis {
         }
     }
     let axis = Axis { label: axis_label.to_owned(), low: place(low), high: place(high), ticks };
-    SweepAxis { label: label.to_owned(), axis, logarithmic }
+    Some(SweepAxis { name: label.to_owned(), axis, logarithmic })
 }
 
 /// An axis for logarithms of nanoseconds.
@@ -211,8 +241,8 @@ fn latency_axis(label: &str, values: impl Iterator<Item = f64> + Clone) -> Axis 
 }
 
 /// An axis from 0 with round numbers.
-fn linear_axis(label: &str, values: &[f64]) -> Axis {
-    let highest = values.iter().copied().fold(0.0, f64::max).max(1.0);
+fn linear_axis(label: &str, values: impl Iterator<Item = f64>) -> Axis {
+    let highest = values.fold(0.0, f64::max).max(1.0);
     let decade = 10_f64.powf((highest / 5.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * decade);
     let step = step.into_iter().find(|step| highest / step <= 6.0).unwrap_or(highest);
@@ -222,12 +252,8 @@ fn linear_axis(label: &str, values: &[f64]) -> Axis {
     Axis { label: label.to_owned(), low: 0.0, high, ticks }
 }
 
-fn subtitle(documents: &[Document]) -> String {
-    subtitle_of(&documents.iter().collect::<Vec<_>>())
-}
-
 /// How it was measured, where that is the same for all.
-fn subtitle_of(documents: &[&Document]) -> String {
+fn subtitle(documents: &[&Document]) -> String {
     let describe = |document: &Document| {
         let parameters = &document.parameters;
         let swept = document.points.first().and_then(|point| point.swept.as_ref());
@@ -381,7 +407,7 @@ mod tests {
             [1.0, 9_999.0, 20_000.0, 1_250_000.0].map(short),
             ["1", "9999", "20 k", "1.25 M"]
         );
-        let axis = linear_axis("", &[130_000.0]);
+        let axis = linear_axis("", [130_000.0].into_iter());
         let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| &**label).collect();
         assert_eq!(labels, ["0", "50 k", "100 k"]);
     }

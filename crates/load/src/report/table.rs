@@ -62,6 +62,10 @@ pub fn table(document: &Document) -> String {
             )
         }),
     );
+    if is_open {
+        let late = |run: &Repetition| run.send_delay.unwrap_or_default().p99_ns as f64;
+        column("sent late p99 µs", median(late, microseconds));
+    }
     if watched {
         let per_request = |run: &Repetition| run.server_cpu_ns_per_request.unwrap_or(0.0);
         column("server CPU ns/request", median(per_request, grouped));
@@ -99,6 +103,9 @@ fn median(figure: fn(&Repetition) -> f64, show: fn(f64) -> String) -> Cell<'stat
 /// What a reader of the table has to know, a line each; the last ones are what went wrong.
 pub fn notes(document: &Document) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(bytes) = document.repetitions().filter_map(|run| run.server_memory_bytes).max() {
+        notes.push(format!("server memory {:.1} MiB", bytes as f64 / 1_048_576.0));
+    }
     for point in &document.points {
         let place = match &point.swept {
             Some(swept) => format!("{} {}: ", swept.parameter, swept.value),
@@ -130,16 +137,6 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
             shown(|run| run.update_latency.unwrap_or_default().p50_ns as f64),
             shown(|run| run.update_latency.unwrap_or_default().p99_ns as f64),
         ));
-    }
-    if runs.iter().any(|run| run.send_delay.is_some()) {
-        note(format!(
-            "of each latency, the load generator was late to send by p50 {} p99 {} µs",
-            shown(|run| run.send_delay.unwrap_or_default().p50_ns as f64),
-            shown(|run| run.send_delay.unwrap_or_default().p99_ns as f64),
-        ));
-    }
-    if let Some(bytes) = runs.iter().filter_map(|run| run.server_memory_bytes).max() {
-        note(format!("server memory {:.1} MiB", bytes as f64 / 1_048_576.0));
     }
     if runs.iter().any(|run| run.messages_a_second.is_some()) {
         let messages = point.median(|run| run.messages_a_second.unwrap_or(0.0));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use stockd_load::Load;
 use stockd_model::limits::{
-    LOAD_CONNECTIONS_MAX, LOAD_PIPELINE_MAX, LOAD_RATE_MAX, LOAD_RUNS_MAX, LOAD_THREADS_MAX,
-    TIMEOUT_MAX,
+    LOAD_CONNECTIONS_MAX, LOAD_PIPELINE_MAX, LOAD_RATE_MAX, LOAD_RATE_MIN, LOAD_RUNS_MAX,
+    LOAD_THREADS_MAX, TIMEOUT_MAX,
 };
 
 /// What is changed from run to run, and to what.
@@ -67,7 +67,7 @@ pub(super) fn count(max: usize) -> RangedU64ValueParser<u64> {
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {
-    number(text, f64::MIN_POSITIVE, LOAD_RATE_MAX, "requests a second")
+    number(text, LOAD_RATE_MIN, LOAD_RATE_MAX, "requests a second")
 }
 
 pub(super) fn percent(text: &str) -> Result<f64, String> {
@@ -81,10 +81,7 @@ pub(super) fn theta(text: &str) -> Result<f64, String> {
 fn number(text: &str, min: f64, max: f64, what: &str) -> Result<f64, String> {
     let digits = text.replace('_', "");
     let value = digits.parse().ok().filter(|value| (min..=max).contains(value));
-    value.ok_or_else(|| match min {
-        0.0 => format!("write {what} from 0 to {max}"),
-        _ => format!("write {what} above 0, up to {max}"),
-    })
+    value.ok_or_else(|| format!("write {what} from {min} to {max}"))
 }
 
 /// A time with its unit, as in `500ms`, `5s`, `2m`.
@@ -143,6 +140,16 @@ mod tests {
         for wrong in ["connections", "clients=1", "connections=", "pipeline=1.5", "threads=999"] {
             assert!(sweep(wrong).unwrap_err().starts_with(['w', '\'']), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_are_within_their_bounds() {
+        assert_eq!(rate("20_000"), Ok(20_000.0));
+        assert_eq!(percent("0"), Ok(0.0));
+        for wrong in ["0", "-1", "1e-300", "inf", "nan", "many"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(percent("101").unwrap_err(), "write a share in percent from 0 to 100");
     }
 
     #[test]
