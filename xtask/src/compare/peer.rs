@@ -80,8 +80,8 @@ impl Peer {
     pub(super) fn start(self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Option<Running>> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
-        let data = bench.scratch.join(format!("{port}"));
-        fs::create_dir(&data)?;
+        // Its own, though an earlier server may have had the port.
+        let data = tempfile::tempdir_in(bench.scratch)?.keep();
         let Some(mut command) = self.command(bench, scenario, port, &address, &data)? else {
             return Ok(None);
         };
