@@ -16,6 +16,9 @@ pub struct Config {
     pub workers: usize,
     /// How workers reach their sockets.
     pub engine: IoEngine,
+    /// Workers look again and again instead of waiting to be woken: quicker for few connections, at
+    /// the price of a busy core each. Off by default.
+    pub spin: bool,
     /// Connections open at once, at least 1. The limit of open files may lower it at the start;
     /// see [`raise_file_limit`](crate::raise_file_limit).
     pub connections_max: usize,
@@ -53,6 +56,7 @@ impl Default for Config {
             listeners: Vec::new(),
             workers: available_parallelism().map_or(1, usize::from),
             engine: IoEngine::Auto,
+            spin: false,
             connections_max: CONNECTIONS_MAX,
             idle_timeout: None,
             stalled_timeout: STALLED_CLIENT_TIMEOUT,

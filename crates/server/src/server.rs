@@ -97,7 +97,7 @@ impl Server {
         // Should a thread fail to start, dropping the server ends those that run.
         for (index, reactor) in reactors.into_iter().enumerate() {
             let (pool, overview) = (Arc::clone(&server.pool), Arc::clone(&server.overview));
-            let worker = Worker::new(index, reactor, pool, overview, sweep);
+            let worker = Worker::new(index, reactor, pool, overview, sweep, config.spin);
             let thread = spawn(&worker_name(index), || worker.run())?;
             server.workers.push(thread);
         }

@@ -55,6 +55,8 @@ pub(crate) struct Worker<R: Reactor> {
     silences: Timers,
     lingers: Timers,
     sweep: Sweep,
+    /// Whether it looks again and again instead of waiting.
+    spins: bool,
     draining: bool,
     bytes_unsent: u64,
     /// Empty but while connections are taken from the queue.
@@ -89,6 +91,7 @@ impl<R: Reactor> Worker<R> {
         pool: Arc<Pool>,
         overview: Arc<Overview>,
         sweep: Sweep,
+        spins: bool,
     ) -> Worker<R> {
         let watcher = {
             let pool = Arc::clone(&pool);
@@ -117,6 +120,7 @@ impl<R: Reactor> Worker<R> {
             silences: Timers::new(UNTERMINATED_AFTER),
             lingers: Timers::new(LINGER_TIMEOUT),
             sweep,
+            spins,
             draining: false,
             bytes_unsent: 0,
             taken: Vec::new(),
@@ -167,7 +171,7 @@ impl<R: Reactor> Worker<R> {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if !self.turns.is_empty() {
+        if self.spins || !self.turns.is_empty() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();

@@ -50,6 +50,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         listeners,
         workers: settings.workers,
         engine: settings.engine,
+        spin: settings.spin,
         connections_max: settings.connections_max,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,

@@ -70,6 +70,10 @@ settings! {
     /// like), or `auto` for io_uring where the system has it and allows it.
     engine: IoEngine = "auto", "ENGINE", value::engine;
 
+    /// Let workers look for requests again and again instead of sleeping until one comes: lower
+    /// latency with few connections, and a core busy for each worker all the time.
+    spin: bool = "false", "BOOL", value::boolean;
+
     /// Connections open at once; a further client is told so and closed. The limit of open files
     /// may lower it, which the log says.
     connections_max: usize = "50000", "N", value::connections;
