@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -32,6 +34,21 @@ pub struct Unavailable {
 ///
 /// [`Unavailable`] with what did not work, and the remedy.
 pub fn probe() -> Result<(), Unavailable> {
+    apart(exchange)
+}
+
+/// Runs in a thread of its own, to its end.
+pub(crate) fn apart<T: Send>(
+    run: impl FnOnce() -> Result<T, Unavailable> + Send,
+) -> Result<T, Unavailable> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("stockd-ring".to_owned());
+        let running = thread.spawn_scoped(scope, run).map_err(Unavailable::memory)?;
+        running.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+fn exchange() -> Result<(), Unavailable> {
     let (mut ring, _) = Ring::open(&SIZE)?;
     let (near, far) = UnixStream::pair().map_err(Unavailable::memory)?;
     let near = ring.add(OwnedFd::from(near), 0);

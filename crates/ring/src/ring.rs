@@ -23,6 +23,7 @@ use rustix::net::{RecvFlags, Shutdown};
 use slab::Slab;
 
 use crate::kernel::{Buffer, Completion, Kernel};
+use crate::probe::apart;
 use crate::{Unavailable, Waker};
 
 /// How much of everything a ring has.
@@ -126,7 +127,9 @@ impl Ring {
     ///
     /// [`Unavailable`] with the first thing that the system does not give.
     pub fn open(size: &Size) -> Result<(Ring, Waker), Unavailable> {
-        let kernel = Kernel::open(size)?;
+        // The kernel interrupts the thread that made a ring when the ring is closed, and a blocking
+        // call of it then fails. So that is a thread which is gone by then.
+        let kernel = apart(|| Kernel::open(size))?;
         let waker = Waker::new().map_err(Unavailable::memory)?;
         let ring = Ring {
             kernel,
