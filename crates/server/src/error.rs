@@ -28,12 +28,6 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// io_uring was asked for and is not available.
-    #[error("engine 'uring' cannot be used: {reason}, or choose --engine mio")]
-    NoUring {
-        /// Why not, and what would help.
-        reason: String,
-    },
     /// The system gave no thread or no readiness queue.
     #[error("cannot start {what}: {source}; raise the limits of threads and open files")]
     System {

@@ -60,7 +60,7 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
-        match config.engine.choose(probe_uring)? {
+        match config.engine.choose(probe_uring) {
             #[cfg(target_os = "linux")]
             IoEngine::Uring => Server::start_on::<Completion>(config, engine),
             _ => Server::start_on::<Readiness>(config, engine),

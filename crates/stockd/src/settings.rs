@@ -66,8 +66,8 @@ settings! {
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
 
-    /// How workers reach their sockets: `uring` (io_uring, Linux from 6.1 on), `mio` (epoll and its
-    /// like), or `auto` for io_uring where the system has it and allows it.
+    /// How workers reach their sockets: `mio` (epoll and its like), `uring` (io_uring where Linux has
+    /// it and allows it, otherwise `mio`), or `auto` for what was measured best: `mio` so far.
     engine: IoEngine = "auto", "ENGINE", value::engine;
 
     /// Let workers look for requests again and again instead of sleeping until one comes: lower

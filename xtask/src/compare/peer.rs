@@ -94,7 +94,7 @@ impl Peer {
             if let Some(status) = running.process.try_wait()? {
                 let log = fs::read_to_string(data.join("log"))?;
                 // What cannot run here is no peer here; all others must.
-                if matches!(self, Peer::EchoUring | Peer::StockdLineUring | Peer::StockdRespUring) {
+                if self == Peer::EchoUring {
                     println!("  {}: {}", self.name(), log.trim());
                     return Ok(None);
                 }
@@ -102,6 +102,11 @@ impl Peer {
             }
             ensure!(Instant::now() < deadline, "{} does not listen on {address}", self.name());
             std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = fs::read_to_string(data.join("log"))?;
+        if log.contains("io_uring is not available") {
+            println!("  {}: {}", self.name(), log.trim());
+            return Ok(None);
         }
         running.fill(bench, scenario)?;
         Ok(Some(running))
@@ -160,7 +165,7 @@ impl Peer {
                     _ => ("--resp", "--line"),
                 };
                 let mut command = on_core(0, &bench.stockd);
-                command.args(["serve", "--workers", "1", "--log", "error", "--engine", engine]);
+                command.args(["serve", "--workers", "1", "--log", "warn", "--engine", engine]);
                 command.args([own, address, other, "off"]).arg("--catalog").arg(stocks()?);
                 match durable {
                     true => command.args(["--sync", "always", "--data-dir"]).arg(data.join("data")),

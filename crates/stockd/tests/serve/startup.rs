@@ -45,9 +45,13 @@ fn the_engine_in_use_is_logged() {
         (after.split(' ').next().unwrap().to_owned(), log)
     };
     assert_eq!(engine_in(&["--engine", "mio"]).0, "mio");
-    let (engine, log) = engine_in(&["--engine", "auto"]);
+    assert_eq!(engine_in(&["--engine", "auto"]).0, "mio");
+    let (engine, log) = engine_in(&["--engine", "uring"]);
     // Whichever it is: a fallback says why.
-    assert!(engine == "uring" || (engine == "mio" && log.contains("io_uring is not")), "{log}");
+    assert!(
+        engine == "uring" || (engine == "mio" && log.contains("io_uring is not available")),
+        "{log}"
+    );
 }
 
 #[test]
