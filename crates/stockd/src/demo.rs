@@ -176,8 +176,9 @@ impl Stage {
         screen.facts(&lines)
     }
 
-    /// Replays the history once and looks all names up meanwhile, at even intervals from its
-    /// beginning to its end. Says whether that was finished, or interrupted.
+    /// Looks all names up on the first day of the history, replays the rest of it once and looks
+    /// them up meanwhile, at even intervals to its end. Says whether that was finished, or
+    /// interrupted.
     fn look_up(
         &self,
         args: &DemoArgs,
@@ -187,11 +188,15 @@ impl Stage {
         let mut client = CheckingClient::new(Client::connect(self.address)?, &self.history);
         let days = u32::try_from(self.history.days().count())?;
         let pace = Pace { day: REPLAY_TIME / days, again: false };
-        let mut replay = Replay::start(&self.engine, &self.history, pace)?;
-        let began = Instant::now();
+        let mut replay = Replay::open(&self.engine, &self.history);
+        let mut began = Instant::now();
         screen.headings()?;
         let last_run = args.runs - 1;
         for run in 0..=last_run {
+            if run == 1 {
+                began = Instant::now();
+                replay.play(pace)?;
+            }
             if run > 0 {
                 let due = began + REPLAY_TIME * run / last_run;
                 let patience = due.saturating_duration_since(Instant::now());
@@ -201,7 +206,8 @@ impl Stage {
                 screen.gap()?;
             }
             if run == last_run {
-                // The last run is to see the last prices.
+                // The last run is to see the last prices, the first one too where it is the only one.
+                replay.play(pace)?;
                 replay.finish();
             }
             for name in names::NAMES {
@@ -281,7 +287,8 @@ impl Stage {
 
     /// Serves and replays until it is interrupted.
     fn serve_on(&self, interruption: &Interruption, screen: &mut Screen) -> anyhow::Result<()> {
-        let replay = Replay::start(&self.engine, &self.history, LATER_PACE)?;
+        let mut replay = Replay::open(&self.engine, &self.history);
+        replay.play(LATER_PACE)?;
         screen.invitation(self.address, self.resp)?;
         loop {
             let date = self.history.date_of_last(replay.applied());

@@ -21,6 +21,8 @@ use super::history::{Bar, History};
 #[derive(Debug)]
 pub(crate) struct Replay {
     progress: Arc<Progress>,
+    /// Until it plays.
+    player: Option<Player>,
     /// Nothing is ever sent: its end is the sign to stop.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -43,18 +45,9 @@ struct Progress {
 }
 
 impl Replay {
-    /// Applies the first day, and from then on one day after the other at the given pace.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no thread for it.
-    pub(crate) fn start(
-        engine: &Arc<Engine>,
-        history: &Arc<History>,
-        pace: Pace,
-    ) -> io::Result<Replay> {
+    /// Applies the first day. The others come when it is told to [play](Replay::play).
+    pub(crate) fn open(engine: &Arc<Engine>, history: &Arc<History>) -> Replay {
         let progress = Arc::<Progress>::default();
-        let (stop, stopped) = mpsc::channel();
         let mut player = Player {
             executor: engine.executor(),
             late: history.late_symbols(),
@@ -62,10 +55,24 @@ impl Replay {
             progress: Arc::clone(&progress),
         };
         player.first_day();
+        Replay { progress, player: Some(player), stop: None, thread: None }
+    }
+
+    /// Applies one day after the other at the given pace, in a thread. Once is enough.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread for it.
+    pub(crate) fn play(&mut self, pace: Pace) -> io::Result<()> {
+        let Some(mut player) = self.player.take() else {
+            return Ok(());
+        };
+        let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("stockd-replay".to_owned())
             .spawn(move || player.play(pace, &stopped))?;
-        Ok(Replay { progress, stop: Some(stop), thread: Some(thread) })
+        (self.stop, self.thread) = (Some(stop), Some(thread));
+        Ok(())
     }
 
     /// Bars that every lookup sees which begins after this call.
@@ -95,6 +102,7 @@ impl Drop for Replay {
 }
 
 /// What the thread works with.
+#[derive(Debug)]
 struct Player {
     executor: Executor,
     /// Stocks that are not listed on the first day.
