@@ -107,7 +107,7 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// not taken by then are given up.
 pub const SHUTDOWN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Bytes of one line of a catalog file, at most. A longer line is a bad row.
+/// Bytes of one line of a catalog file or a list of names, at most. A longer line is a bad row.
 pub const CATALOG_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of one reply line that the client library accepts. A longer one is no reply of this

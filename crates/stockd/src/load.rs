@@ -23,9 +23,9 @@ use stockd_model::limits::{
 };
 
 use crate::cli::UsageError;
+use crate::name_list;
 use crate::output;
 
-mod names;
 mod plot;
 mod values;
 
@@ -324,7 +324,11 @@ impl RunArgs {
 
     fn names(&self, resp: &Target) -> anyhow::Result<Texts> {
         match (&self.names, self.stocks) {
-            (Some(file), _) => names::read(file),
+            (Some(file), _) => {
+                let mut names = Texts::default();
+                name_list::read(file, |name| names.push(name.as_bytes()))?;
+                Ok(names)
+            }
             (None, Some(stocks)) => Ok(Texts::generated(stocks as usize)),
             (None, None) if self.protocol == ProtocolArg::Memcached => {
                 bail!(UsageError("memcached does not list its keys; give --names FILE, or --stocks N with --fill".into()))

@@ -6,24 +6,22 @@
 //! Invariant: only the time from sending a request to having its reply is measured; names are
 //! read before, and printing is done between the requests.
 
-use std::fs::File;
-use std::io::{
-    self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, StdoutLock, Write,
-};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, anyhow, ensure};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use stockd_client::{Answer, Client};
-use stockd_model::limits::{LINE_BYTES_MAX, STOCKS_MAX, SYMBOL_BYTES_MAX};
+use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
 
+use crate::name_list;
 use crate::report::{Document, LatencyReport, microseconds, nanoseconds, one_line, wording};
 
 /// Look up prices on a server, and measure how long it takes.
@@ -48,7 +46,7 @@ pub(crate) struct LookupArgs {
     server: String,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
-    /// '-' is standard input. Names given as SYMBOL come first.
+    /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
@@ -82,7 +80,7 @@ pub(crate) struct LookupArgs {
 pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     let mut names = args.symbols.clone();
     if let Some(list) = &args.names {
-        names.extend(read_list(list)?);
+        name_list::read(list, |name| names.push(name.to_owned()))?;
     }
     let client =
         Client::connect(&*args.server).with_context(|| format!("server '{}'", args.server))?;
@@ -292,82 +290,9 @@ fn progress_bar(args: &LookupArgs, lookups: u64) -> ProgressBar {
 /// Lookups that are worth a progress bar, at least: some tenths of a second.
 const PROGRESS_LOOKUPS_MIN: u64 = 10_000;
 
-/// Reads a list of names.
-fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
-    if path == Path::new("-") {
-        return parse_list(io::stdin().lock(), "standard input");
-    }
-    let source = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("cannot read {source}"))?;
-    parse_list(BufReader::new(file), &source)
-}
-
-/// Reads a list of names, whose errors name `source` and the line.
-fn parse_list(mut list: impl BufRead, source: &str) -> anyhow::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        // With its line end, and one byte that tells when it is too long.
-        let mut bounded = list.by_ref().take(LINE_BYTES_MAX as u64 + 2);
-        let bytes = bounded.read_until(b'\n', &mut line);
-        if bytes.with_context(|| format!("cannot read {source}"))? == 0 {
-            break;
-        }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        ensure!(
-            text.len() <= LINE_BYTES_MAX,
-            "{source}:{number}: the line is longer than {LINE_BYTES_MAX} bytes, the limit; write one name a line"
-        );
-        let text = std::str::from_utf8(text).map_err(|error| {
-            let at = error.valid_up_to();
-            anyhow!("{source}:{number}: not UTF-8 at byte {at}; save the list as UTF-8")
-        })?;
-        let name = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
-        if name.is_empty() || name.starts_with('#') {
-            continue;
-        }
-        ensure!(
-            names.len() < STOCKS_MAX,
-            "{source}:{number}: more than {STOCKS_MAX} names, the limit; split the list"
-        );
-        names.push(name.to_owned());
-    }
-    ensure!(!names.is_empty(), "{source} has no names; write one a line");
-    Ok(names)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(bytes: &[u8]) -> Result<Vec<String>, String> {
-        parse_list(bytes, "names.txt").map_err(|error| format!("{error:#}"))
-    }
-
-    #[test]
-    fn a_list_is_names_between_blank_lines_and_comments() {
-        let names = list("\u{feff}AAPL\n\n # more\r\n BRK/A \r\n#\n牛来USDT\nNA".as_bytes());
-        assert_eq!(names.unwrap(), ["AAPL", "BRK/A", "牛来USDT", "NA"]);
-    }
-
-    #[test]
-    fn a_bad_list_is_named_with_its_line() {
-        let why = |bytes: &[u8]| list(bytes).unwrap_err();
-        assert_eq!(
-            why(b"AAPL\nAA\xffPL\n"),
-            "names.txt:2: not UTF-8 at byte 2; save the list as UTF-8"
-        );
-        assert_eq!(why(b"# nothing\n\n"), "names.txt has no names; write one a line");
-        assert_eq!(why(b""), "names.txt has no names; write one a line");
-        let longest = [&b"A".repeat(LINE_BYTES_MAX)[..], b"\nB\n"].concat();
-        assert_eq!(list(&longest).unwrap().len(), 2);
-        let too_long = [&b"A"[..], &longest].concat();
-        assert_eq!(
-            why(&too_long),
-            "names.txt:1: the line is longer than 65536 bytes, the limit; write one name a line"
-        );
-    }
 
     #[test]
     fn names_are_padded_to_columns_of_a_terminal() {

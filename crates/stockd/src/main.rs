@@ -15,6 +15,7 @@ mod interruption;
 mod load;
 mod lookup;
 mod manual;
+mod name_list;
 mod output;
 mod quote_server;
 mod replay;
