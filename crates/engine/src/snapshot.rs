@@ -109,11 +109,6 @@ impl Snapshot {
         quotes.extend(past.into_values().flatten());
         Some(quotes)
     }
-
-    /// Whether all of it has been read.
-    pub fn is_read(&self) -> bool {
-        self.from.is_none()
-    }
 }
 
 impl Drop for Snapshot {
@@ -157,7 +152,7 @@ mod tests {
         while let Some(page) = snapshot.page(7) {
             quotes.extend(page);
         }
-        assert!(snapshot.is_read());
+        assert!(snapshot.page(7).is_none(), "the end stays the end");
         quotes.sort_unstable_by_key(|quote| quote.symbol);
         quotes
     }

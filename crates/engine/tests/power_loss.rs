@@ -17,7 +17,7 @@ use std::time::Duration;
 use stockd_catalog::Catalog;
 use stockd_engine::{Engine, Executor, Sync};
 use stockd_model::{Fields, Price, Quote, Refusal, Reply, Request, Symbol, Volume};
-use stockd_store::simulation::{Disk, Fault, Random};
+use stockd_store::simulation::{Disk, Fault, Random, for_each_seed};
 
 const CLIENTS: u64 = 4;
 /// Stocks that all clients update, and stocks that they all trade.
@@ -331,32 +331,10 @@ fn run_with_interval(seed: u64) {
 
 #[test]
 fn what_clients_were_told_is_there_after_every_failure() {
-    repeat(run);
+    for_each_seed(200, run);
 }
 
 #[test]
 fn with_an_interval_what_is_left_is_one_moment() {
-    repeat(run_with_interval);
-}
-
-fn repeat(run: fn(u64)) {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let seeds = match number("STOCKD_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(200),
-    };
-    for seed in seeds {
-        let repeat = Repeat(seed);
-        run(seed);
-        std::mem::forget(repeat);
-    }
-}
-
-/// Says which run it was when it ends in a panic.
-struct Repeat(u64);
-
-impl Drop for Repeat {
-    fn drop(&mut self) {
-        eprintln!("this was run {0}; repeat it with STOCKD_SEED={0}", self.0);
-    }
+    for_each_seed(200, run_with_interval);
 }

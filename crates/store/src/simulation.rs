@@ -392,6 +392,34 @@ impl Random {
     }
 }
 
+/// Runs a simulation for each seed: so many, or what `STOCKD_SIMULATIONS` says, or the one of
+/// `STOCKD_SEED`. A run that panics says how to repeat it.
+///
+/// # Panics
+///
+/// When a run does, or one of the variables is no number.
+pub fn for_each_seed(runs: u64, run: impl Fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let seeds = match number("STOCKD_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(runs),
+    };
+    for seed in seeds {
+        let told = ToldAtPanic(seed);
+        run(seed);
+        std::mem::forget(told);
+    }
+}
+
+/// Says which run it was when it ends in a panic.
+struct ToldAtPanic(u64);
+
+impl Drop for ToldAtPanic {
+    fn drop(&mut self) {
+        eprintln!("this was run {0}; repeat it with STOCKD_SEED={0}", self.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

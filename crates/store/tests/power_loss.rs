@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
-use stockd_store::simulation::{Disk, Fault, Random};
+use stockd_store::simulation::{Disk, Fault, Random, for_each_seed};
 use stockd_store::{Database, Store, StoreError, Write};
 
 /// What a store should have.
@@ -142,23 +142,5 @@ fn assert_is_one_of(found: &Model, acknowledged: &Model, in_flight: Option<&Mode
 
 #[test]
 fn what_was_acknowledged_is_there_after_every_failure() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let seeds = match number("STOCKD_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(1000),
-    };
-    for seed in seeds {
-        let told = Told(seed);
-        run(seed);
-        std::mem::forget(told);
-    }
-}
-
-/// Says which run it was when it ends in a panic.
-struct Told(u64);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        eprintln!("this was run {0}; repeat it with STOCKD_SEED={0}", self.0);
-    }
+    for_each_seed(1000, run);
 }
