@@ -121,7 +121,7 @@ impl Connection {
             };
             let now = clock.now();
             if now >= figures.window_begin {
-                figures.bytes_received += read as u64;
+                figures.counts.bytes_received += read as u64;
             }
             scratch[..kept].copy_from_slice(&self.tail);
             let replies = &scratch[..kept + read];
@@ -198,8 +198,8 @@ impl Connection {
                 }
                 if counts {
                     match item {
-                        Item::Missing => figures.misses += 1,
-                        _ => figures.hits += 1,
+                        Item::Missing => figures.counts.misses += 1,
+                        _ => figures.counts.hits += 1,
                     }
                 }
                 self.parts_left = self.parts_left.saturating_sub(1);

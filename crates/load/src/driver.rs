@@ -376,9 +376,9 @@ impl Driver {
         }
         connection.close(self.orders.clock.now(), &mut self.figures);
         self.open_connections -= 1;
-        self.figures.closed += 1;
-        if self.figures.first_error.is_none() {
-            self.figures.first_error = Some(match error {
+        self.figures.counts.connections_closed += 1;
+        if self.figures.counts.first_error.is_none() {
+            self.figures.counts.first_error = Some(match error {
                 Some(error) => format!("connection lost: {error}"),
                 None => "the server closed a connection".to_owned(),
             });
@@ -414,7 +414,7 @@ impl Driver {
             while let Some(due) = pacer.take_due(end.saturating_sub(1)) {
                 if due >= self.orders.window_begin {
                     self.figures.offered += 1;
-                    self.figures.unsent += 1;
+                    self.figures.counts.unsent += 1;
                     self.figures.given_up(Kind::Lookup, due, now, 1);
                 }
             }

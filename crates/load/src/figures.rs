@@ -3,6 +3,7 @@
 //! Only what belongs to the measured window counts: requests that were sent, or in an open loop due,
 //! after its begin. Knows no clock; it is told the times.
 
+use crate::counts::Counts;
 use crate::latencies::Latencies;
 
 /// What a request is for.
@@ -33,28 +34,8 @@ pub struct Figures {
     pub last_reply: u64,
     /// Requests that were due in the window. Open loop alone.
     pub offered: u64,
-    /// Requests due in the window that were never sent, for want of room. Open loop alone.
-    pub unsent: u64,
-    /// Requests without a reply, the unsent among them. Their latencies count as far as they got.
-    pub unanswered: u64,
-    /// Names found.
-    pub hits: u64,
-    /// Names not found.
-    pub misses: u64,
-    /// Replies compared with what was expected, and how many of them were something else.
-    pub verified: u64,
-    /// See `verified`.
-    pub mismatches: u64,
-    /// The first of them.
-    pub first_mismatch: Option<String>,
-    /// Requests that the server refused.
-    pub errors: u64,
-    /// What it said at first.
-    pub first_error: Option<String>,
-    /// Connections that the server closed.
-    pub closed: u64,
-    /// Bytes received in the window.
-    pub bytes_received: u64,
+    /// What became of the requests.
+    pub counts: Counts,
     /// CPU time of this thread in the window, and of each added thread the busiest.
     pub cpu_ns: u64,
     /// The part of the window that the busiest thread did not wait.
@@ -91,7 +72,7 @@ impl Figures {
         if at < self.window_begin {
             return;
         }
-        self.unanswered += count;
+        self.counts.unanswered += count;
         match kind {
             Kind::Lookup => self.lookups.record(now.saturating_sub(at), count),
             Kind::Update => self.updates.record(now.saturating_sub(at), count),
@@ -100,9 +81,9 @@ impl Figures {
 
     /// Counts a reply that refuses.
     pub fn refused(&mut self, why: &[u8]) {
-        self.errors += 1;
-        if self.first_error.is_none() {
-            self.first_error = Some(crate::codec::excerpt(why));
+        self.counts.errors += 1;
+        if self.counts.first_error.is_none() {
+            self.counts.first_error = Some(crate::codec::excerpt(why));
         }
     }
 
@@ -114,17 +95,7 @@ impl Figures {
         self.answered_in_window += other.answered_in_window;
         self.last_reply = self.last_reply.max(other.last_reply);
         self.offered += other.offered;
-        self.unsent += other.unsent;
-        self.unanswered += other.unanswered;
-        self.hits += other.hits;
-        self.misses += other.misses;
-        self.verified += other.verified;
-        self.mismatches += other.mismatches;
-        self.first_mismatch = self.first_mismatch.take().or(other.first_mismatch);
-        self.errors += other.errors;
-        self.first_error = self.first_error.take().or(other.first_error);
-        self.closed += other.closed;
-        self.bytes_received += other.bytes_received;
+        self.counts.add(other.counts);
         self.cpu_ns += other.cpu_ns;
         self.busy_share = self.busy_share.max(other.busy_share);
         self.window_ns = self.window_ns.max(other.window_ns);

@@ -123,7 +123,7 @@ mod tests {
         (0..3).for_each(|at| ledger.sent(at, Kind::Lookup));
         ledger.answer(5, &mut figures);
         ledger.give_up(1000, &mut figures);
-        assert_eq!((figures.unanswered, figures.lookups.count()), (2, 3));
+        assert_eq!((figures.counts.unanswered, figures.lookups.count()), (2, 3));
         assert_eq!((figures.lookups.max_ns(), figures.answered_in_window), (999, 1));
     }
 

@@ -34,6 +34,7 @@ mod chance;
 mod clock;
 mod codec;
 mod connection;
+mod counts;
 mod dialogue;
 mod driver;
 mod error;
@@ -50,6 +51,7 @@ mod target;
 mod workload;
 
 pub use codec::{Protocol, WriteWith};
+pub use counts::Counts;
 pub use dialogue::{fill, names_of, record};
 pub use error::LoadError;
 pub use figures::Figures;

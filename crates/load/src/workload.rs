@@ -165,7 +165,7 @@ impl Workload {
         let Some(expected) = &self.expected else {
             return;
         };
-        figures.verified += 1;
+        figures.counts.verified += 1;
         let is_price = |higher| match found {
             Item::Value(found) => found == price(name, higher).text().as_bytes(),
             _ => false,
@@ -181,9 +181,9 @@ impl Workload {
         if right {
             return;
         }
-        figures.mismatches += 1;
-        if figures.first_mismatch.is_none() {
-            figures.first_mismatch = Some(self.mismatch(name, found));
+        figures.counts.mismatches += 1;
+        if figures.counts.first_mismatch.is_none() {
+            figures.counts.first_mismatch = Some(self.mismatch(name, found));
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
         for (name, found) in [(0, Item::Value(b"172.5")), (1, Item::Missing), (2, Item::Missing)] {
             workload.verify(name, found, &mut figures);
         }
-        assert_eq!((figures.verified, figures.mismatches), (3, 0));
+        assert_eq!((figures.counts.verified, figures.counts.mismatches), (3, 0));
         for (name, found) in [
             (0, Item::Value(b"172.51")),
             (1, Item::Value(b"0")),
@@ -289,9 +289,9 @@ mod tests {
         ] {
             workload.verify(name, found, &mut figures);
         }
-        assert_eq!((figures.verified, figures.mismatches), (7, 4));
+        assert_eq!((figures.counts.verified, figures.counts.mismatches), (7, 4));
         assert_eq!(
-            figures.first_mismatch.unwrap(),
+            figures.counts.first_mismatch.unwrap(),
             "'S0000000' was answered with '172.51', not '172.5'"
         );
     }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Counts;
 use crate::latencies::Latencies;
 use crate::process::Machine;
 use crate::run::{Load, Outcome};
@@ -102,28 +103,9 @@ pub struct Repetition {
     pub lookups_a_second: f64,
     /// Requests due in the window, a second. Open loop alone.
     pub offered_a_second: Option<f64>,
-    /// Requests due that were never sent, for want of room. Open loop alone.
-    pub unsent: u64,
-    /// Requests without a reply, the unsent among them.
-    pub unanswered: u64,
-    /// Names found.
-    pub hits: u64,
-    /// Names not found.
-    pub misses: u64,
-    /// Replies compared with what was expected.
-    pub verified: u64,
-    /// Those that were something else.
-    pub mismatches: u64,
-    /// The first of them.
-    pub first_mismatch: Option<String>,
-    /// Requests that the server refused.
-    pub errors: u64,
-    /// What it said at first.
-    pub first_error: Option<String>,
-    /// Connections that the server closed.
-    pub connections_closed: u64,
-    /// Bytes of replies.
-    pub bytes_received: u64,
+    /// What became of the requests.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Of all requests.
     pub latency: LatencyFigures,
     /// Of lookups alone, where there are writes, too.
@@ -200,10 +182,10 @@ impl Repetition {
         };
         let mut all = figures.lookups.clone();
         all.add(&figures.updates);
-        let answered = all.count() - figures.unanswered;
+        let answered = all.count() - figures.counts.unanswered;
         let lookups_per_request = match answered {
             0 => 0.0,
-            _ => (figures.hits + figures.misses) as f64 / answered as f64,
+            _ => (figures.counts.hits + figures.counts.misses) as f64 / answered as f64,
         };
         let requests_a_second = a_second(figures.answered_in_window);
         let is_open = load.rate.is_some();
@@ -214,17 +196,7 @@ impl Repetition {
             requests_a_second,
             lookups_a_second: requests_a_second * lookups_per_request,
             offered_a_second: is_open.then(|| a_second(figures.offered)),
-            unsent: figures.unsent,
-            unanswered: figures.unanswered,
-            hits: figures.hits,
-            misses: figures.misses,
-            verified: figures.verified,
-            mismatches: figures.mismatches,
-            first_mismatch: figures.first_mismatch,
-            errors: figures.errors,
-            first_error: figures.first_error,
-            connections_closed: figures.closed,
-            bytes_received: figures.bytes_received,
+            counts: figures.counts,
             latency: LatencyFigures::of(&all),
             lookup_latency: mixed.then(|| LatencyFigures::of(&figures.lookups)),
             update_latency: mixed.then(|| LatencyFigures::of(&figures.updates)),
@@ -248,7 +220,7 @@ impl Repetition {
 
     /// Whether every request was answered as it should be.
     pub fn is_clean(&self) -> bool {
-        self.errors + self.mismatches + self.connections_closed == 0
+        self.counts.failures() == 0
     }
 
     /// Whether an open loop got less than it asked for.

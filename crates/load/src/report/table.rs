@@ -75,8 +75,8 @@ pub fn table(document: &Document) -> String {
     column(
         "errors",
         Box::new(|point| {
-            let errors = |run: &Repetition| run.errors + run.mismatches + run.connections_closed;
-            grouped(point.repetitions.iter().map(errors).sum::<u64>() as f64)
+            let failures = point.repetitions.iter().map(|run| run.counts.failures());
+            grouped(failures.sum::<u64>() as f64)
         }),
     );
 
@@ -121,11 +121,11 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     let sum = |count: fn(&Repetition) -> u64| runs.iter().map(count).sum::<u64>();
     let shown = |ns: fn(&Repetition) -> f64| microseconds(point.median(ns));
     let mut note = |text: String| notes.push(format!("{place}{text}"));
-    let misses = sum(|run| run.misses);
+    let misses = sum(|run| run.counts.misses);
     if misses > 0 {
         note(format!(
             "{} names found, {} not found",
-            grouped(sum(|run| run.hits) as f64),
+            grouped(sum(|run| run.counts.hits) as f64),
             grouped(misses as f64)
         ));
     }
@@ -142,12 +142,12 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
         let messages = point.median(|run| run.messages_a_second.unwrap_or(0.0));
         note(format!("subscribers read {} messages/s", grouped(messages)));
     }
-    let verified = sum(|run| run.verified);
+    let verified = sum(|run| run.counts.verified);
     if verified > 0 {
         note(format!(
             "{} replies compared, {} wrong",
             grouped(verified as f64),
-            grouped(sum(|run| run.mismatches) as f64)
+            grouped(sum(|run| run.counts.mismatches) as f64)
         ));
     }
     if runs.iter().any(Repetition::is_overloaded) {
@@ -155,13 +155,13 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
             "overload: {} requests/s were offered and {} answered; {} had no reply in the end, {} of them were never sent",
             grouped(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
             grouped(point.median(|run| run.requests_a_second)),
-            grouped(sum(|run| run.unanswered) as f64),
-            grouped(sum(|run| run.unsent) as f64),
+            grouped(sum(|run| run.counts.unanswered) as f64),
+            grouped(sum(|run| run.counts.unsent) as f64),
         ));
-    } else if sum(|run| run.unanswered) > 0 {
+    } else if sum(|run| run.counts.unanswered) > 0 {
         note(format!(
             "{} requests had no reply in the end",
-            grouped(sum(|run| run.unanswered) as f64)
+            grouped(sum(|run| run.counts.unanswered) as f64)
         ));
     }
     if runs.iter().any(|run| run.load_saturated) {
@@ -174,9 +174,17 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
         runs.iter().find_map(|run| text(run).clone()).unwrap_or_default()
     };
     for (count, what, text) in [
-        (sum(|run| run.mismatches), "wrong replies", first(|run| &run.first_mismatch)),
-        (sum(|run| run.errors), "error replies", first(|run| &run.first_error)),
-        (sum(|run| run.connections_closed), "connections lost", first(|run| &run.first_error)),
+        (
+            sum(|run| run.counts.mismatches),
+            "wrong replies",
+            first(|run| &run.counts.first_mismatch),
+        ),
+        (sum(|run| run.counts.errors), "error replies", first(|run| &run.counts.first_error)),
+        (
+            sum(|run| run.counts.connections_closed),
+            "connections lost",
+            first(|run| &run.counts.first_error),
+        ),
     ] {
         if count > 0 {
             note(format!("{} {what}, the first: {text}", grouped(count as f64)));
@@ -222,7 +230,7 @@ pub(super) mod tests {
         figures.window_end = 1_000_000_000;
         figures.window_ns = 1_000_000_000;
         figures.answered(Kind::Lookup, 0, 50_000, rate);
-        figures.hits = rate;
+        figures.counts.hits = rate;
         Outcome {
             figures,
             server_cpu_ns_per_request: Some(6_500.0),
@@ -275,11 +283,11 @@ connections  requests  requests/s        min … max  mean µs  p50 µs  p90 µs
     fn what_went_wrong_is_said() {
         let mut run = run();
         run.offered_a_second = Some(2000.0);
-        run.unanswered = 7;
+        run.counts.unanswered = 7;
         run.load_saturated = true;
         run.load_busy_share = 0.97;
-        run.errors = 2;
-        run.first_error = Some("ERR no".into());
+        run.counts.errors = 2;
+        run.counts.first_error = Some("ERR no".into());
         let point = Point { swept: None, load: load(), repetitions: vec![run] };
         let notes = notes(&document(vec![point]));
         assert_eq!(notes[0], "server memory 8.0 MiB");

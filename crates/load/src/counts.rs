@@ -1,0 +1,52 @@
+//! What happened to requests, by number: counted by each thread, summed, and reported as it is.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts of the measured window; docs/load.md has them under these names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests due that were never sent, for want of room. Open loop alone.
+    pub unsent: u64,
+    /// Requests without a reply, the unsent among them. Their latencies count as far as they got.
+    pub unanswered: u64,
+    /// Names found.
+    pub hits: u64,
+    /// Names not found.
+    pub misses: u64,
+    /// Replies compared with what was expected.
+    pub verified: u64,
+    /// Those that were something else.
+    pub mismatches: u64,
+    /// The first of them.
+    pub first_mismatch: Option<String>,
+    /// Requests that the server refused.
+    pub errors: u64,
+    /// What it said at first, or why the first connection was lost.
+    pub first_error: Option<String>,
+    /// Connections that the server closed.
+    pub connections_closed: u64,
+    /// Bytes of replies.
+    pub bytes_received: u64,
+}
+
+impl Counts {
+    /// Adds what another thread counted.
+    pub fn add(&mut self, other: Counts) {
+        self.unsent += other.unsent;
+        self.unanswered += other.unanswered;
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.verified += other.verified;
+        self.mismatches += other.mismatches;
+        self.first_mismatch = self.first_mismatch.take().or(other.first_mismatch);
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
+        self.connections_closed += other.connections_closed;
+        self.bytes_received += other.bytes_received;
+    }
+
+    /// How much of it should not have happened.
+    pub fn failures(&self) -> u64 {
+        self.errors + self.mismatches + self.connections_closed
+    }
+}
