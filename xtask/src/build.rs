@@ -38,33 +38,36 @@ pub(crate) fn uring(workspace: &Workspace, _: &[String]) -> Result<()> {
         .env("STOCKD_ENGINE", "uring"))
 }
 
-/// All models of the catalog pass, in every interleaving that loom explores.
+/// All models of the catalog and of the engine pass, in every interleaving that loom explores.
 ///
 /// # Errors
 ///
-/// When a model fails, and when there is none: a filter that no longer matches must not pass.
+/// When a model fails, and when a crate has none: a filter that no longer matches must not pass.
 pub(crate) fn loom(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let models = || {
-        let mut command = workspace.cargo();
-        command
-            .args(["test", "--package", "stockd-catalog", "--release", "--lib"])
-            // A directory of its own: other flags would rebuild everything else.
-            .args(["--target-dir", "target/loom", "models"])
-            .env("RUSTFLAGS", "--cfg loom")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-        command
-    };
-    let mut listing = models();
-    listing.args(["--", "--list"]).stderr(Stdio::inherit());
-    let listed = listing.output().context("cannot run cargo test")?;
-    if !listed.status.success() {
-        bail!("the models of stockd-catalog do not build ({})", listed.status);
+    for package in ["stockd-catalog", "stockd-engine"] {
+        let models = || {
+            let mut command = workspace.cargo();
+            command
+                .args(["test", "--package", package, "--release", "--lib"])
+                // A directory of its own: other flags would rebuild everything else.
+                .args(["--target-dir", "target/loom", "models"])
+                .env("RUSTFLAGS", "--cfg loom")
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+            command
+        };
+        let mut listing = models();
+        listing.args(["--", "--list"]).stderr(Stdio::inherit());
+        let listed = listing.output().context("cannot run cargo test")?;
+        if !listed.status.success() {
+            bail!("the models of {package} do not build ({})", listed.status);
+        }
+        if !String::from_utf8_lossy(&listed.stdout).contains(": test") {
+            bail!("{package} has no models: no test in src/models.rs");
+        }
+        run(&mut models())?;
     }
-    if !String::from_utf8_lossy(&listed.stdout).contains(": test") {
-        bail!("stockd-catalog has no models: no test in src/models.rs");
-    }
-    run(&mut models())
+    Ok(())
 }
 
 /// The documentation of the code builds, every link in it resolves.

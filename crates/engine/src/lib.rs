@@ -31,8 +31,12 @@
 mod counters;
 mod decide;
 mod execute;
+mod inbox;
 mod journal;
+#[cfg(all(test, loom))]
+mod models;
 mod snapshot;
+mod sync;
 mod watch;
 mod writer;
 

@@ -21,61 +21,64 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use foldhash::fast::{FixedState, RandomState};
 use stockd_model::{Pattern, Symbol};
 
+use crate::inbox::Inbox;
+use crate::sync::Ordering::{Relaxed, SeqCst};
+use crate::sync::{AtomicU32, AtomicUsize, PoisonError, RwLock, fence};
+
 /// Cells of a filter: enough that the symbols of a few thousand subscriptions rarely share one
 /// with a stock that nobody watches.
-const FILTER_CELLS: usize = 4096;
+const FILTER_CELLS: usize = if cfg!(loom) { 1 } else { 4096 };
 
 /// One thread's view of changes: what it watches, and what has changed of that.
 #[derive(Debug)]
 pub struct Watcher {
-    inbox: Arc<Inbox>,
+    interest: Arc<Interest>,
     watchers: Arc<Watchers>,
 }
 
 /// All watchers of an engine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watchers {
-    inboxes: RwLock<Vec<Arc<Inbox>>>,
+    interests: RwLock<Vec<Arc<Interest>>>,
     /// Subscriptions of all watchers together. While it is 0 no write looks any further.
     subscriptions: AtomicUsize,
 }
 
-/// Where writers leave their marks for one watcher.
-struct Inbox {
+/// What one watcher wants to know, and where writers leave their marks for it.
+struct Interest {
     filter: Filter,
     /// Each as often as it is watched.
     patterns: RwLock<Vec<Pattern>>,
     patterns_len: AtomicUsize,
-    marked: Mutex<Marks>,
-    /// Whether the watcher has been woken and has not taken the marks since.
-    woken: AtomicBool,
-    wake: Box<dyn Fn() + Send + Sync>,
+    marks: Inbox<Marks>,
 }
 
 /// Symbols, each once.
 pub type Marks = HashSet<Symbol, RandomState>;
 
+impl Default for Watchers {
+    fn default() -> Watchers {
+        Watchers { interests: RwLock::new(Vec::new()), subscriptions: AtomicUsize::new(0) }
+    }
+}
+
 impl Watchers {
     /// A watcher that `wake` wakes: it is called by writers, at most once until the marks are
     /// taken, and must be quick.
     pub(crate) fn watcher(self: &Arc<Self>, wake: impl Fn() + Send + Sync + 'static) -> Watcher {
-        let inbox = Arc::new(Inbox {
+        let interest = Arc::new(Interest {
             filter: Filter::new(),
-            patterns: RwLock::default(),
+            patterns: RwLock::new(Vec::new()),
             patterns_len: AtomicUsize::new(0),
-            marked: Mutex::default(),
-            woken: AtomicBool::new(false),
-            wake: Box::new(wake),
+            marks: Inbox::new(Marks::default(), wake),
         });
-        self.inboxes.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&inbox));
-        Watcher { inbox, watchers: Arc::clone(self) }
+        self.interests.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&interest));
+        Watcher { interest, watchers: Arc::clone(self) }
     }
 
     /// Marks a symbol whose row has just been changed.
@@ -90,9 +93,9 @@ impl Watchers {
     #[cold]
     fn mark_watched(&self, symbol: &Symbol) {
         let cell = Filter::cell(symbol);
-        for inbox in self.inboxes.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            if inbox.watches(symbol, cell) {
-                inbox.mark(symbol);
+        for interest in self.interests.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            if interest.covers(symbol, cell) {
+                interest.marks.leave(|marks| marks.insert(*symbol));
             }
         }
     }
@@ -101,7 +104,7 @@ impl Watchers {
 impl Watcher {
     /// Watches a symbol, listed or not. Read its quote only after this.
     pub fn watch(&self, symbol: &Symbol) {
-        self.inbox.filter.cells[Filter::cell(symbol)].fetch_add(1, Relaxed);
+        self.interest.filter.cells[Filter::cell(symbol)].fetch_add(1, Relaxed);
         self.watchers.subscriptions.fetch_add(1, Relaxed);
         fence(SeqCst);
     }
@@ -109,14 +112,14 @@ impl Watcher {
     /// Takes back one [`watch`](Watcher::watch).
     pub fn unwatch(&self, symbol: &Symbol) {
         self.watchers.subscriptions.fetch_sub(1, Relaxed);
-        self.inbox.filter.cells[Filter::cell(symbol)].fetch_sub(1, Relaxed);
+        self.interest.filter.cells[Filter::cell(symbol)].fetch_sub(1, Relaxed);
     }
 
     /// Watches every symbol that fits the pattern, now or later. Read quotes only after this.
     pub fn watch_pattern(&self, pattern: &Pattern) {
-        let mut patterns = self.inbox.patterns.write().unwrap_or_else(PoisonError::into_inner);
+        let mut patterns = self.interest.patterns.write().unwrap_or_else(PoisonError::into_inner);
         patterns.push(pattern.clone());
-        self.inbox.patterns_len.store(patterns.len(), Relaxed);
+        self.interest.patterns_len.store(patterns.len(), Relaxed);
         drop(patterns);
         self.watchers.subscriptions.fetch_add(1, Relaxed);
         fence(SeqCst);
@@ -124,12 +127,12 @@ impl Watcher {
 
     /// Takes back one [`watch_pattern`](Watcher::watch_pattern).
     pub fn unwatch_pattern(&self, pattern: &Pattern) {
-        let mut patterns = self.inbox.patterns.write().unwrap_or_else(PoisonError::into_inner);
+        let mut patterns = self.interest.patterns.write().unwrap_or_else(PoisonError::into_inner);
         let Some(index) = patterns.iter().position(|watched| watched == pattern) else {
             return;
         };
         patterns.swap_remove(index);
-        self.inbox.patterns_len.store(patterns.len(), Relaxed);
+        self.interest.patterns_len.store(patterns.len(), Relaxed);
         drop(patterns);
         self.watchers.subscriptions.fetch_sub(1, Relaxed);
     }
@@ -138,49 +141,35 @@ impl Watcher {
     /// this. There may be some among them that are not watched.
     pub fn take(&self, empty: Marks) -> Marks {
         debug_assert!(empty.is_empty());
-        // First this, then the marks: a writer that finds the flag still set has left its mark
-        // before the marks are taken.
-        self.inbox.woken.store(false, Release);
-        std::mem::replace(&mut *self.inbox.marks(), empty)
+        self.interest.marks.take(empty)
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let watches = |cell: &AtomicU32| cell.load(Relaxed) as usize;
-        let inbox = &self.inbox;
-        let left = inbox.filter.cells.iter().map(watches).sum::<usize>()
-            + inbox.patterns_len.load(Relaxed);
+        let interest = &self.interest;
+        let left = interest.filter.cells.iter().map(watches).sum::<usize>()
+            + interest.patterns_len.load(Relaxed);
         self.watchers.subscriptions.fetch_sub(left, Relaxed);
-        let mut inboxes = self.watchers.inboxes.write().unwrap_or_else(PoisonError::into_inner);
-        inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
+        let mut interests = self.watchers.interests.write().unwrap_or_else(PoisonError::into_inner);
+        interests.retain(|other| !Arc::ptr_eq(other, interest));
     }
 }
 
-impl Inbox {
-    fn watches(&self, symbol: &Symbol, cell: usize) -> bool {
+impl Interest {
+    fn covers(&self, symbol: &Symbol, cell: usize) -> bool {
         self.filter.cells[cell].load(Relaxed) > 0
             || self.patterns_len.load(Relaxed) > 0 && {
                 let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
                 patterns.iter().any(|pattern| pattern.matches(symbol))
             }
     }
-
-    fn mark(&self, symbol: &Symbol) {
-        if self.marks().insert(*symbol) && !self.woken.swap(true, Acquire) {
-            (self.wake)();
-        }
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        // An insertion is complete or has not begun, so a poisoned lock holds good marks.
-        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl fmt::Debug for Inbox {
+impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("marked", &self.marks().len()).finish_non_exhaustive()
+        f.debug_struct("Interest").field("marks", &self.marks).finish_non_exhaustive()
     }
 }
 
@@ -200,7 +189,7 @@ impl Filter {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
@@ -279,7 +268,7 @@ mod tests {
         other.watch_pattern(&Pattern::new(b"*"));
         drop(other);
         assert_eq!(watchers.subscriptions.load(Relaxed), 0);
-        assert!(watchers.inboxes.read().unwrap().is_empty());
+        assert!(watchers.interests.read().unwrap().is_empty());
     }
 
     /// The mark protocol with real threads: writers raise numbers, a watcher that reads what is

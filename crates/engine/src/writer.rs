@@ -7,14 +7,16 @@
 //! Invariant: the requests of one writer are executed in the order in which it submitted them, each
 //! is answered once, and the replies come in that order.
 
-use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockd_model::limits::JOURNAL_REQUESTS_MAX;
 use stockd_model::{Reply, Request};
+
+use crate::inbox::Inbox;
+
+/// Where the replies for one writer arrive.
+type Replies = Inbox<Vec<(Tag, Reply)>>;
 
 /// What a writer wants back with a reply, to know whose it is.
 pub type Tag = (usize, u64);
@@ -23,19 +25,11 @@ pub type Tag = (usize, u64);
 #[derive(Debug)]
 pub struct Writer {
     queue: Arc<Queue>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<Replies>,
     /// Submitted and not handed over.
     gathered: Vec<(Tag, Request)>,
     /// Submitted and not answered.
     unanswered: usize,
-}
-
-/// Where the replies for one writer arrive.
-struct Inbox {
-    replies: Mutex<Vec<(Tag, Reply)>>,
-    /// Whether the writer has been woken and has not taken its replies since.
-    woken: AtomicBool,
-    wake: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What waits for the journal. Bounded by what each writer may have unanswered.
@@ -54,18 +48,14 @@ struct Waiting {
 /// Some requests of one writer.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    to: Arc<Inbox>,
+    to: Arc<Replies>,
     pub(crate) requests: Vec<(Tag, Request)>,
 }
 
 impl Writer {
     pub(crate) fn new(queue: Arc<Queue>, wake: impl Fn() + Send + Sync + 'static) -> Writer {
-        let inbox = Inbox {
-            replies: Mutex::default(),
-            woken: AtomicBool::new(false),
-            wake: Box::new(wake),
-        };
-        Writer { queue, inbox: Arc::new(inbox), gathered: Vec::new(), unanswered: 0 }
+        let inbox = Arc::new(Inbox::new(Vec::new(), wake));
+        Writer { queue, inbox, gathered: Vec::new(), unanswered: 0 }
     }
 
     /// Whether fewer than [`JOURNAL_REQUESTS_MAX`] requests are unanswered.
@@ -105,10 +95,7 @@ impl Writer {
     /// Takes all replies that have come, in exchange for an empty vector.
     pub fn take(&mut self, empty: Vec<(Tag, Reply)>) -> Vec<(Tag, Reply)> {
         debug_assert!(empty.is_empty());
-        // First this, then the replies: whoever finds the flag still set has put its replies there
-        // before they are taken.
-        self.inbox.woken.store(false, Release);
-        let replies = std::mem::replace(&mut *self.inbox.lock(), empty);
+        let replies = self.inbox.take(empty);
         self.unanswered -= replies.len();
         replies
     }
@@ -117,10 +104,10 @@ impl Writer {
 impl Parcel {
     /// Delivers the replies to its requests.
     pub(crate) fn answer(self, replies: Vec<(Tag, Reply)>) {
-        self.to.lock().extend(replies);
-        if !self.to.woken.swap(true, Acquire) {
-            (self.to.wake)();
-        }
+        self.to.leave(|all| {
+            all.extend(replies);
+            true
+        });
     }
 }
 
@@ -169,17 +156,5 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // A push or a take is complete or has not begun, so a poisoned lock holds good parcels.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Tag, Reply)>> {
-        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("replies", &self.lock().len()).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,104 @@
+//! How threads are told of changes and of replies, under every interleaving of a few threads and
+//! every value that the memory model lets a load return. Run with:
+//!
+//! ```console
+//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-engine --lib --release --target-dir target/loom models
+//! ```
+//!
+//! A wake that is lost leaves its owner waiting for ever, which loom reports as a deadlock.
+
+use std::sync::Arc;
+
+use loom::sync::Notify;
+use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::thread;
+use stockd_model::{Pattern, Symbol};
+
+use crate::inbox::Inbox;
+use crate::watch::{Marks, Watcher, Watchers};
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
+/// Two threads leave something, one of them twice; the owner sleeps whenever it finds nothing, and
+/// ends with all of it, in order.
+#[test]
+fn whatever_is_left_in_an_inbox_is_taken() {
+    check(|| {
+        let bell = Arc::new(Notify::new());
+        let ring = Arc::clone(&bell);
+        let inbox = Arc::new(Inbox::new(Vec::new(), move || ring.notify()));
+        let leave = |numbers: &'static [u32]| {
+            let inbox = Arc::clone(&inbox);
+            thread::spawn(move || {
+                for &number in numbers {
+                    inbox.leave(|all: &mut Vec<u32>| {
+                        all.push(number);
+                        true
+                    });
+                }
+            })
+        };
+        let threads = [leave(&[1, 2]), leave(&[10])];
+        let mut taken = Vec::new();
+        while taken.len() < 3 {
+            let some = inbox.take(Vec::new());
+            if some.is_empty() {
+                bell.wait();
+            }
+            taken.extend(some);
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(taken.iter().filter(|number| **number < 10).collect::<Vec<_>>(), [&1, &2]);
+        assert!(taken.contains(&10));
+    });
+}
+
+fn symbol() -> Symbol {
+    "AAPL".parse().unwrap()
+}
+
+/// A stock changes while somebody begins to watch it: the watcher ends with the latest, either
+/// because it reads it at once or because it is marked.
+fn watched_while_it_changes(changes: u64, watch: fn(&Watcher)) {
+    check(move || {
+        let watchers = Arc::new(Watchers::default());
+        let row = Arc::new(AtomicU64::new(0));
+        let bell = Arc::new(Notify::new());
+        let ring = Arc::clone(&bell);
+        let watcher = watchers.watcher(move || ring.notify());
+        let writer = {
+            let (watchers, row) = (Arc::clone(&watchers), Arc::clone(&row));
+            thread::spawn(move || {
+                for version in 1..=changes {
+                    row.store(version, Release);
+                    watchers.mark(&symbol());
+                }
+            })
+        };
+        watch(&watcher);
+        let mut seen = row.load(Acquire);
+        while seen < changes {
+            let marks = watcher.take(Marks::default());
+            match marks.contains(&symbol()) {
+                true => seen = row.load(Acquire),
+                false => bell.wait(),
+            }
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_change_is_seen_by_who_begins_to_watch_its_symbol() {
+    watched_while_it_changes(2, |watcher| watcher.watch(&symbol()));
+}
+
+#[test]
+fn a_change_is_seen_by_who_begins_to_watch_a_pattern() {
+    watched_while_it_changes(1, |watcher| watcher.watch_pattern(&Pattern::new(b"A*")));
+}

@@ -1,0 +1,16 @@
+//! What threads meet on: the standard library's primitives, or loom's, which try every
+//! interleaving and every value that a load may legally return.
+
+pub(crate) use std::sync::PoisonError;
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard, RwLock,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard, RwLock,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+};
