@@ -14,8 +14,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server, `"127.0.0.1:7878"` or `"unix:/run/stockd/line.sock"` for example. Where the address stands for
-    /// several, each is tried in turn.
+    /// Connects to a server, `"127.0.0.1:7878"` or `"unix:/run/stockd/line.sock"` for example.
+    /// Where the address stands for several, each is tried in turn.
     ///
     /// # Errors
     ///

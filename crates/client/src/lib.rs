@@ -18,7 +18,7 @@
 //! # let (_, address) = &server.addresses()[0];
 //! use stockd_client::{Answer, Client};
 //!
-//! // The server's default address is "127.0.0.1:7878"; a Unix socket is "unix:/run/stockd/line.sock".
+//! // The server's default address is "127.0.0.1:7878"; that of a Unix socket is "unix:PATH".
 //! let mut client = Client::connect(address)?;
 //! match client.lookup("AAPL")? {
 //!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),

@@ -26,8 +26,8 @@ pub struct QuoteClient {
 }
 
 impl QuoteClient {
-    /// Connects to a server, `"127.0.0.1:7879"` or `"unix:/run/stockd/resp.sock"` for example. Where the address stands for
-    /// several, each is tried in turn.
+    /// Connects to a server, `"127.0.0.1:7879"` or `"unix:/run/stockd/resp.sock"` for example.
+    /// Where the address stands for several, each is tried in turn.
     ///
     /// # Errors
     ///

@@ -1,4 +1,8 @@
-//! The socket of one connection, of TCP or Unix: reads and writes that wait no longer than they may.
+//! The socket of one connection, of TCP or Unix.
+//!
+//! It owns how they are made and with which timeouts. It knows nothing of what is sent.
+//!
+//! Invariant: nothing on it waits without end.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -1,8 +1,8 @@
 //! Where a server listens, where a client connects to, and who a client is.
 //!
-//! This file owns which addresses are possible and how they are written: `IP:PORT`, or `unix:PATH` for
-//! the file of a Unix socket. It knows nothing of sockets; what a name stands for is looked up by
-//! the system, and only where somebody asks for it with [`ToAddresses`].
+//! This file owns which addresses are possible and how they are written: `IP:PORT`, or `unix:PATH`
+//! for the file of a Unix socket. It knows nothing of sockets; what a name stands for is looked up
+//! by the system, and only where somebody asks for it with [`ToAddresses`].
 //!
 //! Invariant: the path of a [`SocketPath`] fits into the system's address of a socket.
 

@@ -35,9 +35,10 @@ pub(crate) struct Bound {
     pub(crate) protocol: Protocol,
     /// Where it really listens, the port never 0.
     pub(crate) address: Address,
-    socket: Socket,
-    /// Of a Unix socket, while new clients may come.
+    /// Of a Unix socket, while new clients may come. It goes before the socket, which keeps the number
+    /// of its inode from being used again.
     file: Option<SocketFile>,
+    socket: Socket,
     /// Connections may wait to be accepted.
     ready: bool,
 }
@@ -72,7 +73,7 @@ impl Bound {
     }
 }
 
-/// A socket that listens, where it really does, and its file if it has one.
+/// Where it really listens, the socket that does, and its file if it has one.
 type Opened = (Address, Socket, Option<SocketFile>);
 
 fn open_tcp(address: SocketAddr) -> io::Result<Opened> {
