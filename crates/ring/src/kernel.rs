@@ -15,6 +15,7 @@
 use std::io;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use slab::Slab;
 
-use crate::{Size, Unavailable};
+use crate::{Receive, Size, Unavailable};
 
 /// The one group of provided buffers.
 const GROUP: u16 = 0;
@@ -152,9 +153,16 @@ impl Kernel {
         })
     }
 
-    /// Receives on a socket again and again, until told otherwise.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, slot: u32) {
-        let entry = opcode::RecvMulti::new(fd(socket), GROUP).build();
+    /// Receives on a socket: again and again, until told otherwise, or once into one buffer.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, slot: u32, receive: Receive) {
+        let entry = match receive {
+            Receive::Multishot => opcode::RecvMulti::new(fd(socket), GROUP).build(),
+            // Without an address of its own it takes a provided buffer, and all of that.
+            Receive::Single => opcode::Recv::new(fd(socket), ptr::null_mut(), 0)
+                .buf_group(GROUP)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT),
+        };
         self.push(entry, Tag::new(Kind::Receive, 0, slot));
     }
 

@@ -22,5 +22,5 @@ mod ring;
 mod waker;
 
 pub use probe::{Unavailable, probe};
-pub use ring::{Ready, Ring, Size, Socket};
+pub use ring::{Ready, Receive, Ring, Size, Socket};
 pub use waker::Waker;

@@ -58,6 +58,16 @@ pub struct Ring {
     write_bytes: usize,
 }
 
+/// How a socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// One operation receives again and again: for TCP.
+    Multishot,
+    /// Each operation receives once, and the next wait submits another: for Unix sockets, of which a
+    /// multishot operation loses an end of stream that comes with the last bytes (Linux 6.18).
+    Single,
+}
+
 /// A socket of a ring, to be given back with [`Ring::close`].
 #[derive(Debug)]
 pub struct Socket(u32);
@@ -83,6 +93,7 @@ struct Slot {
     key: usize,
     /// Operations in flight.
     operations: u32,
+    receive: Receive,
     receiving: Receiving,
     /// Received and not read, oldest first.
     buffers: VecDeque<Buffer>,
@@ -146,11 +157,12 @@ impl Ring {
     }
 
     /// Takes a socket on. What happens to it is told under the key.
-    pub fn add(&mut self, file: OwnedFd, key: usize) -> Socket {
+    pub fn add(&mut self, file: OwnedFd, key: usize, receive: Receive) -> Socket {
         let slot = self.slots.insert(Slot {
             file,
             key,
             operations: 0,
+            receive,
             receiving: Receiving::Off,
             buffers: VecDeque::new(),
             aside: Aside::default(),
@@ -379,7 +391,7 @@ impl Ring {
         let slot = &mut self.slots[index as usize];
         slot.receiving = Receiving::On;
         slot.operations += 1;
-        self.kernel.receive(slot.file.as_fd(), index);
+        self.kernel.receive(slot.file.as_fd(), index, slot.receive);
     }
 
     fn take_completions(&mut self) {

@@ -59,7 +59,13 @@
 //! system receives by itself into RING_BUFFERS that all connections of a worker share, a read copies
 //! from there, and what was written leaves with the system call that waits again; so a connection is
 //! also bounded by RING_WRITE_BYTES_MAX on their way out, and by what all buffers hold on their way
-//! in. The acceptor is the same for both: it makes one system call a connection, not a request.
+//! in. The acceptor is the same for both: its system calls are for a connection, not for a request.
+//!
+//! # Two kinds of socket
+//!
+//! A listener is of TCP or a Unix socket ([`Address`](stockd_model::Address)). From the accepted socket on
+//! they are the same, but that a ring receives from them differently (`reactor/completion.rs`). A Unix
+//! socket has a file, which `socket_file.rs` looks after.
 //!
 //! # Order of atomics and locks
 //!
@@ -99,8 +105,8 @@
 //! let config = Config { listeners: vec![listener], ..Config::default() };
 //! let server = Server::start(config, engine)?;
 //!
-//! let (_, address) = server.addresses()[0];
-//! let mut client = BufReader::new(TcpStream::connect(address)?);
+//! let (_, address) = &server.addresses()[0];
+//! let mut client = BufReader::new(TcpStream::connect(address.to_string())?);
 //! client.get_mut().write_all(b"AAPL\nXYZ\n")?;
 //! let mut replies = client.lines();
 //! assert_eq!(replies.next().unwrap()?, "172.5");
@@ -130,6 +136,7 @@ mod resp;
 mod roster;
 mod server;
 mod session;
+mod socket_file;
 mod subscriptions;
 mod timers;
 mod unplugged;

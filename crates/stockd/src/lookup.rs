@@ -7,7 +7,6 @@
 //! read before, and printing is done between the requests.
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::Value;
-use stockd_client::{Answer, Client};
+use stockd_client::{Address, Answer, Client};
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
 
@@ -35,7 +34,7 @@ use crate::report::{Document, LatencyReport, microseconds, nanoseconds, one_line
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server.
+    /// Address of the server: HOST:PORT or unix:PATH.
     #[arg(
         long,
         value_name = "ADDR",
@@ -167,7 +166,7 @@ impl Printer {
     fn begin(
         args: &LookupArgs,
         runs: u64,
-        server: SocketAddr,
+        server: &Address,
         names: &[String],
     ) -> io::Result<Printer> {
         let widths = names.iter().map(|name| one_line(name).width());
@@ -180,7 +179,8 @@ impl Printer {
             separator: "",
         };
         if printer.json {
-            write!(printer.out, r#"{{"server":"{server}","runs":{runs}"#)?;
+            let server = Value::from(server.to_string());
+            write!(printer.out, r#"{{"server":{server},"runs":{runs}"#)?;
         }
         match (printer.json, printer.quiet) {
             (true, false) => write!(printer.out, r#","requests":["#)?,
