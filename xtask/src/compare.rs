@@ -13,6 +13,7 @@
 
 mod peer;
 mod record;
+mod redis_benchmark;
 mod scenario;
 
 use std::fs;

@@ -20,7 +20,6 @@ mod markdown;
 mod named_files;
 mod packages;
 mod readme;
-mod redis_benchmark;
 mod transcript;
 mod unsafe_code;
 mod workspace;
@@ -112,12 +111,6 @@ const TASKS: &[Task] = &[
         about: "[--quick] [SCENARIO…]: stockd and its peers under the same load, for docs/benchmarks.md",
         in_ci: false,
         run: compare::run,
-    },
-    Task {
-        name: "redis-benchmark",
-        about: "redis-benchmark against stockd and Redis in turn, for docs/benchmarks.md",
-        in_ci: false,
-        run: redis_benchmark::run,
     },
 ];
 

@@ -4,33 +4,36 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::Bench;
 use super::scenario::{SWEPT_LOAD, Scenario};
+use super::{Bench, redis_benchmark};
 use crate::packages;
 
-/// A kind of server.
+/// A server, how it is reached, and who asks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// A bare echo server, one thread and epoll: what sockets cost alone.
-    EchoMio,
-    /// The same over io_uring.
-    EchoUring,
-    StockdLineMio,
-    StockdLineUring,
-    StockdRespMio,
-    StockdRespUring,
-    StockdLineMioUnix,
-    StockdLineUringUnix,
-    StockdRespMioUnix,
+pub(super) struct Peer {
+    program: Program,
+    /// Whether it works over io_uring, where it can do both.
+    uring: bool,
+    /// Whether it listens on a Unix socket.
+    unix: bool,
+    /// Whether redis-benchmark asks it, and not `stockd load`.
+    by_redis_benchmark: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    /// A bare echo server, one thread: what sockets cost alone.
+    Echo,
+    StockdLine,
+    StockdResp,
     Redis,
-    RedisUnix,
     Memcached,
     Valkey,
     Pogocache,
@@ -47,6 +50,8 @@ pub(super) struct Running {
     process: Child,
     /// As `stockd load` takes it.
     address: String,
+    /// The names that it is asked for, where they are not those that `stockd load` makes up.
+    names: Option<PathBuf>,
 }
 
 /// How long a server may take to listen.
@@ -59,6 +64,7 @@ const WARMUP: &str = "300ms";
 pub(super) fn install() -> Result<()> {
     packages::install(&[
         ("redis-server", "redis-server"),
+        ("redis-benchmark", "redis-tools"),
         ("memcached", "memcached"),
         ("taskset", "util-linux"),
         ("python3", "python3"),
@@ -66,23 +72,49 @@ pub(super) fn install() -> Result<()> {
 }
 
 impl Peer {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Peer::EchoMio => "bare echo, epoll",
-            Peer::EchoUring => "bare echo, io_uring",
-            Peer::StockdLineMio | Peer::StockdRespMio => "stockd, epoll",
-            Peer::StockdLineUring | Peer::StockdRespUring => "stockd, io_uring",
-            Peer::StockdLineMioUnix | Peer::StockdRespMioUnix => "stockd, epoll, Unix",
-            Peer::StockdLineUringUnix => "stockd, io_uring, Unix",
-            Peer::Redis => "Redis",
-            Peer::RedisUnix => "Redis, Unix",
-            Peer::Memcached => "memcached, mg",
-            Peer::Valkey => "Valkey",
-            Peer::Pogocache => "Pogocache, 1 thread",
-            Peer::Dragonfly => "Dragonfly, 1 thread",
-            Peer::ThreadPerConnection => "a thread a connection",
-            Peer::PythonThreadPool => "Python, 10 threads",
-        }
+    pub(super) const ECHO: Peer = Peer::of(Program::Echo);
+    pub(super) const LINE: Peer = Peer::of(Program::StockdLine);
+    pub(super) const RESP: Peer = Peer::of(Program::StockdResp);
+    pub(super) const REDIS: Peer = Peer::of(Program::Redis);
+    pub(super) const MEMCACHED: Peer = Peer::of(Program::Memcached);
+    pub(super) const VALKEY: Peer = Peer::of(Program::Valkey);
+    pub(super) const POGOCACHE: Peer = Peer::of(Program::Pogocache);
+    pub(super) const DRAGONFLY: Peer = Peer::of(Program::Dragonfly);
+    pub(super) const THREAD_PER_CONNECTION: Peer = Peer::of(Program::ThreadPerConnection);
+    pub(super) const PYTHON_THREAD_POOL: Peer = Peer::of(Program::PythonThreadPool);
+
+    const fn of(program: Program) -> Peer {
+        Peer { program, uring: false, unix: false, by_redis_benchmark: false }
+    }
+
+    pub(super) const fn over_uring(self) -> Peer {
+        Peer { uring: true, ..self }
+    }
+
+    pub(super) const fn over_unix(self) -> Peer {
+        Peer { unix: true, ..self }
+    }
+
+    pub(super) const fn by_redis_benchmark(self) -> Peer {
+        Peer { by_redis_benchmark: true, ..self }
+    }
+
+    pub(super) fn name(self) -> String {
+        let engine = if self.uring { ", io_uring" } else { ", epoll" };
+        let (program, engine) = match self.program {
+            Program::Echo => ("bare echo", engine),
+            Program::StockdLine | Program::StockdResp => ("stockd", engine),
+            Program::Redis => ("Redis", ""),
+            Program::Memcached => ("memcached, mg", ""),
+            Program::Valkey => ("Valkey", ""),
+            Program::Pogocache => ("Pogocache, 1 thread", ""),
+            Program::Dragonfly => ("Dragonfly, 1 thread", ""),
+            Program::ThreadPerConnection => ("a thread a connection", ""),
+            Program::PythonThreadPool => ("Python, 10 threads", ""),
+        };
+        let socket = if self.unix { ", Unix" } else { "" };
+        let generator = if self.by_redis_benchmark { ", by redis-benchmark" } else { "" };
+        [program, engine, socket, generator].concat()
     }
 
     /// Starts it on the first core and gives it its stocks. `None` when it is not on this machine.
@@ -90,7 +122,7 @@ impl Peer {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         // Its own, though an earlier server may have had the port.
         let data = tempfile::tempdir_in(bench.scratch)?.keep();
-        let socket = self.is_over_unix().then(|| data.join("socket"));
+        let socket = self.unix.then(|| data.join("socket"));
         let address = match &socket {
             Some(path) => format!("unix:{}", path.display()),
             None => format!("127.0.0.1:{port}"),
@@ -105,13 +137,18 @@ impl Peer {
         let log = File::create(data.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = command.spawn().with_context(|| format!("cannot start {}", self.name()))?;
-        let mut running = Running { peer: self, process, address: address.clone() };
+        let names = match self.program {
+            // What an echo server answers has to look like a price.
+            Program::Echo => Some(bench.scratch.join("prices.txt")),
+            _ => self.by_redis_benchmark.then(|| data.join("stocks.csv")),
+        };
+        let mut running = Running { peer: self, process, address: address.clone(), names };
         let deadline = Instant::now() + START_TIMEOUT;
         while !listens() {
             if let Some(status) = running.process.try_wait()? {
                 let log = fs::read_to_string(data.join("log"))?;
                 // What cannot run here is no peer here; all others must.
-                if self == Peer::EchoUring {
+                if self == Peer::ECHO.over_uring() {
                     println!("  {}: {}", self.name(), log.trim());
                     return Ok(None);
                 }
@@ -140,65 +177,47 @@ impl Peer {
         let found = |program: &'static str| packages::is_installed(program).then_some(program);
         let port = port.to_string();
         let example = |name: &str| bench.stockd.with_file_name("examples").join(name);
-        let stocks = || -> Result<std::path::PathBuf> {
-            let path = data.join("stocks.csv");
-            write_stocks(&path, scenario.stocks)?;
-            Ok(path)
-        };
+        let stocks = data.join("stocks.csv");
+        write_stocks(&stocks, scenario.stocks, if self.by_redis_benchmark { 12 } else { 7 })?;
         let durable = scenario.durable;
-        Ok(Some(match self {
-            Peer::EchoMio => {
+        Ok(Some(match self.program {
+            Program::Echo => {
                 let mut command = on_core(0, example("echo"));
-                command.arg(address);
+                command.args([address, "--engine", if self.uring { "uring" } else { "mio" }]);
                 command
             }
-            Peer::EchoUring => {
-                let mut command = on_core(0, example("echo"));
-                command.args([address, "--engine", "uring"]);
-                command
-            }
-            Peer::ThreadPerConnection => {
+            Program::ThreadPerConnection => {
                 let mut command = on_core(0, example("thread_per_connection"));
-                command.arg(address).arg(stocks()?);
+                command.arg(address).arg(&stocks);
                 command
             }
-            Peer::PythonThreadPool => {
+            Program::PythonThreadPool => {
                 let Some(python) = found("python3") else { return Ok(None) };
                 let script = bench.workspace.absolute("benchmarks/thread_pool.py");
                 let mut command = on_core(0, python);
-                command.arg(script).arg(&port).arg(stocks()?);
+                command.arg(script).arg(&port).arg(&stocks);
                 command
             }
-            Peer::StockdLineMio
-            | Peer::StockdLineUring
-            | Peer::StockdLineMioUnix
-            | Peer::StockdLineUringUnix
-            | Peer::StockdRespMio
-            | Peer::StockdRespMioUnix
-            | Peer::StockdRespUring => {
-                let engine = match self {
-                    Peer::StockdLineUring | Peer::StockdLineUringUnix | Peer::StockdRespUring => {
-                        "uring"
-                    }
-                    _ => "mio",
-                };
-                let (own, other) = match self {
-                    Peer::StockdRespMio | Peer::StockdRespMioUnix | Peer::StockdRespUring => {
-                        ("--resp", "--line")
-                    }
+            Program::StockdLine | Program::StockdResp => {
+                let (own, other) = match self.program {
+                    Program::StockdResp => ("--resp", "--line"),
                     _ => ("--line", "--resp"),
                 };
+                let engine = if self.uring { "uring" } else { "mio" };
                 let mut command = on_core(0, &bench.stockd);
                 command.args(["serve", "--workers", "1", "--log", "warn", "--engine", engine]);
-                command.args([own, address, other, "off"]).arg("--catalog").arg(stocks()?);
+                command.args([own, address, other, "off"]).arg("--catalog").arg(&stocks);
                 match durable {
                     true => command.args(["--sync", "always", "--data-dir"]).arg(data.join("data")),
                     false => command.arg("--ephemeral"),
                 };
                 command
             }
-            Peer::Redis | Peer::RedisUnix | Peer::Valkey => {
-                let program = if self == Peer::Valkey { "valkey-server" } else { "redis-server" };
+            Program::Redis | Program::Valkey => {
+                let program = match self.program {
+                    Program::Valkey => "valkey-server",
+                    _ => "redis-server",
+                };
                 let Some(program) = found(program) else { return Ok(None) };
                 let mut command = on_core(0, program);
                 command.args(["--save", "", "--bind", "127.0.0.1"]);
@@ -210,20 +229,20 @@ impl Peer {
                 command.args(["--appendfsync", "always", "--dir"]).arg(data);
                 command
             }
-            Peer::Memcached => {
+            Program::Memcached => {
                 let Some(program) = found("memcached") else { return Ok(None) };
                 let mut command = on_core(0, program);
                 command.args(["-l", "127.0.0.1", "-p", &port, "-t", "1", "-u", "nobody"]);
                 command.args(["-m", "512", "-c", "1024"]);
                 command
             }
-            Peer::Pogocache => {
+            Program::Pogocache => {
                 let Some(program) = found("pogocache") else { return Ok(None) };
                 let mut command = on_core(0, program);
                 command.args(["-h", "127.0.0.1", "-p", &port, "--threads", "1"]);
                 command
             }
-            Peer::Dragonfly => {
+            Program::Dragonfly => {
                 let Some(program) = found("dragonfly") else { return Ok(None) };
                 let mut command = on_core(0, program);
                 command.args(["--bind", "127.0.0.1", "--port", &port, "--proactor_threads", "1"]);
@@ -235,45 +254,31 @@ impl Peer {
 
     /// How the load generator speaks with it.
     fn protocol(self) -> &'static [&'static str] {
-        match self {
-            Peer::EchoMio
-            | Peer::EchoUring
-            | Peer::StockdLineMio
-            | Peer::StockdLineUring
-            | Peer::StockdLineMioUnix
-            | Peer::StockdLineUringUnix
-            | Peer::ThreadPerConnection
-            | Peer::PythonThreadPool => &["--protocol", "line"],
-            Peer::StockdRespMio | Peer::StockdRespMioUnix | Peer::StockdRespUring => {
-                &["--protocol", "resp"]
-            }
-            Peer::Redis | Peer::RedisUnix | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly => {
+        match self.program {
+            Program::Echo
+            | Program::StockdLine
+            | Program::ThreadPerConnection
+            | Program::PythonThreadPool => &["--protocol", "line"],
+            Program::StockdResp => &["--protocol", "resp"],
+            Program::Redis | Program::Valkey | Program::Pogocache | Program::Dragonfly => {
                 &["--protocol", "resp", "--fill-with", "set"]
             }
-            Peer::Memcached => &["--protocol", "memcached", "--memcached-meta"],
+            Program::Memcached => &["--protocol", "memcached", "--memcached-meta"],
         }
-    }
-
-    /// Whether it listens on a Unix socket.
-    fn is_over_unix(self) -> bool {
-        matches!(
-            self,
-            Peer::StockdLineMioUnix
-                | Peer::StockdLineUringUnix
-                | Peer::StockdRespMioUnix
-                | Peer::RedisUnix
-        )
     }
 
     /// Whether it knows its stocks only when it is told.
     fn wants_filling(self) -> bool {
-        self.protocol().contains(&"--fill-with") || self == Peer::Memcached
+        self.protocol().contains(&"--fill-with") || self.program == Program::Memcached
     }
 }
 
 impl Running {
-    /// Puts it under the load of the scenario once: what `stockd load` reports.
+    /// Puts it under the load of the scenario once: what `stockd load` reports, or as it would.
     pub(super) fn load(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Value> {
+        if self.peer.by_redis_benchmark {
+            return redis_benchmark::load(bench, scenario, self.process.id(), &self.address);
+        }
         let writer = scenario.beside_writer.then(|| self.writer(bench, scenario)).transpose()?;
         let mut command = self.generator(bench, scenario);
         command.args(["--connections", &scenario.connections.to_string()]);
@@ -293,7 +298,7 @@ impl Running {
         let mut command = self.generator(bench, &SWEPT_LOAD);
         command.args(["--sweep", values, "--warmup", WARMUP, "--json", "-"]);
         command.args(["--duration", &format!("{}ms", bench.measured.as_millis())]);
-        command.args(["--pid", &self.process.id().to_string(), "--label", self.peer.name()]);
+        command.args(["--pid", &self.process.id().to_string(), "--label", &self.peer.name()]);
         report(&mut command)
     }
 
@@ -319,13 +324,9 @@ impl Running {
         let mut command = on_core(1, &bench.stockd);
         command.args(["load", "--server", &self.address]);
         command.args(self.peer.protocol());
-        match self.peer {
-            // What an echo server answers has to look like a price.
-            Peer::EchoMio | Peer::EchoUring => {
-                let names = bench.scratch.join("prices.txt");
-                command.arg("--names").arg(names)
-            }
-            _ => command.args(["--stocks", &scenario.stocks.to_string()]),
+        match &self.names {
+            Some(names) => command.arg("--names").arg(names),
+            None => command.args(["--stocks", &scenario.stocks.to_string()]),
         };
         command
     }
@@ -357,12 +358,13 @@ pub(super) fn write_echo_names(scratch: &Path) -> Result<()> {
     fs::write(scratch.join("prices.txt"), names).context("cannot write names")
 }
 
-/// The stocks that `stockd load --stocks N` asks for.
-fn write_stocks(path: &Path, stocks: usize) -> Result<()> {
+/// The stocks that `stockd load --stocks N` asks for, with numbers of 7 digits, or redis-benchmark
+/// with 12.
+fn write_stocks(path: &Path, stocks: usize, digits: usize) -> Result<()> {
     let mut file = std::io::BufWriter::new(File::create(path)?);
     writeln!(file, "symbol,price,volume")?;
     for stock in 0..stocks {
-        writeln!(file, "S{stock:07},{}.5,1000", 100 + stock % 900)?;
+        writeln!(file, "S{stock:0digits$},{}.5,1000", 100 + stock % 900)?;
     }
     file.flush().context("cannot write stocks")
 }
@@ -376,7 +378,7 @@ fn report(command: &mut Command) -> Result<Value> {
 }
 
 /// A program bound to one core.
-fn on_core(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(super) fn on_core(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &core.to_string()]).arg(program);
     command

@@ -85,10 +85,13 @@ impl Record {
             "commit": first_line("git", &["rev-parse", "--short", "HEAD"]),
             "kernel": first_line("uname", &["-sr"]),
             "rustc": first_line("rustc", &["--version"]),
-            "redis": first_line("redis-server", &["--version"]),
-            "memcached": first_line("memcached", &["--version"]),
+            "peers": PEERS
+                .map(|program| first_line(program, &["--version"]))
+                .into_iter()
+                .filter(|version| !version.is_empty())
+                .collect::<Vec<_>>(),
             "servers": "on core 0, one worker or thread each but for those that say otherwise",
-            "load": "stockd load on core 1, one thread",
+            "load": "stockd load, or redis-benchmark where it says so, on core 1, one thread",
             "rounds": bench.rounds,
             "measured_ms": bench.measured.as_millis() as u64,
         });
@@ -131,8 +134,8 @@ impl Record {
     fn write_summary(&self, text: &mut String) -> fmt::Result {
         let head = |key: &str| self.head[key].as_str().unwrap_or_default().to_owned();
         writeln!(text, "# {}, {}\n", head("command"), head("date"))?;
-        let Some(first) = self.runs.first() else { return Ok(()) };
-        let machine = &first.report["machine"];
+        let mut machines = self.runs.iter().map(|run| &run.report["machine"]);
+        let Some(machine) = machines.find(|it| it.is_object()) else { return Ok(()) };
         writeln!(
             text,
             "{}, {} cores, {}; {}; commit {}. Servers on core 0, the load generator on core 1. \
@@ -140,7 +143,13 @@ impl Record {
             machine["cpu"].as_str().unwrap_or("?"),
             std::thread::available_parallelism().map_or(0, usize::from),
             head("kernel"),
-            [head("redis"), head("memcached")].join("; "),
+            self.head["peers"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join("; "),
             head("commit"),
             self.head["rounds"],
         )?;
@@ -167,7 +176,7 @@ impl Record {
                 Measure::Rate => ("lookups a second", "at least", |ratio, bound| ratio >= bound),
             };
             let to = match goal.of.1 == goal.to.1 {
-                true => goal.to.0.name().to_owned(),
+                true => goal.to.0.name(),
                 false => format!("{}, {}", goal.to.0.name(), goal.to.1),
             };
             writeln!(
@@ -268,6 +277,9 @@ fn spread(sorted: &[f64]) -> String {
     };
     format!("{:.2} ({lowest:.2} to {highest:.2})", median(sorted))
 }
+
+/// Programs whose versions belong to a record.
+const PEERS: [&str; 5] = ["redis-server", "memcached", "valkey-server", "pogocache", "dragonfly"];
 
 /// What a program says of itself; nothing where it is not there.
 fn first_line(program: &str, arguments: &[&str]) -> String {

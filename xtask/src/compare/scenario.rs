@@ -34,36 +34,40 @@ const LOOKUPS: Scenario = Scenario {
 
 /// Lookups over the line protocol beside what sockets cost alone.
 const LINE: &[Peer] = &[
-    Peer::EchoMio,
-    Peer::EchoUring,
-    Peer::StockdLineMio,
-    Peer::StockdLineUring,
-    Peer::ThreadPerConnection,
+    Peer::ECHO,
+    Peer::ECHO.over_uring(),
+    Peer::LINE,
+    Peer::LINE.over_uring(),
+    Peer::THREAD_PER_CONNECTION,
 ];
 
 /// Lookups in the protocol of each.
 const CACHES: &[Peer] = &[
-    Peer::Redis,
-    Peer::StockdRespMio,
-    Peer::StockdRespUring,
-    Peer::Memcached,
-    Peer::Valkey,
-    Peer::Pogocache,
-    Peer::Dragonfly,
+    Peer::REDIS,
+    Peer::RESP,
+    Peer::RESP.over_uring(),
+    Peer::MEMCACHED,
+    Peer::VALKEY,
+    Peer::POGOCACHE,
+    Peer::DRAGONFLY,
 ];
 
 /// Lookups over TCP and over Unix sockets.
 const LINE_UNIX: &[Peer] = &[
-    Peer::StockdLineMio,
-    Peer::StockdLineMioUnix,
-    Peer::StockdLineUring,
-    Peer::StockdLineUringUnix,
+    Peer::LINE,
+    Peer::LINE.over_unix(),
+    Peer::LINE.over_uring(),
+    Peer::LINE.over_uring().over_unix(),
 ];
 
 const GET_UNIX: &[Peer] =
-    &[Peer::StockdRespMio, Peer::StockdRespMioUnix, Peer::Redis, Peer::RedisUnix];
+    &[Peer::RESP, Peer::RESP.over_unix(), Peer::REDIS, Peer::REDIS.over_unix()];
 
-const DURABLE: &[Peer] = &[Peer::Redis, Peer::StockdRespMio];
+/// Both load generators on both servers.
+const GENERATORS: &[Peer] =
+    &[Peer::REDIS, Peer::REDIS.by_redis_benchmark(), Peer::RESP, Peer::RESP.by_redis_benchmark()];
+
+const DURABLE: &[Peer] = &[Peer::REDIS, Peer::RESP];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "line 50x1", peers: LINE, ..LOOKUPS },
@@ -72,7 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "line 10x1 textbook",
         connections: 10,
-        peers: &[Peer::StockdLineMio, Peer::ThreadPerConnection, Peer::PythonThreadPool],
+        peers: &[Peer::LINE, Peer::THREAD_PER_CONNECTION, Peer::PYTHON_THREAD_POOL],
         ..LOOKUPS
     },
     Scenario { name: "get 50x1", peers: CACHES, ..LOOKUPS },
@@ -85,7 +89,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "mget 50x1 of 100",
         mget: 100,
-        peers: &[Peer::Redis, Peer::StockdRespMio, Peer::StockdRespUring, Peer::Valkey],
+        peers: &[Peer::REDIS, Peer::RESP, Peer::RESP.over_uring(), Peer::VALKEY],
+        ..LOOKUPS
+    },
+    Scenario { name: "mget 50x16 of 100", pipeline: 16, mget: 100, peers: GENERATORS, ..LOOKUPS },
+    Scenario { name: "redis-benchmark 50x1", peers: GENERATORS, ..LOOKUPS },
+    Scenario { name: "redis-benchmark 50x16", pipeline: 16, peers: GENERATORS, ..LOOKUPS },
+    Scenario {
+        name: "redis-benchmark 8x256",
+        connections: 8,
+        pipeline: 256,
+        peers: GENERATORS,
         ..LOOKUPS
     },
     Scenario {
@@ -93,7 +107,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         connections: 8,
         pipeline: 256,
         stocks: 1_000_000,
-        peers: &[Peer::Redis, Peer::StockdRespMio],
+        peers: &[Peer::REDIS, Peer::RESP],
         ..LOOKUPS
     },
     Scenario {
@@ -132,14 +146,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lookups, disk idle",
         durable: true,
-        peers: &[Peer::StockdRespMio, Peer::Redis],
+        peers: &[Peer::RESP, Peer::REDIS],
         ..LOOKUPS
     },
     Scenario {
         name: "lookups, disk busy",
         durable: true,
         beside_writer: true,
-        peers: &[Peer::StockdRespMio, Peer::Redis],
+        peers: &[Peer::RESP, Peer::REDIS],
         ..LOOKUPS
     },
 ];
@@ -158,7 +172,7 @@ pub(super) const SWEEPS: &[Sweep] = &[
 
 /// Who is drawn.
 pub(super) const SWEPT: &[Peer] =
-    &[Peer::StockdRespMio, Peer::StockdRespUring, Peer::Redis, Peer::Memcached];
+    &[Peer::RESP, Peer::RESP.over_uring(), Peer::REDIS, Peer::MEMCACHED];
 
 /// What they have in common with the scenarios.
 pub(super) const SWEPT_LOAD: Scenario = Scenario { name: "sweeps", peers: SWEPT, ..LOOKUPS };
@@ -191,20 +205,20 @@ const fn rate(peer: Peer, scenario: &'static str, to: Peer, bound: f64) -> Goal 
 
 /// The goals of the project that show in these scenarios.
 pub(super) const GOALS: &[Goal] = &[
-    cpu(Peer::StockdLineMio, "line 50x1", Peer::EchoMio, 1.05),
-    cpu(Peer::StockdLineMio, "line 50x16", Peer::EchoMio, 1.12),
-    cpu(Peer::StockdLineUring, "line 50x1", Peer::EchoMio, 0.85),
-    cpu(Peer::StockdLineUring, "line 50x16", Peer::EchoMio, 0.92),
-    rate(Peer::StockdRespMio, "get 50x16", Peer::Redis, 2.2),
-    rate(Peer::StockdRespMio, "get 50x16", Peer::Memcached, 2.2),
-    rate(Peer::StockdRespMio, "get 50x16", Peer::Pogocache, 1.4),
-    rate(Peer::StockdRespMio, "get 8x256", Peer::Redis, 5.0),
-    rate(Peer::StockdRespMio, "get 8x256", Peer::Pogocache, 3.0),
-    cpu(Peer::StockdRespMio, "mget 50x1 of 100", Peer::Redis, 1.0 / 3.0),
+    cpu(Peer::LINE, "line 50x1", Peer::ECHO, 1.05),
+    cpu(Peer::LINE, "line 50x16", Peer::ECHO, 1.12),
+    cpu(Peer::LINE.over_uring(), "line 50x1", Peer::ECHO, 0.85),
+    cpu(Peer::LINE.over_uring(), "line 50x16", Peer::ECHO, 0.92),
+    rate(Peer::RESP, "get 50x16", Peer::REDIS, 2.2),
+    rate(Peer::RESP, "get 50x16", Peer::MEMCACHED, 2.2),
+    rate(Peer::RESP, "get 50x16", Peer::POGOCACHE, 1.4),
+    rate(Peer::RESP, "get 8x256", Peer::REDIS, 5.0),
+    rate(Peer::RESP, "get 8x256", Peer::POGOCACHE, 3.0),
+    cpu(Peer::RESP, "mget 50x1 of 100", Peer::REDIS, 1.0 / 3.0),
     Goal {
         measure: Measure::Cpu,
-        of: (Peer::StockdRespMio, "get 8x256 of 1 M stocks"),
-        to: (Peer::StockdRespMio, "get 8x256"),
+        of: (Peer::RESP, "get 8x256 of 1 M stocks"),
+        to: (Peer::RESP, "get 8x256"),
         bound: 2.5,
     },
 ];

@@ -1,0 +1,70 @@
+//! redis-benchmark as the load generator, for who would rather believe that one.
+//!
+//! It knows nothing of the server's CPU time, which is read here, and less of latency. What it says
+//! becomes a report of the form that `stockd load` gives, as far as it goes.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::peer::on_core;
+use super::scenario::Scenario;
+
+/// Puts a server under the load of the scenario once.
+pub(super) fn load(
+    bench: &Bench<'_>,
+    scenario: &Scenario,
+    pid: u32,
+    address: &str,
+) -> Result<Value> {
+    let (_, port) = address.rsplit_once(':').context("redis-benchmark is asked over TCP")?;
+    // It ends by number and not by time: about what it can ask in a millisecond.
+    let commands_a_ms: u64 = match (scenario.pipeline, scenario.mget) {
+        (1, 1) => 80,
+        (_, 1) => 1500,
+        _ => 60,
+    };
+    let commands = commands_a_ms * bench.measured.as_millis() as u64;
+    let mut command = on_core(1, "redis-benchmark");
+    command.args(["--csv", "-p", port, "-c", &scenario.connections.to_string()]);
+    command.args(["-P", &scenario.pipeline.to_string(), "-n", &commands.to_string()]);
+    command.args(["-r", &scenario.stocks.to_string()]);
+    command.arg(if scenario.mget == 1 { "GET" } else { "MGET" });
+    command.args(std::iter::repeat_n("S__rand_int__", scenario.mget));
+    let before = cpu_ns(pid)?;
+    let output = command.output().context("cannot run redis-benchmark")?;
+    let cpu_ns_per_request = (cpu_ns(pid)? - before) as f64 / commands as f64;
+    ensure!(output.status.success(), "redis-benchmark: {}", output.status);
+
+    // "test","rps","avg","min","p50","p95","p99","max", latencies in milliseconds.
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed.lines().last().context("redis-benchmark printed nothing")?;
+    let mut figures = line.trim_matches('"').rsplit("\",\"").map(str::parse::<f64>);
+    let mut next = || figures.next().and_then(Result::ok).context("redis-benchmark printed no CSV");
+    let [_max, p99, _p95, p50, _min, _mean, requests_a_second] =
+        [next()?, next()?, next()?, next()?, next()?, next()?, next()?];
+    let lookups = scenario.mget as f64;
+    Ok(json!({
+        "command": format!("{command:?}"),
+        "points": [{ "repetitions": [{
+            "requests": commands,
+            "requests_a_second": requests_a_second,
+            "lookups_a_second": requests_a_second * lookups,
+            "latency": { "p50_ns": p50 * 1e6, "p99_ns": p99 * 1e6 },
+            "server_cpu_ns_per_request": cpu_ns_per_request,
+            "server_cpu_ns_per_lookup": cpu_ns_per_request / lookups,
+        }]}],
+    }))
+}
+
+/// CPU time of all threads of a process so far (Linux: proc(5), `schedstat`).
+fn cpu_ns(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        sum += text.split(' ').next().context("no CPU time")?.parse::<u64>()?;
+    }
+    Ok(sum)
+}
