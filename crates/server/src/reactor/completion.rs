@@ -20,6 +20,7 @@ const SIZE: Size = Size {
     buffer_bytes: RING_BUFFER_BYTES,
     write_bytes: RING_WRITE_BYTES_MAX,
     batch_bytes: RING_BATCH_BYTES,
+    table: 0,
 };
 
 /// A ring, and room for what it tells.
@@ -72,7 +73,8 @@ impl Reactor for Completion {
     }
 
     fn end(&mut self, socket: &mut Socket) -> io::Result<()> {
-        self.ring.end(socket)
+        self.ring.end(socket);
+        Ok(())
     }
 
     fn drain(&mut self, socket: &mut Socket) -> u64 {
