@@ -35,9 +35,14 @@ impl Reactor for Completion {
 
     type Socket = Socket;
 
-    fn open() -> io::Result<(Completion, Waker)> {
-        let (ring, waker) = Ring::open(&SIZE).map_err(io::Error::other)?;
+    fn open(sockets: usize) -> io::Result<(Completion, Waker)> {
+        let table = u32::try_from(sockets).unwrap_or(u32::MAX);
+        let (ring, waker) = Ring::open(&Size { table, ..SIZE }).map_err(io::Error::other)?;
         Ok((Completion { ring, ready: Vec::new() }, Waker::Completion(waker)))
+    }
+
+    fn keeps(&self) -> usize {
+        self.ring.table() as usize
     }
 
     fn add(&mut self, stream: TcpStream, key: Key) -> io::Result<Socket> {

@@ -28,11 +28,15 @@ impl Reactor for Readiness {
 
     type Socket = TcpStream;
 
-    fn open() -> io::Result<(Readiness, Waker)> {
+    fn open(_: usize) -> io::Result<(Readiness, Waker)> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         let events = Events::with_capacity(EVENTS_MAX);
         Ok((Readiness { poll, events }, Waker::Readiness(waker)))
+    }
+
+    fn keeps(&self) -> usize {
+        0
     }
 
     fn add(&mut self, mut stream: TcpStream, key: Key) -> io::Result<TcpStream> {
