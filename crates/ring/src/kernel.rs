@@ -31,7 +31,7 @@ use slab::Slab;
 
 use crate::batch::Batch;
 use crate::tag::{Kind, Tag};
-use crate::{Size, Unavailable};
+use crate::{Receive, Size, Unavailable};
 
 /// The one group of provided buffers.
 const GROUP: u16 = 0;
@@ -183,20 +183,19 @@ impl Kernel {
         self.push(entry, Tag::new(Kind::Plain, 0, slot));
     }
 
-    /// Receives on a socket again and again, until told otherwise.
-    pub(crate) fn receive(&mut self, place: Place<'_>, slot: u32) {
-        let entry = opcode::RecvMulti::new(place.fd(), GROUP).build();
+    /// Receives on a socket: again and again, until told otherwise, or once into one buffer.
+    pub(crate) fn receive(&mut self, place: Place<'_>, slot: u32, receive: Receive) {
+        let entry = match receive {
+            Receive::Multishot => opcode::RecvMulti::new(place.fd(), GROUP).build(),
+            Receive::Single => receive_once(place, RecvFlags::empty()),
+        };
         self.push_at(place, entry, Tag::new(Kind::Receive, 0, slot));
     }
 
     /// Receives what a socket has now, as much as one buffer holds. Complete once it is submitted.
     pub(crate) fn look(&mut self, place: Place<'_>, slot: u32) {
         self.memory.buffers.publish();
-        let entry = opcode::Recv::new(place.fd(), ptr::null_mut(), 0)
-            .buf_group(GROUP)
-            .flags(RecvFlags::DONTWAIT.bits().cast_signed())
-            .build()
-            .flags(squeue::Flags::BUFFER_SELECT);
+        let entry = receive_once(place, RecvFlags::DONTWAIT);
         self.push_at(place, entry, Tag::new(Kind::Look, 0, slot));
     }
 
@@ -520,6 +519,15 @@ impl Buffer {
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.start = self.end.min(self.start + bytes);
     }
+}
+
+/// Without an address of its own a receive takes a provided buffer, and all of that.
+fn receive_once(place: Place<'_>, flags: RecvFlags) -> squeue::Entry {
+    opcode::Recv::new(place.fd(), ptr::null_mut(), 0)
+        .buf_group(GROUP)
+        .flags(flags.bits().cast_signed())
+        .build()
+        .flags(squeue::Flags::BUFFER_SELECT)
 }
 
 /// Errors of entering the ring that are none, or pass by themselves.

@@ -26,5 +26,5 @@ mod tag;
 mod waker;
 
 pub use probe::{Unavailable, probe};
-pub use ring::{Ready, Ring, Size, Socket};
+pub use ring::{Ready, Receive, Ring, Size, Socket};
 pub use waker::Waker;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::{Ring, Size};
+use crate::{Receive, Ring, Size};
 
 /// What a probe needs of everything.
 const SIZE: Size = Size {
@@ -57,8 +57,8 @@ pub(crate) fn apart<T: Send>(
 fn exchange() -> Result<(), Unavailable> {
     let (mut ring, _) = Ring::open(&SIZE)?;
     let (near, far) = UnixStream::pair().map_err(Unavailable::memory)?;
-    let near = ring.add(OwnedFd::from(near), 0);
-    let far = ring.add(OwnedFd::from(far), 1);
+    let near = ring.add(OwnedFd::from(near), 0, Receive::Single);
+    let far = ring.add(OwnedFd::from(far), 1, Receive::Multishot);
     // Twice, since receiving has to go on by itself.
     for byte in [b"1", b"2"] {
         ring.write(&near, byte).map_err(Unavailable::exchange)?;

@@ -65,6 +65,16 @@ pub struct Ring {
     write_bytes: usize,
 }
 
+/// How a socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// One operation receives again and again: for TCP.
+    Multishot,
+    /// Each operation receives once, and the next wait submits another: for Unix sockets, of which a
+    /// multishot operation loses an end of stream that comes with the last bytes (Linux 6.18).
+    Single,
+}
+
 /// A socket of a ring, to be given back with [`Ring::close`].
 #[derive(Debug)]
 pub struct Socket(u32);
@@ -117,11 +127,11 @@ impl Ring {
     }
 
     /// Takes a socket on. What happens to it is told under the key.
-    pub fn add(&mut self, file: OwnedFd, key: usize) -> Socket {
+    pub fn add(&mut self, file: OwnedFd, key: usize, receive: Receive) -> Socket {
         let entry = self.slots.vacant_entry();
         let slot = u32::try_from(entry.key()).expect("fewer sockets than 2³²");
         let file = (!self.kernel.install(file.as_fd(), slot)).then_some(file);
-        entry.insert(Slot::new(file, key));
+        entry.insert(Slot::new(file, key, receive));
         self.receive(slot);
         Socket(slot)
     }
@@ -365,7 +375,7 @@ impl Ring {
         let slot = &mut self.slots[index as usize];
         slot.receiving = Receiving::On;
         slot.operations += 1;
-        self.kernel.receive(slot.place(index), index);
+        self.kernel.receive(slot.place(index), index, slot.receive);
     }
 
     fn take_completions(&mut self) {

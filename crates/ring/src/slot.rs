@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use crate::Receive;
 use crate::kernel::{Buffer, Place};
 
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(crate) struct Slot {
     pub(crate) key: usize,
     /// Operations in flight.
     pub(crate) operations: u32,
+    pub(crate) receive: Receive,
     pub(crate) receiving: Receiving,
     /// Received and not read, oldest first.
     pub(crate) buffers: VecDeque<Buffer>,
@@ -52,11 +54,12 @@ pub(crate) enum End {
 }
 
 impl Slot {
-    pub(crate) fn new(file: Option<OwnedFd>, key: usize) -> Slot {
+    pub(crate) fn new(file: Option<OwnedFd>, key: usize, receive: Receive) -> Slot {
         Slot {
             file,
             key,
             operations: 0,
+            receive,
             receiving: Receiving::Off,
             buffers: VecDeque::new(),
             aside: Aside::default(),

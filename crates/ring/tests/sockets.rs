@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::net::sockopt::{
     set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size,
 };
-use stockd_ring::{Ready, Ring, Size, Socket, Waker, probe};
+use stockd_ring::{Ready, Receive, Ring, Size, Socket, Waker, probe};
 
 const SIZE: Size = Size {
     operations: 8,
@@ -47,7 +48,16 @@ fn connect(ring: &mut Ring, key: usize) -> (Socket, TcpStream) {
     set_socket_recv_buffer_size(&far, 16 * 1024).unwrap();
     far.set_read_timeout(Some(PATIENCE)).unwrap();
     far.set_write_timeout(Some(PATIENCE)).unwrap();
-    (ring.add(near.into(), key), far)
+    (ring.add(near.into(), key, Receive::Multishot), far)
+}
+
+/// The same over a Unix socket.
+fn connect_unix(ring: &mut Ring, key: usize) -> (Socket, UnixStream) {
+    let (near, far) = UnixStream::pair().unwrap();
+    set_socket_send_buffer_size(&near, 16 * 1024).unwrap();
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    far.set_write_timeout(Some(PATIENCE)).unwrap();
+    (ring.add(near.into(), key, Receive::Single), far)
 }
 
 /// Waits until something has happened to one of the sockets.
@@ -180,6 +190,123 @@ fn a_reset_is_behind_the_bytes() {
         assert_eq!(ring.read(&socket, &mut input).unwrap(), 9);
         let error = ring.read(&socket, &mut input).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+/// Last bytes and the end come together, whether the ring waits already or not, and whether the client
+/// ends its direction or closes: the end is told of without another event.
+#[test]
+fn the_end_is_behind_the_bytes_of_a_unix_socket() {
+    for (mut ring, _) in open(&SIZE) {
+        for round in 0..400 {
+            let (socket, mut far) = connect_unix(&mut ring, 7);
+            if round % 2 == 0 {
+                look(&mut ring);
+            }
+            // None, less than one buffer, exactly so many buffers, and more than all.
+            let bytes = pattern([0, 10, 64, 128, 300, 5_000][round % 6]);
+            far.write_all(&bytes).unwrap();
+            far.shutdown(Shutdown::Write).unwrap();
+            let far = (round % 3 != 0).then_some(far);
+            assert_eq!(read_exact(&mut ring, &socket, bytes.len()), bytes);
+            let mut input = [0; 64];
+            while is_blocked(ring.read(&socket, &mut input)) {
+                assert!(wait(&mut ring).iter().all(|ready| ready.key == 7));
+            }
+            assert_eq!(ring.read(&socket, &mut input).unwrap(), 0);
+            if let Some(mut far) = far {
+                // The other direction is open.
+                assert_eq!(ring.write(&socket, b"and mine").unwrap(), 8);
+                assert!(ring.is_writing(&socket));
+                while ring.is_writing(&socket) {
+                    wait(&mut ring);
+                }
+                ring.end(&socket);
+                look(&mut ring);
+                let mut answer = String::new();
+                far.read_to_string(&mut answer).unwrap();
+                assert_eq!(answer, "and mine");
+            }
+            ring.close(socket);
+            assert_eq!(look(&mut ring), [], "of sockets that are closed");
+        }
+    }
+}
+
+#[test]
+fn bytes_go_both_ways_over_a_unix_socket_and_a_full_one_tells_when_it_takes_more() {
+    for (mut ring, _) in open(&SIZE) {
+        let (socket, mut far) = connect_unix(&mut ring, 3);
+        let bytes = pattern(1_000_000);
+        let mut written = 0;
+        while !(written > 0 && ring.is_writing(&socket)) {
+            written += ring.write(&socket, &bytes[written..]).unwrap_or(0);
+            look(&mut ring);
+        }
+        assert!(is_blocked(ring.write(&socket, b"x")));
+        assert!(written < bytes.len(), "it never gets full");
+        // What it echoes goes through far smaller buffers, while it is written to.
+        let echo = std::thread::spawn(move || {
+            let mut far_writer = far.try_clone().unwrap();
+            let mut part = [0; 7_000];
+            while let Ok(count @ 1..) = far.read(&mut part) {
+                far_writer.write_all(&part[..count]).unwrap();
+            }
+            far_writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut echoed = Vec::new();
+        let mut input = [0; 100];
+        let mut has_ended = false;
+        loop {
+            if written < bytes.len() {
+                written += ring.write(&socket, &bytes[written..]).unwrap_or(0);
+            } else if !has_ended && !ring.is_writing(&socket) {
+                ring.end(&socket);
+                has_ended = true;
+            }
+            match ring.read(&socket, &mut input) {
+                Ok(0) => break,
+                Ok(count) => echoed.extend_from_slice(&input[..count]),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    if has_ended || ring.is_writing(&socket) {
+                        wait(&mut ring);
+                    }
+                }
+            }
+        }
+        assert!(echoed == bytes);
+        echo.join().unwrap();
+    }
+}
+
+/// As over TCP: what it does not read is held once, and no operation goes on beneath.
+#[test]
+fn a_unix_socket_that_is_not_read_is_bounded_and_drained() {
+    for (mut ring, _) in open(&SIZE) {
+        let (greedy, mut far_greedy) = connect_unix(&mut ring, 0);
+        let sent = pattern(50_000);
+        far_greedy.write_all(&sent).unwrap();
+        let (modest, mut far_modest) = connect_unix(&mut ring, 1);
+        for _ in 0..100 {
+            far_modest.write_all(b"AAPL\n").unwrap();
+            assert_eq!(read_exact(&mut ring, &modest, 5), b"AAPL\n");
+        }
+        far_greedy.shutdown(Shutdown::Write).unwrap();
+        // It cannot tell how much it has.
+        assert!(ring.drain(&greedy) >= sent.len() as u64);
+        let mut received = Vec::new();
+        let mut input = [0; 300];
+        loop {
+            match ring.read(&greedy, &mut input).unwrap() {
+                0 => break,
+                count => received.extend_from_slice(&input[..count]),
+            }
+            if received.len() % 600 == 0 {
+                look(&mut ring);
+            }
+        }
+        assert!(received == sent);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use stockd_model::limits;
-use stockd_ring::{Ring, Size, Socket};
+use stockd_ring::{Receive, Ring, Size, Socket};
 
 use crate::{READ_BYTES_MAX, unless_blocked};
 
@@ -47,7 +47,7 @@ pub(crate) fn serve(address: SocketAddr) -> io::Result<()> {
     loop {
         if ring.wait(None, &mut ready) {
             for stream in new_clients.try_iter() {
-                let socket = ring.add(stream.into(), clients.len());
+                let socket = ring.add(stream.into(), clients.len(), Receive::Multishot);
                 clients.push(Some(Client { socket, unwritten: Vec::new() }));
             }
         }

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use stockd_model::limits::{
     RING_BATCH_BYTES, RING_BUFFER_BYTES, RING_BUFFERS, RING_OPERATIONS, RING_WRITE_BYTES_MAX,
 };
-use stockd_ring::{Ring, Size, Socket};
+use stockd_ring::{Receive, Ring, Size, Socket};
 
 use super::{Event, Key, Reactor, Waker};
 use crate::IoEngine;
@@ -46,7 +46,7 @@ impl Reactor for Completion {
     }
 
     fn add(&mut self, stream: TcpStream, key: Key) -> io::Result<Socket> {
-        Ok(self.ring.add(net::TcpStream::from(stream).into(), key))
+        Ok(self.ring.add(net::TcpStream::from(stream).into(), key, Receive::Multishot))
     }
 
     #[inline]
