@@ -19,8 +19,8 @@ pub(crate) struct Room {
 /// to what [`CONNECTIONS_MAX`] connections need when the process is privileged. Returns the limit
 /// that is in force then; `usize::MAX` stands for none.
 ///
-/// Call it once, before [`Server::start`](crate::Server::start): a server keeps its connections
-/// below the limit that it finds.
+/// Call it once, before [`Server::start`](crate::Server::start): a server has as many connections as
+/// the limit allows that it finds.
 pub fn raise_file_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let needed = (CONNECTIONS_MAX + FILES_RESERVED) as u64;

@@ -50,7 +50,7 @@ impl Server {
     /// Binds every listener and starts the threads. When it returns, clients are served.
     ///
     /// The limit of connections is lowered, with a warning in the log, to what the limit of open
-    /// files leaves; see [`raise_file_limit`](crate::raise_file_limit).
+    /// files allows; see [`raise_file_limit`](crate::raise_file_limit).
     ///
     /// # Errors
     ///
