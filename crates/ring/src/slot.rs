@@ -1,4 +1,7 @@
-//! One socket of a ring: what is known of it, and what it has received.
+//! One socket of a ring: where its file is, what it has received, and what is on its way.
+//!
+//! It makes no operations, it counts them, and knows no other socket. Its invariants are in
+//! [`Slot::check_invariants`]: no operation is forgotten, and one that is closed holds no bytes.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};

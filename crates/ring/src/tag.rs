@@ -1,4 +1,6 @@
 //! What an operation is known by when it is complete. The kernel carries it and does not look at it.
+//!
+//! Invariant: kind, index and slot come out as they went in; they share no bits.
 
 /// Which operation a completion is of: kind, place of its bytes, socket.
 #[derive(Clone, Copy)]

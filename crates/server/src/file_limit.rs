@@ -58,12 +58,12 @@ impl Room {
         let room = Room::within(files_max, connections_max, workers, kept);
         if room.connections_max < connections_max {
             let why = match kept {
-                0 => format!("and keeps {FILES_RESERVED} for other uses"),
-                _ => format!("and each of {workers} workers as many sockets"),
+                0 => format!("and keeps {FILES_RESERVED} for other uses; raise"),
+                _ => format!("and each of {workers} workers as many sockets; take more, or raise"),
             };
             let told = format!(
                 "the limit of connections is {}, not {connections_max}: the process may have \
-                 {files_max} files open {why}; raise the limit of open files",
+                 {files_max} files open {why} the limit of open files",
                 room.connections_max
             );
             // What nobody asked for is worth knowing; what somebody did ask for is a warning.
