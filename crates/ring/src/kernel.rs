@@ -7,7 +7,6 @@
 //! - Bytes to be sent are copied here and stay until the operation that sends them is complete.
 //! - A buffer for received bytes is the kernel's, or it is named by one [`Buffer`], which cannot be
 //!   copied and is given up to give the buffer back.
-//! - Counting names address 0, where nothing is: what would copy there fails at its first byte.
 //! - When the kernel cannot be made to complete its operations, the memory is leaked.
 //!
 //! Invariant: `in_flight` operations are made and not complete. While that is not 0, no memory that
@@ -15,7 +14,7 @@
 
 use std::io;
 use std::mem::{self, ManuallyDrop};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -103,8 +102,8 @@ pub(crate) enum Completion {
     Received(u32, io::Result<Option<Buffer>>, bool),
     /// The same, once.
     Looked(u32, io::Result<Option<Buffer>>),
-    /// Received bytes have been counted.
-    Counted(u32, io::Result<usize>),
+    /// A file of the table is open in the process, too.
+    Opened(u32, io::Result<OwnedFd>),
     /// A send is over. What is left of it comes back, where there was no room or not for all.
     Sent(u32, io::Result<Vec<u8>>),
     /// Another operation is over.
@@ -199,15 +198,10 @@ impl Kernel {
         self.push_at(place, entry, Tag::new(Kind::Look, 0, slot));
     }
 
-    /// Counts the bytes that a socket has now, and leaves them there. Complete once it is submitted.
-    /// Only TCP can do it.
-    pub(crate) fn count(&mut self, place: Place<'_>, slot: u32) {
-        // Looking without taking, and cutting off without copying: tcp(7).
-        let flags = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT;
-        let entry = opcode::Recv::new(place.fd(), ptr::null_mut(), i32::MAX.cast_unsigned())
-            .flags(flags.bits().cast_signed())
-            .build();
-        self.push_at(place, entry, Tag::new(Kind::Count, 0, slot));
+    /// Opens a file of the table among those of the process, too. Complete once it is submitted.
+    pub(crate) fn open_again(&mut self, slot: u32) {
+        let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
+        self.push(entry, Tag::new(Kind::OpenAgain, 0, slot));
     }
 
     /// Closes the direction to the other side.
@@ -346,7 +340,11 @@ impl Kernel {
                     _ => Completion::Looked(tag.slot(), outcome),
                 }
             }
-            Kind::Count => Completion::Counted(tag.slot(), outcome),
+            Kind::OpenAgain => {
+                // SAFETY: this operation has opened the file, and only its completion tells of it.
+                let owned = |_| unsafe { OwnedFd::from_raw_fd(entry.result()) };
+                Completion::Opened(tag.slot(), outcome.map(owned))
+            }
             Kind::Send => {
                 let rest = self.memory.batch.sent(tag.index(), &outcome);
                 Completion::Sent(tag.slot(), unless_full(outcome).map(|_| rest))
@@ -410,7 +408,7 @@ impl Kernel {
         let entry = entry.user_data(tag.0);
         self.in_flight += 1;
         // SAFETY: whatever memory the entry names is in `Memory`, where it stays as it is until the
-        // completion with this tag has come; or it is at address 0, where there is none.
+        // completion with this tag has come.
         while unsafe { self.uring.submission().push(&entry) }.is_err() {
             self.submit();
         }

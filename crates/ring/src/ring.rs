@@ -43,7 +43,8 @@ pub struct Size {
     pub table: u32,
 }
 
-/// What a socket that cannot count what it has received is taken to have: more than it ever may.
+/// What a socket is taken to have received that cannot be asked, since no file can be opened: more than
+/// it ever may.
 const UNCOUNTED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The sockets of one thread. It may be made in another thread than the one that uses it.
@@ -61,7 +62,7 @@ pub struct Ring {
     /// The waker is watched.
     watching: bool,
     /// What came of a question, [once it is complete](Ring::ask).
-    answer: Option<Result<usize, Errno>>,
+    answer: Option<Result<u64, Errno>>,
     write_bytes: usize,
 }
 
@@ -241,14 +242,16 @@ impl Ring {
         self.settle();
         let slot = &mut self.slots[socket.0 as usize];
         slot.draining = true;
-        slot.operations += 1;
-        self.kernel.count(slot.place(socket.0), socket.0);
-        let unhanded = match self.ask() {
-            Ok(bytes) => bytes as u64,
-            Err(Errno::AGAIN) => 0,
-            Err(_) => UNCOUNTED_BYTES,
+        let unhanded = match &slot.file {
+            Some(file) => rustix::io::ioctl_fionread(file),
+            None => {
+                // Only a file of the process can be asked.
+                slot.operations += 1;
+                self.kernel.open_again(socket.0);
+                self.ask()
+            }
         };
-        self.slots[socket.0 as usize].unread() as u64 + unhanded
+        self.slots[socket.0 as usize].unread() as u64 + unhanded.unwrap_or(UNCOUNTED_BYTES)
     }
 
     /// Closes a socket. Nothing more is told of it. What was written and fits into the socket is
@@ -318,7 +321,7 @@ impl Ring {
     }
 
     /// Submits an operation that does not wait, and returns what came of it.
-    fn ask(&mut self) -> Result<usize, Errno> {
+    fn ask(&mut self) -> Result<u64, Errno> {
         loop {
             self.kernel.submit();
             self.settle();
@@ -390,9 +393,10 @@ impl Ring {
                     self.answer = Some(outcome.as_ref().map(|_| 0).map_err(errno));
                     self.arrived(index, outcome);
                 }
-                Completion::Counted(index, outcome) => {
+                Completion::Opened(index, outcome) => {
                     self.slots[index as usize].operations -= 1;
-                    self.answer = Some(outcome.map_err(|error| errno(&error)));
+                    let opened = outcome.map_err(|error| errno(&error));
+                    self.answer = Some(opened.and_then(rustix::io::ioctl_fionread));
                 }
                 Completion::Done(index) => {
                     self.slots[index as usize].operations -= 1;

@@ -10,7 +10,7 @@ pub(crate) struct Tag(pub(crate) u64);
 pub(crate) enum Kind {
     Receive,
     Look,
-    Count,
+    OpenAgain,
     Send,
     LateSend,
     /// One of whose outcome nothing hangs.
@@ -33,7 +33,7 @@ impl Tag {
         match self.0 >> 56 {
             0 => Kind::Receive,
             1 => Kind::Look,
-            2 => Kind::Count,
+            2 => Kind::OpenAgain,
             3 => Kind::Send,
             4 => Kind::LateSend,
             5 => Kind::Plain,
