@@ -1,10 +1,8 @@
 //! The client for lookups, over the line protocol.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-
 use crate::line::{Lookup, Replies, check_name};
 use crate::link::Link;
-use crate::{Answer, ClientError, Options};
+use crate::{Address, Answer, ClientError, Options, ToAddresses};
 
 /// A connection to a server, for lookups.
 ///
@@ -16,14 +14,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server, `"127.0.0.1:7878"` for example. Where the address stands for
-    /// several, each is tried in turn.
+    /// Connects to a server, `"127.0.0.1:7878"` or `"unix:/run/stockd/line.sock"` for example.
+    /// Where the address stands for several, each is tried in turn.
     ///
     /// # Errors
     ///
     /// [`ClientError`] when the address cannot be resolved, or no connection comes about within
     /// [`Options::connect_timeout`]. A server that is full says so at the first lookup.
-    pub fn connect(address: impl ToSocketAddrs) -> Result<Client, ClientError> {
+    pub fn connect(address: impl ToAddresses) -> Result<Client, ClientError> {
         Client::connect_with(address, Options::default())
     }
 
@@ -33,7 +31,7 @@ impl Client {
     ///
     /// As [`connect`](Client::connect); a timeout of zero is an error too.
     pub fn connect_with(
-        address: impl ToSocketAddrs,
+        address: impl ToAddresses,
         options: Options,
     ) -> Result<Client, ClientError> {
         Ok(Client { link: Link::connect(address, options)? })
@@ -50,7 +48,7 @@ impl Client {
     }
 
     /// The address of the server connected to last.
-    pub fn server(&self) -> SocketAddr {
+    pub fn server(&self) -> &Address {
         self.link.server()
     }
 

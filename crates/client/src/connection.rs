@@ -1,4 +1,4 @@
-//! One TCP connection that asks and waits, in either protocol.
+//! One connection that asks and waits, in either protocol.
 //!
 //! It owns the socket and its timeouts. It does not know what is asked, and what becomes of it
 //! after an error is decided above it.
@@ -8,17 +8,17 @@
 //! before it reads and a client that does the same never wait for each other.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::error::shown;
 use crate::protocol::{NoAnswer, Question, Replies, Request, encode_chunk};
-use crate::{ClientError, Options};
+use crate::stream::Stream;
+use crate::{Address, ClientError, Options};
 
 #[derive(Debug)]
 pub(crate) struct Connection<R> {
-    stream: TcpStream,
-    server: SocketAddr,
+    stream: Stream,
+    server: Address,
     timeout: Duration,
     /// The chunk of requests being sent.
     chunk: Vec<u8>,
@@ -33,31 +33,25 @@ enum Filled {
 }
 
 impl<R: Replies> Connection<R> {
-    pub(crate) fn open(
-        server: SocketAddr,
-        options: &Options,
-    ) -> Result<Connection<R>, ClientError> {
-        let open = || {
-            let stream = TcpStream::connect_timeout(&server, options.connect_timeout)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(options.timeout))?;
-            stream.set_write_timeout(Some(options.timeout))?;
-            Ok(stream)
+    pub(crate) fn open(server: &Address, options: &Options) -> Result<Connection<R>, ClientError> {
+        let server = server.clone();
+        let stream = match Stream::connect(&server, options) {
+            Ok(stream) => stream,
+            Err(cause) if is_timeout(cause.kind()) => {
+                return Err(ClientError::TimedOut {
+                    server,
+                    awaited: "accept the connection".into(),
+                    timeout: options.connect_timeout,
+                });
+            }
+            Err(cause) => return Err(ClientError::NotConnected { server, cause }),
         };
-        let stream = open().map_err(|cause: std::io::Error| match cause.kind() {
-            ErrorKind::TimedOut => ClientError::TimedOut {
-                server,
-                awaited: "accept the connection".into(),
-                timeout: options.connect_timeout,
-            },
-            _ => ClientError::NotConnected { server, cause },
-        })?;
         let timeout = options.timeout;
         Ok(Connection { stream, server, timeout, chunk: Vec::new(), replies: R::default() })
     }
 
-    pub(crate) fn server(&self) -> SocketAddr {
-        self.server
+    pub(crate) fn server(&self) -> &Address {
+        &self.server
     }
 
     /// Sends one request and waits for its answer.
@@ -113,11 +107,11 @@ impl<R: Replies> Connection<R> {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.stream.set_read_timeout(Some(left)).map_err(|cause| self.failed(cause))?;
+            self.stream.set_read_timeout(left).map_err(|cause| self.failed(cause))?;
             match self.fill()? {
                 Filled::Bytes => {}
                 Filled::TimedOut => return Ok(None),
-                Filled::Closed => return Err(ClientError::Ended { server: self.server }),
+                Filled::Closed => return Err(ClientError::Ended { server: self.server.clone() }),
             }
         }
     }
@@ -153,7 +147,10 @@ impl<R: Replies> Connection<R> {
                 Filled::Bytes => {}
                 Filled::TimedOut => return Err(self.timed_out(awaited(name))),
                 Filled::Closed => {
-                    return Err(ClientError::Closed { server: self.server, name: shown(name) });
+                    return Err(ClientError::Closed {
+                        server: self.server.clone(),
+                        name: shown(name),
+                    });
                 }
             }
             if let Some(reply) = self.replies.next() {
@@ -182,7 +179,7 @@ impl<R: Replies> Connection<R> {
     }
 
     pub(crate) fn no_answer(&self, no_answer: NoAnswer) -> ClientError {
-        let server = self.server;
+        let server = self.server.clone();
         match no_answer {
             NoAnswer::TurnedAway(text) => ClientError::TurnedAway { server, text },
             NoAnswer::Rubbish(reply) => {
@@ -192,11 +189,11 @@ impl<R: Replies> Connection<R> {
     }
 
     pub(crate) fn timed_out(&self, awaited: String) -> ClientError {
-        ClientError::TimedOut { server: self.server, awaited, timeout: self.timeout }
+        ClientError::TimedOut { server: self.server.clone(), awaited, timeout: self.timeout }
     }
 
     fn failed(&self, cause: std::io::Error) -> ClientError {
-        ClientError::Failed { server: self.server, cause }
+        ClientError::Failed { server: self.server.clone(), cause }
     }
 }
 

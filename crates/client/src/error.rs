@@ -3,9 +3,9 @@
 //! Each message is one line and whole: it holds its cause, so the errors have no `source`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use stockd_model::Address;
 use stockd_model::limits::LINE_BYTES_MAX;
 
 /// Why a request gave no answer.
@@ -18,7 +18,9 @@ use stockd_model::limits::LINE_BYTES_MAX;
 #[non_exhaustive]
 pub enum ClientError {
     /// The server's address has no form that could be connected to, or the name is unknown.
-    #[error("cannot resolve the server's address: {cause}; write HOST:PORT, like 127.0.0.1:7878")]
+    #[error(
+        "cannot resolve the server's address: {cause}; write HOST:PORT, like 127.0.0.1:7878, or unix:PATH"
+    )]
     AddressNotResolved {
         /// What the resolver said.
         cause: io::Error,
@@ -27,7 +29,7 @@ pub enum ClientError {
     #[error("cannot connect to {server}: {cause}; check that the server runs and listens there")]
     NotConnected {
         /// The address tried last.
-        server: SocketAddr,
+        server: Address,
         /// What the system said.
         cause: io::Error,
     },
@@ -45,7 +47,7 @@ pub enum ClientError {
     )]
     TimedOut {
         /// The server.
-        server: SocketAddr,
+        server: Address,
         /// What it should have done: connect, read requests, answer a name.
         awaited: String,
         /// How long it had.
@@ -55,7 +57,7 @@ pub enum ClientError {
     #[error("{server} refused the connection: {text}")]
     TurnedAway {
         /// The server.
-        server: SocketAddr,
+        server: Address,
         /// Its reason, as it sent it.
         text: String,
     },
@@ -63,7 +65,7 @@ pub enum ClientError {
     #[error("{server} closed the connection before it answered '{name}'; reconnect and ask again")]
     Closed {
         /// The server.
-        server: SocketAddr,
+        server: Address,
         /// The first name without an answer, shortened to 40 characters.
         name: String,
     },
@@ -71,7 +73,7 @@ pub enum ClientError {
     #[error("{server} closed the connection")]
     Ended {
         /// The server.
-        server: SocketAddr,
+        server: Address,
     },
     /// The server refused the request, and nothing changed. The connection is usable.
     #[error(transparent)]
@@ -82,7 +84,7 @@ pub enum ClientError {
     )]
     NotAReply {
         /// The server.
-        server: SocketAddr,
+        server: Address,
         /// What came, shortened to 40 characters.
         reply: String,
         /// What the client speaks: `line` or `resp`.
@@ -92,7 +94,7 @@ pub enum ClientError {
     #[error("the connection to {server} failed: {cause}; reconnect and ask again")]
     Failed {
         /// The server.
-        server: SocketAddr,
+        server: Address,
         /// What the system said.
         cause: io::Error,
     },
@@ -100,7 +102,7 @@ pub enum ClientError {
     #[error("the connection to {server} was closed after an earlier error; reconnect first")]
     NotUsable {
         /// The server.
-        server: SocketAddr,
+        server: Address,
     },
 }
 

@@ -15,10 +15,10 @@
 //! # let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse()? };
 //! # let config = Config { listeners: vec![listener], workers: 1, ..Config::default() };
 //! # let server = Server::start(config, engine)?;
-//! # let (_, address) = server.addresses()[0];
+//! # let (_, address) = &server.addresses()[0];
 //! use stockd_client::{Answer, Client};
 //!
-//! // The server's default address is "127.0.0.1:7878".
+//! // The server's default address is "127.0.0.1:7878"; that of a Unix socket is "unix:PATH".
 //! let mut client = Client::connect(address)?;
 //! match client.lookup("AAPL")? {
 //!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),
@@ -53,6 +53,7 @@ mod payload;
 mod protocol;
 mod quote_client;
 mod resp;
+mod stream;
 mod subscription;
 
 pub use client::Client;
@@ -60,5 +61,5 @@ pub use command::{Write, Written};
 pub use error::{ClientError, NameError, Refused};
 pub use link::Options;
 pub use quote_client::{QuoteClient, Snapshot};
-pub use stockd_model::Answer;
+pub use stockd_model::{Address, Answer, ToAddresses};
 pub use subscription::{Event, Subscription};

@@ -3,12 +3,11 @@
 //! Invariant: a connection that failed is never used again, since whatever the server still sent
 //! on it could be taken for the answer to another request.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::ClientError;
 use crate::connection::Connection;
 use crate::protocol::Replies;
+use crate::{Address, ClientError, ToAddresses};
 
 /// How long a client waits. Each is above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +27,10 @@ impl Default for Options {
 /// What every client has: where it connects to, how long it waits, and its connection.
 #[derive(Debug)]
 pub(crate) struct Link<R> {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     options: Options,
     /// The server connected to last.
-    server: SocketAddr,
+    server: Address,
     /// Taken out while it is at work and put back when it is done, so an error drops it.
     connection: Option<Connection<R>>,
 }
@@ -39,15 +38,18 @@ pub(crate) struct Link<R> {
 impl<R: Replies> Link<R> {
     /// Connects to the first address that takes the connection.
     pub(crate) fn connect(
-        address: impl ToSocketAddrs,
+        address: impl ToAddresses,
         options: Options,
     ) -> Result<Link<R>, ClientError> {
-        let addresses: Vec<_> = address
-            .to_socket_addrs()
-            .map_err(|cause| ClientError::AddressNotResolved { cause })?
-            .collect();
+        let addresses =
+            address.to_addresses().map_err(|cause| ClientError::AddressNotResolved { cause })?;
         let connection = connect_any(&addresses, &options)?;
-        Ok(Link { addresses, options, server: connection.server(), connection: Some(connection) })
+        Ok(Link {
+            addresses,
+            options,
+            server: connection.server().clone(),
+            connection: Some(connection),
+        })
     }
 
     /// Closes the connection if it is still open and connects anew, to the addresses that were
@@ -55,7 +57,7 @@ impl<R: Replies> Link<R> {
     pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
         self.connection = None;
         let connection = connect_any(&self.addresses, &self.options)?;
-        self.server = connection.server();
+        self.server = connection.server().clone();
         self.connection = Some(connection);
         Ok(())
     }
@@ -65,8 +67,8 @@ impl<R: Replies> Link<R> {
         self.connection = None;
     }
 
-    pub(crate) fn server(&self) -> SocketAddr {
-        self.server
+    pub(crate) fn server(&self) -> &Address {
+        &self.server
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -82,9 +84,9 @@ impl<R: Replies> Link<R> {
         &mut self,
         work: impl FnOnce(&mut Connection<R>) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let server = self.server;
         let connection = self.connection.take();
-        let mut connection = connection.ok_or(ClientError::NotUsable { server })?;
+        let not_usable = || ClientError::NotUsable { server: self.server.clone() };
+        let mut connection = connection.ok_or_else(not_usable)?;
         let done = work(&mut connection)?;
         self.connection = Some(connection);
         Ok(done)
@@ -93,13 +95,13 @@ impl<R: Replies> Link<R> {
 
 /// Connects to the first address that takes the connection. The error is that of the last.
 fn connect_any<R: Replies>(
-    addresses: &[SocketAddr],
+    addresses: &[Address],
     options: &Options,
 ) -> Result<Connection<R>, ClientError> {
     let mut last_error = ClientError::AddressNotResolved {
         cause: std::io::Error::other("it stands for no address"),
     };
-    for &address in addresses {
+    for address in addresses {
         match Connection::open(address, options) {
             Ok(connection) => return Ok(connection),
             Err(error) => last_error = error,

@@ -1,6 +1,5 @@
 //! The client for whole quotes: reading, writing and trading, over RESP.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::vec;
 
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
@@ -10,7 +9,7 @@ use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
 use crate::error::{NameError, Refused, shown};
 use crate::link::Link;
 use crate::resp::Replies;
-use crate::{ClientError, Options};
+use crate::{Address, ClientError, Options, ToAddresses};
 
 /// A connection to a server, for quotes, updates and trades.
 ///
@@ -27,14 +26,14 @@ pub struct QuoteClient {
 }
 
 impl QuoteClient {
-    /// Connects to a server, `"127.0.0.1:7879"` for example. Where the address stands for
-    /// several, each is tried in turn.
+    /// Connects to a server, `"127.0.0.1:7879"` or `"unix:/run/stockd/resp.sock"` for example.
+    /// Where the address stands for several, each is tried in turn.
     ///
     /// # Errors
     ///
     /// [`ClientError`] when the address cannot be resolved, no connection comes about within
     /// [`Options::connect_timeout`], or what answers there does not serve this client.
-    pub fn connect(address: impl ToSocketAddrs) -> Result<QuoteClient, ClientError> {
+    pub fn connect(address: impl ToAddresses) -> Result<QuoteClient, ClientError> {
         QuoteClient::connect_with(address, Options::default())
     }
 
@@ -44,7 +43,7 @@ impl QuoteClient {
     ///
     /// As [`connect`](QuoteClient::connect); a timeout of zero is an error too.
     pub fn connect_with(
-        address: impl ToSocketAddrs,
+        address: impl ToAddresses,
         options: Options,
     ) -> Result<QuoteClient, ClientError> {
         let mut link = Link::connect(address, options)?;
@@ -64,7 +63,7 @@ impl QuoteClient {
     }
 
     /// The address of the server connected to last.
-    pub fn server(&self) -> SocketAddr {
+    pub fn server(&self) -> &Address {
         self.link.server()
     }
 

@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use crate::link::Link;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Request};
 use crate::resp::{Replies, Reply, encode_command};
-use crate::{ClientError, Options};
+use crate::{Address, ClientError, Options, ToAddresses};
 
 /// Follows the quotes of stocks.
 ///
@@ -115,7 +114,7 @@ impl Subscription {
     ///
     /// [`ClientError`] when no connection comes about, or the server refuses the first of them.
     pub fn open<P: AsRef<str>>(
-        address: impl ToSocketAddrs,
+        address: impl ToAddresses,
         symbols: impl IntoIterator<Item = Symbol>,
         patterns: impl IntoIterator<Item = P>,
     ) -> Result<Subscription, ClientError> {
@@ -130,7 +129,7 @@ impl Subscription {
     ///
     /// As [`open`](Subscription::open); a timeout of zero is an error too.
     pub fn open_with<P: AsRef<str>>(
-        address: impl ToSocketAddrs,
+        address: impl ToAddresses,
         symbols: impl IntoIterator<Item = Symbol>,
         patterns: impl IntoIterator<Item = P>,
         options: Options,
@@ -154,7 +153,7 @@ impl Subscription {
     }
 
     /// The address of the server connected to last.
-    pub fn server(&self) -> SocketAddr {
+    pub fn server(&self) -> &Address {
         self.link.server()
     }
 

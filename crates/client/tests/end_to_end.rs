@@ -15,7 +15,7 @@ fn serve(engine: &Arc<Engine>, mut config: Config) -> (Server, SocketAddr) {
     config.listeners = vec![listener];
     config.workers = 2;
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let (_, address) = server.addresses()[0];
+    let address = server.addresses()[0].1.tcp().unwrap();
     (server, address)
 }
 

@@ -330,7 +330,7 @@ fn two_chunks_of_requests_are_in_flight_and_no_more() {
 fn every_address_of_the_server_is_tried() {
     let server = ScriptedServer::start([script(answer_all)]);
     let mut client = Client::connect(&[closed_port(), server.address][..]).unwrap();
-    assert_eq!(client.server(), server.address);
+    assert_eq!(client.server(), &server.address.into());
     assert_eq!(client.lookup("S5").unwrap(), answer_of("S5"));
     drop(client);
     server.finish();
@@ -343,12 +343,15 @@ fn a_server_that_is_not_there_is_named() {
     assert!(error.starts_with(&format!("cannot connect to {address}: ")), "{error}");
     assert!(error.ends_with("; check that the server runs and listens there"), "{error}");
 
-    for address in ["127.0.0.1", "127.0.0.1:x", ""] {
+    for address in ["127.0.0.1", "127.0.0.1:x", "", "unix:"] {
         let error = Client::connect(address).unwrap_err();
         assert!(matches!(error, ClientError::AddressNotResolved { .. }), "{error:?}");
-        assert!(error.to_string().ends_with("; write HOST:PORT, like 127.0.0.1:7878"), "{error}");
+        assert!(
+            error.to_string().ends_with("; write HOST:PORT, like 127.0.0.1:7878, or unix:PATH"),
+            "{error}"
+        );
     }
-    let error = Client::connect(&[][..]).unwrap_err();
+    let error = Client::connect(&[""; 0][..]).unwrap_err();
     assert!(matches!(error, ClientError::AddressNotResolved { .. }), "{error:?}");
 
     let no_time = Options { timeout: Duration::ZERO, ..Options::default() };

@@ -19,7 +19,7 @@ fn serve() -> (Server, SocketAddr) {
     let listener = Listener { protocol: Protocol::Resp, address: "127.0.0.1:0".parse().unwrap() };
     let config = Config { listeners: vec![listener], workers: 2, ..Config::default() };
     let server = Server::start(config, Arc::new(Engine::default())).unwrap();
-    let (_, address) = server.addresses()[0];
+    let address = server.addresses()[0].1.tcp().unwrap();
     (server, address)
 }
 

@@ -2,82 +2,74 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net as unix;
-use std::path::PathBuf;
+use std::path::Path;
 use std::str::FromStr;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use stockd_model::limits::LOAD_PATIENCE;
+use stockd_model::{Address, AddressError, ToAddresses};
 
-/// Where a server listens: `HOST:PORT`, or `unix:PATH`.
+/// Where a server listens, as it was given: `HOST:PORT`, which may have several meanings, or
+/// `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An address as it was given, which may have several meanings.
-    Tcp(String),
-    /// The file of a socket.
-    Unix(PathBuf),
-}
+pub struct Target(String);
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err("'unix:' names no socket; write unix:PATH".to_owned()),
-                path => Ok(Target::Unix(path.into())),
-            };
-        }
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(Target::Tcp(text.to_owned()))
+        let is_named = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+        match text.parse::<Address>() {
+            Ok(_) => Ok(Target(text.to_owned())),
+            Err(AddressError::NoAddress) if text.rsplit_once(':').is_some_and(is_named) => {
+                Ok(Target(text.to_owned()))
             }
-            _ => Err(format!("'{text}' is no address; write HOST:PORT or unix:PATH")),
+            Err(AddressError::NoAddress) => {
+                Err(format!("'{text}' is no address; write HOST:PORT or unix:PATH"))
+            }
+            Err(error) => Err(format!("'{text}' is no address: {error}")),
         }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Tcp(address) => f.write_str(address),
-            Target::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl Target {
-    /// A connection that blocks.
+    /// A connection that blocks, to the first address that takes it.
     pub(crate) fn connect(&self) -> io::Result<BlockingStream> {
-        match self {
-            Target::Tcp(address) => {
-                let mut failure = io::ErrorKind::AddrNotAvailable.into();
-                for address in address.to_socket_addrs()? {
-                    match connect_tcp(&address) {
-                        Ok(stream) => return Ok(BlockingStream::Tcp(stream)),
-                        Err(error) => failure = error,
-                    }
-                }
-                Err(failure)
-            }
-            Target::Unix(path) => {
-                let stream = unix::UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(LOAD_PATIENCE))?;
-                stream.set_write_timeout(Some(LOAD_PATIENCE))?;
-                Ok(BlockingStream::Unix(stream))
+        let mut failure = io::ErrorKind::AddrNotAvailable.into();
+        for address in self.0.to_addresses()? {
+            match connect(&address) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
             }
         }
+        Err(failure)
     }
 }
 
-fn connect_tcp(address: &SocketAddr) -> io::Result<std::net::TcpStream> {
-    let stream = std::net::TcpStream::connect_timeout(address, LOAD_PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(LOAD_PATIENCE))?;
-    stream.set_write_timeout(Some(LOAD_PATIENCE))?;
-    Ok(stream)
+fn connect(address: &Address) -> io::Result<BlockingStream> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = std::net::TcpStream::connect_timeout(address, LOAD_PATIENCE)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(LOAD_PATIENCE))?;
+            stream.set_write_timeout(Some(LOAD_PATIENCE))?;
+            Ok(BlockingStream::Tcp(stream))
+        }
+        Address::Unix(path) => {
+            let stream = unix::UnixStream::connect::<&Path>(path)?;
+            stream.set_read_timeout(Some(LOAD_PATIENCE))?;
+            stream.set_write_timeout(Some(LOAD_PATIENCE))?;
+            Ok(BlockingStream::Unix(stream))
+        }
+    }
 }
 
 /// A connection whose reads and writes wait, for at most [`LOAD_PATIENCE`].
@@ -166,9 +158,9 @@ mod tests {
     #[test]
     fn addresses_are_told_from_sockets_and_from_neither() {
         let parse = |text: &str| text.parse::<Target>();
-        assert_eq!(parse("127.0.0.1:7878").unwrap(), Target::Tcp("127.0.0.1:7878".into()));
-        assert_eq!(parse("[::1]:7878").unwrap().to_string(), "[::1]:7878");
-        assert_eq!(parse("unix:/run/s").unwrap(), Target::Unix("/run/s".into()));
+        for right in ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "unix:/run/s"] {
+            assert_eq!(parse(right).unwrap().to_string(), right);
+        }
         for wrong in ["", "7878", ":7878", "localhost", "host:99999", "unix:"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

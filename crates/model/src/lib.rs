@@ -1,14 +1,15 @@
-//! The words of stockd: symbols, prices, quotes, requests, replies and limits.
+//! The words of stockd: symbols, prices, quotes, requests, replies, addresses and limits.
 //!
 //! This crate owns what a value *is* and which values are possible. It knows nothing of tables,
 //! bytes on the wire, files or clocks, and every other crate may depend on it.
 //!
 //! Invariant: a value that exists is valid. A [`Symbol`] is 1 to 30 bytes of printable UTF-8, a
-//! [`Price`] is above zero and exact. Text becomes such a value once, at the edge, and is never
-//! checked again.
+//! [`Price`] is above zero and exact, a [`SocketPath`] fits into a socket's address. Text becomes
+//! such a value once, at the edge, and is never checked again.
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod answer;
 pub mod limits;
 mod pattern;
@@ -20,6 +21,7 @@ mod status;
 mod symbol;
 mod volume;
 
+pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
 pub use pattern::Pattern;
 pub use price::{Price, PriceError, PriceText};

@@ -38,6 +38,11 @@ pub const WORK_QUEUE_MAX: usize = 1024;
 /// Worker threads, at most.
 pub const WORKERS_MAX: usize = 1024;
 
+/// Bytes in the path of a Unix socket, at most: what the system's address of a socket has room for,
+/// with the zero behind it. A longer path is refused.
+pub const SOCKET_PATH_BYTES_MAX: usize =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+
 /// How long the acceptor waits for room in a full work queue before it turns a client away. A
 /// burst of new clients passes in that time; meanwhile the others wait in the kernel's backlog.
 pub const WORK_QUEUE_PATIENCE: Duration = Duration::from_millis(100);

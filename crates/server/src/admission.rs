@@ -4,19 +4,20 @@
 //! limit. A permit is given back when its connection is dropped, wherever that happens.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mio::net::TcpStream;
+use socket2::Socket;
+use stockd_model::Address;
 
 use crate::Protocol;
 
 /// A connection that was let in and waits for a worker, or has one.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    /// Does not block.
+    pub(crate) socket: Socket,
+    pub(crate) peer: Address,
     pub(crate) protocol: Protocol,
     pub(crate) permit: Permit,
 }

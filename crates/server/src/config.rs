@@ -1,9 +1,9 @@
 use std::fmt;
-use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::IoEngine;
+use stockd_model::Address;
 use stockd_model::limits::{CONNECTIONS_MAX, STALLED_CLIENT_TIMEOUT};
 
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
@@ -31,13 +31,14 @@ pub struct Config {
 }
 
 /// One address to listen on, and what is spoken there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// The protocol of its connections.
     pub protocol: Protocol,
     /// The address. Port 0 takes a free one;
-    /// [`Server::addresses`](crate::Server::addresses) tells which.
-    pub address: SocketAddr,
+    /// [`Server::addresses`](crate::Server::addresses) tells which. The file of a Unix socket is made
+    /// at the start, in place of one that a server which is gone has left, and removed at the end.
+    pub address: Address,
 }
 
 /// What is spoken on a connection.

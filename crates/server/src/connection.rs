@@ -9,7 +9,6 @@
 //! [`OUTPUT_BYTES_MAX`] bytes or more wait, and an idle one holds no buffer.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,14 +29,15 @@ use crate::session::{Ending, Replies, Session, Waits};
 use crate::subscriptions::{Key, Subscriptions};
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
-/// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing.
+/// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing. (A
+/// client that passes files along a Unix socket cuts its own reads short: what it sent behind a file
+/// waits for its next bytes or its end.)
 const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Connection<R: Reactor> {
     socket: R::Socket,
-    peer: SocketAddr,
     /// What others may know of it.
     card: Arc<Card>,
     session: Session,
@@ -143,7 +143,6 @@ enum Step {
 impl<R: Reactor> Connection<R> {
     pub(crate) fn new(
         socket: R::Socket,
-        peer: SocketAddr,
         protocol: Protocol,
         permit: Permit,
         card: Arc<Card>,
@@ -151,7 +150,6 @@ impl<R: Reactor> Connection<R> {
     ) -> Connection<R> {
         Connection {
             socket,
-            peer,
             card,
             session: Session::new(protocol),
             output: Output::default(),
@@ -284,10 +282,6 @@ impl<R: Reactor> Connection<R> {
         &self.card
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
     #[inline]
     fn has_work(&self) -> bool {
         let can_write = self.writable && !self.output.is_empty();
@@ -356,7 +350,7 @@ impl<R: Reactor> Connection<R> {
             }
         };
         if let Waits::ForNothing(ending) = waits {
-            tracing::debug!("{}: closing: {ending:?}", self.peer);
+            tracing::debug!("{}: closing: {ending:?}", self.card.peer());
             match ending {
                 Ending::LineTooLong => work.cells.closed_line_too_long.add(1),
                 Ending::ProtocolError => work.cells.closed_protocol_error.add(1),

@@ -1,6 +1,6 @@
 use std::io;
-use std::net::SocketAddr;
 
+use stockd_model::Address;
 use stockd_model::limits::WORKERS_MAX;
 
 use crate::Protocol;
@@ -19,12 +19,12 @@ pub enum StartError {
     #[error("a limit of 0 connections serves nobody; choose at least 1")]
     NoConnections,
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {}", listen_reason(.source, *.protocol))]
+    #[error("cannot listen on {address}: {}", listen_reason(.source, *.protocol, .address))]
     Listen {
         /// What was to be spoken there.
         protocol: Protocol,
         /// The address as it was configured.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         source: io::Error,
     },
@@ -39,7 +39,33 @@ pub enum StartError {
 }
 
 /// What was wrong with an address, and the remedy.
-fn listen_reason(error: &io::Error, protocol: Protocol) -> String {
+fn listen_reason(error: &io::Error, protocol: Protocol, address: &Address) -> String {
+    match address {
+        Address::Tcp(_) => tcp_reason(error, protocol),
+        Address::Unix(_) => {
+            let reason = unix_reason(error);
+            format!("{reason}, or choose another path with --{protocol} unix:PATH")
+        }
+    }
+}
+
+fn unix_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its directory does not exist; make it".to_owned(),
+        io::ErrorKind::NotADirectory => {
+            "a part of the path is no directory; move that away".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; let the user of the server write to the directory and the socket"
+                .to_owned()
+        }
+        // What has the path says the remedy too.
+        io::ErrorKind::AddrInUse => error.to_string(),
+        _ => format!("{error}; see to the file system"),
+    }
+}
+
+fn tcp_reason(error: &io::Error, protocol: Protocol) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "address already in use; choose another with --{protocol} ADDR, or port 0 for any free one"

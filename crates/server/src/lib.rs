@@ -61,7 +61,13 @@
 //! also bounded by RING_WRITE_BYTES_MAX on their way out, and by what all buffers hold on their way
 //! in. Its sockets are kept by the worker and are no files of the process, so that not the limit of open
 //! files bounds the connections but that times the workers (`file_limit.rs`). The acceptor is the same for
-//! both: it makes one system call a connection, not a request.
+//! both: its system calls are for a connection, not for a request.
+//!
+//! # Two kinds of socket
+//!
+//! A listener is of TCP or a Unix socket ([`Address`](stockd_model::Address)). From the accepted socket on
+//! they are the same, but that a ring receives from them differently (`reactor/completion.rs`). A Unix
+//! socket has a file, which `socket_file.rs` looks after.
 //!
 //! # Order of atomics and locks
 //!
@@ -101,8 +107,8 @@
 //! let config = Config { listeners: vec![listener], ..Config::default() };
 //! let server = Server::start(config, engine)?;
 //!
-//! let (_, address) = server.addresses()[0];
-//! let mut client = BufReader::new(TcpStream::connect(address)?);
+//! let (_, address) = &server.addresses()[0];
+//! let mut client = BufReader::new(TcpStream::connect(address.to_string())?);
 //! client.get_mut().write_all(b"AAPL\nXYZ\n")?;
 //! let mut replies = client.lines();
 //! assert_eq!(replies.next().unwrap()?, "172.5");
@@ -132,6 +138,7 @@ mod resp;
 mod roster;
 mod server;
 mod session;
+mod socket_file;
 mod subscriptions;
 mod timers;
 mod unplugged;

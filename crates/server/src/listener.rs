@@ -7,20 +7,23 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
+use stockd_model::{Address, SocketPath};
 use stockd_wire::line;
 use stockd_wire::resp::Encoder;
 
 use crate::admission::{Accepted, Admission, Refused};
 use crate::metrics::Cells;
 use crate::pool::Pool;
+use crate::socket_file::SocketFile;
 use crate::{Listener, Protocol, StartError};
 
 /// Events of one wait: one a listener and the wake.
@@ -31,8 +34,11 @@ const LISTENER_EVENTS: usize = 16;
 pub(crate) struct Bound {
     pub(crate) protocol: Protocol,
     /// Where it really listens, the port never 0.
-    pub(crate) address: SocketAddr,
-    socket: TcpListener,
+    pub(crate) address: Address,
+    /// Of a Unix socket, while new clients may come. It goes before the socket, which keeps the number
+    /// of its inode from being used again.
+    file: Option<SocketFile>,
+    socket: Socket,
     /// Connections may wait to be accepted.
     ready: bool,
 }
@@ -45,18 +51,51 @@ impl Bound {
     /// [`StartError::Listen`] with the address as it was given.
     pub(crate) fn listen(listener: Listener) -> Result<Bound, StartError> {
         let Listener { protocol, address } = listener;
-        let open = || -> io::Result<Bound> {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            // A server that restarts takes its port although old connections linger on it.
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(i32::try_from(ACCEPT_BACKLOG).unwrap_or(i32::MAX))?;
-            let socket = TcpListener::from_std(socket.into());
-            Ok(Bound { protocol, address: socket.local_addr()?, socket, ready: false })
+        let opened = match &address {
+            Address::Tcp(address) => open_tcp(*address),
+            Address::Unix(path) => open_unix(path),
         };
-        open().map_err(|source| StartError::Listen { protocol, address, source })
+        match opened {
+            Ok((address, socket, file)) => {
+                Ok(Bound { protocol, address, socket, file, ready: false })
+            }
+            Err(source) => Err(StartError::Listen { protocol, address, source }),
+        }
     }
+
+    /// Accepts a connection, which does not block: it and where it comes from.
+    fn accept(&self) -> io::Result<(Socket, Address)> {
+        let (socket, peer) = self.socket.accept()?;
+        socket.set_nonblocking(true)?;
+        // A client of a Unix socket has no address of its own.
+        let peer = peer.as_socket().map_or_else(|| self.address.clone(), Address::Tcp);
+        Ok((socket, peer))
+    }
+}
+
+/// Where it really listens, the socket that does, and its file if it has one.
+type Opened = (Address, Socket, Option<SocketFile>);
+
+fn open_tcp(address: SocketAddr) -> io::Result<Opened> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that restarts takes its port although old connections linger on it.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    listen(&socket)?;
+    let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((bound.into(), socket, None))
+}
+
+fn open_unix(path: &SocketPath) -> io::Result<Opened> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let file = SocketFile::bind(&socket, path)?;
+    listen(&socket)?;
+    Ok((Address::Unix(path.clone()), socket, Some(file)))
+}
+
+fn listen(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.listen(i32::try_from(ACCEPT_BACKLOG).unwrap_or(i32::MAX))
 }
 
 /// The acceptor thread.
@@ -80,15 +119,15 @@ impl Acceptor {
     /// When the readiness queue does not take a listener.
     pub(crate) fn new(
         poll: Poll,
-        mut listeners: Vec<Bound>,
+        listeners: Vec<Bound>,
         admission: Arc<Admission>,
         pool: Arc<Pool>,
         cells: Arc<Cells>,
         stopping: Arc<AtomicBool>,
     ) -> io::Result<Acceptor> {
-        for (index, bound) in listeners.iter_mut().enumerate() {
-            let registry = poll.registry();
-            registry.register(&mut bound.socket, Token(index), Interest::READABLE)?;
+        for (index, bound) in listeners.iter().enumerate() {
+            let mut source = SourceFd(&bound.socket.as_raw_fd());
+            poll.registry().register(&mut source, Token(index), Interest::READABLE)?;
         }
         Ok(Acceptor {
             poll,
@@ -118,6 +157,8 @@ impl Acceptor {
             }
         }
         for bound in &mut self.listeners {
+            // Before the last look at those that have come: nobody finds the socket after it.
+            bound.file = None;
             bound.ready = true;
         }
         self.accept_batches(ACCEPT_BACKLOG);
@@ -139,10 +180,10 @@ impl Acceptor {
                 if !bound.ready {
                     break;
                 }
-                match bound.socket.accept() {
-                    Ok((stream, peer)) => {
+                match bound.accept() {
+                    Ok((socket, peer)) => {
                         let protocol = bound.protocol;
-                        self.let_in(stream, peer, protocol);
+                        self.let_in(socket, peer, protocol);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => bound.ready = false,
                     Err(error) if concerns_one_client(&error) => {
@@ -156,31 +197,33 @@ impl Acceptor {
     }
 
     /// Puts a connection on the work queue, or tells the client why not.
-    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, protocol: Protocol) {
+    fn let_in(&mut self, socket: Socket, peer: Address, protocol: Protocol) {
         self.cells.accepted.add(1);
         let permit = match self.admission.admit() {
             Ok(permit) => permit,
-            Err(refused) => return self.refuse(stream, protocol, refused),
+            Err(refused) => return self.refuse(socket, protocol, refused),
         };
-        // Replies leave at once. Where that fails the client is gone, as its worker will find.
-        let _ = stream.set_nodelay(true);
+        if let Address::Tcp(_) = peer {
+            // Replies leave at once. Where that fails the client is gone, as its worker will find.
+            let _ = socket.set_tcp_nodelay(true);
+        }
         // A burst is waited for. While the queue stays full everybody is told without delay.
         let patience = match self.refusing {
             Some(Refused::QueueFull(_)) => Duration::ZERO,
             _ => WORK_QUEUE_PATIENCE,
         };
-        let accepted = Accepted { stream, peer, protocol, permit };
+        let accepted = Accepted { socket, peer, protocol, permit };
         match self.pool.push(accepted, patience) {
             Ok(()) => self.refusing = None,
             Err(accepted) => {
                 let refused = Refused::QueueFull(self.pool.queue().len_max());
-                self.refuse(accepted.stream, protocol, refused);
+                self.refuse(accepted.socket, protocol, refused);
             }
         }
     }
 
     /// Tells a client why it is not served, and closes.
-    fn refuse(&mut self, mut stream: TcpStream, protocol: Protocol, refused: Refused) {
+    fn refuse(&mut self, mut socket: Socket, protocol: Protocol, refused: Refused) {
         match refused {
             Refused::AtLimit(_) => self.cells.refused_at_limit.add(1),
             Refused::QueueFull(_) => self.cells.refused_queue_full.add(1),
@@ -195,9 +238,9 @@ impl Acceptor {
         }
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.
-        let _ = stream.write(&text);
-        let _ = stream.shutdown(Shutdown::Write);
-        let _ = stream.read(&mut [0; 4096]);
+        let _ = socket.write(&text);
+        let _ = socket.shutdown(Shutdown::Write);
+        let _ = socket.read(&mut [0; 4096]);
     }
 
     /// The system cannot give another connection now. The clients wait in the backlog.
@@ -262,10 +305,10 @@ mod tests {
         let stopping = Arc::new(AtomicBool::new(false));
         let bound = Bound::listen(Listener {
             protocol: Protocol::Line,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
         })
         .unwrap();
-        let address = bound.address;
+        let address = bound.address.tcp().unwrap();
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), WAKE).unwrap();
         let acceptor = Acceptor::new(

@@ -163,9 +163,8 @@ mod tests {
     use super::*;
     use crate::Protocol;
     use crate::admission::Admission;
-    use mio::net::TcpStream;
     use mio::{Poll, Token};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     /// A pool whose workers never run, and the readiness queues that keep their wakers alive.
     fn idle_pool(workers: usize) -> (Arc<Pool>, Vec<Poll>) {
@@ -187,8 +186,8 @@ mod tests {
         for _ in 0..count {
             let peer = listener.local_addr().unwrap();
             let accepted = Accepted {
-                stream: TcpStream::connect(peer).unwrap(),
-                peer,
+                socket: TcpStream::connect(peer).unwrap().into(),
+                peer: peer.into(),
                 protocol: Protocol::Line,
                 permit: admission.admit().unwrap(),
             };

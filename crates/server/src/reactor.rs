@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use socket2::Socket;
 
 use crate::IoEngine;
 
@@ -46,8 +46,8 @@ pub(crate) trait Reactor: fmt::Debug + Send + 'static {
     /// more, and they are.
     fn keeps(&self) -> usize;
 
-    /// Takes a socket on. Its events will name the key.
-    fn add(&mut self, stream: TcpStream, key: Key) -> io::Result<Self::Socket>;
+    /// Takes a socket on, which does not block. Its events will name the key.
+    fn add(&mut self, socket: Socket, key: Key) -> io::Result<Self::Socket>;
 
     /// Waits until something happens, for this long at most, and adds it to the events. Returns
     /// whether the reactor's [`Waker`] was used.

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use stockd_model::Address;
 
 use crate::Protocol;
 use crate::metrics::Cell;
@@ -25,7 +26,7 @@ pub(crate) struct Roster {
 pub(crate) struct Card {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
-    peer: SocketAddr,
+    peer: Address,
     protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
@@ -46,7 +47,7 @@ pub(crate) struct Names {
 }
 
 impl Roster {
-    pub(crate) fn enter(&self, peer: SocketAddr, protocol: Protocol, since: Instant) -> Arc<Card> {
+    pub(crate) fn enter(&self, peer: Address, protocol: Protocol, since: Instant) -> Arc<Card> {
         let card = Arc::new(Card {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
@@ -92,10 +93,19 @@ impl Card {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where it comes from; of a Unix socket that is the socket that it came to.
+    pub(crate) fn peer(&self) -> &Address {
+        &self.peer
+    }
+
     /// The connection in the words of Redis: bytes that wait are `omem`, subscriptions `sub`; and
     /// in one of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
-        let Card { id, peer, protocol, .. } = self;
+        let Card { id, protocol, .. } = self;
+        let peer = match &self.peer {
+            Address::Tcp(address) => address.to_string(),
+            Address::Unix(path) => format!("{}:0", path.display()),
+        };
         let age = now.saturating_duration_since(self.since).as_secs();
         let Names { client, library, library_version } = self.names().clone();
         let (unsent, marks) = (self.unsent.get(), self.marks.get());

@@ -1,5 +1,4 @@
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -7,6 +6,7 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
+use stockd_model::Address;
 use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORKERS_MAX};
 
 use crate::admission::Admission;
@@ -27,7 +27,7 @@ use crate::{Config, IoEngine, Metrics, Protocol, StartError};
 /// Dropping it shuts it down as [`shutdown`](Server::shutdown) does.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<(Protocol, SocketAddr)>,
+    addresses: Vec<(Protocol, Address)>,
     admission: Arc<Admission>,
     pool: Arc<Pool>,
     overview: Arc<Overview>,
@@ -88,7 +88,10 @@ impl Server {
             move || gather(&admission, &pool, &acceptor_cells)
         });
         let mut server = Server {
-            addresses: listeners.iter().map(|bound| (bound.protocol, bound.address)).collect(),
+            addresses: listeners
+                .iter()
+                .map(|bound| (bound.protocol, bound.address.clone()))
+                .collect(),
             admission,
             pool,
             overview,
@@ -118,7 +121,7 @@ impl Server {
     }
 
     /// Where it really listens, in the order of the configuration.
-    pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
+    pub fn addresses(&self) -> &[(Protocol, Address)] {
         &self.addresses
     }
 

@@ -319,7 +319,7 @@ mod tests {
                 executor.batch().execute(&set);
             }
             let overview = Overview::new(Arc::clone(&engine), IoEngine::Mio, Metrics::default);
-            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
             Conversation {
                 session: Session::new(protocol),
                 executor,

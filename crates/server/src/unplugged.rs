@@ -30,7 +30,7 @@ impl Unplugged {
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
         let overview = Overview::new(Arc::clone(engine), IoEngine::Mio, Metrics::default);
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         Unplugged {
             session: Session::new(protocol),
             executor: engine.executor(),

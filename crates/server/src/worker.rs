@@ -363,10 +363,10 @@ impl<R: Reactor> Worker<R> {
     }
 
     fn add(&mut self, accepted: Accepted, now: Instant) {
-        let Accepted { stream, peer, protocol, permit } = accepted;
+        let Accepted { socket, peer, protocol, permit } = accepted;
         let entry = self.connections.vacant_entry();
         let key = entry.key();
-        let socket = match self.reactor.add(stream, key) {
+        let socket = match self.reactor.add(socket, key) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::warn!("{peer}: cannot be served: {error}");
@@ -378,7 +378,7 @@ impl<R: Reactor> Worker<R> {
         self.serial += 1;
         let card = self.overview.roster.enter(peer, protocol, now);
         let seat = entry.insert(Seat {
-            connection: Connection::new(socket, peer, protocol, permit, card, now),
+            connection: Connection::new(socket, protocol, permit, card, now),
             serial: self.serial,
             has_turn: false,
         });
@@ -412,7 +412,7 @@ impl<R: Reactor> Worker<R> {
         self.overview.roster.leave(connection.card());
         self.subscriptions.remove(key);
         let cells = self.pool.cells(self.index);
-        let peer = connection.peer();
+        let peer = connection.card().peer();
         match closed {
             Closed::Ended => tracing::trace!("{peer}: closed"),
             Closed::Failed(error) => {

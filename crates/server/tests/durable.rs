@@ -58,8 +58,8 @@ impl Market {
     }
 
     fn client(&self) -> Client {
-        let (_, address) = self.server.addresses()[0];
-        Client::connect(address)
+        let (_, address) = &self.server.addresses()[0];
+        Client::connect(address.tcp().unwrap())
     }
 
     fn wait_until(&self, reached: impl Fn(&Metrics) -> bool) {

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::{
     self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, StdoutLock, Write,
 };
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::Value;
-use stockd_client::{Answer, Client};
+use stockd_client::{Address, Answer, Client};
 use stockd_model::limits::{LINE_BYTES_MAX, STOCKS_MAX, SYMBOL_BYTES_MAX};
 use unicode_width::UnicodeWidthStr;
 
@@ -37,7 +36,7 @@ use crate::report::{Document, LatencyReport, microseconds, nanoseconds, one_line
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server.
+    /// Address of the server: HOST:PORT or unix:PATH.
     #[arg(
         long,
         value_name = "ADDR",
@@ -169,7 +168,7 @@ impl Printer {
     fn begin(
         args: &LookupArgs,
         runs: u64,
-        server: SocketAddr,
+        server: &Address,
         names: &[String],
     ) -> io::Result<Printer> {
         let widths = names.iter().map(|name| one_line(name).width());
@@ -182,7 +181,8 @@ impl Printer {
             separator: "",
         };
         if printer.json {
-            write!(printer.out, r#"{{"server":"{server}","runs":{runs}"#)?;
+            let server = Value::from(server.to_string());
+            write!(printer.out, r#"{{"server":{server},"runs":{runs}"#)?;
         }
         match (printer.json, printer.quiet) {
             (true, false) => write!(printer.out, r#","requests":["#)?,

@@ -6,7 +6,7 @@ use stockd_client::{ClientError, QuoteClient};
 /// The address of a server's RESP listener.
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuoteServer {
-    /// Address of the server's RESP listener.
+    /// Address of the server's RESP listener: HOST:PORT or unix:PATH.
     #[arg(
         long = "server",
         value_name = "ADDR",

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use stockd_engine::Engine;
 use stockd_model::limits::{JOURNAL_REQUESTS_MAX, SHUTDOWN_MARGIN};
-use stockd_model::{Reply, Request};
+use stockd_model::{Address, Reply, Request};
 use stockd_server::{Config, Listener, Protocol, Server};
 use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
@@ -93,11 +93,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// What to listen on: at least one address.
 fn listeners(settings: &Settings) -> Result<Vec<Listener>, UsageError> {
-    let addresses = [(Protocol::Line, settings.line), (Protocol::Resp, settings.resp)];
-    let listeners: Vec<Listener> = addresses
-        .into_iter()
-        .filter_map(|(protocol, address)| Some(Listener { protocol, address: address? }))
-        .collect();
+    let addresses = [(Protocol::Line, &settings.line), (Protocol::Resp, &settings.resp)];
+    let listener = |(protocol, address): (_, &Option<Address>)| {
+        Some(Listener { protocol, address: address.clone()? })
+    };
+    let listeners: Vec<Listener> = addresses.into_iter().filter_map(listener).collect();
     if listeners.is_empty() {
         let why =
             "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";

@@ -12,11 +12,11 @@ mod file;
 mod value;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use stockd_model::Address;
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -56,12 +56,12 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, or `off`.
-    line: Option<SocketAddr> = "127.0.0.1:7878", "ADDR", value::address_or_off;
+    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, unix:PATH for a Unix
+    /// socket, or `off`.
+    line: Option<Address> = "127.0.0.1:7878", "ADDR", value::address_or_off;
 
-    /// Address of RESP, the protocol of Redis clients: IP:PORT, where port 0 takes any free port,
-    /// or `off`.
-    resp: Option<SocketAddr> = "127.0.0.1:7879", "ADDR", value::address_or_off;
+    /// Address of RESP, the protocol of Redis clients, in the same form.
+    resp: Option<Address> = "127.0.0.1:7879", "ADDR", value::address_or_off;
 
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;

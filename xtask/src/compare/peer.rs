@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +26,11 @@ pub(super) enum Peer {
     StockdLineUring,
     StockdRespMio,
     StockdRespUring,
+    StockdLineMioUnix,
+    StockdLineUringUnix,
+    StockdRespMioUnix,
     Redis,
+    RedisUnix,
     Memcached,
     Valkey,
     Pogocache,
@@ -40,7 +45,8 @@ pub(super) enum Peer {
 pub(super) struct Running {
     pub(super) peer: Peer,
     process: Child,
-    port: u16,
+    /// As `stockd load` takes it.
+    address: String,
 }
 
 /// How long a server may take to listen.
@@ -66,7 +72,10 @@ impl Peer {
             Peer::EchoUring => "bare echo, io_uring",
             Peer::StockdLineMio | Peer::StockdRespMio => "stockd, epoll",
             Peer::StockdLineUring | Peer::StockdRespUring => "stockd, io_uring",
+            Peer::StockdLineMioUnix | Peer::StockdRespMioUnix => "stockd, epoll, Unix",
+            Peer::StockdLineUringUnix => "stockd, io_uring, Unix",
             Peer::Redis => "Redis",
+            Peer::RedisUnix => "Redis, Unix",
             Peer::Memcached => "memcached, mg",
             Peer::Valkey => "Valkey",
             Peer::Pogocache => "Pogocache, 1 thread",
@@ -79,18 +88,26 @@ impl Peer {
     /// Starts it on the first core and gives it its stocks. `None` when it is not on this machine.
     pub(super) fn start(self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Option<Running>> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
         // Its own, though an earlier server may have had the port.
         let data = tempfile::tempdir_in(bench.scratch)?.keep();
+        let socket = self.is_over_unix().then(|| data.join("socket"));
+        let address = match &socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => format!("127.0.0.1:{port}"),
+        };
+        let listens = || match &socket {
+            Some(path) => UnixStream::connect(path).is_ok(),
+            None => TcpStream::connect(&address).is_ok(),
+        };
         let Some(mut command) = self.command(bench, scenario, port, &address, &data)? else {
             return Ok(None);
         };
         let log = File::create(data.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = command.spawn().with_context(|| format!("cannot start {}", self.name()))?;
-        let mut running = Running { peer: self, process, port };
+        let mut running = Running { peer: self, process, address: address.clone() };
         let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(&address).is_err() {
+        while !listens() {
             if let Some(status) = running.process.try_wait()? {
                 let log = fs::read_to_string(data.join("log"))?;
                 // What cannot run here is no peer here; all others must.
@@ -154,15 +171,22 @@ impl Peer {
             }
             Peer::StockdLineMio
             | Peer::StockdLineUring
+            | Peer::StockdLineMioUnix
+            | Peer::StockdLineUringUnix
             | Peer::StockdRespMio
+            | Peer::StockdRespMioUnix
             | Peer::StockdRespUring => {
                 let engine = match self {
-                    Peer::StockdLineMio | Peer::StockdRespMio => "mio",
-                    _ => "uring",
+                    Peer::StockdLineUring | Peer::StockdLineUringUnix | Peer::StockdRespUring => {
+                        "uring"
+                    }
+                    _ => "mio",
                 };
                 let (own, other) = match self {
-                    Peer::StockdLineMio | Peer::StockdLineUring => ("--line", "--resp"),
-                    _ => ("--resp", "--line"),
+                    Peer::StockdRespMio | Peer::StockdRespMioUnix | Peer::StockdRespUring => {
+                        ("--resp", "--line")
+                    }
+                    _ => ("--line", "--resp"),
                 };
                 let mut command = on_core(0, &bench.stockd);
                 command.args(["serve", "--workers", "1", "--log", "warn", "--engine", engine]);
@@ -173,11 +197,15 @@ impl Peer {
                 };
                 command
             }
-            Peer::Redis | Peer::Valkey => {
-                let program = if self == Peer::Redis { "redis-server" } else { "valkey-server" };
+            Peer::Redis | Peer::RedisUnix | Peer::Valkey => {
+                let program = if self == Peer::Valkey { "valkey-server" } else { "redis-server" };
                 let Some(program) = found(program) else { return Ok(None) };
                 let mut command = on_core(0, program);
-                command.args(["--save", "", "--bind", "127.0.0.1", "--port", &port]);
+                command.args(["--save", "", "--bind", "127.0.0.1"]);
+                match address.strip_prefix("unix:") {
+                    Some(path) => command.args(["--port", "0", "--unixsocket", path]),
+                    None => command.args(["--port", &port]),
+                };
                 command.args(["--appendonly", if durable { "yes" } else { "no" }]);
                 command.args(["--appendfsync", "always", "--dir"]).arg(data);
                 command
@@ -212,22 +240,34 @@ impl Peer {
             | Peer::EchoUring
             | Peer::StockdLineMio
             | Peer::StockdLineUring
+            | Peer::StockdLineMioUnix
+            | Peer::StockdLineUringUnix
             | Peer::ThreadPerConnection
             | Peer::PythonThreadPool => &["--protocol", "line"],
-            Peer::StockdRespMio | Peer::StockdRespUring => &["--protocol", "resp"],
-            Peer::Redis | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly => {
+            Peer::StockdRespMio | Peer::StockdRespMioUnix | Peer::StockdRespUring => {
+                &["--protocol", "resp"]
+            }
+            Peer::Redis | Peer::RedisUnix | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly => {
                 &["--protocol", "resp", "--fill-with", "set"]
             }
             Peer::Memcached => &["--protocol", "memcached", "--memcached-meta"],
         }
     }
 
-    /// Whether it knows its stocks only when it is told.
-    fn wants_filling(self) -> bool {
+    /// Whether it listens on a Unix socket.
+    fn is_over_unix(self) -> bool {
         matches!(
             self,
-            Peer::Redis | Peer::Valkey | Peer::Pogocache | Peer::Dragonfly | Peer::Memcached
+            Peer::StockdLineMioUnix
+                | Peer::StockdLineUringUnix
+                | Peer::StockdRespMioUnix
+                | Peer::RedisUnix
         )
+    }
+
+    /// Whether it knows its stocks only when it is told.
+    fn wants_filling(self) -> bool {
+        self.protocol().contains(&"--fill-with") || self == Peer::Memcached
     }
 }
 
@@ -277,7 +317,7 @@ impl Running {
     /// `stockd load` on the second core, for this server and its stocks.
     fn generator(&self, bench: &Bench<'_>, scenario: &Scenario) -> Command {
         let mut command = on_core(1, &bench.stockd);
-        command.args(["load", "--server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["load", "--server", &self.address]);
         command.args(self.peer.protocol());
         match self.peer {
             // What an echo server answers has to look like a price.

@@ -52,6 +52,17 @@ const CACHES: &[Peer] = &[
     Peer::Dragonfly,
 ];
 
+/// Lookups over TCP and over Unix sockets.
+const LINE_UNIX: &[Peer] = &[
+    Peer::StockdLineMio,
+    Peer::StockdLineMioUnix,
+    Peer::StockdLineUring,
+    Peer::StockdLineUringUnix,
+];
+
+const GET_UNIX: &[Peer] =
+    &[Peer::StockdRespMio, Peer::StockdRespMioUnix, Peer::Redis, Peer::RedisUnix];
+
 const DURABLE: &[Peer] = &[Peer::Redis, Peer::StockdRespMio];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -67,6 +78,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "get 50x1", peers: CACHES, ..LOOKUPS },
     Scenario { name: "get 50x16", pipeline: 16, peers: CACHES, ..LOOKUPS },
     Scenario { name: "get 8x256", connections: 8, pipeline: 256, peers: CACHES, ..LOOKUPS },
+    Scenario { name: "unix line 1x1", connections: 1, peers: LINE_UNIX, ..LOOKUPS },
+    Scenario { name: "unix line 50x1", peers: LINE_UNIX, ..LOOKUPS },
+    Scenario { name: "unix get 1x1", connections: 1, peers: GET_UNIX, ..LOOKUPS },
+    Scenario { name: "unix get 50x1", peers: GET_UNIX, ..LOOKUPS },
     Scenario {
         name: "mget 50x1 of 100",
         mget: 100,

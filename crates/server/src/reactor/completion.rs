@@ -2,10 +2,9 @@
 //! are done (io_uring). One system call serves all sockets that have something to do. Linux alone.
 
 use std::io;
-use std::net;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use rustix::net::{AddressFamily, sockopt};
 use stockd_model::limits::{
     RING_BATCH_BYTES, RING_BUFFER_BYTES, RING_BUFFERS, RING_OPERATIONS, RING_WRITE_BYTES_MAX,
 };
@@ -45,8 +44,12 @@ impl Reactor for Completion {
         self.ring.table() as usize
     }
 
-    fn add(&mut self, stream: TcpStream, key: Key) -> io::Result<Socket> {
-        Ok(self.ring.add(net::TcpStream::from(stream).into(), key, Receive::Multishot))
+    fn add(&mut self, socket: socket2::Socket, key: Key) -> io::Result<Socket> {
+        let receive = match sockopt::socket_domain(&socket)? {
+            AddressFamily::UNIX => Receive::Single,
+            _ => Receive::Multishot,
+        };
+        Ok(self.ring.add(socket.into(), key, receive))
     }
 
     #[inline]

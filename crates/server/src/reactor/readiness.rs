@@ -3,10 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use socket2::Socket;
 use stockd_model::limits::EVENTS_MAX;
 
 use super::{Event, Key, Reactor, Waker};
@@ -26,7 +28,7 @@ pub(crate) struct Readiness {
 impl Reactor for Readiness {
     const ENGINE: IoEngine = IoEngine::Mio;
 
-    type Socket = TcpStream;
+    type Socket = Socket;
 
     fn open(_: usize) -> io::Result<(Readiness, Waker)> {
         let poll = Poll::new()?;
@@ -39,10 +41,11 @@ impl Reactor for Readiness {
         0
     }
 
-    fn add(&mut self, mut stream: TcpStream, key: Key) -> io::Result<TcpStream> {
+    fn add(&mut self, socket: Socket, key: Key) -> io::Result<Socket> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(key), interest)?;
-        Ok(stream)
+        let mut source = SourceFd(&socket.as_raw_fd());
+        self.poll.registry().register(&mut source, Token(key), interest)?;
+        Ok(socket)
     }
 
     #[inline]
@@ -65,29 +68,29 @@ impl Reactor for Readiness {
     }
 
     #[inline]
-    fn read(&mut self, socket: &mut TcpStream, input: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, socket: &mut Socket, input: &mut [u8]) -> io::Result<usize> {
         socket.read(input)
     }
 
     #[inline]
-    fn write(&mut self, socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
         socket.write(bytes)
     }
 
     #[inline]
-    fn is_writing(&mut self, _: &TcpStream) -> bool {
+    fn is_writing(&mut self, _: &Socket) -> bool {
         false
     }
 
-    fn end(&mut self, socket: &mut TcpStream) -> io::Result<()> {
+    fn end(&mut self, socket: &mut Socket) -> io::Result<()> {
         socket.shutdown(Shutdown::Write)
     }
 
-    fn drain(&mut self, socket: &mut TcpStream) -> u64 {
+    fn drain(&mut self, socket: &mut Socket) -> u64 {
         rustix::io::ioctl_fionread(socket).unwrap_or(0)
     }
 
-    fn close(&mut self, socket: TcpStream) {
+    fn close(&mut self, socket: Socket) {
         // It leaves the readiness queue as it is closed.
         drop(socket);
     }

@@ -3,7 +3,7 @@
 
 mod ways;
 
-use ways::{Embedded, Home, Line, Outcome, Resp, WayIn};
+use ways::{Embedded, Home, Line, Outcome, Over, Resp, WayIn};
 
 /// What is done, and what must come of it.
 enum Step {
@@ -150,15 +150,30 @@ fn embedded() {
 
 #[test]
 fn line_protocol() {
-    play_at_both_homes(Line::new);
+    play_at_both_homes(|home| Line::new(Over::Tcp, home));
+}
+
+#[test]
+fn line_protocol_over_unix_sockets() {
+    play_at_both_homes(|home| Line::new(Over::Unix, home));
 }
 
 #[test]
 fn resp2() {
-    play_at_both_homes(|home| Resp::new(2, home));
+    play_at_both_homes(|home| Resp::new(2, Over::Tcp, home));
+}
+
+#[test]
+fn resp2_over_unix_sockets() {
+    play_at_both_homes(|home| Resp::new(2, Over::Unix, home));
 }
 
 #[test]
 fn resp3() {
-    play_at_both_homes(|home| Resp::new(3, home));
+    play_at_both_homes(|home| Resp::new(3, Over::Tcp, home));
+}
+
+#[test]
+fn resp3_over_unix_sockets() {
+    play_at_both_homes(|home| Resp::new(3, Over::Unix, home));
 }

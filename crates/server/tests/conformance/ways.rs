@@ -1,12 +1,14 @@
 //! The ways in. What one of them cannot express, the line protocol's writes, goes to the engine.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_engine::{Catalog, Engine, Sync};
-use stockd_model::{Fields, Reply, Request, Symbol};
+use stockd_model::{Address, Fields, Reply, Request, Symbol};
 use stockd_server::{Config, IoEngine, Listener, Protocol, Server};
 use stockd_store::DataDir;
 use tempfile::TempDir;
@@ -88,8 +90,32 @@ impl WayIn for Embedded {
     }
 }
 
-fn serve(protocol: Protocol, engine: &Arc<Engine>) -> (Server, BufReader<TcpStream>) {
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+/// The kinds of socket that a protocol is spoken over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    Tcp,
+    Unix,
+}
+
+/// What either kind of socket does.
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+/// A client of a server, alone with it.
+struct Link {
+    stream: BufReader<Box<dyn Stream>>,
+    _server: Server,
+    /// Where a Unix socket is.
+    _directory: TempDir,
+}
+
+fn serve(protocol: Protocol, engine: &Arc<Engine>, over: Over) -> Link {
+    let directory = tempfile::tempdir().unwrap();
+    let address = match over {
+        Over::Tcp => "127.0.0.1:0".to_owned(),
+        Over::Unix => format!("unix:{}/socket", directory.path().display()),
+    };
+    let address = address.parse().unwrap();
     // The engine of the environment, as for the processes.
     let engine_name = std::env::var("STOCKD_ENGINE").unwrap_or_default();
     let config = Config {
@@ -99,36 +125,56 @@ fn serve(protocol: Protocol, engine: &Arc<Engine>) -> (Server, BufReader<TcpStre
         ..Config::default()
     };
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let stream = TcpStream::connect(server.addresses()[0].1).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    (server, BufReader::new(stream))
+    let stream = connect(&server.addresses()[0].1);
+    Link { stream: BufReader::new(stream), _server: server, _directory: directory }
 }
 
-fn read_line(stream: &mut BufReader<TcpStream>) -> String {
-    let mut line = String::new();
-    stream.read_line(&mut line).unwrap();
-    line.trim_end_matches(['\r', '\n']).to_owned()
+fn connect(address: &Address) -> Box<dyn Stream> {
+    let patience = Some(Duration::from_secs(60));
+    match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(patience).unwrap();
+            Box::new(stream)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect::<&Path>(path).unwrap();
+            stream.set_read_timeout(patience).unwrap();
+            Box::new(stream)
+        }
+    }
 }
 
-/// The line protocol over TCP; writes go to the engine behind it.
+impl Link {
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+}
+
+/// The line protocol; writes go to the engine behind it.
 pub(crate) struct Line {
     engine: Embedded,
-    stream: BufReader<TcpStream>,
-    _server: Server,
+    link: Link,
 }
 
 impl Line {
-    pub(crate) fn new(home: Home) -> Line {
+    pub(crate) fn new(over: Over, home: Home) -> Line {
         let engine = Embedded::new(home);
-        let (server, stream) = serve(Protocol::Line, &engine.engine);
-        Line { engine, stream, _server: server }
+        let link = serve(Protocol::Line, &engine.engine, over);
+        Line { engine, link }
     }
 }
 
 impl WayIn for Line {
     fn lookup(&mut self, name: &[u8]) -> String {
-        self.stream.get_mut().write_all(&[name, b"\n"].concat()).unwrap();
-        read_line(&mut self.stream)
+        self.link.send(&[name, b"\n"].concat());
+        self.link.read_line()
     }
 
     fn set(&mut self, fields: [&str; 4]) -> Outcome {
@@ -144,24 +190,23 @@ impl WayIn for Line {
     }
 }
 
-/// RESP over TCP, by hand, in either version.
+/// RESP, by hand, in either version.
 pub(crate) struct Resp {
-    stream: BufReader<TcpStream>,
+    link: Link,
     nil: &'static str,
-    _server: Server,
     _engine: Embedded,
 }
 
 impl Resp {
-    pub(crate) fn new(version: u8, home: Home) -> Resp {
+    pub(crate) fn new(version: u8, over: Over, home: Home) -> Resp {
         let engine = Embedded::new(home);
-        let (server, stream) = serve(Protocol::Resp, &engine.engine);
+        let link = serve(Protocol::Resp, &engine.engine, over);
         let nil = if version == 2 { "$-1" } else { "_" };
-        let mut resp = Resp { stream, nil, _server: server, _engine: engine };
+        let mut resp = Resp { link, nil, _engine: engine };
         if version == 3 {
             // Seven pairs, of which the last value is an empty array.
             assert_eq!(resp.ask(&[b"HELLO", b"3"]), "%7");
-            while read_line(&mut resp.stream) != "*0" {}
+            while resp.link.read_line() != "*0" {}
         }
         resp
     }
@@ -174,8 +219,8 @@ impl Resp {
             command.extend_from_slice(part);
             command.extend_from_slice(b"\r\n");
         }
-        self.stream.get_mut().write_all(&command).unwrap();
-        read_line(&mut self.stream)
+        self.link.send(&command);
+        self.link.read_line()
     }
 
     fn write(&mut self, parts: &[&str]) -> Outcome {
@@ -185,7 +230,7 @@ impl Resp {
             Some(refusal) => Err(refusal.to_owned()),
             None if reply.starts_with('$') => {
                 // A volume that is no signed number.
-                read_line(&mut self.stream);
+                self.link.read_line();
                 Ok(())
             }
             None => Ok(()),
@@ -201,7 +246,7 @@ impl WayIn for Resp {
         }
         let bytes: usize = head.strip_prefix('$').unwrap().parse().unwrap();
         let mut text = vec![0; bytes + 2];
-        self.stream.read_exact(&mut text).unwrap();
+        self.link.stream.read_exact(&mut text).unwrap();
         String::from_utf8(text).unwrap().trim_end().to_owned()
     }
 

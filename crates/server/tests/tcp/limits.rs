@@ -1,16 +1,12 @@
 //! Every limit has an answer, and nobody else notices.
 
 use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
-use stockd_engine::Engine;
 use stockd_model::limits::{LINE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
-use stockd_server::{Config, Listener, Protocol, Server, StartError};
+use stockd_server::Config;
 
-use crate::market::{Market, PATIENCE, long_conversation};
+use crate::market::{Market, long_conversation};
 
 /// The most that one turn can add to the replies that wait: every request of a read that begins
 /// with half a line asks for the longest price with the shortest name.
@@ -123,67 +119,4 @@ fn the_limit_of_open_files_lowers_that_of_connections() {
     let market = Market::with(Config { connections_max: usize::MAX, ..Config::default() });
     let connections_max = market.server.metrics().connections_max;
     assert!((1..usize::MAX).contains(&connections_max), "{connections_max}");
-}
-
-#[test]
-fn what_cannot_be_started_says_why() {
-    let why = |config: Config| {
-        let started = Server::start(config, Arc::new(Engine::default()));
-        started.expect_err("it started").to_string()
-    };
-    let market = Market::open(1);
-    let listener = |address| Listener { protocol: Protocol::Line, address };
-    let config = |address| Config { listeners: vec![listener(address)], ..Config::default() };
-    let taken = market.address();
-    assert_eq!(
-        why(config(taken)),
-        format!(
-            "cannot listen on {taken}: address already in use; choose another with --line ADDR, \
-             or port 0 for any free one"
-        )
-    );
-    assert_eq!(
-        why(config("192.0.2.1:0".parse().unwrap())),
-        "cannot listen on 192.0.2.1:0: this machine has no such address; choose one of its own \
-         with --line ADDR"
-    );
-    assert_eq!(why(Config::default()), "nothing to listen on; give at least one address");
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    for (workers, connections_max, reason) in [
-        (0, 1, "0 workers are not possible; choose 1 to 1024"),
-        (1025, 1, "1025 workers are not possible; choose 1 to 1024"),
-        (1, 0, "a limit of 0 connections serves nobody; choose at least 1"),
-    ] {
-        let config = Config { workers, connections_max, ..config(any) };
-        assert_eq!(why(config), reason);
-    }
-}
-
-#[test]
-fn a_server_that_cannot_start_leaves_no_address_taken() {
-    let market = Market::open(1);
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let free = std::net::TcpListener::bind(any).unwrap().local_addr().unwrap();
-    let listeners =
-        [free, market.address()].map(|address| Listener { protocol: Protocol::Line, address });
-    let config = Config { listeners: listeners.to_vec(), ..Config::default() };
-    let started = Server::start(config, Arc::new(Engine::default()));
-    assert!(matches!(started, Err(StartError::Listen { address, .. }) if address != free));
-    std::net::TcpListener::bind(free).unwrap();
-}
-
-#[test]
-fn several_listeners_lead_to_the_same_stocks() {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener = Listener { protocol: Protocol::Line, address: any };
-    let config = Config { listeners: vec![listener; 3], workers: 2, ..Config::default() };
-    let server = Server::start(config, Arc::new(Engine::default())).unwrap();
-    assert_eq!(server.addresses().len(), 3);
-    for &(protocol, address) in server.addresses() {
-        assert_eq!(protocol, Protocol::Line);
-        assert_eq!(crate::market::Client::connect(address).ask("AAPL"), "-1");
-    }
-    let deadline = Instant::now() + PATIENCE;
-    server.shutdown();
-    assert!(Instant::now() < deadline);
 }

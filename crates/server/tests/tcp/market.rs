@@ -2,22 +2,39 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Engine, Executor};
-use stockd_model::{Fields, Reply, Request, Status, Volume};
+use stockd_model::{Address, Fields, Reply, Request, Status, Volume};
 use stockd_server::{Config, IoEngine, Listener, Metrics, Protocol, Server};
+use tempfile::TempDir;
+
+use crate::WAY;
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The kinds of socket that the suite is run over.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each suite has one")]
+pub(crate) enum Way {
+    /// The loopback interface.
+    Tcp,
+    /// A Unix socket in a directory of its own.
+    Unix,
+}
 
 /// A running server over an engine that lists AAPL 172.5, IBM 159, BRK/A 743500 and 牛来USDT
 /// 0.0005, beside SOLDOUT without volume and HALTED.
 pub(crate) struct Market {
     pub(crate) engine: Arc<Engine>,
     pub(crate) server: Server,
+    /// Where its socket is, if that has a file.
+    _directory: TempDir,
 }
 
 impl Market {
@@ -25,7 +42,7 @@ impl Market {
         Market::with(Config { workers, ..Config::default() })
     }
 
-    /// A server of this configuration, but on a free port.
+    /// A server of this configuration, but on a free port or path.
     pub(crate) fn with(mut config: Config) -> Market {
         config.engine = engine();
         let engine = Arc::new(Engine::default());
@@ -46,30 +63,37 @@ impl Market {
             let reply = set(&mut executor, name, fields);
             assert!(matches!(reply, Reply::Listed(_)));
         }
-        config.listeners = vec![Listener {
-            protocol: Protocol::Line,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        }];
+        let directory = tempfile::tempdir().unwrap();
+        let address = match WAY {
+            Way::Tcp => SocketAddr::from(([127, 0, 0, 1], 0)).into(),
+            Way::Unix => format!("unix:{}/line", directory.path().display()).parse().unwrap(),
+        };
+        config.listeners = vec![Listener { protocol: Protocol::Line, address }];
         let server = Server::start(config, Arc::clone(&engine)).unwrap();
-        Market { engine, server }
+        Market { engine, server, _directory: directory }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        let [(Protocol::Line, address)] = *self.server.addresses() else {
+    pub(crate) fn address(&self) -> Address {
+        let [(Protocol::Line, address)] = self.server.addresses() else {
             panic!("not one line listener: {:?}", self.server.addresses());
         };
-        address
+        address.clone()
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::connect(self.address())
+        Client::connect(&self.address())
     }
 
     /// A client whose system takes few bytes that it has not read.
     pub(crate) fn client_with_small_window(&self) -> Client {
+        let Some(address) = self.address().tcp() else {
+            // The server's own socket bounds it.
+            return self.client();
+        };
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
-        socket.connect(&self.address().into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        socket.set_tcp_nodelay(true).unwrap();
         Client::new(socket.into())
     }
 
@@ -99,18 +123,30 @@ pub(crate) fn set(executor: &mut Executor, name: &str, fields: Fields) -> Reply 
     executor.batch().execute(&request)
 }
 
+/// Connects to either kind of socket. What the tests do with a stream of TCP the system does for any
+/// other in the same way.
+pub(crate) fn connect(address: &Address) -> std::io::Result<TcpStream> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+        Address::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(&**path)?).into()),
+    }
+}
+
 /// A client that gives up, and fails its test, when the server keeps it waiting for ever.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Client {
-        Client::new(TcpStream::connect(address).unwrap())
+    pub(crate) fn connect(address: &Address) -> Client {
+        Client::new(connect(address).unwrap())
     }
 
     fn new(stream: TcpStream) -> Client {
-        stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client { stream: BufReader::new(stream) }

@@ -1,13 +1,12 @@
 //! What is asked is answered: in order, to everybody, fairly.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use stockd_model::{Fields, Price, Volume};
 
-use crate::market::{Client, Market, long_conversation, set};
+use crate::market::{Client, Market, connect, long_conversation, set};
 
 #[test]
 fn each_kind_of_stock_has_its_reply() {
@@ -164,7 +163,7 @@ fn a_client_that_ends_its_stream_gets_every_answer_and_then_the_end() {
 #[test]
 fn an_endless_pipeliner_does_not_starve_its_neighbour() {
     let market = Market::open(1);
-    let mut greedy = TcpStream::connect(market.address()).unwrap();
+    let mut greedy = connect(&market.address()).unwrap();
     let mut greedy_reader = greedy.try_clone().unwrap();
     let done = AtomicBool::new(false);
     let (requests, _) = long_conversation(5000);

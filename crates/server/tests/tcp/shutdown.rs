@@ -1,14 +1,14 @@
 //! A shutdown answers what was asked, closes cleanly and ends in time.
 
 use std::io::{ErrorKind, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
+use stockd_model::Address;
 use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT};
 use stockd_server::ShutdownReport;
 
-use crate::market::{Client, Market, long_conversation};
+use crate::market::{Client, Market, connect, long_conversation};
 
 #[test]
 fn everything_sent_before_a_shutdown_is_answered() {
@@ -97,7 +97,7 @@ fn a_client_that_reads_nothing_cannot_hold_a_shutdown_up() {
 #[test]
 fn after_a_shutdown_nobody_listens() {
     let market = Market::open(2);
-    let address: SocketAddr = market.address();
+    let address = market.address();
     let mut idle = market.client();
     assert_eq!(idle.ask("AAPL"), "172.5");
     let begun = Instant::now();
@@ -105,8 +105,14 @@ fn after_a_shutdown_nobody_listens() {
     // Idle clients are waited for a moment, far less than those that owe something.
     assert!(begun.elapsed() < SHUTDOWN_TIMEOUT - SHUTDOWN_MARGIN);
     assert_eq!(idle.rest(), "");
-    let refused = TcpStream::connect(address).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let refused = connect(&address).unwrap_err().kind();
+    assert_eq!(
+        refused,
+        match address {
+            Address::Tcp(_) => ErrorKind::ConnectionRefused,
+            Address::Unix(_) => ErrorKind::NotFound,
+        }
+    );
 }
 
 #[test]
@@ -117,5 +123,5 @@ fn dropping_a_server_shuts_it_down() {
     client.send("AAPL\n");
     drop(market);
     assert_eq!(client.rest(), "172.5\n");
-    assert!(TcpStream::connect(address).is_err());
+    assert!(connect(&address).is_err());
 }

@@ -4,11 +4,11 @@
 //! the error around them do.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use stockd_model::limits::{COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, TIMEOUT_MAX, WORKERS_MAX};
+use stockd_model::{Address, AddressError};
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -18,13 +18,14 @@ use crate::data_dir::Sync;
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
 
-pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, Form> {
+pub(super) fn address_or_off(text: &str) -> Result<Option<Address>, Form> {
     if text == "off" {
         return Ok(None);
     }
-    text.parse()
-        .map(Some)
-        .map_err(|_| "write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or off".into())
+    text.parse().map(Some).map_err(|error| match error {
+        AddressError::NoAddress => format!("{error}, or off").into(),
+        error => error.to_string().into(),
+    })
 }
 
 pub(super) fn workers(text: &str) -> Result<usize, Form> {
@@ -176,12 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_an_ip_and_a_port() {
-        for text in ["127.0.0.1:0", "[::1]:7878", "0.0.0.0:65535"] {
+    fn addresses_are_an_ip_and_a_port_or_the_path_of_a_socket() {
+        for text in ["127.0.0.1:0", "[::1]:7878", "0.0.0.0:65535", "unix:/run/off"] {
             assert_eq!(address_or_off(text).unwrap().unwrap().to_string(), text);
         }
         assert_eq!(address_or_off("off"), Ok(None));
-        for text in ["", "7878", ":7878", "localhost:7878", "127.0.0.1", "127.0.0.1:65536"] {
+        for text in ["", "7878", ":7878", "localhost:7878", "127.0.0.1", "127.0.0.1:65536", "unix:"]
+        {
             assert!(address_or_off(text).is_err(), "{text}");
         }
     }

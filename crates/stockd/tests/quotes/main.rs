@@ -3,4 +3,5 @@
 mod files;
 mod server;
 mod trading;
+mod unix;
 mod watching;

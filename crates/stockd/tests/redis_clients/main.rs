@@ -16,10 +16,21 @@ use std::thread;
 
 use packages::Packages;
 use server::{PATIENCE, Server, run};
+use tempfile::TempDir;
 
 /// A server with two stocks that trade, one that is sold out and one that is halted.
 fn market() -> Server {
-    let server = Server::start();
+    filled(Server::start())
+}
+
+/// The same over a Unix socket, in a directory that lasts as long.
+fn unix_market() -> (Server, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}/resp.sock", directory.path().display());
+    (filled(Server::start_on(&address)), directory)
+}
+
+fn filled(server: Server) -> Server {
     for (symbol, more) in [
         ("AAPL", vec!["--price", "172.50", "--volume", "1000"]),
         ("BRK/A", vec!["--price", "743500.00", "--volume", "12"]),
@@ -31,14 +42,18 @@ fn market() -> Server {
     server
 }
 
-fn port(server: &Server) -> &str {
-    server.resp.rsplit(':').next().unwrap()
+/// Where the server is, in the words of the tools of Redis.
+fn place(server: &Server) -> [&str; 2] {
+    match server.resp.strip_prefix("unix:") {
+        Some(path) => ["-s", path],
+        None => ["-p", server.resp.rsplit(':').next().unwrap()],
+    }
 }
 
 /// What redis-cli prints for these arguments.
 fn redis_cli(server: &Server, args: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
-    command.args(["-p", port(server)]).args(args);
+    command.args(place(server)).args(args);
     let (code, out, err) = run(command);
     assert_eq!((code, err.as_str()), (Some(0), ""), "redis-cli {args:?}: {out}");
     out
@@ -89,13 +104,29 @@ fn redis_cli_asks_lists_trades_and_browses() {
 }
 
 #[test]
+fn redis_cli_and_redis_benchmark_work_over_a_unix_socket() {
+    if !packages::have("redis-cli", "redis-tools") {
+        return;
+    }
+    let (server, _directory) = unix_market();
+    assert_eq!(redis_cli(&server, &["MGET", "AAPL", "SOLD", "NOPE"]), "172.5\n0\n\n");
+    let listed = redis_cli(&server, &["CLIENT", "LIST"]);
+    let path = server.resp.trim_start_matches("unix:");
+    assert!(listed.contains(&format!(" addr={path}:0 ")), "{listed}");
+    let mut command = Command::new("redis-benchmark");
+    command.args(place(&server)).args(["-n", "20000", "--csv", "-P", "16", "-t", "get"]);
+    let (code, out, err) = run(command);
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+#[test]
 fn redis_cli_takes_commands_one_after_another() {
     if !packages::have("redis-cli", "redis-tools") {
         return;
     }
     let server = market();
     let mut command = Command::new("redis-cli");
-    command.args(["-p", port(&server)]);
+    command.args(place(&server));
     let commands = "GET AAPL\nSET AAPL 173.25\nGET AAPL\nHGET AAPL version\nFOO bar\n";
     assert_eq!(
         fed(command, commands.to_owned()),
@@ -110,7 +141,7 @@ fn redis_cli_pipes_ten_thousand_stocks_in() {
     }
     let server = Server::start();
     let mut command = Command::new("redis-cli");
-    command.args(["-p", port(&server), "--pipe"]);
+    command.args(place(&server)).arg("--pipe");
     let part = |text: &str| format!("${}\r\n{text}\r\n", text.len());
     let commands = (1..=10_000).map(|stock| {
         let (symbol, price) = (format!("S{stock}"), format!("{stock}.25"));
@@ -131,7 +162,7 @@ fn redis_benchmark_runs() {
     let server = market();
     for asked in [&["-t", "get", "-P", "16"][..], &["-P", "4", "MGET", "AAPL", "NOPE", "SOLD"]] {
         let mut command = Command::new("redis-benchmark");
-        command.args(["-p", port(&server), "-n", "20000", "--csv"]).args(asked);
+        command.args(place(&server)).args(["-n", "20000", "--csv"]).args(asked);
         let (code, out, err) = run(command);
         assert_eq!(code, Some(0), "{out}{err}");
         assert!(out.contains("GET"), "{out}");
@@ -143,12 +174,14 @@ fn redis_py_does_all_that_stockd_does() {
     let Some(packages) = Packages::python(&["redis==8.1.0"]) else {
         return;
     };
-    let server = market();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients/python.py");
-    let mut command = Command::new(packages.program);
-    command.args([script, port(&server)]);
-    let (code, out, err) = run(command);
-    assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+    let (unix, _directory) = unix_market();
+    for server in [market(), unix] {
+        let mut command = Command::new(&packages.program);
+        command.arg(script).args(place(&server));
+        let (code, out, err) = run(command);
+        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+    }
 }
 
 #[test]
@@ -156,14 +189,16 @@ fn node_redis_and_ioredis_do_all_that_stockd_does() {
     let Some(packages) = Packages::node(&["redis@6.3.1", "ioredis@6.0.0"]) else {
         return;
     };
-    let server = market();
     // Modules are looked for beside the script.
     let script = packages.directory.join("node.mjs");
     std::fs::write(&script, include_str!("node.mjs")).unwrap();
-    let mut command = Command::new(packages.program);
-    command.arg(script).arg(port(&server));
-    let (code, out, err) = run(command);
-    assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+    let (unix, _directory) = unix_market();
+    for server in [market(), unix] {
+        let mut command = Command::new(&packages.program);
+        command.arg(&script).args(place(&server));
+        let (code, out, err) = run(command);
+        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+    }
 }
 
 #[test]

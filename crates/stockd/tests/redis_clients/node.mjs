@@ -1,10 +1,12 @@
-// node-redis, in RESP2 and RESP3, and ioredis against stockd. Usage: node node.mjs PORT
+// node-redis, in RESP2 and RESP3, and ioredis against stockd, over TCP (node node.mjs -p PORT)
+// or a Unix socket (node node.mjs -s PATH).
 
 import assert from "node:assert/strict";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 
-const port = Number(process.argv[2]);
+const [kind, name] = process.argv.slice(2);
+const place = kind === "-s" ? { path: name } : { host: "127.0.0.1", port: Number(name) };
 
 /** Resolves with the messages as they come, one for each call. */
 function inbox() {
@@ -23,7 +25,7 @@ function inbox() {
 }
 
 async function nodeRedis(RESP) {
-  const client = createClient({ RESP, socket: { port, host: "127.0.0.1" } });
+  const client = createClient({ RESP, socket: place });
   await client.connect();
   assert.equal(await client.get("AAPL"), "172.5");
   assert.deepEqual(await client.mGet(["AAPL", "SOLD", "NOPE"]), ["172.5", "0", null]);
@@ -53,14 +55,14 @@ async function nodeRedis(RESP) {
 }
 
 async function ioRedis() {
-  const client = new Redis(port, "127.0.0.1");
+  const client = new Redis(place);
   assert.equal(await client.get("AAPL"), "172.5");
   assert.deepEqual(await client.mget("AAPL", "NOPE"), ["172.5", null]);
   assert.equal(await client.hset("IO", { price: "1.25", volume: "2" }), 2);
   assert.equal((await client.hgetall("IO")).price, "1.25");
   const replies = await client.pipeline().hincrby("IO", "volume", -2).get("IO").exec();
   assert.deepEqual(replies, [[null, 0], [null, "0"]]);
-  const subscriber = new Redis(port, "127.0.0.1");
+  const subscriber = new Redis(place);
   const quotes = inbox();
   subscriber.on("message", (_, message) => quotes.put(message));
   await subscriber.subscribe("IO");

@@ -1,4 +1,5 @@
-"""redis-py against stockd: RESP2 and RESP3, blocking and asyncio. Usage: python.py PORT"""
+"""redis-py against stockd: RESP2 and RESP3, blocking and asyncio, over TCP (python.py -p PORT) or a Unix
+socket (python.py -s PATH)."""
 
 import asyncio
 import json
@@ -7,7 +8,8 @@ import sys
 import redis
 import redis.asyncio
 
-PORT = int(sys.argv[1])
+_, KIND, NAME = sys.argv
+PLACE = {"unix_socket_path": NAME} if KIND == "-s" else {"port": int(NAME)}
 LONG_S = 30
 
 
@@ -20,7 +22,7 @@ def next_message(pubsub):
 
 
 def check(protocol):
-    client = redis.Redis(port=PORT, protocol=protocol, decode_responses=True, socket_timeout=LONG_S)
+    client = redis.Redis(**PLACE, protocol=protocol, decode_responses=True, socket_timeout=LONG_S)
     assert client.ping()
     assert client.get("AAPL") == "172.5"
     assert client.get("NOPE") is None
@@ -73,7 +75,7 @@ def check(protocol):
 
 
 async def check_asyncio():
-    client = redis.asyncio.Redis(port=PORT, decode_responses=True)
+    client = redis.asyncio.Redis(**PLACE, decode_responses=True)
     asked = [client.get("AAPL") for _ in range(100)]
     assert await asyncio.gather(*asked) == ["172.5"] * 100
     await client.aclose()

@@ -6,3 +6,4 @@ mod real_data;
 mod resources;
 mod shutdown;
 mod startup;
+mod unix;

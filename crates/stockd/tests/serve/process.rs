@@ -2,12 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use stockd_model::Address;
 
 /// No test waits longer than this for anything; it is a guard against hanging alone.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,7 +45,8 @@ pub(crate) fn run<S: AsRef<OsStr>>(
 /// A server that is ready, on a free port. Killed when it is dropped.
 pub(crate) struct ServerProcess {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
+    stdout: BufReader<ChildStdout>,
     /// Takes what the server logs, so that it never waits for a reader.
     log: Option<JoinHandle<String>>,
 }
@@ -64,14 +68,22 @@ impl ServerProcess {
             let _ = stderr.read_to_end(&mut log);
             String::from_utf8_lossy(&log).into_owned()
         });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        stdout.read_line(&mut line).unwrap();
         let Some(address) = line.trim_end().strip_prefix("line ") else {
             let status = child.wait();
             panic!("no address but {line:?}, {status:?}: {}", log.join().unwrap());
         };
         let address = address.parse().unwrap();
-        ServerProcess { child, address, log: Some(log) }
+        ServerProcess { child, address, stdout, log: Some(log) }
+    }
+
+    /// The next line that it prints, without its line feed.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -102,10 +114,18 @@ impl ServerProcess {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = self.try_connect().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream
+    }
+
+    /// A stream of either kind: the system does the same for both.
+    pub(crate) fn try_connect(&self) -> std::io::Result<TcpStream> {
+        match &self.address {
+            Address::Tcp(address) => TcpStream::connect(address),
+            Address::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(&**path)?).into()),
+        }
     }
 
     /// Looks the names up on one connection: the replies.
