@@ -31,8 +31,8 @@ pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections open at once (*default*). A further client is told so and closed.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
-/// Accepted connections that wait for a worker. When the queue is full a further client is told
-/// so and closed.
+/// Accepted connections that wait for a worker; fewer where the process may have few files open. When
+/// the queue is full a further client is told so and closed.
 pub const WORK_QUEUE_MAX: usize = 1024;
 
 /// Worker threads, at most.

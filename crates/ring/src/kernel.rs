@@ -14,20 +14,22 @@
 
 use std::io;
 use std::mem::{self, ManuallyDrop};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{BufRingEntry, CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use memmap2::MmapMut;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use slab::Slab;
 
+use crate::batch::Batch;
+use crate::tag::{Kind, Tag};
 use crate::{Receive, Size, Unavailable};
 
 /// The one group of provided buffers.
@@ -35,6 +37,12 @@ const GROUP: u16 = 0;
 
 /// Sends to a socket that is gone are errors, not signals.
 const SEND: SendFlags = SendFlags::NOSIGNAL;
+
+/// shutdown(2) of the direction to the other side.
+const SHUT_WRITE: i32 = 1;
+
+/// Threads of the kernel that do for one worker what may block.
+const IOWQ_WORKERS_MAX: u32 = 1;
 
 /// How often a ring that is dropped waits for its operations to end, for [`DROP_WAIT`] each.
 const DROP_WAITS: usize = 50;
@@ -46,6 +54,8 @@ pub(crate) struct Kernel {
     /// Operations may be submitted. From then on only by the thread that started it.
     started: bool,
     in_flight: usize,
+    /// Places in the table of files.
+    table: u32,
     /// Dropped only when the kernel does not use it any more.
     memory: ManuallyDrop<Memory>,
 }
@@ -68,13 +78,13 @@ struct Buffers {
     tail: u16,
 }
 
-/// Bytes of sends that are tried once, one after the other.
-struct Batch {
-    /// Never longer than it was first allocated, so that it never moves.
-    bytes: Vec<u8>,
-    /// Where the bytes of each send are.
-    sends: Vec<(usize, usize)>,
-    in_flight: usize,
+/// Where the file of an operation is.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In the table of the ring, where it costs the process none of the files that it may have open.
+    Table(u32),
+    /// Among those of the process.
+    Process(BorrowedFd<'a>),
 }
 
 /// A buffer with received bytes.
@@ -90,26 +100,16 @@ pub(crate) struct Buffer {
 pub(crate) enum Completion {
     /// Bytes have come, or (`None`) the end of the stream. Whether receiving goes on.
     Received(u32, io::Result<Option<Buffer>>, bool),
+    /// The same, once.
+    Looked(u32, io::Result<Option<Buffer>>),
+    /// A file of the table is open in the process, too.
+    Opened(u32, io::Result<OwnedFd>),
     /// A send is over. What is left of it comes back, where there was no room or not for all.
     Sent(u32, io::Result<Vec<u8>>),
-    /// A cancellation has been tried.
-    Cancelled(u32),
+    /// Another operation is over.
+    Done(u32),
     /// The file that is [watched](Kernel::watch) is readable. Whether watching goes on.
     Readable(bool),
-}
-
-/// Which operation a completion is of: kind, place of its bytes, socket.
-#[derive(Clone, Copy)]
-struct Tag(u64);
-
-#[repr(u8)]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Receive,
-    Send,
-    LateSend,
-    Cancel,
-    Watch,
 }
 
 impl Kernel {
@@ -139,78 +139,121 @@ impl Kernel {
                 0,
             )
         }
-        .map_err(Unavailable::buffers)?;
+        .map_err(Unavailable::register)?;
+        // Ends of streams are rare, and all that has to be done by a thread of the kernel.
+        uring
+            .submitter()
+            .register_iowq_max_workers(&mut [IOWQ_WORKERS_MAX; 2])
+            .map_err(Unavailable::register)?;
+        // In older kernels a file that leaves the table is not closed while any operation that began
+        // before goes on, which receiving does. The rule was lifted by 6.13; this tells 6.15.
+        let keeps_files = uring.params().is_feature_no_iowait();
+        let table = match keeps_files && size.table > 0 {
+            true if uring.submitter().register_files_sparse(size.table).is_ok() => size.table,
+            _ => 0,
+        };
         for id in 0..buffers.count {
             buffers.give(id);
         }
-        let batch =
-            Batch { bytes: Vec::with_capacity(size.batch_bytes), sends: Vec::new(), in_flight: 0 };
+        let batch = Batch::new(size.batch_bytes);
         Ok(Kernel {
             uring,
             started: false,
             in_flight: 0,
+            table,
             memory: ManuallyDrop::new(Memory { buffers, batch, late: Slab::new() }),
         })
     }
 
+    /// Places in the table of files, 0 if there is none.
+    pub(crate) fn table(&self) -> u32 {
+        self.table
+    }
+
+    /// Puts a file into the table. It stays open there when it is closed elsewhere.
+    pub(crate) fn install(&mut self, file: BorrowedFd<'_>, slot: u32) -> bool {
+        let install = |fd| self.uring.submitter().register_files_update(slot, &[fd]);
+        slot < self.table && install(file.as_raw_fd()).is_ok()
+    }
+
+    /// Closes a file of the table, behind the operations that were made before.
+    pub(crate) fn close(&mut self, slot: u32) {
+        let entry = opcode::Close::new(Fixed(slot)).build();
+        self.push(entry, Tag::new(Kind::Plain, 0, slot));
+    }
+
     /// Receives on a socket: again and again, until told otherwise, or once into one buffer.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, slot: u32, receive: Receive) {
+    pub(crate) fn receive(&mut self, place: Place<'_>, slot: u32, receive: Receive) {
         let entry = match receive {
-            Receive::Multishot => opcode::RecvMulti::new(fd(socket), GROUP).build(),
-            // Without an address of its own it takes a provided buffer, and all of that.
-            Receive::Single => opcode::Recv::new(fd(socket), ptr::null_mut(), 0)
-                .buf_group(GROUP)
-                .build()
-                .flags(squeue::Flags::BUFFER_SELECT),
+            Receive::Multishot => opcode::RecvMulti::new(place.fd(), GROUP).build(),
+            Receive::Single => receive_once(place, RecvFlags::empty()),
         };
-        self.push(entry, Tag::new(Kind::Receive, 0, slot));
+        self.push_at(place, entry, Tag::new(Kind::Receive, 0, slot));
+    }
+
+    /// Receives what a socket has now, as much as one buffer holds. Complete once it is submitted.
+    pub(crate) fn look(&mut self, place: Place<'_>, slot: u32) {
+        self.memory.buffers.publish();
+        let entry = receive_once(place, RecvFlags::DONTWAIT);
+        self.push_at(place, entry, Tag::new(Kind::Look, 0, slot));
+    }
+
+    /// Opens a file of the table among those of the process, too. Complete once it is submitted.
+    pub(crate) fn open_again(&mut self, slot: u32) {
+        let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
+        self.push(entry, Tag::new(Kind::OpenAgain, 0, slot));
+    }
+
+    /// Closes the direction to the other side.
+    pub(crate) fn end(&mut self, place: Place<'_>, slot: u32) {
+        let entry = opcode::Shutdown::new(place.fd(), SHUT_WRITE).build();
+        self.push_at(place, entry, Tag::new(Kind::Plain, 0, slot));
     }
 
     /// Sends as many of the bytes as there is room for in the batch, and tells how many that are.
     /// The send does not wait for room in its socket.
-    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, bytes: &[u8]) -> usize {
+    pub(crate) fn send(&mut self, place: Place<'_>, slot: u32, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.batch_room());
         if taken > 0 {
             let (start, index) = self.memory.batch.put(&bytes[..taken]);
             let flags = SEND | SendFlags::DONTWAIT;
-            self.push_send(socket, Tag::new(Kind::Send, index, slot), start, taken, flags);
+            self.push_send(place, Tag::new(Kind::Send, index, slot), start, taken, flags);
         }
         taken
     }
 
     /// Sends as soon as the socket has room.
-    pub(crate) fn send_late(&mut self, socket: BorrowedFd<'_>, slot: u32, bytes: Vec<u8>) {
+    pub(crate) fn send_late(&mut self, place: Place<'_>, slot: u32, bytes: Vec<u8>) {
         let (start, len) = (bytes.as_ptr(), bytes.len());
         let index = self.memory.late.insert(bytes);
-        self.push_send(socket, Tag::new(Kind::LateSend, index, slot), start, len, SEND);
+        self.push_send(place, Tag::new(Kind::LateSend, index, slot), start, len, SEND);
     }
 
     /// Bytes that [`send`](Kernel::send) takes.
     pub(crate) fn batch_room(&self) -> usize {
-        let batch = &self.memory.batch;
-        match batch.sends.len() < Tag::INDICES {
-            true => batch.bytes.capacity() - batch.bytes.len(),
-            false => 0,
-        }
+        self.memory.batch.room()
     }
 
     /// Ends the receiving on a socket.
     pub(crate) fn cancel_receive(&mut self, slot: u32) {
         let entry = opcode::AsyncCancel::new(Tag::new(Kind::Receive, 0, slot).0).build();
-        self.push(entry, Tag::new(Kind::Cancel, 0, slot));
+        self.push(entry, Tag::new(Kind::Plain, 0, slot));
     }
 
     /// Ends every operation on a socket.
-    pub(crate) fn cancel_all(&mut self, socket: BorrowedFd<'_>, slot: u32) {
-        let which = CancelBuilder::fd(fd(socket)).all();
-        let entry = opcode::AsyncCancel2::new(which).build();
-        self.push(entry, Tag::new(Kind::Cancel, 0, slot));
+    pub(crate) fn cancel_all(&mut self, place: Place<'_>, slot: u32) {
+        let which = match place {
+            Place::Table(index) => CancelBuilder::fd(Fixed(index)),
+            Place::Process(_) => CancelBuilder::fd(place.fd()),
+        };
+        let entry = opcode::AsyncCancel2::new(which.all()).build();
+        self.push(entry, Tag::new(Kind::Plain, 0, slot));
     }
 
     /// Tells again and again when a file becomes readable.
     pub(crate) fn watch(&mut self, file: BorrowedFd<'_>) {
         let events = u32::from(PollFlags::IN.bits());
-        let entry = opcode::PollAdd::new(fd(file), events).multi(true).build();
+        let entry = opcode::PollAdd::new(Fd(file.as_raw_fd()), events).multi(true).build();
         self.push(entry, Tag::new(Kind::Watch, 0, 0));
     }
 
@@ -288,10 +331,19 @@ impl Kernel {
         };
         let tag = Tag(entry.user_data());
         Some(match tag.kind() {
-            Kind::Receive => {
+            Kind::Receive | Kind::Look => {
                 let bytes = *outcome.as_ref().unwrap_or(&0);
                 let buffer = self.memory.buffers.take(entry.flags(), bytes);
-                Completion::Received(tag.slot(), outcome.map(|_| buffer), goes_on)
+                let outcome = outcome.map(|_| buffer);
+                match tag.kind() {
+                    Kind::Receive => Completion::Received(tag.slot(), outcome, goes_on),
+                    _ => Completion::Looked(tag.slot(), outcome),
+                }
+            }
+            Kind::OpenAgain => {
+                // SAFETY: this operation has opened the file, and only its completion tells of it.
+                let owned = |_| unsafe { OwnedFd::from_raw_fd(entry.result()) };
+                Completion::Opened(tag.slot(), outcome.map(owned))
             }
             Kind::Send => {
                 let rest = self.memory.batch.sent(tag.index(), &outcome);
@@ -305,7 +357,7 @@ impl Kernel {
                 });
                 Completion::Sent(tag.slot(), sent)
             }
-            Kind::Cancel => Completion::Cancelled(tag.slot()),
+            Kind::Plain => Completion::Done(tag.slot()),
             Kind::Watch => Completion::Readable(goes_on),
         })
     }
@@ -333,15 +385,23 @@ impl Kernel {
 
     fn push_send(
         &mut self,
-        socket: BorrowedFd<'_>,
+        place: Place<'_>,
         tag: Tag,
         start: *const u8,
         len: usize,
         flags: SendFlags,
     ) {
         let len = u32::try_from(len).expect("a part of a batch is short");
-        let entry = opcode::Send::new(fd(socket), start, len);
-        self.push(entry.flags(flags.bits().cast_signed()).build(), tag);
+        let entry = opcode::Send::new(place.fd(), start, len);
+        self.push_at(place, entry.flags(flags.bits().cast_signed()).build(), tag);
+    }
+
+    fn push_at(&mut self, place: Place<'_>, entry: squeue::Entry, tag: Tag) {
+        let flags = match place {
+            Place::Table(_) => squeue::Flags::FIXED_FILE,
+            Place::Process(_) => squeue::Flags::empty(),
+        };
+        self.push(entry.flags(flags), tag);
     }
 
     fn push(&mut self, entry: squeue::Entry, tag: Tag) {
@@ -372,10 +432,24 @@ impl Drop for Kernel {
                 }
             }
         }
+        if self.table > 0 {
+            // What is left in the table is closed now, and not when the kernel gets round to it.
+            let _ = self.uring.submitter().unregister_files();
+        }
         if !self.started || self.in_flight == 0 {
             // SAFETY: this is the only place where it is dropped, and nothing uses it after this.
             // The kernel has not been told of any operation that names it, or all are complete.
             unsafe { ManuallyDrop::drop(&mut self.memory) };
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The number that names the file there.
+    fn fd(self) -> Fd {
+        match self {
+            Place::Table(index) => Fd(index.cast_signed()),
+            Place::Process(file) => Fd(file.as_raw_fd()),
         }
     }
 }
@@ -431,32 +505,6 @@ impl Buffers {
     }
 }
 
-impl Batch {
-    /// Puts bytes behind those that are there: where they are, and under which index.
-    fn put(&mut self, bytes: &[u8]) -> (*const u8, usize) {
-        let start = self.bytes.len();
-        debug_assert!(bytes.len() <= self.bytes.capacity() - start, "more than there is room for");
-        self.bytes.extend_from_slice(bytes);
-        self.sends.push((start, bytes.len()));
-        self.in_flight += 1;
-        (self.bytes[start..].as_ptr(), self.sends.len() - 1)
-    }
-
-    /// A send is complete: what of its bytes is left, unless it failed for good.
-    #[inline]
-    fn sent(&mut self, index: usize, outcome: &io::Result<usize>) -> Vec<u8> {
-        let (start, len) = self.sends[index];
-        let sent = *outcome.as_ref().unwrap_or(&0);
-        let rest = self.bytes[start..start + len][sent..].to_vec();
-        self.in_flight -= 1;
-        if self.in_flight == 0 {
-            self.bytes.clear();
-            self.sends.clear();
-        }
-        rest
-    }
-}
-
 impl Buffer {
     /// Bytes that have not been consumed.
     #[inline]
@@ -471,40 +519,13 @@ impl Buffer {
     }
 }
 
-impl Tag {
-    /// Indices that a tag has room for.
-    const INDICES: usize = 1 << 24;
-
-    #[inline]
-    fn new(kind: Kind, index: usize, slot: u32) -> Tag {
-        debug_assert!(index < Tag::INDICES);
-        Tag((kind as u64) << 56 | (index as u64) << 32 | u64::from(slot))
-    }
-
-    #[inline]
-    fn kind(self) -> Kind {
-        match self.0 >> 56 {
-            0 => Kind::Receive,
-            1 => Kind::Send,
-            2 => Kind::LateSend,
-            3 => Kind::Cancel,
-            _ => Kind::Watch,
-        }
-    }
-
-    #[inline]
-    fn index(self) -> usize {
-        (self.0 >> 32) as usize & (Tag::INDICES - 1)
-    }
-
-    #[inline]
-    fn slot(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-fn fd(file: BorrowedFd<'_>) -> Fd {
-    Fd(file.as_raw_fd())
+/// Without an address of its own a receive takes a provided buffer, and all of that.
+fn receive_once(place: Place<'_>, flags: RecvFlags) -> squeue::Entry {
+    opcode::Recv::new(place.fd(), ptr::null_mut(), 0)
+        .buf_group(GROUP)
+        .flags(flags.bits().cast_signed())
+        .build()
+        .flags(squeue::Flags::BUFFER_SELECT)
 }
 
 /// Errors of entering the ring that are none, or pass by themselves.

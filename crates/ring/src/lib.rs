@@ -10,15 +10,19 @@
 //! [`probe`].
 //!
 //! It needs Linux 6.1: multishot receive (6.0), rings of provided buffers (5.19) and completions
-//! that are made only while their thread waits (6.1). Elsewhere the crate is empty.
+//! that are made only while their thread waits (6.1). From 6.15 on it keeps its sockets in a table of
+//! its own, where they are not among the files that the process has open. Elsewhere the crate is empty.
 
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod batch;
 #[allow(unsafe_code, reason = "the file that the crate is a wall around")]
 mod kernel;
 mod probe;
 mod ring;
+mod slot;
+mod tag;
 mod waker;
 
 pub use probe::{Unavailable, probe};

@@ -12,8 +12,14 @@ use rustix::io::Errno;
 use crate::{Receive, Ring, Size};
 
 /// What a probe needs of everything.
-const SIZE: Size =
-    Size { operations: 8, buffers: 2, buffer_bytes: 16, write_bytes: 16, batch_bytes: 16 };
+const SIZE: Size = Size {
+    operations: 8,
+    buffers: 2,
+    buffer_bytes: 16,
+    write_bytes: 16,
+    batch_bytes: 16,
+    table: 2,
+};
 
 /// Far more than an exchange within the process takes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +99,7 @@ impl Unavailable {
         Unavailable { step: "io_uring_setup", remedy, source }
     }
 
-    pub(crate) fn buffers(source: io::Error) -> Unavailable {
+    pub(crate) fn register(source: io::Error) -> Unavailable {
         let remedy = match Errno::from_io_error(&source) {
             Some(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => {
                 "allow io_uring_register in the container's seccomp profile"

@@ -11,7 +11,6 @@
 //!   aside, and that socket does not receive until it is read. So nobody can keep buffers from
 //!   others, and what one socket holds is bounded by what all buffers hold.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -19,11 +18,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown};
 use slab::Slab;
 
 use crate::kernel::{Buffer, Completion, Kernel};
 use crate::probe::apart;
+use crate::slot::{Aside, End, Receiving, Slot};
 use crate::{Unavailable, Waker};
 
 /// How much of everything a ring has.
@@ -39,7 +38,14 @@ pub struct Size {
     pub write_bytes: usize,
     /// Bytes that are written between two waits; for more, operations are submitted in between.
     pub batch_bytes: usize,
+    /// Sockets that are kept in a table of the ring, and not among the files of the process; at most
+    /// as many as it may have open. Further ones are files of the process.
+    pub table: u32,
 }
+
+/// What a socket is taken to have received that cannot be asked, since no file can be opened: more than
+/// it ever may.
+const UNCOUNTED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The sockets of one thread. It may be made in another thread than the one that uses it.
 pub struct Ring {
@@ -55,6 +61,8 @@ pub struct Ring {
     woken: bool,
     /// The waker is watched.
     watching: bool,
+    /// What came of a question, [once it is complete](Ring::ask).
+    answer: Option<Result<u64, Errno>>,
     write_bytes: usize,
 }
 
@@ -87,50 +95,6 @@ pub struct Ready {
     pub failed: bool,
 }
 
-#[derive(Debug)]
-struct Slot {
-    file: OwnedFd,
-    key: usize,
-    /// Operations in flight.
-    operations: u32,
-    receive: Receive,
-    receiving: Receiving,
-    /// Received and not read, oldest first.
-    buffers: VecDeque<Buffer>,
-    /// Received before that, and set aside.
-    aside: Aside,
-    /// What is behind all that.
-    end: Option<End>,
-    /// A send is in flight.
-    writing: bool,
-    /// Somebody waits for it.
-    tell_writable: bool,
-    /// Reads also look for what the kernel has and has not handed over.
-    draining: bool,
-    closed: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Receiving {
-    Off,
-    On,
-    Ending,
-}
-
-/// Bytes that were moved out of the buffers. Holds no memory while it is empty.
-#[derive(Debug, Default)]
-struct Aside {
-    bytes: Vec<u8>,
-    read: usize,
-}
-
-/// What is behind the last byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    OfStream,
-    Error(Errno),
-}
-
 impl Ring {
     /// A ring, and what ends its waits.
     ///
@@ -151,28 +115,24 @@ impl Ring {
             waker: waker.clone(),
             woken: false,
             watching: false,
+            answer: None,
             write_bytes: size.write_bytes,
         };
         Ok((ring, waker))
     }
 
+    /// How many sockets it keeps without a file of the process each: [`Size::table`], or none
+    /// before Linux 6.15 and where the system does not give the table.
+    pub fn table(&self) -> u32 {
+        self.kernel.table()
+    }
+
     /// Takes a socket on. What happens to it is told under the key.
     pub fn add(&mut self, file: OwnedFd, key: usize, receive: Receive) -> Socket {
-        let slot = self.slots.insert(Slot {
-            file,
-            key,
-            operations: 0,
-            receive,
-            receiving: Receiving::Off,
-            buffers: VecDeque::new(),
-            aside: Aside::default(),
-            end: None,
-            writing: false,
-            tell_writable: false,
-            draining: false,
-            closed: false,
-        });
-        let slot = u32::try_from(slot).expect("fewer sockets than 2³²");
+        let entry = self.slots.vacant_entry();
+        let slot = u32::try_from(entry.key()).expect("fewer sockets than 2³²");
+        let file = (!self.kernel.install(file.as_fd(), slot)).then_some(file);
+        entry.insert(Slot::new(file, key, receive));
         self.receive(slot);
         Socket(slot)
     }
@@ -208,7 +168,12 @@ impl Ring {
     ///
     /// `WouldBlock` when nothing is there; otherwise that of the socket.
     pub fn read(&mut self, socket: &Socket, input: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.read_received(socket.0, input);
+        let mut bytes = self.read_received(socket.0, input);
+        let slot = &self.slots[socket.0 as usize];
+        if bytes == 0 && slot.draining && slot.end.is_none() {
+            self.look(socket.0);
+            bytes = self.read_received(socket.0, input);
+        }
         if bytes > 0 || input.is_empty() {
             return Ok(bytes);
         }
@@ -216,7 +181,6 @@ impl Ring {
         match slot.end {
             Some(End::OfStream) => Ok(0),
             Some(End::Error(errno)) => Err(errno.into()),
-            None if slot.draining => self.read_unhanded(socket.0, input),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -239,7 +203,7 @@ impl Ring {
         }
         let taken = match slot.writing {
             true => 0,
-            false => self.kernel.send(slot.file.as_fd(), socket.0, &bytes[..wanted]),
+            false => self.kernel.send(slot.place(socket.0), socket.0, &bytes[..wanted]),
         };
         if taken == 0 && wanted > 0 {
             slot.tell_writable = slot.writing;
@@ -264,14 +228,12 @@ impl Ring {
         slot.writing
     }
 
-    /// Closes the direction to the other side. What is [on its way](Ring::is_writing) is lost.
-    ///
-    /// # Errors
-    ///
-    /// That of shutdown(2).
-    pub fn end(&mut self, socket: &Socket) -> io::Result<()> {
-        let file = &self.slots[socket.0 as usize].file;
-        Ok(rustix::net::shutdown(file, Shutdown::Write)?)
+    /// Closes the direction to the other side, with the next wait. What is
+    /// [on its way](Ring::is_writing) is lost.
+    pub fn end(&mut self, socket: &Socket) {
+        let slot = &mut self.slots[socket.0 as usize];
+        slot.operations += 1;
+        self.kernel.end(slot.place(socket.0), socket.0);
     }
 
     /// From now on reads find all that the kernel has, without a wait in between. Returns how many
@@ -280,9 +242,16 @@ impl Ring {
         self.settle();
         let slot = &mut self.slots[socket.0 as usize];
         slot.draining = true;
-        let buffered: usize = slot.buffers.iter().map(Buffer::len).sum();
-        let unhanded = rustix::io::ioctl_fionread(&slot.file).unwrap_or(0);
-        (slot.aside.len() + buffered) as u64 + unhanded
+        let unhanded = match &slot.file {
+            Some(file) => rustix::io::ioctl_fionread(file),
+            None => {
+                // Only a file of the process can be asked.
+                slot.operations += 1;
+                self.kernel.open_again(socket.0);
+                self.ask()
+            }
+        };
+        self.slots[socket.0 as usize].unread() as u64 + unhanded.unwrap_or(UNCOUNTED_BYTES)
     }
 
     /// Closes a socket. Nothing more is told of it. What was written and fits into the socket is
@@ -298,7 +267,11 @@ impl Ring {
             self.kernel.give_back(buffer);
         }
         if slot.operations > 0 {
-            self.kernel.cancel_all(slot.file.as_fd(), index);
+            self.kernel.cancel_all(slot.place(index), index);
+            slot.operations += 1;
+        }
+        if slot.file.is_none() {
+            self.kernel.close(index);
             slot.operations += 1;
         }
         self.free_if_done(index);
@@ -331,17 +304,31 @@ impl Ring {
         filled
     }
 
-    /// Reads what the kernel has received and not handed over. It hands over only within waits and
-    /// submissions, so behind everything that it has.
-    fn read_unhanded(&mut self, index: u32, input: &mut [u8]) -> io::Result<usize> {
+    /// Receives what the kernel has and has not handed over. It hands over only within waits and
+    /// submissions, so that is behind everything that it has.
+    fn look(&mut self, index: u32) {
         self.settle();
-        let bytes = self.read_received(index, input);
-        if bytes > 0 {
-            return Ok(bytes);
+        while self.slots[index as usize].unread() == 0 {
+            self.set_unread_aside();
+            let slot = &mut self.slots[index as usize];
+            slot.operations += 1;
+            self.kernel.look(slot.place(index), index);
+            // Others may have come first and taken all buffers.
+            if self.ask() != Err(Errno::NOBUFS) {
+                break;
+            }
         }
-        let file = &self.slots[index as usize].file;
-        let (bytes, _) = rustix::net::recv(file, input, RecvFlags::DONTWAIT)?;
-        Ok(bytes)
+    }
+
+    /// Submits an operation that does not wait, and returns what came of it.
+    fn ask(&mut self) -> Result<u64, Errno> {
+        loop {
+            self.kernel.submit();
+            self.settle();
+            if let Some(answer) = self.answer.take() {
+                return answer;
+            }
+        }
     }
 
     /// Takes all completions that were made, also those for which there was no room.
@@ -363,7 +350,7 @@ impl Ring {
                 continue;
             }
             for buffer in slot.buffers.drain(..) {
-                slot.aside.bytes.extend_from_slice(self.kernel.bytes(&buffer));
+                slot.aside.add(self.kernel.bytes(&buffer));
                 self.kernel.give_back(buffer);
             }
             if slot.receiving == Receiving::On {
@@ -391,7 +378,7 @@ impl Ring {
         let slot = &mut self.slots[index as usize];
         slot.receiving = Receiving::On;
         slot.operations += 1;
-        self.kernel.receive(slot.file.as_fd(), index, slot.receive);
+        self.kernel.receive(slot.place(index), index, slot.receive);
     }
 
     fn take_completions(&mut self) {
@@ -401,7 +388,17 @@ impl Ring {
                     self.received(index, outcome, goes_on);
                 }
                 Completion::Sent(index, outcome) => self.sent(index, outcome),
-                Completion::Cancelled(index) => {
+                Completion::Looked(index, outcome) => {
+                    self.slots[index as usize].operations -= 1;
+                    self.answer = Some(outcome.as_ref().map(|_| 0).map_err(errno));
+                    self.arrived(index, outcome);
+                }
+                Completion::Opened(index, outcome) => {
+                    self.slots[index as usize].operations -= 1;
+                    let opened = outcome.map_err(|error| errno(&error));
+                    self.answer = Some(opened.and_then(rustix::io::ioctl_fionread));
+                }
+                Completion::Done(index) => {
                     self.slots[index as usize].operations -= 1;
                     self.free_if_done(index);
                 }
@@ -413,6 +410,7 @@ impl Ring {
         }
     }
 
+    /// A receive that goes on by itself has brought something.
     fn received(&mut self, index: u32, outcome: io::Result<Option<Buffer>>, goes_on: bool) {
         let slot = &mut self.slots[index as usize];
         if !goes_on {
@@ -421,6 +419,12 @@ impl Ring {
             // Whether it may is decided when the ring waits.
             self.pausing.push(index);
         }
+        self.arrived(index, outcome);
+    }
+
+    /// Something has come from a socket.
+    fn arrived(&mut self, index: u32, outcome: io::Result<Option<Buffer>>) {
+        let slot = &mut self.slots[index as usize];
         if slot.closed {
             if let Ok(Some(buffer)) = outcome {
                 self.kernel.give_back(buffer);
@@ -439,11 +443,11 @@ impl Ring {
                 slot.end = Some(End::OfStream);
                 ready.hung_up = true;
             }
-            Err(error) => match Errno::from_io_error(&error) {
+            Err(error) => match errno(&error) {
                 // No buffer was left, or it was told to end. It goes on at the next wait.
-                Some(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN) => return,
+                Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN => return,
                 errno => {
-                    slot.end = Some(End::Error(errno.unwrap_or(Errno::IO)));
+                    slot.end = Some(End::Error(errno));
                     ready.failed = true;
                 }
             },
@@ -461,12 +465,11 @@ impl Ring {
         match outcome {
             Ok(rest) if !rest.is_empty() => {
                 slot.operations += 1;
-                return self.kernel.send_late(slot.file.as_fd(), index, rest);
+                return self.kernel.send_late(slot.place(index), index, rest);
             }
             Ok(_) => {}
             Err(error) => {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                slot.end = Some(End::Error(errno));
+                slot.end = Some(End::Error(errno(&error)));
                 ready.failed = true;
             }
         }
@@ -486,30 +489,8 @@ impl Ring {
     }
 }
 
-impl Slot {
-    fn check_invariants(&self) {
-        let receiving = u32::from(self.receiving != Receiving::Off);
-        debug_assert!(self.closed || self.operations >= receiving + u32::from(self.writing));
-        debug_assert!(!self.closed || (self.buffers.is_empty() && self.aside.len() == 0));
-        debug_assert!(self.writing || !self.tell_writable);
-    }
-}
-
-impl Aside {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.read
-    }
-
-    fn read(&mut self, input: &mut [u8]) -> usize {
-        let unread = &self.bytes[self.read..];
-        let taken = unread.len().min(input.len());
-        input[..taken].copy_from_slice(&unread[..taken]);
-        self.read += taken;
-        if self.len() == 0 {
-            *self = Aside::default();
-        }
-        taken
-    }
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 impl fmt::Debug for Ring {

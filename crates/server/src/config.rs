@@ -19,8 +19,8 @@ pub struct Config {
     /// Workers look again and again instead of waiting to be woken: quicker for few connections, at
     /// the price of a busy core each. Off by default.
     pub spin: bool,
-    /// Connections open at once, at least 1. The limit of open files may lower it at the start;
-    /// see [`raise_file_limit`](crate::raise_file_limit).
+    /// Connections open at once, at least 1. The limit of open files may lower it at the start, over
+    /// io_uring only with few workers; see [`raise_file_limit`](crate::raise_file_limit).
     pub connections_max: usize,
     /// A connection on which no byte came or went for this long is closed. `None`, the default,
     /// keeps it for ever. Checked about once a second.

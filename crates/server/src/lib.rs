@@ -59,7 +59,9 @@
 //! system receives by itself into RING_BUFFERS that all connections of a worker share, a read copies
 //! from there, and what was written leaves with the system call that waits again; so a connection is
 //! also bounded by RING_WRITE_BYTES_MAX on their way out, and by what all buffers hold on their way
-//! in. The acceptor is the same for both: its system calls are for a connection, not for a request.
+//! in. Its sockets are kept by the worker and are no files of the process, so that not the limit of open
+//! files bounds the connections but that times the workers (`file_limit.rs`). The acceptor is the same for
+//! both: its system calls are for a connection, not for a request.
 //!
 //! # Two kinds of socket
 //!

@@ -37,10 +37,14 @@ pub(crate) trait Reactor: fmt::Debug + Send + 'static {
     /// What a connection holds of its socket, and gives back with [`close`](Reactor::close).
     type Socket: fmt::Debug + Send;
 
-    /// A reactor and what ends its waits.
-    fn open() -> io::Result<(Self, Waker)>
+    /// A reactor for so many sockets, and what ends its waits.
+    fn open(sockets: usize) -> io::Result<(Self, Waker)>
     where
         Self: Sized;
+
+    /// How many sockets it keeps that are not among the files which the process has open. It takes
+    /// more, and they are.
+    fn keeps(&self) -> usize;
 
     /// Takes a socket on, which does not block. Its events will name the key.
     fn add(&mut self, socket: Socket, key: Key) -> io::Result<Self::Socket>;

@@ -7,12 +7,10 @@ use std::time::Instant;
 use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_model::limits::{
-    CONNECTIONS_MAX, FILES_RESERVED, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
-};
+use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORKERS_MAX};
 
 use crate::admission::Admission;
-use crate::file_limit::file_limit;
+use crate::file_limit::{Room, sockets_per_worker};
 use crate::io_engine::probe_uring;
 use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
@@ -52,7 +50,7 @@ impl Server {
     /// Binds every listener and starts the threads. When it returns, clients are served.
     ///
     /// The limit of connections is lowered, with a warning in the log, to what the limit of open
-    /// files leaves; see [`raise_file_limit`](crate::raise_file_limit).
+    /// files allows; see [`raise_file_limit`](crate::raise_file_limit).
     ///
     /// # Errors
     ///
@@ -74,10 +72,15 @@ impl Server {
         let (acceptor_poll, acceptor_waker) =
             readiness().map_err(|source| system("the acceptor", source))?;
         let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
-            .map(|index| R::open().map_err(|source| system(&worker_name(index), source)))
+            .map(|index| {
+                let reactor = R::open(sockets_per_worker(config.connections_max, config.workers));
+                reactor.map_err(|source| system(&worker_name(index), source))
+            })
             .collect::<Result<_, _>>()?;
-        let admission = Admission::new(affordable(config.connections_max));
-        let pool = Pool::new(wakers, WORK_QUEUE_MAX);
+        let kept = reactors.iter().map(R::keeps).min().unwrap_or(0);
+        let room = Room::find(config.connections_max, config.workers, kept);
+        let admission = Admission::new(room.connections_max);
+        let pool = Pool::new(wakers, room.waiting_max);
         let acceptor_cells = Arc::<Cells>::default();
         let overview = Overview::new(engine, R::ENGINE, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
@@ -198,25 +201,6 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::NoConnections);
     }
     Ok(())
-}
-
-/// So many of the connections as the limit of open files allows.
-fn affordable(connections_max: usize) -> usize {
-    let files_max = file_limit();
-    let affordable = files_max.saturating_sub(FILES_RESERVED).max(1);
-    if connections_max > affordable {
-        let told = format!(
-            "the limit of connections is {affordable}, not {connections_max}: the process may have \
-             {files_max} files open and keeps {FILES_RESERVED} for other uses; raise the limit of \
-             open files"
-        );
-        // What nobody asked for is worth knowing; what somebody did ask for is a warning.
-        match connections_max {
-            CONNECTIONS_MAX => tracing::info!("{told}"),
-            _ => tracing::warn!("{told}"),
-        }
-    }
-    connections_max.min(affordable)
 }
 
 /// What the acceptor waits with. Its waker's token is no listener's.

@@ -17,6 +17,7 @@ const SIZE: Size = Size {
     buffer_bytes: limits::RING_BUFFER_BYTES,
     write_bytes: limits::RING_WRITE_BYTES_MAX,
     batch_bytes: limits::RING_BATCH_BYTES,
+    table: 1024,
 };
 
 struct Client {

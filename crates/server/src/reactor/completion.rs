@@ -19,6 +19,7 @@ const SIZE: Size = Size {
     buffer_bytes: RING_BUFFER_BYTES,
     write_bytes: RING_WRITE_BYTES_MAX,
     batch_bytes: RING_BATCH_BYTES,
+    table: 0,
 };
 
 /// A ring, and room for what it tells.
@@ -33,9 +34,14 @@ impl Reactor for Completion {
 
     type Socket = Socket;
 
-    fn open() -> io::Result<(Completion, Waker)> {
-        let (ring, waker) = Ring::open(&SIZE).map_err(io::Error::other)?;
+    fn open(sockets: usize) -> io::Result<(Completion, Waker)> {
+        let table = u32::try_from(sockets).unwrap_or(u32::MAX);
+        let (ring, waker) = Ring::open(&Size { table, ..SIZE }).map_err(io::Error::other)?;
         Ok((Completion { ring, ready: Vec::new() }, Waker::Completion(waker)))
+    }
+
+    fn keeps(&self) -> usize {
+        self.ring.table() as usize
     }
 
     fn add(&mut self, socket: socket2::Socket, key: Key) -> io::Result<Socket> {
@@ -75,7 +81,8 @@ impl Reactor for Completion {
     }
 
     fn end(&mut self, socket: &mut Socket) -> io::Result<()> {
-        self.ring.end(socket)
+        self.ring.end(socket);
+        Ok(())
     }
 
     fn drain(&mut self, socket: &mut Socket) -> u64 {

@@ -30,11 +30,15 @@ impl Reactor for Readiness {
 
     type Socket = Socket;
 
-    fn open() -> io::Result<(Readiness, Waker)> {
+    fn open(_: usize) -> io::Result<(Readiness, Waker)> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         let events = Events::with_capacity(EVENTS_MAX);
         Ok((Readiness { poll, events }, Waker::Readiness(waker)))
+    }
+
+    fn keeps(&self) -> usize {
+        0
     }
 
     fn add(&mut self, socket: Socket, key: Key) -> io::Result<Socket> {
