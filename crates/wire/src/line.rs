@@ -6,7 +6,7 @@
 //! in the silence after them; the clock that measures the silence is the caller's.
 
 use stockd_model::limits::LINE_BYTES_MAX;
-use stockd_model::{Answer, Symbol, SymbolError};
+use stockd_model::{Answer, PRICE_ROOM_BYTES, Symbol, SymbolError};
 
 /// How the requests of one connection are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +132,12 @@ fn newline(input: &[u8]) -> Option<usize> {
 #[inline(always)]
 pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
     match answer {
-        Answer::Price(price) => price.text().append_to(out),
+        Answer::Price(price) => {
+            let start = out.len();
+            out.extend_from_slice(&[0; PRICE_ROOM_BYTES]);
+            let text_bytes = out.last_chunk_mut().map_or(0, |room| price.write(room));
+            out.truncate(start + text_bytes);
+        }
         Answer::NotTradable => out.push(b'0'),
         Answer::NotFound => out.extend_from_slice(b"-1"),
     }
