@@ -49,10 +49,11 @@ pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
 /// and its length has one or two digits.
 #[inline(always)]
 pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
-    // What is left of the head of a part without its frame: the digit.
-    let digit = u32::from_le_bytes(*input.first_chunk()?) ^ u32::from_le_bytes(*b"$0\r\n");
+    // What is left of the head of a part without its frame: the digit, and zeros above it.
+    let head = u32::from_le_bytes(*input.first_chunk()?);
+    let digit = (head ^ u32::from_le_bytes(*b"$0\r\n")).rotate_right(8);
     let (bytes, start) = match digit {
-        digit if digit & !(0xf << 8) == 0 && digit >> 8 <= 9 => (digit as usize >> 8, 4),
+        0..=9 => (digit as usize, 4),
         _ => match *input.first_chunk()? {
             [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
                 (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
@@ -60,14 +61,13 @@ pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
             _ => return None,
         },
     };
-    let part = input.get(start..)?;
-    let behind = part.get(bytes..)?;
-    let (&end, rest) = behind.split_first_chunk()?;
-    if u16::from_le_bytes(end) != u16::from_le_bytes(*b"\r\n") {
+    let end = start + bytes;
+    if input.get(end..end + 2)? != b"\r\n" {
         return None;
     }
-    *input = rest;
-    Some(Symbol::parse_front(part, bytes))
+    let symbol = Symbol::parse_front(input.get(start..)?, bytes);
+    *input = input.get(end + 2..)?;
+    Some(symbol)
 }
 
 /// The length of the part that begins here, and where its bytes begin.
