@@ -118,12 +118,11 @@ impl Block {
     #[inline(always)]
     fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
         let rows = self.rows();
-        let mask = rows.len() - 1;
         let mut index = self.home(hash);
         loop {
-            match look(&rows[index & mask]) {
+            match look(&rows[index]) {
                 Held::This(found) => return Found::Here(found),
-                Held::Other => index += 1,
+                Held::Other => index = (index + 1) & (rows.len() - 1),
                 Held::Empty | Held::Moved => return Found::Elsewhere,
             }
         }
