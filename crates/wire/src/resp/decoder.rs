@@ -261,7 +261,7 @@ impl Arrays {
                 let error = CommandError::TooManyBytes { command: spec.name };
                 return Ok(Some(Command::Refused(error)));
             }
-            let Some((_, taken)) = part::part(rest)? else { return Ok(None) };
+            let Some((_, taken)) = part::part_of(rest, bytes, start)? else { return Ok(None) };
             advance(&mut rest, taken);
         }
         *input = rest;
