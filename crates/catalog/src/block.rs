@@ -93,12 +93,10 @@ impl Block {
     /// and does not wait for them. Few probes go further than that.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u64) {
-        let home = self.home(hash);
-        // Where the row is the last one, nothing: the probe waits for it then.
-        if let Some([first, second]) = self.rows().get(home..home + 2) {
-            prefetch(first);
-            prefetch(second);
-        }
+        let home = self.rows().as_ptr().wrapping_add(self.home(hash));
+        prefetch(home);
+        // Behind the last row, whatever is there, or nothing: the probe waits for the first one then.
+        prefetch(home.wrapping_add(1));
     }
 
     /// Reads the quote of a stock; `None` within when it is delisted.
@@ -120,12 +118,11 @@ impl Block {
     #[inline(always)]
     fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
         let rows = self.rows();
-        let mask = rows.len() - 1;
         let mut index = self.home(hash);
         loop {
-            match look(&rows[index & mask]) {
+            match look(&rows[index]) {
                 Held::This(found) => return Found::Here(found),
-                Held::Other => index += 1,
+                Held::Other => index = (index + 1) & (rows.len() - 1),
                 Held::Empty | Held::Moved => return Found::Elsewhere,
             }
         }
@@ -167,12 +164,13 @@ impl Block {
 /// Asks the memory for a row, where that can be done without waiting for it.
 #[allow(unsafe_code)]
 #[inline(always)]
-fn prefetch(row: &Row) {
+fn prefetch(row: *const Row) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(row).cast()) };
+        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe, and
+        // does nothing where there is no memory.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(row.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(loom))))]
     let _ = row;

@@ -428,6 +428,14 @@ pub struct Sought {
     hash: u64,
 }
 
+impl Sought {
+    /// What is found in no catalog, for a name that no stock can have.
+    #[inline]
+    pub fn nothing() -> Sought {
+        Sought { symbol: Symbol::from_words([0; 4]), hash: 0 }
+    }
+}
+
 impl View<'_> {
     /// The quote of one stock, or `None` if it is not listed.
     #[inline(always)]

@@ -103,7 +103,7 @@ impl Engine {
         Executor {
             cells: self.market.registry.register(),
             engine: Arc::clone(self),
-            sought: Box::new([None; LOOKUPS_TOGETHER_MAX]),
+            sought: Box::new([Sought::nothing(); LOOKUPS_TOGETHER_MAX]),
         }
     }
 
@@ -150,7 +150,7 @@ pub struct Executor {
     engine: Arc<Engine>,
     cells: Arc<CachePadded<Cells>>,
     /// Room for the lookups of a batch that are begun.
-    sought: Box<[Option<Sought>; LOOKUPS_TOGETHER_MAX]>,
+    sought: Box<[Sought; LOOKUPS_TOGETHER_MAX]>,
 }
 
 impl Executor {
@@ -189,8 +189,8 @@ pub struct Batch<'a> {
     engine: &'a Engine,
     cells: &'a Cells,
     done: Totals,
-    /// Lookups that are begun and not answered: `None` for an impossible name.
-    sought: &'a mut [Option<Sought>; LOOKUPS_TOGETHER_MAX],
+    /// Lookups that are begun and not answered, at the front.
+    sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
 }
 
@@ -208,7 +208,10 @@ impl<'a> Batch<'a> {
     /// When [`LOOKUPS_TOGETHER_MAX`] lookups are begun already.
     #[inline(always)]
     pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
-        self.sought[self.begun] = symbol.as_ref().ok().map(|symbol| self.view.seek(symbol));
+        self.sought[self.begun] = match symbol {
+            Ok(symbol) => self.view.seek(symbol),
+            Err(_) => Sought::nothing(),
+        };
         self.begun += 1;
     }
 
@@ -222,7 +225,7 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
         for sought in &self.sought[..self.begun] {
-            let quote = sought.as_ref().and_then(|sought| self.view.get_sought(sought));
+            let quote = self.view.get_sought(sought);
             match quote {
                 Some(_) => self.done.hits += 1,
                 None => self.done.misses += 1,

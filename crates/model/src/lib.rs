@@ -24,7 +24,7 @@ mod volume;
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
 pub use pattern::Pattern;
-pub use price::{Price, PriceError, PriceText};
+pub use price::{PRICE_ROOM_BYTES, Price, PriceError, PriceText};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};
 pub use request::{Fields, Request};

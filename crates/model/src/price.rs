@@ -7,6 +7,15 @@ use crate::limits::PRICE_DECIMALS;
 /// Units of a price in one whole: 10⁹, the fixed-point scale of Databento's DBN.
 const UNITS_PER_ONE: u64 = 10_u64.pow(PRICE_DECIMALS);
 
+/// Times 5⁵ this is 1 modulo 2⁶⁴.
+const INVERSE_OF_3125: u64 = 0x5d4e_8fb0_0bcb_e61d;
+
+const _: () = assert!(INVERSE_OF_3125.wrapping_mul(3125) == 1);
+
+/// Bytes of room for the text of any price, of which the longest has 20, and for what is written
+/// behind it by the way.
+pub const PRICE_ROOM_BYTES: usize = 24;
+
 /// A price above zero, exact: a whole number of units of 10⁻⁹, at most
 /// 9,223,372,036.854775807. It never passes through a float.
 ///
@@ -107,14 +116,25 @@ impl Price {
     }
 
     /// The shortest exact decimal, on the stack.
-    #[inline(always)]
     pub fn text(self) -> PriceText {
+        let mut bytes = [0; PRICE_ROOM_BYTES];
+        let len = self.write(&mut bytes);
+        PriceText { bytes, len }
+    }
+
+    /// Writes the shortest exact decimal to the front of `room`, and perhaps anything behind it.
+    /// Returns its length, at most 20.
+    #[inline(always)]
+    pub fn write(self, room: &mut [u8; PRICE_ROOM_BYTES]) -> usize {
         let units = self.units().unsigned_abs();
-        let ten_thousandths = units / (UNITS_PER_ONE / 10_000);
-        if ten_thousandths < 10_000 * 10_000 && units.is_multiple_of(UNITS_PER_ONE / 10_000) {
-            PriceText::short(ten_thousandths as u32)
+        // A multiple of 10⁵, which is 5⁵ · 2⁵, is divided by the inverse of 5⁵ modulo 2⁶⁴ and by
+        // shifting out 5 zeros. Any other number gives more than a quotient can be, since no two
+        // numbers give the same.
+        let ten_thousandths = units.wrapping_mul(INVERSE_OF_3125).rotate_right(5);
+        if ten_thousandths < 10_000 * 10_000 {
+            write_short(ten_thousandths as u32, room)
         } else {
-            PriceText::long(units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32)
+            write_long(units / UNITS_PER_ONE, (units % UNITS_PER_ONE) as u32, room)
         }
     }
 }
@@ -148,7 +168,7 @@ impl fmt::Debug for Price {
 #[derive(Clone, Copy, Debug)]
 pub struct PriceText {
     /// The text, and behind it anything. The longest has 20 bytes.
-    bytes: [u8; 24],
+    bytes: [u8; PRICE_ROOM_BYTES],
     len: usize,
 }
 
@@ -170,62 +190,48 @@ impl PriceText {
     pub fn len(&self) -> usize {
         self.len
     }
+}
 
-    /// Appends the text. Quicker than appending [`as_bytes`](PriceText::as_bytes): as many bytes
-    /// are copied each time, so that it takes no call.
-    #[inline(always)]
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len;
-        out.extend_from_slice(&self.bytes);
-        out.truncate(end);
-    }
+/// Writes a price below ten thousand with four decimal places, as nearly every one is. All digits
+/// are made at once in a register; those of the whole part that are not shown are shifted out,
+/// and the decimals are written over what is behind the others.
+#[inline(always)]
+fn write_short(ten_thousandths: u32, room: &mut [u8; PRICE_ROOM_BYTES]) -> usize {
+    let digits = digits(ten_thousandths);
+    let (whole, decimals) = (digits as u32, (digits >> 32) as u32);
+    // The last digit of the whole part is shown, whatever it is.
+    let hidden = (whole | 1 << 24).trailing_zeros() / 8;
+    let point = 4 - hidden as usize;
+    let places = 4 - decimals.leading_zeros() as usize / 8;
+    let text = digits | each_byte(b'0');
+    room[..4].copy_from_slice(&(text as u32 >> (8 * hidden)).to_le_bytes());
+    let point_and_decimals = u64::from(b'.') | text >> 32 << 8;
+    room[point..point + 8].copy_from_slice(&point_and_decimals.to_le_bytes());
+    point + places + usize::from(places > 0)
+}
 
-    /// The text of a price below ten thousand with four decimal places, as nearly every one is.
-    /// All digits are made at once in a register, and those that are not shown are shifted out or
-    /// left behind the end.
-    #[inline(always)]
-    fn short(ten_thousandths: u32) -> PriceText {
-        let digits = digits(ten_thousandths);
-        let (whole, decimals) = (digits as u32, (digits >> 32) as u32);
-        // The last digit of the whole part is shown, whatever it is.
-        let hidden = (whole | 1 << 24).trailing_zeros() / 8;
-        let whole_bytes = 4 - hidden;
-        let places = 4 - decimals.leading_zeros() / 8;
-        let text = digits | each_byte(b'0');
-        let whole = u64::from(text as u32 >> (8 * hidden));
-        let point_and_decimals = u64::from(b'.') | text >> 32 << 8;
-        let low = whole | point_and_decimals << (8 * whole_bytes);
-        let high = point_and_decimals >> (64 - 8 * whole_bytes);
-        let mut bytes = [0; 24];
-        bytes[..8].copy_from_slice(&low.to_le_bytes());
-        bytes[8..16].copy_from_slice(&high.to_le_bytes());
-        let point = u32::from(places > 0);
-        PriceText { bytes, len: (whole_bytes + point + places) as usize }
-    }
-
-    /// The text of any price, given its fraction in billionths: all digits, of which those that are
-    /// not shown are cut off at both ends.
-    #[inline(never)]
-    fn long(whole: u64, fraction: u32) -> PriceText {
-        const POINT_AT: usize = 10;
-        let all = each_byte(b'0');
-        let mut bytes = [b'0'; 24];
-        let (high, low) = ((whole / 100_000_000) as u8, (whole % 100_000_000) as u32);
-        bytes[0] += high / 10;
-        bytes[1] += high % 10;
-        bytes[2..POINT_AT].copy_from_slice(&(digits(low) | all).to_le_bytes());
-        bytes[POINT_AT] = b'.';
-        bytes[11..19].copy_from_slice(&(digits(fraction / 10) | all).to_le_bytes());
-        bytes[19] += (fraction % 10) as u8;
-        let is_shown = |digit: &u8| *digit != b'0';
-        let start = bytes[..POINT_AT - 1].iter().position(is_shown).unwrap_or(POINT_AT - 1);
-        let end = match bytes[POINT_AT + 1..].iter().rposition(is_shown) {
-            Some(last) => POINT_AT + 2 + last,
-            None => POINT_AT,
-        };
-        bytes.copy_within(start..end, 0);
-        PriceText { bytes, len: end - start }
-    }
+/// Writes any price, given its fraction in billionths: all digits, of which those that are not
+/// shown are cut off at both ends.
+#[inline(never)]
+fn write_long(whole: u64, fraction: u32, room: &mut [u8; PRICE_ROOM_BYTES]) -> usize {
+    const POINT_AT: usize = 10;
+    let all = each_byte(b'0');
+    room.fill(b'0');
+    let (high, low) = ((whole / 100_000_000) as u8, (whole % 100_000_000) as u32);
+    room[0] += high / 10;
+    room[1] += high % 10;
+    room[2..POINT_AT].copy_from_slice(&(digits(low) | all).to_le_bytes());
+    room[POINT_AT] = b'.';
+    room[11..19].copy_from_slice(&(digits(fraction / 10) | all).to_le_bytes());
+    room[19] += (fraction % 10) as u8;
+    let is_shown = |digit: &u8| *digit != b'0';
+    let start = room[..POINT_AT - 1].iter().position(is_shown).unwrap_or(POINT_AT - 1);
+    let end = match room[POINT_AT + 1..].iter().rposition(is_shown) {
+        Some(last) => POINT_AT + 2 + last,
+        None => POINT_AT,
+    };
+    room.copy_within(start..end, 0);
+    end - start
 }
 
 /// A word of eight times this byte.
@@ -235,15 +241,15 @@ const fn each_byte(byte: u8) -> u64 {
 
 /// The eight decimal digits of a number below 10⁸ as numbers of a byte each, the first one lowest.
 /// Four, two and then one digit at a time are parted from those before them in all lanes of a word
-/// at once; the divisions are multiplications with a rounded reciprocal, exact for so few digits.
+/// at once: the quotient stays low in its lane, and the rest goes high. The divisions are
+/// multiplications with a rounded reciprocal, exact for so few digits.
 #[inline(always)]
 fn digits(number: u32) -> u64 {
-    let (fours, rest) = (u64::from(number / 10_000), u64::from(number % 10_000));
-    let fours = fours | rest << 32;
+    let fours = (u64::from(number) << 32) - u64::from(number / 10_000) * ((10_000 << 32) - 1);
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
-    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let pairs = (fours << 16) - hundreds * ((100 << 16) - 1);
     let tens = ((pairs * 103) >> 10) & 0xf_000f_000f_000f;
-    tens | (pairs - tens * 10) << 8
+    (pairs << 8) - tens * ((10 << 8) - 1)
 }
 
 #[cfg(test)]
@@ -306,15 +312,29 @@ mod tests {
         assert!(why(&"9".repeat(5000)).len() < 200);
     }
 
+    /// The text of a price, the plain way.
+    fn naive(price: Price) -> String {
+        let (whole, fraction) = (price.units() / 1_000_000_000, price.units() % 1_000_000_000);
+        format!("{whole}.{fraction:09}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
+    #[test]
+    fn prices_about_where_they_become_long_print_as_the_plain_way_does() {
+        let edges = (0..=18).flat_map(|zeros| {
+            let edge = 10_i64.pow(zeros);
+            [1, 9, 10, 9_999, 99_999, 100_000].map(|near| [edge - near, edge, edge + near])
+        });
+        for price in edges.flatten().filter_map(Price::from_units) {
+            assert_eq!(price.to_string(), naive(price));
+        }
+    }
+
     proptest! {
         #[test]
         fn print_then_parse_is_the_identity(units in 1..=i64::MAX) {
             let price = Price::from_units(units).unwrap();
+            prop_assert_eq!(price.to_string(), naive(price));
             prop_assert_eq!(Price::parse(price.text().as_bytes()), Ok(price));
-            let mut out = b"=".to_vec();
-            let text = price.text();
-            text.append_to(&mut out);
-            prop_assert_eq!(&out[1..], text.as_bytes());
         }
 
         /// Prices as they are quoted, with few decimals, take the short way through printing.
@@ -325,6 +345,7 @@ mod tests {
             let price = Price::from_units(mantissa * 10_i64.pow(zeros)).unwrap();
             let text = price.to_string();
             prop_assert_eq!(text.parse::<Price>(), Ok(price));
+            prop_assert_eq!(&text, &naive(price));
             prop_assert!(!text.contains('.') || !text.ends_with('0'));
         }
 

@@ -69,6 +69,23 @@ impl Symbol {
         }
     }
 
+    /// Reads the symbol with which an input begins, up to a white space or whatever else is not
+    /// printable ASCII, and tells how many bytes it has. `None` does not mean that there is none: at most
+    /// seven bytes are looked at, and what ends them, which is one load.
+    #[inline(always)]
+    pub fn parse_short(input: &[u8]) -> Option<(Symbol, usize)> {
+        let word = front_word(input);
+        let ends = outside(b'!', word);
+        let bytes = ends.trailing_zeros() as usize / 8;
+        let used = (ends ^ ends.wrapping_sub(1)) >> 8;
+        matches!(bytes, 1..=7).then(|| (Symbol::from_first_word(word & used, bytes), bytes))
+    }
+
+    #[inline(always)]
+    fn from_first_word(word: u64, bytes: usize) -> Symbol {
+        Symbol::from_words([word, 0, 0, length_word(bytes)].map(u64::to_le))
+    }
+
     /// The whole rule, for names that are not plain ASCII, are padded or are not valid.
     #[cold]
     fn parse_any(name: &[u8]) -> Result<Symbol, SymbolError> {
@@ -133,14 +150,11 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
     // The last word of the name has as many bits less.
     let unused = (bytes.wrapping_neg() % 8 * 8) as u32;
     let used = u64::MAX >> unused;
-    let filled = |last: u64, byte| last | (each_byte(byte) & !used);
-    let length = (bytes as u64) << (LEN_AT % 8 * 8);
     let first = front_word(input);
     if let 1..=8 = bytes {
         // Without spaces, for there is no room for the names that have any inside.
-        let last = first & used;
-        let plain = are_within(b'!', filled(last, b'!'));
-        return plain.then(|| Symbol::from_words([last, 0, 0, length].map(u64::to_le)));
+        let plain = are_within(b'!', first, used);
+        return plain.then(|| Symbol::from_first_word(first & used, bytes));
     }
     let word = |at: usize| input.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
     let last = u64::from_le_bytes(*input.get(..bytes)?.last_chunk()?) >> unused;
@@ -148,18 +162,26 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
         9..=16 => ([last, 0, 0], true),
         17..=24 => {
             let second = word(8)?;
-            ([second, last, 0], are_within(b' ', second))
+            ([second, last, 0], are_within(b' ', second, u64::MAX))
         }
         25..=SYMBOL_BYTES_MAX => {
             let (second, third) = (word(8)?, word(16)?);
-            ([second, third, last], are_within(b' ', second) && are_within(b' ', third))
+            let plain = are_within(b' ', second, u64::MAX) && are_within(b' ', third, u64::MAX);
+            ([second, third, last], plain)
         }
         _ => return None,
     };
     let padded = first as u8 == b' ' || (last << unused >> 56) as u8 == b' ';
-    let plain = plain && are_within(b' ', first) && are_within(b' ', filled(last, b' ')) && !padded;
-    let words = [first, second, third, fourth | length];
+    let plain =
+        plain && are_within(b' ', first, u64::MAX) && are_within(b' ', last, used) && !padded;
+    let words = [first, second, third, fourth | length_word(bytes)];
     plain.then(|| Symbol::from_words(words.map(u64::to_le)))
+}
+
+/// The length of a name where it stands in the last word of a symbol.
+#[inline(always)]
+fn length_word(bytes: usize) -> u64 {
+    (bytes as u64) << (LEN_AT % 8 * 8)
 }
 
 /// A word of eight times this byte.
@@ -167,14 +189,22 @@ const fn each_byte(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Whether all bytes of the word are ASCII from this printable character to `~`.
+/// Whether all bytes of the word, or those of its lowest that are used, are ASCII from this
+/// printable character to `~`.
 #[inline(always)]
-fn are_within(lowest: u8, word: u64) -> bool {
+fn are_within(lowest: u8, word: u64, used: u64) -> bool {
+    outside(lowest, word) & used == 0
+}
+
+/// The high bit of each byte that is not ASCII from this printable character to `~`; behind the
+/// first such byte that is not ASCII, perhaps of others too.
+#[inline(always)]
+fn outside(lowest: u8, word: u64) -> u64 {
     // Each sum sets the high bit of the bytes from the lowest on, or from delete on. What is carried
     // into the next byte comes from one that is not ASCII, and has its high bit set already.
     let from_lowest = word.wrapping_add(each_byte(0x80 - lowest));
     let from_delete = word.wrapping_add(each_byte(1));
-    (word | !from_lowest | from_delete) & each_byte(0x80) == 0
+    (word | !from_lowest | from_delete) & each_byte(0x80)
 }
 
 /// The first eight bytes, the first of them lowest; zeros where there are fewer.
@@ -280,6 +310,21 @@ mod tests {
         assert_eq!(why(b"A\0"), "the symbol has a control character, U+0000");
     }
 
+    /// Any one byte in any place of a name of any length, whatever comes behind the name.
+    #[test]
+    fn fast_path_agrees_with_the_rule_on_every_byte() {
+        for bytes in 1..=SYMBOL_BYTES_MAX + 1 {
+            for (at, odd) in (0..bytes).flat_map(|at| (0..=u8::MAX).map(move |odd| (at, odd))) {
+                let mut input = [b'A'; SYMBOL_BYTES_MAX + 2];
+                input[at] = odd;
+                input[bytes..].fill(!odd);
+                let whole_rule = Symbol::parse_any(&input[..bytes]);
+                assert_eq!(Symbol::parse(&input[..bytes]), whole_rule, "{odd} at {at} of {bytes}");
+                assert_eq!(Symbol::parse_front(&input, bytes), whole_rule);
+            }
+        }
+    }
+
     proptest! {
         /// The fast path for ASCII and the whole rule agree on everything.
         #[test]
@@ -290,6 +335,16 @@ mod tests {
         #[test]
         fn fast_path_agrees_with_the_rule_on_text(name in "[ -~\t\u{a0}牛]{0,34}") {
             prop_assert_eq!(Symbol::parse(name.as_bytes()), Symbol::parse_any(name.as_bytes()));
+        }
+
+        #[test]
+        fn a_short_symbol_ends_at_the_first_byte_that_is_not_printable(
+            name in "[!-~]{0,9}", behind in proptest::collection::vec(any::<u8>(), 0..9),
+        ) {
+            let input = [name.as_bytes(), &behind].concat();
+            let bytes = input.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+            let short = Symbol::parse(&input[..bytes]).ok().filter(|_| bytes < 8);
+            prop_assert_eq!(Symbol::parse_short(&input), short.map(|symbol| (symbol, bytes)));
         }
 
         #[test]

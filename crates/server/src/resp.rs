@@ -66,7 +66,11 @@ impl Conversation {
             if replies.batch.begun() > 0 {
                 replies.batch.answer(|answer| self.encoder.answer(answer, replies.out));
                 taken += before.len() - rest.len();
-                continue;
+                match rest {
+                    // Lookups that are taken leave nothing to be decoded without input.
+                    [] => break Waits::ForInput,
+                    _ => continue,
+                }
             }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Command::Ask(request, shape))) => {

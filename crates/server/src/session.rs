@@ -271,7 +271,7 @@ fn begin_lines(
         match decoder.decode(rest) {
             Ok(Some(Decoded { symbol, consumed })) => {
                 batch.begin(&symbol);
-                *rest = rest.get(consumed..).unwrap_or_default();
+                *rest = &rest[consumed..];
             }
             Ok(None) => return Some(Waits::ForInput),
             Err(line::LineTooLong) => return Some(Waits::ForNothing(Ending::LineTooLong)),

@@ -45,20 +45,21 @@ impl Unplugged {
     /// The replies to what one read has brought.
     pub fn turn(&mut self, input: &[u8]) -> &[u8] {
         self.replies.clear();
-        let mut replies = Replies {
-            batch: self.executor.batch(),
-            writer: None,
-            tag: (0, 0),
-            out: &mut self.replies,
-            out_bytes_max: usize::MAX,
-            subscriptions: &mut self.subscriptions,
-            key: 0,
-            card: &self.card,
-            overview: &self.overview,
-            now: self.now,
-        };
-        let _ = self.session.receive(input, &mut replies);
-        drop(replies);
+        {
+            let mut replies = Replies {
+                batch: self.executor.batch(),
+                writer: None,
+                tag: (0, 0),
+                out: &mut self.replies,
+                out_bytes_max: usize::MAX,
+                subscriptions: &mut self.subscriptions,
+                key: 0,
+                card: &self.card,
+                overview: &self.overview,
+                now: self.now,
+            };
+            let _ = self.session.receive(input, &mut replies);
+        }
         &self.replies
     }
 }

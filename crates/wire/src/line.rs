@@ -6,7 +6,7 @@
 //! in the silence after them; the clock that measures the silence is the caller's.
 
 use stockd_model::limits::LINE_BYTES_MAX;
-use stockd_model::{Answer, Symbol, SymbolError};
+use stockd_model::{Answer, PRICE_ROOM_BYTES, Symbol, SymbolError};
 
 /// How the requests of one connection are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,8 +68,19 @@ impl LineDecoder {
             let symbol = (!input.is_empty()).then(|| Symbol::parse(input));
             return Ok(symbol.map(|symbol| Decoded { symbol, consumed: input.len() }));
         }
+        // Nearly every line, at a glance.
+        if let Some((symbol, bytes)) = Symbol::parse_short(input) {
+            match input.get(bytes..) {
+                Some([b'\n', ..]) => return Ok(Some(self.line(Ok(symbol), bytes))),
+                Some([b'\r', b'\n', ..]) => return Ok(Some(self.line(Ok(symbol), bytes + 1))),
+                _ => {}
+            }
+        }
+        if input.is_empty() {
+            return Ok(None);
+        }
         let unsearched = input.get(self.searched..).unwrap_or_default();
-        let Some(further) = newline(unsearched) else {
+        let Some(further) = memchr::memchr(b'\n', unsearched) else {
             self.searched = input.len();
             return match input.len() {
                 0..=LINE_BYTES_MAX => Ok(None),
@@ -80,11 +91,17 @@ impl LineDecoder {
         if line_bytes > LINE_BYTES_MAX {
             return Err(LineTooLong);
         }
-        self.framing = Framing::Lines;
-        self.searched = 0;
         let returns = input.get(line_bytes.wrapping_sub(1)) == Some(&b'\r');
         let symbol = Symbol::parse_front(input, line_bytes - usize::from(returns));
-        Ok(Some(Decoded { symbol, consumed: line_bytes + 1 }))
+        Ok(Some(self.line(symbol, line_bytes)))
+    }
+
+    /// The first line of the input, which has so many bytes before its newline.
+    #[inline(always)]
+    fn line(&mut self, symbol: Result<Symbol, SymbolError>, line_bytes: usize) -> Decoded {
+        self.framing = Framing::Lines;
+        self.searched = 0;
+        Decoded { symbol, consumed: line_bytes + 1 }
     }
 
     /// The client has sent its first bytes, no newline among them, and has been silent since:
@@ -108,36 +125,24 @@ impl LineDecoder {
     }
 }
 
-/// Where the first newline is. A name is so short that a look at some bytes or at a word or two is
-/// quicker than the call of a search.
-#[inline(always)]
-fn newline(input: &[u8]) -> Option<usize> {
-    const EACH_BYTE: u64 = u64::MAX / 255;
-    if input.len() < 8 {
-        return input.iter().position(|&byte| byte == b'\n');
-    }
-    for (at, word) in (0..).step_by(8).zip(input.as_chunks::<8>().0.iter().take(2)) {
-        let word = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(b'\n'));
-        // The high bit of the first byte that is zero, and perhaps of others behind it.
-        let zeros = word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE * 0x80);
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    memchr::memchr(b'\n', input)
-}
-
 /// Appends the answer to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
 /// one that is not listed. At most [`REPLY_BYTES_MAX`] bytes.
 #[inline(always)]
 pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
+    let end_bytes = usize::from(framing != Framing::Unterminated);
     match answer {
-        Answer::Price(price) => price.text().append_to(out),
-        Answer::NotTradable => out.push(b'0'),
-        Answer::NotFound => out.extend_from_slice(b"-1"),
-    }
-    if framing != Framing::Unterminated {
-        out.push(b'\n');
+        Answer::Price(price) => {
+            let start = out.len();
+            out.extend_from_slice(&[0; PRICE_ROOM_BYTES]);
+            let bytes = out.last_chunk_mut().map_or(0, |room| {
+                let bytes = price.write(room);
+                room[bytes] = b'\n';
+                bytes + end_bytes
+            });
+            out.truncate(start + bytes);
+        }
+        Answer::NotTradable => out.extend_from_slice(&b"0\n"[..1 + end_bytes]),
+        Answer::NotFound => out.extend_from_slice(&b"-1\n"[..2 + end_bytes]),
     }
 }
 

@@ -411,14 +411,14 @@ fn hset<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Co
     let mut fields = Fields::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(wrong_arity)?;
-        let text = String::from_utf8_lossy(value);
+        let text = || String::from_utf8_lossy(value);
         match Field::find(name) {
             Some(Field::Price) => fields.price = Some(price(value)?),
             Some(Field::Volume) => {
-                fields.volume = Some(text.parse().map_err(CommandError::Volume)?);
+                fields.volume = Some(text().parse().map_err(CommandError::Volume)?);
             }
             Some(Field::Status) => {
-                fields.status = Some(text.parse().map_err(CommandError::Status)?);
+                fields.status = Some(text().parse().map_err(CommandError::Status)?);
             }
             Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
             None => return Err(CommandError::UnknownField(name)),

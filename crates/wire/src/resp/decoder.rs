@@ -156,8 +156,11 @@ impl Decoder {
 /// Takes a `GET` off the input, if all of it is there and it has no frills.
 #[inline(always)]
 fn plain_get(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
-    let (head, mut rest) = input.split_first_chunk()?;
-    if head != b"*2\r\n$3\r\nGET\r\n" && head != b"*2\r\n$3\r\nget\r\n" {
+    let (head, mut rest) = input.split_first_chunk::<13>()?;
+    // In small letters, three of the last eight bytes.
+    let (first, last) = (head.first_chunk()?, u64::from_le_bytes(*head.last_chunk()?));
+    let small = last | u64::from_le_bytes(*b"\0\0\0   \0\0");
+    if first != b"*2\r\n$3\r\n" || small != u64::from_le_bytes(*b"3\r\nget\r\n") {
         return None;
     }
     let symbol = part::symbol(&mut rest)?;
@@ -258,7 +261,7 @@ impl Arrays {
                 let error = CommandError::TooManyBytes { command: spec.name };
                 return Ok(Some(Command::Refused(error)));
             }
-            let Some((_, taken)) = part::part(rest)? else { return Ok(None) };
+            let Some((_, taken)) = part::part_of(rest, bytes, start)? else { return Ok(None) };
             advance(&mut rest, taken);
         }
         *input = rest;

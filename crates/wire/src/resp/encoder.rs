@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, Quote, Refusal, Reply, Symbol};
+use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
@@ -62,12 +62,7 @@ impl Encoder {
     #[inline(always)]
     pub fn answer(&self, answer: Answer, out: &mut Vec<u8>) {
         match answer {
-            Answer::Price(price) => {
-                let text = price.text();
-                head(b'$', text.len(), out);
-                text.append_to(out);
-                out.extend_from_slice(b"\r\n");
-            }
+            Answer::Price(price) => bulk_price(price, out),
             Answer::NotTradable => bulk(b"0", out),
             Answer::NotFound => self.nil(out),
         }
@@ -331,6 +326,26 @@ pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
     head(b'$', bytes.len(), out);
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+/// As [`bulk`] of the text of a price, but quicker: it is written where it stays.
+#[inline(always)]
+fn bulk_price(price: Price, out: &mut Vec<u8>) {
+    const HEAD_BYTES: usize = b"$0\r\n".len();
+    let start = out.len();
+    out.extend_from_slice(&[0; HEAD_BYTES + PRICE_ROOM_BYTES]);
+    if let Some(reply) = out.last_chunk_mut::<{ HEAD_BYTES + PRICE_ROOM_BYTES }>()
+        && let Some(room) = reply.last_chunk_mut()
+        && let bytes @ 0..=9 = price.write(room)
+    {
+        let end = HEAD_BYTES + bytes;
+        reply[..HEAD_BYTES].copy_from_slice(&[b'$', b'0' + bytes as u8, b'\r', b'\n']);
+        reply[end..end + 2].copy_from_slice(b"\r\n");
+        out.truncate(start + end + 2);
+    } else {
+        out.truncate(start);
+        bulk(price.text().as_bytes(), out);
+    }
 }
 
 /// Appends a sign and a number on a line of their own.

@@ -37,6 +37,12 @@ pub(super) fn count(input: &[u8]) -> Front<usize> {
 #[inline]
 pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
     let Some((bytes, start)) = length(input)? else { return Ok(None) };
+    part_of(input, bytes, start)
+}
+
+/// As [`part`], where its length is known, and where its bytes begin.
+#[inline]
+pub(super) fn part_of(input: &[u8], bytes: usize, start: usize) -> Front<&[u8]> {
     let end = start + bytes;
     match input.get(end..end + 2) {
         Some(b"\r\n") => Ok(input.get(start..end).map(|bytes| (bytes, end + 2))),
@@ -49,30 +55,39 @@ pub(super) fn part(input: &[u8]) -> Front<&[u8]> {
 /// and its length has one or two digits.
 #[inline(always)]
 pub(super) fn symbol(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
-    // What is left of the head of a part without its frame: the digit.
-    let digit = u32::from_le_bytes(*input.first_chunk()?) ^ u32::from_le_bytes(*b"$0\r\n");
-    let (bytes, start) = match digit {
-        digit if digit & !(0xf << 8) == 0 && digit >> 8 <= 9 => (digit as usize >> 8, 4),
-        _ => match *input.first_chunk()? {
+    let (bytes, start) = match digit(input) {
+        Some(digit) => (digit, 4),
+        None => match *input.first_chunk()? {
             [b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
                 (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5)
             }
             _ => return None,
         },
     };
-    let part = input.get(start..)?;
-    let behind = part.get(bytes..)?;
-    let (&end, rest) = behind.split_first_chunk()?;
-    if u16::from_le_bytes(end) != u16::from_le_bytes(*b"\r\n") {
+    let end = start + bytes;
+    if input.get(end..end + 2)? != b"\r\n" {
         return None;
     }
-    *input = rest;
-    Some(Symbol::parse_front(part, bytes))
+    let symbol = Symbol::parse_front(input.get(start..)?, bytes);
+    *input = input.get(end + 2..)?;
+    Some(symbol)
+}
+
+/// The length of a part that has one digit, in which case the bytes of the part are behind the first four.
+#[inline(always)]
+fn digit(input: &[u8]) -> Option<usize> {
+    // What is left of the head of a part without its frame: the digit, and zeros above it.
+    let head = u32::from_le_bytes(*input.first_chunk()?);
+    let digit = (head ^ u32::from_le_bytes(*b"$0\r\n")).rotate_right(8);
+    (digit <= 9).then_some(digit as usize)
 }
 
 /// The length of the part that begins here, and where its bytes begin.
 #[inline]
 pub(super) fn length(input: &[u8]) -> Front<usize> {
+    if let Some(digit) = digit(input) {
+        return Ok(Some((digit, 4)));
+    }
     let digits = match input.split_first() {
         None => return Ok(None),
         Some((b'$', digits)) => digits,
