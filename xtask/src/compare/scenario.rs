@@ -73,6 +73,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "line 50x1", peers: LINE, ..LOOKUPS },
     Scenario { name: "line 50x16", pipeline: 16, peers: LINE, ..LOOKUPS },
     Scenario { name: "line 8x256", connections: 8, pipeline: 256, peers: LINE, ..LOOKUPS },
+    // As many names at once as in an MGET: what sockets alone cost it.
+    Scenario { name: "line 50x100", pipeline: 100, peers: LINE, ..LOOKUPS },
     Scenario {
         name: "line 10x1 textbook",
         connections: 10,
@@ -215,6 +217,7 @@ pub(super) const GOALS: &[Goal] = &[
     rate(Peer::RESP, "get 8x256", Peer::REDIS, 5.0),
     rate(Peer::RESP, "get 8x256", Peer::POGOCACHE, 3.0),
     cpu(Peer::RESP, "mget 50x1 of 100", Peer::REDIS, 1.0 / 3.0),
+    cpu(Peer::RESP, "mget 50x16 of 100", Peer::REDIS, 1.0 / 3.0),
     Goal {
         measure: Measure::Cpu,
         of: (Peer::RESP, "get 8x256 of 1 M stocks"),
