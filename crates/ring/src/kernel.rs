@@ -222,11 +222,13 @@ impl Kernel {
         taken
     }
 
-    /// Sends as soon as the socket has room.
-    pub(crate) fn send_late(&mut self, place: Place<'_>, slot: u32, bytes: Vec<u8>) {
+    /// Sends as soon as the socket has room. Returns under which index that can be
+    /// [cancelled](Kernel::cancel_late).
+    pub(crate) fn send_late(&mut self, place: Place<'_>, slot: u32, bytes: Vec<u8>) -> usize {
         let (start, len) = (bytes.as_ptr(), bytes.len());
         let index = self.memory.late.insert(bytes);
         self.push_send(place, Tag::new(Kind::LateSend, index, slot), start, len, SEND);
+        index
     }
 
     /// Bytes that [`send`](Kernel::send) takes.
@@ -240,13 +242,9 @@ impl Kernel {
         self.push(entry, Tag::new(Kind::Plain, 0, slot));
     }
 
-    /// Ends every operation on a socket.
-    pub(crate) fn cancel_all(&mut self, place: Place<'_>, slot: u32) {
-        let which = match place {
-            Place::Table(index) => CancelBuilder::fd(Fixed(index)),
-            Place::Process(_) => CancelBuilder::fd(place.fd()),
-        };
-        let entry = opcode::AsyncCancel2::new(which.all()).build();
+    /// Ends a send that waits for room.
+    pub(crate) fn cancel_late(&mut self, index: usize, slot: u32) {
+        let entry = opcode::AsyncCancel::new(Tag::new(Kind::LateSend, index, slot).0).build();
         self.push(entry, Tag::new(Kind::Plain, 0, slot));
     }
 

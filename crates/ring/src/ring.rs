@@ -266,8 +266,14 @@ impl Ring {
         for buffer in slot.buffers.drain(..) {
             self.kernel.give_back(buffer);
         }
-        if slot.operations > 0 {
-            self.kernel.cancel_all(slot.place(index), index);
+        // By their names, since the kernel would look through the operations of all sockets for those
+        // of one.
+        if slot.receiving == Receiving::On {
+            self.kernel.cancel_receive(index);
+            slot.operations += 1;
+        }
+        if let Some(late) = slot.late {
+            self.kernel.cancel_late(late, index);
             slot.operations += 1;
         }
         if slot.file.is_none() {
@@ -458,6 +464,7 @@ impl Ring {
     fn sent(&mut self, index: u32, outcome: io::Result<Vec<u8>>) {
         let slot = &mut self.slots[index as usize];
         slot.operations -= 1;
+        slot.late = None;
         if slot.closed {
             return self.free_if_done(index);
         }
@@ -465,7 +472,8 @@ impl Ring {
         match outcome {
             Ok(rest) if !rest.is_empty() => {
                 slot.operations += 1;
-                return self.kernel.send_late(slot.place(index), index, rest);
+                slot.late = Some(self.kernel.send_late(slot.place(index), index, rest));
+                return;
             }
             Ok(_) => {}
             Err(error) => {

@@ -28,6 +28,8 @@ pub(crate) struct Slot {
     pub(crate) end: Option<End>,
     /// A send is in flight.
     pub(crate) writing: bool,
+    /// It waits for room, under this index.
+    pub(crate) late: Option<usize>,
     /// Somebody waits for it.
     pub(crate) tell_writable: bool,
     /// Reads also look for what the kernel has and has not handed over.
@@ -68,6 +70,7 @@ impl Slot {
             aside: Aside::default(),
             end: None,
             writing: false,
+            late: None,
             tell_writable: false,
             draining: false,
             closed: false,
