@@ -38,9 +38,6 @@ const GROUP: u16 = 0;
 /// Sends to a socket that is gone are errors, not signals.
 const SEND: SendFlags = SendFlags::NOSIGNAL;
 
-/// shutdown(2) of the direction to the other side.
-const SHUT_WRITE: i32 = 1;
-
 /// Threads of the kernel that do for one worker what may block.
 const IOWQ_WORKERS_MAX: u32 = 1;
 
@@ -202,12 +199,6 @@ impl Kernel {
     pub(crate) fn open_again(&mut self, slot: u32) {
         let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
         self.push(entry, Tag::new(Kind::OpenAgain, 0, slot));
-    }
-
-    /// Closes the direction to the other side.
-    pub(crate) fn end(&mut self, place: Place<'_>, slot: u32) {
-        let entry = opcode::Shutdown::new(place.fd(), SHUT_WRITE).build();
-        self.push_at(place, entry, Tag::new(Kind::Plain, 0, slot));
     }
 
     /// Sends as many of the bytes as there is room for in the batch, and tells how many that are.

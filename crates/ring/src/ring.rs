@@ -14,10 +14,11 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::Shutdown;
 use slab::Slab;
 
 use crate::kernel::{Buffer, Completion, Kernel};
@@ -62,7 +63,7 @@ pub struct Ring {
     /// The waker is watched.
     watching: bool,
     /// What came of a question, [once it is complete](Ring::ask).
-    answer: Option<Result<u64, Errno>>,
+    answer: Option<Result<Option<OwnedFd>, Errno>>,
     write_bytes: usize,
 }
 
@@ -228,30 +229,45 @@ impl Ring {
         slot.writing
     }
 
-    /// Closes the direction to the other side, with the next wait. What is
-    /// [on its way](Ring::is_writing) is lost.
-    pub fn end(&mut self, socket: &Socket) {
-        let slot = &mut self.slots[socket.0 as usize];
-        slot.operations += 1;
-        self.kernel.end(slot.place(socket.0), socket.0);
+    /// Closes the direction to the other side. What is [on its way](Ring::is_writing) is lost.
+    ///
+    /// # Errors
+    ///
+    /// That of the socket, or that of opening a file of the process for it.
+    pub fn end(&mut self, socket: &Socket) -> io::Result<()> {
+        // Not by an operation, which the kernel would give to a thread, to be looked through by each
+        // cancellation meanwhile.
+        let end = |file: BorrowedFd<'_>| rustix::net::shutdown(file, Shutdown::Write);
+        Ok(self.with_file(socket.0, end)?)
     }
 
     /// From now on reads find all that the kernel has, without a wait in between. Returns how many
     /// bytes have come and have not been read.
     pub fn drain(&mut self, socket: &Socket) -> u64 {
         self.settle();
+        let unhanded = self.with_file(socket.0, |file| rustix::io::ioctl_fionread(file));
         let slot = &mut self.slots[socket.0 as usize];
         slot.draining = true;
-        let unhanded = match &slot.file {
-            Some(file) => rustix::io::ioctl_fionread(file),
-            None => {
-                // Only a file of the process can be asked.
-                slot.operations += 1;
-                self.kernel.open_again(socket.0);
-                self.ask()
-            }
-        };
-        self.slots[socket.0 as usize].unread() as u64 + unhanded.unwrap_or(UNCOUNTED_BYTES)
+        slot.unread() as u64 + unhanded.unwrap_or(UNCOUNTED_BYTES)
+    }
+
+    /// Does with the file of a socket what only a file of the process can be asked for. One in the
+    /// table is opened for the moment.
+    fn with_file<T>(
+        &mut self,
+        index: u32,
+        act: impl FnOnce(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let slot = &mut self.slots[index as usize];
+        if let Some(file) = &slot.file {
+            return act(file.as_fd());
+        }
+        slot.operations += 1;
+        self.kernel.open_again(index);
+        match self.ask()? {
+            Some(file) => act(file.as_fd()),
+            None => Err(Errno::BADF),
+        }
     }
 
     /// Closes a socket. Nothing more is told of it. What was written and fits into the socket is
@@ -320,14 +336,15 @@ impl Ring {
             slot.operations += 1;
             self.kernel.look(slot.place(index), index);
             // Others may have come first and taken all buffers.
-            if self.ask() != Err(Errno::NOBUFS) {
+            if !matches!(self.ask(), Err(Errno::NOBUFS)) {
                 break;
             }
         }
     }
 
-    /// Submits an operation that does not wait, and returns what came of it.
-    fn ask(&mut self) -> Result<u64, Errno> {
+    /// Submits an operation that does not wait, and returns what came of it: the file, of one that
+    /// opens a file.
+    fn ask(&mut self) -> Result<Option<OwnedFd>, Errno> {
         loop {
             self.kernel.submit();
             self.settle();
@@ -396,13 +413,12 @@ impl Ring {
                 Completion::Sent(index, outcome) => self.sent(index, outcome),
                 Completion::Looked(index, outcome) => {
                     self.slots[index as usize].operations -= 1;
-                    self.answer = Some(outcome.as_ref().map(|_| 0).map_err(errno));
+                    self.answer = Some(outcome.as_ref().map(|_| None).map_err(errno));
                     self.arrived(index, outcome);
                 }
                 Completion::Opened(index, outcome) => {
                     self.slots[index as usize].operations -= 1;
-                    let opened = outcome.map_err(|error| errno(&error));
-                    self.answer = Some(opened.and_then(rustix::io::ioctl_fionread));
+                    self.answer = Some(outcome.map(Some).map_err(|error| errno(&error)));
                 }
                 Completion::Done(index) => {
                     self.slots[index as usize].operations -= 1;

@@ -133,7 +133,7 @@ fn the_end_is_behind_the_bytes() {
         assert_eq!(ring.write(&socket, b"and mine").unwrap(), 8);
         assert!(ring.is_writing(&socket));
         assert!(wait(&mut ring).iter().any(|ready| ready.writable));
-        ring.end(&socket);
+        ring.end(&socket).unwrap();
         look(&mut ring);
         let mut answer = String::new();
         far.read_to_string(&mut answer).unwrap();
@@ -221,7 +221,7 @@ fn the_end_is_behind_the_bytes_of_a_unix_socket() {
                 while ring.is_writing(&socket) {
                     wait(&mut ring);
                 }
-                ring.end(&socket);
+                ring.end(&socket).unwrap();
                 look(&mut ring);
                 let mut answer = String::new();
                 far.read_to_string(&mut answer).unwrap();
@@ -261,7 +261,7 @@ fn bytes_go_both_ways_over_a_unix_socket_and_a_full_one_tells_when_it_takes_more
             if written < bytes.len() {
                 written += ring.write(&socket, &bytes[written..]).unwrap_or(0);
             } else if !has_ended && !ring.is_writing(&socket) {
-                ring.end(&socket);
+                ring.end(&socket).unwrap();
                 has_ended = true;
             }
             match ring.read(&socket, &mut input) {
@@ -499,7 +499,7 @@ fn sockets_come_and_go_in_a_table_that_is_full_while_others_stay() {
         for round in 0..50_usize {
             let (socket, mut far) = ends[round * 3 % 8].take().unwrap();
             if round % 2 == 0 {
-                ring.end(&socket);
+                ring.end(&socket).unwrap();
             }
             ring.close(socket);
             far.set_nonblocking(true).unwrap();

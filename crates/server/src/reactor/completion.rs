@@ -81,8 +81,7 @@ impl Reactor for Completion {
     }
 
     fn end(&mut self, socket: &mut Socket) -> io::Result<()> {
-        self.ring.end(socket);
-        Ok(())
+        self.ring.end(socket)
     }
 
     fn drain(&mut self, socket: &mut Socket) -> u64 {
