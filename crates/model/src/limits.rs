@@ -38,6 +38,9 @@ pub const WORK_QUEUE_MAX: usize = 1024;
 /// Worker threads, at most.
 pub const WORKERS_MAX: usize = 1024;
 
+/// Addresses that one protocol is spoken at, at most.
+pub const LISTEN_ADDRESSES_MAX: usize = 16;
+
 /// Bytes in the path of a Unix socket, at most: what the system's address of a socket has room for,
 /// with the zero behind it. A longer path is refused.
 pub const SOCKET_PATH_BYTES_MAX: usize =

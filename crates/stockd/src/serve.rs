@@ -93,11 +93,12 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// What to listen on: at least one address.
 fn listeners(settings: &Settings) -> Result<Vec<Listener>, UsageError> {
-    let addresses = [(Protocol::Line, &settings.line), (Protocol::Resp, &settings.resp)];
-    let listener = |(protocol, address): (_, &Option<Address>)| {
-        Some(Listener { protocol, address: address.clone()? })
+    let of = |protocol, addresses: &[Address]| {
+        let listener = |address: &Address| Listener { protocol, address: address.clone() };
+        addresses.iter().map(listener).collect::<Vec<_>>()
     };
-    let listeners: Vec<Listener> = addresses.into_iter().filter_map(listener).collect();
+    let listeners =
+        [of(Protocol::Line, &settings.line), of(Protocol::Resp, &settings.resp)].concat();
     if listeners.is_empty() {
         let why =
             "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";

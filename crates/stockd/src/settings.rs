@@ -57,11 +57,11 @@ macro_rules! settings {
 
 settings! {
     /// Address of the line protocol: IP:PORT, where port 0 takes any free port, unix:PATH for a Unix
-    /// socket, or `off`.
-    line: Option<Address> = "127.0.0.1:7878", "ADDR", value::address_or_off;
+    /// socket, several of them with commas between, or `off`.
+    line: Vec<Address> = "127.0.0.1:7878", "ADDR", value::addresses;
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
-    resp: Option<Address> = "127.0.0.1:7879", "ADDR", value::address_or_off;
+    resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
 
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;

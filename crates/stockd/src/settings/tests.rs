@@ -83,7 +83,8 @@ fn a_bad_value_says_where_it_stands_and_what_is_allowed() {
     assert_eq!(
         why("", &[("STOCKD_LINE", "localhost")], &[]),
         "environment variable STOCKD_LINE: 'localhost' is not possible for line: \
-         write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or unix:PATH, or off"
+         write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or unix:PATH, several with commas \
+         between, or off"
     );
     assert_eq!(
         why("", &[], &["--lenient=yes"]),

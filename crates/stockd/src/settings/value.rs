@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stockd_model::limits::{COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, TIMEOUT_MAX, WORKERS_MAX};
+use stockd_model::limits::{
+    COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, TIMEOUT_MAX, WORKERS_MAX,
+};
 use stockd_model::{Address, AddressError};
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,12 +20,16 @@ use crate::data_dir::Sync;
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
 
-pub(super) fn address_or_off(text: &str) -> Result<Option<Address>, Form> {
+pub(super) fn addresses(text: &str) -> Result<Vec<Address>, Form> {
     if text == "off" {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    text.parse().map(Some).map_err(|error| match error {
-        AddressError::NoAddress => format!("{error}, or off").into(),
+    if text.split(',').nth(LISTEN_ADDRESSES_MAX).is_some() {
+        return Err(format!("write {LISTEN_ADDRESSES_MAX} addresses at most").into());
+    }
+    let address = |text: &str| text.trim().parse();
+    text.split(',').map(address).collect::<Result<_, _>>().map_err(|error| match error {
+        AddressError::NoAddress => format!("{error}, several with commas between, or off").into(),
         error => error.to_string().into(),
     })
 }
@@ -178,13 +184,25 @@ mod tests {
 
     #[test]
     fn addresses_are_an_ip_and_a_port_or_the_path_of_a_socket() {
+        let written = |text: &str| {
+            let addresses = addresses(text).unwrap();
+            addresses.iter().map(Address::to_string).collect::<Vec<_>>()
+        };
         for text in ["127.0.0.1:0", "[::1]:7878", "0.0.0.0:65535", "unix:/run/off"] {
-            assert_eq!(address_or_off(text).unwrap().unwrap().to_string(), text);
+            assert_eq!(written(text), [text]);
         }
-        assert_eq!(address_or_off("off"), Ok(None));
+        assert_eq!(written("127.0.0.1:1, [::1]:1,unix:s"), ["127.0.0.1:1", "[::1]:1", "unix:s"]);
+        assert_eq!(written("off"), [""; 0]);
+        assert_eq!(
+            written(&["unix:s"; LISTEN_ADDRESSES_MAX].join(",")).len(),
+            LISTEN_ADDRESSES_MAX
+        );
+        let many = ["unix:s"; LISTEN_ADDRESSES_MAX + 1].join(",");
+        assert!(addresses(&many).unwrap_err().ends_with("at most"));
         for text in ["", "7878", ":7878", "localhost:7878", "127.0.0.1", "127.0.0.1:65536", "unix:"]
         {
-            assert!(address_or_off(text).is_err(), "{text}");
+            assert!(addresses(text).is_err(), "{text}");
+            assert!(addresses(&format!("127.0.0.1:1,{text}")).is_err(), "{text}");
         }
     }
 }

@@ -52,6 +52,22 @@ fn sockets_are_printed_served_and_removed_at_the_end_wherever_they_are_set() {
 }
 
 #[test]
+fn one_protocol_is_served_at_several_addresses() {
+    let (directory, at) = directory();
+    let mut server = start(&format!("127.0.0.1:0,{},127.0.0.1:0", at("line")));
+    let unix = server.line();
+    let second = server.line();
+    assert_eq!(unix, format!("line {}", at("line")));
+    let addresses = [server.address.to_string(), unix, second];
+    for address in addresses.iter().map(|line| line.trim_start_matches("line ")) {
+        let (code, out, err) = run(["lookup", "--server", address, "ACME"]);
+        assert_eq!((code, out.as_str()), (Some(0), "ACME 172.5\n"), "{err}");
+    }
+    server.stop();
+    assert!(names(&directory).is_empty());
+}
+
+#[test]
 fn a_socket_that_a_killed_server_has_left_is_taken_over() {
     let (directory, at) = directory();
     let killed = start(&at("line"));
