@@ -246,6 +246,9 @@ impl Record {
         let name = [vec![date.to_owned(), "compare".to_owned()], parts].concat().join("-");
         let directory = bench.workspace.absolute("docs/benchmarks/records").join(name);
         fs::create_dir_all(&directory)?;
+        // Where things lie on this machine is nobody's business.
+        let stockd = bench.stockd.display().to_string();
+        let scratch = bench.scratch.display().to_string();
         let mut runs = format!("{}\n", self.head);
         for run in &self.runs {
             let mut report = run.report.clone();
@@ -257,6 +260,7 @@ impl Record {
                 "round": run.round,
                 "report": report,
             });
+            let line = line.to_string().replace(&stockd, "stockd").replace(&scratch, "SCRATCH");
             writeln!(runs, "{line}")?;
         }
         fs::write(directory.join("runs.jsonl"), runs).context("cannot write the runs")?;

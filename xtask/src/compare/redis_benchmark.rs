@@ -46,8 +46,10 @@ pub(super) fn load(
     let [_max, p99, _p95, p50, _min, _mean, requests_a_second] =
         [next()?, next()?, next()?, next()?, next()?, next()?, next()?];
     let lookups = scenario.mget as f64;
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words = words.map(|word| word.to_string_lossy());
     Ok(json!({
-        "command": format!("{command:?}"),
+        "command": words.collect::<Vec<_>>(),
         "points": [{ "repetitions": [{
             "requests": commands,
             "requests_a_second": requests_a_second,
