@@ -26,7 +26,7 @@ use crate::pool::Pool;
 use crate::socket_file::SocketFile;
 use crate::{Listener, Protocol, StartError};
 
-/// Events of one wait: one a listener and the wake.
+/// Events of one wait, at most: others come with the next.
 const LISTENER_EVENTS: usize = 16;
 
 /// A listening socket.
