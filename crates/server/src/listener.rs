@@ -5,7 +5,7 @@
 //! Invariant: a listener that may have connections waiting is marked ready until the system says
 //! that none is left, so that no edge of readiness is lost to a bounded batch or a pause.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::SendFlags;
 use socket2::{Domain, Socket, Type};
 use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
 use stockd_model::{Address, SocketPath};
@@ -238,7 +239,7 @@ impl Acceptor {
         }
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.
-        let _ = socket.write(&text);
+        let _ = send(&socket, &text);
         let _ = socket.shutdown(Shutdown::Write);
         let _ = socket.read(&mut [0; 4096]);
     }
@@ -276,6 +277,17 @@ fn concerns_one_client(error: &io::Error) -> bool {
             | Kind::NetworkUnreachable
             | Kind::HostUnreachable
     )
+}
+
+/// Writes to a socket. That nobody reads any more is an error and not a signal, whatever the process
+/// does with signals; where there is no such flag the socket itself is made so.
+#[inline]
+pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const FLAGS: SendFlags = SendFlags::empty();
+    Ok(rustix::net::send(socket, bytes, FLAGS)?)
 }
 
 /// Waits for readiness. Only a programming error can make that fail, a signal apart.

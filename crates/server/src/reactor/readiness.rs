@@ -1,7 +1,7 @@
 //! Sockets by readiness: the system says which are ready (epoll, kqueue, through mio), and each
 //! read and write is a call of its own. Works everywhere.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use stockd_model::limits::EVENTS_MAX;
 
 use super::{Event, Key, Reactor, Waker};
 use crate::IoEngine;
-use crate::listener::wait;
+use crate::listener::{send, wait};
 
 /// The token of the event that ends a wait for the sake of the waker.
 const WAKE: Token = Token(usize::MAX);
@@ -74,7 +74,7 @@ impl Reactor for Readiness {
 
     #[inline]
     fn write(&mut self, socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
-        socket.write(bytes)
+        send(socket, bytes)
     }
 
     #[inline]
