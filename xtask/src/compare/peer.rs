@@ -177,8 +177,11 @@ impl Peer {
         let found = |program: &'static str| packages::is_installed(program).then_some(program);
         let port = port.to_string();
         let example = |name: &str| bench.stockd.with_file_name("examples").join(name);
-        let stocks = data.join("stocks.csv");
-        write_stocks(&stocks, scenario.stocks, if self.by_redis_benchmark { 12 } else { 7 })?;
+        let stocks = || -> Result<PathBuf> {
+            let path = data.join("stocks.csv");
+            write_stocks(&path, scenario.stocks, if self.by_redis_benchmark { 12 } else { 7 })?;
+            Ok(path)
+        };
         let durable = scenario.durable;
         Ok(Some(match self.program {
             Program::Echo => {
@@ -188,14 +191,14 @@ impl Peer {
             }
             Program::ThreadPerConnection => {
                 let mut command = on_core(0, example("thread_per_connection"));
-                command.arg(address).arg(&stocks);
+                command.arg(address).arg(stocks()?);
                 command
             }
             Program::PythonThreadPool => {
                 let Some(python) = found("python3") else { return Ok(None) };
                 let script = bench.workspace.absolute("benchmarks/thread_pool.py");
                 let mut command = on_core(0, python);
-                command.arg(script).arg(&port).arg(&stocks);
+                command.arg(script).arg(&port).arg(stocks()?);
                 command
             }
             Program::StockdLine | Program::StockdResp => {
@@ -206,7 +209,7 @@ impl Peer {
                 let engine = if self.uring { "uring" } else { "mio" };
                 let mut command = on_core(0, &bench.stockd);
                 command.args(["serve", "--workers", "1", "--log", "warn", "--engine", engine]);
-                command.args([own, address, other, "off"]).arg("--catalog").arg(&stocks);
+                command.args([own, address, other, "off"]).arg("--catalog").arg(stocks()?);
                 match durable {
                     true => command.args(["--sync", "always", "--data-dir"]).arg(data.join("data")),
                     false => command.arg("--ephemeral"),
@@ -219,6 +222,10 @@ impl Peer {
                     _ => "redis-server",
                 };
                 let Some(program) = found(program) else { return Ok(None) };
+                if self.by_redis_benchmark {
+                    // The names that it is filled with.
+                    stocks()?;
+                }
                 let mut command = on_core(0, program);
                 command.args(["--save", "", "--bind", "127.0.0.1"]);
                 match address.strip_prefix("unix:") {
