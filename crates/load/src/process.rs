@@ -103,14 +103,29 @@ pub(crate) fn allow_files(files: usize) {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
+    /// A process of one thread: of several, one may end and take its time with it.
     #[test]
-    fn this_process_has_cpu_time_and_memory_and_another_does_not() {
-        let this = ServerProcess { pid: std::process::id() };
-        assert!(this.memory_bytes().unwrap() > 100_000);
-        let before = this.cpu_ns().unwrap();
-        assert!(before > 0 && this.cpu_ns().unwrap() >= before);
+    fn a_process_has_cpu_time_and_memory_and_none_has_not() {
+        let mut command = Command::new("cat");
+        let mut cat = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut input, mut output) = (cat.stdin.take().unwrap(), cat.stdout.take().unwrap());
+        let mut answer = || {
+            input.write_all(b"a").unwrap();
+            output.read_exact(&mut [0]).unwrap();
+        };
+        answer();
+        let process = ServerProcess { pid: cat.id() };
+        assert!(process.memory_bytes().unwrap() > 100_000);
+        let before = process.cpu_ns().unwrap();
+        answer();
+        assert!(before > 0 && process.cpu_ns().unwrap() >= before);
+        drop(input);
+        cat.wait().unwrap();
         let none = ServerProcess { pid: u32::MAX };
         assert!(none.cpu_ns().unwrap_err().to_string().contains("--pid"));
         assert!(Machine::this().cores > 0);
