@@ -17,25 +17,9 @@ pub(crate) fn clippy(workspace: &Workspace, _: &[String]) -> Result<()> {
     run(workspace.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
-/// All tests pass, with debug assertions; those of servers on the engine that works everywhere.
+/// All tests pass, with debug assertions.
 pub(crate) fn test(workspace: &Workspace, _: &[String]) -> Result<()> {
-    run(workspace.cargo().args(["test", "--workspace"]).env("STOCKD_ENGINE", "mio"))
-}
-
-/// The tests of servers pass on io_uring too. Where it is not available that is said, and why.
-pub(crate) fn uring(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let mut probe = workspace.cargo();
-    probe.args(["run", "--quiet", "--package", "stockd-ring", "--example", "probe"]);
-    let probed = probe.output().context("cannot run cargo run")?;
-    if !probed.status.success() {
-        println!("SKIPPED: {}", String::from_utf8_lossy(&probed.stderr).trim());
-        return Ok(());
-    }
-    run(workspace
-        .cargo()
-        .args(["test", "--package", "stockd-ring", "--package", "stockd-server"])
-        .args(["--package", "stockd", "--tests"])
-        .env("STOCKD_ENGINE", "uring"))
+    run(workspace.cargo().args(["test", "--workspace"]))
 }
 
 /// All models of the catalog and of the engine pass, in every interleaving that loom explores.

@@ -15,8 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-wire", &["stockd-model"]),
     ("stockd-store", &["stockd-model"]),
     ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),
-    ("stockd-ring", &[]),
-    ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-ring", "stockd-model"]),
+    ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-model"]),
     ("stockd-client", &["stockd-model"]),
     ("stockd-load", &["stockd-model"]),
     (

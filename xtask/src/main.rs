@@ -65,12 +65,6 @@ const TASKS: &[Task] = &[
     },
     Task { name: "test", about: "all tests of the workspace", in_ci: true, run: build::test },
     Task {
-        name: "uring",
-        about: "the tests of the ring, the server and its processes on io_uring",
-        in_ci: true,
-        run: build::uring,
-    },
-    Task {
         name: "loom",
         about: "the models of the catalog's concurrency, explored exhaustively",
         in_ci: true,

@@ -8,14 +8,14 @@
 //! # use std::sync::Arc;
 //! # use stockd_engine::Engine;
 //! # use stockd_model::{Fields, Request};
-//! # use stockd_server::{Config, Listener, Protocol, Server};
+//! # use stockd_server::{Config, Endpoint, Protocol, Server};
 //! # let engine = Arc::new(Engine::default());
 //! # let fields = Fields { price: Some("172.50".parse()?), volume: Some("9".parse()?), status: None };
 //! # engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
-//! # let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse()? };
-//! # let config = Config { listeners: vec![listener], workers: 1, ..Config::default() };
+//! # let listener = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
+//! # let config = Config { endpoints: vec![listener], workers: 1, ..Config::default() };
 //! # let server = Server::start(config, engine)?;
-//! # let (_, address) = &server.addresses()[0];
+//! # let address = &server.endpoints()[0].address;
 //! use stockd_client::{Answer, Client};
 //!
 //! // The server's default address is "127.0.0.1:7878"; that of a Unix socket is "unix:PATH".

@@ -8,14 +8,14 @@ use stockd_client::{Answer, Client, ClientError};
 use stockd_engine::Engine;
 use stockd_model::limits::LINE_BYTES_MAX;
 use stockd_model::{Fields, Price, Request, Status, Volume};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 
 fn serve(engine: &Arc<Engine>, mut config: Config) -> (Server, SocketAddr) {
-    let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse().unwrap() };
-    config.listeners = vec![listener];
+    let listener = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
+    config.endpoints = vec![listener];
     config.workers = 2;
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let address = server.addresses()[0].1.tcp().unwrap();
+    let address = server.endpoints()[0].address.tcp().unwrap();
     (server, address)
 }
 

@@ -10,16 +10,16 @@ use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Writte
 use stockd_engine::Engine;
 use stockd_model::limits::SNAPSHOTS_MAX;
 use stockd_model::{Fields, Price, Quote, Status, Symbol, Volume};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn serve() -> (Server, SocketAddr) {
-    let listener = Listener { protocol: Protocol::Resp, address: "127.0.0.1:0".parse().unwrap() };
-    let config = Config { listeners: vec![listener], workers: 2, ..Config::default() };
+    let listener = Endpoint::plain(Protocol::Resp, ([127, 0, 0, 1], 0));
+    let config = Config { endpoints: vec![listener], workers: 2, ..Config::default() };
     let server = Server::start(config, Arc::new(Engine::default())).unwrap();
-    let address = server.addresses()[0].1.tcp().unwrap();
+    let address = server.endpoints()[0].address.tcp().unwrap();
     (server, address)
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 use stockd_client::{Answer, Client, ClientError, Event, Options, QuoteClient, Subscription};
 use stockd_engine::Engine;
-use stockd_model::{Fields, Symbol, Volume};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_model::{Address, Fields, Symbol, Volume};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,12 +20,12 @@ fn address(directory: &Path, name: &str) -> String {
 
 /// A server of both protocols, at `line` and `resp` in the directory.
 fn serve(directory: &Path, engine: &Arc<Engine>) -> Server {
-    let listener = |protocol: Protocol| Listener {
-        protocol,
-        address: address(directory, protocol.as_str()).parse().unwrap(),
+    let endpoint = |protocol: Protocol| {
+        let address: Address = address(directory, protocol.as_str()).parse().unwrap();
+        Endpoint::plain(protocol, address)
     };
-    let listeners = vec![listener(Protocol::Line), listener(Protocol::Resp)];
-    let config = Config { listeners, workers: 2, ..Config::default() };
+    let endpoints = vec![endpoint(Protocol::Line), endpoint(Protocol::Resp)];
+    let config = Config { endpoints, workers: 2, ..Config::default() };
     Server::start(config, Arc::clone(engine)).unwrap()
 }
 

@@ -31,7 +31,7 @@ use stockd_store::{Store, Write};
 use crate::counters::{Cells, Totals};
 use crate::decide::{self, Refused, decide};
 use crate::execute::{Market, now_ns};
-use crate::writer::{Parcel, Queue, Tag, Writer};
+use crate::writer::{Parcel, Queue, ReplyTo, Writer};
 
 /// When writes are committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Journal {
     pub(crate) fn execute(&self, requests: &[Request]) -> Vec<Reply> {
         let waiting: Thread = thread::current();
         let mut writer = self.writer(move || waiting.unpark());
-        requests.iter().for_each(|request| writer.submit((0, 0), *request));
+        requests.iter().for_each(|request| writer.submit(ReplyTo(0), *request));
         writer.flush();
         if writer.is_answered() {
             // The queue did not take them.
@@ -219,9 +219,9 @@ impl Clerk {
 
     /// Executes what these parcels ask, and answers.
     fn round(&mut self, parcels: Vec<Parcel>) {
-        let mut replies: Vec<Vec<(Tag, Reply)>> = Vec::with_capacity(parcels.len());
+        let mut replies: Vec<Vec<(ReplyTo, Reply)>> = Vec::with_capacity(parcels.len());
         for parcel in &parcels {
-            let execute = |&(tag, ref request): &(Tag, Request)| (tag, self.execute(request));
+            let execute = |&(tag, ref request): &(ReplyTo, Request)| (tag, self.execute(request));
             replies.push(parcel.requests.iter().map(execute).collect());
         }
         let kept = match self.sync {

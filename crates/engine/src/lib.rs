@@ -46,4 +46,4 @@ pub use journal::{JournalReport, Sync};
 pub use snapshot::Snapshot;
 pub use stockd_catalog::Catalog;
 pub use watch::{Marks, Watcher};
-pub use writer::{Tag, Writer};
+pub use writer::{ReplyTo, Writer};

@@ -16,10 +16,11 @@ use stockd_model::{Reply, Request};
 use crate::inbox::Inbox;
 
 /// Where the replies for one writer arrive.
-type Replies = Inbox<Vec<(Tag, Reply)>>;
+type Replies = Inbox<Vec<(ReplyTo, Reply)>>;
 
 /// What a writer wants back with a reply, to know whose it is.
-pub type Tag = (usize, u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo(pub u64);
 
 /// Hands the requests of one thread to the journal, from [`Engine::writer`](crate::Engine::writer).
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct Writer {
     queue: Arc<Queue>,
     inbox: Arc<Replies>,
     /// Submitted and not handed over.
-    gathered: Vec<(Tag, Request)>,
+    gathered: Vec<(ReplyTo, Request)>,
     /// Submitted and not answered.
     unanswered: usize,
 }
@@ -49,7 +50,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Parcel {
     to: Arc<Replies>,
-    pub(crate) requests: Vec<(Tag, Request)>,
+    pub(crate) requests: Vec<(ReplyTo, Request)>,
 }
 
 impl Writer {
@@ -69,8 +70,8 @@ impl Writer {
     }
 
     /// Gathers a request, a lookup too: it is answered in its turn.
-    pub fn submit(&mut self, tag: Tag, request: Request) {
-        self.gathered.push((tag, request));
+    pub fn submit(&mut self, to: ReplyTo, request: Request) {
+        self.gathered.push((to, request));
         self.unanswered += 1;
     }
 
@@ -93,7 +94,7 @@ impl Writer {
     }
 
     /// Takes all replies that have come, in exchange for an empty vector.
-    pub fn take(&mut self, empty: Vec<(Tag, Reply)>) -> Vec<(Tag, Reply)> {
+    pub fn take(&mut self, empty: Vec<(ReplyTo, Reply)>) -> Vec<(ReplyTo, Reply)> {
         debug_assert!(empty.is_empty());
         let replies = self.inbox.take(empty);
         self.unanswered -= replies.len();
@@ -103,7 +104,7 @@ impl Writer {
 
 impl Parcel {
     /// Delivers the replies to its requests.
-    pub(crate) fn answer(self, replies: Vec<(Tag, Reply)>) {
+    pub(crate) fn answer(self, replies: Vec<(ReplyTo, Reply)>) {
         self.to.leave(|all| {
             all.extend(replies);
             true

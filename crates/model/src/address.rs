@@ -85,9 +85,9 @@ impl fmt::Display for Address {
     }
 }
 
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Address {
-        Address::Tcp(address)
+impl<A: Into<SocketAddr>> From<A> for Address {
+    fn from(address: A) -> Address {
+        Address::Tcp(address.into())
     }
 }
 

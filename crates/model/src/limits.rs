@@ -31,8 +31,8 @@ pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections open at once (*default*). A further client is told so and closed.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
-/// Accepted connections that wait for a worker; fewer where the process may have few files open. When
-/// the queue is full a further client is told so and closed.
+/// Accepted connections that wait for a worker. When the queue is full a further client is told so
+/// and closed.
 pub const WORK_QUEUE_MAX: usize = 1024;
 
 /// Worker threads, at most.
@@ -74,25 +74,6 @@ pub const LOOKUPS_TOGETHER_MAX: usize = 16;
 
 /// Connections that one wakeup of a worker learns about. The others come with the next one.
 pub const EVENTS_MAX: usize = 1024;
-
-/// Operations that a worker on io_uring submits at once. More are submitted in several system calls.
-pub const RING_OPERATIONS: u32 = 1024;
-
-/// Buffers that a worker on io_uring shares among its connections for what they receive. What a
-/// connection does not read in its turn is moved out of them, and it receives no more until it has
-/// been read; so one connection holds at most what all buffers hold.
-pub const RING_BUFFERS: u16 = 256;
-
-/// Bytes of each of [`RING_BUFFERS`].
-pub const RING_BUFFER_BYTES: usize = 4 * 1024;
-
-/// Bytes that one connection on io_uring has on their way to the system. More wait as they do for a
-/// full socket.
-pub const RING_WRITE_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes that all connections of a worker on io_uring write before they are submitted: with its next
-/// wait, or at once when there would be more.
-pub const RING_BATCH_BYTES: usize = 64 * 1024;
 
 /// How often a worker looks for stalled and idle clients, or more often where their timeouts are
 /// shorter. Not at all while there can be none.
@@ -177,6 +158,10 @@ pub const UNDECODED_BYTES_MAX: usize = RESP_COMMAND_BYTES_MAX;
 /// Bytes of messages that wait for one subscriber. Beyond it, news waits as marks and becomes
 /// messages when the client has read what it was sent.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that the system keeps for a subscriber without having sent them. Beyond it, news waits as
+/// marks, and the subscriber gets fewer and newer quotes.
+pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 
 /// Marks that a worker passes on to subscribers at once, before its connections have their turns.
 pub const MARKS_BATCH: usize = 256;

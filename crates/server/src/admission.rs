@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use socket2::Socket;
 use stockd_model::Address;
 
-use crate::Protocol;
+use crate::Endpoint;
 
 /// A connection that was let in and waits for a worker, or has one.
 #[derive(Debug)]
@@ -18,7 +18,8 @@ pub(crate) struct Accepted {
     /// Does not block.
     pub(crate) socket: Socket,
     pub(crate) peer: Address,
-    pub(crate) protocol: Protocol,
+    /// Where it came to.
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) permit: Permit,
 }
 
@@ -65,9 +66,9 @@ impl Drop for Permit {
 /// Why a client is not let in, in the words that it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// As many connections are open as may be: so many.
+    /// The connection limit is reached.
     AtLimit(usize),
-    /// The work queue is full: so many wait.
+    /// The work queue is full.
     QueueFull(usize),
 }
 

@@ -1,32 +1,50 @@
-//! A connection: one client's socket around its [`Session`].
+//! A connection: one client's stream around its [`Session`].
 //!
 //! It owns what is known of the socket's readiness, the replies that wait for the client, and when
-//! something last happened. It knows no other connection, nor how its
-//! worker's reactor moves bytes: the worker gives it turns, and a turn is at most one read and the writes of what is due.
+//! something last happened. It knows no other connection: the turner gives it turns, and a turn is at
+//! most one read and the writes of what is due.
+//!
+//! ```text
+//!   accepted
+//!      │
+//!   ┌──▼──────┐  the client has ended its stream:          ┌─────────────────────┐
+//!   │ Serving ├────────────────────────────────────────────► Finishing(Close)    │
+//!   │         │  its last requests are answered            └──────────┬──────────┘
+//!   │         │                                                       │ all is written
+//!   │         │  the client said goodbye, broke the        ┌──────────▼──────────┐
+//!   │         │  protocol, or the server shuts down        │ closed              │
+//!   │         ├───────────┐                                └──────────▲──────────┘
+//!   └─────────┘           │                                           │ the client closes too,
+//!                ┌────────▼────────────┐  all is written   ┌──────────┴──────────┐ or the linger
+//!                │ Finishing(Linger)   ├───────────────────► Lingering           │ timeout passes
+//!                └─────────────────────┘  closes its side  └─────────────────────┘
+//!
+//!   From any state: an error of the socket, the idle timeout and the stalled timeout close it.
+//! ```
 //!
 //! Invariant: while a connection has something to do it says so ([`Next::again`]), and otherwise
 //! it waits for an event that has not happened yet. It never reads while replies of
 //! [`OUTPUT_BYTES_MAX`] bytes or more wait, and an idle one holds no buffer.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Executor, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
 };
 
-use crate::Protocol;
 use crate::admission::Permit;
-use crate::metrics::Cells;
+use crate::client_list::ClientInfo;
+use crate::endpoint::Protocol;
 use crate::output::Output;
-use crate::overview::Overview;
-use crate::reactor::{Event, Reactor};
-use crate::roster::Card;
-use crate::session::{Ending, Replies, Session, Waits};
-use crate::subscriptions::{Key, Subscriptions};
+use crate::protocol::{Ending, Waits};
+use crate::reactor::Event;
+use crate::session::Session;
+use crate::transport::Stream;
+use crate::turn::Turn;
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
 /// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing. (A
@@ -36,10 +54,10 @@ const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "andr
 
 /// One client.
 #[derive(Debug)]
-pub(crate) struct Connection<R: Reactor> {
-    socket: R::Socket,
+pub(crate) struct Connection {
+    stream: Stream,
     /// What others may know of it.
-    card: Arc<Card>,
+    client: Arc<ClientInfo>,
     session: Session,
     output: Output,
     phase: Phase,
@@ -51,6 +69,8 @@ pub(crate) struct Connection<R: Reactor> {
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
     silent: bool,
+    /// It has been told of a subscription.
+    is_subscriber: bool,
     /// How many more bytes are read; only while the server shuts down.
     drain_bytes: Option<u64>,
     /// When a byte last came or went.
@@ -80,26 +100,6 @@ enum AtEnd {
     Linger,
 }
 
-/// What the connections of one worker share, lent to the one whose turn it is.
-#[derive(Debug)]
-pub(crate) struct Workspace<'a, R> {
-    pub(crate) reactor: &'a mut R,
-    pub(crate) executor: &'a mut Executor,
-    pub(crate) writer: Option<&'a mut Writer>,
-    pub(crate) subscriptions: &'a mut Subscriptions,
-    pub(crate) overview: &'a Overview,
-    /// Which of the worker's connections has the turn.
-    pub(crate) key: Key,
-    /// Under which the journal's replies come back to it.
-    pub(crate) tag: Tag,
-    /// Where a read goes, [`READ_BYTES_MAX`] long.
-    pub(crate) input: &'a mut [u8],
-    /// Where replies are encoded.
-    pub(crate) replies: &'a mut Vec<u8>,
-    pub(crate) cells: &'a Cells,
-    pub(crate) now: Instant,
-}
-
 /// What a connection wants after its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
@@ -109,7 +109,7 @@ pub(crate) struct Next {
     pub(crate) start: Option<Delay>,
 }
 
-/// The delays after which a worker comes back to a connection.
+/// The delays after which a turner comes back to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delay {
     /// Then it has [fallen silent](Connection::fall_silent).
@@ -140,24 +140,25 @@ enum Step {
     Stop,
 }
 
-impl<R: Reactor> Connection<R> {
+impl Connection {
     pub(crate) fn new(
-        socket: R::Socket,
+        stream: Stream,
         protocol: Protocol,
         permit: Permit,
-        card: Arc<Card>,
+        client: Arc<ClientInfo>,
         now: Instant,
-    ) -> Connection<R> {
+    ) -> Connection {
         Connection {
-            socket,
-            card,
-            session: Session::new(protocol),
+            stream,
+            session: Session::new(protocol, &client),
+            client,
             output: Output::default(),
             phase: Phase::Serving,
             readable: false,
             writable: true,
             hung_up: false,
             silent: false,
+            is_subscriber: false,
             drain_bytes: None,
             active_at: now,
             taken_at: now,
@@ -171,8 +172,7 @@ impl<R: Reactor> Connection<R> {
         self.hung_up |= event.hung_up || event.failed;
         self.readable |= event.readable || self.hung_up;
         self.writable |= event.writable || event.failed;
-        // The last replies may have left by now.
-        self.has_work() || (event.writable && matches!(self.phase, Phase::Finishing(_)))
+        self.has_work()
     }
 
     /// The delay that was asked for with [`Delay::Silence`] is over.
@@ -182,19 +182,19 @@ impl<R: Reactor> Connection<R> {
 
     /// The server shuts down: what has been received by now is still answered, which the
     /// socket's receive buffer bounds.
-    pub(crate) fn drain(&mut self, reactor: &mut R) {
+    pub(crate) fn drain(&mut self) {
         if self.drain_bytes.is_none() {
             // One byte more, so that the end of the stream is found if it has come too.
-            self.drain_bytes = Some(reactor.drain(&mut self.socket) + 1);
+            self.drain_bytes = Some(self.stream.received_bytes() + 1);
             self.readable = true;
         }
     }
 
-    /// The journal has answered the request that was parked first. The reply leaves with the next
+    /// The committer has answered the request that was handed to it first. The reply leaves with the next
     /// turn.
-    pub(crate) fn answered(&mut self, reply: &Reply, replies: &mut Vec<u8>, now: Instant) {
+    pub(crate) fn committed(&mut self, reply: &Reply, replies: &mut Vec<u8>, now: Instant) {
         replies.clear();
-        self.session.answered(reply, replies);
+        self.session.committed(reply, replies);
         if self.output.is_empty() {
             self.taken_at = now;
         }
@@ -207,34 +207,33 @@ impl<R: Reactor> Connection<R> {
     ///
     /// [`Closed`] when the connection is to be dropped.
     #[inline]
-    pub(crate) fn turn(&mut self, work: &mut Workspace<'_, R>) -> Result<Next, Closed> {
+    pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         let awaited_newline = self.session.awaits_newline();
-        self.flush(work)?;
+        self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
-                if !self.awaits_journal() {
-                    self.serve(work)?;
+                if !self.awaits_commit() {
+                    self.serve(turn)?;
                 }
-                self.tell(work)?;
+                self.tell(turn)?;
             }
-            Phase::Lingering { .. } => self.discard(work)?,
+            Phase::Lingering { .. } => self.discard(turn)?,
             _ => {}
         }
         let mut next = Next::default();
         if let Phase::Finishing(at_end) = self.phase
             && self.output.is_empty()
-            && !self.session.is_parked()
-            && !work.reactor.is_writing(&self.socket)
+            && !self.session.awaits_commit()
         {
             match at_end {
                 AtEnd::Close => return Err(Closed::Ended),
-                AtEnd::Linger => self.linger(work)?,
+                AtEnd::Linger => self.linger()?,
             }
             next.start = Some(Delay::Linger);
         } else if !awaited_newline && self.session.awaits_newline() {
             next.start = Some(Delay::Silence);
         }
-        next.again = self.has_work() || self.is_to_be_told(work);
+        next.again = self.has_work() || self.is_to_be_told(turn);
         self.check_invariants();
         Ok(next)
     }
@@ -251,14 +250,14 @@ impl<R: Reactor> Connection<R> {
             return Some(Closed::Stalled);
         }
         // Lingering has its own, shorter end; a client that waits for the disk is not idle.
-        let idle = idle.filter(|_| !self.is_lingering() && !self.session.is_parked())?;
+        let idle = idle.filter(|_| !self.is_lingering() && !self.session.awaits_commit())?;
         past(self.active_at, idle).then_some(Closed::Idle)
     }
 
     /// Whether the client has yet to take replies.
     #[inline]
     pub(crate) fn awaits_client(&self) -> bool {
-        let last_ones = matches!(self.phase, Phase::Finishing(_)) && !self.session.is_parked();
+        let last_ones = matches!(self.phase, Phase::Finishing(_)) && !self.session.awaits_commit();
         !self.output.is_empty() || last_ones
     }
 
@@ -273,13 +272,8 @@ impl<R: Reactor> Connection<R> {
         self.output.len()
     }
 
-    /// Gives the socket back.
-    pub(crate) fn into_socket(self) -> R::Socket {
-        self.socket
-    }
-
-    pub(crate) fn card(&self) -> &Arc<Card> {
-        &self.card
+    pub(crate) fn client(&self) -> &ClientInfo {
+        &self.client
     }
 
     #[inline]
@@ -290,17 +284,17 @@ impl<R: Reactor> Connection<R> {
                 let draining = self.drain_bytes.is_some();
                 let can_step =
                     self.readable || self.silent || draining || self.session.is_held_back();
-                can_write || (can_step && self.has_room() && !self.awaits_journal())
+                can_write || (can_step && self.has_room() && !self.awaits_commit())
             }
             Phase::Finishing(_) => can_write,
             Phase::Lingering { .. } => self.readable,
         }
     }
 
-    /// Whether what was received cannot be answered before the journal has answered.
+    /// Whether what was received cannot be answered before the committer has answered.
     #[inline]
-    fn awaits_journal(&self) -> bool {
-        self.session.is_held_back() && self.session.is_parked()
+    fn awaits_commit(&self) -> bool {
+        self.session.is_held_back() && self.session.awaits_commit()
     }
 
     /// Whether the client has taken enough replies to be asked for more requests.
@@ -310,89 +304,89 @@ impl<R: Reactor> Connection<R> {
     }
 
     #[inline]
-    fn serve(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
-        let Some(step) = self.next_step(work)? else {
+    fn serve(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
+        let Some(step) = self.next_step(turn)? else {
             return Ok(());
         };
-        work.replies.clear();
-        // The batch ends before the write, so that no view of the catalog outlasts a system call.
-        let waits = {
-            let mut replies = Replies {
-                batch: work.executor.batch(),
-                writer: work.writer.as_deref_mut(),
-                tag: work.tag,
-                out: work.replies,
-                out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
-                subscriptions: work.subscriptions,
-                key: work.key,
-                card: &self.card,
-                overview: work.overview,
-                now: work.now,
-            };
-            match step {
-                Step::Received(bytes) => self.session.receive(&work.input[..bytes], &mut replies),
-                Step::HeldBack => self.session.resume(&mut replies),
-                Step::Silence => {
-                    let unterminated = self.session.fall_silent(&mut replies);
-                    work.cells.unterminated.add(u64::from(unterminated));
-                    Waits::ForInput
-                }
-                Step::End => {
-                    self.session.end(&mut replies);
-                    self.phase = Phase::Finishing(AtEnd::Close);
-                    Waits::ForInput
-                }
-                Step::Stop => {
-                    self.session.stop(&mut replies);
-                    self.phase = Phase::Finishing(AtEnd::Linger);
-                    Waits::ForInput
-                }
-            }
-        };
+        turn.replies.out.clear();
+        turn.replies.bytes_max = OUTPUT_BYTES_MAX - self.output.len();
+        let waits = self.take_step(step, turn);
         if let Waits::ForNothing(ending) = waits {
-            tracing::debug!("{}: closing: {ending:?}", self.card.peer());
+            tracing::debug!("{}: closing: {ending:?}", self.client.peer());
             match ending {
-                Ending::LineTooLong => work.cells.closed_line_too_long.add(1),
-                Ending::ProtocolError => work.cells.closed_protocol_error.add(1),
+                Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
+                Ending::ProtocolError => turn.cells.closed_protocol_error.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);
         }
-        self.send(work)
+        self.send(turn)
+    }
+
+    /// Has the session answer. It lets go of the catalog before anything is written, so that no view
+    /// of it outlasts a system call.
+    #[inline]
+    fn take_step(&mut self, step: Step, turn: &mut Turn<'_>) -> Waits {
+        match step {
+            Step::Received(bytes) => {
+                let input = mem::take(&mut turn.input);
+                let waits = self.session.receive(&input[..bytes], turn);
+                turn.input = input;
+                waits
+            }
+            Step::HeldBack => self.session.resume(turn),
+            Step::Silence => {
+                let unterminated = self.session.fall_silent(turn);
+                turn.cells.unterminated.add(u64::from(unterminated));
+                Waits::ForInput
+            }
+            Step::End => {
+                self.session.end(turn);
+                self.phase = Phase::Finishing(AtEnd::Close);
+                Waits::ForInput
+            }
+            Step::Stop => {
+                self.session.stop(turn);
+                self.phase = Phase::Finishing(AtEnd::Linger);
+                Waits::ForInput
+            }
+        }
     }
 
     /// Tells the client what it is subscribed to and has not been told.
     #[inline]
-    fn tell(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
-        if !self.is_to_be_told(work) {
+    fn tell(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
+        if !self.is_to_be_told(turn) {
             return Ok(());
         }
-        work.replies.clear();
-        let catalog = work.executor.engine().catalog();
+        if !mem::replace(&mut self.is_subscriber, true) {
+            self.stream.keep_few_unsent();
+        }
+        turn.replies.out.clear();
         let room = MESSAGE_BYTES_MAX - self.output.len();
-        let messages = self.session.tell(work.key, work.subscriptions, catalog, work.replies, room);
-        work.cells.messages.add(messages);
-        self.send(work)
+        let messages = self.session.tell(turn, room);
+        turn.cells.messages.add(messages);
+        self.send(turn)
     }
 
     /// Whether there is something to tell, and room for it. Messages wait as marks, not as bytes,
     /// so that a slow reader is told the latest when it has read what it was told before.
     #[inline]
-    fn is_to_be_told(&self, work: &Workspace<'_, R>) -> bool {
+    fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < MESSAGE_BYTES_MAX
-            && work.subscriptions.has_messages(work.key)
+            && turn.subscriptions.has_messages(turn.id.into())
     }
 
     /// What there is to do for the session, and the read that finds it out. What was received
     /// counts before silence and before the stop.
     #[inline]
-    fn next_step(&mut self, work: &mut Workspace<'_, R>) -> Result<Option<Step>, Closed> {
+    fn next_step(&mut self, turn: &mut Turn<'_>) -> Result<Option<Step>, Closed> {
         if self.session.is_held_back() {
             return Ok(Some(Step::HeldBack));
         }
         if self.readable && self.drain_bytes != Some(0) {
-            match self.read(work)? {
+            match self.read(turn)? {
                 Some(0) => return Ok(Some(Step::End)),
                 Some(bytes) => {
                     if let Some(left) = &mut self.drain_bytes {
@@ -411,19 +405,19 @@ impl<R: Reactor> Connection<R> {
 
     /// Reads once. `None` when nothing is there, 0 at the end of the stream.
     #[inline]
-    fn read(&mut self, work: &mut Workspace<'_, R>) -> Result<Option<usize>, Closed> {
+    fn read(&mut self, turn: &mut Turn<'_>) -> Result<Option<usize>, Closed> {
         loop {
-            match work.reactor.read(&mut self.socket, work.input) {
+            match self.stream.read(turn.input) {
                 Ok(bytes) => {
-                    let short = bytes < work.input.len();
+                    let short = bytes < turn.input.len();
                     // Behind the last bytes of a client that hung up waits the end, and no event
                     // will tell of it again; nor is an event awaited in a shutdown.
                     let end_may_wait = self.hung_up || self.drain_bytes.is_some();
                     if bytes == 0 || (short && SHORT_READ_EMPTIES && !end_may_wait) {
                         self.readable = false;
                     }
-                    self.active_at = work.now;
-                    work.cells.bytes_in.add(bytes as u64);
+                    self.active_at = turn.now;
+                    turn.cells.bytes_in.add(bytes as u64);
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -438,16 +432,16 @@ impl<R: Reactor> Connection<R> {
 
     /// Writes the new replies, unless older ones wait; keeps what the socket does not take.
     #[inline]
-    fn send(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
-        let mut unsent = work.replies.as_slice();
+    fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
+        let mut unsent = turn.replies.out.as_slice();
         if unsent.is_empty() {
             return Ok(());
         }
         if self.output.is_empty() {
-            let written = write(work.reactor, &mut self.socket, unsent, &mut self.writable)?;
-            self.count_written(written, work);
+            let written = write(&mut self.stream, unsent, &mut self.writable)?;
+            self.count_written(written, turn);
             unsent = &unsent[written..];
-            self.taken_at = work.now;
+            self.taken_at = turn.now;
         }
         self.output.append(unsent);
         Ok(())
@@ -455,41 +449,41 @@ impl<R: Reactor> Connection<R> {
 
     /// Writes what waits.
     #[inline]
-    fn flush(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
+    fn flush(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
         if self.writable && !self.output.is_empty() {
             let unwritten = self.output.unwritten();
-            let written = write(work.reactor, &mut self.socket, unwritten, &mut self.writable)?;
+            let written = write(&mut self.stream, unwritten, &mut self.writable)?;
             self.output.advance(written);
-            self.count_written(written, work);
+            self.count_written(written, turn);
         }
         Ok(())
     }
 
     #[inline]
-    fn count_written(&mut self, bytes: usize, work: &Workspace<'_, R>) {
+    fn count_written(&mut self, bytes: usize, turn: &Turn<'_>) {
         if bytes > 0 {
-            self.active_at = work.now;
-            self.taken_at = work.now;
-            work.cells.bytes_out.add(bytes as u64);
+            self.active_at = turn.now;
+            self.taken_at = turn.now;
+            turn.cells.bytes_out.add(bytes as u64);
         }
     }
 
     /// All is said: closes the server's direction.
-    fn linger(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
-        work.reactor.end(&mut self.socket).map_err(Closed::Failed)?;
+    fn linger(&mut self) -> Result<(), Closed> {
+        self.stream.end().map_err(Closed::Failed)?;
         self.phase = Phase::Lingering { discarded_bytes: 0 };
         Ok(())
     }
 
     /// Reads once what nobody will answer.
-    fn discard(&mut self, work: &mut Workspace<'_, R>) -> Result<(), Closed> {
+    fn discard(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
         let Phase::Lingering { discarded_bytes } = self.phase else {
             return Ok(());
         };
         if !self.readable {
             return Ok(());
         }
-        match self.read(work)? {
+        match self.read(turn)? {
             None => Ok(()),
             Some(0) => Err(Closed::Ended),
             Some(_) if discarded_bytes >= LINGER_BYTES_MAX => Err(Closed::Ended),
@@ -509,14 +503,9 @@ impl<R: Reactor> Connection<R> {
 
 /// Writes once as much as the socket takes.
 #[inline]
-fn write<R: Reactor>(
-    reactor: &mut R,
-    socket: &mut R::Socket,
-    bytes: &[u8],
-    writable: &mut bool,
-) -> Result<usize, Closed> {
+fn write(stream: &mut Stream, bytes: &[u8], writable: &mut bool) -> Result<usize, Closed> {
     loop {
-        match reactor.write(socket, bytes) {
+        match stream.write(bytes) {
             Ok(written) => return Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 *writable = false;

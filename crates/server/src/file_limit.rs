@@ -1,19 +1,8 @@
-//! How many files the process may have open, and how many connections that leaves room for.
-//!
-//! A connection is a file of the process from when it is accepted until a worker takes it, and from
-//! then on too unless the worker's reactor [keeps](crate::reactor::Reactor::keeps) its socket.
+//! How many files the process may have open, and how many connections that leaves room for: each
+//! connection is a file of the process from when it is accepted.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use stockd_model::limits::{CONNECTIONS_MAX, FILES_RESERVED, WORK_QUEUE_MAX};
-
-/// What the limit of open files leaves room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Room {
-    /// Connections open at once.
-    pub(crate) connections_max: usize,
-    /// Of those, the ones that wait for a worker.
-    pub(crate) waiting_max: usize,
-}
+use stockd_model::limits::{CONNECTIONS_MAX, FILES_RESERVED};
 
 /// Raises the process's limit of open files as far as it may: to its hard limit, and beyond that
 /// to what [`CONNECTIONS_MAX`] connections need when the process is privileged. Returns the limit
@@ -43,49 +32,23 @@ fn file_limit() -> usize {
     limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
-/// For how many sockets a reactor is made: a worker's share of the connections, and those that are
-/// being closed while as many come. A reactor may keep as many as the process may have files open.
-pub(crate) fn sockets_per_worker(connections_max: usize, workers: usize) -> usize {
-    let share = connections_max.div_ceil(workers);
-    share.saturating_add(WORK_QUEUE_MAX).min(file_limit())
+/// The limit of connections that is in force: as configured, or what the limit of open files leaves
+/// room for. That it was lowered is said in the log.
+pub(crate) fn connections_allowed(connections_max: usize) -> usize {
+    let files_max = file_limit();
+    let allowed = connections_within(files_max, connections_max);
+    if allowed < connections_max {
+        tracing::warn!(
+            "the limit of connections is {allowed}, not {connections_max}: the process may have \
+             {files_max} files open and keeps {FILES_RESERVED} for other uses; raise the limit of \
+             open files"
+        );
+    }
+    allowed
 }
 
-impl Room {
-    /// The room for so many connections when the reactor of each worker keeps `kept` sockets. What is
-    /// lowered is said in the log.
-    pub(crate) fn find(connections_max: usize, workers: usize, kept: usize) -> Room {
-        let files_max = file_limit();
-        let room = Room::within(files_max, connections_max, workers, kept);
-        if room.connections_max < connections_max {
-            let why = match kept {
-                0 => format!("and keeps {FILES_RESERVED} for other uses; raise"),
-                _ => format!("and each of {workers} workers as many sockets; take more, or raise"),
-            };
-            let told = format!(
-                "the limit of connections is {}, not {connections_max}: the process may have \
-                 {files_max} files open {why} the limit of open files",
-                room.connections_max
-            );
-            // What nobody asked for is worth knowing; what somebody did ask for is a warning.
-            match connections_max {
-                CONNECTIONS_MAX => tracing::info!("{told}"),
-                _ => tracing::warn!("{told}"),
-            }
-        }
-        room
-    }
-
-    fn within(files_max: usize, connections_max: usize, workers: usize, kept: usize) -> Room {
-        let files = files_max.saturating_sub(FILES_RESERVED).max(1);
-        match kept {
-            0 => Room { connections_max: connections_max.min(files), waiting_max: WORK_QUEUE_MAX },
-            _ => Room {
-                connections_max: connections_max.min(kept.saturating_mul(workers)),
-                // Beside those in the queue, each worker may have taken as many and not yet kept them.
-                waiting_max: (files / (workers + 1)).clamp(1, WORK_QUEUE_MAX),
-            },
-        }
-    }
+fn connections_within(files_max: usize, connections_max: usize) -> usize {
+    connections_max.min(files_max.saturating_sub(FILES_RESERVED).max(1))
 }
 
 #[cfg(test)]
@@ -102,17 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_files_unless_their_sockets_are_kept() {
-        let room = |files, connections_max, workers, kept| {
-            let Room { connections_max, waiting_max } =
-                Room::within(files, connections_max, workers, kept);
-            (connections_max, waiting_max)
-        };
-        assert_eq!(room(20_000, 50_000, 3, 0), (20_000 - FILES_RESERVED, WORK_QUEUE_MAX));
-        assert_eq!(room(20_000, 50_000, 3, 17_691), (50_000, WORK_QUEUE_MAX));
-        assert_eq!(room(20_000, 50_000, 1, 20_000), (20_000, WORK_QUEUE_MAX));
-        assert_eq!(room(256, 400, 2, 256), (400, 64));
-        assert_eq!(room(1, 400, 2, 1), (2, 1));
-        assert_eq!(room(usize::MAX, 50_000, 1, 0), (50_000, WORK_QUEUE_MAX));
+    fn each_connection_is_a_file() {
+        assert_eq!(connections_within(20_000, 50_000), 20_000 - FILES_RESERVED);
+        assert_eq!(connections_within(20_000, 400), 400);
+        assert_eq!(connections_within(1, 400), 1);
+        assert_eq!(connections_within(usize::MAX, 50_000), 50_000);
     }
 }

@@ -1,5 +1,4 @@
-//! The data plane of stockd: listener → work queue → worker pool, on std threads, over mio
-//! or io_uring.
+//! The data plane of stockd: listener → work queue → worker pool, on std threads, over mio.
 //!
 //! A [`Server`] owns sockets and the threads that serve them. It knows what bytes mean only
 //! through `stockd-wire` and what is answered only through `stockd-engine`. A fixed number of
@@ -52,22 +51,10 @@
 //! one read and one write, shared by all that arrived with it; one wait, shared by all connections
 //! that were ready; and one clock reading a wakeup. No lock is taken and nothing is allocated.
 //!
-//! # Two engines
-//!
-//! How a worker waits, reads and writes is its reactor's affair (`reactor.rs`), which is chosen once,
-//! at the start ([`IoEngine`]). Over mio each read and write is a system call. Over io_uring the
-//! system receives by itself into RING_BUFFERS that all connections of a worker share, a read copies
-//! from there, and what was written leaves with the system call that waits again; so a connection is
-//! also bounded by RING_WRITE_BYTES_MAX on their way out, and by what all buffers hold on their way
-//! in. Its sockets are kept by the worker and are no files of the process, so that not the limit of open
-//! files bounds the connections but that times the workers (`file_limit.rs`). The acceptor is the same for
-//! both: its system calls are for a connection, not for a request.
-//!
 //! # Two kinds of socket
 //!
 //! A listener is of TCP or a Unix socket ([`Address`](stockd_model::Address)). From the accepted socket on
-//! they are the same, but that a ring receives from them differently (`reactor/completion.rs`). A Unix
-//! socket has a file, which `socket_file.rs` looks after.
+//! they are the same. A Unix socket has a file, which `socket_file.rs` looks after.
 //!
 //! # Order of atomics and locks
 //!
@@ -97,17 +84,17 @@
 //!
 //! use stockd_engine::Engine;
 //! use stockd_model::{Fields, Request};
-//! use stockd_server::{Config, Listener, Protocol, Server};
+//! use stockd_server::{Config, Endpoint, Protocol, Server};
 //!
 //! let engine = Arc::new(Engine::default());
 //! let fields = Fields { price: Some("172.50".parse()?), volume: Some("100".parse()?), status: None };
 //! engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
 //!
-//! let listener = Listener { protocol: Protocol::Line, address: "127.0.0.1:0".parse()? };
-//! let config = Config { listeners: vec![listener], ..Config::default() };
+//! let endpoint = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
+//! let config = Config { endpoints: vec![endpoint], ..Config::default() };
 //! let server = Server::start(config, engine)?;
 //!
-//! let (_, address) = &server.addresses()[0];
+//! let address = &server.endpoints()[0].address;
 //! let mut client = BufReader::new(TcpStream::connect(address.to_string())?);
 //! client.get_mut().write_all(b"AAPL\nXYZ\n")?;
 //! let mut replies = client.lines();
@@ -122,33 +109,38 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod client_list;
 mod config;
 mod connection;
+mod connection_id;
+mod endpoint;
 mod error;
 mod file_limit;
-mod io_engine;
+mod info;
 mod listener;
 mod metrics;
 mod output;
-mod overview;
 mod pool;
+mod protocol;
 mod queue;
 mod reactor;
-mod resp;
-mod roster;
 mod server;
+mod server_state;
 mod session;
 mod socket_file;
 mod subscriptions;
 mod timers;
+mod transport;
+mod turn;
 mod unplugged;
 mod worker;
 
-pub use config::{Config, Listener, Protocol};
+pub use config::Config;
+pub use endpoint::{Endpoint, Protocol};
 pub use error::StartError;
 pub use file_limit::raise_file_limit;
-pub use io_engine::IoEngine;
 pub use metrics::Metrics;
 pub use server::{Server, ShutdownReport};
+pub use transport::Transport;
 #[doc(hidden)]
 pub use unplugged::Unplugged;

@@ -14,18 +14,17 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustix::net::SendFlags;
 use socket2::{Domain, Socket, Type};
 use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
 use stockd_model::{Address, SocketPath};
-use stockd_wire::line;
-use stockd_wire::resp::Encoder;
 
 use crate::admission::{Accepted, Admission, Refused};
 use crate::metrics::Cells;
 use crate::pool::Pool;
+use crate::reactor::wait;
 use crate::socket_file::SocketFile;
-use crate::{Listener, Protocol, StartError};
+use crate::transport::send;
+use crate::{Endpoint, StartError, protocol};
 
 /// Events of one wait, at most: others come with the next.
 const LISTENER_EVENTS: usize = 16;
@@ -33,9 +32,8 @@ const LISTENER_EVENTS: usize = 16;
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) protocol: Protocol,
-    /// Where it really listens, the port never 0.
-    pub(crate) address: Address,
+    /// Its address is where it really listens, the port never 0.
+    pub(crate) endpoint: Arc<Endpoint>,
     /// Of a Unix socket, while new clients may come. It goes before the socket, which keeps the number
     /// of its inode from being used again.
     file: Option<SocketFile>,
@@ -50,17 +48,20 @@ impl Bound {
     /// # Errors
     ///
     /// [`StartError::Listen`] with the address as it was given.
-    pub(crate) fn listen(listener: Listener) -> Result<Bound, StartError> {
-        let Listener { protocol, address } = listener;
-        let opened = match &address {
+    pub(crate) fn listen(endpoint: Endpoint) -> Result<Bound, StartError> {
+        let opened = match &endpoint.address {
             Address::Tcp(address) => open_tcp(*address),
             Address::Unix(path) => open_unix(path),
         };
         match opened {
             Ok((address, socket, file)) => {
-                Ok(Bound { protocol, address, socket, file, ready: false })
+                let endpoint = Arc::new(Endpoint { address, ..endpoint });
+                Ok(Bound { endpoint, socket, file, ready: false })
             }
-            Err(source) => Err(StartError::Listen { protocol, address, source }),
+            Err(source) => {
+                let Endpoint { address, protocol, .. } = endpoint;
+                Err(StartError::Listen { protocol, address, source })
+            }
         }
     }
 
@@ -69,7 +70,7 @@ impl Bound {
         let (socket, peer) = self.socket.accept()?;
         socket.set_nonblocking(true)?;
         // A client of a Unix socket has no address of its own.
-        let peer = peer.as_socket().map_or_else(|| self.address.clone(), Address::Tcp);
+        let peer = peer.as_socket().map_or_else(|| self.endpoint.address.clone(), Address::Tcp);
         Ok((socket, peer))
     }
 }
@@ -183,8 +184,8 @@ impl Acceptor {
                 }
                 match bound.accept() {
                     Ok((socket, peer)) => {
-                        let protocol = bound.protocol;
-                        self.let_in(socket, peer, protocol);
+                        let endpoint = Arc::clone(&bound.endpoint);
+                        self.let_in(socket, peer, endpoint);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => bound.ready = false,
                     Err(error) if concerns_one_client(&error) => {
@@ -198,11 +199,11 @@ impl Acceptor {
     }
 
     /// Puts a connection on the work queue, or tells the client why not.
-    fn let_in(&mut self, socket: Socket, peer: Address, protocol: Protocol) {
+    fn let_in(&mut self, socket: Socket, peer: Address, endpoint: Arc<Endpoint>) {
         self.cells.accepted.add(1);
         let permit = match self.admission.admit() {
             Ok(permit) => permit,
-            Err(refused) => return self.refuse(socket, protocol, refused),
+            Err(refused) => return self.refuse(socket, &endpoint, refused),
         };
         if let Address::Tcp(_) = peer {
             // Replies leave at once. Where that fails the client is gone, as its worker will find.
@@ -213,18 +214,18 @@ impl Acceptor {
             Some(Refused::QueueFull(_)) => Duration::ZERO,
             _ => WORK_QUEUE_PATIENCE,
         };
-        let accepted = Accepted { socket, peer, protocol, permit };
+        let accepted = Accepted { socket, peer, endpoint, permit };
         match self.pool.push(accepted, patience) {
             Ok(()) => self.refusing = None,
             Err(accepted) => {
                 let refused = Refused::QueueFull(self.pool.queue().len_max());
-                self.refuse(accepted.socket, protocol, refused);
+                self.refuse(accepted.socket, &accepted.endpoint, refused);
             }
         }
     }
 
     /// Tells a client why it is not served, and closes.
-    fn refuse(&mut self, mut socket: Socket, protocol: Protocol, refused: Refused) {
+    fn refuse(&mut self, mut socket: Socket, endpoint: &Endpoint, refused: Refused) {
         match refused {
             Refused::AtLimit(_) => self.cells.refused_at_limit.add(1),
             Refused::QueueFull(_) => self.cells.refused_queue_full.add(1),
@@ -233,10 +234,7 @@ impl Acceptor {
             tracing::warn!("refusing new clients: {refused}");
         }
         let mut text = Vec::new();
-        match protocol {
-            Protocol::Line => line::encode_error(&refused.to_string(), &mut text),
-            Protocol::Resp => Encoder::new().error(&format_args!("ERR {refused}"), &mut text),
-        }
+        (protocol::of(endpoint.protocol).encode_error)(&refused.to_string(), &mut text);
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.
         let _ = send(&socket, &text);
@@ -279,30 +277,10 @@ fn concerns_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// Writes to a socket. That nobody reads any more is an error and not a signal, whatever the process
-/// does with signals; where there is no such flag the socket itself is made so.
-#[inline]
-pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const FLAGS: SendFlags = SendFlags::NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const FLAGS: SendFlags = SendFlags::empty();
-    Ok(rustix::net::send(socket, bytes, FLAGS)?)
-}
-
-/// Waits for readiness. Only a programming error can make that fail, a signal apart.
-pub(crate) fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) {
-    match poll.poll(events, timeout) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
-        Err(error) => panic!("cannot wait for readiness: {error}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor;
+    use crate::Protocol;
     use mio::Waker;
     use std::thread;
 
@@ -312,15 +290,12 @@ mod tests {
         const WAKE: Token = Token(usize::MAX);
         let pool_poll = Poll::new().unwrap();
         let pool_waker = Waker::new(pool_poll.registry(), WAKE).unwrap();
-        let pool = Pool::new(vec![reactor::Waker::Readiness(pool_waker)], 2);
+        let pool = Pool::new(vec![pool_waker], 2);
         let cells = Arc::new(Cells::default());
         let stopping = Arc::new(AtomicBool::new(false));
-        let bound = Bound::listen(Listener {
-            protocol: Protocol::Line,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
-        })
-        .unwrap();
-        let address = bound.address.tcp().unwrap();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bound = Bound::listen(Endpoint::plain(Protocol::Line, any_port)).unwrap();
+        let address = bound.endpoint.address.tcp().unwrap();
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), WAKE).unwrap();
         let acceptor = Acceptor::new(

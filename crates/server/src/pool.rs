@@ -10,17 +10,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use mio::Waker;
 
 use crate::admission::Accepted;
 use crate::metrics::Cells;
 use crate::queue::{Pushed, WorkQueue};
-use crate::reactor::Waker;
 
 /// The work queue and the workers that take from it.
 #[derive(Debug)]
 pub(crate) struct Pool {
     queue: WorkQueue<Accepted>,
-    workers: Vec<CachePadded<Desk>>,
+    workers: Vec<CachePadded<WorkerHandle>>,
     /// Set once, when the server shuts down and nothing is pushed any more: until when the
     /// workers may take to answer what was asked.
     drain_until: OnceLock<Instant>,
@@ -28,7 +28,7 @@ pub(crate) struct Pool {
 
 /// What others see of one worker.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct WorkerHandle {
     /// Ends the worker's wait.
     waker: Waker,
     /// Connections it has taken and not closed.
@@ -41,12 +41,16 @@ impl Pool {
     /// A pool of the workers that these wakers wake, at least one, and an empty work queue.
     pub(crate) fn new(wakers: Vec<Waker>, queue_len_max: usize) -> Arc<Pool> {
         assert!(!wakers.is_empty(), "a pool has a worker");
-        let desk = |waker| {
-            CachePadded::new(Desk { waker, open: AtomicUsize::new(0), cells: Cells::default() })
+        let handle = |waker| {
+            CachePadded::new(WorkerHandle {
+                waker,
+                open: AtomicUsize::new(0),
+                cells: Cells::default(),
+            })
         };
         Arc::new(Pool {
             queue: WorkQueue::new(queue_len_max),
-            workers: wakers.into_iter().map(desk).collect(),
+            workers: wakers.into_iter().map(handle).collect(),
             drain_until: OnceLock::new(),
         })
     }
@@ -62,16 +66,16 @@ impl Pool {
 
     /// Takes a worker's fair share of the queue: as many as bring it up to the average.
     pub(crate) fn take(&self, worker: usize, taken: &mut Vec<Accepted>) {
-        let desk = &self.workers[worker];
+        let handle = &self.workers[worker];
         // The counts move under the lock of the queue, so that a connection is always counted
         // exactly once: as waiting or as taken.
         let left = self.queue.take(
             |waiting| {
                 let all = waiting + self.open_per_worker().sum::<usize>();
                 let fair = all.div_ceil(self.workers.len());
-                let own = desk.open.load(Ordering::Relaxed);
+                let own = handle.open.load(Ordering::Relaxed);
                 let share = fair.saturating_sub(own).min(waiting);
-                desk.open.fetch_add(share, Ordering::Relaxed);
+                handle.open.fetch_add(share, Ordering::Relaxed);
                 share
             },
             taken,
@@ -111,8 +115,8 @@ impl Pool {
     /// Tells all workers to finish until then. Nothing may be pushed after this.
     pub(crate) fn drain(&self, until: Instant) {
         if self.drain_until.set(until).is_ok() {
-            for desk in &self.workers {
-                desk.wake();
+            for handle in &self.workers {
+                handle.wake();
             }
         }
     }
@@ -125,7 +129,7 @@ impl Pool {
 
     /// Connections that each worker serves.
     pub(crate) fn open_per_worker(&self) -> impl Iterator<Item = usize> {
-        let open = |desk: &CachePadded<Desk>| desk.open.load(Ordering::Relaxed);
+        let open = |handle: &CachePadded<WorkerHandle>| handle.open.load(Ordering::Relaxed);
         self.workers.iter().map(open)
     }
 
@@ -143,14 +147,14 @@ impl Pool {
     }
 
     fn wake_least_loaded(&self) {
-        let load = |desk: &&CachePadded<Desk>| desk.open.load(Ordering::Relaxed);
-        if let Some(desk) = self.workers.iter().min_by_key(load) {
-            desk.wake();
+        let load = |handle: &&CachePadded<WorkerHandle>| handle.open.load(Ordering::Relaxed);
+        if let Some(handle) = self.workers.iter().min_by_key(load) {
+            handle.wake();
         }
     }
 }
 
-impl Desk {
+impl WorkerHandle {
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!("cannot wake a worker: {error}");
@@ -161,16 +165,15 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Protocol;
     use crate::admission::Admission;
+    use crate::endpoint::{Endpoint, Protocol};
     use mio::{Poll, Token};
     use std::net::{TcpListener, TcpStream};
 
     /// A pool whose workers never run, and the readiness queues that keep their wakers alive.
     fn idle_pool(workers: usize) -> (Arc<Pool>, Vec<Poll>) {
         let polls: Vec<Poll> = (0..workers).map(|_| Poll::new().unwrap()).collect();
-        let waker =
-            |poll: &Poll| Waker::Readiness(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+        let waker = |poll: &Poll| Waker::new(poll.registry(), Token(0)).unwrap();
         (Pool::new(polls.iter().map(waker).collect(), 100), polls)
     }
 
@@ -183,12 +186,13 @@ mod tests {
     fn push(pool: &Pool, count: usize) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let admission = Admission::new(count);
+        let endpoint = Arc::new(Endpoint::plain(Protocol::Line, listener.local_addr().unwrap()));
         for _ in 0..count {
             let peer = listener.local_addr().unwrap();
             let accepted = Accepted {
                 socket: TcpStream::connect(peer).unwrap().into(),
                 peer: peer.into(),
-                protocol: Protocol::Line,
+                endpoint: Arc::clone(&endpoint),
                 permit: admission.admit().unwrap(),
             };
             pool.push(accepted, Duration::ZERO).unwrap();

@@ -1,82 +1,37 @@
-//! The seam between a worker and the system: how it waits for its sockets, and how bytes come from
-//! them and go to them.
+//! How a worker waits for its sockets: the system says which are ready (epoll on Linux, its like
+//! elsewhere, through mio), and each read and write is a call of its own.
 //!
-//! A [`Reactor`] belongs to one worker. There are two: [`Readiness`] asks the system which sockets
-//! are ready and then calls it for each of them; [`Completion`] hands it everything at once and is
-//! told what is done. Connections and sessions do not know which reactor they are on;
-//! workers are generic over it, so nothing is dispatched at run time.
+//! It owns the readiness queue and knows no socket but by its [`ConnectionId`].
 //!
 //! Invariant: after a read that found nothing, or less than it had room for, an event tells when
 //! there is more: bytes, the end or an error. After a write that was refused, an event tells when
 //! the socket takes bytes again.
 
-#[cfg(target_os = "linux")]
-mod completion;
-mod readiness;
-
-use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::Socket;
+use stockd_model::limits::EVENTS_MAX;
 
-use crate::IoEngine;
+use crate::connection_id::ConnectionId;
 
-#[cfg(target_os = "linux")]
-pub(crate) use completion::Completion;
-pub(crate) use readiness::Readiness;
+/// The token of the event that ends a wait for the sake of the waker. No connection has it.
+const WAKE: Token = Token(usize::MAX);
 
-/// Names a socket in the events of its reactor.
-pub(crate) type Key = usize;
-
-/// One worker's way to its sockets.
-pub(crate) trait Reactor: fmt::Debug + Send + 'static {
-    /// What it is called.
-    const ENGINE: IoEngine;
-
-    /// What a connection holds of its socket, and gives back with [`close`](Reactor::close).
-    type Socket: fmt::Debug + Send;
-
-    /// A reactor for so many sockets, and what ends its waits.
-    fn open(sockets: usize) -> io::Result<(Self, Waker)>
-    where
-        Self: Sized;
-
-    /// How many sockets it keeps that are not among the files which the process has open. It takes
-    /// more, and they are.
-    fn keeps(&self) -> usize;
-
-    /// Takes a socket on, which does not block. Its events will name the key.
-    fn add(&mut self, socket: Socket, key: Key) -> io::Result<Self::Socket>;
-
-    /// Waits until something happens, for this long at most, and adds it to the events. Returns
-    /// whether the reactor's [`Waker`] was used.
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> bool;
-
-    /// Reads as read(2) does of a socket that does not block.
-    fn read(&mut self, socket: &mut Self::Socket, input: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes as write(2) does to a socket that does not block.
-    fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
-
-    /// Whether bytes that were written have yet to reach the system. An event tells when they have.
-    fn is_writing(&mut self, socket: &Self::Socket) -> bool;
-
-    /// Closes the direction to the client. No bytes may be on their way.
-    fn end(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
-
-    /// The server shuts down: from now on reads find, without an event, whatever the system has
-    /// received. Returns how many bytes that is by now.
-    fn drain(&mut self, socket: &mut Self::Socket) -> u64;
-
-    /// Closes a socket. No later event is for it.
-    fn close(&mut self, socket: Self::Socket);
+/// A readiness queue.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    poll: Poll,
+    events: Events,
 }
 
 /// What has happened to a socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    pub(crate) key: Key,
+    pub(crate) id: ConnectionId,
     /// Bytes may have come, or the end.
     pub(crate) readable: bool,
     /// It may take bytes.
@@ -87,20 +42,48 @@ pub(crate) struct Event {
     pub(crate) failed: bool,
 }
 
-/// Ends the wait of a reactor, from any thread.
-#[derive(Debug)]
-pub(crate) enum Waker {
-    Readiness(mio::Waker),
-    #[cfg(target_os = "linux")]
-    Completion(stockd_ring::Waker),
+impl Reactor {
+    /// A reactor, and what ends its waits from any thread.
+    pub(crate) fn open() -> io::Result<(Reactor, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        Ok((Reactor { poll, events: Events::with_capacity(EVENTS_MAX) }, waker))
+    }
+
+    /// Watches a socket, which does not block. It leaves the queue when it is closed.
+    pub(crate) fn add(&mut self, socket: &Socket, id: ConnectionId) -> io::Result<()> {
+        let mut source = SourceFd(&socket.as_raw_fd());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut source, id.into(), interest)
+    }
+
+    /// Waits until something happens, for `timeout` at most, and adds it to the events. Returns
+    /// whether the waker was used.
+    #[inline]
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> bool {
+        wait(&mut self.poll, &mut self.events, timeout);
+        let mut woken = false;
+        for event in &self.events {
+            match event.token() {
+                WAKE => woken = true,
+                token => events.push(Event {
+                    id: token.into(),
+                    readable: event.is_readable(),
+                    writable: event.is_writable(),
+                    hung_up: event.is_read_closed(),
+                    failed: event.is_error(),
+                }),
+            }
+        }
+        woken
+    }
 }
 
-impl Waker {
-    pub(crate) fn wake(&self) -> io::Result<()> {
-        match self {
-            Waker::Readiness(waker) => waker.wake(),
-            #[cfg(target_os = "linux")]
-            Waker::Completion(waker) => waker.wake(),
-        }
+/// Waits for readiness. Only a programming error can make that fail, a signal apart.
+pub(crate) fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) {
+    match poll.poll(events, timeout) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+        Err(error) => panic!("cannot wait for readiness: {error}"),
     }
 }

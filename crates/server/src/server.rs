@@ -6,31 +6,27 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
-use stockd_model::Address;
-use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORKERS_MAX};
+use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX};
 
 use crate::admission::Admission;
-use crate::file_limit::{Room, sockets_per_worker};
-use crate::io_engine::probe_uring;
+use crate::file_limit::connections_allowed;
 use crate::listener::{Acceptor, Bound};
 use crate::metrics::Cells;
-use crate::overview::Overview;
 use crate::pool::Pool;
-#[cfg(target_os = "linux")]
-use crate::reactor::Completion;
-use crate::reactor::{Reactor, Readiness};
+use crate::reactor::Reactor;
+use crate::server_state::ServerState;
 use crate::worker::{Sweep, Worker};
-use crate::{Config, IoEngine, Metrics, Protocol, StartError};
+use crate::{Config, Endpoint, Metrics, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
 /// Dropping it shuts it down as [`shutdown`](Server::shutdown) does.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<(Protocol, Address)>,
+    endpoints: Vec<Arc<Endpoint>>,
     admission: Arc<Admission>,
     pool: Arc<Pool>,
-    overview: Arc<Overview>,
+    state: Arc<ServerState>,
     acceptor_waker: Waker,
     stopping: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
@@ -58,43 +54,27 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
-        match config.engine.choose(probe_uring) {
-            #[cfg(target_os = "linux")]
-            IoEngine::Uring => Server::start_on::<Completion>(config, engine),
-            _ => Server::start_on::<Readiness>(config, engine),
-        }
-    }
-
-    fn start_on<R: Reactor>(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         let sweep = Sweep::new(config.idle_timeout, config.stalled_timeout);
         let listeners =
-            config.listeners.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
+            config.endpoints.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
         let (acceptor_poll, acceptor_waker) =
             readiness().map_err(|source| system("the acceptor", source))?;
         let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
-            .map(|index| {
-                let reactor = R::open(sockets_per_worker(config.connections_max, config.workers));
-                reactor.map_err(|source| system(&worker_name(index), source))
-            })
+            .map(|index| Reactor::open().map_err(|source| system(&worker_name(index), source)))
             .collect::<Result<_, _>>()?;
-        let kept = reactors.iter().map(R::keeps).min().unwrap_or(0);
-        let room = Room::find(config.connections_max, config.workers, kept);
-        let admission = Admission::new(room.connections_max);
-        let pool = Pool::new(wakers, room.waiting_max);
+        let admission = Admission::new(connections_allowed(config.connections_max));
+        let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
-        let overview = Overview::new(engine, R::ENGINE, {
+        let state = ServerState::new(engine, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             move || gather(&admission, &pool, &acceptor_cells)
         });
         let mut server = Server {
-            addresses: listeners
-                .iter()
-                .map(|bound| (bound.protocol, bound.address.clone()))
-                .collect(),
+            endpoints: listeners.iter().map(|bound| Arc::clone(&bound.endpoint)).collect(),
             admission,
             pool,
-            overview,
+            state,
             acceptor_waker,
             stopping: Arc::default(),
             acceptor: None,
@@ -102,8 +82,8 @@ impl Server {
         };
         // Should a thread fail to start, dropping the server ends those that run.
         for (index, reactor) in reactors.into_iter().enumerate() {
-            let (pool, overview) = (Arc::clone(&server.pool), Arc::clone(&server.overview));
-            let worker = Worker::new(index, reactor, pool, overview, sweep, config.spin);
+            let (pool, state) = (Arc::clone(&server.pool), Arc::clone(&server.state));
+            let worker = Worker::new(index, reactor, pool, state, sweep, config.spin);
             let thread = spawn(&worker_name(index), || worker.run())?;
             server.workers.push(thread);
         }
@@ -121,19 +101,14 @@ impl Server {
     }
 
     /// Where it really listens, in the order of the configuration.
-    pub fn addresses(&self) -> &[(Protocol, Address)] {
-        &self.addresses
-    }
-
-    /// How its workers reach their sockets. Never [`IoEngine::Auto`].
-    pub fn io_engine(&self) -> IoEngine {
-        self.overview.io_engine
+    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
     }
 
     /// What it has done so far and what it holds now. The numbers are read one after another
     /// while the threads go on, so they need not fit together exactly.
     pub fn metrics(&self) -> Metrics {
-        self.overview.metrics()
+        self.state.metrics()
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their
@@ -191,7 +166,7 @@ fn gather(admission: &Admission, pool: &Pool, acceptor_cells: &Cells) -> Metrics
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
-    if config.listeners.is_empty() {
+    if config.endpoints.is_empty() {
         return Err(StartError::NoListener);
     }
     if !(1..=WORKERS_MAX).contains(&config.workers) {

@@ -27,7 +27,7 @@ use stockd_model::{Pattern, Symbol};
 use stockd_wire::quote_json;
 
 /// The number of a connection among those of its worker.
-pub(crate) type Key = usize;
+pub(crate) type Key = u64;
 
 /// The subscriptions of one worker's connections.
 #[derive(Debug)]
@@ -693,7 +693,7 @@ mod tests {
     const PATTERNS: [&str; 3] = ["*", "A*", "?A"];
 
     fn step() -> impl Strategy<Value = Step> {
-        let (key, name, pattern) = (0..3_usize, 0..NAMES.len(), 0..PATTERNS.len());
+        let (key, name, pattern) = (0..3_u64, 0..NAMES.len(), 0..PATTERNS.len());
         prop_oneof![
             6 => name.clone().prop_map(Step::Set),
             1 => name.clone().prop_map(Step::Delist),

@@ -3,20 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Names one connection of a worker. A key is used again after its connection is closed, a
-/// serial never, so that what is late cannot reach the wrong one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    pub(crate) key: usize,
-    pub(crate) serial: u64,
-}
+use crate::connection_id::ConnectionId;
 
 /// A queue of deadlines. A connection that closes leaves its deadlines behind; they pass without
 /// effect, so the queue is bounded by the connections of one delay.
 #[derive(Debug)]
 pub(crate) struct Timers {
     delay: Duration,
-    waiting: VecDeque<(Instant, Ticket)>,
+    waiting: VecDeque<(Instant, ConnectionId)>,
 }
 
 impl Timers {
@@ -25,8 +19,8 @@ impl Timers {
     }
 
     /// Starts the delay for a connection. Time must not go back between calls.
-    pub(crate) fn start(&mut self, now: Instant, ticket: Ticket) {
-        self.waiting.push_back((now + self.delay, ticket));
+    pub(crate) fn start(&mut self, now: Instant, id: ConnectionId) {
+        self.waiting.push_back((now + self.delay, id));
     }
 
     /// The earliest deadline.
@@ -35,9 +29,9 @@ impl Timers {
     }
 
     /// Removes a deadline that has passed.
-    pub(crate) fn pop_passed(&mut self, now: Instant) -> Option<Ticket> {
-        let (_, ticket) = self.waiting.pop_front_if(|(deadline, _)| *deadline <= now)?;
-        Some(ticket)
+    pub(crate) fn pop_passed(&mut self, now: Instant) -> Option<ConnectionId> {
+        let (_, id) = self.waiting.pop_front_if(|(deadline, _)| *deadline <= now)?;
+        Some(id)
     }
 }
 
@@ -49,15 +43,15 @@ mod tests {
     fn deadlines_pass_in_the_order_they_were_started() {
         let delay = Duration::from_millis(10);
         let mut timers = Timers::new(delay);
-        let ticket = |key| Ticket { key, serial: 7 };
+        let id = |slot| ConnectionId::new(slot, 7);
         let start = Instant::now();
-        timers.start(start, ticket(1));
-        timers.start(start + delay / 2, ticket(2));
+        timers.start(start, id(1));
+        timers.start(start + delay / 2, id(2));
         assert_eq!(timers.next(), Some(start + delay));
         assert_eq!(timers.pop_passed(start), None);
-        assert_eq!(timers.pop_passed(start + delay), Some(ticket(1)));
+        assert_eq!(timers.pop_passed(start + delay), Some(id(1)));
         assert_eq!(timers.pop_passed(start + delay), None);
-        assert_eq!(timers.pop_passed(start + delay * 2), Some(ticket(2)));
+        assert_eq!(timers.pop_passed(start + delay * 2), Some(id(2)));
         assert_eq!(timers.next(), None);
     }
 }

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use stockd_engine::{Engine, Executor};
 
-use crate::overview::Overview;
-use crate::roster::Card;
-use crate::session::{Replies, Session};
+use crate::connection_id::ConnectionId;
+use crate::metrics::Cells;
+use crate::server_state::ServerState;
+use crate::session::Session;
 use crate::subscriptions::Subscriptions;
-use crate::{IoEngine, Metrics, Protocol};
+use crate::turn::{Replies, Turn};
+use crate::{Metrics, Protocol};
 
 /// One client's session, and what a worker would lend it.
 #[derive(Debug)]
@@ -20,8 +22,8 @@ pub struct Unplugged {
     executor: Executor,
     replies: Vec<u8>,
     subscriptions: Subscriptions,
-    overview: Arc<Overview>,
-    card: Arc<Card>,
+    server: Arc<ServerState>,
+    cells: Cells,
     now: Instant,
 }
 
@@ -29,15 +31,16 @@ impl Unplugged {
     /// A new session.
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
-        let overview = Overview::new(Arc::clone(engine), IoEngine::Mio, Metrics::default);
+        let server = ServerState::new(Arc::clone(engine), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
+        let client = server.clients.enter(peer, protocol, now);
         Unplugged {
-            session: Session::new(protocol),
+            session: Session::new(protocol, &client),
             executor: engine.executor(),
             replies: Vec::new(),
             subscriptions: Subscriptions::new(engine.watcher(|| {})),
-            card: overview.roster.enter(peer, protocol, now),
-            overview,
+            server,
+            cells: Cells::default(),
             now,
         }
     }
@@ -45,21 +48,18 @@ impl Unplugged {
     /// The replies to what one read has brought.
     pub fn turn(&mut self, input: &[u8]) -> &[u8] {
         self.replies.clear();
-        {
-            let mut replies = Replies {
-                batch: self.executor.batch(),
-                writer: None,
-                tag: (0, 0),
-                out: &mut self.replies,
-                out_bytes_max: usize::MAX,
-                subscriptions: &mut self.subscriptions,
-                key: 0,
-                card: &self.card,
-                overview: &self.overview,
-                now: self.now,
-            };
-            let _ = self.session.receive(input, &mut replies);
-        }
+        let mut turn = Turn {
+            id: ConnectionId::new(0, 1),
+            now: self.now,
+            executor: &mut self.executor,
+            writer: None,
+            subscriptions: &mut self.subscriptions,
+            server: &self.server,
+            input: &mut [],
+            replies: Replies { out: &mut self.replies, bytes_max: usize::MAX },
+            cells: &self.cells,
+        };
+        let _ = self.session.receive(input, &mut turn);
         &self.replies
     }
 }

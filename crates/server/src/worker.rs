@@ -13,29 +13,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Executor, Tag, Writer};
+use stockd_engine::{Executor, ReplyTo, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
-use crate::connection::{Closed, Connection, Delay, Workspace};
-use crate::overview::Overview;
+use crate::connection::{Closed, Connection, Delay};
+use crate::connection_id::ConnectionId;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
-use crate::subscriptions::{Key, Subscriptions};
-use crate::timers::{Ticket, Timers};
+use crate::server_state::ServerState;
+use crate::subscriptions::Subscriptions;
+use crate::timers::Timers;
+use crate::turn::{Replies, Turn};
 
 /// One worker of the pool.
 #[derive(Debug)]
-pub(crate) struct Worker<R: Reactor> {
+pub(crate) struct Worker {
     index: usize,
     pool: Arc<Pool>,
-    reactor: R,
-    overview: Arc<Overview>,
+    reactor: Reactor,
+    server: Arc<ServerState>,
     executor: Executor,
-    /// To the journal, if there is one.
+    /// To the committer, if there is one.
     writer: Option<Writer>,
     subscriptions: Subscriptions,
     /// Marks wait to be passed on to subscribers.
@@ -43,15 +45,15 @@ pub(crate) struct Worker<R: Reactor> {
     /// Not before this: see [`Worker::rest_from_marks`].
     marks_at: Option<Instant>,
     /// Empty but while subscribers are given turns.
-    awake: Vec<Key>,
+    awake: Vec<u64>,
     /// Where every read goes.
     input: Box<[u8]>,
     /// Where every reply is encoded.
     replies: Vec<u8>,
-    connections: Slab<Seat<R>>,
+    connections: Slab<Slot>,
     /// The serial of the latest connection.
     serial: u64,
-    turns: VecDeque<Ticket>,
+    turns: VecDeque<ConnectionId>,
     silences: Timers,
     lingers: Timers,
     sweep: Sweep,
@@ -61,15 +63,15 @@ pub(crate) struct Worker<R: Reactor> {
     bytes_unsent: u64,
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
-    /// Empty but while the journal's replies are passed on.
-    answers: Vec<(Tag, Reply)>,
+    /// Empty but while the committer's replies are passed on.
+    answers: Vec<(ReplyTo, Reply)>,
 }
 
 /// A connection and its place among the others.
 #[derive(Debug)]
-struct Seat<R: Reactor> {
-    connection: Connection<R>,
-    serial: u64,
+struct Slot {
+    connection: Connection,
+    id: ConnectionId,
     /// Whether a turn is queued.
     has_turn: bool,
 }
@@ -84,30 +86,30 @@ pub(crate) struct Sweep {
     at: Option<Instant>,
 }
 
-impl<R: Reactor> Worker<R> {
+impl Worker {
     pub(crate) fn new(
         index: usize,
-        reactor: R,
+        reactor: Reactor,
         pool: Arc<Pool>,
-        overview: Arc<Overview>,
+        server: Arc<ServerState>,
         sweep: Sweep,
         spins: bool,
-    ) -> Worker<R> {
+    ) -> Worker {
         let watcher = {
             let pool = Arc::clone(&pool);
-            overview.engine.watcher(move || pool.wake(index))
+            server.engine.watcher(move || pool.wake(index))
         };
         let writer = {
             let pool = Arc::clone(&pool);
-            overview.engine.writer(move || pool.wake(index))
+            server.engine.writer(move || pool.wake(index))
         };
         Worker {
             index,
             pool,
             reactor,
-            executor: overview.engine.executor(),
+            executor: server.engine.executor(),
             writer,
-            overview,
+            server,
             subscriptions: Subscriptions::new(watcher),
             marks_wait: false,
             marks_at: None,
@@ -165,7 +167,7 @@ impl<R: Reactor> Worker<R> {
                 break;
             }
         }
-        let unfinished = |(_, seat): &(usize, &Seat<R>)| !seat.connection.is_lingering();
+        let unfinished = |(_, slot): &(usize, &Slot)| !slot.connection.is_lingering();
         self.connections.iter().filter(unfinished).count()
     }
 
@@ -184,10 +186,10 @@ impl<R: Reactor> Worker<R> {
 
     #[inline]
     fn note(&mut self, event: Event) {
-        if let Some(seat) = self.connections.get_mut(event.key)
-            && seat.connection.note(event)
+        if let Some(slot) = live(&mut self.connections, event.id)
+            && slot.connection.note(event)
         {
-            seat.queue_turn(event.key, &mut self.turns);
+            slot.queue_turn(&mut self.turns);
         }
     }
 
@@ -195,10 +197,10 @@ impl<R: Reactor> Worker<R> {
     /// since a pass over many busy connections is long.
     fn give_turns(&mut self, now: Instant) {
         for _ in 0..self.turns.len() {
-            let Some(ticket) = self.turns.pop_front() else {
+            let Some(id) = self.turns.pop_front() else {
                 break;
             };
-            self.give_turn(ticket, now);
+            self.give_turn(id, now);
             if self.pool.offers(self.index) {
                 self.take_from_queue(now);
             }
@@ -206,71 +208,69 @@ impl<R: Reactor> Worker<R> {
     }
 
     #[inline]
-    fn give_turn(&mut self, ticket: Ticket, now: Instant) {
-        let Some(seat) = live(&mut self.connections, ticket) else {
+    fn give_turn(&mut self, id: ConnectionId, now: Instant) {
+        let Some(slot) = live(&mut self.connections, id) else {
             return;
         };
-        seat.has_turn = false;
-        let unsent_before = seat.connection.unsent_bytes();
-        let mut work = Workspace {
-            reactor: &mut self.reactor,
+        slot.has_turn = false;
+        let unsent_before = slot.connection.unsent_bytes();
+        let mut turn = Turn {
+            id,
+            now,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             subscriptions: &mut self.subscriptions,
-            overview: &self.overview,
-            key: ticket.key,
-            tag: (ticket.key, ticket.serial),
+            server: &self.server,
             input: &mut self.input,
-            replies: &mut self.replies,
+            replies: Replies { out: &mut self.replies, bytes_max: 0 },
             cells: self.pool.cells(self.index),
-            now,
         };
-        let outcome = seat.connection.turn(&mut work);
-        let unsent = seat.connection.unsent_bytes();
+        let outcome = slot.connection.turn(&mut turn);
+        let unsent = slot.connection.unsent_bytes();
         if let Ok(next) = &outcome {
             if next.again {
-                seat.queue_turn(ticket.key, &mut self.turns);
+                slot.queue_turn(&mut self.turns);
             }
-            if seat.connection.awaits_client() {
+            if slot.connection.awaits_client() {
                 self.sweep.start(now);
             }
             match next.start {
                 None => {}
                 // Measured from here, not from the start of a pass that may have been long.
-                Some(Delay::Silence) => self.silences.start(Instant::now(), ticket),
-                Some(Delay::Linger) => self.lingers.start(Instant::now(), ticket),
+                Some(Delay::Silence) => self.silences.start(Instant::now(), id),
+                Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
             }
         }
-        if self.subscriptions.has(ticket.key) {
-            let card = seat.connection.card();
-            card.subscriptions.set(self.subscriptions.len(ticket.key) as u64);
-            card.marks.set(self.subscriptions.backlog(ticket.key) as u64);
+        if self.subscriptions.has(id.into()) {
+            let client = slot.connection.client();
+            client.subscriptions.set(self.subscriptions.len(id.into()) as u64);
+            client.marks.set(self.subscriptions.backlog(id.into()) as u64);
         }
         if unsent != unsent_before {
-            seat.connection.card().unsent.set(unsent as u64);
+            slot.connection.client().unsent.set(unsent as u64);
             self.count_unsent(unsent_before, unsent);
         }
         if let Err(closed) = outcome {
-            self.close(ticket.key, &closed);
+            self.close(id, &closed);
         }
         self.wake_subscribers();
     }
 
-    /// Passes the journal's replies on to those who wait for them, and gives each a turn.
+    /// Passes the committer's replies on to those who wait for them, and gives each a turn.
     fn take_answers(&mut self, now: Instant) {
         let Some(writer) = &mut self.writer else {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for ((key, serial), reply) in answers.drain(..) {
-            // Nobody may be there any more.
-            let Some(seat) = live(&mut self.connections, Ticket { key, serial }) else {
+        for (ReplyTo(id), reply) in answers.drain(..) {
+            // The client may be gone.
+            let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
-            let unsent_before = seat.connection.unsent_bytes();
-            seat.connection.answered(&reply, &mut self.replies, now);
-            let unsent = seat.connection.unsent_bytes();
-            seat.queue_turn(key, &mut self.turns);
+            let unsent_before = slot.connection.unsent_bytes();
+            slot.connection.committed(&reply, &mut self.replies, now);
+            let unsent = slot.connection.unsent_bytes();
+            slot.queue_turn(&mut self.turns);
             self.count_unsent(unsent_before, unsent);
         }
         self.answers = answers;
@@ -298,10 +298,10 @@ impl<R: Reactor> Worker<R> {
             return;
         }
         self.subscriptions.take_awake(&mut self.awake);
-        for key in self.awake.drain(..) {
-            if let Some(seat) = self.connections.get_mut(key) {
-                seat.connection.card().marks.set(self.subscriptions.backlog(key) as u64);
-                seat.queue_turn(key, &mut self.turns);
+        for id in self.awake.drain(..) {
+            if let Some(slot) = live(&mut self.connections, id.into()) {
+                slot.connection.client().marks.set(self.subscriptions.backlog(id) as u64);
+                slot.queue_turn(&mut self.turns);
             }
         }
         let cells = self.pool.cells(self.index);
@@ -312,16 +312,14 @@ impl<R: Reactor> Worker<R> {
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
-        while let Some(ticket) = self.silences.pop_passed(now) {
-            if let Some(seat) = live(&mut self.connections, ticket) {
-                seat.connection.fall_silent();
-                seat.queue_turn(ticket.key, &mut self.turns);
+        while let Some(id) = self.silences.pop_passed(now) {
+            if let Some(slot) = live(&mut self.connections, id) {
+                slot.connection.fall_silent();
+                slot.queue_turn(&mut self.turns);
             }
         }
-        while let Some(ticket) = self.lingers.pop_passed(now) {
-            if live(&mut self.connections, ticket).is_some() {
-                self.close(ticket.key, &Closed::Ended);
-            }
+        while let Some(id) = self.lingers.pop_passed(now) {
+            self.close(id, &Closed::Ended);
         }
     }
 
@@ -332,16 +330,16 @@ impl<R: Reactor> Worker<R> {
         self.sweep.at = None;
         let mut overdue = Vec::new();
         let mut unsent = false;
-        for (key, seat) in &self.connections {
-            let connection = &seat.connection;
+        for (_, slot) in &self.connections {
+            let connection = &slot.connection;
             let Sweep { stalled_timeout, idle_timeout, .. } = self.sweep;
             match connection.overdue(now, stalled_timeout, idle_timeout) {
-                Some(closed) => overdue.push((key, closed)),
+                Some(closed) => overdue.push((slot.id, closed)),
                 None => unsent |= connection.awaits_client(),
             }
         }
-        for (key, closed) in overdue {
-            self.close(key, &closed);
+        for (id, closed) in overdue {
+            self.close(id, &closed);
         }
         if unsent || (self.sweep.idle_timeout.is_some() && !self.connections.is_empty()) {
             self.sweep.start(now);
@@ -363,28 +361,23 @@ impl<R: Reactor> Worker<R> {
     }
 
     fn add(&mut self, accepted: Accepted, now: Instant) {
-        let Accepted { socket, peer, protocol, permit } = accepted;
+        let Accepted { socket, peer, endpoint, permit } = accepted;
         let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let socket = match self.reactor.add(socket, key) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::warn!("{peer}: cannot be served: {error}");
-                self.pool.cells(self.index).closed_failed.add(1);
-                self.pool.closed_one(self.index);
-                return;
-            }
-        };
         self.serial += 1;
-        let card = self.overview.roster.enter(peer, protocol, now);
-        let seat = entry.insert(Seat {
-            connection: Connection::new(socket, protocol, permit, card, now),
-            serial: self.serial,
-            has_turn: false,
-        });
+        let id = ConnectionId::new(entry.key(), self.serial);
+        if let Err(error) = self.reactor.add(&socket, id) {
+            tracing::warn!("{peer}: cannot be served: {error}");
+            self.pool.cells(self.index).closed_failed.add(1);
+            self.pool.closed_one(self.index);
+            return;
+        }
+        let stream = endpoint.transport.accept(socket);
+        let client = self.server.clients.enter(peer, endpoint.protocol, now);
+        let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
+        let slot = entry.insert(Slot { connection, id, has_turn: false });
         if self.draining {
-            seat.connection.drain(&mut self.reactor);
-            seat.queue_turn(key, &mut self.turns);
+            slot.connection.drain();
+            slot.queue_turn(&mut self.turns);
         }
         if self.sweep.idle_timeout.is_some() {
             self.sweep.start(now);
@@ -398,21 +391,22 @@ impl<R: Reactor> Worker<R> {
         }
         self.draining = true;
         self.take_from_queue(now);
-        for (key, seat) in &mut self.connections {
-            seat.connection.drain(&mut self.reactor);
-            seat.queue_turn(key, &mut self.turns);
+        for (_, slot) in &mut self.connections {
+            slot.connection.drain();
+            slot.queue_turn(&mut self.turns);
         }
     }
 
     /// Closes a connection.
-    fn close(&mut self, key: usize, closed: &Closed) {
-        let Some(Seat { connection, .. }) = self.connections.try_remove(key) else {
+    fn close(&mut self, id: ConnectionId, closed: &Closed) {
+        if live(&mut self.connections, id).is_none() {
             return;
-        };
-        self.overview.roster.leave(connection.card());
-        self.subscriptions.remove(key);
+        }
+        let Slot { connection, .. } = self.connections.remove(id.slot());
+        self.server.clients.leave(connection.client());
+        self.subscriptions.remove(id.into());
         let cells = self.pool.cells(self.index);
-        let peer = connection.card().peer();
+        let peer = connection.client().peer();
         match closed {
             Closed::Ended => tracing::trace!("{peer}: closed"),
             Closed::Failed(error) => {
@@ -431,7 +425,6 @@ impl<R: Reactor> Worker<R> {
         }
         self.count_unsent(connection.unsent_bytes(), 0);
         self.pool.closed_one(self.index);
-        self.reactor.close(connection.into_socket());
     }
 
     fn count_unsent(&mut self, before: usize, now: usize) {
@@ -446,21 +439,19 @@ impl<R: Reactor> Worker<R> {
     }
 }
 
-impl<R: Reactor> Seat<R> {
+impl Slot {
     #[inline]
-    fn queue_turn(&mut self, key: usize, turns: &mut VecDeque<Ticket>) {
+    fn queue_turn(&mut self, turns: &mut VecDeque<ConnectionId>) {
         if !mem::replace(&mut self.has_turn, true) {
-            let serial = self.serial;
-            turns.push_back(Ticket { key, serial });
+            turns.push_back(self.id);
         }
     }
 }
 
-/// The connection that the ticket names, unless it is closed.
+/// The connection of this name, unless it is closed.
 #[inline]
-fn live<R: Reactor>(connections: &mut Slab<Seat<R>>, ticket: Ticket) -> Option<&mut Seat<R>> {
-    let seat = connections.get_mut(ticket.key)?;
-    (seat.serial == ticket.serial).then_some(seat)
+fn live(connections: &mut Slab<Slot>, id: ConnectionId) -> Option<&mut Slot> {
+    connections.get_mut(id.slot()).filter(|slot| slot.id == id)
 }
 
 impl Sweep {

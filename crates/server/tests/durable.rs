@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::limits::PARKED_REQUESTS_MAX;
-use stockd_server::{Config, Listener, Metrics, Protocol, Server};
+use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use stockd_store::{Store, StoreError, Write};
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
@@ -46,9 +46,8 @@ impl Market {
         let (gate, receiver) = channel();
         let store = Box::new(GatedStore { gate: Mutex::new(receiver) });
         let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
-        let address = "127.0.0.1:0".parse().unwrap();
-        let listeners = vec![Listener { protocol: Protocol::Resp, address }];
-        let config = Config { listeners, workers: 1, ..Config::default() };
+        let listeners = vec![Endpoint::plain(Protocol::Resp, ([127, 0, 0, 1], 0))];
+        let config = Config { endpoints: listeners, workers: 1, ..Config::default() };
         Market { gate, server: Server::start(config, Arc::new(engine)).unwrap() }
     }
 
@@ -58,7 +57,7 @@ impl Market {
     }
 
     fn client(&self) -> Client {
-        let (_, address) = &self.server.addresses()[0];
+        let address = &self.server.endpoints()[0].address;
         Client::connect(address.tcp().unwrap())
     }
 

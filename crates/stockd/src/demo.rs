@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use stockd_client::Client;
 use stockd_engine::{Engine, Totals};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 
 use self::client::CheckingClient;
 use self::history::History;
@@ -94,8 +94,8 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let engine = Arc::new(Engine::default());
     names::list_invented(&mut engine.executor())?;
     let server = start_server(args, &engine)?;
-    let [address, resp] =
-        [0, 1].map(|listener| server.addresses()[listener].1.tcp().expect("both listen on TCP"));
+    let [address, resp] = [0, 1]
+        .map(|listener| server.endpoints()[listener].address.tcp().expect("both listen on TCP"));
     let stage = Stage { address, resp, history, engine, server };
     stage.introduce(args, &mut screen)?;
     let finished = stage.look_up(args, &interruption, &mut screen)?;
@@ -114,9 +114,8 @@ fn start_server(args: &DemoArgs, engine: &Arc<Engine>) -> anyhow::Result<Server>
     let start = |line: SocketAddr, resp_port| {
         let resp = SocketAddr::new(line.ip(), resp_port);
         let addresses = [(Protocol::Line, line), (Protocol::Resp, resp)];
-        let listeners =
-            addresses.map(|(protocol, address)| Listener { protocol, address: address.into() });
-        let config = Config { listeners: listeners.into(), ..Config::default() };
+        let listeners = addresses.map(|(protocol, address)| Endpoint::plain(protocol, address));
+        let config = Config { endpoints: listeners.into(), ..Config::default() };
         Server::start(config, Arc::clone(engine))
     };
     let server = match args.line {

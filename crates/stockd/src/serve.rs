@@ -13,7 +13,7 @@ use anyhow::Context;
 use stockd_engine::Engine;
 use stockd_model::limits::{JOURNAL_REQUESTS_MAX, SHUTDOWN_MARGIN};
 use stockd_model::{Address, Reply, Request};
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -36,7 +36,7 @@ pub(crate) struct ServeArgs {
 /// Runs a server until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
-    let listeners = listeners(&settings)?;
+    let endpoints = endpoints(&settings)?;
     log_to_stderr(settings.log);
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(&settings)?;
@@ -47,9 +47,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let interruption = Interruption::watch()?;
     let file_limit = stockd_server::raise_file_limit();
     let config = Config {
-        listeners,
+        endpoints,
         workers: settings.workers,
-        engine: settings.engine,
         spin: settings.spin,
         connections_max: settings.connections_max,
         idle_timeout: settings.idle_timeout,
@@ -62,7 +61,6 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         stocks = engine.catalog().len(),
         memory_bytes = engine.catalog().memory_bytes(),
         workers = settings.workers,
-        engine = %server.io_engine(),
         connections_max = server.metrics().connections_max,
         file_limit,
         durable = engine.journal().is_some(),
@@ -92,19 +90,19 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What to listen on: at least one address.
-fn listeners(settings: &Settings) -> Result<Vec<Listener>, UsageError> {
+fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
     let of = |protocol, addresses: &[Address]| {
-        let listener = |address: &Address| Listener { protocol, address: address.clone() };
-        addresses.iter().map(listener).collect::<Vec<_>>()
+        let endpoint = |address: &Address| Endpoint::plain(protocol, address.clone());
+        addresses.iter().map(endpoint).collect::<Vec<_>>()
     };
-    let listeners =
+    let endpoints =
         [of(Protocol::Line, &settings.line), of(Protocol::Resp, &settings.resp)].concat();
-    if listeners.is_empty() {
+    if endpoints.is_empty() {
         let why =
             "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";
         return Err(UsageError(why.to_owned()));
     }
-    Ok(listeners)
+    Ok(endpoints)
 }
 
 fn log_to_stderr(level: LevelFilter) {
@@ -163,7 +161,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
 
 fn print_addresses(server: &Server) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for (protocol, address) in server.addresses() {
+    for Endpoint { protocol, address, .. } in server.endpoints().iter().map(AsRef::as_ref) {
         writeln!(stdout, "{protocol} {address}")?;
     }
     stdout.flush()

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use stockd_model::Address;
-use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file;
@@ -65,10 +64,6 @@ settings! {
 
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
-
-    /// How workers reach their sockets: `mio` (epoll and its like), `uring` (io_uring where Linux has
-    /// it and allows it, otherwise `mio`), or `auto` for what was measured best: `mio` so far.
-    engine: IoEngine = "auto", "ENGINE", value::engine;
 
     /// Let workers look for requests again and again instead of sleeping until one comes: lower
     /// latency with few connections, and a core busy for each worker all the time.

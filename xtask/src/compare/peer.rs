@@ -19,8 +19,6 @@ use crate::packages;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     program: Program,
-    /// Whether it works over io_uring, where it can do both.
-    uring: bool,
     /// Whether it listens on a Unix socket.
     unix: bool,
     /// Whether redis-benchmark asks it, and not `stockd load`.
@@ -84,11 +82,7 @@ impl Peer {
     pub(super) const PYTHON_THREAD_POOL: Peer = Peer::of(Program::PythonThreadPool);
 
     const fn of(program: Program) -> Peer {
-        Peer { program, uring: false, unix: false, by_redis_benchmark: false }
-    }
-
-    pub(super) const fn over_uring(self) -> Peer {
-        Peer { uring: true, ..self }
+        Peer { program, unix: false, by_redis_benchmark: false }
     }
 
     pub(super) const fn over_unix(self) -> Peer {
@@ -100,21 +94,20 @@ impl Peer {
     }
 
     pub(super) fn name(self) -> String {
-        let engine = if self.uring { ", io_uring" } else { ", epoll" };
-        let (program, engine) = match self.program {
-            Program::Echo => ("bare echo", engine),
-            Program::StockdLine | Program::StockdResp => ("stockd", engine),
-            Program::Redis => ("Redis", ""),
-            Program::Memcached => ("memcached, mg", ""),
-            Program::Valkey => ("Valkey", ""),
-            Program::Pogocache => ("Pogocache, 1 thread", ""),
-            Program::Dragonfly => ("Dragonfly, 1 thread", ""),
-            Program::ThreadPerConnection => ("a thread a connection", ""),
-            Program::PythonThreadPool => ("Python, 10 threads", ""),
+        let program = match self.program {
+            Program::Echo => "bare echo",
+            Program::StockdLine | Program::StockdResp => "stockd",
+            Program::Redis => "Redis",
+            Program::Memcached => "memcached, mg",
+            Program::Valkey => "Valkey",
+            Program::Pogocache => "Pogocache, 1 thread",
+            Program::Dragonfly => "Dragonfly, 1 thread",
+            Program::ThreadPerConnection => "a thread a connection",
+            Program::PythonThreadPool => "Python, 10 threads",
         };
         let socket = if self.unix { ", Unix" } else { "" };
         let generator = if self.by_redis_benchmark { ", by redis-benchmark" } else { "" };
-        [program, engine, socket, generator].concat()
+        [program, socket, generator].concat()
     }
 
     /// Starts it on the first core and gives it its stocks. `None` when it is not on this machine.
@@ -147,20 +140,10 @@ impl Peer {
         while !listens() {
             if let Some(status) = running.process.try_wait()? {
                 let log = fs::read_to_string(data.join("log"))?;
-                // What cannot run here is no peer here; all others must.
-                if self == Peer::ECHO.over_uring() {
-                    println!("  {}: {}", self.name(), log.trim());
-                    return Ok(None);
-                }
                 bail!("{} ended with {status}: {log}", self.name());
             }
             ensure!(Instant::now() < deadline, "{} does not listen on {address}", self.name());
             std::thread::sleep(Duration::from_millis(20));
-        }
-        let log = fs::read_to_string(data.join("log"))?;
-        if log.contains("io_uring is not available") {
-            println!("  {}: {}", self.name(), log.trim());
-            return Ok(None);
         }
         running.fill(bench, scenario)?;
         Ok(Some(running))
@@ -186,7 +169,7 @@ impl Peer {
         Ok(Some(match self.program {
             Program::Echo => {
                 let mut command = on_core(0, example("echo"));
-                command.args([address, "--engine", if self.uring { "uring" } else { "mio" }]);
+                command.arg(address);
                 command
             }
             Program::ThreadPerConnection => {
@@ -206,9 +189,8 @@ impl Peer {
                     Program::StockdResp => ("--resp", "--line"),
                     _ => ("--line", "--resp"),
                 };
-                let engine = if self.uring { "uring" } else { "mio" };
                 let mut command = on_core(0, &bench.stockd);
-                command.args(["serve", "--workers", "1", "--log", "warn", "--engine", engine]);
+                command.args(["serve", "--workers", "1", "--log", "warn"]);
                 command.args([own, address, other, "off"]).arg("--catalog").arg(stocks()?);
                 match durable {
                     true => command.args(["--sync", "always", "--data-dir"]).arg(data.join("data")),

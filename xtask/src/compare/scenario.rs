@@ -33,32 +33,14 @@ const LOOKUPS: Scenario = Scenario {
 };
 
 /// Lookups over the line protocol beside what sockets cost alone.
-const LINE: &[Peer] = &[
-    Peer::ECHO,
-    Peer::ECHO.over_uring(),
-    Peer::LINE,
-    Peer::LINE.over_uring(),
-    Peer::THREAD_PER_CONNECTION,
-];
+const LINE: &[Peer] = &[Peer::ECHO, Peer::LINE, Peer::THREAD_PER_CONNECTION];
 
 /// Lookups in the protocol of each.
-const CACHES: &[Peer] = &[
-    Peer::REDIS,
-    Peer::RESP,
-    Peer::RESP.over_uring(),
-    Peer::MEMCACHED,
-    Peer::VALKEY,
-    Peer::POGOCACHE,
-    Peer::DRAGONFLY,
-];
+const CACHES: &[Peer] =
+    &[Peer::REDIS, Peer::RESP, Peer::MEMCACHED, Peer::VALKEY, Peer::POGOCACHE, Peer::DRAGONFLY];
 
 /// Lookups over TCP and over Unix sockets.
-const LINE_UNIX: &[Peer] = &[
-    Peer::LINE,
-    Peer::LINE.over_unix(),
-    Peer::LINE.over_uring(),
-    Peer::LINE.over_uring().over_unix(),
-];
+const LINE_UNIX: &[Peer] = &[Peer::LINE, Peer::LINE.over_unix()];
 
 const GET_UNIX: &[Peer] =
     &[Peer::RESP, Peer::RESP.over_unix(), Peer::REDIS, Peer::REDIS.over_unix()];
@@ -91,7 +73,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "mget 50x1 of 100",
         mget: 100,
-        peers: &[Peer::REDIS, Peer::RESP, Peer::RESP.over_uring(), Peer::VALKEY],
+        peers: &[Peer::REDIS, Peer::RESP, Peer::VALKEY],
         ..LOOKUPS
     },
     Scenario { name: "mget 50x16 of 100", pipeline: 16, mget: 100, peers: GENERATORS, ..LOOKUPS },
@@ -173,8 +155,7 @@ pub(super) const SWEEPS: &[Sweep] = &[
 ];
 
 /// Who is drawn.
-pub(super) const SWEPT: &[Peer] =
-    &[Peer::RESP, Peer::RESP.over_uring(), Peer::REDIS, Peer::MEMCACHED];
+pub(super) const SWEPT: &[Peer] = &[Peer::RESP, Peer::REDIS, Peer::MEMCACHED];
 
 /// What they have in common with the scenarios.
 pub(super) const SWEPT_LOAD: Scenario = Scenario { name: "sweeps", peers: SWEPT, ..LOOKUPS };
@@ -209,8 +190,6 @@ const fn rate(peer: Peer, scenario: &'static str, to: Peer, bound: f64) -> Goal 
 pub(super) const GOALS: &[Goal] = &[
     cpu(Peer::LINE, "line 50x1", Peer::ECHO, 1.05),
     cpu(Peer::LINE, "line 50x16", Peer::ECHO, 1.12),
-    cpu(Peer::LINE.over_uring(), "line 50x1", Peer::ECHO, 0.85),
-    cpu(Peer::LINE.over_uring(), "line 50x16", Peer::ECHO, 0.92),
     rate(Peer::RESP, "get 50x16", Peer::REDIS, 2.2),
     rate(Peer::RESP, "get 50x16", Peer::MEMCACHED, 2.2),
     rate(Peer::RESP, "get 50x16", Peer::POGOCACHE, 1.4),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::{Address, Fields, Reply, Request, Symbol};
-use stockd_server::{Config, IoEngine, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 use stockd_store::DataDir;
 use tempfile::TempDir;
 
@@ -115,17 +115,14 @@ fn serve(protocol: Protocol, engine: &Arc<Engine>, over: Over) -> Link {
         Over::Tcp => "127.0.0.1:0".to_owned(),
         Over::Unix => format!("unix:{}/socket", directory.path().display()),
     };
-    let address = address.parse().unwrap();
-    // The engine of the environment, as for the processes.
-    let engine_name = std::env::var("STOCKD_ENGINE").unwrap_or_default();
+    let address: Address = address.parse().unwrap();
     let config = Config {
-        listeners: vec![Listener { protocol, address }],
+        endpoints: vec![Endpoint::plain(protocol, address)],
         workers: 2,
-        engine: IoEngine::from_name(&engine_name).unwrap_or_default(),
         ..Config::default()
     };
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let stream = connect(&server.addresses()[0].1);
+    let stream = connect(&server.endpoints()[0].address);
     Link { stream: BufReader::new(stream), _server: server, _directory: directory }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_server::{Config, Listener, Protocol, Server, StartError};
+use stockd_server::{Config, Endpoint, Protocol, Server, StartError};
 
 use crate::market::{Client, Market, PATIENCE};
 
@@ -17,8 +17,8 @@ fn what_cannot_be_started_says_why() {
         started.expect_err("it started").to_string()
     };
     let market = Market::open(1);
-    let listener = |address| Listener { protocol: Protocol::Line, address };
-    let config = |address| Config { listeners: vec![listener(address)], ..Config::default() };
+    let listener = |address: Address| Endpoint::plain(Protocol::Line, address);
+    let config = |address| Config { endpoints: vec![listener(address)], ..Config::default() };
     let taken = market.address();
     assert_eq!(
         why(config(taken.clone())),
@@ -50,8 +50,8 @@ fn a_server_that_cannot_start_leaves_no_address_taken() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let free = std::net::TcpListener::bind(any).unwrap().local_addr().unwrap();
     let listeners = [free.into(), market.address()]
-        .map(|address| Listener { protocol: Protocol::Line, address });
-    let config = Config { listeners: listeners.to_vec(), ..Config::default() };
+        .map(|address: Address| Endpoint::plain(Protocol::Line, address));
+    let config = Config { endpoints: listeners.to_vec(), ..Config::default() };
     let started = Server::start(config, Arc::new(Engine::default()));
     assert!(matches!(started, Err(StartError::Listen { address, .. }) if address != free.into()));
     std::net::TcpListener::bind(free).unwrap();
@@ -60,11 +60,11 @@ fn a_server_that_cannot_start_leaves_no_address_taken() {
 #[test]
 fn several_listeners_lead_to_the_same_stocks() {
     let any = Address::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let listener = Listener { protocol: Protocol::Line, address: any };
-    let config = Config { listeners: vec![listener; 3], workers: 2, ..Config::default() };
+    let listener = Endpoint::plain(Protocol::Line, any);
+    let config = Config { endpoints: vec![listener; 3], workers: 2, ..Config::default() };
     let server = Server::start(config, Arc::new(Engine::default())).unwrap();
-    assert_eq!(server.addresses().len(), 3);
-    for (protocol, address) in server.addresses() {
+    assert_eq!(server.endpoints().len(), 3);
+    for Endpoint { protocol, address, .. } in server.endpoints().iter().map(AsRef::as_ref) {
         assert_eq!(*protocol, Protocol::Line);
         assert_eq!(Client::connect(address).ask("AAPL"), "-1");
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Engine, Executor};
 use stockd_model::{Address, Fields, Reply, Request, Status, Volume};
-use stockd_server::{Config, IoEngine, Listener, Metrics, Protocol, Server};
+use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use tempfile::TempDir;
 
 use crate::WAY;
@@ -44,7 +44,6 @@ impl Market {
 
     /// A server of this configuration, but on a free port or path.
     pub(crate) fn with(mut config: Config) -> Market {
-        config.engine = engine();
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
         for (name, price, volume, status) in [
@@ -64,20 +63,20 @@ impl Market {
             assert!(matches!(reply, Reply::Listed(_)));
         }
         let directory = tempfile::tempdir().unwrap();
-        let address = match WAY {
+        let address: Address = match WAY {
             Way::Tcp => SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             Way::Unix => format!("unix:{}/line", directory.path().display()).parse().unwrap(),
         };
-        config.listeners = vec![Listener { protocol: Protocol::Line, address }];
+        config.endpoints = vec![Endpoint::plain(Protocol::Line, address)];
         let server = Server::start(config, Arc::clone(&engine)).unwrap();
         Market { engine, server, _directory: directory }
     }
 
     pub(crate) fn address(&self) -> Address {
-        let [(Protocol::Line, address)] = self.server.addresses() else {
-            panic!("not one line listener: {:?}", self.server.addresses());
+        let [endpoint] = self.server.endpoints() else {
+            panic!("not one endpoint: {:?}", self.server.endpoints());
         };
-        address.clone()
+        endpoint.address.clone()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -109,12 +108,6 @@ impl Market {
             std::thread::yield_now();
         }
     }
-}
-
-/// The engine that is tested: that of the environment, as for the processes.
-fn engine() -> IoEngine {
-    let name = std::env::var("STOCKD_ENGINE").unwrap_or_default();
-    IoEngine::from_name(&name).unwrap_or_default()
 }
 
 /// Lists or updates a stock.

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_server::{Config, Listener, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server};
 
 use crate::market::{Market, PATIENCE};
 
-/// Starts a server with these listeners, or says why not.
-fn start<const N: usize>(listeners: [(Protocol, &Address); N]) -> Result<Server, String> {
-    let listener =
-        |(protocol, address): (Protocol, &Address)| Listener { protocol, address: address.clone() };
+/// Starts a server with these endpoints, or says why not.
+fn start<const N: usize>(endpoints: [(Protocol, &Address); N]) -> Result<Server, String> {
+    let endpoint =
+        |(protocol, address): (Protocol, &Address)| Endpoint::plain(protocol, address.clone());
     let config =
-        Config { listeners: listeners.map(listener).into(), workers: 1, ..Config::default() };
+        Config { endpoints: endpoints.map(endpoint).into(), workers: 1, ..Config::default() };
     Server::start(config, Arc::new(Engine::default())).map_err(|error| error.to_string())
 }
 
@@ -63,7 +63,7 @@ fn a_socket_left_behind_is_taken_over_and_goes_with_the_server() {
     let directory = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(directory.path().join("s")).unwrap());
     let server = start([(Protocol::Line, &at(&directory, "s"))]).unwrap();
-    assert_eq!(server.addresses(), [(Protocol::Line, at(&directory, "s"))]);
+    assert_eq!(server.endpoints()[0].address, at(&directory, "s"));
     server.shutdown();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

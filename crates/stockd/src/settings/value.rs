@@ -11,7 +11,6 @@ use stockd_model::limits::{
     COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, TIMEOUT_MAX, WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError};
-use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file;
@@ -41,10 +40,6 @@ pub(super) fn workers(text: &str) -> Result<usize, Form> {
     }
     number_up_to(text, WORKERS_MAX)
         .ok_or_else(|| format!("write a number from 1 to {WORKERS_MAX}, or cores").into())
-}
-
-pub(super) fn engine(text: &str) -> Result<IoEngine, Form> {
-    IoEngine::from_name(text).ok_or_else(|| "write auto, mio or uring".into())
 }
 
 pub(super) fn connections(text: &str) -> Result<usize, Form> {

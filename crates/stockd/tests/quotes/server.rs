@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn stockd(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STOCKD_") && name != "STOCKD_ENGINE" {
+        if name.to_string_lossy().starts_with("STOCKD_") {
             command.env_remove(name);
         }
     }

@@ -24,7 +24,7 @@ pub(crate) const STOCKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serv
 pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STOCKD_") && name != "STOCKD_ENGINE" {
+        if name.to_string_lossy().starts_with("STOCKD_") {
             command.env_remove(name);
         }
     }

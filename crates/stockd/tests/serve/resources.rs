@@ -2,12 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
-use crate::process::{STOCKS, ServerProcess, replies, report, stockd, until_closed};
+use crate::process::{ServerProcess, replies, report, until_closed};
 use crate::shutdown::fill;
 
 const MIB: u64 = 1024 * 1024;
@@ -86,57 +85,6 @@ fn replies_or_refusal(mut client: &TcpStream) -> String {
     let mut text = [0; 128];
     let len = client.read(&mut text).unwrap_or(0);
     String::from_utf8_lossy(&text[..len]).into_owned()
-}
-
-/// Its process may have 256 files open. Over io_uring the sockets of its connections are not among them.
-#[test]
-fn a_server_holds_more_connections_than_its_process_may_have_files_open() {
-    const CLIENTS: usize = 400;
-    let args = ["--engine", "uring", "--workers", "2", "--connections-max", "400"];
-    let serve = stockd(["serve", "--line", "127.0.0.1:0", "--catalog", STOCKS].iter().chain(&args));
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -n 256 && exec "$0" "$@""#]);
-    command.arg(serve.get_program()).args(serve.get_args());
-    for (name, value) in serve.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let server = ServerProcess::spawn(&mut command);
-    let files = || open_files(server.pid()).len();
-    let before = files();
-    let first = admitted(&server);
-    if files() > before {
-        report(
-            "skipped: a_server_holds_more_connections…: sockets are files of the process, without \
-             io_uring or before Linux 6.15",
-        );
-        return;
-    }
-
-    let mut clients = vec![first];
-    clients.extend((1..CLIENTS).map(|_| admitted(&server)));
-    assert_eq!(files(), before);
-    assert_eq!(
-        until_closed(&mut server.connect()),
-        "ERR 400 connections are open, the limit; try again later\n"
-    );
-    // Four times as many come and go as there are places for in all.
-    for _ in 0..10 {
-        clients.drain(..200);
-        clients.extend((0..200).map(|_| admitted(&server)));
-        clients.iter_mut().for_each(ask);
-    }
-    drop(clients);
-    let deadline = Instant::now() + crate::process::PATIENCE;
-    while files() > before {
-        assert!(Instant::now() < deadline, "{} files are open, {before} were", files());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(server.lookup(&["ACME"]), ["172.5"]);
-    let (status, log) = server.stop();
-    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// The process may open no further file, so accepting fails: those who are served stay served,

@@ -36,25 +36,6 @@ fn the_start_is_logged_with_what_holds() {
 }
 
 #[test]
-fn the_engine_in_use_is_logged() {
-    let engine_in = |args: &[&str]| {
-        let (status, log) = ServerProcess::start(args).stop();
-        assert_eq!(status.code(), Some(0), "{log}");
-        let serving = log.lines().find(|line| line.contains("serving")).unwrap().to_owned();
-        let after = serving.split("engine=").nth(1).unwrap().to_owned();
-        (after.split(' ').next().unwrap().to_owned(), log)
-    };
-    assert_eq!(engine_in(&["--engine", "mio"]).0, "mio");
-    assert_eq!(engine_in(&["--engine", "auto"]).0, "mio");
-    let (engine, log) = engine_in(&["--engine", "uring"]);
-    // Whichever it is: a fallback says why.
-    assert!(
-        engine == "uring" || (engine == "mio" && log.contains("io_uring is not available")),
-        "{log}"
-    );
-}
-
-#[test]
 fn the_log_can_be_switched_off() {
     let (_, log) = ServerProcess::start(&["--log", "off"]).stop();
     assert_eq!(log, "");

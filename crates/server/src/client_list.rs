@@ -1,6 +1,6 @@
 //! Every open connection, for those who ask who is connected.
 //!
-//! A connection's worker writes its card, any thread reads it. The list is locked when a
+//! A connection's worker writes its [`ClientInfo`], any thread reads it. The list is locked when a
 //! connection comes, goes or is asked for; never while one is served.
 
 use std::collections::BTreeMap;
@@ -11,19 +11,19 @@ use std::time::Instant;
 
 use stockd_model::Address;
 
-use crate::Protocol;
+use crate::endpoint::Protocol;
 use crate::metrics::Cell;
 
-/// The cards of all connections.
+/// All open connections.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
-    cards: Mutex<BTreeMap<u64, Arc<Card>>>,
+pub(crate) struct ClientList {
+    clients: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
     latest: AtomicU64,
 }
 
 /// What others may know of one connection.
 #[derive(Debug)]
-pub(crate) struct Card {
+pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
@@ -46,9 +46,14 @@ pub(crate) struct Names {
     pub(crate) library_version: String,
 }
 
-impl Roster {
-    pub(crate) fn enter(&self, peer: Address, protocol: Protocol, since: Instant) -> Arc<Card> {
-        let card = Arc::new(Card {
+impl ClientList {
+    pub(crate) fn enter(
+        &self,
+        peer: Address,
+        protocol: Protocol,
+        since: Instant,
+    ) -> Arc<ClientInfo> {
+        let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             protocol,
@@ -58,36 +63,36 @@ impl Roster {
             marks: Cell::default(),
             subscriptions: Cell::default(),
         });
-        self.lock().insert(card.id, Arc::clone(&card));
-        card
+        self.lock().insert(info.id, Arc::clone(&info));
+        info
     }
 
-    pub(crate) fn leave(&self, card: &Card) {
-        self.lock().remove(&card.id);
+    pub(crate) fn leave(&self, info: &ClientInfo) {
+        self.lock().remove(&info.id);
     }
 
     /// A line for each connection, in the order they came.
     pub(crate) fn lines(&self, now: Instant) -> String {
         let mut lines = String::new();
-        for card in self.lock().values() {
-            card.write_line(now, &mut lines);
+        for info in self.lock().values() {
+            info.write_line(now, &mut lines);
         }
         lines
     }
 
     /// Connections that have not taken all that was sent to them, or have still to be told.
     pub(crate) fn behind(&self) -> usize {
-        let is_behind = |card: &&Arc<Card>| card.unsent.get() + card.marks.get() > 0;
+        let is_behind = |info: &&Arc<ClientInfo>| info.unsent.get() + info.marks.get() > 0;
         self.lock().values().filter(is_behind).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Card>>> {
-        // Cards come and go whole, so a poisoned lock holds good ones.
-        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
+        // Entries come and go whole, so a poisoned lock holds good ones.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Card {
+impl ClientInfo {
     /// What the client calls itself.
     pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,7 +106,7 @@ impl Card {
     /// The connection in the words of Redis: bytes that wait are `omem`, subscriptions `sub`; and
     /// in one of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
-        let Card { id, protocol, .. } = self;
+        let ClientInfo { id, protocol, .. } = self;
         let peer = match &self.peer {
             Address::Tcp(address) => address.to_string(),
             Address::Unix(path) => format!("{}:0", path.display()),

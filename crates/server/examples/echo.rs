@@ -1,4 +1,12 @@
-//! Over mio: epoll on Linux.
+//! A bare echo server: what a lookup would cost if it were for nothing but the sockets. One thread over
+//! epoll, as stockd's workers; for each event one read and one write.
+//!
+//! ```console
+//! $ cargo run --release -p stockd-server --example echo -- 127.0.0.1:7777
+//! ```
+//!
+//! Prints the address it has bound, as `echo 127.0.0.1:7777`, and serves until it is ended. A client
+//! with an error is closed.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,9 +16,15 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use crate::{READ_BYTES_MAX, unless_blocked};
+/// Bytes of one read, as many as a worker of stockd reads.
+const READ_BYTES_MAX: usize = stockd_model::limits::READ_BYTES_MAX;
 
 const LISTENER: Token = Token(usize::MAX);
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    serve(address.parse().map_err(io::Error::other)?)
+}
 
 struct Client {
     stream: TcpStream,
@@ -46,7 +60,7 @@ impl Client {
     }
 }
 
-pub(crate) fn serve(address: SocketAddr) -> io::Result<()> {
+fn serve(address: SocketAddr) -> io::Result<()> {
     let mut listener = TcpListener::bind(address)?;
     println!("echo {}", listener.local_addr()?);
 
@@ -87,5 +101,13 @@ fn accept(listener: &TcpListener, poll: &Poll, clients: &mut Slab<Client>) -> io
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(entry.key()), interest)?;
         entry.insert(Client { stream, unwritten: Vec::new() });
+    }
+}
+
+/// The outcome of a call; `None` when the socket has nothing to give or to take.
+fn unless_blocked(outcome: io::Result<usize>) -> io::Result<Option<usize>> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        outcome => outcome.map(Some),
     }
 }

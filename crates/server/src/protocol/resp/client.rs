@@ -1,0 +1,63 @@
+//! The commands about connections: `HELLO`, `CLIENT`, `RESET`.
+
+use stockd_wire::resp::{Client, Encoder, Hello, Version};
+
+use crate::client_list::ClientInfo;
+use crate::turn::Turn;
+
+/// Greets a client, in the version that it asks for.
+pub(super) fn hello(
+    hello: Hello<'_>,
+    client: &ClientInfo,
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+) {
+    if let Some(version) = hello.version {
+        encoder.set_version(version);
+    }
+    if let Some(name) = hello.name {
+        name.clone_into(&mut client.names().client);
+    }
+    encoder.hello(env!("CARGO_PKG_VERSION"), client.id, out);
+}
+
+/// Performs a subcommand of `CLIENT`.
+pub(super) fn perform(
+    command: Client<'_>,
+    client: &ClientInfo,
+    encoder: &Encoder,
+    turn: &mut Turn<'_>,
+) {
+    let out = &mut *turn.replies.out;
+    match command {
+        Client::Id => return encoder.integer(client.id, out),
+        Client::Info => {
+            let mut line = String::new();
+            client.write_line(turn.now, &mut line);
+            return encoder.lines(&line, out);
+        }
+        Client::List => return encoder.lines(&turn.server.clients.lines(turn.now), out),
+        Client::Name => {
+            return match client.names().client.as_bytes() {
+                b"" => encoder.nil(out),
+                name => encoder.text(name, out),
+            };
+        }
+        Client::SetName(name) => name.clone_into(&mut client.names().client),
+        Client::SetLibraryName(name) => name.clone_into(&mut client.names().library),
+        Client::SetLibraryVersion(version) => {
+            version.clone_into(&mut client.names().library_version);
+        }
+    }
+    encoder.ok(out);
+}
+
+/// Makes the connection as it was when it was new.
+pub(super) fn reset(client: &ClientInfo, encoder: &mut Encoder, turn: &mut Turn<'_>) {
+    turn.subscriptions.remove(turn.id.into());
+    client.subscriptions.set(0);
+    client.marks.set(0);
+    encoder.set_version(Version::Resp2);
+    *client.names() = Default::default();
+    encoder.reset(turn.replies.out);
+}

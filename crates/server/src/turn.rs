@@ -1,0 +1,50 @@
+//! What a worker lends to the connection whose turn it is.
+//!
+//! All connections of a worker share these; each has them for one turn. Sessions and protocols know
+//! the server through this struct alone.
+
+use std::time::Instant;
+
+use stockd_engine::{Executor, Writer};
+use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
+
+use crate::connection_id::ConnectionId;
+use crate::metrics::Cells;
+use crate::server_state::ServerState;
+use crate::subscriptions::Subscriptions;
+
+/// One connection's turn.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    /// Whose turn it is.
+    pub(crate) id: ConnectionId,
+    /// When the worker woke up.
+    pub(crate) now: Instant,
+    pub(crate) executor: &'a mut Executor,
+    /// For writes that have to be kept on the disk first, where there is one.
+    pub(crate) writer: Option<&'a mut Writer>,
+    pub(crate) subscriptions: &'a mut Subscriptions,
+    pub(crate) server: &'a ServerState,
+    /// Where a read goes, [`READ_BYTES_MAX`](stockd_model::limits::READ_BYTES_MAX) long.
+    pub(crate) input: &'a mut [u8],
+    pub(crate) replies: Replies<'a>,
+    pub(crate) cells: &'a Cells,
+}
+
+/// Where the replies of a turn are encoded.
+#[derive(Debug)]
+pub(crate) struct Replies<'a> {
+    pub(crate) out: &'a mut Vec<u8>,
+    /// No further request is decoded once `out` has this many bytes.
+    pub(crate) bytes_max: usize,
+}
+
+impl Replies<'_> {
+    /// How many lookups may be begun before they are answered, so that no request is decoded once
+    /// there is no room; 0 when there is none. An answer has at most `answer_bytes_max` bytes.
+    #[inline]
+    pub(crate) fn lookups_together(&self, answer_bytes_max: usize) -> usize {
+        let room = self.bytes_max.saturating_sub(self.out.len());
+        room.div_ceil(answer_bytes_max).min(LOOKUPS_TOGETHER_MAX)
+    }
+}
