@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Executor, Tag, Writer};
+use stockd_engine::{Access, Executor, ReplyTo, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
@@ -85,13 +85,13 @@ enum AtEnd {
 pub(crate) struct Workspace<'a, R> {
     pub(crate) reactor: &'a mut R,
     pub(crate) executor: &'a mut Executor,
-    pub(crate) writer: Option<&'a mut Writer>,
+    pub(crate) writer: Option<&'a mut WriteHandle>,
     pub(crate) subscriptions: &'a mut Subscriptions,
     pub(crate) overview: &'a Overview,
     /// Which of the worker's connections has the turn.
     pub(crate) key: Key,
-    /// Under which the journal's replies come back to it.
-    pub(crate) tag: Tag,
+    /// Comes back with the committer's replies to it.
+    pub(crate) reply_to: ReplyTo,
     /// Where a read goes, [`READ_BYTES_MAX`] long.
     pub(crate) input: &'a mut [u8],
     /// Where replies are encoded.
@@ -318,9 +318,9 @@ impl<R: Reactor> Connection<R> {
         // The batch ends before the write, so that no view of the catalog outlasts a system call.
         let waits = {
             let mut replies = Replies {
-                batch: work.executor.batch(),
+                batch: work.executor.batch(&Access::All),
                 writer: work.writer.as_deref_mut(),
-                tag: work.tag,
+                reply_to: work.reply_to,
                 out: work.replies,
                 out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
                 subscriptions: work.subscriptions,
@@ -368,9 +368,9 @@ impl<R: Reactor> Connection<R> {
             return Ok(());
         }
         work.replies.clear();
-        let catalog = work.executor.engine().catalog();
+        let engine = work.executor.engine();
         let room = MESSAGE_BYTES_MAX - self.output.len();
-        let messages = self.session.tell(work.key, work.subscriptions, catalog, work.replies, room);
+        let messages = self.session.tell(work.key, work.subscriptions, engine, work.replies, room);
         work.cells.messages.add(messages);
         self.send(work)
     }

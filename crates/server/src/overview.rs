@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockd_engine::Engine;
+use stockd_engine::{Access, Engine};
 use stockd_wire::resp::Arguments;
 
 use crate::roster::Roster;
@@ -59,7 +59,6 @@ impl Overview {
     fn sections(&self, now: Instant) -> [(&'static str, Lines); 6] {
         let metrics = self.metrics();
         let totals = self.engine.totals();
-        let catalog = self.engine.catalog();
         let uptime = now.saturating_duration_since(self.started).as_secs();
 
         let mut server = Lines::default();
@@ -86,7 +85,7 @@ impl Overview {
         if let Some(resident) = resident_bytes() {
             memory.add("used_memory_rss", resident);
         }
-        memory.add("catalog_bytes", catalog.memory_bytes());
+        memory.add("catalog_bytes", self.engine.memory_bytes());
 
         let mut stats = Lines::default();
         stats.add("total_connections_received", metrics.accepted);
@@ -109,20 +108,23 @@ impl Overview {
 
         let mut persistence = Lines::default();
         persistence.add("loading", 0);
-        persistence.add("aof_enabled", u8::from(self.engine.journal().is_some()));
-        if let Some(journal) = self.engine.journal() {
-            let state = if journal.failed.is_some() { "err" } else { "ok" };
+        persistence.add("aof_enabled", u8::from(self.engine.commit_report().is_some()));
+        if let Some(commits) = self.engine.commit_report() {
+            let state = if commits.failed.is_some() { "err" } else { "ok" };
             persistence.add("aof_last_write_status", state);
-            persistence.add("read_only", u8::from(journal.failed.is_some()));
-            persistence.add("read_only_cause", journal.failed.unwrap_or_default());
-            persistence.add("commits", journal.commits);
-            persistence.add("stocks_written", journal.stocks_written);
-            persistence.add("last_commit_us", journal.last_commit_ns / 1000);
-            persistence.add("longest_commit_us", journal.longest_commit_ns / 1000);
+            persistence.add("read_only", u8::from(commits.failed.is_some()));
+            persistence.add("read_only_cause", commits.failed.unwrap_or_default());
+            persistence.add("commits", commits.commits);
+            persistence.add("stocks_written", commits.stocks_written);
+            persistence.add("last_commit_us", commits.last_commit_ns / 1000);
+            persistence.add("longest_commit_us", commits.longest_commit_ns / 1000);
         }
 
         let mut keyspace = Lines::default();
-        keyspace.add("db0", format_args!("keys={},expires=0,avg_ttl=0", catalog.len()));
+        keyspace.add(
+            "db0",
+            format_args!("keys={},expires=0,avg_ttl=0", self.engine.count(&Access::All)),
+        );
 
         [
             ("Server", server),

@@ -10,8 +10,10 @@
 
 use std::collections::VecDeque;
 
-use stockd_engine::{Catalog, Snapshot};
-use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
+use stockd_engine::{Access, Engine, Snapshot};
+use stockd_model::limits::{
+    KEYS_MAX, PARKED_REQUESTS_MAX, SCAN_COUNT_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX,
+};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob,
@@ -142,12 +144,12 @@ impl Conversation {
         &self,
         key: usize,
         subscriptions: &mut Subscriptions,
-        catalog: &Catalog,
+        engine: &Engine,
         out: &mut Vec<u8>,
         out_bytes_max: usize,
     ) -> u64 {
         let mut messages = 0;
-        subscriptions.tell(key, catalog, |Message { pattern, symbol, payload }| {
+        subscriptions.tell(key, engine, |Message { pattern, symbol, payload }| {
             let symbol = symbol.as_bytes();
             match pattern {
                 None => self.encoder.message(symbol, payload, out),
@@ -181,7 +183,7 @@ fn park(
     replies: &mut Replies<'_>,
 ) {
     if let (Some(writer), Some(shape)) = (&mut replies.writer, shape.lasting()) {
-        writer.submit(replies.tag, request);
+        writer.submit(replies.batch.access(), replies.reply_to, request);
         parked.push_back(shape);
     } else {
         debug_assert!(false, "every write can be parked where there is a journal");
@@ -198,28 +200,28 @@ fn perform(
 ) -> After {
     let Replies { batch, out, subscriptions, key, card, overview, now, .. } = replies;
     let key = *key;
-    let engine = batch.engine();
+    let (engine, access) = (batch.engine(), batch.access());
     match command {
         Command::Ask(request, shape) => {
             let reply = batch.execute(&request);
             encoder.reply(&reply, &shape, out);
         }
         Command::Array(elements) => encoder.array(elements, out),
-        Command::Count => encoder.integer(engine.catalog().len() as u64, out),
+        Command::Count => encoder.integer(engine.count(access) as u64, out),
         Command::Snapshot { next } => {
             if !next {
                 *snapshot = None;
-                *snapshot = engine.snapshot().map(Box::new);
+                *snapshot = engine.snapshot(access).map(Box::new);
             }
             page_of_snapshot(snapshot, next, encoder, out);
         }
         Command::Scan(scan) => {
-            let page = engine.catalog().page(scan.from, scan.rows);
+            let page = engine.browse(access, scan.from, scan.rows);
             let symbols: Vec<Symbol> = page.quotes.iter().map(|quote| quote.symbol).collect();
             let admitted: Vec<_> = symbols.into_iter().filter(|it| scan.admits(it)).collect();
             encoder.scan(page.next, &admitted, out);
         }
-        Command::Keys(pattern) => match keys(engine.catalog(), pattern) {
+        Command::Keys(pattern) => match keys(engine, access, pattern) {
             Some(symbols) => encoder.symbols(&symbols, out),
             None => encoder.error(
                 &format_args!(
@@ -229,7 +231,7 @@ fn perform(
             ),
         },
         Command::Subscribe(symbol) => {
-            match subscriptions.subscribe(key, &symbol, engine.catalog()) {
+            match subscriptions.subscribe(key, &symbol, engine) {
                 Ok(count) => {
                     let name = Some(symbol.as_bytes());
                     encoder.confirm(Confirmation::Subscribed, name, count, out);
@@ -315,7 +317,7 @@ fn perform(
         Command::Settings(patterns) => {
             let connections_max = overview.metrics().connections_max.to_string();
             // What tools that measure Redis ask for.
-            let appendonly = if engine.journal().is_some() { "yes" } else { "no" };
+            let appendonly = if engine.commit_report().is_some() { "yes" } else { "no" };
             let settings =
                 [("save", ""), ("appendonly", appendonly), ("maxclients", &connections_max)];
             encoder.settings(patterns, &settings, out);
@@ -368,11 +370,19 @@ fn page_of_snapshot(
 }
 
 /// Every symbol that matches, unless they are more than may be listed at once.
-fn keys(catalog: &Catalog, pattern: Glob<'_>) -> Option<Vec<Symbol>> {
-    let symbols = catalog.iter().map(|quote| quote.symbol);
-    let matching = symbols.filter(|symbol| pattern.matches(symbol.as_bytes()));
-    let found: Vec<_> = matching.take(KEYS_MAX + 1).collect();
-    (found.len() <= KEYS_MAX).then_some(found)
+fn keys(engine: &Engine, access: &Access, pattern: Glob<'_>) -> Option<Vec<Symbol>> {
+    let mut found = Vec::new();
+    let mut from = Some(0);
+    while let Some(place) = from {
+        let page = engine.browse(access, place, SCAN_COUNT_MAX);
+        let symbols = page.quotes.iter().map(|quote| quote.symbol);
+        found.extend(symbols.filter(|symbol| pattern.matches(symbol.as_bytes())));
+        if found.len() > KEYS_MAX {
+            return None;
+        }
+        from = page.next;
+    }
+    Some(found)
 }
 
 /// Ends all subscriptions to symbols, or all to patterns, and confirms each.

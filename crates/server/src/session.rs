@@ -10,7 +10,7 @@
 use std::mem;
 use std::time::Instant;
 
-use stockd_engine::{Batch, Catalog, Tag, Writer};
+use stockd_engine::{Batch, Engine, ReplyTo, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
@@ -41,9 +41,10 @@ enum Codec {
 #[derive(Debug)]
 pub(crate) struct Replies<'a> {
     pub(crate) batch: Batch<'a>,
-    /// For what has to be kept on the disk first, and the tag under which its reply comes back.
-    pub(crate) writer: Option<&'a mut Writer>,
-    pub(crate) tag: Tag,
+    /// For what has to be kept on the disk first.
+    pub(crate) writer: Option<&'a mut WriteHandle>,
+    /// Comes back with the replies to that.
+    pub(crate) reply_to: ReplyTo,
     pub(crate) out: &'a mut Vec<u8>,
     /// No further request is decoded once `out` is this long.
     pub(crate) out_bytes_max: usize,
@@ -174,14 +175,14 @@ impl Session {
         &self,
         key: Key,
         subscriptions: &mut Subscriptions,
-        catalog: &Catalog,
+        engine: &Engine,
         out: &mut Vec<u8>,
         out_bytes_max: usize,
     ) -> u64 {
         match &self.codec {
             Codec::Line(_) => 0,
             Codec::Resp(conversation) => {
-                conversation.tell(key, subscriptions, catalog, out, out_bytes_max)
+                conversation.tell(key, subscriptions, engine, out, out_bytes_max)
             }
         }
     }
@@ -286,7 +287,7 @@ mod tests {
     use crate::{IoEngine, Metrics};
     use std::net::SocketAddr;
     use std::sync::Arc;
-    use stockd_engine::{Engine, Executor};
+    use stockd_engine::{Access, Engine, Executor};
     use stockd_model::limits::LINE_BYTES_MAX;
     use stockd_model::{Fields, Request, Volume};
 
@@ -316,7 +317,7 @@ mod tests {
                     status: None,
                 };
                 let set = Request::Set(name.parse().unwrap(), fields);
-                executor.batch().execute(&set);
+                executor.batch(&Access::All).execute(&set);
             }
             let overview = Overview::new(Arc::clone(&engine), IoEngine::Mio, Metrics::default);
             let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
@@ -333,9 +334,9 @@ mod tests {
 
         fn with<R>(&mut self, act: impl FnOnce(&mut Session, &mut Replies<'_>) -> R) -> R {
             let mut replies = Replies {
-                batch: self.executor.batch(),
+                batch: self.executor.batch(&Access::All),
                 writer: None,
-                tag: (0, 0),
+                reply_to: ReplyTo(0),
                 out: &mut self.out,
                 out_bytes_max: self.out_bytes_max,
                 subscriptions: &mut self.subscriptions,

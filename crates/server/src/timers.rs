@@ -3,12 +3,30 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use stockd_engine::ReplyTo;
+
 /// Names one connection of a worker. A key is used again after its connection is closed, a
 /// serial never, so that what is late cannot reach the wrong one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) key: usize,
     pub(crate) serial: u64,
+}
+
+impl Ticket {
+    /// Bits of a key: there are never as many connections.
+    const KEY_BITS: u32 = 24;
+
+    /// As the engine carries it: the serial, and the key in the lowest bits.
+    pub(crate) fn reply_to(self) -> ReplyTo {
+        debug_assert!(self.key < 1 << Ticket::KEY_BITS);
+        ReplyTo(self.serial << Ticket::KEY_BITS | self.key as u64)
+    }
+
+    pub(crate) fn of(ReplyTo(packed): ReplyTo) -> Ticket {
+        let key = packed & ((1 << Ticket::KEY_BITS) - 1);
+        Ticket { key: key as usize, serial: packed >> Ticket::KEY_BITS }
+    }
 }
 
 /// A queue of deadlines. A connection that closes leaves its deadlines behind; they pass without

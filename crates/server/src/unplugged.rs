@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Access, Engine, Executor, ReplyTo};
 
 use crate::overview::Overview;
 use crate::roster::Card;
@@ -47,9 +47,9 @@ impl Unplugged {
         self.replies.clear();
         {
             let mut replies = Replies {
-                batch: self.executor.batch(),
+                batch: self.executor.batch(&Access::All),
                 writer: None,
-                tag: (0, 0),
+                reply_to: ReplyTo(0),
                 out: &mut self.replies,
                 out_bytes_max: usize::MAX,
                 subscriptions: &mut self.subscriptions,

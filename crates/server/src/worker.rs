@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Executor, Tag, Writer};
+use stockd_engine::{Executor, ReplyTo, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
@@ -35,8 +35,8 @@ pub(crate) struct Worker<R: Reactor> {
     reactor: R,
     overview: Arc<Overview>,
     executor: Executor,
-    /// To the journal, if there is one.
-    writer: Option<Writer>,
+    /// To the committer, if there is one.
+    writer: Option<WriteHandle>,
     subscriptions: Subscriptions,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
@@ -62,7 +62,7 @@ pub(crate) struct Worker<R: Reactor> {
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
     /// Empty but while the journal's replies are passed on.
-    answers: Vec<(Tag, Reply)>,
+    answers: Vec<(ReplyTo, Reply)>,
 }
 
 /// A connection and its place among the others.
@@ -99,7 +99,7 @@ impl<R: Reactor> Worker<R> {
         };
         let writer = {
             let pool = Arc::clone(&pool);
-            overview.engine.writer(move || pool.wake(index))
+            overview.engine.write_handle(move || pool.wake(index))
         };
         Worker {
             index,
@@ -219,7 +219,7 @@ impl<R: Reactor> Worker<R> {
             subscriptions: &mut self.subscriptions,
             overview: &self.overview,
             key: ticket.key,
-            tag: (ticket.key, ticket.serial),
+            reply_to: ticket.reply_to(),
             input: &mut self.input,
             replies: &mut self.replies,
             cells: self.pool.cells(self.index),
@@ -262,15 +262,16 @@ impl<R: Reactor> Worker<R> {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for ((key, serial), reply) in answers.drain(..) {
+        for (reply_to, reply) in answers.drain(..) {
+            let ticket = Ticket::of(reply_to);
             // Nobody may be there any more.
-            let Some(seat) = live(&mut self.connections, Ticket { key, serial }) else {
+            let Some(seat) = live(&mut self.connections, ticket) else {
                 continue;
             };
             let unsent_before = seat.connection.unsent_bytes();
             seat.connection.answered(&reply, &mut self.replies, now);
             let unsent = seat.connection.unsent_bytes();
-            seat.queue_turn(key, &mut self.turns);
+            seat.queue_turn(ticket.key, &mut self.turns);
             self.count_unsent(unsent_before, unsent);
         }
         self.answers = answers;
@@ -278,8 +279,8 @@ impl<R: Reactor> Worker<R> {
 
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
-        let catalog = self.executor.engine().catalog();
-        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, catalog);
+        let engine = self.executor.engine();
+        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, engine);
         self.wake_subscribers();
     }
 

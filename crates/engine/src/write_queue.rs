@@ -1,0 +1,168 @@
+//! How requests reach the committer, and how replies come back.
+//!
+//! A [`WriteHandle`] belongs to one thread that must not wait, such as a worker. It gathers
+//! requests, hands them to the committer one batch at a time, and takes the replies later. It knows
+//! nothing of connections: a [`ReplyTo`] comes back with each reply and means something to its owner
+//! alone. The lock of the queue and that of an inbox are each held for a push or a take, and nothing
+//! is locked under them.
+//!
+//! Invariant: the requests of one handle are executed in the order in which they were submitted,
+//! each is answered once, and the replies come in that order.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use stockd_model::limits::COMMIT_QUEUE_REQUESTS_MAX;
+use stockd_model::{Reply, Request};
+
+use crate::access::Access;
+use crate::inbox::Inbox;
+
+/// Where the replies for one handle arrive.
+type Replies = Inbox<Vec<(ReplyTo, Reply)>>;
+
+/// Comes back with a reply, so that its owner knows whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo(pub u64);
+
+/// Hands the requests of one thread to the committer, from
+/// [`Engine::write_handle`](crate::Engine::write_handle).
+#[derive(Debug)]
+pub struct WriteHandle {
+    queue: Arc<WriteQueue>,
+    inbox: Arc<Replies>,
+    /// Submitted and not handed over.
+    gathered: Vec<(ReplyTo, Request)>,
+    /// Submitted and not answered.
+    unanswered: usize,
+}
+
+/// What waits for the committer. Bounded by what each handle may have unanswered.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batches: Vec<WriteBatch>,
+    closed: bool,
+}
+
+/// Some requests of one handle.
+#[derive(Debug)]
+pub(crate) struct WriteBatch {
+    to: Arc<Replies>,
+    pub(crate) requests: Vec<(ReplyTo, Request)>,
+}
+
+impl WriteHandle {
+    pub(crate) fn new(
+        queue: Arc<WriteQueue>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> WriteHandle {
+        let inbox = Arc::new(Inbox::new(Vec::new(), wake));
+        WriteHandle { queue, inbox, gathered: Vec::new(), unanswered: 0 }
+    }
+
+    /// Whether fewer than [`COMMIT_QUEUE_REQUESTS_MAX`] requests are unanswered.
+    pub fn has_room(&self) -> bool {
+        self.unanswered < COMMIT_QUEUE_REQUESTS_MAX
+    }
+
+    /// Whether all that was submitted is answered.
+    pub fn is_answered(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// Gathers a request of this access. A lookup may be one: it is answered in its turn.
+    pub fn submit(&mut self, access: &Access, to: ReplyTo, request: Request) {
+        self.gathered.push((to, access.limit(request)));
+        self.unanswered += 1;
+    }
+
+    /// Hands over what was gathered.
+    #[inline]
+    pub fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            self.hand_over();
+        }
+    }
+
+    #[cold]
+    fn hand_over(&mut self) {
+        let requests = std::mem::take(&mut self.gathered);
+        let batch = WriteBatch { to: Arc::clone(&self.inbox), requests };
+        // Refused once the queue is closed. The server is stopping then and waits for no replies.
+        if let Err(batch) = self.queue.push(batch) {
+            self.unanswered -= batch.requests.len();
+        }
+    }
+
+    /// Takes all replies that have come, in exchange for an empty vector.
+    pub fn take(&mut self, empty: Vec<(ReplyTo, Reply)>) -> Vec<(ReplyTo, Reply)> {
+        debug_assert!(empty.is_empty());
+        let replies = self.inbox.take(empty);
+        self.unanswered -= replies.len();
+        replies
+    }
+}
+
+impl WriteBatch {
+    /// Delivers the replies to its requests.
+    pub(crate) fn answer(self, replies: Vec<(ReplyTo, Reply)>) {
+        self.to.leave(|all| {
+            all.extend(replies);
+            true
+        });
+    }
+}
+
+impl WriteQueue {
+    /// Adds a batch, or gives it back when the queue is closed.
+    fn push(&self, batch: WriteBatch) -> Result<(), WriteBatch> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(batch);
+        }
+        waiting.batches.push(batch);
+        drop(waiting);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Takes all batches. Waits for the first of them, until `until` if that is given. `None` when
+    /// the queue is closed and empty.
+    pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<WriteBatch>> {
+        let mut waiting = self.lock();
+        while waiting.batches.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            let patience = until.map(|until| until.saturating_duration_since(Instant::now()));
+            waiting = match patience {
+                Some(Duration::ZERO) => return Some(Vec::new()),
+                Some(patience) => {
+                    let (waiting, _) = self
+                        .filled
+                        .wait_timeout(waiting, patience)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    waiting
+                }
+                None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        Some(std::mem::take(&mut waiting.batches))
+    }
+
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A push or a take is complete or has not begun, so a poisoned lock holds good batches.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
