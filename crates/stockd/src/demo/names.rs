@@ -135,7 +135,7 @@ fn possible_answers(
 mod tests {
     use std::sync::Arc;
 
-    use stockd_engine::{Access, Engine};
+    use stockd_engine::Engine;
 
     use super::*;
 
