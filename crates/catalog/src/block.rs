@@ -169,8 +169,8 @@ fn prefetch(row: *const Row) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe, and
-        // does nothing where there is no memory.
+        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe,
+        // and does nothing where there is no memory.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(row.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(loom))))]

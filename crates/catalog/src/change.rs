@@ -1,7 +1,7 @@
 //! What a change makes of a quote, and why it may be impossible.
 //!
-//! Pure: it knows no rows and no locks. Whoever applies changes, to a row or to what a row will be
-//! once the disk has it, asks [`Change::outcome`], so the rule stands here alone.
+//! Pure: it knows no rows and no locks. A change is applied to a row, or to what a row will be once
+//! the disk has it; both ask [`Change::outcome`], so the rule stands here alone.
 //!
 //! Invariant: a change that changes anything raises the version of the stock.
 

@@ -7,7 +7,8 @@
 //! *listing lock*, which also guards [growth](crate::listing); its holder alone claims empty rows,
 //! so no stock ever gets two. Locks are taken in this order: listing lock, then one row.
 //!
-//! Invariant: what a lookup finds in the current block, or else in the next, is the stock's one row.
+//! Invariant: what a lookup finds in the current block, or else in the next, is the stock's one
+//! row.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -315,8 +316,8 @@ impl View<'_> {
     }
 
     /// Begins to look for a stock: prefetches its row and does not wait for it. When the table is
-    /// larger than the processor's caches, seeking several stocks before [getting](View::get_sought)
-    /// the first costs little more than one lookup.
+    /// larger than the processor's caches, seeking several stocks before
+    /// [getting](View::get_sought) the first costs little more than one lookup.
     #[inline(always)]
     pub fn seek(&self, symbol: &Symbol) -> Sought {
         let hash = self.catalog.hash(symbol);

@@ -1,21 +1,21 @@
-//! What whoever asks may see.
+//! What a client may see.
 //!
-//! Every door of the engine (lookups, browsing, counting, snapshots) is given the access of whoever
-//! asks, and shows nothing that this access does not read. It knows neither who that is nor how
-//! they proved it.
+//! Every use of the engine (lookups, browsing, counting, snapshots) is given the access of the
+//! client that it is for, and shows nothing that this access does not read. Who the client is, and
+//! how it proved that, is not known here. Writes are not restricted yet.
 //!
 //! Invariant: a stock that an access does not read looks to it exactly like one that is not listed.
 
 use stockd_model::{Quote, Request, Symbol, SymbolError};
 
-/// What whoever asks may see and do. Today that is always everything.
+/// What a client may see. Today that is always everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
     /// Everything.
     #[default]
     All,
-    /// Nothing: shows in tests that every door asks.
+    /// Nothing. Tests use it to show that every use of the engine asks.
     #[cfg(test)]
     Nothing,
 }
@@ -44,8 +44,8 @@ impl Access {
         }
     }
 
-    /// The request as it is executed for this access: a lookup of what it does not read is one of a
-    /// name that no stock has.
+    /// The request as it is executed for this access: a lookup of a stock that it does not read
+    /// becomes a lookup of a name that no stock has.
     #[inline(always)]
     pub(crate) fn limit(&self, request: Request) -> Request {
         match request {

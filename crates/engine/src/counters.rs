@@ -1,7 +1,7 @@
 //! What the engine counts.
 //!
 //! Each executor counts in a cache line of its own, so that counting writes nothing that threads
-//! share. Whoever reads the totals sums them up.
+//! share. A reader of the totals sums them up.
 //!
 //! Invariant: each cell has one writer.
 

@@ -1,7 +1,7 @@
 //! Executes requests against the catalog.
 //!
-//! An [`Executor`] belongs to one thread, a [`Batch`] to what one connection asked at one wakeup. They
-//! know nothing of connections or bytes.
+//! An [`Executor`] belongs to one thread, a [`Batch`] to what one connection asked at one wakeup.
+//! They know nothing of connections or bytes.
 //!
 //! Invariant: a request either takes effect whole and is counted, or is refused and changes
 //! nothing.

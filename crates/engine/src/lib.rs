@@ -1,14 +1,14 @@
-//! The one place where a [`Request`](stockd_model::Request) becomes a [`Reply`](stockd_model::Reply),
-//! and the one door to the catalog.
+//! The one place where a [`Request`](stockd_model::Request) becomes a
+//! [`Reply`](stockd_model::Reply), and the one door to the catalog.
 //!
 //! Every way in (the line protocol, RESP, embedded use) executes its requests here, so that they
-//! mean the same everywhere. Whoever asks does so with an [`Access`], which says what they may see.
-//! The engine knows the catalog, the store and the wall clock; it knows nothing of connections or
-//! bytes.
+//! mean the same everywhere. Each use is made with an [`Access`], which says what the client may
+//! see. The engine knows the catalog, the store and the wall clock; it knows nothing of connections
+//! or bytes.
 //!
 //! An engine is in memory alone ([`Engine::new`]), where each thread does its own writes; or
-//! [durable](Engine::durable), where the committer does all of them. A thread that must not wait for
-//! the disk hands its writes over with a [`WriteHandle`].
+//! [durable](Engine::durable), where the committer does all of them. A thread that must not wait
+//! for the disk hands its writes over with a [`WriteHandle`].
 //!
 //! Invariant: what can be seen has been committed, and what was acknowledged is kept.
 //!

@@ -1,6 +1,6 @@
 //! The catalog, and what a change to it sets in motion.
 //!
-//! What all threads of an engine share: whoever changes a stock, a worker or the committer, does it
+//! What all threads of an engine share. Workers in memory, and the committer on disk, change stocks
 //! through [`Market::change`]. It knows no requests and no store.
 //!
 //! Invariant: before a row changes, the snapshots being read have saved its quote; after it has

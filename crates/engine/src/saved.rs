@@ -4,9 +4,9 @@
 //! yet first saves the quote that it replaces. Which rows a snapshot has read is all that is known
 //! of it here.
 //!
-//! Invariant: a stock's first change after a snapshot began, and before the snapshot came to it, has
-//! saved the stock's quote. What is saved is one quote for each stock that changes meanwhile, at
-//! most, for each snapshot.
+//! Invariant: a stock's first change after a snapshot began, and before the snapshot came to it,
+//! has saved the stock's quote. What is saved is one quote for each stock that changes meanwhile,
+//! at most, for each snapshot.
 //!
 //! A write pays one load while no snapshot is being read.
 

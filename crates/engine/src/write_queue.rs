@@ -2,9 +2,9 @@
 //!
 //! A [`WriteHandle`] belongs to one thread that must not wait, such as a worker. It gathers
 //! requests, hands them to the committer one batch at a time, and takes the replies later. It knows
-//! nothing of connections: a [`ReplyTo`] comes back with each reply and means something to its owner
-//! alone. The lock of the queue and that of an inbox are each held for a push or a take, and nothing
-//! is locked under them.
+//! nothing of connections: a [`ReplyTo`] comes back with each reply and means something to its
+//! owner alone. The lock of the queue and that of an inbox are each held for a push or a take, and
+//! nothing is locked under them.
 //!
 //! Invariant: the requests of one handle are executed in the order in which they were submitted,
 //! each is answered once, and the replies come in that order.

@@ -28,8 +28,8 @@ pub struct CheckReport {
     pub file_bytes: u64,
     /// The version of its format.
     pub format: u64,
-    /// Whether it was closed by its last user. If not, the next start undoes a commit that was cut in
-    /// half; what is counted here is as it will be then.
+    /// Whether it was closed by its last user. If not, the next start undoes a commit that was cut
+    /// in half; what is counted here is as it will be then.
     pub was_closed: bool,
     /// Records that are quotes.
     pub stocks: u64,
@@ -57,8 +57,8 @@ pub struct DamagedRecord {
 ///
 /// # Errors
 ///
-/// When it cannot be read, is in use by a server, is not stockd's, or is so damaged that its records
-/// cannot be told apart. Damage within records is no error; the report has it.
+/// When it cannot be read, is in use by a server, is not stockd's, or is so damaged that its
+/// records cannot be told apart. Damage within records is no error; the report has it.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let failed = |what| {
         move |path: &Path, source: io::Error| match source.kind() {

@@ -37,7 +37,7 @@ pub trait Store: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// When the writes may not have been kept. Every further commit fails then, since what is on the
-    /// disk is unknown. A store that is opened again has all earlier commits.
+    /// When the writes may not have been kept. Every further commit fails then, since what is on
+    /// the disk is unknown. A store that is opened again has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
 }

@@ -1,7 +1,7 @@
 //! The tables, over whatever keeps their bytes.
 //!
-//! It owns what is in the file: a table of quotes, one record a stock, and a table of what holds for
-//! all of them together. It knows where the file is for its messages alone.
+//! It owns what is in the file: a table of quotes, one record a stock, and a table of what holds
+//! for all of them together. It knows where the file is for its messages alone.
 //!
 //! Opening verifies the checksum of everything in the file, so that later reads find no damage: a
 //! file that is not as it was written is refused, and a commit that a crash has cut in half is
@@ -106,7 +106,8 @@ impl Database {
         self.version_floor
     }
 
-    /// Whether it was closed by its last user. If not, a commit that was cut in half has been undone.
+    /// Whether it was closed by its last user. If not, a commit that was cut in half has been
+    /// undone.
     pub fn was_closed(&self) -> bool {
         self.was_closed
     }

@@ -1,8 +1,8 @@
 //! The file that the database lives in, forced to the disk at each commit or not.
 //!
-//! Without syncing, a commit hands its bytes to the system and goes on. They survive the end of this
-//! process, but not a power failure. (redb's own commits without durability stay in the memory of
-//! the process and would be lost when it is killed.)
+//! Without syncing, a commit hands its bytes to the system and goes on. They survive the end of
+//! this process, but not a power failure. (redb's own commits without durability stay in the memory
+//! of the process and would be lost when it is killed.)
 //!
 //! With syncing, a file is read from the disk itself when it is opened. After a failed sync Linux
 //! takes what it could not write for written, and shows it to readers until it needs the memory. A

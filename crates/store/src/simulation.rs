@@ -5,12 +5,12 @@
 //! and a seed chooses what a power failure leaves. So every run can be repeated.
 //!
 //! Of all that was not synced, a power failure takes nothing; or everything; or all after some
-//! moment, with the write of that moment torn between two sectors; or it leaves each sector with any
-//! of the contents it had since the last sync, so that writes arrive in any order and in part. A
-//! sector of [`SECTOR`] bytes may even be torn within.
+//! moment, with the write of that moment torn between two sectors; or it leaves each sector with
+//! any of the contents it had since the last sync, so that writes arrive in any order and in part.
+//! A sector of [`SECTOR`] bytes may even be torn within.
 //!
-//! A failed sync does the worst that Linux does: some of what it should have written is on the disk,
-//! the rest never will be, and the next sync reports success.
+//! A failed sync does the worst that Linux does: some of what it should have written is on the
+//! disk, the rest never will be, and the next sync reports success.
 //!
 //! Invariant: what was synced well is never lost.
 
@@ -138,8 +138,8 @@ impl Disk {
         Disk::with(left, random)
     }
 
-    /// The disk as the next process finds it after this one has ended without a power failure. What a
-    /// failed sync has lost is gone; all else is there.
+    /// The disk as the next process finds it after this one has ended without a power failure. What
+    /// a failed sync has lost is gone; all else is there.
     pub fn after_restart(&self) -> Disk {
         let state = self.state();
         let mut left = state.synced.clone();
@@ -311,7 +311,7 @@ impl State {
                 contents.entry(sector).or_default().push(sector_of(&file, sector));
             }
         }
-        // One sector in so many does not have its latest content.
+        // A seeded share of the sectors does not have its latest content.
         let one_in = [2, 4, 16, 64][random.below(4) as usize];
         let len = match random.below(2) {
             0 => file.len(),
