@@ -1,9 +1,9 @@
 //! The memory of one table: a power of two of rows, zeroed, without pointers.
 //!
-//! A block knows where a stock's probe begins and how it goes on; who may claim rows, and when a
-//! block has had its day, is the [table](crate::table)'s business. This is the one file of the
-//! crate with `unsafe` in it: rows are laid over memory that the system hands out zeroed and page
-//! by page, so that a large block costs nothing until it is used.
+//! A block knows where a stock's probe begins and how it goes on. It does not know who may claim
+//! rows, nor when it is replaced. This is the crate's one file with `unsafe`: rows are laid over
+//! memory that the system hands out zeroed and page by page, so a large block costs nothing until
+//! it is used.
 //!
 //! Invariant: at least one row is empty, so every probe ends.
 
@@ -29,8 +29,8 @@ pub(crate) struct Block {
     memory: MmapMut,
     #[cfg(loom)]
     memory: Box<[Row]>,
-    /// How far a hash is shifted to give the row where its probe begins: its highest bits, so
-    /// that rows lie in the order of hashes, in a block of any size.
+    /// How far a hash is shifted right to give the row where its probe begins. The highest bits
+    /// count, so that rows lie in the order of hashes in a block of any size.
     shift: u32,
     /// The block that takes over from this one.
     next: Successor<Block>,
@@ -45,7 +45,7 @@ pub(crate) enum Found<T> {
 }
 
 impl Block {
-    /// A block of at least so many rows.
+    /// A block of at least this many rows.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Block {
         (hash >> self.shift) as usize
     }
 
-    /// The lowest hash whose probe begins at this row, or past the end of all hashes `None`.
+    /// The lowest hash whose probe begins at this row; `None` for a row past the last.
     pub(crate) fn hash_at(&self, row: usize) -> Option<u64> {
         (row < self.rows().len()).then_some((row as u64) << self.shift)
     }
@@ -89,13 +89,14 @@ impl Block {
         (start..start + rows.len()).map(move |index| &rows[index & mask])
     }
 
-    /// Asks the memory for the row where the probe of this hash begins and for the one behind it,
-    /// and does not wait for them. Few probes go further than that.
+    /// Prefetches the row where the probe of this hash begins and the one behind it. Few probes go
+    /// further.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u64) {
         let home = self.rows().as_ptr().wrapping_add(self.home(hash));
         prefetch(home);
-        // Behind the last row, whatever is there, or nothing: the probe waits for the first one then.
+        // Past the last row this fetches something else or nothing: the probe then waits for the
+        // first row.
         prefetch(home.wrapping_add(1));
     }
 
@@ -133,9 +134,9 @@ impl Block {
     #[inline]
     pub(crate) fn rows(&self) -> &[Row] {
         let rows = self.memory.len() / size_of::<Row>();
-        // SAFETY: the mapping is page-aligned, lives as long as `self`, and holds exactly so many
-        // rows. Any bytes are a valid row, which is atomics alone; zeros are an empty one. Nobody
-        // reaches the memory but through these shared references to atomics.
+        // SAFETY: the mapping is page-aligned, lives as long as `self`, and holds exactly this many
+        // rows. A row is atomics alone, so any bytes are a valid one; zeros are an empty one. The
+        // memory is reached only through these shared references to atomics.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<Row>(), rows) }
     }
 
@@ -161,15 +162,15 @@ impl Block {
     }
 }
 
-/// Asks the memory for a row, where that can be done without waiting for it.
+/// Prefetches a row, on processors where that is known how.
 #[allow(unsafe_code)]
 #[inline(always)]
 fn prefetch(row: *const Row) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe, and
-        // does nothing where there is no memory.
+        // SAFETY: every x86-64 has SSE; a prefetch reads nothing that the program could observe,
+        // and does nothing where there is no memory.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(row.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(loom))))]

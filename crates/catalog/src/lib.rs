@@ -1,21 +1,20 @@
 //! The table of all quotes: lock-free lookups beside concurrent writers and growth.
 //!
-//! The [`Catalog`] owns the rows and the protocols by which readers and writers meet on them. It
-//! knows nothing of requests, connections or clocks: the time of a change is handed in.
+//! The [`Catalog`] owns the rows and the protocols by which readers and writers share them. It
+//! knows no requests, connections or clocks: the time of a change is handed in.
 //!
 //! # What a concurrent reader may observe
 //!
 //! - **Whole quotes.** [`View::get`] returns all fields as one writer left them, never a mixture.
-//! - **No way back.** Once a thread has seen version *v* of a stock, it never sees an earlier one,
-//!   also when the stock was delisted and listed again, and while the table grows.
+//! - **Versions never go back.** Once a thread has seen version *v* of a stock, it never sees an
+//!   earlier one: not while the table grows, and not when the stock is delisted and listed again.
 //! - **Its own writes, and all that happened before.** A change that has returned is seen by
 //!   every lookup that begins after it, through any view.
-//! - **No waiting for anything but one row.** A reader takes no lock. It retries only while the
-//!   very row that it asks for is being written, which takes nanoseconds (if the writer loses its
-//!   processor just then, until it has it back). Writes to other stocks, listings and growth never
-//!   hold it up.
+//! - **No waiting but for one row.** A reader takes no lock. It retries only while the row that it
+//!   asks for is being written, which takes nanoseconds (or until the writer runs again, if the
+//!   system has paused it). Writes to other stocks, listings and growth never delay it.
 //!
-//! Writers that race on one stock take turns; the last one in wins and none is torn. A change may
+//! Writers that race on one stock take turns; the last one wins and no quote is torn. A change may
 //! depend on the quote that it replaces ([`Catalog::change`]), so a trade never oversells.
 //!
 //! # How
@@ -44,6 +43,8 @@
 #![deny(unsafe_code)]
 
 mod block;
+mod change;
+mod listing;
 #[cfg(all(test, loom))]
 mod models;
 mod row;
@@ -51,5 +52,6 @@ mod scan;
 mod sync;
 mod table;
 
+pub use change::{CatalogFull, Change, Changed};
 pub use scan::{Iter, Page};
-pub use table::{Catalog, CatalogFull, Change, Changed, Options, Sought, View};
+pub use table::{Catalog, Options, Sought, View};

@@ -19,8 +19,8 @@
 //! | [`MOVED`] set | left behind: the stock lives in the next block. Never changes again |
 //!
 //! Invariant: the symbol is written while the row is claimed and never changes after that, so a
-//! probe compares symbols without waiting, whoever writes the row. Everything else is read between
-//! two equal, even sequences, or read again.
+//! probe compares symbols without waiting for a writer. Everything else is read between two equal,
+//! even sequences, or read again.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -146,12 +146,12 @@ impl Row {
         self.lock(&self.symbol())
     }
 
-    /// Whether no stock was ever put here. The one who may claim rows asks this.
+    /// Whether no stock was ever put here. Asked by the holder of the listing lock.
     pub(crate) fn is_empty(&self) -> bool {
         self.sequence.load(Relaxed) == EMPTY
     }
 
-    /// Puts the first quote into an empty row. One thread at a time claims rows of a block.
+    /// Puts the first quote into an empty row. Only the holder of the listing lock does this.
     pub(crate) fn claim(&self, quote: &Quote) {
         debug_assert!(self.is_empty());
         self.put_first(&quote.symbol, &Fields::of(quote), quote.version * CHANGE);
@@ -195,7 +195,7 @@ impl Row {
         Symbol::from_words([word(0), word(1), word(2), word(3) & !STATE_MASK])
     }
 
-    /// Reads the fields under this even sequence; `None` when a writer came in between.
+    /// Reads the fields under this sequence; `None` when a writer changed it meanwhile.
     #[inline(always)]
     fn read(&self, sequence: u64) -> Option<Fields> {
         let fields = Fields {
@@ -247,7 +247,7 @@ impl Fields {
     }
 }
 
-/// A row and the right to write it. Dropping it lets the row go as it was.
+/// A row and the right to write it. Dropping it unlocks the row unchanged.
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
     row: &'a Row,
@@ -272,16 +272,16 @@ impl Locked<'_> {
         self.commit(&Fields::of(quote), quote.version * CHANGE);
     }
 
-    /// Marks the stock as delisted, one version on. The row keeps its symbol and goes on
-    /// counting when the stock is listed again.
+    /// Marks the stock as delisted and raises its version. The row keeps its symbol, and counts on
+    /// when the stock is listed again.
     pub(crate) fn delist(self, now_ns: u64) {
         let fields = Fields { updated: now_ns, state: DELISTED, ..self.fields() };
         let sequence = self.sequence + CHANGE;
         self.commit(&fields, sequence);
     }
 
-    /// Copies the row, version and all, to an empty row of the next block, and leaves this one
-    /// behind. Who sees it left behind sees the copy.
+    /// Copies the row with its version to an empty row of the next block, and leaves this one
+    /// behind. A thread that sees it left behind also sees the copy.
     pub(crate) fn move_to(self, empty: &Row) {
         debug_assert!(empty.is_empty());
         empty.put_first(&self.row.symbol(), &self.fields(), self.sequence);
@@ -295,12 +295,12 @@ impl Locked<'_> {
     }
 
     fn fields(&self) -> Fields {
-        // The row is ours: nothing can come in between, but for the sequence being odd.
+        // The row is ours, so its odd sequence cannot change meanwhile.
         self.row.read(self.sequence | LOCKED).expect("a locked row has one writer")
     }
 
     fn commit(self, fields: &Fields, sequence: u64) {
-        // Whoever reads one of the stores below also sees the odd sequence.
+        // A thread that reads one of the stores below also sees the odd sequence.
         fence(Release);
         self.row.write(fields, self.row.symbol[3].load(Relaxed));
         self.row.sequence.store(sequence, Release);

@@ -1,9 +1,11 @@
-//! Reading the whole catalog, piece by piece, while it changes.
+//! Reading the whole catalog page by page while it changes.
 //!
-//! A place in the catalog is a hash: stocks are read in the order of their hashes, which is the
-//! order of rows up to the shifts of probing, in a block of any size. So a place stays good while
-//! the catalog grows. A stock that moves while a page is read is found in one block or the other,
-//! since the page reads them in the order in which stocks move.
+//! A *place* in the catalog is a hash. Stocks are read in the order of their hashes, which is the
+//! order of rows in a block of any size, but for the shifts of probing. So a place stays good while
+//! the catalog grows.
+//!
+//! Invariant: a page misses no stock that is listed throughout. One that moves meanwhile is found
+//! in one of the two blocks, because a page reads them in the order in which stocks move.
 
 use std::vec;
 
@@ -13,7 +15,7 @@ use crate::block::Block;
 use crate::row::Held;
 use crate::table::Catalog;
 
-/// A piece of the catalog, from [`Catalog::page`].
+/// A page of the catalog, from [`Catalog::page`].
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The quotes, in no useful order, each stock once.
@@ -22,13 +24,13 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
-impl Page {
-    pub(crate) fn read(
-        current: &Block,
-        from: u64,
-        rows: usize,
-        hash: impl Fn(&Symbol) -> u64,
-    ) -> Page {
+impl Catalog {
+    /// The quotes in about `rows` rows from a place in the catalog, and the place to go on from.
+    /// Place 0 is the beginning. Over a whole round every stock that was listed throughout appears,
+    /// however much the catalog changes or grows in between.
+    pub fn page(&self, from: u64, rows: usize) -> Page {
+        let view = self.view();
+        let current: &Block = &view.block;
         let next = current.hash_at(current.home(from).saturating_add(rows.max(1)));
         let in_page = |hash: u64| from <= hash && next.is_none_or(|next| hash < next);
         let last = next.map_or(u64::MAX, |next| next - 1);
@@ -40,9 +42,11 @@ impl Page {
             let (first_row, last_row) = (here.home(from), here.home(last));
             for (index, row) in (first_row..).zip(here.rows_from(first_row)) {
                 match row.get_any() {
-                    // Beyond the last stock that could have been shifted out of the page.
+                    // No stock of this page was shifted further than to here.
                     Held::Empty if index > last_row => break,
-                    Held::This(Some(quote)) if in_page(hash(&quote.symbol)) => quotes.push(quote),
+                    Held::This(Some(quote)) if in_page(self.hash(&quote.symbol)) => {
+                        quotes.push(quote);
+                    }
                     _ => {}
                 }
             }
@@ -50,11 +54,23 @@ impl Page {
             block = here.next();
         }
         if blocks > 1 {
-            // A stock that moved between the two looks was seen twice.
+            // A stock that moved meanwhile was seen in both blocks: keep its later version.
             quotes.sort_unstable_by(|a, b| (a.symbol, b.version).cmp(&(b.symbol, a.version)));
             quotes.dedup_by_key(|quote| quote.symbol);
         }
         Page { quotes, next }
+    }
+
+    /// The place of a stock in the order of [pages](Catalog::page), listed or not. A page shows the
+    /// stock only if it begins at that place or before it.
+    pub fn place(&self, symbol: &Symbol) -> u64 {
+        self.hash(symbol)
+    }
+
+    /// Every listed quote, in no useful order. Stocks listed or delisted meanwhile may be missed;
+    /// all others appear exactly once.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { catalog: self, page: Vec::new().into_iter(), next: Some(0) }
     }
 }
 
@@ -67,13 +83,9 @@ pub struct Iter<'a> {
     next: Option<u64>,
 }
 
-impl<'a> Iter<'a> {
+impl Iter<'_> {
     /// Rows read at once.
     const PAGE_ROWS: usize = 512;
-
-    pub(crate) fn new(catalog: &'a Catalog) -> Iter<'a> {
-        Iter { catalog, page: Vec::new().into_iter(), next: Some(0) }
-    }
 }
 
 impl Iterator for Iter<'_> {

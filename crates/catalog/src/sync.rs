@@ -1,5 +1,5 @@
-//! What threads meet on: the standard library's primitives, or loom's, which try every
-//! interleaving and every value that a load may legally return.
+//! The primitives that threads synchronize with: the standard library's, or loom's, which try
+//! every interleaving and every value that a load may return.
 
 #[cfg(not(loom))]
 mod real {
@@ -54,8 +54,7 @@ mod real {
     pub(crate) struct Wait(u32);
 
     impl Wait {
-        /// Spins before a waiting thread gives its processor away: the writer it waits for may
-        /// need it.
+        /// Spins before a waiting thread yields its processor, which the writer may need.
         const SPINS_MAX: u32 = 64;
 
         #[cold]
@@ -79,8 +78,8 @@ mod modelled {
 
     use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// As the real one: what is published is an index into values that never go away, so that a
-    /// load may return any value that the ordering allows, not always the newest.
+    /// As the real one, but it publishes an index into values that are never freed, so that a load
+    /// may return any value that the ordering allows and not only the newest.
     pub(crate) struct Current<T> {
         values: std::sync::Mutex<Vec<Arc<T>>>,
         newest: AtomicUsize,

@@ -6,12 +6,12 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use stockd_engine::Engine;
+//! # use stockd_engine::{Access, Engine};
 //! # use stockd_model::{Fields, Request};
 //! # use stockd_server::{Config, Endpoint, Protocol, Server};
 //! # let engine = Arc::new(Engine::default());
 //! # let fields = Fields { price: Some("172.50".parse()?), volume: Some("9".parse()?), status: None };
-//! # engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
+//! # engine.executor().batch(&Access::All).execute(&Request::Set("AAPL".parse()?, fields));
 //! # let listener = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
 //! # let config = Config { endpoints: vec![listener], workers: 1, ..Config::default() };
 //! # let server = Server::start(config, engine)?;

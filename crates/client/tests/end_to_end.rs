@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stockd_client::{Answer, Client, ClientError};
-use stockd_engine::Engine;
+use stockd_engine::{Access, Engine};
 use stockd_model::limits::LINE_BYTES_MAX;
 use stockd_model::{Fields, Price, Request, Status, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
@@ -26,7 +26,7 @@ fn list(engine: &Arc<Engine>, name: &str, price: &str, volume: u64, status: Stat
         status: Some(status),
     };
     let set = Request::Set(name.parse().unwrap(), fields);
-    engine.executor().batch().execute(&set);
+    engine.executor().batch(&Access::All).execute(&set);
 }
 
 fn price(text: &str) -> Answer {

@@ -1,5 +1,9 @@
-//! What the engine counts. Each executor counts in a cache line of its own that it alone writes,
-//! so that counting costs no shared writes; a reader of the totals sums them up.
+//! What the engine counts.
+//!
+//! Each executor counts in a cache line of its own, so that counting writes nothing that threads
+//! share. A reader of the totals sums them up.
+//!
+//! Invariant: each cell has one writer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +50,7 @@ macro_rules! counters {
 counters! {
     /// Lookups that found a listed stock.
     hits,
-    /// Lookups that found none, of impossible names too.
+    /// Lookups that found none; those of impossible names, too.
     misses,
     /// Stocks listed.
     listings,
@@ -74,7 +78,7 @@ pub(crate) struct Registry(Mutex<Registered>);
 #[derive(Debug, Default)]
 struct Registered {
     live: Vec<Arc<CachePadded<Cells>>>,
-    /// What executors that are gone had counted.
+    /// What executors counted that are gone.
     retired: Totals,
 }
 

@@ -1,17 +1,15 @@
 //! What a request does to a quote, and what is answered.
 //!
-//! Pure: it is given the quote as it is, and says what becomes of it. Who applies that, at once or
-//! after it is on the disk, is not known here.
+//! Pure: it is given the quote as it is, and says what to change. It does not know whether the
+//! change is applied at once or when the disk has it.
 
 use stockd_catalog::{Change, Changed};
 use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
 
 use crate::counters::Totals;
+use crate::market::Refused;
 
-/// A [`Refusal`] on its way through the catalog, whose one error of its own becomes one too.
-pub(crate) struct Refused(pub(crate) Refusal);
-
-/// The stock that a request is about; `None` for a lookup of an impossible name.
+/// The stock that a request concerns; `None` for a lookup of an impossible name.
 pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
     match request {
         Request::Lookup(symbol) => symbol.as_ref().ok(),
@@ -34,7 +32,7 @@ pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change,
     }
 }
 
-/// What is answered to a request that has done this.
+/// The reply to a request that made this change.
 pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Reply {
     match *changed {
         Err(Refused(refusal)) => Reply::Refused(refusal),

@@ -1,103 +1,25 @@
 //! Executes requests against the catalog.
 //!
+//! An [`Executor`] belongs to one thread, a [`Batch`] to what one connection asked at one wakeup.
+//! They know nothing of connections or bytes.
+//!
 //! Invariant: a request either takes effect whole and is counted, or is refused and changes
 //! nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
-use stockd_catalog::{Catalog, CatalogFull, Change, Changed, Sought, View};
+use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
-use stockd_model::{Answer, Quote, Refusal, Reply, Request, Symbol, SymbolError};
-use stockd_store::Store;
+use stockd_model::{Answer, Reply, Request, Symbol, SymbolError};
 
-use crate::counters::{Cells, Registry, Totals};
-use crate::decide::{self, Refused};
-use crate::journal::{Journal, JournalReport, Sync};
-use crate::snapshot::{Snapshot, Snapshots};
-use crate::watch::{Watcher, Watchers};
-use crate::writer::Writer;
-
-/// The catalog, and all that is done with it. Shared by every way in.
-#[derive(Debug, Default)]
-pub struct Engine {
-    // Before the market, so that all that was asked is written when it ends.
-    journal: Option<Journal>,
-    market: Arc<Market>,
-}
-
-/// The catalog and whom its changes concern: what the journal's thread shares with all others.
-#[derive(Debug, Default)]
-pub(crate) struct Market {
-    pub(crate) catalog: Catalog,
-    pub(crate) registry: Registry,
-    watchers: Arc<Watchers>,
-    pub(crate) snapshots: Snapshots,
-}
+use crate::access::Access;
+use crate::counters::{Cells, Totals};
+use crate::decide;
+use crate::engine::Engine;
 
 impl Engine {
-    /// An engine over this catalog, which is in memory alone.
-    pub fn new(catalog: Catalog) -> Engine {
-        Engine { journal: None, market: Market::new(catalog) }
-    }
-
-    /// An engine over a catalog that was read from this store, and that keeps every write there
-    /// before it takes effect. Until then no lookup, subscriber or snapshot sees it.
-    ///
-    /// `version_floor` is what the store was last given: see [`Store::commit`].
-    ///
-    /// # Panics
-    ///
-    /// When the system gives no thread.
-    pub fn durable(
-        catalog: Catalog,
-        version_floor: u64,
-        store: Box<dyn Store>,
-        sync: Sync,
-    ) -> Engine {
-        catalog.raise_version_floor(version_floor);
-        let market = Market::new(catalog);
-        let journal = Journal::start(Arc::clone(&market), version_floor, store, sync);
-        Engine { journal: Some(journal), market }
-    }
-
-    /// The catalog, for what is not a request: sizes, and iterating over every quote.
-    pub fn catalog(&self) -> &Catalog {
-        &self.market.catalog
-    }
-
-    /// What has been done so far, over all executors. Batches that are open are not in it yet.
-    pub fn totals(&self) -> Totals {
-        self.market.registry.totals()
-    }
-
-    /// How the journal is; `None` when the catalog is in memory alone.
-    pub fn journal(&self) -> Option<JournalReport> {
-        self.journal.as_ref().map(Journal::report)
-    }
-
-    /// A watcher of changes for one thread that serves subscribers. A write to a stock that it
-    /// watches calls `wake`, on the writer's thread, at most once until the watcher takes its
-    /// marks.
-    pub fn watcher(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Watcher {
-        self.market.watchers.watcher(wake)
-    }
-
-    /// The means to have requests executed by the journal, for one thread that must not wait;
-    /// `None` when there is no journal. When there are replies to take, `wake` is called on the
-    /// journal's thread, at most once until they are taken.
-    pub fn writer(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Option<Writer> {
-        self.journal.as_ref().map(|journal| journal.writer(wake))
-    }
-
-    /// The whole catalog as it is at this moment, to be read page by page while it changes.
-    /// `None` while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read already.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        Snapshot::begin(Arc::clone(&self.market))
-    }
-
-    /// The means to execute requests on one thread. Cheap to keep, not cheap to make: one a
+    /// The means to execute requests on one thread. Cheap to keep, not cheap to make: make one a
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
         Executor {
@@ -106,42 +28,6 @@ impl Engine {
             sought: Box::new([Sought::nothing(); LOOKUPS_TOGETHER_MAX]),
         }
     }
-
-    /// Ends the journal: what was asked is written and answered, later writes are refused. An
-    /// engine that is dropped does this too, but waits for ever and cannot say how it went.
-    ///
-    /// # Errors
-    ///
-    /// Why writes were refused, if the journal has failed at any time; or that it has not ended
-    /// within the patience, since the disk does not answer.
-    pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
-        self.journal.as_ref().map_or(Ok(()), |journal| journal.close(Some(patience)))
-    }
-}
-
-impl Market {
-    fn new(catalog: Catalog) -> Arc<Market> {
-        Arc::new(Market { catalog, ..Market::default() })
-    }
-
-    /// Changes one stock, and tells those whom it concerns.
-    pub(crate) fn change(
-        &self,
-        symbol: &Symbol,
-        decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
-    ) -> Result<Changed, Refused> {
-        let changed = self.catalog.change(symbol, now_ns(), |quote| {
-            let change = decide(quote).map_err(Refused)?;
-            if change != Change::Keep {
-                self.snapshots.save(symbol, || self.catalog.place(symbol), quote);
-            }
-            Ok::<_, Refused>(change)
-        })?;
-        if changed.before != changed.after {
-            self.watchers.mark(symbol);
-        }
-        Ok(changed)
-    }
 }
 
 /// Executes the requests of one thread.
@@ -149,18 +35,19 @@ impl Market {
 pub struct Executor {
     engine: Arc<Engine>,
     cells: Arc<CachePadded<Cells>>,
-    /// Room for the lookups of a batch that are begun.
+    /// Room for the lookups that a batch has begun.
     sought: Box<[Sought; LOOKUPS_TOGETHER_MAX]>,
 }
 
 impl Executor {
-    /// Begins a batch: what one connection asked at one wakeup. Needs the executor for itself
-    /// alone, since the counters have one writer.
+    /// Begins a batch: what one connection, with this access, asked at one wakeup. One batch at a
+    /// time, since the counters have one writer.
     #[inline]
-    pub fn batch(&mut self) -> Batch<'_> {
+    pub fn batch<'a>(&'a mut self, access: &'a Access) -> Batch<'a> {
         Batch {
             view: self.engine.market.catalog.view(),
             engine: &self.engine,
+            access,
             cells: &self.cells,
             done: Totals::default(),
             sought: &mut self.sought,
@@ -181,15 +68,16 @@ impl Drop for Executor {
 }
 
 /// Requests executed together: they share one view of the catalog and are counted at the end.
-/// Short-lived by design; a table that the catalog has outgrown is freed when the last batch
-/// that saw it ends.
+/// Meant to be short-lived: memory that the catalog has outgrown is freed when the last batch that
+/// saw it ends.
 #[derive(Debug)]
 pub struct Batch<'a> {
     view: View<'a>,
     engine: &'a Engine,
+    access: &'a Access,
     cells: &'a Cells,
     done: Totals,
-    /// Lookups that are begun and not answered, at the front.
+    /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
 }
@@ -200,8 +88,13 @@ impl<'a> Batch<'a> {
         self.engine
     }
 
-    /// Begins a lookup. It is answered by the next call of [`answer`](Batch::answer), which must come
-    /// before any other request.
+    /// What it may see.
+    pub fn access(&self) -> &'a Access {
+        self.access
+    }
+
+    /// Begins a lookup, which the next call of [`answer`](Batch::answer) answers. That call must
+    /// come before any other request.
     ///
     /// # Panics
     ///
@@ -209,8 +102,8 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
         self.sought[self.begun] = match symbol {
-            Ok(symbol) => self.view.seek(symbol),
-            Err(_) => Sought::nothing(),
+            Ok(symbol) if self.access.reads(symbol) => self.view.seek(symbol),
+            _ => Sought::nothing(),
         };
         self.begun += 1;
     }
@@ -221,7 +114,7 @@ impl<'a> Batch<'a> {
         self.begun
     }
 
-    /// Answers all lookups that are begun, in their order, and hands each answer over.
+    /// Answers all lookups that are begun, in order, and hands each answer to `each`.
     #[inline(always)]
     pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
         for sought in &self.sought[..self.begun] {
@@ -245,22 +138,22 @@ impl<'a> Batch<'a> {
     }
 
     /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
-    /// kept together, with one wait for the disk.
+    /// committed together, with one wait for the disk.
     pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
-        match &self.engine.journal {
-            Some(journal) if !requests.is_empty() => journal.execute(requests),
+        match &self.engine.committer {
+            Some(committer) if !requests.is_empty() => committer.execute(self.access, requests),
             _ => requests.iter().map(|request| self.execute(request)).collect(),
         }
     }
 
-    /// Executes one request, unless that would have to wait for the disk: then it has done
-    /// nothing, and the request is one for a [`Writer`].
+    /// Executes one request, unless that has to wait for the disk. Then this does nothing, and the
+    /// request has to be submitted to a [`WriteHandle`](crate::WriteHandle).
     #[inline(always)]
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
-            Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
-            Request::Lookup(Err(_)) => {
+            Request::Lookup(Ok(symbol)) if self.access.reads(symbol) => Some(self.lookup(symbol)),
+            Request::Lookup(_) => {
                 self.done.misses += 1;
                 Some(Reply::NotFound)
             }
@@ -284,8 +177,8 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
-        let reply = match &self.engine.journal {
-            Some(journal) => Reply::Refused(journal.refusal()?),
+        let reply = match &self.engine.committer {
+            Some(committer) => Reply::Refused(committer.refusal()?),
             None => {
                 let symbol = decide::symbol(request)?;
                 let changed =
@@ -299,8 +192,8 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
-        let journal = self.engine.journal.as_ref().expect("without a journal nothing waits");
-        journal.execute(std::slice::from_ref(request))[0]
+        let committer = self.engine.committer.as_ref().expect("in memory nothing waits");
+        committer.execute(self.access, std::slice::from_ref(request))[0]
     }
 }
 
@@ -311,25 +204,10 @@ impl Drop for Batch<'_> {
     }
 }
 
-impl From<CatalogFull> for Refused {
-    fn from(full: CatalogFull) -> Refused {
-        Refused(match full {
-            CatalogFull::AtLimit { stocks_max } => Refusal::CatalogFull { stocks_max },
-            CatalogFull::NoMemory { stocks, .. } => Refusal::NoMemory { stocks },
-        })
-    }
-}
-
-/// Unix time in nanoseconds, as quotes are stamped with; 0 on a machine whose clock stands before 1970.
-pub fn now_ns() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stockd_model::{Fields, Status, Volume};
+    use stockd_model::{Fields, Refusal, Status, Volume};
 
     fn symbol(name: &str) -> Symbol {
         name.parse().unwrap()
@@ -347,7 +225,7 @@ mod tests {
     fn a_stock_lives_from_listing_to_delisting() {
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
-        let mut batch = executor.batch();
+        let mut batch = executor.batch(&Access::All);
         let apple = symbol("AAPL");
 
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::NotFound);
@@ -382,17 +260,17 @@ mod tests {
     fn lookups_that_are_begun_together_are_answered_in_order_with_what_is_there_by_then() {
         let engine = Arc::new(Engine::default());
         let (mut executor, mut writer) = (engine.executor(), engine.executor());
-        writer.batch().execute(&Request::Set(symbol("AAPL"), fields("172.5", 1)));
-        writer.batch().execute(&Request::Set(symbol("SOLDOUT"), fields("10", 0)));
+        writer.batch(&Access::All).execute(&Request::Set(symbol("AAPL"), fields("172.5", 1)));
+        writer.batch(&Access::All).execute(&Request::Set(symbol("SOLDOUT"), fields("10", 0)));
 
-        let mut batch = executor.batch();
+        let mut batch = executor.batch(&Access::All);
         for round in 1..=3 {
             for name in [b"XYZ".as_slice(), b"AAPL", b"", b"SOLDOUT", b"AAPL"] {
                 batch.begin(&Symbol::parse(name));
             }
             assert_eq!(batch.begun(), 5);
             let price = round.to_string();
-            writer.batch().execute(&Request::Set(symbol("AAPL"), fields(&price, 1)));
+            writer.batch(&Access::All).execute(&Request::Set(symbol("AAPL"), fields(&price, 1)));
             let mut answers = Vec::new();
             batch.answer(|answer| answers.push(answer.to_string()));
             assert_eq!(answers, ["-1", &price, "-1", "0", &price]);
@@ -406,7 +284,7 @@ mod tests {
     fn a_refused_write_changes_nothing_and_says_why() {
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
-        let mut batch = executor.batch();
+        let mut batch = executor.batch(&Access::All);
         let apple = symbol("AAPL");
         let mut why = |request: Request| match batch.execute(&request) {
             Reply::Refused(refusal) => refusal.to_string(),
@@ -427,7 +305,7 @@ mod tests {
         );
         drop(batch);
 
-        let mut batch = executor.batch();
+        let mut batch = executor.batch(&Access::All);
         let Reply::Listed(first) = batch.execute(&Request::Set(apple, fields("172.5", 3))) else {
             panic!("not listed")
         };
@@ -466,14 +344,14 @@ mod tests {
         let mut second = engine.executor();
         let apple = symbol("AAPL");
         {
-            let mut batch = first.batch();
+            let mut batch = first.batch(&Access::All);
             batch.execute(&Request::Set(apple, fields("1", 5)));
             batch.execute(&Request::Set(apple, fields("2", 5)));
             batch.execute(&Request::Trade(apple, -1));
             batch.execute(&Request::Trade(apple, -9));
         }
         {
-            let mut batch = second.batch();
+            let mut batch = second.batch(&Access::All);
             batch.execute(&Request::Lookup(Ok(apple)));
             batch.execute(&Request::Lookup(Ok(symbol("XYZ"))));
             batch.execute(&Request::Lookup(Symbol::parse(b"")));

@@ -1,21 +1,25 @@
-//! The one place where a [`Request`](stockd_model::Request) becomes a [`Reply`](stockd_model::Reply).
+//! The one place where a [`Request`](stockd_model::Request) becomes a
+//! [`Reply`](stockd_model::Reply), and the one door to the catalog.
 //!
-//! Every way in, the line protocol, embedded use and whatever comes later, executes its requests
-//! here, so that they all mean the same. The engine knows the catalog, the store and the wall clock;
-//! it knows nothing of connections or bytes.
+//! Every way in (the line protocol, RESP, embedded use) executes its requests here, so that they
+//! mean the same everywhere. Each use is made with an [`Access`], which says what the client may
+//! see. The engine knows the catalog, the store and the wall clock; it knows nothing of connections
+//! or bytes.
 //!
-//! An engine is in memory alone, [`Engine::new`], where each thread does its own writes; or
-//! [durable](Engine::durable), where the journal does all of them and a thread that must not wait
-//! hands them over with a [`Writer`].
+//! An engine is in memory alone ([`Engine::new`]), where each thread does its own writes; or
+//! [durable](Engine::durable), where the committer does all of them. A thread that must not wait
+//! for the disk hands its writes over with a [`WriteHandle`].
+//!
+//! Invariant: what can be seen has been committed, and what was acknowledged is kept.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use stockd_engine::Engine;
+//! use stockd_engine::{Access, Engine};
 //! use stockd_model::{Fields, Reply, Request, Symbol};
 //!
 //! let engine = Arc::new(Engine::default());
 //! let mut executor = engine.executor();
-//! let mut batch = executor.batch();
+//! let mut batch = executor.batch(&Access::All);
 //!
 //! let apple: Symbol = "AAPL".parse()?;
 //! let fields = Fields { price: Some("172.50".parse()?), volume: Some("100".parse()?), status: None };
@@ -28,22 +32,30 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod committer;
 mod counters;
 mod decide;
+mod engine;
 mod execute;
 mod inbox;
-mod journal;
+mod market;
 #[cfg(all(test, loom))]
 mod models;
+mod overlay;
+mod saved;
 mod snapshot;
 mod sync;
 mod watch;
-mod writer;
+mod write_queue;
 
+pub use access::Access;
+pub use committer::{CommitReport, Sync};
 pub use counters::Totals;
-pub use execute::{Batch, Engine, Executor, now_ns};
-pub use journal::{JournalReport, Sync};
+pub use engine::Engine;
+pub use execute::{Batch, Executor};
+pub use market::now_ns;
 pub use snapshot::Snapshot;
-pub use stockd_catalog::Catalog;
+pub use stockd_catalog::{Catalog, Page};
 pub use watch::{Marks, Watcher};
-pub use writer::{ReplyTo, Writer};
+pub use write_queue::{ReplyTo, WriteHandle};

@@ -1,128 +1,61 @@
 //! The whole catalog as it was at one moment, read while it changes.
 //!
-//! Nothing is stopped and nothing copied in advance. While a [`Snapshot`] is being read, a write
-//! to a stock that it has not come to yet first saves the quote that it replaces; the snapshot
-//! reads the rows in the order of their [places](stockd_catalog::Catalog::place) and takes what
-//! was saved instead of what it finds.
+//! Nothing is stopped and nothing is copied in advance. The snapshot reads the rows in the order of
+//! their [places](stockd_catalog::Catalog::place). For a stock that has changed since, it takes the
+//! quote that the write [saved](crate::saved) instead of the one in the row.
 //!
-//! Invariant: what a snapshot gives is one moment. A write that saw the snapshot is not in it; one
-//! that did not see it may be or not. Whatever follows from a write that saw it sees it too, since
-//! all look at the same counter, so no effect is in it without its cause. Every write that had
-//! returned before the snapshot began is in it.
-//!
-//! What it costs a write: one load while there is no snapshot. What it holds: one quote for each
-//! stock that changes while it is read, at most.
+//! Invariant: what a snapshot gives is one moment. Every write that had returned before it began is
+//! in it; a write that saw the snapshot is not; one that did not see it may be. Whatever follows
+//! from a write that saw it sees it too, since all look at the same counter, so no effect is in it
+//! without its cause.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use stockd_model::limits::SNAPSHOTS_MAX;
 use stockd_model::{Quote, Symbol};
 
-use crate::execute::Market;
+use crate::access::Access;
+use crate::market::Market;
+use crate::saved::Saved;
 
-/// Those that are being read.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshots {
-    all: RwLock<Vec<Arc<Mutex<Saved>>>>,
-    /// How many they are. While it is 0 no write looks any further.
-    len: AtomicUsize,
-}
-
-/// What one snapshot needs of the past.
-#[derive(Debug, Default)]
-struct Saved {
-    /// All stocks at places before this one have been read; `None` when all have.
-    from: Option<u64>,
-    /// The quotes at the moment of the snapshot of stocks changed since, `None` for those that
-    /// were not listed. By place.
-    quotes: BTreeMap<u64, Vec<(Symbol, Option<Quote>)>>,
-}
-
-/// The catalog at one moment, from [`Engine::snapshot`](crate::Engine::snapshot). Reads it once,
-/// from one end to the other.
+/// The catalog at one moment, from [`Engine::snapshot`](crate::Engine::snapshot). Read once, from
+/// one end to the other.
 #[derive(Debug)]
 pub struct Snapshot {
     market: Arc<Market>,
+    access: Access,
     saved: Arc<Mutex<Saved>>,
+    /// Where the next page begins; `None` after the last.
     from: Option<u64>,
 }
 
-impl Snapshots {
-    /// Saves the quote of a stock that is about to change. Called with the row locked, so that
-    /// nobody can read the new quote before the old one is saved.
-    #[inline]
-    pub(crate) fn save(&self, symbol: &Symbol, place: impl Fn() -> u64, quote: Option<&Quote>) {
-        if self.len.load(Relaxed) > 0 {
-            self.save_for_all(symbol, place(), quote);
-        }
-    }
-
-    #[cold]
-    fn save_for_all(&self, symbol: &Symbol, place: u64, quote: Option<&Quote>) {
-        for saved in self.all.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            let mut saved = lock(saved);
-            if saved.from.is_some_and(|from| from <= place) {
-                let here = saved.quotes.entry(place).or_default();
-                if here.iter().all(|(other, _)| other != symbol) {
-                    here.push((*symbol, quote.copied()));
-                }
-            }
-        }
-    }
-}
-
 impl Snapshot {
-    pub(crate) fn begin(market: Arc<Market>) -> Option<Snapshot> {
-        let saved = Arc::new(Mutex::new(Saved { from: Some(0), ..Saved::default() }));
-        let mut all = market.snapshots.all.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= SNAPSHOTS_MAX {
-            return None;
-        }
-        all.push(Arc::clone(&saved));
-        market.snapshots.len.store(all.len(), SeqCst);
-        drop(all);
-        Some(Snapshot { market, saved, from: Some(0) })
+    pub(crate) fn begin(market: &Arc<Market>, access: &Access) -> Option<Snapshot> {
+        let saved = market.saved.begin()?;
+        let (market, access) = (Arc::clone(market), access.clone());
+        Some(Snapshot { market, access, saved, from: Some(0) })
     }
 
-    /// The quotes of about so many rows more, in no useful order; `None` at the end.
+    /// The quotes in about this many further rows, in no useful order; `None` at the end.
     pub fn page(&mut self, rows: usize) -> Option<Vec<Quote>> {
-        let from = self.from?;
-        let catalog = &self.market.catalog;
         // The rows first, without the lock: a writer takes it while it holds a row.
-        let page = catalog.page(from, rows);
-        let mut saved = lock(&self.saved);
-        saved.from = page.next;
-        let later = match page.next {
-            Some(next) => saved.quotes.split_off(&next),
-            None => BTreeMap::new(),
-        };
-        let past = std::mem::replace(&mut saved.quotes, later);
-        drop(saved);
+        let page = self.market.catalog.page(self.from?, rows);
+        let past = Saved::take_before(&self.saved, page.next);
         self.from = page.next;
 
         let past: HashMap<Symbol, Option<Quote>> = past.into_values().flatten().collect();
         let mut quotes = page.quotes;
         quotes.retain(|quote| !past.contains_key(&quote.symbol));
         quotes.extend(past.into_values().flatten());
+        self.access.retain(&mut quotes);
         Some(quotes)
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        let snapshots = &self.market.snapshots;
-        let mut all = snapshots.all.write().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|saved| !Arc::ptr_eq(saved, &self.saved));
-        snapshots.len.store(all.len(), SeqCst);
+        self.market.saved.end(&self.saved);
     }
-}
-
-fn lock(saved: &Mutex<Saved>) -> MutexGuard<'_, Saved> {
-    // Whoever panicked did so before or after an insertion: what is saved is good.
-    saved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -134,7 +67,7 @@ mod tests {
     use stockd_model::limits::SNAPSHOTS_MAX;
     use stockd_model::{Fields, Quote, Request, Symbol, Volume};
 
-    use crate::Engine;
+    use crate::{Access, Engine};
 
     fn symbol(number: u64) -> Symbol {
         format!("S{number}").parse().unwrap()
@@ -147,7 +80,7 @@ mod tests {
     }
 
     fn read(engine: &Engine) -> Vec<Quote> {
-        let mut snapshot = engine.snapshot().unwrap();
+        let mut snapshot = engine.snapshot(&Access::All).unwrap();
         let mut quotes = Vec::new();
         while let Some(page) = snapshot.page(7) {
             quotes.extend(page);
@@ -161,12 +94,12 @@ mod tests {
     fn what_changes_while_it_is_read_is_as_it_was() {
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
-        let mut write = |request: &Request| _ = executor.batch().execute(request);
+        let mut write = |request: &Request| _ = executor.batch(&Access::All).execute(request);
         (0..100).for_each(|number| write(&set(number, 1)));
         let before = read(&engine);
         assert_eq!(before.len(), 100);
 
-        let mut snapshot = engine.snapshot().unwrap();
+        let mut snapshot = engine.snapshot(&Access::All).unwrap();
         let mut quotes = snapshot.page(10).unwrap();
         // Update all, delist some, list others, and grow.
         (0..100).for_each(|number| write(&set(number, 2)));
@@ -188,7 +121,7 @@ mod tests {
         const PAIRS: u64 = 200;
         let engine = Arc::new(Engine::default());
         let mut executor = engine.executor();
-        (0..2 * PAIRS).for_each(|number| _ = executor.batch().execute(&set(number, 0)));
+        (0..2 * PAIRS).for_each(|number| _ = executor.batch(&Access::All).execute(&set(number, 0)));
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             for half in 0..2 {
@@ -197,8 +130,8 @@ mod tests {
                     let mut executor = engine.executor();
                     for step in 1.. {
                         for pair in (half..PAIRS).step_by(2) {
-                            executor.batch().execute(&set(pair, step));
-                            executor.batch().execute(&set(PAIRS + pair, step));
+                            executor.batch(&Access::All).execute(&set(pair, step));
+                            executor.batch(&Access::All).execute(&set(PAIRS + pair, step));
                         }
                         if done.load(Relaxed) {
                             break;
@@ -227,11 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many_at_once() {
+    fn a_snapshot_beyond_the_limit_is_refused() {
         let engine = Engine::default();
-        let all: Vec<_> = (0..SNAPSHOTS_MAX).map(|_| engine.snapshot().unwrap()).collect();
-        assert!(engine.snapshot().is_none());
+        let all: Vec<_> =
+            (0..SNAPSHOTS_MAX).map(|_| engine.snapshot(&Access::All).unwrap()).collect();
+        assert!(engine.snapshot(&Access::All).is_none());
         drop(all);
-        assert!(engine.snapshot().is_some());
+        assert!(engine.snapshot(&Access::All).is_some());
     }
 }

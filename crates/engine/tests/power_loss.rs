@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use stockd_catalog::Catalog;
-use stockd_engine::{Engine, Executor, Sync};
+use stockd_engine::{Access, Catalog, Engine, Executor, Sync};
 use stockd_model::{Fields, Price, Quote, Refusal, Reply, Request, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Random, for_each_seed};
 
@@ -89,7 +88,7 @@ impl Told {
     fn act(&mut self, client: u64, executor: &mut Executor, random: &mut Random) {
         for _ in 0..150 {
             let lookup = Request::Lookup(Ok(updated(random.below(SHARED))));
-            if let Reply::Found(quote) = executor.batch().execute(&lookup) {
+            if let Reply::Found(quote) = executor.batch(&Access::All).execute(&lookup) {
                 assert_eq!(quote.price, price_of(quote.volume.shares()), "{quote:?} is torn");
                 self.see(quote);
             }
@@ -108,7 +107,7 @@ impl Told {
                     }
                 }
             };
-            let reply = executor.batch().execute(&request);
+            let reply = executor.batch(&Access::All).execute(&request);
             if !self.note(request, reply) {
                 return;
             }
@@ -154,9 +153,9 @@ impl Told {
     }
 
     /// Compares what was told of the client's own stocks with what is there.
-    fn compare_own(&mut self, client: u64, catalog: &Catalog) {
+    fn compare_own(&mut self, client: u64, engine: &Engine) {
         for symbol in (0..OWN).map(|number| own(client, number)) {
-            let found = catalog.get(&symbol);
+            let found = engine.quote(&Access::All, &symbol);
             let told = self.own.get(&symbol).copied().flatten();
             let in_flight = match self.in_flight {
                 Some(Request::Delist(stock)) if stock == symbol => found.is_none(),
@@ -179,9 +178,10 @@ impl Told {
 }
 
 /// Compares what all were told of the stocks they share with what is there.
-fn compare_shared(told: &[Told], catalog: &Catalog) {
+fn compare_shared(told: &[Told], engine: &Engine) {
     for symbol in (0..SHARED).map(updated) {
-        let found = catalog.get(&symbol).expect("it was listed before anything failed");
+        let found =
+            engine.quote(&Access::All, &symbol).expect("it was listed before anything failed");
         assert_eq!(found.price, price_of(found.volume.shares()), "{found:?} is torn");
         for Seen { version, quote } in told.iter().filter_map(|told| told.seen.get(&symbol)) {
             assert!(found.version >= *version, "{symbol}: seen {quote:?}, found {found:?}");
@@ -191,7 +191,7 @@ fn compare_shared(told: &[Told], catalog: &Catalog) {
         }
     }
     for symbol in (0..SHARED).map(traded) {
-        let left = catalog.get(&symbol).expect("it was listed").volume.shares();
+        let left = engine.quote(&Access::All, &symbol).expect("it was listed").volume.shares();
         let bought: i64 = told.iter().filter_map(|told| told.bought.get(&symbol)).sum();
         // Of the trades in flight each was kept or not.
         let in_flight = told.iter().filter_map(|told| match told.in_flight {
@@ -227,8 +227,8 @@ fn run(seed: u64) {
     let mut engine = start(&disk, Sync::Always);
     let mut executor = engine.executor();
     for number in 0..SHARED {
-        executor.batch().execute(&set(updated(number), number));
-        executor.batch().execute(&set(traded(number), ISSUED));
+        executor.batch(&Access::All).execute(&set(updated(number), number));
+        executor.batch(&Access::All).execute(&set(traded(number), ISSUED));
     }
     drop(executor);
     let mut told: Vec<Told> = (0..CLIENTS).map(|_| Told::default()).collect();
@@ -248,10 +248,7 @@ fn run(seed: u64) {
             }
         });
         // Read-only or not, it shows nothing but what it has kept.
-        compare_shared(
-            &told.iter().map(Told::without_flight).collect::<Vec<_>>(),
-            engine.catalog(),
-        );
+        compare_shared(&told.iter().map(Told::without_flight).collect::<Vec<_>>(), &engine);
         drop(engine);
         disk = match fault {
             Fault::Power { .. } => disk.after_power_loss(random.number()),
@@ -259,22 +256,22 @@ fn run(seed: u64) {
             _ => disk.after_restart(),
         };
         engine = start(&disk, Sync::Always);
-        compare_shared(&told, engine.catalog());
+        compare_shared(&told, &engine);
         for (client, told) in (0..CLIENTS).zip(&mut told) {
-            told.compare_own(client, engine.catalog());
+            told.compare_own(client, &engine);
         }
-        settle(&mut told, engine.catalog());
+        settle(&mut told, &engine);
     }
 }
 
 /// Takes what is there for what was bought, after it has been compared.
-fn settle(told: &mut [Told], catalog: &Catalog) {
+fn settle(told: &mut [Told], engine: &Engine) {
     told.iter_mut().for_each(|told| {
         told.in_flight = None;
         told.bought.clear();
     });
     for symbol in (0..SHARED).map(traded) {
-        let left = catalog.get(&symbol).expect("it was listed").volume.shares();
+        let left = engine.quote(&Access::All, &symbol).expect("it was listed").volume.shares();
         told[0].bought.insert(symbol, ISSUED as i64 - left as i64);
     }
 }
@@ -304,7 +301,9 @@ fn run_with_interval(seed: u64) {
                     for volume in from..from + 300 {
                         for stock in [0, 1] {
                             let request = set(own(client, stock), volume);
-                            if let Reply::Refused(_) = executor.batch().execute(&request) {
+                            if let Reply::Refused(_) =
+                                executor.batch(&Access::All).execute(&request)
+                            {
                                 return;
                             }
                         }
@@ -317,7 +316,7 @@ fn run_with_interval(seed: u64) {
         let engine = start(&disk, interval);
         for (client, from) in (0..CLIENTS).zip(&mut from) {
             let [first, second] = [0, 1].map(|stock| {
-                let quote = engine.catalog().get(&own(client, stock));
+                let quote = engine.quote(&Access::All, &own(client, stock));
                 assert!(quote.is_none_or(|it| it.price == price_of(it.volume.shares())), "torn");
                 quote.map_or(0, |quote| quote.volume.shares())
             });

@@ -195,9 +195,9 @@ pub const SNAPSHOTS_MAX: usize = 4;
 /// Rows of the catalog that are read at once for a page of a snapshot.
 pub const SNAPSHOT_PAGE_ROWS: usize = 2048;
 
-/// Requests of one worker that wait for the disk. Beyond it a connection that waits already is not
-/// read further; one that does not may have one more wait.
-pub const JOURNAL_REQUESTS_MAX: usize = 16 * 1024;
+/// Requests of one worker that wait for the disk. Beyond it a connection that already waits is not
+/// read further; one that does not yet wait may have one more request wait.
+pub const COMMIT_QUEUE_REQUESTS_MAX: usize = 16 * 1024;
 
 /// Requests of one connection that wait for the disk. Beyond it the connection is not read further
 /// until some are answered.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use stockd_catalog::{Catalog, Options};
-use stockd_engine::Engine;
+use stockd_engine::{Access, Engine};
 use stockd_model::{Fields, Reply, Request, Symbol, Volume};
 use stockd_server::{Protocol, Unplugged};
 
@@ -29,7 +29,7 @@ fn engine() -> Arc<Engine> {
     let options = Options { hash_seed: Some(0), ..Options::default() };
     let engine = Arc::new(Engine::new(Catalog::with_options(options)));
     let mut executor = engine.executor();
-    let mut batch = executor.batch();
+    let mut batch = executor.batch(&Access::All);
     for stock in 0..STOCKS {
         let symbol: Symbol = format!("S{stock}").parse().expect("a symbol");
         let fields =
@@ -84,9 +84,9 @@ fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
 fn lookup() {
     let mut executor = engine().executor();
     let request = Request::Lookup(Symbol::parse(b"S4711"));
-    assert!(matches!(executor.batch().execute(&request), Reply::Found(_)));
+    assert!(matches!(executor.batch(&Access::All).execute(&request), Reply::Found(_)));
     measured(&mut || {
-        black_box(executor.batch().execute(black_box(&request)));
+        black_box(executor.batch(&Access::All).execute(black_box(&request)));
     });
 }
 

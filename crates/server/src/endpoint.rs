@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use stockd_engine::Access;
 use stockd_model::Address;
 
 use crate::Transport;
 
-/// One place to listen: the address, what is spoken there and how the bytes travel.
+/// One place to listen: the address, what is spoken there, how the bytes travel, and what clients may
+/// see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address. Port 0 takes a free one;
@@ -17,6 +19,8 @@ pub struct Endpoint {
     pub protocol: Protocol,
     /// How their bytes travel.
     pub transport: Transport,
+    /// What its clients may see.
+    pub access: Access,
 }
 
 /// What is spoken on a connection.
@@ -30,9 +34,10 @@ pub enum Protocol {
 }
 
 impl Endpoint {
-    /// An endpoint without encryption.
+    /// An endpoint without encryption, whose clients may see everything.
     pub fn plain(protocol: Protocol, address: impl Into<Address>) -> Endpoint {
-        Endpoint { address: address.into(), protocol, transport: Transport::Plain }
+        let address = address.into();
+        Endpoint { address, protocol, transport: Transport::Plain, access: Access::All }
     }
 }
 

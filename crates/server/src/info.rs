@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::time::Instant;
 
+use stockd_engine::Access;
 use stockd_wire::resp::Arguments;
 
 use crate::Metrics;
@@ -64,23 +65,23 @@ fn about_memory(server: &ServerState) -> Lines {
     if let Some(resident) = resident_bytes() {
         lines.add("used_memory_rss", resident);
     }
-    lines.add("catalog_bytes", server.engine.catalog().memory_bytes());
+    lines.add("catalog_bytes", server.engine.memory_bytes());
     lines
 }
 
 fn about_persistence(server: &ServerState) -> Lines {
     let mut lines = Lines::default();
     lines.add("loading", 0);
-    lines.add("aof_enabled", u8::from(server.engine.journal().is_some()));
-    if let Some(journal) = server.engine.journal() {
-        let state = if journal.failed.is_some() { "err" } else { "ok" };
+    lines.add("aof_enabled", u8::from(server.engine.commit_report().is_some()));
+    if let Some(commits) = server.engine.commit_report() {
+        let state = if commits.failed.is_some() { "err" } else { "ok" };
         lines.add("aof_last_write_status", state);
-        lines.add("read_only", u8::from(journal.failed.is_some()));
-        lines.add("read_only_cause", journal.failed.unwrap_or_default());
-        lines.add("commits", journal.commits);
-        lines.add("stocks_written", journal.stocks_written);
-        lines.add("last_commit_us", journal.last_commit_ns / 1000);
-        lines.add("longest_commit_us", journal.longest_commit_ns / 1000);
+        lines.add("read_only", u8::from(commits.failed.is_some()));
+        lines.add("read_only_cause", commits.failed.unwrap_or_default());
+        lines.add("commits", commits.commits);
+        lines.add("stocks_written", commits.stocks_written);
+        lines.add("last_commit_us", commits.last_commit_ns / 1000);
+        lines.add("longest_commit_us", commits.longest_commit_ns / 1000);
     }
     lines
 }
@@ -110,7 +111,7 @@ fn about_work(server: &ServerState, metrics: &Metrics) -> Lines {
 
 fn about_stocks(server: &ServerState) -> Lines {
     let mut lines = Lines::default();
-    let stocks = server.engine.catalog().len();
+    let stocks = server.engine.count(&Access::All);
     lines.add("db0", format_args!("keys={stocks},expires=0,avg_ttl=0"));
     lines
 }

@@ -82,13 +82,13 @@
 //! use std::net::TcpStream;
 //! use std::sync::Arc;
 //!
-//! use stockd_engine::Engine;
+//! use stockd_engine::{Access, Engine};
 //! use stockd_model::{Fields, Request};
 //! use stockd_server::{Config, Endpoint, Protocol, Server};
 //!
 //! let engine = Arc::new(Engine::default());
 //! let fields = Fields { price: Some("172.50".parse()?), volume: Some("100".parse()?), status: None };
-//! engine.executor().batch().execute(&Request::Set("AAPL".parse()?, fields));
+//! engine.executor().batch(&Access::All).execute(&Request::Set("AAPL".parse()?, fields));
 //!
 //! let endpoint = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
 //! let config = Config { endpoints: vec![endpoint], ..Config::default() };

@@ -35,7 +35,7 @@ impl ServerState {
     /// The settings that tools which measure Redis ask for.
     pub(crate) fn with_settings(&self, tell: impl FnOnce(&[(&str, &str)])) {
         let connections_max = self.metrics().connections_max.to_string();
-        let appendonly = if self.engine.journal().is_some() { "yes" } else { "no" };
+        let appendonly = if self.engine.commit_report().is_some() { "yes" } else { "no" };
         tell(&[("save", ""), ("appendonly", appendonly), ("maxclients", &connections_max)]);
     }
 }

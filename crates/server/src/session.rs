@@ -144,7 +144,7 @@ mod tests {
     use crate::turn::Replies;
     use std::net::SocketAddr;
     use std::time::Instant;
-    use stockd_engine::{Engine, Executor};
+    use stockd_engine::{Access, Engine, Executor};
     use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX};
     use stockd_model::{Fields, Request, Volume};
 
@@ -174,7 +174,7 @@ mod tests {
                     status: None,
                 };
                 let set = Request::Set(name.parse().unwrap(), fields);
-                executor.batch().execute(&set);
+                executor.batch(&Access::All).execute(&set);
             }
             let server = ServerState::new(Arc::clone(&engine), Metrics::default);
             let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
@@ -194,6 +194,7 @@ mod tests {
             let mut turn = Turn {
                 id: ConnectionId::new(0, 1),
                 now: Instant::now(),
+                access: &Access::All,
                 executor: &mut self.executor,
                 writer: None,
                 subscriptions: &mut self.subscriptions,

@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 
 use foldhash::fast::RandomState;
-use stockd_engine::{Catalog, Marks, Watcher};
+use stockd_engine::{Access, Engine, Marks, Watcher};
 use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTION_PAGE_ROWS, SUBSCRIPTIONS_MAX};
 use stockd_model::{Pattern, Symbol};
 use stockd_wire::quote_json;
@@ -123,7 +123,7 @@ impl Subscriptions {
         &mut self,
         key: Key,
         symbol: &Symbol,
-        catalog: &Catalog,
+        engine: &Engine,
     ) -> Result<usize, TooManySubscriptions> {
         let subscriber = self.subscribers.entry(key).or_default();
         if subscriber.symbols.contains(symbol) {
@@ -137,7 +137,7 @@ impl Subscriptions {
         // First this, then the quote: see `Watcher`.
         self.watcher.watch(symbol);
         self.topics.entry(*symbol).or_default();
-        self.refresh(symbol, catalog, None);
+        self.refresh(symbol, engine, None);
         let topic = self.topics.entry(*symbol).or_default();
         topic.direct.push(key);
         if topic.version.is_some() {
@@ -270,7 +270,7 @@ impl Subscriptions {
 
     /// Passes the marks that writers have left on to subscribers, at most so many. Returns whether
     /// that was all; then the next mark wakes the watcher.
-    pub(crate) fn pass_on(&mut self, symbols_max: usize, catalog: &Catalog) -> bool {
+    pub(crate) fn pass_on(&mut self, symbols_max: usize, engine: &Engine) -> bool {
         // Marks may have come since those at hand were taken, and their wake with them: only who
         // has just taken all can say that none are left.
         let all_taken = self.changed.is_empty();
@@ -281,7 +281,7 @@ impl Subscriptions {
             let Some(symbol) = self.changed.pop() else {
                 break;
             };
-            self.refresh(&symbol, catalog, None);
+            self.refresh(&symbol, engine, None);
         }
         all_taken && self.changed.is_empty()
     }
@@ -313,10 +313,10 @@ impl Subscriptions {
     pub(crate) fn tell(
         &mut self,
         key: Key,
-        catalog: &Catalog,
+        engine: &Engine,
         mut tell: impl FnMut(Message<'_>) -> bool,
     ) {
-        self.enter(key, catalog);
+        self.enter(key, engine);
         loop {
             let Some(subscriber) = self.subscribers.get_mut(&key) else {
                 return;
@@ -329,7 +329,7 @@ impl Subscriptions {
             }
             let (symbol, number) = mark;
             // What is told is the latest, for everybody: see the invariant.
-            self.refresh(&symbol, catalog, Some((key, number)));
+            self.refresh(&symbol, engine, Some((key, number)));
             let (Some(topic), Some(subscriber)) =
                 (self.topics.get(&symbol), self.subscribers.get(&key))
             else {
@@ -349,7 +349,7 @@ impl Subscriptions {
 
     /// Marks the next few listed stocks that fit a pattern just subscribed to. A few at a time: a
     /// catalog of millions must not hold up the worker's other connections.
-    fn enter(&mut self, key: Key, catalog: &Catalog) {
+    fn enter(&mut self, key: Key, engine: &Engine) {
         let Some(subscriber) = self.subscribers.get_mut(&key) else {
             return;
         };
@@ -359,7 +359,7 @@ impl Subscriptions {
         let Some(pattern) = subscriber.pattern(number).cloned() else {
             return;
         };
-        let page = catalog.page(place, SUBSCRIPTION_PAGE_ROWS);
+        let page = engine.browse(&Access::All, place, SUBSCRIPTION_PAGE_ROWS);
         for quote in page.quotes.iter().filter(|quote| pattern.matches(&quote.symbol)) {
             subscriber.mark((quote.symbol, Some(number)));
         }
@@ -370,7 +370,7 @@ impl Subscriptions {
 
     /// Brings the topic up to the quote as it is now, and marks its subscribers if that is news;
     /// but not the one mark that is about to be told.
-    fn refresh(&mut self, symbol: &Symbol, catalog: &Catalog, telling: Option<(Key, Option<u64>)>) {
+    fn refresh(&mut self, symbol: &Symbol, engine: &Engine, telling: Option<(Key, Option<u64>)>) {
         let fits = |pattern: &Pattern| pattern.matches(symbol);
         let topic = match self.topics.get_mut(symbol) {
             Some(topic) => topic,
@@ -378,7 +378,7 @@ impl Subscriptions {
             // Nobody's: the watcher's filter may err on this side.
             None => return,
         };
-        let quote = catalog.get(symbol);
+        let quote = engine.quote(&Access::All, symbol);
         let version = quote.map(|quote| quote.version);
         if version == topic.version {
             return;
@@ -402,7 +402,7 @@ impl Subscriptions {
         for (key, number) in direct.chain(by_pattern) {
             if telling != Some((key, number))
                 && let Some(subscriber) = self.subscribers.get_mut(&key)
-                && !subscriber.is_still_to_enter(symbol, number, catalog)
+                && !subscriber.is_still_to_enter(symbol, number, engine)
             {
                 let overtaken = !subscriber.mark((*symbol, number));
                 self.conflated += passed_over + u64::from(overtaken);
@@ -453,9 +453,9 @@ impl Subscriber {
     }
 
     /// Whether the symbol will be marked anyway, when [`Subscriptions::enter`] comes to its place.
-    fn is_still_to_enter(&self, symbol: &Symbol, number: Option<u64>, catalog: &Catalog) -> bool {
+    fn is_still_to_enter(&self, symbol: &Symbol, number: Option<u64>, engine: &Engine) -> bool {
         let entering = self.entering.iter().find(|(entering, _)| Some(*entering) == number);
-        entering.is_some_and(|&(_, next)| next <= catalog.place(symbol))
+        entering.is_some_and(|&(_, next)| next <= engine.place(symbol))
     }
 
     /// Sets a mark. Returns whether it was not set before.
@@ -488,7 +488,7 @@ mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
-    use stockd_engine::{Engine, Executor};
+    use stockd_engine::Executor;
     use stockd_model::{Fields, Reply, Request, Volume};
 
     struct Stage {
@@ -510,16 +510,17 @@ mod tests {
         fn set(&mut self, name: &str, units: i64) {
             let price = stockd_model::Price::from_units(units);
             let fields = Fields { price, volume: Some(Volume::new(1)), status: None };
-            let reply = self.executor.batch().execute(&Request::Set(symbol(name), fields));
+            let reply =
+                self.executor.batch(&Access::All).execute(&Request::Set(symbol(name), fields));
             assert!(matches!(reply, Reply::Listed(_) | Reply::Updated(_)), "{reply:?}");
         }
 
         fn delist(&mut self, name: &str) {
-            self.executor.batch().execute(&Request::Delist(symbol(name)));
+            self.executor.batch(&Access::All).execute(&Request::Delist(symbol(name)));
         }
 
         fn subscribe(&mut self, key: Key, name: &str) -> usize {
-            self.subscriptions.subscribe(key, &symbol(name), self.engine.catalog()).unwrap()
+            self.subscriptions.subscribe(key, &symbol(name), &self.engine).unwrap()
         }
 
         fn subscribe_pattern(&mut self, key: Key, pattern: &str) -> usize {
@@ -527,7 +528,7 @@ mod tests {
         }
 
         fn pass_on(&mut self) {
-            while !self.subscriptions.pass_on(3, self.engine.catalog()) {}
+            while !self.subscriptions.pass_on(3, &self.engine) {}
         }
 
         /// Tells a connection as many messages, and checks each against those before it.
@@ -535,7 +536,7 @@ mod tests {
             let mut messages = Vec::new();
             while self.subscriptions.has_messages(key) && messages.len() < messages_max {
                 let told = &mut self.told;
-                self.subscriptions.tell(key, self.engine.catalog(), |message| {
+                self.subscriptions.tell(key, &self.engine, |message| {
                     let payload = String::from_utf8(message.payload.to_vec()).unwrap();
                     let pattern =
                         message.pattern.map(|it| String::from_utf8_lossy(it.as_bytes()).into());
@@ -630,17 +631,17 @@ mod tests {
         stage.set("B", 2);
         stage.set("C", 2);
         let engine = Arc::clone(&stage.engine);
-        assert!(!stage.subscriptions.pass_on(2, engine.catalog()));
+        assert!(!stage.subscriptions.pass_on(2, &engine));
         // The worker is at work and sees this wake together with what it has at hand.
         stage.set("A", 3);
         stage.set("B", 3);
         let mut passes = 0;
-        while !stage.subscriptions.pass_on(2, engine.catalog()) {
+        while !stage.subscriptions.pass_on(2, &engine) {
             passes += 1;
             assert!(passes < 10, "never done");
         }
         assert_eq!(stage.tell(1, 10).len(), 3);
-        for quote in engine.catalog().iter() {
+        for quote in engine.browse(&Access::All, 0, usize::MAX).quotes {
             let last = &stage.told[&(1, None, quote.symbol.to_string())];
             assert_eq!(version(last), Some(quote.version));
         }
@@ -671,8 +672,8 @@ mod tests {
         for stock in 0..SUBSCRIPTIONS_MAX {
             stage.subscribe(1, &format!("S{stock}"));
         }
-        let catalog = stage.engine.catalog();
-        let refused = stage.subscriptions.subscribe(1, &symbol("MORE"), catalog);
+        let engine = Arc::clone(&stage.engine);
+        let refused = stage.subscriptions.subscribe(1, &symbol("MORE"), &engine);
         assert_eq!(refused, Err(TooManySubscriptions::InAll));
         assert_eq!(stage.subscriptions.len(1), SUBSCRIPTIONS_MAX);
     }
@@ -751,7 +752,7 @@ mod tests {
             for key in 0..3 {
                 stage.tell(key, usize::MAX);
                 let (symbols, patterns) = stage.subscriptions.of(key);
-                for quote in stage.engine.catalog().iter() {
+                for quote in stage.engine.browse(&Access::All, 0, usize::MAX).quotes {
                     let symbol = quote.symbol;
                     let mut latest = Vec::new();
                     quote_json::encode_quote(&quote, &mut latest);

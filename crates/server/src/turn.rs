@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use stockd_engine::{Executor, Writer};
+use stockd_engine::{Access, Executor, WriteHandle};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 
 use crate::connection_id::ConnectionId;
@@ -20,9 +20,11 @@ pub(crate) struct Turn<'a> {
     pub(crate) id: ConnectionId,
     /// When the worker woke up.
     pub(crate) now: Instant,
+    /// What the client may see.
+    pub(crate) access: &'a Access,
     pub(crate) executor: &'a mut Executor,
     /// For writes that have to be kept on the disk first, where there is one.
-    pub(crate) writer: Option<&'a mut Writer>,
+    pub(crate) writer: Option<&'a mut WriteHandle>,
     pub(crate) subscriptions: &'a mut Subscriptions,
     pub(crate) server: &'a ServerState,
     /// Where a read goes, [`READ_BYTES_MAX`](stockd_model::limits::READ_BYTES_MAX) long.

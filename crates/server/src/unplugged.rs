@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Access, Engine, Executor};
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
@@ -51,6 +51,7 @@ impl Unplugged {
         let mut turn = Turn {
             id: ConnectionId::new(0, 1),
             now: self.now,
+            access: &Access::All,
             executor: &mut self.executor,
             writer: None,
             subscriptions: &mut self.subscriptions,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Executor, ReplyTo, Writer};
+use stockd_engine::{Executor, ReplyTo, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
     LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
@@ -22,6 +22,7 @@ use stockd_model::limits::{
 use crate::admission::Accepted;
 use crate::connection::{Closed, Connection, Delay};
 use crate::connection_id::ConnectionId;
+use crate::endpoint::Endpoint;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
 use crate::server_state::ServerState;
@@ -38,7 +39,7 @@ pub(crate) struct Worker {
     server: Arc<ServerState>,
     executor: Executor,
     /// To the committer, if there is one.
-    writer: Option<Writer>,
+    writer: Option<WriteHandle>,
     subscriptions: Subscriptions,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
@@ -72,6 +73,8 @@ pub(crate) struct Worker {
 struct Slot {
     connection: Connection,
     id: ConnectionId,
+    /// Where the client has come to.
+    endpoint: Arc<Endpoint>,
     /// Whether a turn is queued.
     has_turn: bool,
 }
@@ -101,7 +104,7 @@ impl Worker {
         };
         let writer = {
             let pool = Arc::clone(&pool);
-            server.engine.writer(move || pool.wake(index))
+            server.engine.write_handle(move || pool.wake(index))
         };
         Worker {
             index,
@@ -217,6 +220,7 @@ impl Worker {
         let mut turn = Turn {
             id,
             now,
+            access: &slot.endpoint.access,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             subscriptions: &mut self.subscriptions,
@@ -278,8 +282,8 @@ impl Worker {
 
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
-        let catalog = self.executor.engine().catalog();
-        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, catalog);
+        let engine = self.executor.engine();
+        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, engine);
         self.wake_subscribers();
     }
 
@@ -374,7 +378,7 @@ impl Worker {
         let stream = endpoint.transport.accept(socket);
         let client = self.server.clients.enter(peer, endpoint.protocol, now);
         let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
-        let slot = entry.insert(Slot { connection, id, has_turn: false });
+        let slot = entry.insert(Slot { connection, id, endpoint, has_turn: false });
         if self.draining {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use stockd_engine::Engine;
+use stockd_engine::{Access, Engine};
 use stockd_model::{Fields, Request, Volume};
 use stockd_server::{Protocol, Unplugged};
 
@@ -15,7 +15,7 @@ fn engine() -> Arc<Engine> {
     for (name, volume) in [("AAPL", 100), ("SOLD", 0)] {
         let price = "743500.0005".parse().ok();
         let fields = Fields { price, volume: Some(Volume::new(volume)), status: None };
-        engine.executor().batch().execute(&Request::Set(name.parse().unwrap(), fields));
+        engine.executor().batch(&Access::All).execute(&Request::Set(name.parse().unwrap(), fields));
     }
     engine
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Access, Engine, Executor};
 use stockd_model::{Address, Fields, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
@@ -80,7 +80,7 @@ fn reads_little_before_the_latest(address: Address) {
 fn set(executor: &mut Executor, units: u64) {
     let price = Some(format!("{units}").parse().unwrap());
     let fields = Fields { price, ..Fields::default() };
-    executor.batch().execute(&Request::Set("AAPL".parse().unwrap(), fields));
+    executor.batch(&Access::All).execute(&Request::Set("AAPL".parse().unwrap(), fields));
 }
 
 fn connect(address: &Address) -> Socket {

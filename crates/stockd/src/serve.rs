@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use stockd_engine::Engine;
-use stockd_model::limits::{JOURNAL_REQUESTS_MAX, SHUTDOWN_MARGIN};
+use stockd_engine::{Access, Engine};
+use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, SHUTDOWN_MARGIN};
 use stockd_model::{Address, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use tracing::{info, warn};
@@ -58,12 +58,12 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
     info!(
-        stocks = engine.catalog().len(),
-        memory_bytes = engine.catalog().memory_bytes(),
+        stocks = engine.count(&Access::All),
+        memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
         file_limit,
-        durable = engine.journal().is_some(),
+        durable = engine.commit_report().is_some(),
         "serving"
     );
     print_addresses(&server).context("cannot print the addresses on standard output")?;
@@ -138,12 +138,12 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 
 /// Lists the stocks that are not listed yet, and leaves the others as they are.
 fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
-    let is_new = |row: &&Row| engine.catalog().get(&row.symbol).is_none();
+    let is_new = |row: &&Row| engine.quote(&Access::All, &row.symbol).is_none();
     let listing = |row: &Row| Request::Set(row.symbol, row.fields());
     let listings: Vec<Request> = rows.iter().filter(is_new).map(listing).collect();
     let mut executor = engine.executor();
-    for listings in listings.chunks(JOURNAL_REQUESTS_MAX) {
-        for reply in executor.batch().execute_all(listings) {
+    for listings in listings.chunks(COMMIT_QUEUE_REQUESTS_MAX) {
+        for reply in executor.batch(&Access::All).execute_all(listings) {
             if let Reply::Refused(refusal) = reply {
                 anyhow::bail!("cannot list the stocks of the catalog file: {refusal}");
             }
@@ -153,7 +153,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         let known = rows.len() - listings.len();
         info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
     }
-    if engine.catalog().is_empty() {
+    if engine.count(&Access::All) == 0 {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())

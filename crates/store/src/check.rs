@@ -1,4 +1,6 @@
-//! Verifies a data directory that nobody uses, and changes nothing in it.
+//! Verifies a data directory that is not in use, and changes nothing in it.
+//!
+//! It knows no tables and no pages: the database verifies those when it is opened.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -8,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use stockd_model::limits::CHECK_DAMAGED_RECORDS_SHOWN_MAX;
 
-use crate::StoreError;
 use crate::database::Database;
 use crate::directory::QUOTES_FILE;
 use crate::disk;
-use crate::overlay::Overlay;
+use crate::error::StoreError;
 use crate::owner::Owner;
 use crate::record;
+use crate::scratch::ScratchFile;
 
 /// What was found in a data directory. Prints as a few lines for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub struct CheckReport {
     pub file_bytes: u64,
     /// The version of its format.
     pub format: u64,
-    /// Whether it was closed when it was last used. If not, the next start undoes what was cut in
-    /// half; all that is counted here is as it will be then.
+    /// Whether it was closed by its last user. If not, the next start undoes a commit that was cut
+    /// in half; what is counted here is as it will be then.
     pub was_closed: bool,
     /// Records that are quotes.
     pub stocks: u64,
@@ -44,19 +46,19 @@ pub struct CheckReport {
 /// A record that is not a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRecord {
-    /// Its key, as far as it can be shown, in at most 40 characters.
+    /// Its key, escaped, of at most 40 characters.
     pub name: String,
     /// What is wrong with it.
     pub why: String,
 }
 
-/// Verifies the whole of a data directory: the checksum of every page, and every record. Needs
-/// the directory for itself, and changes nothing in it.
+/// Verifies a whole data directory: the checksum of every page, and every record. Nobody else may
+/// use the directory meanwhile. Changes nothing in it.
 ///
 /// # Errors
 ///
-/// When it cannot be read, is in use by a server, is not ours, or is damaged so far that no record
-/// can be told from another. Damaged records alone are in the report.
+/// When it cannot be read, is in use by a server, is not stockd's, or is so damaged that its
+/// records cannot be told apart. Damage within records is no error; the report has it.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let failed = |what| {
         move |path: &Path, source: io::Error| match source.kind() {
@@ -73,10 +75,11 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let opened = File::open(&file).map_err(|source| failed("data file")(&file, source))?;
     let metadata = opened.metadata().map_err(|source| failed("data file")(&file, source))?;
     let file_bytes = metadata.len();
-    // As well as the system can: a copy may lie where nothing can be synced.
+    // As far as the system can: a copy may lie where nothing can be synced.
     let _ = disk::forget_cached(&opened);
-    let overlay = Overlay::new(opened).map_err(|error| StoreError::reading(&file, error.into()))?;
-    let database = Database::open(overlay, &file)?;
+    let scratch =
+        ScratchFile::new(opened).map_err(|error| StoreError::reading(&file, error.into()))?;
+    let database = Database::open(scratch, &file)?;
 
     let mut report = CheckReport {
         file_bytes,
@@ -109,7 +112,7 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
 }
 
 impl CheckReport {
-    /// Whether all is as it was written.
+    /// Whether no record is damaged.
     pub fn is_whole(&self) -> bool {
         self.damaged == 0
     }

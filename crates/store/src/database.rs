@@ -1,14 +1,14 @@
 //! The tables, over whatever keeps their bytes.
 //!
-//! It owns what is in the file: a table of quotes, one record a stock, and a table of what is to
-//! know of all of them together. It does not know where the file is, but for its messages.
+//! It owns what is in the file: a table of quotes, one record a stock, and a table of what holds
+//! for all of them together. It knows where the file is for its messages alone.
 //!
-//! Opening verifies the checksum of everything in the file, so nothing that is read afterwards
-//! surprises anybody: a file that is not as it was written is refused, and a commit that a crash has
-//! cut in half is undone.
+//! Opening verifies the checksum of everything in the file, so that later reads find no damage: a
+//! file that is not as it was written is refused, and a commit that a crash has cut in half is
+//! undone.
 //!
-//! Invariant: what is in the tables is a whole number of commits. After one has failed there is
-//! none any more.
+//! Invariant: what is in the tables is a whole number of commits. After a commit has failed there
+//! are no further ones.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -20,13 +20,14 @@ use redb::{
 use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
 use stockd_model::{Quote, Symbol};
 
+use crate::commit::{Store, Write};
+use crate::error::StoreError;
 use crate::record::{self, RecordError};
-use crate::{Store, StoreError, Write};
 
-/// Symbol to record, see [`record`].
+/// From symbol to [`record`].
 const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
 
-/// What is true of all quotes together.
+/// What holds for all quotes together.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
 const META_FORMAT: &str = "format";
 const META_VERSION_FLOOR: &str = "version_floor";
@@ -36,7 +37,7 @@ pub(crate) const FORMAT: u64 = 1;
 
 /// What every file of redb begins with.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
-/// The flag in the byte after it that is set while somebody has the file open for writing.
+/// The flag in the byte after it that is set while the file is open for writing.
 const IN_USE: u8 = 1 << 1;
 
 /// Quotes in tables: what a [`DataDir`](crate::DataDir) has in its file.
@@ -53,14 +54,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// Begins where nothing is yet. The path is for messages.
+    /// Makes a database where nothing is yet. The path is for messages.
     pub(crate) fn create(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
         let database = Database::over(bytes, path, true)?;
         database.begin().map_err(|error| StoreError::committing(path, error))?;
         Ok(database)
     }
 
-    /// Opens what this keeps. The path is for messages.
+    /// Opens the database in these bytes. The path is for messages.
     pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
         let was_closed = was_closed(&bytes, path)?;
         let mut database = Database::over(bytes, path, was_closed)?;
@@ -105,7 +106,7 @@ impl Database {
         self.version_floor
     }
 
-    /// Whether it was closed when it was last used. If not, what a crash had cut in half has been
+    /// Whether it was closed by its last user. If not, a commit that was cut in half has been
     /// undone.
     pub fn was_closed(&self) -> bool {
         self.was_closed
@@ -128,7 +129,7 @@ impl Database {
         Ok(self.version_floor)
     }
 
-    /// Reads all records with their keys, those that are not quotes too.
+    /// Reads all records with their keys, also those that are not quotes.
     pub(crate) fn records(
         &self,
         mut each: impl FnMut(&[u8], Result<Quote, RecordError>) -> Result<ControlFlow<()>, StoreError>,
@@ -192,7 +193,7 @@ impl Database {
     }
 
     fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
-        // In the order of the tree, so that neighbours are written while their page is at hand.
+        // In the order of the tree, so that records of one page are written together.
         let mut sorted: Vec<&Write> = writes.iter().collect();
         sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
         let commit = self.tables.begin_write()?;
@@ -237,7 +238,7 @@ impl Store for Database {
     }
 }
 
-/// Looks at the first bytes, before redb sees any: whether they are of redb, and it was closed.
+/// Looks at the first bytes before redb does: are they of redb, and was the file closed?
 fn was_closed(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreError> {
     let path = path.to_owned();
     let mut begin = [0; MAGIC.len() + 1];
@@ -247,7 +248,7 @@ fn was_closed(bytes: &impl StorageBackend, path: &Path) -> Result<bool, StoreErr
     };
     match (len, begin.strip_prefix(MAGIC)) {
         (Err(source), _) => Err(StoreError::Io { doing: "read", path, source }),
-        // It has its name only since it was whole.
+        // It got its name when it was whole, so it was never empty.
         (Ok(0), _) => Err(StoreError::Damaged { path, what: "it is empty".to_owned() }),
         (Ok(_), Some(&[flags])) => Ok(flags & IN_USE == 0),
         (Ok(_), _) => Err(StoreError::Foreign { path, what: "it does not begin like one" }),

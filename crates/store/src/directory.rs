@@ -1,12 +1,12 @@
 //! A data directory.
 //!
-//! It owns the names in it:
+//! It owns the names in it, and knows nothing of the bytes of its files:
 //!
 //! | file | is |
 //! |---|---|
 //! | `stockd.lock` | the lock of its owner, see [`Owner`] |
 //! | `quotes.redb` | the quotes, see [`Database`] |
-//! | `quotes.redb.new` | quotes that are being made for the first time; of no use after a crash |
+//! | `quotes.redb.new` | a database that is being made; of no use after a crash |
 //!
 //! Invariant: `quotes.redb` is a whole database whenever it is there.
 
@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 use stockd_model::Quote;
 
+use crate::commit::{Store, Write};
 use crate::database::Database;
 use crate::disk::Disk;
+use crate::error::StoreError;
 use crate::owner::Owner;
-use crate::{Store, StoreError, Write};
 
 /// The file of the quotes.
 pub(crate) const QUOTES_FILE: &str = "quotes.redb";
@@ -36,17 +37,16 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens a data directory, or makes it in a directory that is there. Verifies all that is in
-    /// it, so it takes the longer the more that is.
+    /// Opens a data directory, or makes it if its parent exists. Verifies all that is in it, so the
+    /// time it takes grows with the number of stocks.
     ///
-    /// With `sync` commits are forced to the disk. Without, they are handed to the system: they
-    /// survive when this process is killed, but after a failure of the power the file may be
-    /// damaged as a whole.
+    /// With `sync` commits are forced to the disk. Without it they are handed to the system: they
+    /// survive when this process is killed, but a power failure may damage the file as a whole.
     ///
     /// # Errors
     ///
-    /// When it is not there and cannot be made, cannot be read or written, is in use by another
-    /// process, is damaged, or is not ours.
+    /// When it is missing and cannot be made, cannot be read or written, is in use by another
+    /// process, is damaged, or is not stockd's.
     pub fn open(path: &Path, sync: bool) -> Result<DataDir, StoreError> {
         make_directory(path)?;
         let owner = Owner::claim(path)?;
@@ -63,7 +63,7 @@ impl DataDir {
         Ok(DataDir { database, file, _owner: owner })
     }
 
-    /// Opens a data directory after it has made all that is missing of the way there.
+    /// Opens a data directory after it has made all missing directories above it.
     ///
     /// # Errors
     ///
@@ -78,12 +78,12 @@ impl DataDir {
         self.database.stocks()
     }
 
-    /// Whether its last owner closed it. If not, what a crash had cut in half has been undone.
+    /// Whether its last owner closed it. If not, a commit that was cut in half has been undone.
     pub fn was_closed(&self) -> bool {
         self.database.was_closed()
     }
 
-    /// The file of the quotes, whose size is what they take on the disk.
+    /// The file of the quotes. Its size is what they take on the disk.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -126,7 +126,7 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the directories above one, as far as they are missing.
+/// Makes the missing directories above this one.
 fn make_way_to(path: &Path) -> Result<(), StoreError> {
     let parent = parent_of(path);
     if parent.is_dir() {
@@ -136,8 +136,8 @@ fn make_way_to(path: &Path) -> Result<(), StoreError> {
     make_directory(parent)
 }
 
-/// Makes an empty database. It gets its name when it is whole, so that a crash never leaves half of
-/// one under that name.
+/// Makes an empty database. It gets its name when it is whole, so that a crash never leaves half a
+/// database under that name.
 fn make_database(directory: &Path, file: &Path, sync: bool) -> Result<(), StoreError> {
     let new = directory.join(NEW_FILE);
     let failed = |source| StoreError::Io { doing: "create", path: new.clone(), source };
@@ -160,7 +160,7 @@ fn disk(path: &Path, sync: bool) -> Result<Disk, StoreError> {
     Disk::new(file, sync).map_err(|error| StoreError::reading(path, error.into()))
 }
 
-/// Makes sure that this file or directory keeps its name through a failure of the power.
+/// Makes sure that this file or directory keeps its name through a power failure.
 fn sync_directory_of(path: &Path) -> Result<(), StoreError> {
     // Elsewhere directories cannot be opened, and need not be.
     if cfg!(unix) {

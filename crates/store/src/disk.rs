@@ -1,12 +1,14 @@
 //! The file that the database lives in, forced to the disk at each commit or not.
 //!
-//! Without syncing, a commit hands its bytes to the system and goes on: they survive the end of
-//! this process, but not a failure of the power. (redb has commits of its own that are not durable;
-//! they stay in the memory of the process, and would be lost when it is killed.)
+//! Without syncing, a commit hands its bytes to the system and goes on. They survive the end of
+//! this process, but not a power failure. (redb's own commits without durability stay in the memory
+//! of the process and would be lost when it is killed.)
 //!
-//! With syncing, a file is read anew from the disk when it is opened. After a sync has failed, Linux
-//! takes what it could not write for written, and shows it to all who read until it needs the
-//! memory. A server that was started again on top of that would build on pages that are not there.
+//! With syncing, a file is read from the disk itself when it is opened. After a failed sync Linux
+//! takes what it could not write for written, and shows it to readers until it needs the memory. A
+//! server that starts again on top of that would build on pages that are not on the disk.
+//!
+//! Invariant: with syncing, what is read after an open is on the disk.
 
 use std::fs::File;
 use std::io;
@@ -62,11 +64,11 @@ impl StorageBackend for Disk {
     }
 }
 
-/// Makes the system forget what it remembers of a file, so that it is read from the disk.
+/// Drops a file from the page cache, so that it is read from the disk.
 pub(crate) fn forget_cached(file: &File) -> io::Result<()> {
-    // What is not on the disk yet cannot be forgotten.
+    // Pages that are not on the disk yet cannot be dropped.
     file.sync_data()?;
-    // A request, which some file systems do not know.
+    // Advice, which some file systems do not know.
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(())

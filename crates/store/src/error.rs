@@ -1,4 +1,6 @@
 //! Why something could not be kept or read.
+//!
+//! The one error of the crate, and the one place that knows the errors of redb.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ pub enum StoreError {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The directory is to be made in one that is not there.
+    /// The directory cannot be made because its parent does not exist.
     #[error(
         "cannot create the data directory '{}': '{}' does not exist; create it first, or give another --data-dir",
         path.display(),
@@ -24,7 +26,7 @@ pub enum StoreError {
     NoParent {
         /// The data directory.
         path: PathBuf,
-        /// The directory it was to be made in.
+        /// Its parent.
         parent: PathBuf,
     },
     /// Something else has the name of the data directory.
@@ -45,10 +47,10 @@ pub enum StoreError {
     InUse {
         /// The data directory.
         path: PathBuf,
-        /// The process that owns it, where it has said so.
+        /// The process that owns it, where it is known.
         owner: Option<u32>,
     },
-    /// The file has the name of ours, but something else in it.
+    /// The file has the right name but is not a data file of stockd.
     #[error(
         "'{}' is not a data file of stockd: {what}; move it away or give another --data-dir",
         path.display()
@@ -56,7 +58,7 @@ pub enum StoreError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What gave it away.
+        /// Why it is not.
         what: &'static str,
     },
     /// A later stockd has written it.
@@ -86,7 +88,7 @@ pub enum StoreError {
     /// The system refused something.
     #[error("cannot {doing} '{}': {source}; {}", path.display(), remedy(source))]
     Io {
-        /// What was to be done: `read`, `create`…
+        /// What was attempted: `read`, `create`…
         doing: &'static str,
         /// With which file or directory.
         path: PathBuf,
@@ -104,7 +106,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The error of opening or reading this file, in our terms.
+    /// An error of redb on opening or reading this file.
     pub(crate) fn reading(path: &Path, error: redb::Error) -> StoreError {
         let path = path.to_owned();
         match error {
@@ -134,7 +136,7 @@ impl StoreError {
         }
     }
 
-    /// The error of a commit to this file, in our terms.
+    /// An error of redb on a commit to this file.
     pub(crate) fn committing(path: &Path, error: redb::Error) -> StoreError {
         let source = match error {
             redb::Error::Io(error) => error,

@@ -1,7 +1,9 @@
 //! Quotes on disk: one record per stock, committed in groups.
 //!
 //! It owns the data directory and the format of what is in it. It knows no requests, no clients and
-//! no clock. Whoever writes hands over quotes that are decided already.
+//! no clock: the quotes that it is given to write are decided already.
+//!
+//! Invariant: what can be read is what some whole number of commits has left.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -36,55 +38,19 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod commit;
 mod database;
 mod directory;
 mod disk;
 mod error;
-mod overlay;
 mod owner;
 mod record;
+mod scratch;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
-use std::fmt;
-
-use stockd_model::{Quote, Symbol};
-
 pub use check::{CheckReport, DamagedRecord, check};
+pub use commit::{Store, Write};
 pub use database::Database;
 pub use directory::DataDir;
 pub use error::StoreError;
-
-/// What a commit does to one stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// The stock has this quote now, whatever it had before.
-    Put(Quote),
-    /// The stock is not listed any more.
-    Remove(Symbol),
-}
-
-impl Write {
-    /// The stock that it is about.
-    pub fn symbol(&self) -> &Symbol {
-        match self {
-            Write::Put(quote) => &quote.symbol,
-            Write::Remove(symbol) => symbol,
-        }
-    }
-}
-
-/// Keeps quotes through crashes and power failures.
-pub trait Store: fmt::Debug + Send {
-    /// Keeps all of these writes, or none of them. They are kept when it returns. Each stock is
-    /// written at most once.
-    ///
-    /// `version_floor` is the highest version that any stock had when it was removed, now or ever
-    /// before; it never goes back.
-    ///
-    /// # Errors
-    ///
-    /// When the writes may not have been kept. From then on every further commit fails, since
-    /// nobody knows any more what is on the disk; opened anew, the store has all earlier commits.
-    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
-}

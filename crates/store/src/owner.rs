@@ -1,16 +1,16 @@
 //! One owner of a data directory at a time.
 //!
 //! The owner holds an exclusive lock on the file `stockd.lock`, which the system releases when the
-//! process ends, however it ends. Its process id stands in the file for the error message of who
-//! comes second; the text means nothing by itself, so what a crash leaves there does no harm.
+//! process ends, however it ends. Its process id stands in the file for the error message of a
+//! second owner. The text means nothing by itself, so what a crash leaves there does no harm.
 //!
-//! Invariant: who has an `Owner` is the only one that has it.
+//! Invariant: there is at most one `Owner` of a directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 const FILE: &str = "stockd.lock";
 
@@ -21,7 +21,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Becomes the owner of a directory, and says so in it.
+    /// Becomes the owner of a directory, and writes its process id there.
     pub(crate) fn claim(directory: &Path) -> Result<Owner, StoreError> {
         let path = directory.join(FILE);
         let failed =
@@ -39,8 +39,8 @@ impl Owner {
         Ok(Owner { file })
     }
 
-    /// Keeps others from becoming the owner and writes nothing. `None` where no owner has ever
-    /// been: then there is nothing to lock.
+    /// Becomes the owner and writes nothing. `None` where no owner has ever been: then there is
+    /// nothing to lock.
     pub(crate) fn keep_out(directory: &Path) -> Result<Option<Owner>, StoreError> {
         let path = directory.join(FILE);
         match File::open(&path) {
@@ -56,7 +56,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // What the file says is for people alone; where it cannot be written, it stays.
+        // The text is for people alone; it stays where the file cannot be written.
         let _ = self.file.set_len(0);
     }
 }

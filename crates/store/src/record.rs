@@ -7,8 +7,9 @@
 //!   └────────┴────────┴─────────────────┴─────────────────┴─────────────────┴───────────────┘
 //! ```
 //!
-//! Integers are little-endian. It knows no file. Invariant: what is decoded is a valid quote, and
-//! encoding it gives the same bytes.
+//! Integers are little-endian. It knows no file.
+//!
+//! Invariant: what is decoded is a valid quote, and encoding it gives the same bytes.
 
 use stockd_model::limits::VERSION_MAX;
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
@@ -84,7 +85,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Quote, RecordError> {
     })
 }
 
-/// A key for people to read, shortened to 40 characters.
+/// A key for people to read: escaped, and shortened to 40 characters.
 pub(crate) fn shown(key: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(key).chars().take(40).collect();
     text.escape_debug().to_string()

@@ -1,15 +1,15 @@
 //! A disk in memory that fails when it is told to, for tests of what is kept.
 //!
 //! It knows three states of a file: what a process reads, what it has written since it last synced,
-//! and what is on the disk for sure. Faults are chosen in advance, by the number of an operation;
-//! what a failure of the power leaves is chosen by a seed. So every run can be repeated.
+//! and what is on the disk for certain. Faults are chosen in advance by the number of an operation,
+//! and a seed chooses what a power failure leaves. So every run can be repeated.
 //!
-//! What the power takes, of all that was not synced: nothing; everything; all after some moment,
-//! with the write of that moment torn between two sectors; or every sector by itself, which has any
-//! of the contents it had since the last sync, so that writes arrive in any order and in part. A
-//! sector, [`SECTOR`] bytes, may even be torn within.
+//! Of all that was not synced, a power failure takes nothing; or everything; or all after some
+//! moment, with the write of that moment torn between two sectors; or it leaves each sector with
+//! any of the contents it had since the last sync, so that writes arrive in any order and in part.
+//! A sector of [`SECTOR`] bytes may even be torn within.
 //!
-//! A sync that fails is the worst that Linux does: some of what it should have written is on the
+//! A failed sync does the worst that Linux does: some of what it should have written is on the
 //! disk, the rest never will be, and the next sync reports success.
 //!
 //! Invariant: what was synced well is never lost.
@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
-use crate::{Database, StoreError};
+use crate::database::Database;
+use crate::error::StoreError;
 
 /// What a disk writes whole or not at all, unless it is torn within.
 pub const SECTOR: usize = 512;
@@ -32,7 +33,7 @@ pub struct Disk {
     state: Arc<Mutex<State>>,
 }
 
-/// What goes wrong, counted from the moment it is ordered, from 1.
+/// What goes wrong. Operations are counted from 1, from the moment the fault is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This write or growth, and all after it, find no room.
@@ -77,7 +78,7 @@ pub struct Operations {
 struct State {
     /// What a process reads.
     current: Vec<u8>,
-    /// What a failure of the power leaves at least.
+    /// What every power failure leaves.
     synced: Vec<u8>,
     /// What lies between the two.
     unsynced: Vec<Change>,
@@ -95,7 +96,7 @@ enum Change {
 }
 
 impl Disk {
-    /// Opens the database on it, or makes it on a disk where nothing is.
+    /// Opens the database on it, or makes one on an empty disk.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl Disk {
         open(self.clone(), Path::new("a simulated disk"))
     }
 
-    /// Orders a fault, in place of any before.
+    /// Orders a fault, which replaces any earlier one.
     pub fn order(&self, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((fault, state.done));
@@ -122,7 +123,7 @@ impl Disk {
         self.state().done
     }
 
-    /// Makes what the syncs that fail lose differ from that of other disks.
+    /// Seeds the choice of what failed syncs lose.
     #[must_use]
     pub fn seeded(self, seed: u64) -> Disk {
         self.state().random = Random(seed);
@@ -137,8 +138,8 @@ impl Disk {
         Disk::with(left, random)
     }
 
-    /// The disk as the next process finds it, where this one has ended and the power has not. Of
-    /// what a sync has failed to write nothing is left; all else is there.
+    /// The disk as the next process finds it after this one has ended without a power failure. What
+    /// a failed sync has lost is gone; all else is there.
     pub fn after_restart(&self) -> Disk {
         let state = self.state();
         let mut left = state.synced.clone();
@@ -146,7 +147,7 @@ impl Disk {
         Disk::with(left, Random(state.random.0))
     }
 
-    /// A disk that has held this for long.
+    /// A disk with this content, all of it synced.
     pub fn holding(content: Vec<u8>) -> Disk {
         Disk::with(content, Random::default())
     }
@@ -310,7 +311,7 @@ impl State {
                 contents.entry(sector).or_default().push(sector_of(&file, sector));
             }
         }
-        // One sector in so many does not have its latest content.
+        // A seeded share of the sectors does not have its latest content.
         let one_in = [2, 4, 16, 64][random.below(4) as usize];
         let len = match random.below(2) {
             0 => file.len(),
@@ -392,8 +393,8 @@ impl Random {
     }
 }
 
-/// Runs a simulation for each seed: so many, or what `STOCKD_SIMULATIONS` says, or the one of
-/// `STOCKD_SEED`. A run that panics says how to repeat it.
+/// Runs a simulation for each of `runs` seeds, or as many as `STOCKD_SIMULATIONS` says, or for the
+/// one seed of `STOCKD_SEED`. A run that panics says how to repeat it.
 ///
 /// # Panics
 ///

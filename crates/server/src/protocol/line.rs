@@ -20,7 +20,7 @@ struct LineConversation {
 impl Conversation for LineConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         let mut rest = input;
-        let mut batch = turn.executor.batch();
+        let mut batch = turn.executor.batch(turn.access);
         let waits = loop {
             let together = turn.replies.lookups_together(line::REPLY_BYTES_MAX);
             if together == 0 {
@@ -38,7 +38,7 @@ impl Conversation for LineConversation {
 
     fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>) {
         if let Some(symbol) = self.decoder.decode_end(rest) {
-            let mut batch = turn.executor.batch();
+            let mut batch = turn.executor.batch(turn.access);
             batch.begin(&symbol);
             batch.answer(|answer| line::encode(answer, self.decoder.framing(), turn.replies.out));
         }

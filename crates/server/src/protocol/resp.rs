@@ -15,7 +15,7 @@ mod subscribe;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{ReplyTo, Snapshot, Writer};
+use stockd_engine::{Access, ReplyTo, Snapshot, WriteHandle};
 use stockd_model::limits::PARKED_REQUESTS_MAX;
 use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
@@ -67,7 +67,7 @@ enum After {
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         let mut taken = 0;
-        let mut batch = turn.executor.batch();
+        let mut batch = turn.executor.batch(turn.access);
         let waits = loop {
             let together = turn.replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
@@ -76,7 +76,8 @@ impl Conversation for RespConversation {
             let before = input.get(taken..).unwrap_or_default();
             let mut rest = before;
             if !self.parked.is_empty() {
-                let waits = self.park_next(&mut rest, turn.writer.as_deref_mut(), turn.id);
+                let waits =
+                    self.park_next(&mut rest, turn.writer.as_deref_mut(), turn.access, turn.id);
                 taken += before.len() - rest.len();
                 match waits {
                     Some(waits) => break waits,
@@ -100,7 +101,13 @@ impl Conversation for RespConversation {
                             self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
                         }
                         None => {
-                            self.parked.park(request, &shape, turn.writer.as_deref_mut(), turn.id);
+                            self.parked.park(
+                                request,
+                                &shape,
+                                turn.writer.as_deref_mut(),
+                                turn.access,
+                                turn.id,
+                            );
                         }
                     }
                     After::Nothing
@@ -109,7 +116,7 @@ impl Conversation for RespConversation {
                     // What is performed may need the executor for itself.
                     drop(batch);
                     let after = self.speaker.perform(command, turn);
-                    batch = turn.executor.batch();
+                    batch = turn.executor.batch(turn.access);
                     after
                 }
                 Ok(None) => {
@@ -148,9 +155,9 @@ impl Conversation for RespConversation {
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let encoder = &self.speaker.encoder;
         let out = &mut *turn.replies.out;
-        let catalog = turn.executor.engine().catalog();
+        let engine = turn.executor.engine();
         let mut messages = 0;
-        turn.subscriptions.tell(turn.id.into(), catalog, |Message { pattern, symbol, payload }| {
+        turn.subscriptions.tell(turn.id.into(), engine, |Message { pattern, symbol, payload }| {
             let symbol = symbol.as_bytes();
             match pattern {
                 None => encoder.message(symbol, payload, out),
@@ -179,7 +186,8 @@ impl RespConversation {
     fn park_next(
         &mut self,
         rest: &mut &[u8],
-        writer: Option<&mut Writer>,
+        writer: Option<&mut WriteHandle>,
+        access: &Access,
         id: ConnectionId,
     ) -> Option<Waits> {
         let has_room = writer.as_ref().is_some_and(|writer| writer.has_room());
@@ -189,7 +197,7 @@ impl RespConversation {
         let undecoded = (*rest, self.decoder.clone());
         match self.decoder.decode(rest) {
             Ok(Some(Command::Ask(request, shape))) if shape.lasting().is_some() => {
-                self.parked.park(request, &shape, writer, id);
+                self.parked.park(request, &shape, writer, access, id);
                 None
             }
             Ok(None) => Some(Waits::ForInput),
@@ -221,11 +229,12 @@ impl Parked {
         &mut self,
         request: Request,
         shape: &Shape<'_>,
-        writer: Option<&mut Writer>,
+        writer: Option<&mut WriteHandle>,
+        access: &Access,
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
-            writer.submit(ReplyTo(id.into()), request);
+            writer.submit(access, ReplyTo(id.into()), request);
             self.0.push_back(shape);
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
@@ -241,16 +250,18 @@ impl Speaker {
         let out = &mut *turn.replies.out;
         match command {
             Command::Ask(request, shape) => {
-                let reply = turn.executor.batch().execute(&request);
+                let reply = turn.executor.batch(turn.access).execute(&request);
                 encoder.reply(&reply, &shape, out);
             }
             Command::Array(elements) => encoder.array(elements, out),
-            Command::Count => encoder.integer(turn.executor.engine().catalog().len() as u64, out),
-            Command::Snapshot { next } => {
-                browse::snapshot(next, snapshot, encoder, turn.executor.engine(), out);
+            Command::Count => {
+                encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
             }
-            Command::Scan(scan) => browse::scan(scan, encoder, turn.executor.engine(), out),
-            Command::Keys(pattern) => browse::keys(pattern, encoder, turn.executor.engine(), out),
+            Command::Snapshot { next } => {
+                browse::snapshot(next, snapshot, encoder, turn);
+            }
+            Command::Scan(scan) => browse::scan(scan, encoder, turn),
+            Command::Keys(pattern) => browse::keys(pattern, encoder, turn),
             Command::Subscribe(symbol) => {
                 subscribe::symbol(&symbol, encoder, turn);
                 return After::Admit;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockd_engine::{Catalog, Engine, Sync};
+use stockd_engine::{Access, Catalog, Engine, Sync};
 use stockd_model::{Address, Fields, Reply, Request, Symbol};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use stockd_store::DataDir;
@@ -52,7 +52,7 @@ impl Embedded {
     }
 
     fn execute(&self, request: &Request) -> Reply {
-        self.engine.executor().batch().execute(request)
+        self.engine.executor().batch(&Access::All).execute(request)
     }
 
     fn write(&self, request: &Request) -> Outcome {

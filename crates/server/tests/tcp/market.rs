@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Access, Engine, Executor};
 use stockd_model::{Address, Fields, Reply, Request, Status, Volume};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use tempfile::TempDir;
@@ -113,7 +113,7 @@ impl Market {
 /// Lists or updates a stock.
 pub(crate) fn set(executor: &mut Executor, name: &str, fields: Fields) -> Reply {
     let request = Request::Set(name.parse().unwrap(), fields);
-    executor.batch().execute(&request)
+    executor.batch(&Access::All).execute(&request)
 }
 
 /// Connects to either kind of socket. What the tests do with a stream of TCP the system does for any

@@ -4,7 +4,7 @@
 //! from the server, so that every reply is checked.
 
 use stockd_client::Answer;
-use stockd_engine::Executor;
+use stockd_engine::{Access, Executor};
 use stockd_model::{Fields, Price, Reply, Request, Status, Symbol, Volume};
 
 use super::history::History;
@@ -70,7 +70,7 @@ const fn price(units: i64) -> Price {
 ///
 /// When the engine refuses one, which a test rules out.
 pub(crate) fn list_invented(executor: &mut Executor) -> anyhow::Result<()> {
-    let mut batch = executor.batch();
+    let mut batch = executor.batch(&Access::All);
     for stock in INVENTED {
         let fields = Fields {
             price: Some(stock.price),

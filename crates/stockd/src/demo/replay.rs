@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Access, Engine, Executor};
 use stockd_model::{Fields, Request, Symbol};
 
 use super::history::{Bar, History};
@@ -114,7 +114,7 @@ struct Player {
 impl Player {
     fn first_day(&mut self) {
         let history = Arc::clone(&self.history);
-        let mut batch = self.executor.batch();
+        let mut batch = self.executor.batch(&Access::All);
         for &symbol in &self.late {
             batch.execute(&Request::Delist(symbol));
         }
@@ -145,7 +145,7 @@ impl Player {
     }
 
     fn apply(&mut self, day: &[Bar]) {
-        let mut batch = self.executor.batch();
+        let mut batch = self.executor.batch(&Access::All);
         for bar in day {
             let fields = Fields { price: Some(bar.price), volume: Some(bar.volume), status: None };
             self.progress.begun.fetch_add(1, Ordering::Release);

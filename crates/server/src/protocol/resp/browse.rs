@@ -1,9 +1,11 @@
 //! The commands that look through the catalog: `KEYS`, `SCAN`, `SNAPSHOT`.
 
-use stockd_engine::{Engine, Snapshot};
+use stockd_engine::Snapshot;
 use stockd_model::Symbol;
-use stockd_model::limits::{KEYS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
+use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_wire::resp::{Encoder, Glob, Scan};
+
+use crate::turn::Turn;
 
 /// Sends the next page of the snapshot, and forgets it after the last. Begins one first unless the
 /// `next` page of one is asked for.
@@ -11,13 +13,13 @@ pub(super) fn snapshot(
     next: bool,
     snapshot: &mut Option<Box<Snapshot>>,
     encoder: &Encoder,
-    engine: &Engine,
-    out: &mut Vec<u8>,
+    turn: &mut Turn<'_>,
 ) {
     if !next {
         *snapshot = None;
-        *snapshot = engine.snapshot().map(Box::new);
+        *snapshot = turn.executor.engine().snapshot(turn.access).map(Box::new);
     }
+    let out = &mut *turn.replies.out;
     let Some(reading) = snapshot else {
         let refusal = match next {
             true => format_args!("ERR no snapshot is being read; begin one with SNAPSHOT"),
@@ -37,22 +39,28 @@ pub(super) fn snapshot(
 }
 
 /// Sends a page of symbols, and where to go on.
-pub(super) fn scan(scan: Scan<'_>, encoder: &Encoder, engine: &Engine, out: &mut Vec<u8>) {
-    let page = engine.catalog().page(scan.from, scan.rows);
+pub(super) fn scan(scan: Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+    let page = turn.executor.engine().browse(turn.access, scan.from, scan.rows);
     let symbols = page.quotes.iter().map(|quote| quote.symbol);
     let admitted: Vec<_> = symbols.filter(|symbol| scan.admits(symbol)).collect();
-    encoder.scan(page.next, &admitted, out);
+    encoder.scan(page.next, &admitted, turn.replies.out);
 }
 
 /// Sends every symbol that matches, unless they are more than may be listed at once.
-pub(super) fn keys(pattern: Glob<'_>, encoder: &Encoder, engine: &Engine, out: &mut Vec<u8>) {
-    let symbols = engine.catalog().iter().map(|quote| quote.symbol);
-    let matching = symbols.filter(|symbol| pattern.matches(symbol.as_bytes()));
-    let found: Vec<Symbol> = matching.take(KEYS_MAX + 1).collect();
-    if found.len() > KEYS_MAX {
-        let refusal =
-            format_args!("ERR KEYS would list more than {KEYS_MAX} stocks, the limit; use SCAN");
-        return encoder.error(&refusal, out);
+pub(super) fn keys(pattern: Glob<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+    let mut found: Vec<Symbol> = Vec::new();
+    let mut from = Some(0);
+    while let Some(place) = from {
+        let page = turn.executor.engine().browse(turn.access, place, SCAN_COUNT_MAX);
+        let symbols = page.quotes.iter().map(|quote| quote.symbol);
+        found.extend(symbols.filter(|symbol| pattern.matches(symbol.as_bytes())));
+        if found.len() > KEYS_MAX {
+            let refusal = format_args!(
+                "ERR KEYS would list more than {KEYS_MAX} stocks, the limit; use SCAN"
+            );
+            return encoder.error(&refusal, turn.replies.out);
+        }
+        from = page.next;
     }
-    encoder.symbols(&found, out);
+    encoder.symbols(&found, turn.replies.out);
 }

@@ -8,9 +8,9 @@ use crate::turn::Turn;
 
 /// Subscribes to a symbol, listed or not.
 pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let catalog = turn.executor.engine().catalog();
+    let engine = turn.executor.engine();
     let out = &mut *turn.replies.out;
-    match turn.subscriptions.subscribe(turn.id.into(), symbol, catalog) {
+    match turn.subscriptions.subscribe(turn.id.into(), symbol, engine) {
         Ok(count) => {
             encoder.confirm(Confirmation::Subscribed, Some(symbol.as_bytes()), count, out);
         }

@@ -1,31 +1,35 @@
-//! How requests reach the journal, and replies come back.
+//! How requests reach the committer, and how replies come back.
 //!
-//! A [`Writer`] belongs to one thread that must not wait, such as a worker. It gathers requests,
-//! hands them to the journal a parcel at a time, and later takes the replies. The lock of the queue
-//! and that of an inbox are each held for a push or a take, and nothing is locked under them.
+//! A [`WriteHandle`] belongs to one thread that must not wait, such as a worker. It gathers
+//! requests, hands them to the committer one batch at a time, and takes the replies later. It knows
+//! nothing of connections: a [`ReplyTo`] comes back with each reply and means something to its
+//! owner alone. The lock of the queue and that of an inbox are each held for a push or a take, and
+//! nothing is locked under them.
 //!
-//! Invariant: the requests of one writer are executed in the order in which it submitted them, each
-//! is answered once, and the replies come in that order.
+//! Invariant: the requests of one handle are executed in the order in which they were submitted,
+//! each is answered once, and the replies come in that order.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use stockd_model::limits::JOURNAL_REQUESTS_MAX;
+use stockd_model::limits::COMMIT_QUEUE_REQUESTS_MAX;
 use stockd_model::{Reply, Request};
 
+use crate::access::Access;
 use crate::inbox::Inbox;
 
-/// Where the replies for one writer arrive.
+/// Where the replies for one handle arrive.
 type Replies = Inbox<Vec<(ReplyTo, Reply)>>;
 
-/// What a writer wants back with a reply, to know whose it is.
+/// Comes back with a reply, so that its owner knows whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyTo(pub u64);
 
-/// Hands the requests of one thread to the journal, from [`Engine::writer`](crate::Engine::writer).
+/// Hands the requests of one thread to the committer, from
+/// [`Engine::write_handle`](crate::Engine::write_handle).
 #[derive(Debug)]
-pub struct Writer {
-    queue: Arc<Queue>,
+pub struct WriteHandle {
+    queue: Arc<WriteQueue>,
     inbox: Arc<Replies>,
     /// Submitted and not handed over.
     gathered: Vec<(ReplyTo, Request)>,
@@ -33,35 +37,38 @@ pub struct Writer {
     unanswered: usize,
 }
 
-/// What waits for the journal. Bounded by what each writer may have unanswered.
+/// What waits for the committer. Bounded by what each handle may have unanswered.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct WriteQueue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    parcels: Vec<Parcel>,
+    batches: Vec<WriteBatch>,
     closed: bool,
 }
 
-/// Some requests of one writer.
+/// Some requests of one handle.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct WriteBatch {
     to: Arc<Replies>,
     pub(crate) requests: Vec<(ReplyTo, Request)>,
 }
 
-impl Writer {
-    pub(crate) fn new(queue: Arc<Queue>, wake: impl Fn() + Send + Sync + 'static) -> Writer {
+impl WriteHandle {
+    pub(crate) fn new(
+        queue: Arc<WriteQueue>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> WriteHandle {
         let inbox = Arc::new(Inbox::new(Vec::new(), wake));
-        Writer { queue, inbox, gathered: Vec::new(), unanswered: 0 }
+        WriteHandle { queue, inbox, gathered: Vec::new(), unanswered: 0 }
     }
 
-    /// Whether fewer than [`JOURNAL_REQUESTS_MAX`] requests are unanswered.
+    /// Whether fewer than [`COMMIT_QUEUE_REQUESTS_MAX`] requests are unanswered.
     pub fn has_room(&self) -> bool {
-        self.unanswered < JOURNAL_REQUESTS_MAX
+        self.unanswered < COMMIT_QUEUE_REQUESTS_MAX
     }
 
     /// Whether all that was submitted is answered.
@@ -69,9 +76,9 @@ impl Writer {
         self.unanswered == 0
     }
 
-    /// Gathers a request, a lookup too: it is answered in its turn.
-    pub fn submit(&mut self, to: ReplyTo, request: Request) {
-        self.gathered.push((to, request));
+    /// Gathers a request of this access. A lookup may be one: it is answered in its turn.
+    pub fn submit(&mut self, access: &Access, to: ReplyTo, request: Request) {
+        self.gathered.push((to, access.limit(request)));
         self.unanswered += 1;
     }
 
@@ -86,10 +93,10 @@ impl Writer {
     #[cold]
     fn hand_over(&mut self) {
         let requests = std::mem::take(&mut self.gathered);
-        let parcel = Parcel { to: Arc::clone(&self.inbox), requests };
-        // Refused when the journal has ended: it was told to, so nobody waits for replies.
-        if let Err(parcel) = self.queue.push(parcel) {
-            self.unanswered -= parcel.requests.len();
+        let batch = WriteBatch { to: Arc::clone(&self.inbox), requests };
+        // Refused once the queue is closed. The server is stopping then and waits for no replies.
+        if let Err(batch) = self.queue.push(batch) {
+            self.unanswered -= batch.requests.len();
         }
     }
 
@@ -102,7 +109,7 @@ impl Writer {
     }
 }
 
-impl Parcel {
+impl WriteBatch {
     /// Delivers the replies to its requests.
     pub(crate) fn answer(self, replies: Vec<(ReplyTo, Reply)>) {
         self.to.leave(|all| {
@@ -112,24 +119,24 @@ impl Parcel {
     }
 }
 
-impl Queue {
-    /// Gives the parcel back when the queue is closed.
-    fn push(&self, parcel: Parcel) -> Result<(), Parcel> {
+impl WriteQueue {
+    /// Adds a batch, or gives it back when the queue is closed.
+    fn push(&self, batch: WriteBatch) -> Result<(), WriteBatch> {
         let mut waiting = self.lock();
         if waiting.closed {
-            return Err(parcel);
+            return Err(batch);
         }
-        waiting.parcels.push(parcel);
+        waiting.batches.push(batch);
         drop(waiting);
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Waits for parcels, until a moment if one is given, and takes all. `None` when the queue is
-    /// closed and empty.
-    pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<Parcel>> {
+    /// Takes all batches. Waits for the first of them, until `until` if that is given. `None` when
+    /// the queue is closed and empty.
+    pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<WriteBatch>> {
         let mut waiting = self.lock();
-        while waiting.parcels.is_empty() {
+        while waiting.batches.is_empty() {
             if waiting.closed {
                 return None;
             }
@@ -146,7 +153,7 @@ impl Queue {
                 None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        Some(std::mem::take(&mut waiting.parcels))
+        Some(std::mem::take(&mut waiting.batches))
     }
 
     pub(crate) fn close(&self) {
@@ -155,7 +162,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // A push or a take is complete or has not begun, so a poisoned lock holds good parcels.
+        // A push or a take is complete or has not begun, so a poisoned lock holds good batches.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,9 @@
-//! A file that is read and never written: what is written goes to memory instead.
+//! A file that is read and never written: writes go to memory instead.
 //!
-//! So a file can be opened, recovered and verified, and stays as it is. Invariant: whoever reads it
-//! reads what was written last, from the memory or the file.
+//! A database over it can be opened, recovered and verified, and the file stays as it is. It knows
+//! pages of bytes and not what they mean.
+//!
+//! Invariant: a read returns what was written last, from memory or from the file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,9 +15,9 @@ use redb::{DatabaseError, StorageBackend};
 
 const PAGE: u64 = 4096;
 
-/// One file, and what was written over it.
+/// One file, and the pages written over it.
 #[derive(Debug)]
-pub(crate) struct Overlay {
+pub(crate) struct ScratchFile {
     file: FileBackend,
     written: Mutex<Written>,
 }
@@ -23,25 +25,25 @@ pub(crate) struct Overlay {
 #[derive(Debug)]
 struct Written {
     len: u64,
-    /// What of the file still counts; a cut makes the rest zeros.
+    /// Bytes of the file that still count. After a cut, what lies beyond reads as zeros.
     file_len: u64,
     /// Pages by number.
     pages: BTreeMap<u64, Box<[u8; PAGE as usize]>>,
 }
 
-impl Overlay {
-    pub(crate) fn new(file: File) -> Result<Overlay, DatabaseError> {
+impl ScratchFile {
+    pub(crate) fn new(file: File) -> Result<ScratchFile, DatabaseError> {
         let file = FileBackend::new(file)?;
         let len = file.len().map_err(redb::StorageError::Io)?;
         let written = Written { len, file_len: len, pages: BTreeMap::new() };
-        Ok(Overlay { file, written: Mutex::new(written) })
+        Ok(ScratchFile { file, written: Mutex::new(written) })
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A page as it is without what is in memory.
+    /// A page as it is in the file.
     fn page_of_file(&self, number: u64, file_len: u64) -> io::Result<Box<[u8; PAGE as usize]>> {
         let mut page = Box::new([0; PAGE as usize]);
         let begin = number * PAGE;
@@ -53,7 +55,7 @@ impl Overlay {
     }
 }
 
-impl StorageBackend for Overlay {
+impl StorageBackend for ScratchFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.written().len)
     }
@@ -132,24 +134,24 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&model).unwrap();
             let (before, of_file) = (model.clone(), file.try_clone().unwrap());
-            let overlay = Overlay::new(file).unwrap();
+            let scratch = ScratchFile::new(file).unwrap();
             for _ in 0..30 {
                 let at = random.below(6 * PAGE) as usize;
                 let len = random.below(2 * PAGE) as usize;
                 match random.below(4) {
                     0 => {
-                        overlay.set_len(at as u64).unwrap();
+                        scratch.set_len(at as u64).unwrap();
                         model.resize(at, 0);
                     }
                     1 => {
                         let data: Vec<u8> = (0..len).map(|_| random.number() as u8).collect();
-                        overlay.write(at as u64, &data).unwrap();
+                        scratch.write(at as u64, &data).unwrap();
                         model.resize(model.len().max(at + len), 0);
                         model[at..at + len].copy_from_slice(&data);
                     }
                     _ => {
                         let mut out = vec![7; len];
-                        let read = overlay.read(at as u64, &mut out);
+                        let read = scratch.read(at as u64, &mut out);
                         match model.get(at..at + len) {
                             Some(held) => {
                                 read.unwrap();
@@ -159,7 +161,7 @@ mod tests {
                         }
                     }
                 }
-                assert_eq!(overlay.len().unwrap(), model.len() as u64);
+                assert_eq!(scratch.len().unwrap(), model.len() as u64);
             }
             let mut now = vec![0; before.len()];
             FileBackend::new(of_file).unwrap().read(0, &mut now).unwrap();

@@ -1,0 +1,165 @@
+//! Which rows are taken, and growth.
+//!
+//! A [`Listing`] is what the listing lock guards: its holder alone claims empty rows and moves rows
+//! to the next block. It does not know who waits for the lock, nor how lookups find a row.
+//!
+//! Growth begins when half of the rows of the current block are in use. A next block is put behind
+//! it, and from then on each write moves [`ROWS_MOVED_AT_ONCE`] rows. New stocks are listed in the
+//! next block. When the last row has moved, the next block becomes the current one.
+//!
+//! A row moves while it is locked. So a change comes before the move and moves along, or comes
+//! after it and finds the row in the next block. The rows of delisted stocks are left behind; the
+//! highest version among them becomes the floor above which stocks without a row begin to count.
+//!
+//! Invariant: a listed stock has exactly one row that is not left behind, in the current block or
+//! in the next.
+
+use std::sync::Arc;
+
+use stockd_model::{Quote, Symbol};
+
+use crate::block::Block;
+use crate::change::CatalogFull;
+use crate::row::Held;
+
+/// Rows of a block for each stock that it has held, at least; with fewer the block grows. At two a
+/// lookup of a listed stock touches 1.5 rows on average and a lookup of an unknown one 2.5 (Knuth,
+/// The Art of Computer Programming, volume 3, section 6.4); right after growth 1.2 and 1.4.
+pub(crate) const ROWS_PER_STOCK_MIN: usize = 2;
+
+/// Rows that one write moves to the next block during growth: a few microseconds of work. Growth
+/// then ends long before the next block fills up: after as many listings as the old block has rows,
+/// divided by this.
+const ROWS_MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
+
+/// What the listing lock guards.
+pub(crate) struct Listing {
+    /// The current block.
+    block: Arc<Block>,
+    /// Its rows that have held a stock.
+    used: usize,
+    growth: Option<Growth>,
+    /// The highest version of any stock whose row was left behind without a copy.
+    version_floor: u64,
+}
+
+/// Growth under way.
+struct Growth {
+    /// The block that is filled.
+    next: Arc<Block>,
+    /// Its rows that have held a stock.
+    used: usize,
+    /// Rows of the current block that have moved: all before this one.
+    moved: usize,
+}
+
+impl Listing {
+    pub(crate) fn new(block: Arc<Block>) -> Listing {
+        Listing { block, used: 0, growth: None, version_floor: 0 }
+    }
+
+    /// The current block.
+    pub(crate) fn block(&self) -> &Arc<Block> {
+        &self.block
+    }
+
+    /// The version above which a stock without a row begins to count.
+    pub(crate) fn version_floor(&self) -> u64 {
+        self.version_floor
+    }
+
+    pub(crate) fn raise_version_floor(&mut self, version: u64) {
+        self.version_floor = self.version_floor.max(version);
+    }
+
+    pub(crate) fn is_growing(&self) -> bool {
+        self.growth.is_some()
+    }
+
+    /// Begins growth if a further stock would fill more of the block than it should. `listed` is
+    /// the number of listed stocks, the further one included.
+    pub(crate) fn make_room(&mut self, listed: usize) -> Result<(), CatalogFull> {
+        let is_loaded = (self.used + 1) * ROWS_PER_STOCK_MIN > self.block.rows().len();
+        if is_loaded && !self.is_growing() { self.begin_growth(listed) } else { Ok(()) }
+    }
+
+    /// Whether this many further listings fit without growth, or within the growth under way.
+    pub(crate) fn has_room(&self, listings: usize) -> bool {
+        // Any row of the current block may still move to the next.
+        let (used, block) = match &self.growth {
+            Some(growth) => (growth.used + self.used, &growth.next),
+            None => (self.used, &self.block),
+        };
+        (used + listings) * ROWS_PER_STOCK_MIN <= block.rows().len()
+    }
+
+    /// Puts a next block behind the current one. It has twice as many rows; or as many, when most
+    /// of the used rows are of delisted stocks and leaving those behind makes enough room.
+    ///
+    /// Never fewer: if every delisted stock were listed again before its row is left behind, all of
+    /// them would still have to find room.
+    pub(crate) fn begin_growth(&mut self, listed: usize) -> Result<(), CatalogFull> {
+        let rows = self.block.rows().len();
+        let half_loaded = listed * 2 * ROWS_PER_STOCK_MIN <= rows;
+        let rows = if half_loaded { rows } else { rows * 2 };
+        let next =
+            Block::new(rows).map_err(|_| CatalogFull::NoMemory { stocks: listed - 1, rows })?;
+        let next = Arc::new(next);
+        self.block.set_next(Arc::clone(&next));
+        self.growth = Some(Growth { next, used: 0, moved: 0 });
+        Ok(())
+    }
+
+    /// Moves some rows to the next block. Returns whether this moved the last one, so that the next
+    /// block has become the current one here and has yet to become so for lookups.
+    pub(crate) fn move_rows(&mut self, hash: impl Fn(&Symbol) -> u64) -> bool {
+        let Some(growth) = &mut self.growth else {
+            return false;
+        };
+        let rows = self.block.rows();
+        let end = rows.len().min(growth.moved + ROWS_MOVED_AT_ONCE);
+        for row in &rows[growth.moved..end] {
+            let Held::This(locked) = row.lock_any() else {
+                continue;
+            };
+            match locked.quote() {
+                Some(quote) => {
+                    locked.move_to(growth.next.vacancy(hash(&quote.symbol)));
+                    growth.used += 1;
+                }
+                None => {
+                    self.version_floor = self.version_floor.max(locked.version());
+                    locked.leave_behind();
+                }
+            }
+        }
+        growth.moved = end;
+        if end < rows.len() {
+            return false;
+        }
+        self.used = growth.used;
+        self.block = Arc::clone(&growth.next);
+        self.growth = None;
+        self.check_invariants();
+        true
+    }
+
+    /// Gives a stock that has no row its first one.
+    pub(crate) fn claim(&mut self, quote: &Quote, hash: u64) {
+        let (block, used) = match &mut self.growth {
+            Some(growth) => (&growth.next, &mut growth.used),
+            None => (&self.block, &mut self.used),
+        };
+        block.vacancy(hash).claim(quote);
+        *used += 1;
+    }
+
+    /// What holds between two growths. Walks the whole block: for debug builds.
+    fn check_invariants(&self) {
+        if cfg!(all(debug_assertions, not(loom))) {
+            let used = self.block.rows().iter().filter(|row| !row.is_empty()).count();
+            assert_eq!(used, self.used, "rows used");
+            assert!(used < self.block.rows().len(), "a probe would not end");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The engine: the one door to the catalog.
+//!
+//! It holds the catalog together with what keeps writes and tells watchers, and gives out the means
+//! to use it: executors, write handles, watchers, snapshots and pages. Each use is made with an
+//! [`Access`], and nothing outside this crate reaches the catalog of an engine in another way.
+//!
+//! Invariant: what is read here has been committed, and what is changed here is kept, when the
+//! engine is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockd_catalog::{Catalog, Page};
+use stockd_model::{Quote, Symbol};
+use stockd_store::Store;
+
+use crate::access::Access;
+use crate::committer::{CommitReport, Committer, Sync};
+use crate::counters::Totals;
+use crate::market::Market;
+use crate::snapshot::Snapshot;
+use crate::watch::Watcher;
+use crate::write_queue::WriteHandle;
+
+/// The catalog, and all that is done with it. Shared by every way in.
+#[derive(Debug, Default)]
+pub struct Engine {
+    // Before the market: it writes all that was asked when it is dropped.
+    pub(crate) committer: Option<Committer>,
+    pub(crate) market: Arc<Market>,
+}
+
+impl Engine {
+    /// An engine over this catalog, in memory alone.
+    pub fn new(catalog: Catalog) -> Engine {
+        Engine { committer: None, market: Market::new(catalog) }
+    }
+
+    /// An engine over a catalog that was read from this store. It keeps every write there before
+    /// the write takes effect; until then no lookup, subscriber or snapshot sees it.
+    ///
+    /// `version_floor` is what the store was last given: see [`Store::commit`].
+    ///
+    /// # Panics
+    ///
+    /// When the system cannot start a thread.
+    pub fn durable(
+        catalog: Catalog,
+        version_floor: u64,
+        store: Box<dyn Store>,
+        sync: Sync,
+    ) -> Engine {
+        catalog.raise_version_floor(version_floor);
+        let market = Market::new(catalog);
+        let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
+        Engine { committer: Some(committer), market }
+    }
+
+    /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
+    pub fn quote(&self, access: &Access, symbol: &Symbol) -> Option<Quote> {
+        if access.reads(symbol) { self.market.catalog.get(symbol) } else { None }
+    }
+
+    /// The quotes in about this many rows from a place in the catalog, in no useful order, and the
+    /// place to go on from. Place 0 is the beginning. Over a whole round every stock that was
+    /// listed throughout appears, however much the catalog changes in between.
+    pub fn browse(&self, access: &Access, from: u64, rows: usize) -> Page {
+        let mut page = self.market.catalog.page(from, rows);
+        access.retain(&mut page.quotes);
+        page
+    }
+
+    /// The place of a stock in the order in which [`browse`](Engine::browse) comes to it, listed or
+    /// not.
+    pub fn place(&self, symbol: &Symbol) -> u64 {
+        self.market.catalog.place(symbol)
+    }
+
+    /// The number of listed stocks.
+    pub fn count(&self, access: &Access) -> usize {
+        if access.reads_all() { self.market.catalog.len() } else { 0 }
+    }
+
+    /// Bytes of the catalog, its unused rows included.
+    pub fn memory_bytes(&self) -> usize {
+        self.market.catalog.memory_bytes()
+    }
+
+    /// The whole catalog as it is at this moment, to be read page by page while it changes. `None`
+    /// while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read.
+    pub fn snapshot(&self, access: &Access) -> Option<Snapshot> {
+        Snapshot::begin(&self.market, access)
+    }
+
+    /// A watcher of changes for one thread that serves subscribers. A write to a stock that it
+    /// watches calls `wake`, on the writer's thread, at most once until the watcher takes its
+    /// marks.
+    pub fn watcher(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Watcher {
+        self.market.watchers.watcher(wake)
+    }
+
+    /// The means to have requests executed by the committer, for one thread that must not wait;
+    /// `None` when the catalog is in memory alone. When there are replies to take, `wake` is called
+    /// on the committer's thread, at most once until they are taken.
+    pub fn write_handle(
+        &self,
+        wake: impl Fn() + Send + std::marker::Sync + 'static,
+    ) -> Option<WriteHandle> {
+        self.committer.as_ref().map(|committer| committer.handle(wake))
+    }
+
+    /// What has been done so far, over all executors. Batches that are open are not included yet.
+    pub fn totals(&self) -> Totals {
+        self.market.registry.totals()
+    }
+
+    /// What the committer has done; `None` when the catalog is in memory alone.
+    pub fn commit_report(&self) -> Option<CommitReport> {
+        self.committer.as_ref().map(Committer::report)
+    }
+
+    /// Ends the committer: what was asked is written and answered, later writes are refused. An
+    /// engine that is dropped does this too, but waits for ever and cannot say how it went.
+    ///
+    /// # Errors
+    ///
+    /// Why writes were refused, if a commit has failed at any time; or that the committer has not
+    /// ended within `patience` because the disk does not answer.
+    pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
+        self.committer.as_ref().map_or(Ok(()), |committer| committer.close(Some(patience)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockd_model::{Fields, Reply, Request, Volume};
+
+    use super::*;
+
+    fn listed() -> (Arc<Engine>, Symbol) {
+        let engine = Arc::new(Engine::default());
+        let apple = "AAPL".parse().unwrap();
+        let price = Some("172.5".parse().unwrap());
+        let fields = Fields { price, volume: Some(Volume::new(1)), status: None };
+        engine.executor().batch(&Access::All).execute(&Request::Set(apple, fields));
+        (engine, apple)
+    }
+
+    fn browsed(engine: &Engine, access: &Access) -> Vec<Symbol> {
+        let (mut symbols, mut from) = (Vec::new(), Some(0));
+        while let Some(place) = from {
+            let page = engine.browse(access, place, 100);
+            symbols.extend(page.quotes.iter().map(|quote| quote.symbol));
+            from = page.next;
+        }
+        symbols
+    }
+
+    #[test]
+    fn every_door_shows_what_the_access_reads() {
+        let (engine, apple) = listed();
+        let access = &Access::All;
+        let quote = engine.quote(access, &apple).unwrap();
+        assert_eq!(quote.symbol, apple);
+        assert_eq!(browsed(&engine, access), [apple]);
+        assert_eq!(engine.count(access), 1);
+        assert!(engine.memory_bytes() >= 64);
+        assert_eq!(engine.snapshot(access).unwrap().page(usize::MAX), Some(vec![quote]));
+    }
+
+    #[test]
+    fn no_door_shows_what_the_access_does_not_read() {
+        let (engine, apple) = listed();
+        let access = &Access::Nothing;
+        assert_eq!(engine.quote(access, &apple), None);
+        assert_eq!(browsed(&engine, access), []);
+        assert_eq!(engine.count(access), 0);
+        assert_eq!(engine.snapshot(access).unwrap().page(usize::MAX), Some(Vec::new()));
+
+        let mut executor = engine.executor();
+        let mut batch = executor.batch(access);
+        batch.begin(&Ok(apple));
+        batch.answer(|answer| assert_eq!(answer, stockd_model::Answer::NotFound));
+        let lookup = Request::Lookup(Ok(apple));
+        assert_eq!(batch.execute(&lookup), Reply::NotFound);
+        assert_eq!(access.limit(lookup), Request::Lookup(Err(stockd_model::SymbolError::Empty)));
+    }
+}

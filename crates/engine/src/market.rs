@@ -1,0 +1,69 @@
+//! The catalog, and what a change to it sets in motion.
+//!
+//! What all threads of an engine share. Workers in memory, and the committer on disk, change stocks
+//! through [`Market::change`]. It knows no requests and no store.
+//!
+//! Invariant: before a row changes, the snapshots being read have saved its quote; after it has
+//! changed, its watchers are told.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stockd_catalog::{Catalog, CatalogFull, Change, Changed};
+use stockd_model::{Quote, Refusal, Symbol};
+
+use crate::counters::Registry;
+use crate::saved::SavedQuotes;
+use crate::watch::Watchers;
+
+/// The catalog, and whom its changes concern.
+#[derive(Debug, Default)]
+pub(crate) struct Market {
+    pub(crate) catalog: Catalog,
+    pub(crate) registry: Registry,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) saved: SavedQuotes,
+}
+
+/// A [`Refusal`] on its way through the catalog, whose own error becomes one too.
+pub(crate) struct Refused(pub(crate) Refusal);
+
+impl Market {
+    pub(crate) fn new(catalog: Catalog) -> Arc<Market> {
+        Arc::new(Market { catalog, ..Market::default() })
+    }
+
+    /// Changes one stock, and tells those whom it concerns.
+    pub(crate) fn change(
+        &self,
+        symbol: &Symbol,
+        decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
+    ) -> Result<Changed, Refused> {
+        let changed = self.catalog.change(symbol, now_ns(), |quote| {
+            let change = decide(quote).map_err(Refused)?;
+            if change != Change::Keep {
+                self.saved.save(symbol, || self.catalog.place(symbol), quote);
+            }
+            Ok::<_, Refused>(change)
+        })?;
+        if changed.before != changed.after {
+            self.watchers.mark(symbol);
+        }
+        Ok(changed)
+    }
+}
+
+impl From<CatalogFull> for Refused {
+    fn from(full: CatalogFull) -> Refused {
+        Refused(match full {
+            CatalogFull::AtLimit { stocks_max } => Refusal::CatalogFull { stocks_max },
+            CatalogFull::NoMemory { stocks, .. } => Refusal::NoMemory { stocks },
+        })
+    }
+}
+
+/// Unix time in nanoseconds, as in [`Quote::updated_ns`]; 0 if the clock is set before 1970.
+pub fn now_ns() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}

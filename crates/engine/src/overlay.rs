@@ -1,0 +1,151 @@
+//! What stocks will be once the disk has it.
+//!
+//! The committer decides each request on the catalog as it will be when all writes before it are
+//! committed: the rows, and over them the *overlay*, which holds what has changed since the last
+//! commit. It knows the catalog; it knows no thread, no store and no moment of a commit.
+//!
+//! Invariant: a write that was decided here can be applied later: room for the rows that it needs
+//! has been reserved.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use stockd_catalog::{Change, Changed};
+use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_store::Write;
+
+use crate::decide::{self, decide};
+use crate::market::{Market, Refused, now_ns};
+
+/// The changes since the last commit, over the rows.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    market: Arc<Market>,
+    pending: HashMap<Symbol, Pending, RandomState>,
+    /// Stocks whose rows do not show yet what is pending.
+    unapplied: Vec<Symbol>,
+    /// Upper bound on the new rows that pending listings need.
+    new_rows: usize,
+    /// The highest version that any stock had when it was delisted.
+    version_floor: u64,
+}
+
+/// What became of a stock since the last commit.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    quote: Option<Quote>,
+    /// The version of its last change. A delisting is one, too.
+    version: u64,
+    /// Whether the row shows it.
+    applied: bool,
+}
+
+impl Overlay {
+    pub(crate) fn new(market: Arc<Market>, version_floor: u64) -> Overlay {
+        let pending = HashMap::default();
+        Overlay { market, pending, unapplied: Vec::new(), new_rows: 0, version_floor }
+    }
+
+    /// Whether nothing has changed since the last commit.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Decides one request on the catalog as it will be. A request that would change something gets
+    /// the refusal, if there is one.
+    pub(crate) fn execute(&mut self, request: &Request, refusal: Option<Refusal>) -> Reply {
+        let Some(symbol) = decide::symbol(request) else {
+            return Reply::NotFound;
+        };
+        let pending = self.pending.get(symbol).copied();
+        let before = match pending {
+            Some(pending) => pending.quote,
+            None => self.market.catalog.get(symbol),
+        };
+        let changed = decide(request, before.as_ref()).map_err(Refused).and_then(|change| {
+            match (change, refusal) {
+                (Change::Keep, _) => Ok(Changed { before, after: before }),
+                (_, Some(refusal)) => Err(Refused(refusal)),
+                (change, None) => self.note(symbol, before, pending, change),
+            }
+        });
+        decide::reply(request, &changed)
+    }
+
+    /// Answers a lookup from the rows alone.
+    pub(crate) fn look_up_row(&self, lookup: &Request) -> Reply {
+        let quote = decide::symbol(lookup).and_then(|symbol| self.market.catalog.get(symbol));
+        decide::reply(lookup, &Ok(Changed { before: quote, after: quote }))
+    }
+
+    fn note(
+        &mut self,
+        symbol: &Symbol,
+        before: Option<Quote>,
+        pending: Option<Pending>,
+        change: Change,
+    ) -> Result<Changed, Refused> {
+        if before.is_none() {
+            self.market.catalog.reserve(self.new_rows + 1)?;
+            self.new_rows += 1;
+        }
+        let version = match (pending, before) {
+            (Some(pending), _) => pending.version,
+            (None, Some(quote)) => quote.version,
+            (None, None) => self.market.catalog.version(symbol),
+        };
+        let after = change.outcome(symbol, before.as_ref(), version, now_ns());
+        let version = version + 1;
+        if pending.is_none_or(|pending| pending.applied) {
+            self.unapplied.push(*symbol);
+        }
+        self.pending.insert(*symbol, Pending { quote: after, version, applied: false });
+        if after.is_none() {
+            self.version_floor = self.version_floor.max(version);
+        }
+        Ok(Changed { before, after })
+    }
+
+    /// What the store has to write, and the version floor that goes with it. A stock that changed
+    /// several times is written once.
+    pub(crate) fn writes(&self) -> (Vec<Write>, u64) {
+        let write = |(symbol, pending): (&Symbol, &Pending)| match pending.quote {
+            Some(quote) => Write::Put(quote),
+            None => Write::Remove(*symbol),
+        };
+        (self.pending.iter().map(write).collect(), self.version_floor)
+    }
+
+    /// Makes the rows show the overlay. Delistings go first, to make room for listings.
+    pub(crate) fn apply(&mut self) {
+        if self.unapplied.is_empty() {
+            return;
+        }
+        for puts in [false, true] {
+            for symbol in &self.unapplied {
+                let Some(pending) = self.pending.get_mut(symbol) else { continue };
+                if pending.quote.is_some() != puts {
+                    continue;
+                }
+                pending.applied = true;
+                let change = pending.quote.map_or(Change::Delist, Change::Restore);
+                let applied = self.market.change(symbol, |_| Ok(change));
+                if let Err(Refused(refusal)) = applied {
+                    // Room was reserved before the write was promised.
+                    panic!("a write that is on the disk cannot be shown: {refusal}");
+                }
+            }
+        }
+        self.market.catalog.raise_version_floor(self.version_floor);
+        self.unapplied.clear();
+        self.new_rows = 0;
+    }
+
+    /// Forgets what is pending: the store has it, or never will. Rows stay as they are.
+    pub(crate) fn clear(&mut self) {
+        self.pending.clear();
+        self.unapplied.clear();
+        self.new_rows = 0;
+    }
+}
