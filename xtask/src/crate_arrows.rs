@@ -17,8 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),
     ("stockd-ring", &[]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-ring", "stockd-model"]),
-    ("stockd-client", &["stockd-model"]),
-    ("stockd-load", &["stockd-model"]),
+    ("stockd-client", &["stockd-wire", "stockd-model"]),
+    ("stockd-load", &["stockd-wire", "stockd-model"]),
     (
         "stockd",
         &[

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 
 use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 use stockd_model::{Quote, Symbol};
+use stockd_wire::resp::{Value, frame};
 
 use crate::command::{GetQuote, Ping};
 use crate::connection::Connection;
-use crate::error::shown_bytes;
+use crate::error::{Refused, excerpt};
 use crate::link::Link;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Request};
-use crate::resp::{Replies, Reply, encode_command};
+use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
 
 /// Follows the quotes of stocks.
@@ -200,7 +201,7 @@ impl Subscription {
             state.ask_for_more(connection, topics)?;
             match connection.listen(timeout)? {
                 Some(reply) if state.confirm(&reply)? => Ok(()),
-                Some(reply) => Err(connection.no_answer(reply.rubbish())),
+                Some(reply) => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
                 None => Err(connection.timed_out("take the subscription".into())),
             }
         })
@@ -334,12 +335,12 @@ impl State {
     }
 
     /// Whether the reply confirms a subscription. It is an error if it refuses one.
-    fn confirm(&mut self, reply: &Reply) -> Result<bool, ClientError> {
+    fn confirm(&mut self, reply: &Value) -> Result<bool, ClientError> {
         let confirmed = match reply {
-            Reply::Error(refused) => return Err(refused.clone().into()),
-            Reply::Array(parts) => matches!(
+            Value::Error(why) => return Err(Refused::new(why).into()),
+            Value::Array(parts) => matches!(
                 parts.first(),
-                Some(Reply::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
+                Some(Value::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
             ),
             _ => false,
         };
@@ -349,31 +350,31 @@ impl State {
 }
 
 /// What a message says; `None` of a sign of life.
-fn message(reply: &Reply) -> Result<Option<Update>, NoAnswer> {
-    let Reply::Array(parts) = reply else {
-        return Err(reply.rubbish());
+fn message(reply: &Value) -> Result<Option<Update>, NoAnswer> {
+    let Value::Array(parts) = reply else {
+        return Err(NoAnswer::rubbish(&reply));
     };
     let payload = match &parts[..] {
-        [Reply::Text(kind), Reply::Text(_channel), Reply::Text(payload)] if kind == b"message" => {
+        [Value::Text(kind), Value::Text(_channel), Value::Text(payload)] if kind == b"message" => {
             payload
         }
-        [Reply::Text(kind), Reply::Text(_pattern), Reply::Text(_channel), Reply::Text(payload)]
+        [Value::Text(kind), Value::Text(_pattern), Value::Text(_channel), Value::Text(payload)]
             if kind == b"pmessage" =>
         {
             payload
         }
-        [Reply::Text(kind), Reply::Text(_)] if kind == b"pong" => return Ok(None),
-        _ => return Err(reply.rubbish()),
+        [Value::Text(kind), Value::Text(_)] if kind == b"pong" => return Ok(None),
+        _ => return Err(NoAnswer::rubbish(&reply)),
     };
-    let rubbish = || NoAnswer::Rubbish(shown_bytes(payload));
+    let rubbish = || NoAnswer::Rubbish(excerpt(payload));
     payload::parse(payload).map(Some).ok_or_else(rubbish)
 }
 
 impl Request for Topic {
     fn encode(&self, chunk: &mut Vec<u8>) {
         match self {
-            Topic::Symbol(symbol) => encode_command(&[b"SUBSCRIBE", symbol.as_bytes()], chunk),
-            Topic::Pattern(pattern) => encode_command(&[b"PSUBSCRIBE", pattern.as_bytes()], chunk),
+            Topic::Symbol(symbol) => frame::command(&[b"SUBSCRIBE", symbol.as_bytes()], chunk),
+            Topic::Pattern(pattern) => frame::command(&[b"PSUBSCRIBE", pattern.as_bytes()], chunk),
         }
     }
 

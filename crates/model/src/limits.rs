@@ -236,9 +236,6 @@ pub const VERSION_MAX: u64 = (1 << 62) - 1;
 /// Damaged records that a check of a data directory names, at most. The others are counted.
 pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;
 
-/// Bytes of a reply or an error that the load generator shows, at most.
-pub const LOAD_EXCERPT_BYTES_MAX: usize = 120;
-
 /// Connections of one run of the load generator, at most. The process's limit of open files may
 /// allow fewer.
 pub const LOAD_CONNECTIONS_MAX: usize = 50_000;

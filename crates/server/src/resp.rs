@@ -15,7 +15,7 @@ use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SN
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Glob,
-    Hello, Shape, Version,
+    Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
 use crate::session::{Ending, Replies, Waits};
@@ -73,14 +73,14 @@ impl Conversation {
                 }
             }
             let after = match self.decoder.decode(&mut rest) {
-                Ok(Some(Command::Ask(request, shape))) => {
+                Ok(Some(Incoming::Request(request, shape))) => {
                     match replies.batch.execute_now(&request) {
                         Some(reply) => self.encoder.reply(&reply, &shape, replies.out),
                         None => park(request, &shape, &mut self.parked, replies),
                     }
                     After::Nothing
                 }
-                Ok(Some(command)) => {
+                Ok(Some(Incoming::Command(command))) => {
                     perform(command, &mut self.encoder, &mut self.snapshot, replies)
                 }
                 Ok(None) => {
@@ -109,17 +109,13 @@ impl Conversation {
         if !has_room || self.parked.len() >= PARKED_REQUESTS_MAX {
             return Some(Waits::ForJournal);
         }
-        let undecoded = (*rest, self.decoder.clone());
-        match self.decoder.decode(rest) {
-            Ok(Some(Command::Ask(request, shape))) if shape.lasting().is_some() => {
+        match self.decoder.decode_deferrable(rest) {
+            Ok(Some((request, shape))) => {
                 park(request, &shape, &mut self.parked, replies);
                 None
             }
             Ok(None) => Some(Waits::ForInput),
-            _ => {
-                (*rest, self.decoder) = undecoded;
-                Some(Waits::ForJournal)
-            }
+            Err(NotDeferrable) => Some(Waits::ForJournal),
         }
     }
 
@@ -200,10 +196,6 @@ fn perform(
     let key = *key;
     let engine = batch.engine();
     match command {
-        Command::Ask(request, shape) => {
-            let reply = batch.execute(&request);
-            encoder.reply(&reply, &shape, out);
-        }
         Command::Array(elements) => encoder.array(elements, out),
         Command::Count => encoder.integer(engine.catalog().len() as u64, out),
         Command::Snapshot { next } => {

@@ -4,9 +4,16 @@
 //! cut on the way. One that sends `AAPL` and waits for an answer is *unterminated*: every read is
 //! one request, and replies carry no newline. Which of the two it is shows in its first bytes and
 //! in the silence after them; the clock that measures the silence is the caller's.
+//!
+//! A server decodes with a [`LineDecoder`] and answers with [`encode`]; a client reads the answers
+//! with [`decode_reply`].
+
+mod reply;
 
 use stockd_model::limits::LINE_BYTES_MAX;
 use stockd_model::{Answer, PRICE_ROOM_BYTES, Symbol, SymbolError};
+
+pub use reply::{LineReply, decode_reply};
 
 /// How the requests of one connection are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
