@@ -3,9 +3,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Engine, Executor, Writer};
 
 use crate::overview::Overview;
 use crate::roster::Card;
@@ -45,21 +46,75 @@ impl Unplugged {
     /// The replies to what one read has brought.
     pub fn turn(&mut self, input: &[u8]) -> &[u8] {
         self.replies.clear();
-        {
-            let mut replies = Replies {
-                batch: self.executor.batch(),
-                writer: None,
-                tag: (0, 0),
-                out: &mut self.replies,
-                out_bytes_max: usize::MAX,
-                subscriptions: &mut self.subscriptions,
-                key: 0,
-                card: &self.card,
-                overview: &self.overview,
-                now: self.now,
-            };
-            let _ = self.session.receive(input, &mut replies);
-        }
+        let (session, mut replies) = self.lend(None);
+        let _ = session.receive(input, &mut replies);
+        drop(replies);
         &self.replies
+    }
+
+    /// The session, and what a worker lends it in a turn.
+    #[inline(always)]
+    fn lend<'a>(&'a mut self, writer: Option<&'a mut Writer>) -> (&'a mut Session, Replies<'a>) {
+        let replies = Replies {
+            batch: self.executor.batch(),
+            writer,
+            tag: (0, 0),
+            out: &mut self.replies,
+            out_bytes_max: usize::MAX,
+            subscriptions: &mut self.subscriptions,
+            key: 0,
+            card: &self.card,
+            overview: &self.overview,
+            now: self.now,
+        };
+        (&mut self.session, replies)
+    }
+}
+
+/// As [`Unplugged`], over an engine that keeps its quotes on a disk. It belongs to the thread that
+/// made it.
+#[derive(Debug)]
+pub struct UnpluggedDurable {
+    unplugged: Unplugged,
+    writer: Writer,
+}
+
+impl UnpluggedDurable {
+    /// A new session; `None` when the engine is not durable.
+    pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Option<UnpluggedDurable> {
+        let owner = thread::current();
+        let writer = engine.writer(move || owner.unpark())?;
+        Some(UnpluggedDurable { unplugged: Unplugged::new(protocol, engine), writer })
+    }
+
+    /// The replies to what one read has brought, those to parked requests too.
+    pub fn turn(&mut self, input: &[u8]) -> &[u8] {
+        self.unplugged.replies.clear();
+        {
+            let (session, mut replies) = self.unplugged.lend(Some(&mut self.writer));
+            let _ = session.receive(input, &mut replies);
+        }
+        while self.unplugged.session.is_parked() {
+            self.take_answers();
+            if self.unplugged.session.is_held_back() {
+                let (session, mut replies) = self.unplugged.lend(Some(&mut self.writer));
+                let _ = session.resume(&mut replies);
+            }
+        }
+        &self.unplugged.replies
+    }
+
+    /// Has all that is parked answered.
+    fn take_answers(&mut self) {
+        let Unplugged { session, replies, .. } = &mut self.unplugged;
+        self.writer.flush();
+        while !self.writer.is_answered() {
+            for (_, reply) in self.writer.take(Vec::new()) {
+                session.answered(&reply, replies);
+            }
+            if !self.writer.is_answered() {
+                thread::park();
+            }
+        }
     }
 }
