@@ -95,8 +95,8 @@ impl<R: Replies> Connection<R> {
         }
     }
 
-    /// Waits at most so long for a reply that answers no request; `None` if none comes. From then
-    /// on the connection is for such replies alone.
+    /// Waits for a reply that answers no request, for `patience` at most; `None` if none comes. From
+    /// then on the connection is for such replies alone.
     pub(crate) fn listen(&mut self, patience: Duration) -> Result<Option<R::Reply>, ClientError> {
         let since = Instant::now();
         loop {

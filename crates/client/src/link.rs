@@ -35,7 +35,7 @@ impl<R: Replies> Link<R> {
         })
     }
 
-    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// Closes the connection if it is still open and connects again, to the addresses that were
     /// resolved at first.
     pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
         self.connection = None;

@@ -51,7 +51,7 @@ impl QuoteClient {
         Ok(QuoteClient { link })
     }
 
-    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// Closes the connection if it is still open and connects again, to the addresses that were
     /// resolved at first.
     ///
     /// # Errors

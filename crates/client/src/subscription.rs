@@ -25,8 +25,8 @@ use crate::{Address, ClientError, Options, ToAddresses};
 
 /// Follows the quotes of stocks.
 ///
-/// As an iterator it waits for the next [`Event`] and never ends: where the connection is lost it
-/// connects and subscribes anew, and says so. The first event of a listed stock is its quote now;
+/// As an iterator it waits for the next [`Event`] and never ends: when the connection is lost it
+/// reconnects, subscribes again, and says so. The first event of a listed stock is its quote now;
 /// from then on each is later. A reader that is slower than the changes gets fewer, newer quotes.
 ///
 /// ```no_run
@@ -52,11 +52,11 @@ pub struct Subscription {
     state: State,
     /// Whether some of what was told may have been delisted unseen, since there was no connection.
     is_behind: bool,
-    /// Stocks that were, and are to be told as such.
+    /// Stocks that are no longer listed, each an event to come.
     vanished: Vec<Symbol>,
     /// The pause before the next attempt to connect, less its jitter.
     pause: Duration,
-    /// When to connect anew, while there is no connection.
+    /// When to reconnect, while there is no connection.
     retry_at: Instant,
 }
 
@@ -67,7 +67,7 @@ pub enum Event {
     Quote(Quote),
     /// The stock is not listed any more.
     Delisted(Symbol),
-    /// The connection was lost, or could not be made anew. Changes may go unseen until
+    /// The connection was lost, or an attempt to reconnect failed. Changes may go unseen until
     /// [`Event::Reconnected`]; then each stock's latest quote comes, if it is newer.
     Disconnected {
         /// Why.
@@ -158,7 +158,7 @@ impl Subscription {
         self.link.server()
     }
 
-    /// Waits at most so long for the next event; `None` if there is none. An attempt to connect
+    /// Waits for the next event, for `patience` at most; `None` if there is none. An attempt to connect
     /// is not cut short, so it may take [`Options::connect_timeout`] longer.
     pub fn next_timeout(&mut self, patience: Duration) -> Option<Event> {
         let since = Instant::now();
@@ -183,7 +183,7 @@ impl Subscription {
         }
     }
 
-    /// Connects and subscribes anew.
+    /// Reconnects and subscribes again.
     fn resume(&mut self) -> Result<Event, ClientError> {
         self.link.reconnect()?;
         self.subscribe()?;
@@ -225,7 +225,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits at most so long for one message; what it says, if that is new.
+    /// Waits for one message, for `patience` at most. Returns what it says, if that is new.
     fn listen(&mut self, patience: Duration) -> Result<Option<Event>, ClientError> {
         if self.is_behind && self.state.is_complete(&self.topics) {
             self.catch_up()?;

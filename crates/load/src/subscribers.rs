@@ -38,7 +38,7 @@ struct Subscriber {
 const WAKE: Token = Token(usize::MAX);
 
 impl Subscribers {
-    /// Connects so many and subscribes each to all names, or as many as one may.
+    /// Opens `count` connections and subscribes each to all names, or as many as the limit allows.
     pub(crate) fn start(
         target: &Target,
         count: usize,

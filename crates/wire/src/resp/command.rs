@@ -2,7 +2,7 @@
 //!
 //! An [`Incoming`] says what is to be done and knows nothing of how. What the engine executes is a
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
-//! [`Command`]: data for whoever serves the connection.
+//! [`Command`]: data for the code that serves the connection.
 
 use stockd_model::{Request, Symbol};
 

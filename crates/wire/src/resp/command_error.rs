@@ -25,7 +25,7 @@ pub enum CommandError<'a> {
         /// Its first arguments.
         arguments: Arguments<'a>,
     },
-    /// A command that consists of subcommands has no such one.
+    /// The command has no such subcommand.
     #[error("ERR unknown subcommand '{}' of '{command}'; see COMMAND DOCS {command}", Shown(.name))]
     UnknownSubcommand {
         /// The command.
@@ -39,7 +39,7 @@ pub enum CommandError<'a> {
         /// The command.
         command: &'static str,
     },
-    /// More parts than a command may have that is executed as a whole.
+    /// More parts than a command that is executed as a whole may have.
     #[error(
         "ERR '{command}' command has {parts} parts, the limit is {RESP_COMMAND_PARTS_MAX}; send several"
     )]
@@ -49,7 +49,7 @@ pub enum CommandError<'a> {
         /// Its parts, its name among them.
         parts: usize,
     },
-    /// More bytes than a command may have that is executed as a whole.
+    /// More bytes than a command that is executed as a whole may have.
     #[error("ERR '{command}' command is longer than {RESP_COMMAND_BYTES_MAX} bytes, the limit")]
     TooManyBytes {
         /// The command.
@@ -64,13 +64,13 @@ pub enum CommandError<'a> {
     /// A write to a name that no stock can have.
     #[error("ERR {0}")]
     Symbol(SymbolError),
-    /// A price that is none.
+    /// A text that is no price.
     #[error("ERR {0}")]
     Price(PriceError),
-    /// A volume that is none.
+    /// A text that is no volume.
     #[error("ERR {0}")]
     Volume(VolumeError),
-    /// A status that is none.
+    /// A text that is no status.
     #[error("ERR {0}")]
     Status(StatusError),
     /// A write to a field that quotes do not have.
@@ -133,7 +133,7 @@ pub enum CommandError<'a> {
     },
 }
 
-/// What the engine refused, with the command that mends it.
+/// What the engine refused, with the command that helps.
 pub(super) struct Refused<'a>(pub(super) &'a Refusal);
 
 impl fmt::Display for Refused<'_> {

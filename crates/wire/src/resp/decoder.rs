@@ -2,12 +2,12 @@
 //! pieces.
 //!
 //! A command of few parts is taken off the input when all of it is there. One over any number of
-//! stocks is taken part by part, so that it needs no memory; so is what follows in a command that
-//! was refused.
+//! stocks is taken part by part, so that it needs no memory. The rest of a refused command is
+//! skipped part by part too.
 //!
-//! Invariant: what is decoded depends on the bytes alone, not on their pieces. At most
-//! [`RESP_COMMAND_BYTES_MAX`] bytes of the input, or one part of a command and a little more, are
-//! left there for more to come.
+//! Invariant: what is decoded depends on the bytes alone, not on their pieces. While more bytes are
+//! needed, at most [`RESP_COMMAND_BYTES_MAX`] bytes, or one part of a command and a little more,
+//! stay in the input.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
 use stockd_model::{Request, Symbol, SymbolError};
@@ -28,8 +28,8 @@ pub struct Decoder {
     inline: Inline,
 }
 
-/// What comes next is no request that can be answered later: another command, a refusal or an
-/// error. It is left for [`Decoder::decode`].
+/// What comes next cannot be answered later: it is no request to the engine, or it is refused, or
+/// is no command. It is left for [`Decoder::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotDeferrable;
 
@@ -78,18 +78,18 @@ impl Decoder {
         self.decode_any(input)
     }
 
-    /// Takes a request to the engine off the input, if one comes next and its reply can be encoded
-    /// when the input is gone. `None` asks for more bytes. No more is read, and no more is copied,
-    /// than [`decode`](Decoder::decode) does.
+    /// Takes the next request to the engine off the input, if its reply can be encoded when the
+    /// input is gone. `None` asks for more bytes. It costs what [`decode`](Decoder::decode) costs:
+    /// nothing is copied in order to be put back.
     ///
     /// # Errors
     ///
-    /// [`NotDeferrable`] when something else comes next.
+    /// [`NotDeferrable`] when something else comes next, which is then still to be decoded.
     pub fn decode_deferrable(
         &mut self,
         input: &mut &[u8],
     ) -> Result<Option<(Request, Shape<'static>)>, NotDeferrable> {
-        // What this gets over is no command, and stays taken.
+        // What is skipped here is no command, so it need not be put back.
         if !self.find(input).map_err(|_error| NotDeferrable)? {
             return Ok(None);
         }
@@ -175,8 +175,8 @@ impl Decoder {
         command
     }
 
-    /// Gets over what is no command: the rest of a refused one, empty arrays, blank lines.
-    /// Returns whether something else has begun; if it was a line, it is pending now.
+    /// Skips what is no command: the rest of a refused one, empty arrays, blank lines. `false` asks
+    /// for more bytes; after `true` a command comes next, and if it is a line, it is pending.
     fn find_command(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         loop {
             if !self.arrays.skip(input)? {
@@ -200,7 +200,7 @@ impl Decoder {
     }
 }
 
-/// Takes a `GET` off the input, if all of it is there and it has no frills.
+/// Takes a `GET` off the input, if all of it is there in its usual form.
 #[inline(always)]
 fn plain_get(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
     let (head, mut rest) = input.split_first_chunk::<13>()?;

@@ -1,9 +1,9 @@
 //! Inline commands: a line of words, as one types them into `nc` or telnet.
 //!
 //! A line is rewritten as the array that it stands for, `GET AAPL` as `*2\r\n$3\r\nGET\r\n…`, so
-//! that everything behind this module knows arrays alone. Words are separated by white space.
-//! Double quotes keep white space and know `\n \r \t \b \a \xHH` and `\"`; single quotes keep
-//! everything but `\'`.
+//! that all other modules know arrays alone. Words are separated by white space.
+//! Double quotes keep white space and take the escapes `\n \r \t \b \a \xHH` and `\"`; single
+//! quotes take only the escape `\'`.
 //!
 //! Invariant: memory is held only from a line until its last part is taken, at most four times
 //! [`RESP_INLINE_BYTES_MAX`]: a word of one byte and the space behind it become seven bytes.
@@ -20,7 +20,7 @@ pub(super) struct Inline {
     pub(super) array: Vec<u8>,
     /// Bytes of the array that are taken.
     pub(super) taken: usize,
-    /// Bytes at the front of the input that are known to hold no newline.
+    /// Bytes at the front of the input that hold no newline.
     searched: usize,
 }
 

@@ -21,7 +21,7 @@ struct Conversation {
     stocks: BTreeMap<Symbol, Quote>,
     subscribed: Vec<Vec<u8>>,
     closed: bool,
-    /// Bytes of replies that nobody has read, and with which nothing further is decoded.
+    /// Nothing more is decoded while as many bytes of replies are unread.
     out_bytes_max: usize,
     /// Whether lookups are recognised at a glance where they can be.
     at_a_glance: bool,
