@@ -16,8 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-store", &["stockd-model"]),
     ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-model"]),
-    ("stockd-client", &["stockd-model"]),
-    ("stockd-load", &["stockd-model"]),
+    ("stockd-client", &["stockd-wire", "stockd-model"]),
+    ("stockd-load", &["stockd-wire", "stockd-model"]),
     (
         "stockd",
         &[

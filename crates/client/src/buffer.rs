@@ -11,7 +11,7 @@ pub(crate) struct ReplyBuffer {
 }
 
 impl ReplyBuffer {
-    /// A buffer for so many bytes.
+    /// A buffer of this capacity in bytes.
     pub(crate) fn new(capacity: usize) -> ReplyBuffer {
         ReplyBuffer { bytes: vec![0; capacity].into_boxed_slice(), taken: 0, arrived: 0 }
     }
@@ -22,7 +22,7 @@ impl ReplyBuffer {
         &self.bytes[self.taken..self.arrived]
     }
 
-    /// Takes so many bytes off the front, at most all that wait.
+    /// Takes bytes off the front, at most all that wait.
     #[inline]
     pub(crate) fn take(&mut self, bytes: usize) {
         self.taken += bytes;
@@ -39,7 +39,7 @@ impl ReplyBuffer {
         &mut self.bytes[self.arrived..]
     }
 
-    /// So many bytes were put at the front of [`room`](ReplyBuffer::room).
+    /// This number of bytes was put at the front of [`room`](ReplyBuffer::room).
     pub(crate) fn received(&mut self, bytes: usize) {
         self.arrived += bytes;
         debug_assert!(self.arrived <= self.bytes.len());

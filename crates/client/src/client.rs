@@ -37,7 +37,7 @@ impl Client {
         Ok(Client { link: Link::connect(address, options)? })
     }
 
-    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// Closes the connection if it is still open and connects again, to the addresses that were
     /// resolved at first.
     ///
     /// # Errors

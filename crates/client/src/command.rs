@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+use stockd_wire::resp::{Value, frame};
 
 use crate::error::Refused;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Question, Request};
-use crate::resp::{Replies, Reply, encode_command};
+use crate::resp::Replies;
 
 /// A change of the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +71,16 @@ impl Request for Write {
                 if let Some(status) = status {
                     parts.extend([&b"status"[..], status.as_str().as_bytes()]);
                 }
-                encode_command(&parts, chunk);
+                frame::command(&parts, chunk);
             }
             Write::Price(_, price) => {
-                encode_command(&[b"SET", symbol, price.text().as_str().as_bytes()], chunk);
+                frame::command(&[b"SET", symbol, price.text().as_str().as_bytes()], chunk);
             }
             Write::Trade(_, delta) => {
                 let delta = delta.to_string();
-                encode_command(&[b"HINCRBY", symbol, b"volume", delta.as_bytes()], chunk);
+                frame::command(&[b"HINCRBY", symbol, b"volume", delta.as_bytes()], chunk);
             }
-            Write::Delist(_) => encode_command(&[b"DEL", symbol], chunk),
+            Write::Delist(_) => frame::command(&[b"DEL", symbol], chunk),
         }
     }
 
@@ -91,28 +92,28 @@ impl Request for Write {
 impl Question<Replies> for Write {
     type Answer = Answered<Written>;
 
-    fn answer(&self, reply: Reply) -> Result<Answered<Written>, NoAnswer> {
+    fn answer(&self, reply: Value) -> Result<Answered<Written>, NoAnswer> {
         let written = match (self, &reply) {
-            (_, Reply::Error(refused)) => return Ok(Err(refused.clone())),
-            (Write::Set(..), Reply::Integer(0)) => Written::Updated,
-            (Write::Set(..), Reply::Integer(1..)) => Written::Listed,
-            (Write::Price(..), Reply::Text(ok)) if ok == b"OK" => Written::Updated,
+            (_, Value::Error(why)) => return Ok(Err(Refused::new(why))),
+            (Write::Set(..), Value::Integer(0)) => Written::Updated,
+            (Write::Set(..), Value::Integer(1..)) => Written::Listed,
+            (Write::Price(..), Value::Text(ok)) if ok == b"OK" => Written::Updated,
             (Write::Trade(..), _) => {
-                Written::Traded(volume(&reply).ok_or_else(|| reply.rubbish())?)
+                Written::Traded(volume(&reply).ok_or_else(|| NoAnswer::rubbish(&reply))?)
             }
-            (Write::Delist(_), Reply::Integer(0)) => Written::NotListed,
-            (Write::Delist(_), Reply::Integer(1)) => Written::Delisted,
-            _ => return Err(reply.rubbish()),
+            (Write::Delist(_), Value::Integer(0)) => Written::NotListed,
+            (Write::Delist(_), Value::Integer(1)) => Written::Delisted,
+            _ => return Err(NoAnswer::rubbish(&reply)),
         };
         Ok(Ok(written))
     }
 }
 
 /// A volume, which is an integer, or its digits where those are too many for one.
-fn volume(reply: &Reply) -> Option<Volume> {
+fn volume(reply: &Value) -> Option<Volume> {
     match reply {
-        Reply::Integer(shares) => u64::try_from(*shares).ok().map(Volume::new),
-        Reply::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        Value::Integer(shares) => u64::try_from(*shares).ok().map(Volume::new),
+        Value::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
         _ => None,
     }
 }
@@ -122,7 +123,7 @@ pub(crate) struct Ping;
 
 impl Request for Ping {
     fn encode(&self, chunk: &mut Vec<u8>) {
-        encode_command(&[b"PING"], chunk);
+        frame::command(&[b"PING"], chunk);
     }
 
     fn name(&self) -> Cow<'_, str> {
@@ -133,11 +134,11 @@ impl Request for Ping {
 impl Question<Replies> for Ping {
     type Answer = ();
 
-    fn answer(&self, reply: Reply) -> Result<(), NoAnswer> {
+    fn answer(&self, reply: Value) -> Result<(), NoAnswer> {
         match reply {
-            Reply::Text(pong) if pong == b"PONG" => Ok(()),
-            Reply::Error(refused) => Err(NoAnswer::TurnedAway(refused.text)),
-            other => Err(other.rubbish()),
+            Value::Text(pong) if pong == b"PONG" => Ok(()),
+            Value::Error(why) => Err(NoAnswer::TurnedAway(Refused::new(&why).text)),
+            other => Err(NoAnswer::rubbish(&other)),
         }
     }
 }
@@ -147,7 +148,7 @@ pub(crate) struct GetQuote<N>(pub(crate) N);
 
 impl<N: AsRef<str>> Request for GetQuote<N> {
     fn encode(&self, chunk: &mut Vec<u8>) {
-        encode_command(&[b"HGETALL", self.0.as_ref().as_bytes()], chunk);
+        frame::command(&[b"HGETALL", self.0.as_ref().as_bytes()], chunk);
     }
 
     fn name(&self) -> Cow<'_, str> {
@@ -158,27 +159,27 @@ impl<N: AsRef<str>> Request for GetQuote<N> {
 impl<N: AsRef<str>> Question<Replies> for GetQuote<N> {
     type Answer = Answered<Option<Quote>>;
 
-    fn answer(&self, reply: Reply) -> Result<Answered<Option<Quote>>, NoAnswer> {
+    fn answer(&self, reply: Value) -> Result<Answered<Option<Quote>>, NoAnswer> {
         match &reply {
-            Reply::Error(refused) => Ok(Err(refused.clone())),
-            Reply::Array(parts) if parts.is_empty() => Ok(Ok(None)),
-            Reply::Array(parts) => match quote(parts) {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Array(parts) if parts.is_empty() => Ok(Ok(None)),
+            Value::Array(parts) => match quote(parts) {
                 Some(quote) => Ok(Ok(Some(quote))),
                 None => Err(NoAnswer::Rubbish("fields that are no quote".into())),
             },
-            other => Err(other.rubbish()),
+            other => Err(NoAnswer::rubbish(&other)),
         }
     }
 }
 
 /// The quote that these names and values are. Unknown names are passed over.
-fn quote(parts: &[Reply]) -> Option<Quote> {
+fn quote(parts: &[Value]) -> Option<Quote> {
     let (pairs, []) = parts.as_chunks::<2>() else {
         return None;
     };
     let value = |wanted: &str| {
         pairs.iter().find_map(|pair| match pair {
-            [Reply::Text(name), Reply::Text(value)] if name == wanted.as_bytes() => {
+            [Value::Text(name), Value::Text(value)] if name == wanted.as_bytes() => {
                 std::str::from_utf8(value).ok()
             }
             _ => None,
@@ -199,7 +200,7 @@ pub(crate) struct Count;
 
 impl Request for Count {
     fn encode(&self, chunk: &mut Vec<u8>) {
-        encode_command(&[b"DBSIZE"], chunk);
+        frame::command(&[b"DBSIZE"], chunk);
     }
 
     fn name(&self) -> Cow<'_, str> {
@@ -210,11 +211,13 @@ impl Request for Count {
 impl Question<Replies> for Count {
     type Answer = Answered<u64>;
 
-    fn answer(&self, reply: Reply) -> Result<Answered<u64>, NoAnswer> {
+    fn answer(&self, reply: Value) -> Result<Answered<u64>, NoAnswer> {
         match reply {
-            Reply::Error(refused) => Ok(Err(refused)),
-            Reply::Integer(count) => u64::try_from(count).map(Ok).map_err(|_| reply.rubbish()),
-            other => Err(other.rubbish()),
+            Value::Error(why) => Ok(Err(Refused::new(&why))),
+            Value::Integer(count) => {
+                u64::try_from(count).map(Ok).map_err(|_| NoAnswer::rubbish(&reply))
+            }
+            other => Err(NoAnswer::rubbish(&other)),
         }
     }
 }
@@ -229,8 +232,8 @@ pub(crate) enum GetPage {
 impl Request for GetPage {
     fn encode(&self, chunk: &mut Vec<u8>) {
         match self {
-            GetPage::First => encode_command(&[b"SNAPSHOT"], chunk),
-            GetPage::Next => encode_command(&[b"SNAPSHOT", b"NEXT"], chunk),
+            GetPage::First => frame::command(&[b"SNAPSHOT"], chunk),
+            GetPage::Next => frame::command(&[b"SNAPSHOT", b"NEXT"], chunk),
         }
     }
 
@@ -243,22 +246,22 @@ impl Question<Replies> for GetPage {
     /// Quotes in no order; `None` after the last.
     type Answer = Answered<Option<Vec<Quote>>>;
 
-    fn answer(&self, reply: Reply) -> Result<Self::Answer, NoAnswer> {
-        let quote = |part: &Reply| match part {
-            Reply::Text(json) => match payload::parse(json)? {
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        let quote = |part: &Value| match part {
+            Value::Text(json) => match payload::parse(json)? {
                 Update::Quote(quote) => Some(quote),
                 Update::Delisted(_) => None,
             },
             _ => None,
         };
         match &reply {
-            Reply::Error(refused) => Ok(Err(refused.clone())),
-            Reply::Nil => Ok(Ok(None)),
-            Reply::Array(parts) => match parts.iter().map(quote).collect() {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Nil => Ok(Ok(None)),
+            Value::Array(parts) => match parts.iter().map(quote).collect() {
                 Some(quotes) => Ok(Ok(Some(quotes))),
                 None => Err(NoAnswer::Rubbish("a page with something else than quotes".into())),
             },
-            _ => Err(reply.rubbish()),
+            _ => Err(NoAnswer::rubbish(&reply)),
         }
     }
 }
@@ -275,8 +278,8 @@ mod tests {
         parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
     }
 
-    fn text(text: &str) -> Reply {
-        Reply::Text(text.as_bytes().to_vec())
+    fn text(text: &str) -> Value {
+        Value::Text(text.as_bytes().to_vec())
     }
 
     #[test]
@@ -304,20 +307,20 @@ mod tests {
         let symbol = "A".parse().unwrap();
         let refused = Refused { text: "no".into() };
         let trade = Write::Trade(symbol, 1);
-        assert_eq!(trade.answer(Reply::Error(refused.clone())), Ok(Err(refused)));
+        assert_eq!(trade.answer(Value::Error(b"ERR no".to_vec())), Ok(Err(refused)));
         let left = Volume::new(u64::MAX);
         assert_eq!(trade.answer(text("18446744073709551615")), Ok(Ok(Written::Traded(left))));
         let left = Volume::new(5);
-        assert_eq!(trade.answer(Reply::Integer(5)), Ok(Ok(Written::Traded(left))));
-        for reply in [Reply::Integer(-1), Reply::Nil, text("-1"), text("OK")] {
+        assert_eq!(trade.answer(Value::Integer(5)), Ok(Ok(Written::Traded(left))));
+        for reply in [Value::Integer(-1), Value::Nil, text("-1"), text("OK")] {
             assert!(trade.answer(reply.clone()).is_err(), "{reply:?}");
         }
-        assert!(Write::Delist(symbol).answer(Reply::Integer(2)).is_err());
-        assert!(Count.answer(Reply::Integer(-1)).is_err());
-        assert!(GetPage::Next.answer(Reply::Array(vec![text("0")])).is_err());
+        assert!(Write::Delist(symbol).answer(Value::Integer(2)).is_err());
+        assert!(Count.answer(Value::Integer(-1)).is_err());
+        assert!(GetPage::Next.answer(Value::Array(vec![text("0")])).is_err());
         let delisted = text(r#"{"symbol":"A","status":"delisted"}"#);
-        assert!(GetPage::Next.answer(Reply::Array(vec![delisted])).is_err());
-        assert!(GetPage::Next.answer(Reply::Integer(0)).is_err());
+        assert!(GetPage::Next.answer(Value::Array(vec![delisted])).is_err());
+        assert!(GetPage::Next.answer(Value::Integer(0)).is_err());
         assert!(Ping.answer(text("OK")).is_err());
     }
 
@@ -333,7 +336,7 @@ mod tests {
             ("updated", "1790000000000000000"),
         ];
         let reply = |fields: &[(&str, &str)]| {
-            Reply::Array(
+            Value::Array(
                 fields.iter().flat_map(|(name, value)| [text(name), text(value)]).collect(),
             )
         };
@@ -346,7 +349,7 @@ mod tests {
             fields.remove(missing);
             assert!(GetQuote("AAPL").answer(reply(&fields)).is_err(), "{missing}");
         }
-        let odd = Reply::Array(vec![text("symbol")]);
+        let odd = Value::Array(vec![text("symbol")]);
         assert!(GetQuote("AAPL").answer(odd).is_err());
     }
 }

@@ -10,7 +10,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::shown;
+use crate::error::excerpt;
 use crate::protocol::{NoAnswer, Question, Replies, Request, encode_chunk};
 use crate::stream::Stream;
 use crate::{Address, ClientError, Options};
@@ -89,14 +89,14 @@ impl<R: Replies> Connection<R> {
             Err(cause) if is_disconnect(cause.kind()) => Ok(count),
             Err(cause) if is_timeout(cause.kind()) => {
                 let first = requests.first().map(Request::name).unwrap_or_default();
-                Err(self.timed_out(format!("read the request '{}'", shown(&first))))
+                Err(self.timed_out(format!("read the request '{}'", excerpt(&*first))))
             }
             Err(cause) => Err(self.failed(cause)),
         }
     }
 
-    /// Waits at most so long for a reply that answers no request; `None` if none comes. From then
-    /// on the connection is for such replies alone.
+    /// Waits for a reply that answers no request, for `patience` at most; `None` if none comes. From
+    /// then on the connection is for such replies alone.
     pub(crate) fn listen(&mut self, patience: Duration) -> Result<Option<R::Reply>, ClientError> {
         let since = Instant::now();
         loop {
@@ -122,7 +122,7 @@ impl<R: Replies> Connection<R> {
             return Ok(());
         }
         let unasked = match self.replies.next() {
-            Some(Ok(reply)) => NoAnswer::Rubbish(reply.to_string()),
+            Some(Ok(reply)) => NoAnswer::rubbish(&reply),
             Some(Err(no_answer)) => no_answer,
             None => NoAnswer::Rubbish("a part of a reply".into()),
         };
@@ -149,7 +149,7 @@ impl<R: Replies> Connection<R> {
                 Filled::Closed => {
                     return Err(ClientError::Closed {
                         server: self.server.clone(),
-                        name: shown(name),
+                        name: excerpt(name),
                     });
                 }
             }
@@ -198,7 +198,7 @@ impl<R: Replies> Connection<R> {
 }
 
 fn awaited(name: &str) -> String {
-    format!("answer '{}'", shown(name))
+    format!("answer '{}'", excerpt(name))
 }
 
 fn is_disconnect(kind: ErrorKind) -> bool {

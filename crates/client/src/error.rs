@@ -5,8 +5,8 @@
 use std::io;
 use std::time::Duration;
 
-use stockd_model::Address;
-use stockd_model::limits::LINE_BYTES_MAX;
+use stockd_model::limits::{EXCERPT_BYTES_MAX, LINE_BYTES_MAX};
+use stockd_model::{Address, escaped};
 
 /// Why a request gave no answer.
 ///
@@ -36,7 +36,7 @@ pub enum ClientError {
     /// The name cannot travel as one line. Nothing was sent and the connection is usable.
     #[error("the name '{name}' cannot be sent: {cause}")]
     NameNotSendable {
-        /// The name, shortened to 40 characters.
+        /// The name, escaped and shortened.
         name: String,
         /// What is wrong with it.
         cause: NameError,
@@ -66,7 +66,7 @@ pub enum ClientError {
     Closed {
         /// The server.
         server: Address,
-        /// The first name without an answer, shortened to 40 characters.
+        /// The first name without an answer, escaped and shortened.
         name: String,
     },
     /// The server closed the connection of a subscription.
@@ -85,7 +85,7 @@ pub enum ClientError {
     NotAReply {
         /// The server.
         server: Address,
-        /// What came, shortened to 40 characters.
+        /// What came, escaped and shortened.
         reply: String,
         /// What the client speaks: `line` or `resp`.
         protocol: &'static str,
@@ -135,18 +135,16 @@ pub enum NameError {
     },
 }
 
-/// A text shortened for an error message, on one line whatever it holds.
-pub(crate) fn shown(text: &str) -> String {
-    let escape = |character: char| {
-        let escaped = character.is_control().then(|| character.escape_default());
-        let plain = escaped.is_none().then_some(character);
-        plain.into_iter().chain(escaped.into_iter().flatten())
-    };
-    text.chars().take(40).flat_map(escape).collect()
+impl Refused {
+    /// The error that a server has sent. The code `ERR` says no more than that it is one.
+    pub(crate) fn new(error: &[u8]) -> Refused {
+        Refused { text: escaped(error.strip_prefix(b"ERR ").unwrap_or(error)).to_string() }
+    }
 }
 
-pub(crate) fn shown_bytes(bytes: &[u8]) -> String {
-    shown(&String::from_utf8_lossy(bytes))
+/// A text that came from elsewhere, as an error message shows it.
+pub(crate) fn excerpt(text: &(impl AsRef<[u8]> + ?Sized)) -> String {
+    escaped(text).at_most(EXCERPT_BYTES_MAX).to_string()
 }
 
 #[cfg(test)]
@@ -154,9 +152,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shown_text_is_short_and_on_one_line() {
-        assert_eq!(shown("牛来USDT"), "牛来USDT");
-        assert_eq!(shown("A\r\nB\x1b"), "A\\r\\nB\\u{1b}");
-        assert_eq!(shown(&"x".repeat(5000)).len(), 40);
+    fn a_refusal_is_shown_without_its_code_and_on_one_line() {
+        assert_eq!(Refused::new(b"ERR no such\x1b stock").text, "no such\\u{1b} stock");
+        assert_eq!(Refused::new(b"WRONGTYPE no").text, "WRONGTYPE no");
     }
 }

@@ -32,9 +32,10 @@
 //! A [`QuoteClient`] reads whole quotes, lists and updates stocks and trades them, over RESP; a
 //! [`Subscription`] follows quotes as they change, through lost connections too.
 //!
-//! The crate works over blocking sockets and knows nothing of the server's inside. Requests become
-//! bytes and bytes replies in `line`, and in `resp` with `command` and `payload`; bytes move in
-//! `connection`, which is the same for both protocols, and `link` keeps it while it is usable.
+//! The crate works over blocking sockets and knows nothing of the server's inside. The codecs are
+//! those of `stockd_wire`; `line`, and `resp` with `command` and `payload`, say what is asked and
+//! what a reply means. Bytes move in `connection`, which is the same for both protocols, and `link`
+//! keeps it while it is usable.
 //!
 //! Invariant: an answer belongs to the request it is returned for. After an error that leaves this
 //! in doubt, a timeout for one, the connection is closed, and the client says so until
@@ -49,6 +50,7 @@ mod connection;
 mod error;
 mod line;
 mod link;
+mod options;
 mod payload;
 mod protocol;
 mod quote_client;
@@ -59,7 +61,7 @@ mod subscription;
 pub use client::Client;
 pub use command::{Write, Written};
 pub use error::{ClientError, NameError, Refused};
-pub use link::Options;
+pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};
 pub use stockd_model::{Address, Answer, ToAddresses};
 pub use subscription::{Event, Subscription};

@@ -1,17 +1,20 @@
-//! The client's half of the line protocol: names to request lines, reply lines to answers.
+//! Lookups over the line protocol: names to request lines, reply lines to answers.
 //!
-//! It moves no bytes and knows no clock. Invariant: at most one buffer of replies is held, and no
-//! reply line longer than [`REPLY_LINE_BYTES_MAX`] is waited for.
+//! What is a reply line is known to `stockd_wire`; this module keeps what has come and makes answers
+//! of it. It moves no bytes and knows no clock.
+//!
+//! Invariant: at most one buffer of replies is held.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr;
-use stockd_model::Price;
-use stockd_model::limits::{LINE_BYTES_MAX, REPLY_LINE_BYTES_MAX};
+use stockd_model::limits::LINE_BYTES_MAX;
+use stockd_model::{Price, escaped};
+use stockd_wire::line::{LineReply, decode_reply};
 
 use crate::buffer::ReplyBuffer;
-use crate::error::{NameError, shown, shown_bytes};
+use crate::error::{NameError, excerpt};
 use crate::protocol::{self, NoAnswer, Question, Request};
 use crate::{Answer, ClientError};
 
@@ -24,7 +27,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), ClientError> {
     } else {
         return Ok(());
     };
-    Err(ClientError::NameNotSendable { name: shown(name), cause })
+    Err(ClientError::NameNotSendable { name: excerpt(name), cause })
 }
 
 /// A lookup of one name, which was checked.
@@ -71,16 +74,20 @@ impl protocol::Replies for Replies {
     #[inline]
     fn next(&mut self) -> Option<Result<Answer, NoAnswer>> {
         let waiting = self.buffer.waiting();
-        let end = memchr(b'\n', waiting).unwrap_or(waiting.len());
-        if end > REPLY_LINE_BYTES_MAX {
-            return Some(Err(NoAnswer::Rubbish(shown_bytes(waiting))));
-        }
-        if end == waiting.len() {
-            return None;
-        }
-        let reply = parse(&waiting[..end]);
-        self.buffer.take(end + 1);
-        Some(reply)
+        let (answer, taken) = match decode_reply(waiting) {
+            Ok(Some((LineReply::Price(text), taken))) => (price(text), taken),
+            Ok(Some((LineReply::NotFound, taken))) => (Ok(Answer::NotFound), taken),
+            Ok(Some((LineReply::TurnedAway(why), _))) => {
+                return Some(Err(NoAnswer::TurnedAway(escaped(why).to_string())));
+            }
+            Ok(None) => return None,
+            Err(_) => {
+                let line = memchr(b'\n', waiting).map_or(waiting, |end| &waiting[..end]);
+                return Some(Err(NoAnswer::Rubbish(excerpt(line.trim_ascii_end()))));
+            }
+        };
+        self.buffer.take(taken);
+        Some(answer)
     }
 
     fn buffer(&mut self) -> &mut ReplyBuffer {
@@ -90,67 +97,36 @@ impl protocol::Replies for Replies {
 
 impl fmt::Debug for Replies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = shown_bytes(self.buffer.waiting());
+        let waiting = excerpt(self.buffer.waiting());
         f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
 
-/// Reads one reply line without its line feed.
+/// What the text of a price answers.
 #[inline]
-fn parse(line: &[u8]) -> Result<Answer, NoAnswer> {
-    match line {
+fn price(text: &[u8]) -> Result<Answer, NoAnswer> {
+    match text {
         b"0" => Ok(Answer::NotTradable),
-        b"-1" => Ok(Answer::NotFound),
-        _ => match Price::parse(line) {
+        _ => match Price::parse(text) {
             Ok(price) => Ok(Answer::Price(price)),
-            Err(_) => Err(no_answer(line)),
+            Err(_) => Err(NoAnswer::Rubbish(excerpt(text))),
         },
-    }
-}
-
-#[cold]
-fn no_answer(line: &[u8]) -> NoAnswer {
-    match line.strip_prefix(b"ERR ") {
-        Some(reason) => {
-            let reason = String::from_utf8_lossy(reason);
-            NoAnswer::TurnedAway(reason.chars().filter(|c| !c.is_control()).collect())
-        }
-        None => NoAnswer::Rubbish(shown_bytes(line)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use stockd_model::limits::{PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX};
+    use stockd_model::limits::{
+        EXCERPT_BYTES_MAX, PIPELINE_BYTES_MAX, PIPELINE_NAMES_MAX, REPLY_LINE_BYTES_MAX,
+    };
 
     use super::*;
-    use crate::protocol::Replies as _;
 
     /// Every reply in `bytes`, which arrive in pieces of at most `piece` bytes; stops at the
     /// first that is no answer.
     fn replies(bytes: &[u8], piece: usize) -> Vec<Result<Answer, NoAnswer>> {
-        let mut replies = Replies::default();
-        let mut taken = Vec::new();
-        let mut rest = bytes;
-        loop {
-            while let Some(reply) = replies.next() {
-                let stop = reply.is_err();
-                taken.push(reply);
-                if stop {
-                    return taken;
-                }
-            }
-            if rest.is_empty() {
-                return taken;
-            }
-            let room = replies.buffer().room();
-            let count = rest.len().min(piece).min(room.len());
-            assert!(count > 0, "no room although more bytes are needed");
-            room[..count].copy_from_slice(&rest[..count]);
-            replies.buffer().received(count);
-            rest = &rest[count..];
-        }
+        protocol::tests::replies(&mut Replies::default(), bytes, piece)
     }
 
     #[test]
@@ -169,12 +145,12 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_named() {
-        for rubbish in ["", "-2", "0.0", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2"] {
+        for rubbish in ["", "-2", "0.0", "1..2", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2"] {
             let reply = replies(format!("{rubbish}\n").as_bytes(), 99);
             assert_eq!(reply, [Err(NoAnswer::Rubbish(rubbish.into()))]);
         }
         let escaped = replies(b"\xff\x00\n", 99);
-        assert_eq!(escaped, [Err(NoAnswer::Rubbish("\u{fffd}\\u{0}".into()))]);
+        assert_eq!(escaped, [Err(NoAnswer::Rubbish(r"\xff\u{0}".into()))]);
     }
 
     #[test]
@@ -183,7 +159,8 @@ mod tests {
         assert!(matches!(&replies(&longest, 7)[..], [Err(NoAnswer::Rubbish(_))]));
         assert_eq!(replies(&longest[..REPLY_LINE_BYTES_MAX], 7), []);
         let endless = b"9".repeat(REPLY_LINE_BYTES_MAX + 1);
-        assert_eq!(replies(&endless, 7), [Err(NoAnswer::Rubbish("9".repeat(40)))]);
+        let shown = "9".repeat(EXCERPT_BYTES_MAX - "…".len()) + "…";
+        assert_eq!(replies(&endless, 7), [Err(NoAnswer::Rubbish(shown))]);
     }
 
     #[test]
@@ -194,7 +171,7 @@ mod tests {
             check_name(&"A".repeat(LINE_BYTES_MAX + 1)).unwrap_err().to_string(),
             format!(
                 "the name '{}' cannot be sent: it is 65537 bytes long, the limit of a line is 65536; no symbol is that long",
-                "A".repeat(40)
+                "A".repeat(EXCERPT_BYTES_MAX - "…".len()) + "…"
             )
         );
         assert_eq!(

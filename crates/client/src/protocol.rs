@@ -44,8 +44,15 @@ pub(crate) trait Question<R: Replies>: Request {
 pub(crate) enum NoAnswer {
     /// The server refuses to serve this connection, for this reason.
     TurnedAway(String),
-    /// What came, shortened to 40 characters, is none of this protocol.
+    /// What came, escaped and shortened, is none of this protocol.
     Rubbish(String),
+}
+
+impl NoAnswer {
+    /// A reply that answers nothing, or what is wrong with it.
+    pub(crate) fn rubbish(what: &impl fmt::Display) -> NoAnswer {
+        NoAnswer::Rubbish(what.to_string())
+    }
 }
 
 /// Puts as many of the requests as one chunk holds in place of what `chunk` held; at least one
@@ -61,4 +68,38 @@ pub(crate) fn encode_chunk(requests: &[impl Request], chunk: &mut Vec<u8>) -> us
         }
     }
     requests.len().min(PIPELINE_NAMES_MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Every reply in `bytes`, which arrive in pieces of at most `piece` bytes; stops at the
+    /// first that is no answer.
+    pub(crate) fn replies<R: Replies>(
+        replies: &mut R,
+        bytes: &[u8],
+        piece: usize,
+    ) -> Vec<Result<R::Reply, NoAnswer>> {
+        let mut taken = Vec::new();
+        let mut rest = bytes;
+        loop {
+            while let Some(reply) = replies.next() {
+                let stop = reply.is_err();
+                taken.push(reply);
+                if stop {
+                    return taken;
+                }
+            }
+            if rest.is_empty() {
+                return taken;
+            }
+            let room = replies.buffer().room();
+            let count = rest.len().min(piece).min(room.len());
+            assert!(count > 0, "no room although more bytes are needed");
+            room[..count].copy_from_slice(&rest[..count]);
+            replies.buffer().received(count);
+            rest = &rest[count..];
+        }
+    }
 }

@@ -6,7 +6,7 @@ use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Symbol, Volume};
 
 use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
-use crate::error::{NameError, Refused, shown};
+use crate::error::{NameError, Refused, excerpt};
 use crate::link::Link;
 use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
@@ -51,7 +51,7 @@ impl QuoteClient {
         Ok(QuoteClient { link })
     }
 
-    /// Closes the connection if it is still open and connects anew, to the addresses that were
+    /// Closes the connection if it is still open and connects again, to the addresses that were
     /// resolved at first.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ fn check_name(name: &str) -> Result<(), ClientError> {
         return Ok(());
     }
     let cause = NameError::TooLong { bytes: name.len() };
-    Err(ClientError::NameNotSendable { name: shown(name), cause })
+    Err(ClientError::NameNotSendable { name: excerpt(name), cause })
 }
 
 /// The quotes of a catalog, from [`QuoteClient::snapshot`]. Ends after the first error, which is

@@ -12,20 +12,21 @@ use std::time::{Duration, Instant};
 
 use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 use stockd_model::{Quote, Symbol};
+use stockd_wire::resp::{Value, frame};
 
 use crate::command::{GetQuote, Ping};
 use crate::connection::Connection;
-use crate::error::shown_bytes;
+use crate::error::{Refused, excerpt};
 use crate::link::Link;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Request};
-use crate::resp::{Replies, Reply, encode_command};
+use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
 
 /// Follows the quotes of stocks.
 ///
-/// As an iterator it waits for the next [`Event`] and never ends: where the connection is lost it
-/// connects and subscribes anew, and says so. The first event of a listed stock is its quote now;
+/// As an iterator it waits for the next [`Event`] and never ends: when the connection is lost it
+/// reconnects, subscribes again, and says so. The first event of a listed stock is its quote now;
 /// from then on each is later. A reader that is slower than the changes gets fewer, newer quotes.
 ///
 /// ```no_run
@@ -51,11 +52,11 @@ pub struct Subscription {
     state: State,
     /// Whether some of what was told may have been delisted unseen, since there was no connection.
     is_behind: bool,
-    /// Stocks that were, and are to be told as such.
+    /// Stocks that are no longer listed, each an event to come.
     vanished: Vec<Symbol>,
     /// The pause before the next attempt to connect, less its jitter.
     pause: Duration,
-    /// When to connect anew, while there is no connection.
+    /// When to reconnect, while there is no connection.
     retry_at: Instant,
 }
 
@@ -66,7 +67,7 @@ pub enum Event {
     Quote(Quote),
     /// The stock is not listed any more.
     Delisted(Symbol),
-    /// The connection was lost, or could not be made anew. Changes may go unseen until
+    /// The connection was lost, or an attempt to reconnect failed. Changes may go unseen until
     /// [`Event::Reconnected`]; then each stock's latest quote comes, if it is newer.
     Disconnected {
         /// Why.
@@ -157,7 +158,7 @@ impl Subscription {
         self.link.server()
     }
 
-    /// Waits at most so long for the next event; `None` if there is none. An attempt to connect
+    /// Waits for the next event, for `patience` at most; `None` if there is none. An attempt to connect
     /// is not cut short, so it may take [`Options::connect_timeout`] longer.
     pub fn next_timeout(&mut self, patience: Duration) -> Option<Event> {
         let since = Instant::now();
@@ -182,7 +183,7 @@ impl Subscription {
         }
     }
 
-    /// Connects and subscribes anew.
+    /// Reconnects and subscribes again.
     fn resume(&mut self) -> Result<Event, ClientError> {
         self.link.reconnect()?;
         self.subscribe()?;
@@ -200,7 +201,7 @@ impl Subscription {
             state.ask_for_more(connection, topics)?;
             match connection.listen(timeout)? {
                 Some(reply) if state.confirm(&reply)? => Ok(()),
-                Some(reply) => Err(connection.no_answer(reply.rubbish())),
+                Some(reply) => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
                 None => Err(connection.timed_out("take the subscription".into())),
             }
         })
@@ -224,7 +225,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits at most so long for one message; what it says, if that is new.
+    /// Waits for one message, for `patience` at most. Returns what it says, if that is new.
     fn listen(&mut self, patience: Duration) -> Result<Option<Event>, ClientError> {
         if self.is_behind && self.state.is_complete(&self.topics) {
             self.catch_up()?;
@@ -334,12 +335,12 @@ impl State {
     }
 
     /// Whether the reply confirms a subscription. It is an error if it refuses one.
-    fn confirm(&mut self, reply: &Reply) -> Result<bool, ClientError> {
+    fn confirm(&mut self, reply: &Value) -> Result<bool, ClientError> {
         let confirmed = match reply {
-            Reply::Error(refused) => return Err(refused.clone().into()),
-            Reply::Array(parts) => matches!(
+            Value::Error(why) => return Err(Refused::new(why).into()),
+            Value::Array(parts) => matches!(
                 parts.first(),
-                Some(Reply::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
+                Some(Value::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
             ),
             _ => false,
         };
@@ -349,31 +350,31 @@ impl State {
 }
 
 /// What a message says; `None` of a sign of life.
-fn message(reply: &Reply) -> Result<Option<Update>, NoAnswer> {
-    let Reply::Array(parts) = reply else {
-        return Err(reply.rubbish());
+fn message(reply: &Value) -> Result<Option<Update>, NoAnswer> {
+    let Value::Array(parts) = reply else {
+        return Err(NoAnswer::rubbish(&reply));
     };
     let payload = match &parts[..] {
-        [Reply::Text(kind), Reply::Text(_channel), Reply::Text(payload)] if kind == b"message" => {
+        [Value::Text(kind), Value::Text(_channel), Value::Text(payload)] if kind == b"message" => {
             payload
         }
-        [Reply::Text(kind), Reply::Text(_pattern), Reply::Text(_channel), Reply::Text(payload)]
+        [Value::Text(kind), Value::Text(_pattern), Value::Text(_channel), Value::Text(payload)]
             if kind == b"pmessage" =>
         {
             payload
         }
-        [Reply::Text(kind), Reply::Text(_)] if kind == b"pong" => return Ok(None),
-        _ => return Err(reply.rubbish()),
+        [Value::Text(kind), Value::Text(_)] if kind == b"pong" => return Ok(None),
+        _ => return Err(NoAnswer::rubbish(&reply)),
     };
-    let rubbish = || NoAnswer::Rubbish(shown_bytes(payload));
+    let rubbish = || NoAnswer::Rubbish(excerpt(payload));
     payload::parse(payload).map(Some).ok_or_else(rubbish)
 }
 
 impl Request for Topic {
     fn encode(&self, chunk: &mut Vec<u8>) {
         match self {
-            Topic::Symbol(symbol) => encode_command(&[b"SUBSCRIBE", symbol.as_bytes()], chunk),
-            Topic::Pattern(pattern) => encode_command(&[b"PSUBSCRIBE", pattern.as_bytes()], chunk),
+            Topic::Symbol(symbol) => frame::command(&[b"SUBSCRIBE", symbol.as_bytes()], chunk),
+            Topic::Pattern(pattern) => frame::command(&[b"PSUBSCRIBE", pattern.as_bytes()], chunk),
         }
     }
 

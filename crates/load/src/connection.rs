@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use stockd_model::limits::LOAD_READ_BYTES;
 
 use crate::clock::Clock;
-use crate::codec::{Foreign, Item, excerpt};
+use crate::codec::{Foreign, Item};
 use crate::figures::{Figures, Kind};
 use crate::ledger::Ledger;
 use crate::target::Stream;
@@ -172,7 +172,7 @@ impl Connection {
                 figures.refused(why);
                 return Ok(());
             }
-            return Err(Misunderstanding::Unasked(shown(item)));
+            return Err(Misunderstanding::Unasked(item.to_string()));
         };
         let counts = since >= figures.window_begin;
         match (kind, item, workload.parts()) {
@@ -208,7 +208,7 @@ impl Connection {
                 }
             }
             (Kind::Update, Item::Done, _) => self.ledger.answer(now, figures),
-            _ => return Err(Misunderstanding::Unasked(shown(item))),
+            _ => return Err(Misunderstanding::Unasked(item.to_string())),
         }
         Ok(())
     }
@@ -220,15 +220,5 @@ impl Connection {
         self.asked.clear();
         self.output.clear();
         self.written = 0;
-    }
-}
-
-fn shown(item: Item<'_>) -> String {
-    match item {
-        Item::Value(value) => excerpt(value),
-        Item::Missing => "nothing found".to_owned(),
-        Item::Array(parts) => format!("an array of {parts}"),
-        Item::Done => "done".to_owned(),
-        Item::Error(why) => excerpt(why),
     }
 }

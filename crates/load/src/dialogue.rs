@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use stockd_model::limits::{LOAD_READ_BYTES, LOAD_STOCKS_MAX, PIPELINE_NAMES_MAX, SCAN_COUNT_MAX};
+use stockd_wire::resp::frame;
 
 use crate::codec::{Item, Protocol, Requests, WriteWith};
 use crate::error::LoadError;
@@ -20,15 +21,11 @@ pub fn names_of(target: &Target) -> Result<Texts, LoadError> {
     let mut dialogue = Dialogue::open(target, Protocol::Resp, "asking for names", remedy)?;
     let mut names = Texts::default();
     let mut cursor = b"0".to_vec();
+    let mut request = Vec::new();
     loop {
-        let mut requests = Requests::new(Protocol::Resp, 1, WriteWith::Hset);
-        requests.add(&cursor);
-        let mut request = b"*4\r\n$4\r\nSCAN\r\n".to_vec();
-        for part in [&cursor[..], b"COUNT", SCAN_COUNT_MAX.to_string().as_bytes()] {
-            request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-            request.extend_from_slice(part);
-            request.extend_from_slice(b"\r\n");
-        }
+        request.clear();
+        let count = SCAN_COUNT_MAX.to_string();
+        frame::command(&[b"SCAN", &cursor, b"COUNT", count.as_bytes()], &mut request);
         dialogue.send(&request)?;
         dialogue.array()?;
         cursor = dialogue.value()?;
@@ -172,7 +169,7 @@ impl Dialogue {
                     }),
                     (None, item) => Err(LoadError::Unasked {
                         target: self.target.clone(),
-                        excerpt: format!("{item:?}").chars().take(80).collect(),
+                        excerpt: item.to_string(),
                     }),
                 };
                 self.at += length;

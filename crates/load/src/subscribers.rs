@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use mio::{Events, Poll, Token, Waker};
 use stockd_model::limits::{EVENTS_MAX, LOAD_READ_BYTES, SUBSCRIPTIONS_MAX};
+use stockd_wire::resp::frame;
 
 use crate::codec::{Item, Protocol};
 use crate::error::LoadError;
@@ -37,19 +38,17 @@ struct Subscriber {
 const WAKE: Token = Token(usize::MAX);
 
 impl Subscribers {
-    /// Connects so many and subscribes each to all names, or as many as one may.
+    /// Opens `count` connections and subscribes each to all names, or as many as the limit allows.
     pub(crate) fn start(
         target: &Target,
         count: usize,
         names: &Texts,
     ) -> Result<Subscribers, LoadError> {
         let subscribed = names.len().min(SUBSCRIPTIONS_MAX);
-        let mut request = format!("*{}\r\n$9\r\nSUBSCRIBE\r\n", subscribed + 1).into_bytes();
-        for name in names.iter().take(subscribed) {
-            request.extend_from_slice(format!("${}\r\n", name.len()).as_bytes());
-            request.extend_from_slice(name);
-            request.extend_from_slice(b"\r\n");
-        }
+        let mut request = Vec::new();
+        frame::array(1 + subscribed, &mut request);
+        frame::bulk(b"SUBSCRIBE", &mut request);
+        names.iter().take(subscribed).for_each(|name| frame::bulk(name, &mut request));
         let mut subscribers = Vec::with_capacity(count);
         for number in 1..=count {
             let stream = target.connect().and_then(|stream| stream.into_stream());

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// found", writes are refused.
 pub const SYMBOL_BYTES_MAX: usize = 30;
 
+/// Bytes of a foreign text that an error message or a log line shows, escapes included. An ellipsis
+/// stands for the rest.
+pub const EXCERPT_BYTES_MAX: usize = 120;
+
 /// Decimal places of a price. A price with more non-zero places is refused, never rounded.
 pub const PRICE_DECIMALS: u32 = 9;
 
@@ -216,9 +220,6 @@ pub const VERSION_MAX: u64 = (1 << 62) - 1;
 
 /// Damaged records that a check of a data directory names, at most. The others are counted.
 pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;
-
-/// Bytes of a reply or an error that the load generator shows, at most.
-pub const LOAD_EXCERPT_BYTES_MAX: usize = 120;
 
 /// Connections of one run of the load generator, at most. The process's limit of open files may
 /// allow fewer.

@@ -2,7 +2,8 @@ use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
-use crate::limits::PRICE_DECIMALS;
+use crate::escaped;
+use crate::limits::{EXCERPT_BYTES_MAX, PRICE_DECIMALS};
 
 /// Units of a price in one whole: 10⁹, the fixed-point scale of Databento's DBN.
 const UNITS_PER_ONE: u64 = 10_u64.pow(PRICE_DECIMALS);
@@ -30,7 +31,7 @@ pub enum PriceError {
     /// Not digits with at most one decimal point between or before them.
     #[error("'{text}' is not a price: write a decimal like 172.5")]
     NotADecimal {
-        /// The text, shortened to 40 characters.
+        /// The text, escaped and shortened.
         text: String,
     },
     /// Zero or less.
@@ -38,19 +39,19 @@ pub enum PriceError {
         "'{text}' is not a price: a price is above 0 (set the volume to 0, or halt the stock, to stop trading)"
     )]
     NotAboveZero {
-        /// The text, shortened to 40 characters.
+        /// The text, escaped and shortened.
         text: String,
     },
     /// More places than can be kept exactly.
     #[error("'{text}' has more than {PRICE_DECIMALS} decimal places, the limit of an exact price")]
     TooManyDecimals {
-        /// The text, shortened to 40 characters.
+        /// The text, escaped and shortened.
         text: String,
     },
     /// More than [`Price::MAX`].
     #[error("'{text}' is above {}, the highest price", Price::MAX)]
     TooHigh {
-        /// The text, shortened to 40 characters.
+        /// The text, escaped and shortened.
         text: String,
     },
 }
@@ -141,7 +142,7 @@ impl Price {
 
 /// A text shortened for an error message.
 fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(40).collect()
+    escaped(text).at_most(EXCERPT_BYTES_MAX).to_string()
 }
 
 impl FromStr for Price {

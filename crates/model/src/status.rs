@@ -1,6 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::escaped;
+use crate::limits::EXCERPT_BYTES_MAX;
+
 /// Whether a stock can be traded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -15,7 +18,7 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a status: write trading or halted")]
 pub struct StatusError {
-    /// The text, shortened to 40 characters.
+    /// The text, escaped and shortened.
     text: String,
 }
 
@@ -36,7 +39,7 @@ impl FromStr for Status {
         match text {
             "trading" => Ok(Status::Trading),
             "halted" => Ok(Status::Halted),
-            _ => Err(StatusError { text: text.chars().take(40).collect() }),
+            _ => Err(StatusError { text: escaped(text).at_most(EXCERPT_BYTES_MAX).to_string() }),
         }
     }
 }

@@ -1,6 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::escaped;
+use crate::limits::EXCERPT_BYTES_MAX;
+
 /// Shares that remain of a stock. Zero means exhausted: nothing is left to trade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Volume(u64);
@@ -9,7 +12,7 @@ pub struct Volume(u64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a volume: write a whole number from 0 to {}", u64::MAX)]
 pub struct VolumeError {
-    /// The text, shortened to 40 characters.
+    /// The text, escaped and shortened.
     text: String,
 }
 
@@ -52,11 +55,9 @@ impl FromStr for Volume {
     /// Reads decimal digits alone: no sign, no white space.
     fn from_str(text: &str) -> Result<Volume, VolumeError> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits
-            .then(|| text.parse().ok())
-            .flatten()
-            .map(Volume)
-            .ok_or_else(|| VolumeError { text: text.chars().take(40).collect() })
+        digits.then(|| text.parse().ok()).flatten().map(Volume).ok_or_else(|| VolumeError {
+            text: escaped(text).at_most(EXCERPT_BYTES_MAX).to_string(),
+        })
     }
 }
 

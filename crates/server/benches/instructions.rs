@@ -19,9 +19,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use stockd_catalog::{Catalog, Options};
-use stockd_engine::{Access, Engine};
+use stockd_engine::{Access, Engine, Sync};
 use stockd_model::{Fields, Reply, Request, Symbol, Volume};
 use stockd_server::{Protocol, Unplugged};
+use stockd_store::{Store, StoreError, Write};
 
 const STOCKS: usize = 10_000;
 
@@ -80,6 +81,28 @@ fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
     });
 }
 
+/// `DEL` of as many names as fit on one line, typed and not sent as an array, where every one of
+/// them waits for the disk.
+fn parked_inline_del() {
+    let engine = Engine::durable(Catalog::new(), 0, Box::new(NoDisk), Sync::Always);
+    let mut session = Unplugged::new(Protocol::Resp, &Arc::new(engine));
+    let input = format!("DEL{}\r\n", " A".repeat(32_000));
+    assert_eq!(session.turn_until_committed(input.as_bytes()), b":0\r\n");
+    measured(&mut || {
+        black_box(session.turn_until_committed(black_box(input.as_bytes())));
+    });
+}
+
+/// A disk that keeps nothing and is always done.
+#[derive(Debug)]
+struct NoDisk;
+
+impl Store for NoDisk {
+    fn commit(&mut self, _: &[Write], _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
 /// A lookup through the engine alone, of the whole quote.
 fn lookup() {
     let mut executor = engine().executor();
@@ -103,6 +126,7 @@ const CASES: &[(&str, fn())] = &[
     ("turn of 16 GET", || gets(16)),
     ("turn of an MGET of 100", || mget(100)),
     ("turn of an HSET", update),
+    ("turn of a parked inline DEL of 32,000", parked_inline_del),
     ("engine alone: one quote", lookup),
 ];
 

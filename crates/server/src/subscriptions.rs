@@ -23,8 +23,7 @@ use std::mem;
 use foldhash::fast::RandomState;
 use stockd_engine::{Access, Engine, Marks, Watcher};
 use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTION_PAGE_ROWS, SUBSCRIPTIONS_MAX};
-use stockd_model::{Pattern, Symbol};
-use stockd_wire::quote_json;
+use stockd_model::{Pattern, Symbol, quote_json};
 
 /// The number of a connection among those of its worker.
 pub(crate) type Key = u64;

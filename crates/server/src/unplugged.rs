@@ -3,9 +3,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use stockd_engine::{Access, Engine, Executor};
+use stockd_engine::{Access, Engine, Executor, WriteHandle};
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
@@ -15,11 +16,13 @@ use crate::subscriptions::Subscriptions;
 use crate::turn::{Replies, Turn};
 use crate::{Metrics, Protocol};
 
-/// One client's session, and what a worker would lend it.
+/// One client's session, and what a worker would lend it. It belongs to the thread that made it.
 #[derive(Debug)]
 pub struct Unplugged {
     session: Session,
     executor: Executor,
+    /// To the committer, where the engine keeps its quotes on a disk.
+    writer: Option<WriteHandle>,
     replies: Vec<u8>,
     subscriptions: Subscriptions,
     server: Arc<ServerState>,
@@ -31,12 +34,14 @@ impl Unplugged {
     /// A new session.
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
+        let owner = thread::current();
         let server = ServerState::new(Arc::clone(engine), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let client = server.clients.enter(peer, protocol, now);
         Unplugged {
             session: Session::new(protocol, &client),
             executor: engine.executor(),
+            writer: engine.write_handle(move || owner.unpark()),
             replies: Vec::new(),
             subscriptions: Subscriptions::new(engine.watcher(|| {})),
             server,
@@ -45,22 +50,58 @@ impl Unplugged {
         }
     }
 
-    /// The replies to what one read has brought.
+    /// The replies to what one read has brought, but for those that wait for the disk.
     pub fn turn(&mut self, input: &[u8]) -> &[u8] {
         self.replies.clear();
-        let mut turn = Turn {
+        let (session, mut turn) = self.lend();
+        let _ = session.receive(input, &mut turn);
+        &self.replies
+    }
+
+    /// The replies to what one read has brought, those that wait for the disk too.
+    pub fn turn_until_committed(&mut self, input: &[u8]) -> &[u8] {
+        self.turn(input);
+        while self.session.awaits_commit() {
+            self.take_committed();
+            if self.session.is_held_back() {
+                let (session, mut turn) = self.lend();
+                let _ = session.resume(&mut turn);
+            }
+        }
+        &self.replies
+    }
+
+    /// The session, and what a worker lends it in a turn.
+    #[inline(always)]
+    fn lend(&mut self) -> (&mut Session, Turn<'_>) {
+        let turn = Turn {
             id: ConnectionId::new(0, 1),
             now: self.now,
             access: &Access::All,
             executor: &mut self.executor,
-            writer: None,
+            writer: self.writer.as_mut(),
             subscriptions: &mut self.subscriptions,
             server: &self.server,
             input: &mut [],
             replies: Replies { out: &mut self.replies, bytes_max: usize::MAX },
             cells: &self.cells,
         };
-        let _ = self.session.receive(input, &mut turn);
-        &self.replies
+        (&mut self.session, turn)
+    }
+
+    /// Has all that waits for the disk answered.
+    fn take_committed(&mut self) {
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
+        writer.flush();
+        while !writer.is_answered() {
+            for (_, reply) in writer.take(Vec::new()) {
+                self.session.committed(&reply, &mut self.replies);
+            }
+            if !writer.is_answered() {
+                thread::park();
+            }
+        }
     }
 }

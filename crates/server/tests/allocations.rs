@@ -1,11 +1,13 @@
 //! Lookups take no memory: a turn of a connection that has had one like it allocates nothing,
-//! whatever the protocol, and whether the names are listed or not.
+//! whatever the protocol, and whether the names are listed or not. A command over many stocks takes
+//! memory in proportion to its bytes.
 
 use std::sync::Arc;
 
-use stockd_engine::{Access, Engine};
+use stockd_engine::{Access, Catalog, Engine, Sync};
 use stockd_model::{Fields, Request, Volume};
 use stockd_server::{Protocol, Unplugged};
+use stockd_store::{Store, StoreError, Write};
 
 /// Names of the turns: listed, halted for want of volume, not listed, and impossible.
 const NAMES: [&str; 4] = ["AAPL", "SOLD", "NOPE", "\u{1}"];
@@ -65,4 +67,36 @@ fn a_turn_that_keeps_something_allocates() {
         session.turn(first.as_bytes());
     });
     assert!(counted.count_total > 0);
+}
+
+/// A disk that keeps nothing and is always done.
+#[derive(Debug)]
+struct NoDisk;
+
+impl Store for NoDisk {
+    fn commit(&mut self, _: &[Write], _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// One line of 64 KB once stalled a worker of a durable server: the whole line was copied for each
+/// of its names, 32,000 times.
+#[test]
+fn a_parked_inline_command_of_many_names_is_answered_and_not_copied_for_each() {
+    const NAMES: usize = 32_000;
+    let engine = Engine::durable(Catalog::new(), 0, Box::new(NoDisk), Sync::Always);
+    let mut session = Unplugged::new(Protocol::Resp, &Arc::new(engine));
+    for name in ["A", "B"] {
+        assert_eq!(
+            session.turn_until_committed(format!("HSET {name} price 1\r\n").as_bytes()),
+            b":1\r\n"
+        );
+    }
+    // Lookups behind it wait for it, and what is no request to the engine waits for both.
+    let line = format!("DEL B{}\r\nGET A\r\nPING\r\n", " A".repeat(NAMES - 1));
+    let counted = allocation_counter::measure(|| {
+        assert_eq!(session.turn_until_committed(line.as_bytes()), b":2\r\n$-1\r\n+PONG\r\n");
+    });
+    // What waits for the disk and comes back takes a few hundred bytes a name.
+    assert!(counted.bytes_total < 1000 * NAMES as u64, "{} bytes", counted.bytes_total);
 }

@@ -183,6 +183,23 @@ fn many_more_writes_than_may_wait_are_all_answered_in_order() {
 }
 
 #[test]
+fn a_long_inline_command_that_waits_for_the_disk_is_answered_whole() {
+    let market = Market::open();
+    let (mut client, mut other) = (market.client(), market.client());
+    for name in ["A", "B"] {
+        client.send(&format!("HSET {name} price 1 volume 1\r\n"));
+        market.let_through(1);
+        assert_eq!(client.lines(1), [":2"]);
+    }
+    client.send(&format!("DEL B{}\r\nGET A\r\nDBSIZE\r\n", " A".repeat(31_999)));
+    // Nothing of it is kept yet, and a neighbour is served.
+    other.send("GET A\r\n");
+    assert_eq!(other.lines(2), ["$1", "1"]);
+    drop(market.gate);
+    assert_eq!(client.lines(3), [":2", "$-1", ":0"]);
+}
+
+#[test]
 fn replies_of_a_client_that_has_gone_reach_nobody_else() {
     let market = Market::open();
     let mut gone = market.client();

@@ -12,8 +12,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value;
-use stockd_model::Quote;
+use stockd_model::{Quote, quote_json};
 
 use crate::catalog_file::Format;
 use crate::cli::UsageError;
@@ -106,12 +105,12 @@ fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Re
             rows.flush()
         }
         Format::JsonLines => {
-            for Quote { symbol, price, volume, status, .. } in quotes {
-                let symbol = Value::from(symbol.as_str());
-                writeln!(
-                    out,
-                    r#"{{"symbol":{symbol},"price":"{price}","volume":{volume},"status":"{status}"}}"#
-                )?;
+            let mut line = Vec::new();
+            for quote in quotes {
+                line.clear();
+                quote_json::encode_stock(quote, &mut line);
+                line.push(b'\n');
+                out.write_all(&line)?;
             }
             out.flush()
         }

@@ -10,9 +10,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
-use serde_json::Value;
 use stockd_client::{Event, Subscription};
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Symbol, quote_json};
 use terminal_size::{Height, Width, terminal_size};
 
 use crate::cli::UsageError;
@@ -127,24 +126,19 @@ impl View {
 }
 
 fn print_line(event: &Event) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut line = Vec::new();
     match event {
-        Event::Quote(Quote { symbol, price, volume, status, version, updated_ns }) => {
-            let symbol = Value::from(symbol.as_str());
-            writeln!(
-                out,
-                r#"{{"symbol":{symbol},"price":"{price}","volume":{volume},"status":"{status}","version":{version},"updated":{updated_ns}}}"#
-            )?;
-        }
-        Event::Delisted(symbol) => {
-            let symbol = Value::from(symbol.as_str());
-            writeln!(out, r#"{{"symbol":{symbol},"status":"delisted"}}"#)?;
-        }
-        // Lines are for messages alone; where nobody reads this, the messages still count.
+        Event::Quote(quote) => quote_json::encode_quote(quote, &mut line),
+        Event::Delisted(symbol) => quote_json::encode_delisted(symbol, &mut line),
+        // Lines are for messages alone. If nobody reads standard error, the messages still count.
         Event::Disconnected { .. } | Event::Reconnected => {
             let _ = writeln!(io::stderr(), "stockd: {}", connection_news(event));
+            return Ok(());
         }
     }
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
     out.flush()
 }
 

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stockd_model::{Quote, Reply, Status, Volume};
 use stockd_wire::line::{self, LineDecoder};
-use stockd_wire::resp::{Command, Decoder, Encoder};
+use stockd_wire::resp::{Command, Decoder, Encoder, Incoming};
 
 /// Lookups in one input, as if pipelined.
 const LOOKUPS: usize = 256;
@@ -65,13 +65,15 @@ fn lookups(c: &mut Criterion) {
                         let _ = black_box(symbol);
                         encoder.answer(black_box(answer), &mut out);
                     });
-                    let Ok(Some(command)) = decoder.decode(&mut rest) else { break };
-                    match command {
-                        Command::Ask(request, shape) => {
+                    let Ok(Some(incoming)) = decoder.decode(&mut rest) else { break };
+                    match incoming {
+                        Incoming::Request(request, shape) => {
                             black_box(&request);
                             encoder.reply(black_box(&reply), &shape, &mut out);
                         }
-                        Command::Array(elements) => encoder.array(elements, &mut out),
+                        Incoming::Command(Command::Array(elements)) => {
+                            encoder.array(elements, &mut out);
+                        }
                         other => panic!("{other:?}"),
                     }
                 }

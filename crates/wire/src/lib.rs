@@ -1,7 +1,8 @@
-//! Codecs: bytes to requests, and replies to bytes.
+//! Codecs of both sides: requests and replies, to bytes and back.
 //!
-//! A codec owns what a protocol's bytes mean and how far it has looked at them. It knows no
-//! sockets, no clock and no catalog: whoever reads the bytes keeps them, hands in all that is not
+//! A server decodes requests and encodes replies; a client encodes commands and decodes replies. A
+//! codec owns what a protocol's bytes mean and how far it has looked at them. It knows no
+//! sockets, no clock and no catalog: its caller reads and keeps the bytes, hands in all that is not
 //! consumed yet, and says when a client has fallen silent or has ended its stream.
 //!
 //! Invariant: what is decoded depends on the bytes alone, not on how they were cut on the way,
@@ -9,11 +10,10 @@
 //! panic.
 //!
 //! One protocol is one module: [`mod@line`], drawn byte by byte in docs/line-protocol.md, and [`resp`],
-//! described in docs/resp.md. The JSON of a quote, which more than one of them carries, is
-//! [`quote_json`].
+//! described in docs/resp.md. What a client's decoders of either share is in [`reply`].
 
 #![forbid(unsafe_code)]
 
 pub mod line;
-pub mod quote_json;
+pub mod reply;
 pub mod resp;

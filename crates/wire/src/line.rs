@@ -4,9 +4,16 @@
 //! cut on the way. One that sends `AAPL` and waits for an answer is *unterminated*: every read is
 //! one request, and replies carry no newline. Which of the two it is shows in its first bytes and
 //! in the silence after them; the clock that measures the silence is the caller's.
+//!
+//! A server decodes with a [`LineDecoder`] and answers with [`encode`]; a client reads the answers
+//! with [`decode_reply`].
+
+mod reply;
 
 use stockd_model::limits::LINE_BYTES_MAX;
 use stockd_model::{Answer, PRICE_ROOM_BYTES, Symbol, SymbolError};
+
+pub use reply::{LineReply, decode_reply};
 
 /// How the requests of one connection are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +32,7 @@ pub enum Framing {
 pub struct Decoded {
     /// What is looked up. A name that no stock can have is a lookup too.
     pub symbol: Result<Symbol, SymbolError>,
-    /// Bytes at the front of the input that are done with, at least 1.
+    /// Bytes at the front of the input that the lookup took, at least 1.
     pub consumed: usize,
 }
 
@@ -38,8 +45,8 @@ pub struct LineTooLong;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LineDecoder {
     framing: Framing,
-    /// Bytes at the front of the input that are known to hold no newline, so that a line that
-    /// comes byte by byte is searched once, not once a byte.
+    /// Bytes at the front of the input that hold no newline. So a line that comes byte by byte is
+    /// searched once, not once for each byte.
     searched: usize,
 }
 
@@ -49,7 +56,7 @@ impl LineDecoder {
         LineDecoder::default()
     }
 
-    /// How requests are told apart, as far as is known by now.
+    /// How requests are told apart, as far as the bytes so far show it.
     #[inline]
     pub fn framing(&self) -> Framing {
         self.framing
@@ -96,7 +103,7 @@ impl LineDecoder {
         Ok(Some(self.line(symbol, line_bytes)))
     }
 
-    /// The first line of the input, which has so many bytes before its newline.
+    /// The first line of the input, which has `line_bytes` bytes before its newline.
     #[inline(always)]
     fn line(&mut self, symbol: Result<Symbol, SymbolError>, line_bytes: usize) -> Decoded {
         self.framing = Framing::Lines;
@@ -149,7 +156,7 @@ pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
 /// Bytes of the longest reply.
 pub const REPLY_BYTES_MAX: usize = 21;
 
-/// Appends the line that tells a client why it is not served at all.
+/// Appends the line that tells a client why it is not served.
 pub fn encode_error(reason: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"ERR ");
     out.extend_from_slice(reason.as_bytes());

@@ -1,30 +1,34 @@
-//! RESP, the protocol of Redis: commands in, replies out, so that every Redis client works.
+//! RESP, the protocol of Redis: commands and replies, each encoded and decoded.
 //!
-//! The [`Decoder`] turns bytes into [`Command`]s, the [`Encoder`] turns what came of them into
-//! bytes, in RESP2 or RESP3. What commands there are stands in one table, from which dispatch,
-//! checks, the replies of `COMMAND` and the table of docs/resp.md come. Both know no connection:
-//! whoever serves one executes the commands, remembers its name and subscriptions, and tells the
-//! decoder which commands it [`Admits`] now and the encoder which [`Version`] it speaks.
+//! **A server** decodes commands and encodes replies. The [`Decoder`] turns bytes into requests and
+//! [`Command`]s, the [`Encoder`] turns what came of them into bytes, in RESP2 or RESP3. One table
+//! lists the commands; dispatch, checks, the replies of `COMMAND` and the table of docs/resp.md
+//! come from it. Both know no connection: the caller executes the commands, remembers the
+//! connection's name and subscriptions, and tells the decoder which commands it [`Admits`] now and
+//! the encoder which [`Version`] it speaks.
+//!
+//! **A client** encodes commands with [`frame`] and decodes replies: [`decode_piece`] where they
+//! lie, or as whole values with a [`ValueDecoder`].
 //!
 //! Invariant: a lookup is decoded and encoded without allocation; a command over any number of
 //! stocks is handed over stock by stock and never held as a whole.
 //!
 //! ```
 //! use stockd_model::{Reply, Request};
-//! use stockd_wire::resp::{Command, Decoder, Encoder};
+//! use stockd_wire::resp::{Command, Decoder, Encoder, Incoming};
 //!
 //! let mut decoder = Decoder::new();
 //! let mut encoder = Encoder::new();
 //! let mut out = Vec::new();
 //!
 //! let mut input = b"*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\nPING\r\n*1\r\n$4".as_slice();
-//! while let Some(command) = decoder.decode(&mut input)? {
-//!     match command {
-//!         Command::Ask(Request::Lookup(_), shape) => {
+//! while let Some(incoming) = decoder.decode(&mut input)? {
+//!     match incoming {
+//!         Incoming::Request(Request::Lookup(_), shape) => {
 //!             encoder.reply(&Reply::NotFound, &shape, &mut out);
 //!         }
-//!         Command::Ping(message) => encoder.pong(message, false, &mut out),
-//!         Command::Refused(error) => encoder.error(&error, &mut out),
+//!         Incoming::Command(Command::Ping(message)) => encoder.pong(message, false, &mut out),
+//!         Incoming::Command(Command::Refused(error)) => encoder.error(&error, &mut out),
 //!         _ => unreachable!(),
 //!     }
 //! }
@@ -35,22 +39,32 @@
 
 mod arguments;
 mod command;
+mod command_error;
 mod decoder;
 mod describe;
 mod encoder;
-mod error;
+pub mod frame;
 mod glob;
+mod grammar;
 mod inline;
 mod part;
+mod protocol_error;
 mod push;
+mod reply;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use arguments::Arguments;
-pub use command::{Client, Command, Credentials, Describe, Field, Hello, Scan, Shape, Version};
-pub use decoder::{Admits, Decoder};
+pub use command::{
+    Client, Command, Credentials, Describe, Field, Hello, Incoming, Scan, Shape, Version,
+};
+pub use command_error::CommandError;
+pub use decoder::{Admits, Decoder, NotDeferrable};
 pub use encoder::{ANSWER_BYTES_MAX, Encoder};
-pub use error::{CommandError, ProtocolError};
 pub use glob::Glob;
+pub use protocol_error::ProtocolError;
 pub use push::Confirmation;
+pub use reply::{Piece, decode_piece};
+pub use value::{Value, ValueDecoder, ValueError};

@@ -3,9 +3,9 @@
 
 use stockd_model::limits::RESP_REPLY_BYTES_MAX;
 
-use super::line::end_of_line;
-use super::resp::number;
-use super::{Foreign, Item};
+use stockd_wire::reply::{self, NotAReply};
+
+use super::item::{Decoded, Item};
 
 /// Bytes of a key, at most (memcached's protocol.txt).
 const KEY_BYTES_MAX: usize = 250;
@@ -20,14 +20,12 @@ pub(super) fn refuses(name: &[u8]) -> Option<&'static str> {
         .then_some("has a space or control character, which memcached's keys cannot")
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Item<'_>, usize)>, Foreign> {
-    let Some(end) = end_of_line(bytes)? else {
+pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
+    let Some((line, after)) = reply::line(bytes)? else {
         return Ok(None);
     };
-    let foreign = || Foreign::new(bytes);
-    let line = bytes[..end].strip_suffix(b"\r").ok_or_else(foreign)?;
+    let line = line.strip_suffix(b"\r").ok_or(NotAReply)?;
     let mut words = line.split(|byte| *byte == b' ');
-    let after = end + 1;
     let (length, tail): (_, &[u8]) = match words.next().unwrap_or_default() {
         b"END" | b"EN" => return Ok(Some((Item::Missing, after))),
         b"STORED" | b"HD" => return Ok(Some((Item::Done, after))),
@@ -38,14 +36,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Item<'_>, usize)>, Foreign>
         b"VALUE" => (words.nth(2), b"\r\nEND\r\n"),
         // VA length flags…
         b"VA" => (words.next(), b"\r\n"),
-        _ => return Err(foreign()),
+        _ => return Err(NotAReply),
     };
-    let length = length.and_then(|length| number(length, RESP_REPLY_BYTES_MAX));
-    let length = length.ok_or_else(foreign)?;
+    let length = length.and_then(|length| reply::number(length, RESP_REPLY_BYTES_MAX));
+    let length = length.ok_or(NotAReply)?;
     let Some(value) = bytes.get(after..after + length + tail.len()) else {
         return Ok(None);
     };
-    let value = value.strip_suffix(tail).ok_or_else(foreign)?;
+    let value = value.strip_suffix(tail).ok_or(NotAReply)?;
     Ok(Some((Item::Value(value), after + length + tail.len())))
 }
 

@@ -19,7 +19,8 @@ use stockd_engine::{Access, ReplyTo, Snapshot, WriteHandle};
 use stockd_model::limits::PARKED_REQUESTS_MAX;
 use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
-    ANSWER_BYTES_MAX, Admits, Command, CommandError, Decoder, Encoder, Hello, Shape, Version,
+    ANSWER_BYTES_MAX, Admits, Command, CommandError, Decoder, Encoder, Hello, Incoming,
+    NotDeferrable, Shape, Version,
 };
 
 use super::{Conversation, Definition, Ending, Waits};
@@ -95,7 +96,7 @@ impl Conversation for RespConversation {
                 }
             }
             let after = match self.decoder.decode(&mut rest) {
-                Ok(Some(Command::Ask(request, shape))) => {
+                Ok(Some(Incoming::Request(request, shape))) => {
                     match batch.execute_now(&request) {
                         Some(reply) => {
                             self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
@@ -112,7 +113,7 @@ impl Conversation for RespConversation {
                     }
                     After::Nothing
                 }
-                Ok(Some(command)) => {
+                Ok(Some(Incoming::Command(command))) => {
                     // What is performed may need the executor for itself.
                     drop(batch);
                     let after = self.speaker.perform(command, turn);
@@ -194,17 +195,13 @@ impl RespConversation {
         if !has_room || self.parked.0.len() >= PARKED_REQUESTS_MAX {
             return Some(Waits::ForCommit);
         }
-        let undecoded = (*rest, self.decoder.clone());
-        match self.decoder.decode(rest) {
-            Ok(Some(Command::Ask(request, shape))) if shape.lasting().is_some() => {
+        match self.decoder.decode_deferrable(rest) {
+            Ok(Some((request, shape))) => {
                 self.parked.park(request, &shape, writer, access, id);
                 None
             }
             Ok(None) => Some(Waits::ForInput),
-            _ => {
-                (*rest, self.decoder) = undecoded;
-                Some(Waits::ForCommit)
-            }
+            Err(NotDeferrable) => Some(Waits::ForCommit),
         }
     }
 
@@ -249,10 +246,6 @@ impl Speaker {
         let Speaker { encoder, client, snapshot } = self;
         let out = &mut *turn.replies.out;
         match command {
-            Command::Ask(request, shape) => {
-                let reply = turn.executor.batch(turn.access).execute(&request);
-                encoder.reply(&reply, &shape, out);
-            }
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => {
                 encoder.integer(turn.executor.engine().count(turn.access) as u64, out);

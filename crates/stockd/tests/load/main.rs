@@ -261,7 +261,7 @@ fn error_replies_and_lost_connections_are_counted_and_named() {
     let (code, out, err) = load(&server.address, &server.address, &list);
     assert_eq!(code, Some(1), "{err}");
     assert!(out.trim_end().ends_with("50"), "{out}");
-    assert!(err.contains("50 error replies, the first: ERR too busy; try later"), "{err}");
+    assert!(err.contains("50 error replies, the first: too busy; try later"), "{err}");
 
     let server = FakeServer::closing_after(40, "1\n");
     let (code, _, err) = load(&server.address, &server.address, &list);

@@ -5,13 +5,13 @@ use super::part;
 /// The arguments of one command, in order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Arguments<'a> {
-    /// Parts, one after the other, known to be whole, and nothing behind them.
+    /// Whole parts, one after the other, and nothing behind them.
     parts: &'a [u8],
     left: usize,
 }
 
 impl<'a> Arguments<'a> {
-    /// So many parts, which are whole and all that there is.
+    /// `parts` holds exactly as many whole parts.
     pub(super) fn new(parts: &'a [u8], left: usize) -> Arguments<'a> {
         Arguments { parts, left }
     }

@@ -1,24 +1,35 @@
-//! What a client asks: a command with its arguments read into types that cannot be wrong.
+//! What clients ask for: commands with their arguments read into types that cannot be wrong.
 //!
-//! A [`Command`] says what is to be done and knows nothing of how. What asks the engine carries
-//! the [`Shape`] in which its reply is put; what needs to know the connection or the server is
-//! handed over as data.
+//! An [`Incoming`] says what is to be done and knows nothing of how. What the engine executes is a
+//! request with the [`Shape`] of its reply. What concerns the connection or the server is a
+//! [`Command`]: data for the code that serves the connection.
 
-use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Fields, Price, Request, Symbol};
+use stockd_model::{Request, Symbol};
 
 use super::arguments::Arguments;
-use super::error::CommandError;
+use super::command_error::CommandError;
 use super::glob::Glob;
-use super::table::{Spec, Verb};
 
-/// One thing to do. Some commands are several: `MGET` is an [`Array`](Command::Array) and an
-/// [`Ask`](Command::Ask) for each of its symbols.
+/// One thing to do. Some commands of clients are several: `MGET` is an [`Array`](Command::Array)
+/// and a request for each of its symbols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// The engine executes the request, and its reply is encoded in this shape.
+    Request(Request, Shape<'a>),
+    /// Anything else.
+    Command(Command<'a>),
+}
+
+impl<'a> From<Command<'a>> for Incoming<'a> {
+    fn from(command: Command<'a>) -> Incoming<'a> {
+        Incoming::Command(command)
+    }
+}
+
+/// What needs more than the engine: the connection, the server or the encoder alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Execute the request and encode its reply in this shape.
-    Ask(Request, Shape<'a>),
-    /// Encode the head of an array. So many requests follow, whose replies are its elements.
+    /// Encode the head of an array. As many requests follow, whose replies are its elements.
     Array(usize),
     /// `DBSIZE`: the number of stocks that are listed.
     Count,
@@ -87,7 +98,7 @@ pub enum Shape<'a> {
     Type,
     /// OK (`SET`).
     Done,
-    /// So many for a stock that was listed now, 0 for one that was updated (`HSET`).
+    /// This number for a stock that is new, 0 for one that was updated (`HSET`).
     NewFields(u32),
     /// The volume left (`HINCRBY`).
     Volume,
@@ -99,7 +110,7 @@ pub enum Shape<'a> {
 }
 
 impl Shape<'_> {
-    /// The shape for a reply that comes when the input is gone, unless it needs the input.
+    /// The shape of a reply that is encoded when the input is gone; `None` if it needs the input.
     pub fn lasting(&self) -> Option<Shape<'static>> {
         Some(match *self {
             Shape::Price => Shape::Price,
@@ -137,11 +148,11 @@ pub enum Field {
 pub struct Scan<'a> {
     /// The place in the catalog from which to read.
     pub from: u64,
-    /// Rows of the catalog to read, at most twice [`SCAN_COUNT_MAX`].
+    /// Rows of the catalog to read, at most twice [`SCAN_COUNT_MAX`](stockd_model::limits::SCAN_COUNT_MAX).
     pub rows: usize,
-    pattern: Option<Glob<'a>>,
+    pub(super) pattern: Option<Glob<'a>>,
     /// Whether the type asked for is the one that all stocks have.
-    right_type: bool,
+    pub(super) right_type: bool,
 }
 
 /// `HELLO`: who the client is and how it wants to be answered.
@@ -185,7 +196,7 @@ pub enum Client<'a> {
     List,
     /// The name of the connection.
     Name,
-    /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`]
+    /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)
     /// bytes; empty takes the name away.
     SetName(&'a str),
     /// The name of the library that the client uses, as restricted as a connection's name.
@@ -240,7 +251,7 @@ impl Scan<'_> {
 /// A place in the catalog, which is a hash, as the cursor that clients see. A place has no more
 /// than its high bits set, since a catalog has fewer than 2⁵³ rows. So the cursor has 53: some
 /// clients keep it in a float.
-const CURSOR_SHIFT: u32 = 64 - 53;
+pub(super) const CURSOR_SHIFT: u32 = 64 - 53;
 
 /// The cursor of a place in the catalog.
 pub(super) fn cursor(place: u64) -> u64 {
@@ -259,258 +270,4 @@ impl std::fmt::Debug for Credentials<'_> {
             .field("user", &self.user.escape_ascii().to_string())
             .finish_non_exhaustive()
     }
-}
-
-type Outcome<'a, T> = Result<T, CommandError<'a>>;
-
-impl<'a> Command<'a> {
-    /// Reads a command that has come whole, and whose number of parts is right.
-    pub(super) fn read(spec: &'static Spec, arguments: Arguments<'a>) -> Command<'a> {
-        let command = match subcommand(spec, arguments) {
-            Ok((spec, arguments)) => read(spec, arguments),
-            Err(error) => Err(error),
-        };
-        command.unwrap_or_else(Command::Refused)
-    }
-
-    /// Reads one part of a command that is executed part by part.
-    #[inline]
-    pub(super) fn read_part(verb: Verb, part: &'a [u8], last: bool) -> Command<'a> {
-        match verb {
-            Verb::Exists => Command::Ask(lookup(part), Shape::Tally { last }),
-            Verb::Del => match Symbol::parse(part) {
-                Ok(symbol) => Command::Ask(Request::Delist(symbol), Shape::Tally { last }),
-                // What can be no symbol is not listed: nothing to do, and counted as such.
-                Err(_) => Command::Ask(lookup(part), Shape::Tally { last }),
-            },
-            Verb::Subscribe => match symbol(part) {
-                Ok(symbol) => Command::Subscribe(symbol),
-                Err(error) => Command::Refused(error),
-            },
-            Verb::PSubscribe => match Glob::new(part) {
-                Ok(pattern) => Command::SubscribePattern(pattern),
-                Err(error) => Command::Refused(error),
-            },
-            Verb::Unsubscribe => Command::Unsubscribe(part),
-            Verb::PUnsubscribe => Command::UnsubscribePattern(part),
-            _ => Command::Ask(lookup(part), Shape::Price),
-        }
-    }
-}
-
-/// Finds the subcommand where there are such, and what is left for it.
-fn subcommand<'a>(
-    spec: &'static Spec,
-    mut arguments: Arguments<'a>,
-) -> Outcome<'a, (&'static Spec, Arguments<'a>)> {
-    if !matches!(spec.verb, Verb::Client | Verb::Command | Verb::Config) {
-        return Ok((spec, arguments));
-    }
-    let parts = 1 + arguments.len();
-    let Some(name) = arguments.next() else { return Ok((spec, arguments)) };
-    let spec = spec
-        .find_subcommand(name)
-        .ok_or(CommandError::UnknownSubcommand { command: spec.name, name })?;
-    match spec.parts.contains(&parts) {
-        true => Ok((spec, arguments)),
-        false => Err(CommandError::WrongArity { command: spec.name }),
-    }
-}
-
-fn read<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Command<'a>> {
-    let all = arguments;
-    let mut next = || arguments.next().ok_or(CommandError::WrongArity { command: spec.name });
-    Ok(match spec.verb {
-        Verb::Get => Command::Ask(lookup(next()?), Shape::Price),
-        Verb::HGetAll => Command::Ask(lookup(next()?), Shape::Quote),
-        Verb::HGet => Command::Ask(lookup(next()?), Shape::Field(Field::find(next()?))),
-        Verb::HMGet => Command::Ask(lookup(next()?), Shape::Fields(arguments)),
-        Verb::Type => Command::Ask(lookup(next()?), Shape::Type),
-        Verb::HSet => hset(spec, all)?,
-        Verb::Set => set(all)?,
-        Verb::HIncrBy => trade(next()?, next()?, next()?)?,
-        Verb::DbSize => Command::Count,
-        Verb::Snapshot => match arguments.next() {
-            None => Command::Snapshot { next: false },
-            Some(next) if next.eq_ignore_ascii_case(b"next") => Command::Snapshot { next: true },
-            Some(_) => return Err(CommandError::Syntax),
-        },
-        Verb::Scan => Command::Scan(scan(next()?, arguments)?),
-        Verb::Keys => Command::Keys(Glob::new(next()?)?),
-        Verb::Unsubscribe => Command::UnsubscribeAll,
-        Verb::PUnsubscribe => Command::UnsubscribeAllPatterns,
-        Verb::Ping => Command::Ping(arguments.next()),
-        Verb::Echo => Command::Echo(next()?),
-        Verb::Hello => Command::Hello(hello(arguments)?),
-        Verb::Auth => match (next()?, arguments.next()) {
-            (user, Some(password)) => Command::Auth(Credentials { user, password }),
-            (password, None) => Command::Auth(Credentials { user: b"default", password }),
-        },
-        Verb::Select => match integer(next()?)? {
-            0 => Command::Nothing,
-            _ => return Err(CommandError::DbIndex),
-        },
-        Verb::Quit => Command::Quit,
-        Verb::Reset => Command::Reset,
-        Verb::ClientId => Command::Client(Client::Id),
-        Verb::ClientInfo => Command::Client(Client::Info),
-        Verb::ClientList => Command::Client(Client::List),
-        Verb::ClientGetName => Command::Client(Client::Name),
-        Verb::ClientSetName => Command::Client(Client::SetName(client_name(next()?)?)),
-        Verb::ClientSetInfo => Command::Client(library(next()?, next()?)?),
-        Verb::ClientNoEvict => on_or_off(next()?)?,
-        Verb::Command => Command::Describe(Describe::All),
-        Verb::CommandCount => Command::Describe(Describe::Count),
-        Verb::CommandInfo if arguments.len() == 0 => Command::Describe(Describe::All),
-        Verb::CommandInfo => Command::Describe(Describe::Named(arguments)),
-        Verb::CommandDocs => Command::Describe(Describe::Docs(arguments)),
-        Verb::ConfigGet => Command::Settings(arguments),
-        Verb::Info => Command::Info(arguments),
-        Verb::Time => Command::Time,
-        // `CLIENT` and `CONFIG` alone lack parts; the others are read part by part.
-        Verb::Client
-        | Verb::Config
-        | Verb::MGet
-        | Verb::Exists
-        | Verb::Del
-        | Verb::Subscribe
-        | Verb::PSubscribe => return Err(CommandError::WrongArity { command: spec.name }),
-    })
-}
-
-fn lookup(name: &[u8]) -> Request {
-    Request::Lookup(Symbol::parse(name))
-}
-
-fn symbol(name: &[u8]) -> Outcome<'_, Symbol> {
-    Symbol::parse(name).map_err(CommandError::Symbol)
-}
-
-fn price(text: &[u8]) -> Outcome<'_, Price> {
-    Price::parse(text).map_err(CommandError::Price)
-}
-
-/// Digits with a minus before them or not: no plus, no white space.
-fn integer(text: &[u8]) -> Outcome<'_, i64> {
-    let text = str::from_utf8(text).ok().filter(|text| !text.starts_with('+'));
-    text.and_then(|text| text.parse().ok()).ok_or(CommandError::NotAnInteger)
-}
-
-fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Command<'_>> {
-    let (Some(name), Some(text), None) = (arguments.next(), arguments.next(), arguments.next())
-    else {
-        return Err(CommandError::Syntax);
-    };
-    let fields = Fields { price: Some(price(text)?), ..Fields::default() };
-    Ok(Command::Ask(Request::Update(symbol(name)?, fields), Shape::Done))
-}
-
-fn hset<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Command<'a>> {
-    let wrong_arity = || CommandError::WrongArity { command: spec.name };
-    let symbol = symbol(arguments.next().ok_or_else(wrong_arity)?)?;
-    let mut fields = Fields::default();
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(wrong_arity)?;
-        let text = || String::from_utf8_lossy(value);
-        match Field::find(name) {
-            Some(Field::Price) => fields.price = Some(price(value)?),
-            Some(Field::Volume) => {
-                fields.volume = Some(text().parse().map_err(CommandError::Volume)?);
-            }
-            Some(Field::Status) => {
-                fields.status = Some(text().parse().map_err(CommandError::Status)?);
-            }
-            Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
-            None => return Err(CommandError::UnknownField(name)),
-        }
-    }
-    let given = [fields.price.is_some(), fields.volume.is_some(), fields.status.is_some()];
-    let new_fields = given.map(u32::from).iter().sum();
-    Ok(Command::Ask(Request::Set(symbol, fields), Shape::NewFields(new_fields)))
-}
-
-fn trade<'a>(name: &'a [u8], field: &'a [u8], shares: &'a [u8]) -> Outcome<'a, Command<'a>> {
-    match Field::find(field) {
-        Some(Field::Volume) => {}
-        Some(other) => return Err(CommandError::NotIncremented(other.name())),
-        None => return Err(CommandError::UnknownField(field)),
-    }
-    Ok(Command::Ask(Request::Trade(symbol(name)?, integer(shares)?), Shape::Volume))
-}
-
-fn scan<'a>(cursor: &'a [u8], mut options: Arguments<'a>) -> Outcome<'a, Scan<'a>> {
-    /// What Redis takes where no count is given.
-    const COUNT_DEFAULT: usize = 10;
-    let cursor = str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse::<u64>().ok());
-    let from = cursor.filter(|cursor| cursor.leading_zeros() >= CURSOR_SHIFT);
-    let mut count = COUNT_DEFAULT;
-    let mut pattern = None;
-    let mut right_type = true;
-    while let Some(option) = options.next() {
-        let value = options.next().ok_or(CommandError::Syntax)?;
-        if option.eq_ignore_ascii_case(b"match") {
-            pattern = Some(Glob::new(value)?);
-        } else if option.eq_ignore_ascii_case(b"type") {
-            right_type = value.eq_ignore_ascii_case(b"hash");
-        } else if option.eq_ignore_ascii_case(b"count") {
-            let asked = integer(value)?;
-            count = usize::try_from(asked).unwrap_or(0);
-            if count == 0 {
-                return Err(CommandError::Syntax);
-            }
-        } else {
-            return Err(CommandError::Syntax);
-        }
-    }
-    let from = from.ok_or(CommandError::InvalidCursor)? << CURSOR_SHIFT;
-    // About half of the rows hold a stock.
-    Ok(Scan { from, rows: 2 * count.min(SCAN_COUNT_MAX), pattern, right_type })
-}
-
-fn hello(mut arguments: Arguments<'_>) -> Outcome<'_, Hello<'_>> {
-    let mut hello = Hello::default();
-    let Some(version) = arguments.next() else { return Ok(hello) };
-    hello.version = match integer(version) {
-        Ok(2) => Some(Version::Resp2),
-        Ok(3) => Some(Version::Resp3),
-        Ok(_) => return Err(CommandError::UnsupportedProtocol),
-        Err(_) => return Err(CommandError::ProtocolNotAnInteger),
-    };
-    while let Some(option) = arguments.next() {
-        if option.eq_ignore_ascii_case(b"auth")
-            && let (Some(user), Some(password)) = (arguments.next(), arguments.next())
-        {
-            hello.credentials = Some(Credentials { user, password });
-        } else if option.eq_ignore_ascii_case(b"setname")
-            && let Some(name) = arguments.next()
-        {
-            hello.name = Some(client_name(name)?);
-        } else {
-            return Err(CommandError::HelloOption(option));
-        }
-    }
-    Ok(hello)
-}
-
-fn client_name(name: &[u8]) -> Outcome<'_, &str> {
-    if name.len() > CLIENT_NAME_BYTES_MAX {
-        return Err(CommandError::ClientNameTooLong { bytes: name.len() });
-    }
-    let name = str::from_utf8(name).ok().filter(|name| name.bytes().all(|b| b.is_ascii_graphic()));
-    name.ok_or(CommandError::ClientName)
-}
-
-fn library<'a>(attribute: &'a [u8], value: &'a [u8]) -> Outcome<'a, Client<'a>> {
-    if attribute.eq_ignore_ascii_case(b"lib-name") {
-        Ok(Client::SetLibraryName(client_name(value)?))
-    } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
-        Ok(Client::SetLibraryVersion(client_name(value)?))
-    } else {
-        Err(CommandError::ClientOption(attribute))
-    }
-}
-
-fn on_or_off(state: &[u8]) -> Outcome<'_, Command<'_>> {
-    let known = [b"on".as_slice(), b"off"].iter().any(|own| state.eq_ignore_ascii_case(own));
-    if known { Ok(Command::Nothing) } else { Err(CommandError::Syntax) }
 }

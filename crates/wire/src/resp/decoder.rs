@@ -2,30 +2,36 @@
 //! pieces.
 //!
 //! A command of few parts is taken off the input when all of it is there. One over any number of
-//! stocks is taken part by part, so that it needs no memory; so is what follows in a command that
-//! was refused.
+//! stocks is taken part by part, so that it needs no memory. The rest of a refused command is
+//! skipped part by part too.
 //!
-//! Invariant: what is decoded depends on the bytes alone, not on their pieces. At most
-//! [`RESP_COMMAND_BYTES_MAX`] bytes of the input, or one part of a command and a little more, are
-//! left there for more to come.
+//! Invariant: what is decoded depends on the bytes alone, not on their pieces. While more bytes are
+//! needed, at most [`RESP_COMMAND_BYTES_MAX`] bytes, or one part of a command and a little more,
+//! stay in the input.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
-use stockd_model::{Symbol, SymbolError};
+use stockd_model::{Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
-use super::command::Command;
-use super::error::{CommandError, ProtocolError, SHOWN_BYTES_MAX};
+use super::command::{Command, Incoming, Shape};
+use super::command_error::{CommandError, SHOWN_BYTES_MAX};
+use super::grammar;
 use super::inline::Inline;
 use super::part;
+use super::protocol_error::ProtocolError;
 use super::table::{self, Spec, Verb};
 
-/// Decodes the commands of one connection. A clone made before a command takes its place where the
-/// command is to be decoded again, later.
-#[derive(Clone, Debug, Default)]
+/// Decodes the commands of one connection.
+#[derive(Debug, Default)]
 pub struct Decoder {
     arrays: Arrays,
     inline: Inline,
 }
+
+/// What comes next cannot be answered later: it is no request to the engine, or it is refused, or
+/// is no command. It is left for [`Decoder::decode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotDeferrable;
 
 /// Which commands a connection may give. All others are refused before any of their arguments is
 /// looked at.
@@ -65,16 +71,46 @@ impl Decoder {
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
-    ) -> Result<Option<Command<'a>>, ProtocolError> {
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
         if self.arrays.is_streaming() && !self.inline.is_pending() {
             return self.arrays.stream(input);
         }
         self.decode_any(input)
     }
 
-    /// Takes the lookups of prices off the input that come next and are all there, at most so many:
-    /// plain `GET`s, or parts of one `MGET`. Those are nearly all that is ever asked, and here they
-    /// are recognised at a glance; whatever else comes is left to [`decode`](Decoder::decode).
+    /// Takes the next request to the engine off the input, if its reply can be encoded when the
+    /// input is gone. `None` asks for more bytes. It costs what [`decode`](Decoder::decode) costs:
+    /// nothing is copied in order to be put back.
+    ///
+    /// # Errors
+    ///
+    /// [`NotDeferrable`] when something else comes next, which is then still to be decoded.
+    pub fn decode_deferrable(
+        &mut self,
+        input: &mut &[u8],
+    ) -> Result<Option<(Request, Shape<'static>)>, NotDeferrable> {
+        // What is skipped here is no command, so it need not be put back.
+        if !self.find(input).map_err(|_error| NotDeferrable)? {
+            return Ok(None);
+        }
+        let before = (*input, self.arrays.state, self.inline.taken);
+        match self.decode_found(input) {
+            Ok(None) => return Ok(None),
+            Ok(Some(Incoming::Request(request, shape))) => {
+                if let Some(shape) = shape.lasting() {
+                    return Ok(Some((request, shape)));
+                }
+            }
+            Ok(Some(Incoming::Command(_))) | Err(_) => {}
+        }
+        (*input, self.arrays.state, self.inline.taken) = before;
+        Err(NotDeferrable)
+    }
+
+    /// Takes lookups of prices off the input, as many as come next and are whole, but at most
+    /// `at_most`: plain `GET`s, or parts of one `MGET`. They are nearly all that clients ask, so
+    /// this path does nothing else. What it does not recognise is left to
+    /// [`decode`](Decoder::decode).
     #[inline(always)]
     pub fn lookups(
         &mut self,
@@ -109,15 +145,26 @@ impl Decoder {
     fn decode_any<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
-    ) -> Result<Option<Command<'a>>, ProtocolError> {
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
+        match self.find(input)? {
+            true => self.decode_found(input),
+            false => Ok(None),
+        }
+    }
+
+    /// Finds the next command or part of one. `false` asks for more bytes.
+    fn find(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         self.inline.release();
+        Ok(self.inline.is_pending() || self.find_command(input)?)
+    }
+
+    /// Decodes what was found, from the pending line or from the input.
+    fn decode_found<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
         if !self.inline.is_pending() {
-            if !self.find_command(input)? {
-                return Ok(None);
-            }
-            if !self.inline.is_pending() {
-                return self.arrays.decode(input);
-            }
+            return self.arrays.decode(input);
         }
         let mut rest = self.inline.array.get(self.inline.taken..).unwrap_or_default();
         let command = self.arrays.decode(&mut rest);
@@ -128,8 +175,8 @@ impl Decoder {
         command
     }
 
-    /// Gets over what is no command: the rest of a refused one, empty arrays, blank lines.
-    /// Returns whether something else has begun; if it was a line, it is pending now.
+    /// Skips what is no command: the rest of a refused one, empty arrays, blank lines. `false` asks
+    /// for more bytes; after `true` a command comes next, and if it is a line, it is pending.
     fn find_command(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         loop {
             if !self.arrays.skip(input)? {
@@ -153,7 +200,7 @@ impl Decoder {
     }
 }
 
-/// Takes a `GET` off the input, if all of it is there and it has no frills.
+/// Takes a `GET` off the input, if all of it is there in its usual form.
 #[inline(always)]
 fn plain_get(input: &mut &[u8]) -> Option<Result<Symbol, SymbolError>> {
     let (head, mut rest) = input.split_first_chunk::<13>()?;
@@ -178,8 +225,12 @@ fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
     whole.get(..whole.len() - rest.len()).unwrap_or_default()
 }
 
+fn refused(error: CommandError<'_>) -> Incoming<'_> {
+    Incoming::Command(Command::Refused(error))
+}
+
 /// Decodes commands that come as arrays.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Arrays {
     state: State,
     admits: Admits,
@@ -190,9 +241,9 @@ enum State {
     /// A command comes next.
     #[default]
     Between,
-    /// A part of this command comes next, and so many in all: at least one.
+    /// Parts of this command come next: as many as are left, at least one.
     Streaming { verb: Verb, left: usize },
-    /// So many parts of a refused command come next: at least one.
+    /// Parts of a refused command come next: as many as are left, at least one.
     Skipping { left: usize },
 }
 
@@ -225,7 +276,7 @@ impl Arrays {
         self.state = if left == 0 { State::Between } else { State::Skipping { left } };
     }
 
-    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, ProtocolError> {
+    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Incoming<'a>>, ProtocolError> {
         if self.is_streaming() {
             return self.stream(input);
         }
@@ -242,13 +293,13 @@ impl Arrays {
         if let Err(error) = self.check(spec, parts) {
             *input = rest;
             self.skip_parts(arguments);
-            return Ok(Some(Command::Refused(error)));
+            return Ok(Some(refused(error)));
         }
         if spec.is_streamed() && arguments > 0 {
             *input = rest;
             self.state = State::Streaming { verb: spec.verb, left: arguments };
             return match spec.verb {
-                Verb::MGet => Ok(Some(Command::Array(arguments))),
+                Verb::MGet => Ok(Some(Command::Array(arguments).into())),
                 _ => self.stream(input),
             };
         }
@@ -259,31 +310,32 @@ impl Arrays {
                 *input = rest;
                 self.skip_parts(arguments - done);
                 let error = CommandError::TooManyBytes { command: spec.name };
-                return Ok(Some(Command::Refused(error)));
+                return Ok(Some(refused(error)));
             }
             let Some((_, taken)) = part::part_of(rest, bytes, start)? else { return Ok(None) };
             advance(&mut rest, taken);
         }
         *input = rest;
         let arguments = Arguments::new(before(behind_name, rest), arguments);
-        Ok(Some(Command::read(spec, arguments)))
+        Ok(Some(grammar::read(spec, arguments)))
     }
 
     /// Takes the next part of a command that is executed part by part.
     #[inline]
-    fn stream<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, ProtocolError> {
+    fn stream<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Incoming<'a>>, ProtocolError> {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
         self.stream_parts(verb, left - 1);
-        Ok(Some(Command::read_part(verb, part, left <= 1)))
+        Ok(Some(grammar::read_part(verb, part, left <= 1)))
     }
 
     fn stream_parts(&mut self, verb: Verb, left: usize) {
         self.state = if left == 0 { State::Between } else { State::Streaming { verb, left } };
     }
 
-    /// What can be said against a command before its arguments are read.
+    /// Whether a command may be given and has a possible number of parts, before its arguments are
+    /// read.
     fn check(&self, spec: &'static Spec, parts: usize) -> Result<(), CommandError<'static>> {
         let command = spec.name;
         match self.admits {
@@ -312,7 +364,7 @@ impl Arrays {
         arguments: usize,
         behind_name: &'a [u8],
         input: &mut &'a [u8],
-    ) -> Result<Option<Command<'a>>, ProtocolError> {
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
         let mut rest = behind_name;
         let mut shown = 0;
         while self.admits != Admits::Entrance
@@ -326,7 +378,7 @@ impl Arrays {
         *input = rest;
         self.skip_parts(arguments - shown);
         let shown = Arguments::new(before(behind_name, rest), shown);
-        Ok(Some(Command::Refused(match self.admits {
+        Ok(Some(refused(match self.admits {
             Admits::Entrance => CommandError::NotAuthenticated,
             _ => CommandError::UnknownCommand { name, arguments: shown },
         })))

@@ -1,7 +1,8 @@
 //! The replies of `COMMAND`: what the [table] says, in the form that clients read.
 
 use super::command::Describe;
-use super::encoder::{Encoder, bulk, simple};
+use super::encoder::Encoder;
+use super::frame::{bulk, simple};
 use super::table::{self, Spec};
 
 impl Encoder {

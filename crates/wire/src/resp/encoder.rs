@@ -6,13 +6,13 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol};
+use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
 
 use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
-use super::error::Refused;
+use super::command_error::Refused;
+use super::frame::{self, bulk, head, simple};
 use super::glob::Glob;
-use crate::quote_json;
 
 /// Bytes of the longest answer to a lookup: the longest price, of 20 bytes, and its length.
 pub const ANSWER_BYTES_MAX: usize = 27;
@@ -211,13 +211,13 @@ impl Encoder {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Appends the head of an array; so many replies after it are its elements.
+    /// Appends the head of an array. As many replies as it has elements follow.
     #[inline]
     pub fn array(&self, elements: usize, out: &mut Vec<u8>) {
-        head(b'*', elements, out);
+        frame::array(elements, out);
     }
 
-    /// Appends the head of a map of so many pairs.
+    /// Appends the head of a map. As many pairs of replies follow.
     pub(super) fn map(&self, pairs: usize, out: &mut Vec<u8>) {
         match self.version {
             Version::Resp2 => head(b'*', 2 * pairs, out),
@@ -268,7 +268,7 @@ impl Encoder {
         self.symbols(symbols, out);
     }
 
-    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](crate::quote_json) of live quotes.
+    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](quote_json) of live quotes.
     pub fn quotes(&self, quotes: &[Quote], out: &mut Vec<u8>) {
         let mut json = Vec::new();
         self.array(quotes.len(), out);
@@ -313,21 +313,6 @@ impl Encoder {
     }
 }
 
-/// Appends a text on a line of its own. Only for texts of ours, which have no line ends.
-pub(super) fn simple(text: &'static str, out: &mut Vec<u8>) {
-    out.push(b'+');
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends bytes with their length before them.
-#[inline]
-pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
-    head(b'$', bytes.len(), out);
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// As [`bulk`] of the text of a price, but quicker: it is written where it stays.
 #[inline(always)]
 fn bulk_price(price: Price, out: &mut Vec<u8>) {
@@ -346,22 +331,6 @@ fn bulk_price(price: Price, out: &mut Vec<u8>) {
         out.truncate(start);
         bulk(price.text().as_bytes(), out);
     }
-}
-
-/// Appends a sign and a number on a line of their own.
-#[inline(always)]
-fn head(sign: u8, number: usize, out: &mut Vec<u8>) {
-    match number {
-        0..=9 => out.extend_from_slice(&[sign, b'0' + number as u8, b'\r', b'\n']),
-        _ => long_head(sign, number, out),
-    }
-}
-
-#[inline(never)]
-fn long_head(sign: u8, number: usize, out: &mut Vec<u8>) {
-    out.push(sign);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes text with a space in place of each control character, since the end of a line is the

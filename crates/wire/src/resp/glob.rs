@@ -1,10 +1,9 @@
-//! Patterns in commands: bounded, and read from where they lie. What they mean is the business of
-//! [`Pattern`].
+//! Patterns in commands: bounded, and read from where they lie. [`Pattern`] says what they match.
 
 use stockd_model::Pattern;
 use stockd_model::limits::PATTERN_BYTES_MAX;
 
-use super::error::CommandError;
+use super::command_error::CommandError;
 
 /// A pattern of at most [`PATTERN_BYTES_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,25 +1,26 @@
 //! Inline commands: a line of words, as one types them into `nc` or telnet.
 //!
 //! A line is rewritten as the array that it stands for, `GET AAPL` as `*2\r\n$3\r\nGET\r\n…`, so
-//! that everything behind this module knows arrays alone. Words are separated by white space.
-//! Double quotes keep white space and know `\n \r \t \b \a \xHH` and `\"`; single quotes keep
-//! everything but `\'`.
+//! that all other modules know arrays alone. Words are separated by white space.
+//! Double quotes keep white space and take the escapes `\n \r \t \b \a \xHH` and `\"`; single
+//! quotes take only the escape `\'`.
 //!
 //! Invariant: memory is held only from a line until its last part is taken, at most four times
 //! [`RESP_INLINE_BYTES_MAX`]: a word of one byte and the space behind it become seven bytes.
 
 use stockd_model::limits::RESP_INLINE_BYTES_MAX;
 
-use super::error::ProtocolError;
+use super::frame;
+use super::protocol_error::ProtocolError;
 
 /// The inline command that is being taken, if any.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Inline {
     /// The line as an array.
     pub(super) array: Vec<u8>,
     /// Bytes of the array that are taken.
     pub(super) taken: usize,
-    /// Bytes at the front of the input that are known to hold no newline.
+    /// Bytes at the front of the input that hold no newline.
     searched: usize,
 }
 
@@ -39,7 +40,7 @@ impl Inline {
     }
 
     /// Rewrites the first line of the input that is not blank and takes it off the input. `false`
-    /// asks for more bytes.
+    /// asks for more bytes. After an error the line is still there.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         let unsearched = input.get(self.searched..).unwrap_or_default();
         let Some(further) = memchr::memchr(b'\n', unsearched) else {
@@ -53,11 +54,9 @@ impl Inline {
         if line_bytes > RESP_INLINE_BYTES_MAX {
             return Err(ProtocolError::InlineLength);
         }
-        self.searched = 0;
         let (line, rest) = input.split_at(line_bytes);
+        *self = Inline { array: array(line)?, taken: 0, searched: 0 };
         *input = rest.get(1..).unwrap_or_default();
-        self.taken = 0;
-        self.array = array(line)?;
         Ok(true)
     }
 }
@@ -66,23 +65,20 @@ impl Inline {
 fn array(mut line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     let mut parts = Vec::new();
     let mut count = 0_usize;
-    let mut number = itoa::Buffer::new();
-    while let Some((word, rest)) = first_word(line)? {
+    let mut word = Vec::new();
+    while let Some(rest) = first_word(line, &mut word)? {
         if count == 0 && is_http(&word) {
             return Err(ProtocolError::Http);
         }
         count += 1;
-        parts.push(b'$');
-        parts.extend_from_slice(number.format(word.len()).as_bytes());
-        parts.extend_from_slice(b"\r\n");
-        parts.extend_from_slice(&word);
-        parts.extend_from_slice(b"\r\n");
+        frame::bulk(&word, &mut parts);
         line = rest;
     }
     if count == 0 {
         return Ok(Vec::new());
     }
-    let head = [b"*", number.format(count).as_bytes(), b"\r\n"].concat();
+    let mut head = Vec::new();
+    frame::array(count, &mut head);
     parts.splice(..0, head);
     Ok(parts)
 }
@@ -101,11 +97,10 @@ enum Quotes {
     Double,
 }
 
-/// A word without its quotes, and what follows it.
-type Word<'a> = (Vec<u8>, &'a [u8]);
-
-/// The first word of a line.
-fn first_word(line: &[u8]) -> Result<Option<Word<'_>>, ProtocolError> {
+/// Puts the first word of a line, without its quotes, in place of what `word` held. Returns what
+/// follows it; `None` when there is no word.
+fn first_word<'a>(line: &'a [u8], word: &mut Vec<u8>) -> Result<Option<&'a [u8]>, ProtocolError> {
+    word.clear();
     let mut rest = line;
     while let [byte, after @ ..] = rest
         && is_space(*byte)
@@ -115,12 +110,11 @@ fn first_word(line: &[u8]) -> Result<Option<Word<'_>>, ProtocolError> {
     if rest.is_empty() {
         return Ok(None);
     }
-    let mut word = Vec::new();
     let mut quotes = Quotes::None;
     loop {
         rest = match (quotes, rest) {
-            (Quotes::None, []) => return Ok(Some((word, rest))),
-            (Quotes::None, [byte, ..]) if is_space(*byte) => return Ok(Some((word, rest))),
+            (Quotes::None, []) => return Ok(Some(rest)),
+            (Quotes::None, [byte, ..]) if is_space(*byte) => return Ok(Some(rest)),
             (_, []) => return Err(ProtocolError::UnbalancedQuotes),
             (Quotes::None, [b'"', after @ ..]) => {
                 quotes = Quotes::Double;
@@ -154,7 +148,8 @@ fn first_word(line: &[u8]) -> Result<Option<Word<'_>>, ProtocolError> {
     }
 }
 
-/// The byte that is meant by what follows a backslash within double quotes, and what follows that.
+/// The byte that an escape within double quotes stands for, and what follows the escape. It is
+/// given without its backslash.
 fn unescape(escaped: &[u8]) -> (u8, &[u8]) {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     match *escaped {
@@ -184,7 +179,8 @@ mod tests {
     fn words(line: &str) -> Result<Vec<String>, ProtocolError> {
         let mut rest = line.as_bytes();
         let mut words = Vec::new();
-        while let Some((word, after)) = first_word(rest)? {
+        let mut word = Vec::new();
+        while let Some(after) = first_word(rest, &mut word)? {
             words.push(String::from_utf8_lossy(&word).into_owned());
             rest = after;
         }
@@ -232,6 +228,16 @@ mod tests {
         for end in 0..line.len() {
             assert_eq!(inline.read(&mut &line[..end]), Ok(false));
             assert_eq!(inline.searched, end);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_an_error_stays_in_the_input() {
+        let mut input = b"GET \"A\nPING\n".as_slice();
+        let mut inline = Inline::default();
+        for _ in 0..2 {
+            assert_eq!(inline.read(&mut input), Err(ProtocolError::UnbalancedQuotes));
+            assert_eq!((input.len(), inline.is_pending()), (12, false));
         }
     }
 

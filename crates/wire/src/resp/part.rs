@@ -7,7 +7,7 @@
 use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_BULK_BYTES_MAX};
 use stockd_model::{Symbol, SymbolError};
 
-use super::error::ProtocolError;
+use super::protocol_error::ProtocolError;
 
 /// Digits of a length, at most: enough for the limits and some leading zeros.
 const DIGITS_MAX: usize = 10;

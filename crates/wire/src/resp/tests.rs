@@ -21,10 +21,12 @@ struct Conversation {
     stocks: BTreeMap<Symbol, Quote>,
     subscribed: Vec<Vec<u8>>,
     closed: bool,
-    /// Bytes of replies that nobody has read, and with which nothing further is decoded.
+    /// Nothing more is decoded while as many bytes of replies are unread.
     out_bytes_max: usize,
     /// Whether lookups are recognised at a glance where they can be.
     at_a_glance: bool,
+    /// Whether requests are taken as those are that wait for the disk.
+    deferring: bool,
 }
 
 /// When everything here was updated.
@@ -43,6 +45,7 @@ impl Conversation {
             closed: false,
             out_bytes_max: usize::MAX,
             at_a_glance: true,
+            deferring: false,
         };
         for (name, price, volume, status) in [
             ("AAPL", "172.50", 1000, Status::Trading),
@@ -96,9 +99,31 @@ impl Conversation {
                     continue;
                 }
             }
+            if self.deferring {
+                match decoder.decode_deferrable(&mut rest) {
+                    Ok(Some((request, shape))) => {
+                        let reply = self.execute(request);
+                        self.encoder.reply(&reply, &shape, &mut self.out);
+                        continue;
+                    }
+                    Ok(None) => break,
+                    Err(NotDeferrable) => {
+                        let left = rest;
+                        assert_eq!(decoder.decode_deferrable(&mut rest), Err(NotDeferrable));
+                        assert_eq!(rest, left, "what is left stays as it is");
+                    }
+                }
+            }
             match decoder.decode(&mut rest) {
-                Ok(Some(command)) => self.answer(command),
-                Ok(None) => break,
+                Ok(Some(Incoming::Request(request, shape))) => {
+                    let reply = self.execute(request);
+                    self.encoder.reply(&reply, &shape, &mut self.out);
+                }
+                Ok(Some(Incoming::Command(command))) => self.answer(command),
+                Ok(None) => {
+                    assert!(!self.deferring, "what cannot be deferred is whole or an error");
+                    break;
+                }
                 Err(error) => {
                     self.encoder.error(&error, &mut self.out);
                     self.closed = true;
@@ -121,10 +146,6 @@ impl Conversation {
         let encoder = self.encoder.clone();
         let out = &mut self.out;
         match command {
-            Command::Ask(request, shape) => {
-                let reply = self.execute(request);
-                self.encoder.reply(&reply, &shape, &mut self.out);
-            }
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => encoder.integer(self.stocks.len() as u64, out),
             Command::Snapshot { next: true } => encoder.nil(out),
@@ -244,14 +265,11 @@ impl Conversation {
     }
 }
 
-/// A command as clients send it, written the plain way.
+/// A command as clients send it.
 fn array<T: AsRef<[u8]>>(parts: &[T]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
-    for part in parts {
-        bytes.extend_from_slice(format!("${}\r\n", part.as_ref().len()).as_bytes());
-        bytes.extend_from_slice(part.as_ref());
-        bytes.extend_from_slice(b"\r\n");
-    }
+    let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+    let mut bytes = Vec::new();
+    frame::command(&parts, &mut bytes);
     bytes
 }
 

@@ -250,7 +250,9 @@ fn symbols_may_have_spaces_and_padding() {
 fn hello_carries_credentials_and_a_name() {
     let mut decoder = Decoder::new();
     let input = words("HELLO 3 AUTH desk secret SETNAME desk-1");
-    let Some(Command::Hello(hello)) = decoder.decode(&mut input.as_slice()).unwrap() else {
+    let Some(Incoming::Command(Command::Hello(hello))) =
+        decoder.decode(&mut input.as_slice()).unwrap()
+    else {
         panic!("no hello")
     };
     let credentials = Credentials { user: b"desk", password: b"secret" };
@@ -275,7 +277,9 @@ fn before_authentication_nothing_but_the_entrance_is_open() {
         let mut rest = input.as_slice();
         let mut out = Vec::new();
         match decoder.decode(&mut rest).unwrap() {
-            Some(Command::Refused(error)) => Encoder::new().error(&error, &mut out),
+            Some(Incoming::Command(Command::Refused(error))) => {
+                Encoder::new().error(&error, &mut out)
+            }
             Some(_) => {}
             None => panic!("{command} is whole"),
         }
@@ -340,7 +344,9 @@ fn the_place_to_go_on_from_survives_as_a_cursor() {
         let cursor = text.split("\r\n").nth(2).unwrap();
         assert!(cursor.parse::<u64>().unwrap() < 1 << 53);
         let input = words(&format!("SCAN {cursor} COUNT 9999999"));
-        let Ok(Some(Command::Scan(scan))) = decoder.decode(&mut input.as_slice()) else {
+        let Ok(Some(Incoming::Command(Command::Scan(scan)))) =
+            decoder.decode(&mut input.as_slice())
+        else {
             panic!("no scan")
         };
         assert_eq!((scan.from, scan.rows), (place, 2 * stockd_model::limits::SCAN_COUNT_MAX));

@@ -22,6 +22,13 @@ fn check(stream: &[u8], piece_bytes: usize) {
     closer.receive(stream);
     assert_eq!((&closer.out, &closer.input), (&whole.out, &whole.input));
 
+    // What is taken to be answered later is what would be answered at once.
+    let mut deferring = Conversation { deferring: true, ..Conversation::new() };
+    for piece in stream.chunks(piece_bytes.max(1)) {
+        deferring.receive(piece);
+    }
+    assert_eq!((&deferring.out, deferring.closed), (&whole.out, whole.closed));
+
     // The longest reply for its command is that of COMMAND; an MGET's symbol of six bytes on the
     // wire is answered with eleven at most here.
     assert!(whole.out.len() <= 20_000 * (1 + stream.len() / 8), "{}", whole.out.len());

@@ -1,40 +1,58 @@
-//! One quote as JSON: the payload of live updates, the same over every protocol that has them.
+//! A quote as a JSON object: the payload of live updates and snapshots, the lines of `stockd watch`
+//! and of exported catalogs.
 //!
 //! ```text
 //! {"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading","version":17,"updated":1790000000000000000}
+//! {"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading"}
 //! {"symbol":"AAPL","status":"delisted"}
 //! ```
 //!
-//! The order of the keys is part of the format. The price is a string, since many readers of JSON
-//! turn its numbers into floats; `updated` is Unix time in nanoseconds.
+//! This module owns the bytes of these objects. It does not know who sends or stores them.
+//!
+//! Invariant: each object is one line without its line end, with its keys in this order. The price
+//! is a string, since many readers of JSON turn its numbers into floats; `updated` is Unix time in
+//! nanoseconds.
 
-use stockd_model::{Quote, Symbol};
+use crate::{Quote, Symbol};
 
-/// Appends the JSON object of a quote, without a line end. At most 250 bytes.
+/// Appends the object of a whole quote. At most 250 bytes.
 pub fn encode_quote(quote: &Quote, out: &mut Vec<u8>) {
     let mut number = itoa::Buffer::new();
-    encode_symbol(&quote.symbol, out);
-    out.extend_from_slice(b",\"price\":\"");
-    out.extend_from_slice(quote.price.text().as_bytes());
-    out.extend_from_slice(b"\",\"volume\":");
-    out.extend_from_slice(number.format(quote.volume.shares()).as_bytes());
-    out.extend_from_slice(b",\"status\":\"");
-    out.extend_from_slice(quote.status.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"version\":");
+    encode_fields(quote, out);
+    out.extend_from_slice(b",\"version\":");
     out.extend_from_slice(number.format(quote.version).as_bytes());
     out.extend_from_slice(b",\"updated\":");
     out.extend_from_slice(number.format(quote.updated_ns).as_bytes());
     out.push(b'}');
 }
 
-/// Appends the JSON object that tells that a stock is listed no more, without a line end.
+/// Appends the object of what a user sets: a quote without its version and time. It is one stock
+/// of a catalog file.
+pub fn encode_stock(quote: &Quote, out: &mut Vec<u8>) {
+    encode_fields(quote, out);
+    out.push(b'}');
+}
+
+/// Appends the object that says that a stock is no longer listed.
 pub fn encode_delisted(symbol: &Symbol, out: &mut Vec<u8>) {
     encode_symbol(symbol, out);
     out.extend_from_slice(b",\"status\":\"delisted\"}");
 }
 
-/// Appends the opening brace and the symbol. A symbol is UTF-8 without control characters, so a
-/// quote and a backslash are all that JSON wants escaped.
+/// Appends the opening brace and the keys from symbol to status.
+fn encode_fields(quote: &Quote, out: &mut Vec<u8>) {
+    encode_symbol(&quote.symbol, out);
+    out.extend_from_slice(b",\"price\":\"");
+    out.extend_from_slice(quote.price.text().as_bytes());
+    out.extend_from_slice(b"\",\"volume\":");
+    out.extend_from_slice(itoa::Buffer::new().format(quote.volume.shares()).as_bytes());
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(quote.status.as_str().as_bytes());
+    out.push(b'"');
+}
+
+/// Appends the opening brace and the symbol. A symbol is UTF-8 without control characters, so JSON
+/// needs only quotes and backslashes escaped.
 fn encode_symbol(symbol: &Symbol, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"symbol\":\"");
     for &byte in symbol.as_bytes() {
@@ -49,7 +67,7 @@ fn encode_symbol(symbol: &Symbol, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stockd_model::{Price, Status, Volume};
+    use crate::{Price, Status, Volume};
 
     fn quote(name: &str) -> Quote {
         Quote {
@@ -73,6 +91,12 @@ mod tests {
         assert_eq!(
             encoded(&quote("AAPL")),
             r#"{"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading","version":17,"updated":1790000000000000000}"#
+        );
+        let mut out = Vec::new();
+        encode_stock(&quote("AAPL"), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading"}"#
         );
         let mut out = Vec::new();
         encode_delisted(&"AAPL".parse().unwrap(), &mut out);

@@ -1,7 +1,9 @@
-//! Every error that a client can be sent, as the one line it reads.
+//! Why a command is refused, as the one line that its client reads.
 //!
 //! A line begins with the code that clients look at (`ERR`, `NOAUTH`, …). The words are those of
 //! Redis where clients or people know them, and ours where Redis has no such case.
+//!
+//! Invariant: a refused command changes nothing, and the connection goes on.
 
 use std::fmt;
 
@@ -11,35 +13,6 @@ use stockd_model::limits::{
 use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
 
 use super::arguments::Arguments;
-
-/// The bytes are no RESP. Nothing after them can be told apart: the client is told and closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProtocolError {
-    /// The number of parts of a command is none, or is above the limit.
-    #[error("ERR Protocol error: invalid multibulk length")]
-    ArrayLength,
-    /// The length of a part is none, or is above the limit.
-    #[error("ERR Protocol error: invalid bulk length")]
-    BulkLength,
-    /// A part does not begin with `$`.
-    #[error("ERR Protocol error: expected '$', got '{}'", char::from(*.got))]
-    ExpectedBulk {
-        /// What it begins with.
-        got: u8,
-    },
-    /// The bytes of a part are not followed by a line end: its length is wrong.
-    #[error("ERR Protocol error: expected a line end after the bulk")]
-    ExpectedLineEnd,
-    /// An inline command is above the limit.
-    #[error("ERR Protocol error: too big inline request")]
-    InlineLength,
-    /// A quote in an inline command is not closed, or something follows it directly.
-    #[error("ERR Protocol error: unbalanced quotes in request")]
-    UnbalancedQuotes,
-    /// A browser or another HTTP client talks to this port. It must not have its body executed.
-    #[error("ERR Protocol error: this is an HTTP request, and not the port for it")]
-    Http,
-}
 
 /// A command was refused. Nothing changed, and the connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +25,7 @@ pub enum CommandError<'a> {
         /// Its first arguments.
         arguments: Arguments<'a>,
     },
-    /// A command that consists of subcommands has no such one.
+    /// The command has no such subcommand.
     #[error("ERR unknown subcommand '{}' of '{command}'; see COMMAND DOCS {command}", Shown(.name))]
     UnknownSubcommand {
         /// The command.
@@ -66,7 +39,7 @@ pub enum CommandError<'a> {
         /// The command.
         command: &'static str,
     },
-    /// More parts than a command may have that is executed as a whole.
+    /// More parts than a command that is executed as a whole may have.
     #[error(
         "ERR '{command}' command has {parts} parts, the limit is {RESP_COMMAND_PARTS_MAX}; send several"
     )]
@@ -76,7 +49,7 @@ pub enum CommandError<'a> {
         /// Its parts, its name among them.
         parts: usize,
     },
-    /// More bytes than a command may have that is executed as a whole.
+    /// More bytes than a command that is executed as a whole may have.
     #[error("ERR '{command}' command is longer than {RESP_COMMAND_BYTES_MAX} bytes, the limit")]
     TooManyBytes {
         /// The command.
@@ -91,13 +64,13 @@ pub enum CommandError<'a> {
     /// A write to a name that no stock can have.
     #[error("ERR {0}")]
     Symbol(SymbolError),
-    /// A price that is none.
+    /// A text that is no price.
     #[error("ERR {0}")]
     Price(PriceError),
-    /// A volume that is none.
+    /// A text that is no volume.
     #[error("ERR {0}")]
     Volume(VolumeError),
-    /// A status that is none.
+    /// A text that is no status.
     #[error("ERR {0}")]
     Status(StatusError),
     /// A write to a field that quotes do not have.
@@ -160,7 +133,7 @@ pub enum CommandError<'a> {
     },
 }
 
-/// What the engine refused, with the command that mends it.
+/// What the engine refused, with the command that helps.
 pub(super) struct Refused<'a>(pub(super) &'a Refusal);
 
 impl fmt::Display for Refused<'_> {
