@@ -59,8 +59,8 @@ impl Catalog {
         Page { quotes, next }
     }
 
-    /// The place of a stock in the order of [pages](Catalog::page), listed or not. A page shows the
-    /// stock only if it begins at that place or before it.
+    /// The place of a stock in the order of [pages](Catalog::page), listed or not. A page that begins
+    /// behind it does not show the stock.
     pub fn place(&self, symbol: &Symbol) -> u64 {
         self.hash(symbol)
     }

@@ -47,11 +47,11 @@ impl Executor {
         Batch {
             view: self.engine.market.catalog.view(),
             engine: &self.engine,
-            access,
             cells: &self.cells,
             done: Totals::default(),
             sought: &mut self.sought,
             begun: 0,
+            access,
         }
     }
 
@@ -74,12 +74,12 @@ impl Drop for Executor {
 pub struct Batch<'a> {
     view: View<'a>,
     engine: &'a Engine,
-    access: &'a Access,
     cells: &'a Cells,
     done: Totals,
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
+    access: &'a Access,
 }
 
 impl<'a> Batch<'a> {
@@ -152,8 +152,8 @@ impl<'a> Batch<'a> {
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
-            Request::Lookup(Ok(symbol)) if self.access.reads(symbol) => Some(self.lookup(symbol)),
-            Request::Lookup(_) => {
+            Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
+            Request::Lookup(Err(_)) => {
                 self.done.misses += 1;
                 Some(Reply::NotFound)
             }
@@ -163,7 +163,8 @@ impl<'a> Batch<'a> {
 
     #[inline(always)]
     fn lookup(&mut self, symbol: &Symbol) -> Reply {
-        match self.view.get(symbol) {
+        let quote = if self.access.reads(symbol) { self.view.get(symbol) } else { None };
+        match quote {
             Some(quote) => {
                 self.done.hits += 1;
                 Reply::Found(quote)
