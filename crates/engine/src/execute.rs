@@ -23,8 +23,7 @@ impl Engine {
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
         Executor {
-            cells: self.market.registry.register(),
-            engine: Arc::clone(self),
+            account: Account { engine: Arc::clone(self), cells: self.market.registry.register() },
             sought: Box::new([Sought::nothing(); LOOKUPS_TOGETHER_MAX]),
         }
     }
@@ -33,10 +32,16 @@ impl Engine {
 /// Executes the requests of one thread.
 #[derive(Debug)]
 pub struct Executor {
-    engine: Arc<Engine>,
-    cells: Arc<CachePadded<Cells>>,
+    account: Account,
     /// Room for the lookups that a batch has begun.
     sought: Box<[Sought; LOOKUPS_TOGETHER_MAX]>,
+}
+
+/// The engine, and where this executor alone counts what it has done.
+#[derive(Debug)]
+struct Account {
+    engine: Arc<Engine>,
+    cells: Arc<CachePadded<Cells>>,
 }
 
 impl Executor {
@@ -45,9 +50,8 @@ impl Executor {
     #[inline]
     pub fn batch<'a>(&'a mut self, access: &'a Access) -> Batch<'a> {
         Batch {
-            view: self.engine.market.catalog.view(),
-            engine: &self.engine,
-            cells: &self.cells,
+            view: self.account.engine.market.catalog.view(),
+            account: &self.account,
             done: Totals::default(),
             sought: &mut self.sought,
             begun: 0,
@@ -57,11 +61,11 @@ impl Executor {
 
     /// The engine behind it.
     pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+        &self.account.engine
     }
 }
 
-impl Drop for Executor {
+impl Drop for Account {
     fn drop(&mut self) {
         self.engine.market.registry.retire(&self.cells);
     }
@@ -73,8 +77,7 @@ impl Drop for Executor {
 #[derive(Debug)]
 pub struct Batch<'a> {
     view: View<'a>,
-    engine: &'a Engine,
-    cells: &'a Cells,
+    account: &'a Account,
     done: Totals,
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
@@ -85,7 +88,7 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// The engine behind it.
     pub fn engine(&self) -> &'a Engine {
-        self.engine
+        &self.account.engine
     }
 
     /// What it may see.
@@ -140,7 +143,7 @@ impl<'a> Batch<'a> {
     /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
     /// committed together, with one wait for the disk.
     pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
-        match &self.engine.committer {
+        match &self.engine().committer {
             Some(committer) if !requests.is_empty() => committer.execute(self.access, requests),
             _ => requests.iter().map(|request| self.execute(request)).collect(),
         }
@@ -178,12 +181,12 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
-        let reply = match &self.engine.committer {
+        let engine = self.engine();
+        let reply = match &engine.committer {
             Some(committer) => Reply::Refused(committer.refusal()?),
             None => {
                 let symbol = decide::symbol(request)?;
-                let changed =
-                    self.engine.market.change(symbol, |quote| decide::decide(request, quote));
+                let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
                 decide::reply(request, &changed)
             }
         };
@@ -193,7 +196,7 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
-        let committer = self.engine.committer.as_ref().expect("in memory nothing waits");
+        let committer = self.engine().committer.as_ref().expect("in memory nothing waits");
         committer.execute(self.access, std::slice::from_ref(request))[0]
     }
 }
@@ -201,7 +204,7 @@ impl<'a> Batch<'a> {
 impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.cells.add(&self.done);
+        self.account.cells.add(&self.done);
     }
 }
 
