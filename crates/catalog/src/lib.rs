@@ -53,5 +53,5 @@ mod sync;
 mod table;
 
 pub use change::{CatalogFull, Change, Changed};
-pub use scan::{Iter, Page};
+pub use scan::Page;
 pub use table::{Catalog, Options, Sought, View};

@@ -7,8 +7,6 @@
 //! Invariant: a page misses no stock that is listed throughout. One that moves meanwhile is found
 //! in one of the two blocks, because a page reads them in the order in which stocks move.
 
-use std::vec;
-
 use stockd_model::{Quote, Symbol};
 
 use crate::block::Block;
@@ -61,44 +59,9 @@ impl Catalog {
         Page { quotes, next }
     }
 
-    /// The place of a stock in the order of [pages](Catalog::page), listed or not. A page shows the
-    /// stock only if it begins at that place or before it.
+    /// The place of a stock in the order of [pages](Catalog::page), listed or not. A page that begins
+    /// behind it does not show the stock.
     pub fn place(&self, symbol: &Symbol) -> u64 {
         self.hash(symbol)
-    }
-
-    /// Every listed quote, in no useful order. Stocks listed or delisted meanwhile may be missed;
-    /// all others appear exactly once.
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { catalog: self, page: Vec::new().into_iter(), next: Some(0) }
-    }
-}
-
-/// Every listed quote, from [`Catalog::iter`].
-#[derive(Debug)]
-pub struct Iter<'a> {
-    catalog: &'a Catalog,
-    page: vec::IntoIter<Quote>,
-    /// Where the next page begins; `None` after the last.
-    next: Option<u64>,
-}
-
-impl Iter<'_> {
-    /// Rows read at once.
-    const PAGE_ROWS: usize = 512;
-}
-
-impl Iterator for Iter<'_> {
-    type Item = Quote;
-
-    fn next(&mut self) -> Option<Quote> {
-        loop {
-            if let Some(quote) = self.page.next() {
-                return Some(quote);
-            }
-            let page = self.catalog.page(self.next?, Self::PAGE_ROWS);
-            self.page = page.quotes.into_iter();
-            self.next = page.next;
-        }
     }
 }

@@ -117,7 +117,8 @@ fn check(steps: &[Step], stocks_max: usize) {
         }
         assert_eq!(catalog.len(), model.listed.len());
     }
-    let all: BTreeMap<_, _> = catalog.iter().map(|quote| (quote.symbol, quote)).collect();
+    let all = catalog.page(0, usize::MAX).quotes;
+    let all: BTreeMap<_, _> = all.into_iter().map(|quote| (quote.symbol, quote)).collect();
     assert_eq!(all, model.listed);
 }
 

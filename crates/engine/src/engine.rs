@@ -4,8 +4,7 @@
 //! to use it: executors, write handles, watchers, snapshots and pages. Each use is made with an
 //! [`Access`], and nothing outside this crate reaches the catalog of an engine in another way.
 //!
-//! Invariant: what is read here has been committed, and what is changed here is kept, when the
-//! engine is durable.
+//! Invariant: a read shows nothing that its access does not read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::watch::Watcher;
 use crate::write_queue::WriteHandle;
 
-/// The catalog, and all that is done with it. Shared by every way in.
+/// The catalog, and all that is done with it. Shared by all threads and protocols.
 #[derive(Debug, Default)]
 pub struct Engine {
     // Before the market: it writes all that was asked when it is dropped.

@@ -23,8 +23,7 @@ impl Engine {
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
         Executor {
-            cells: self.market.registry.register(),
-            engine: Arc::clone(self),
+            account: Account { engine: Arc::clone(self), cells: self.market.registry.register() },
             sought: Box::new([Sought::nothing(); LOOKUPS_TOGETHER_MAX]),
         }
     }
@@ -33,10 +32,16 @@ impl Engine {
 /// Executes the requests of one thread.
 #[derive(Debug)]
 pub struct Executor {
-    engine: Arc<Engine>,
-    cells: Arc<CachePadded<Cells>>,
+    account: Account,
     /// Room for the lookups that a batch has begun.
     sought: Box<[Sought; LOOKUPS_TOGETHER_MAX]>,
+}
+
+/// The engine, and where this executor alone counts what it has done.
+#[derive(Debug)]
+struct Account {
+    engine: Arc<Engine>,
+    cells: Arc<CachePadded<Cells>>,
 }
 
 impl Executor {
@@ -45,23 +50,22 @@ impl Executor {
     #[inline]
     pub fn batch<'a>(&'a mut self, access: &'a Access) -> Batch<'a> {
         Batch {
-            view: self.engine.market.catalog.view(),
-            engine: &self.engine,
-            access,
-            cells: &self.cells,
+            view: self.account.engine.market.catalog.view(),
+            account: &self.account,
             done: Totals::default(),
             sought: &mut self.sought,
             begun: 0,
+            access,
         }
     }
 
     /// The engine behind it.
     pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+        &self.account.engine
     }
 }
 
-impl Drop for Executor {
+impl Drop for Account {
     fn drop(&mut self) {
         self.engine.market.registry.retire(&self.cells);
     }
@@ -73,19 +77,18 @@ impl Drop for Executor {
 #[derive(Debug)]
 pub struct Batch<'a> {
     view: View<'a>,
-    engine: &'a Engine,
-    access: &'a Access,
-    cells: &'a Cells,
+    account: &'a Account,
     done: Totals,
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
+    access: &'a Access,
 }
 
 impl<'a> Batch<'a> {
     /// The engine behind it.
     pub fn engine(&self) -> &'a Engine {
-        self.engine
+        &self.account.engine
     }
 
     /// What it may see.
@@ -140,7 +143,7 @@ impl<'a> Batch<'a> {
     /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
     /// committed together, with one wait for the disk.
     pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
-        match &self.engine.committer {
+        match &self.engine().committer {
             Some(committer) if !requests.is_empty() => committer.execute(self.access, requests),
             _ => requests.iter().map(|request| self.execute(request)).collect(),
         }
@@ -152,8 +155,8 @@ impl<'a> Batch<'a> {
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
-            Request::Lookup(Ok(symbol)) if self.access.reads(symbol) => Some(self.lookup(symbol)),
-            Request::Lookup(_) => {
+            Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
+            Request::Lookup(Err(_)) => {
                 self.done.misses += 1;
                 Some(Reply::NotFound)
             }
@@ -163,7 +166,8 @@ impl<'a> Batch<'a> {
 
     #[inline(always)]
     fn lookup(&mut self, symbol: &Symbol) -> Reply {
-        match self.view.get(symbol) {
+        let quote = if self.access.reads(symbol) { self.view.get(symbol) } else { None };
+        match quote {
             Some(quote) => {
                 self.done.hits += 1;
                 Reply::Found(quote)
@@ -177,12 +181,12 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
-        let reply = match &self.engine.committer {
+        let engine = self.engine();
+        let reply = match &engine.committer {
             Some(committer) => Reply::Refused(committer.refusal()?),
             None => {
                 let symbol = decide::symbol(request)?;
-                let changed =
-                    self.engine.market.change(symbol, |quote| decide::decide(request, quote));
+                let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
                 decide::reply(request, &changed)
             }
         };
@@ -192,7 +196,7 @@ impl<'a> Batch<'a> {
 
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
-        let committer = self.engine.committer.as_ref().expect("in memory nothing waits");
+        let committer = self.engine().committer.as_ref().expect("in memory nothing waits");
         committer.execute(self.access, std::slice::from_ref(request))[0]
     }
 }
@@ -200,7 +204,7 @@ impl<'a> Batch<'a> {
 impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.cells.add(&self.done);
+        self.account.cells.add(&self.done);
     }
 }
 

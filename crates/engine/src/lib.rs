@@ -10,7 +10,8 @@
 //! [durable](Engine::durable), where the committer does all of them. A thread that must not wait
 //! for the disk hands its writes over with a [`WriteHandle`].
 //!
-//! Invariant: what can be seen has been committed, and what was acknowledged is kept.
+//! Invariant: in a durable engine with [`Sync::Always`] what can be seen has been committed, and what
+//! was acknowledged is kept.
 //!
 //! ```
 //! use std::sync::Arc;
