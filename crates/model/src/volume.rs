@@ -55,11 +55,9 @@ impl FromStr for Volume {
     /// Reads decimal digits alone: no sign, no white space.
     fn from_str(text: &str) -> Result<Volume, VolumeError> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits
-            .then(|| text.parse().ok())
-            .flatten()
-            .map(Volume)
-            .ok_or_else(|| VolumeError { text: escaped(text).at_most(EXCERPT_BYTES_MAX).to_string() })
+        digits.then(|| text.parse().ok()).flatten().map(Volume).ok_or_else(|| VolumeError {
+            text: escaped(text).at_most(EXCERPT_BYTES_MAX).to_string(),
+        })
     }
 }
 
