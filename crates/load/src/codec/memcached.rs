@@ -2,7 +2,6 @@
 //! writes.
 
 use stockd_model::limits::RESP_REPLY_BYTES_MAX;
-
 use stockd_wire::reply::{self, NotAReply};
 
 use super::item::{Decoded, Item};

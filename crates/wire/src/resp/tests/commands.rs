@@ -278,7 +278,7 @@ fn before_authentication_nothing_but_the_entrance_is_open() {
         let mut out = Vec::new();
         match decoder.decode(&mut rest).unwrap() {
             Some(Incoming::Command(Command::Refused(error))) => {
-                Encoder::new().error(&error, &mut out)
+                Encoder::new().error(&error, &mut out);
             }
             Some(_) => {}
             None => panic!("{command} is whole"),
