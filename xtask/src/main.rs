@@ -13,10 +13,12 @@ mod compare;
 mod crate_arrows;
 mod demo_data;
 mod dependency_versions;
+mod file_circles;
 mod finding;
 mod instructions;
 mod links;
 mod markdown;
+mod module_tree;
 mod named_files;
 mod packages;
 mod readme;
@@ -53,7 +55,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "structure",
-        about: "crate arrows, unsafe code and dependency versions are where they may be",
+        about: "crate arrows, files without circles, where unsafe code and dependency versions stand",
         in_ci: true,
         run: structure,
     },
@@ -175,6 +177,7 @@ fn structure(workspace: &Workspace, _: &[String]) -> Result<()> {
     finding::report(
         crate_arrows::check(workspace)?
             .into_iter()
+            .chain(file_circles::check(workspace)?)
             .chain(unsafe_code::check(workspace)?)
             .chain(dependency_versions::check(workspace)?),
     )
