@@ -1,4 +1,5 @@
-//! The words of stockd: symbols, prices, quotes, requests, replies, addresses and limits.
+//! The words of stockd: symbols, prices, quotes, requests, replies, addresses and limits; and how
+//! text that others chose is shown.
 //!
 //! This crate owns what a value *is* and which values are possible. It knows nothing of tables,
 //! bytes on the wire, files or clocks, and every other crate may depend on it.
@@ -11,6 +12,7 @@
 
 mod address;
 mod answer;
+mod escape;
 pub mod limits;
 mod pattern;
 mod price;
@@ -23,6 +25,7 @@ mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use escape::{Escaped, escaped};
 pub use pattern::Pattern;
 pub use price::{PRICE_ROOM_BYTES, Price, PriceError, PriceText};
 pub use quote::Quote;

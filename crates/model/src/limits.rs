@@ -9,6 +9,10 @@ use std::time::Duration;
 /// found", writes are refused.
 pub const SYMBOL_BYTES_MAX: usize = 30;
 
+/// Bytes of a foreign text that an error message or a log line shows, escapes included. An ellipsis
+/// stands for the rest.
+pub const EXCERPT_BYTES_MAX: usize = 120;
+
 /// Decimal places of a price. A price with more non-zero places is refused, never rounded.
 pub const PRICE_DECIMALS: u32 = 9;
 
