@@ -3,13 +3,14 @@
 //! Exit codes: 0 fine, 1 the work failed, 2 bad usage. Errors are single lines on standard error
 //! that begin with `stockd: `.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::usage_error::UsageError;
 use crate::{
-    check, delist, demo, export, import, load, lookup, manual, replay, serve, set, trade, watch,
+    check, delist, demo, export, import, load, lookup, manual, output, replay, serve, set, trade,
+    watch,
 };
 
 /// A stock lookup server and its client.
@@ -44,11 +45,6 @@ enum Command {
     Man(manual::ManArgs),
 }
 
-/// What was asked for is not possible; nothing was begun. Ends with exit code 2.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct UsageError(pub(crate) String);
-
 /// Runs the command that the arguments of the process name.
 pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -79,8 +75,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    // Where nobody reads standard error any more, the exit code still tells.
-    let _ = writeln!(io::stderr(), "stockd: {error:#}");
+    output::problem(format_args!("{error:#}"));
     match error.is::<UsageError>() {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,

@@ -30,6 +30,7 @@ use self::history::History;
 use self::replay::{Pace, Replay};
 use self::screen::{Screen, grouped};
 use crate::interruption::Interruption;
+use crate::output;
 
 /// The port of `stockd serve`, which the demo takes too if it is free.
 const USUAL_PORT: u16 = 7878;
@@ -77,14 +78,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// Plays the demo.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    match play(args) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            // The reader of our output has seen enough, as `head` does.
-            Some(io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
-            _ => Err(error),
-        },
-    }
+    play(args).map_or_else(output::end, |()| Ok(ExitCode::SUCCESS))
 }
 
 fn play(args: &DemoArgs) -> anyhow::Result<()> {

@@ -16,9 +16,9 @@ use serde_json::Value;
 use stockd_model::Quote;
 
 use crate::catalog_file::Format;
-use crate::cli::UsageError;
 use crate::output;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 
 /// Write the catalog of a running server to a file.
 ///
@@ -66,13 +66,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {
-        return match write_quotes(&quotes, format, BufWriter::new(io::stdout().lock())) {
-            // Whoever reads the output has seen enough, as `head` does.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")
-            }
-            _ => Ok(ExitCode::SUCCESS),
-        };
+        let out = BufWriter::new(io::stdout().lock());
+        return write_quotes(&quotes, format, out)
+            .context("cannot write to standard output")
+            .map_or_else(output::end, |()| Ok(ExitCode::SUCCESS));
     }
     let compressed = args.file.ends_with(".gz");
     let cannot_write = || format!("cannot write {}", args.file);

@@ -4,27 +4,28 @@
 //! the business of the crate `stockd-load`.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use stockd_load::report::{self, Document, Parameters, Point, Repetition, Swept};
 use stockd_load::{
     Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
     Texts, Workload, WriteWith,
 };
+use stockd_model::escaped;
 use stockd_model::limits::{
     LOAD_CONNECTIONS_MAX, LOAD_MGET_MAX, LOAD_PIPELINE_MAX, LOAD_RUNS_MAX, LOAD_STOCKS_MAX,
     LOAD_SUBSCRIBERS_MAX, LOAD_THREADS_MAX,
 };
 
-use crate::cli::UsageError;
 use crate::name_list;
 use crate::output;
+use crate::progress;
+use crate::usage_error::UsageError;
 
 mod plot;
 mod values;
@@ -350,7 +351,8 @@ impl RunArgs {
             Protocol::Line => (resp, Protocol::Resp),
             other => (target, other),
         };
-        let bar = bar(names.len() as u64, "{bar:40} {human_pos} of {human_len} stocks listed");
+        let template = "{bar:40} {human_pos} of {human_len} stocks listed";
+        let bar = progress::bar(names.len() as u64, template);
         stockd_load::fill(target, protocol, self.fill_with.into(), names, |done| {
             bar.set_position(done as u64);
         })?;
@@ -429,26 +431,26 @@ impl RunArgs {
         };
         let connections = load.connections;
         let prefix = format!("{}{run}{connections} connections", swept.unwrap_or_default());
-        let style = match length.is_zero() {
+        let template = match length.is_zero() {
             true => "{spinner} {prefix}: {msg}",
             false => "{bar:40} {prefix}: {msg}",
         };
-        bar(length.as_millis() as u64, style).with_prefix(prefix)
+        progress::bar(length.as_millis() as u64, template).with_prefix(prefix)
     }
 
     fn report(&self, document: &Document) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(document)?;
         match &self.json {
-            Some(file) if file == Path::new("-") => output::line(format_args!("{json}"))?,
+            Some(file) if file == Path::new("-") => output::all(format!("{json}\n").as_bytes())?,
             json_file => {
-                output::line(format_args!("{}", report::table(document)))?;
+                output::lines(&report::table(document))?;
                 if let Some(file) = json_file {
                     write(file, &format!("{json}\n"))?;
                 }
             }
         }
         for note in report::notes(document) {
-            eprintln!("{note}");
+            eprintln!("{}", escaped(&note));
         }
         if let (Some(file), Some(run)) = (&self.hdr, document.repetitions().last()) {
             write(file, &report::percentile_file(run))?;
@@ -467,16 +469,6 @@ fn address(text: &str) -> anyhow::Result<Target> {
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// A bar on standard error, on a terminal only.
-fn bar(length: u64, style: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(length)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
 }
 
 impl From<WriteArg> for WriteWith {

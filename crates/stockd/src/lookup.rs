@@ -6,7 +6,7 @@
 //! Invariant: only the time from sending a request to having its reply is measured; names are
 //! read before, and printing is done between the requests.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,14 +14,17 @@ use std::time::{Duration, Instant};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use stockd_client::{Address, Answer, Client};
+use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
 
 use crate::name_list;
-use crate::report::{Document, LatencyReport, microseconds, nanoseconds, one_line, wording};
+use crate::output;
+use crate::progress;
+use crate::report::{Document, LatencyReport, microseconds, nanoseconds, wording};
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -90,12 +93,11 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     match all_found {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
-        Err(error) => match error.downcast::<io::Error>() {
-            // Whoever reads the output has seen enough, as `head` does.
-            Ok(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Ok(cause) => Err(cause).context("cannot write to standard output"),
-            Err(error) => Err(error),
-        },
+        // The client has errors of its own kind.
+        Err(error) if error.is::<io::Error>() => {
+            output::end(error.context("cannot write to standard output"))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -111,7 +113,7 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
     let mut out = stdout();
     for (name, &answer) in names.iter().zip(&answers) {
         let style = style_of(answer);
-        writeln!(out, "{} {style}{}{style:#}", one_line(name), wording(answer))?;
+        writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
     Ok(!answers.contains(&Answer::NotFound))
@@ -121,7 +123,15 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
 /// was measured until then.
 fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::Result<bool> {
     let runs = args.runs.unwrap_or(1);
-    let progress = progress_bar(args, runs.saturating_mul(names.len() as u64));
+    let lookups = runs.saturating_mul(names.len() as u64);
+    let progress = match args.quiet || !io::stdout().is_terminal() {
+        true => progress::bar_of_many(
+            lookups,
+            "{bar:40} {human_pos} of {human_len} lookups, {eta} left",
+        ),
+        // The lines that are printed show the progress.
+        false => ProgressBar::hidden(),
+    };
     let mut report = LatencyReport::default();
     let mut printer = Printer::begin(args, runs, client.server(), names)?;
     let mut lookups = (0..runs).flat_map(|_| names);
@@ -169,7 +179,7 @@ impl Printer {
         server: &Address,
         names: &[String],
     ) -> io::Result<Printer> {
-        let widths = names.iter().map(|name| one_line(name).width());
+        let widths = names.iter().map(|name| escaped(name).to_string().width());
         let mut printer = Printer {
             out: stdout(),
             json: args.json,
@@ -211,7 +221,7 @@ impl Printer {
                 )?;
             }
             (false, false) => {
-                let name = padded(&one_line(name), self.name_width);
+                let name = padded(&escaped(name).to_string(), self.name_width);
                 let (style, reply) = (style_of(answer), wording(answer));
                 let latency = microseconds(ns);
                 writeln!(self.out, "{name} {style}{reply:>12}{style:#} {latency:>10} µs")?;
@@ -273,22 +283,6 @@ fn padded(text: &str, width: usize) -> String {
     let spaces = width.saturating_sub(text.width());
     format!("{text}{:spaces$}", "")
 }
-
-/// A bar on standard error, for a long run that prints nothing on the terminal meanwhile.
-/// It shows on a terminal only.
-fn progress_bar(args: &LookupArgs, lookups: u64) -> ProgressBar {
-    let silent = args.quiet || !io::stdout().is_terminal();
-    if !silent || lookups < PROGRESS_LOOKUPS_MIN {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} lookups, {eta} left";
-    ProgressBar::new(lookups)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
-}
-
-/// Lookups that are worth a progress bar, at least: some tenths of a second.
-const PROGRESS_LOOKUPS_MIN: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {

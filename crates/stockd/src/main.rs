@@ -17,6 +17,7 @@ mod lookup;
 mod manual;
 mod name_list;
 mod output;
+mod progress;
 mod quote_server;
 mod replay;
 mod report;
@@ -24,6 +25,7 @@ mod serve;
 mod set;
 mod settings;
 mod trade;
+mod usage_error;
 mod watch;
 mod write_tally;
 

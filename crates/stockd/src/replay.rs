@@ -9,20 +9,20 @@
 mod moment;
 mod update_file;
 
-use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use stockd_client::{QuoteClient, Write};
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
-use crate::cli::UsageError;
 use crate::interruption::Interruption;
 use crate::output;
+use crate::progress;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
 use moment::Moment;
 use update_file::UpdateFile;
@@ -98,7 +98,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         pace: args.pace(first),
         due: Vec::new(),
         tally: WriteTally::default(),
-        progress: progress_bar(extent.updates),
+        progress: progress::bar(
+            extent.updates,
+            "{bar:40} {human_pos} of {human_len} updates, {per_sec}",
+        ),
     };
     let begun = Instant::now();
     let finished = replay.play(&file, args.again);
@@ -108,7 +111,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let end = if matches!(finished, Ok(false)) { ", interrupted" } else { "" };
     output::line(format_args!("{} updates in {seconds:.1} s{end}: {tally}", tally.writes()))?;
     for refused in tally.first_refused() {
-        let _ = writeln!(io::stderr(), "stockd: {refused}");
+        output::problem(format_args!("{refused}"));
     }
     finished?;
     match tally.refused() {
@@ -223,17 +226,6 @@ impl FromStr for Speed {
             .map(Speed::Times)
             .ok_or_else(|| "write a number above 0 and x, as in 10x or 0.5x, or max".to_owned())
     }
-}
-
-/// A bar on standard error, on a terminal only.
-fn progress_bar(updates: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} updates, {per_sec}";
-    ProgressBar::new(updates)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
 }
 
 #[cfg(test)]

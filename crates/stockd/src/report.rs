@@ -15,6 +15,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use stockd_client::Answer;
+use stockd_model::escaped;
 
 /// Latencies that are kept one by one, at most. More go to a histogram, whose size does not grow
 /// with their number.
@@ -102,7 +103,11 @@ impl LatencyReport {
         table.load_style(TABLE_STYLE).set_header(TABLE_HEADINGS);
         let names = self.slowest_first();
         for name in names.iter().take(TABLE_NAMES_MAX) {
-            table.add_row(table_row(&one_line(name.name), &wording(name.reply), &name.summary));
+            table.add_row(table_row(
+                &escaped(name.name).to_string(),
+                &wording(name.reply),
+                &name.summary,
+            ));
         }
         table.add_row(table_row("total", "", &self.total.summary()));
         for column in table.column_iter_mut() {
@@ -314,18 +319,6 @@ pub(crate) fn wording(answer: Answer) -> String {
     }
 }
 
-/// A name that stays on its line of the output, whatever a list of names may hold.
-pub(crate) fn one_line(name: &str) -> String {
-    let mut line = String::with_capacity(name.len());
-    for character in name.chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -418,12 +411,6 @@ total                    7     1.140    162.9    30.0  1000.0  1000.0    1000.0 
         assert!(report.is_empty());
         assert_eq!(report.total.summary().max_ns, 0);
         assert_eq!(report.table().lines().count(), 4);
-    }
-
-    #[test]
-    fn a_name_stays_on_its_line() {
-        assert_eq!(one_line("AAPL  260116C00200000"), "AAPL  260116C00200000");
-        assert_eq!(one_line("A\x1b[31mB\rC"), "A\\u{1b}[31mB\\rC");
     }
 
     proptest! {

@@ -18,10 +18,10 @@ use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file::{Loaded, Row};
-use crate::cli::UsageError;
 use crate::data_dir;
 use crate::interruption::Interruption;
 use crate::settings::{SettingFlags, Settings};
+use crate::usage_error::UsageError;
 
 /// Serve lookups until SIGTERM or Ctrl-C.
 ///

@@ -9,6 +9,7 @@
 //! setting.
 
 mod file;
+mod sync;
 mod value;
 
 use std::ffi::OsString;
@@ -20,9 +21,9 @@ use stockd_model::Address;
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::sync::Sync;
 use crate::catalog_file;
-use crate::cli::UsageError;
-use crate::data_dir::Sync;
+use crate::usage_error::UsageError;
 
 /// Declares the settings once: the struct of their values, and the table of everything else.
 macro_rules! settings {

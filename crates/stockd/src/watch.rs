@@ -5,19 +5,20 @@
 
 mod board;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
 use serde_json::Value;
 use stockd_client::{Event, Subscription};
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Quote, Symbol, escaped};
 use terminal_size::{Height, Width, terminal_size};
 
-use crate::cli::UsageError;
 use crate::interruption::Interruption;
+use crate::output;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 use board::Board;
 
 /// Watch quotes as they change.
@@ -45,14 +46,7 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Watches until it is told to stop.
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
-    match watch(args) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            // Whoever reads the output has seen enough, as `head` does.
-            Some(ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
-            _ => Err(error),
-        },
-    }
+    watch(args).map_or_else(output::end, |()| Ok(ExitCode::SUCCESS))
 }
 
 fn watch(args: &WatchArgs) -> anyhow::Result<()> {
@@ -140,9 +134,9 @@ fn print_line(event: &Event) -> io::Result<()> {
             let symbol = Value::from(symbol.as_str());
             writeln!(out, r#"{{"symbol":{symbol},"status":"delisted"}}"#)?;
         }
-        // Lines are for messages alone; where nobody reads this, the messages still count.
+        // Standard output is for messages alone.
         Event::Disconnected { .. } | Event::Reconnected => {
-            let _ = writeln!(io::stderr(), "stockd: {}", connection_news(event));
+            output::problem(format_args!("{}", connection_news(event)));
         }
     }
     out.flush()
@@ -185,7 +179,7 @@ impl Table {
         match event {
             Event::Quote(quote) => self.board.update(*quote),
             Event::Delisted(symbol) => self.board.delist(*symbol),
-            Event::Disconnected { .. } => self.news = connection_news(event),
+            Event::Disconnected { .. } => self.news = escaped(&connection_news(event)).to_string(),
             Event::Reconnected => self.news.clear(),
         }
     }

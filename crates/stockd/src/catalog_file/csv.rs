@@ -3,7 +3,7 @@
 //! A record never spans lines, other than RFC 4180 allows: so a stray quote spoils one row, and
 //! not the rest of the file.
 
-use super::{BadRow, Row};
+use super::row::{BadRow, Row, shown};
 
 /// What is wrong with a file that ends before its header.
 pub(super) const NO_HEADER: &str =
@@ -28,7 +28,7 @@ impl Header {
         let columns = record.len();
         let need = |wanted: &'static str| {
             record.column(wanted)?.ok_or_else(|| {
-                let header = super::shown(line);
+                let header = shown(line);
                 format!(
                     "column '{wanted}' is missing; the header must name symbol, price and volume, \
                      and names {header}"

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{BadRow, Row, shown};
+use super::row::{BadRow, Row, shown};
 
 /// The object of one line, its values still as written. Other keys are passed over.
 #[derive(Deserialize)]

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use stockd_load::report::{self, Document};
 
-use crate::cli::UsageError;
 use crate::output;
+use crate::usage_error::UsageError;
 
 /// Draw the reports of earlier runs over each other.
 ///

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::UsageError;
+use crate::usage_error::UsageError;
 
 /// One `key = value` of the file.
 pub(super) struct Entry {

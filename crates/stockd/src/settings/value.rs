@@ -14,8 +14,8 @@ use stockd_model::{Address, AddressError};
 use stockd_server::IoEngine;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::sync::Sync;
 use crate::catalog_file;
-use crate::data_dir::Sync;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;

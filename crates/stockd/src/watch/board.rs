@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use stockd_model::{Quote, Status, Symbol};
+use stockd_model::{Quote, Status, Symbol, escaped};
 use unicode_width::UnicodeWidthStr;
 
 /// The stocks that are watched, sorted by symbol.
@@ -127,7 +127,14 @@ fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
 fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
     let Some(Stock { quote, direction }) = stock else {
         let dash = || "-".to_owned();
-        let texts = [symbol.to_string(), dash(), dash(), "not listed".to_owned(), dash(), dash()];
+        let texts = [
+            escaped(symbol.as_str()).to_string(),
+            dash(),
+            dash(),
+            "not listed".to_owned(),
+            dash(),
+            dash(),
+        ];
         return Line { texts, price: DIM, status: DIM };
     };
     let (arrow, price) = match direction {
@@ -138,7 +145,7 @@ fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
     let status = if quote.status == Status::Halted { HALTED } else { Style::new() };
     Line {
         texts: [
-            symbol.to_string(),
+            escaped(symbol.as_str()).to_string(),
             format!("{arrow}{}", quote.price),
             quote.volume.to_string(),
             quote.status.to_string(),
