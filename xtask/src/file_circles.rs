@@ -49,14 +49,6 @@ const LEFT: &[&[&str]] = &[
         "crates/wire/src/resp/error.rs",
         "crates/wire/src/resp/part.rs",
     ],
-    &[
-        "xtask/src/compare.rs",
-        "xtask/src/compare/peer.rs",
-        "xtask/src/compare/record.rs",
-        "xtask/src/compare/redis_benchmark.rs",
-        "xtask/src/compare/scenario.rs",
-    ],
-    &["xtask/src/demo_data.rs", "xtask/src/main.rs"],
 ];
 
 /// Finds circles among the files of each crate.

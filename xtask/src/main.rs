@@ -29,7 +29,7 @@ mod workspace;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
 
@@ -181,12 +181,4 @@ fn structure(workspace: &Workspace, _: &[String]) -> Result<()> {
             .chain(unsafe_code::check(workspace)?)
             .chain(dependency_versions::check(workspace)?),
     )
-}
-
-/// The one argument of a task that needs one.
-fn only_argument<'a>(task: &str, name: &str, arguments: &'a [String]) -> Result<&'a str> {
-    match arguments {
-        [argument] => Ok(argument),
-        _ => bail!("usage: cargo xtask {task} {name}"),
-    }
 }

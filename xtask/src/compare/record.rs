@@ -8,9 +8,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::peer::{self, Peer};
+use super::bench::Bench;
+use super::peer::Peer;
+use super::running;
 use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
-use super::{Bench, figure};
 
 /// One run of one server.
 pub(super) struct Run {
@@ -78,7 +79,7 @@ impl fmt::Display for Run {
 
 impl Record {
     pub(super) fn new(bench: &Bench<'_>) -> Result<Record> {
-        peer::write_echo_names(bench.scratch)?;
+        running::write_echo_names(bench.scratch)?;
         let head = json!({
             "date": first_line("date", &["-u", "+%F"]),
             "command": format!("cargo xtask {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
@@ -290,4 +291,13 @@ fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+}
+
+/// A figure of a report of `stockd load`, by its path.
+fn figure(report: &Value, path: &[&str]) -> Option<f64> {
+    let mut value = report;
+    for key in path {
+        value = value.get(key)?;
+    }
+    value.as_f64()
 }

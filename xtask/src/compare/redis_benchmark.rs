@@ -8,8 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Bench;
-use super::peer::on_core;
+use super::bench::{Bench, on_core};
 use super::scenario::Scenario;
 
 /// Puts a server under the load of the scenario once.
