@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-ring", &[]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-ring", "stockd-model"]),
     ("stockd-client", &["stockd-model"]),
-    ("stockd-load", &["stockd-model"]),
+    ("stockd-load", &["stockd-client", "stockd-model"]),
     (
         "stockd",
         &[

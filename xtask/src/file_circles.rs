@@ -15,11 +15,6 @@ use crate::workspace::Workspace;
 const LEFT: &[&[&str]] = &[
     &["crates/catalog/src/scan.rs", "crates/catalog/src/table.rs"],
     &[
-        "crates/client/src/connection.rs",
-        "crates/client/src/link.rs",
-        "crates/client/src/stream.rs",
-    ],
-    &[
         "crates/engine/src/execute.rs",
         "crates/engine/src/journal.rs",
         "crates/engine/src/snapshot.rs",

@@ -3,26 +3,10 @@
 //! Invariant: a connection that failed is never used again, since whatever the server still sent
 //! on it could be taken for the answer to another request.
 
-use std::time::Duration;
-
 use crate::connection::Connection;
+use crate::options::Options;
 use crate::protocol::Replies;
 use crate::{Address, ClientError, ToAddresses};
-
-/// How long a client waits. Each is above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// For a connection, at each address of the server; 5 s unless set.
-    pub connect_timeout: Duration,
-    /// For a reply, and for the server to read requests; 5 s unless set.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(5) }
-    }
-}
 
 /// What every client has: where it connects to, how long it waits, and its connection.
 #[derive(Debug)]
@@ -52,8 +36,8 @@ impl<R: Replies> Link<R> {
         })
     }
 
-    /// Closes the connection if it is still open and connects anew, to the addresses that were
-    /// resolved at first.
+    /// Closes the connection if it is still open and connects again, to the addresses that
+    /// were resolved at first.
     pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
         self.connection = None;
         let connection = connect_any(&self.addresses, &self.options)?;

@@ -5,15 +5,15 @@
 //! nothing is allocated for a request.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 
+use stockd_client::Stream;
 use stockd_model::limits::LOAD_READ_BYTES;
 
 use crate::clock::Clock;
 use crate::codec::{Foreign, Item, excerpt};
 use crate::figures::{Figures, Kind};
 use crate::ledger::Ledger;
-use crate::target::Stream;
 use crate::workload::Workload;
 
 /// One connection and its requests.
@@ -59,8 +59,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn stream(&mut self) -> &mut Stream {
-        &mut self.stream
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Bytes that wait for room.

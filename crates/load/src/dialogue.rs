@@ -3,12 +3,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 
+use stockd_client::Stream;
 use stockd_model::limits::{LOAD_READ_BYTES, LOAD_STOCKS_MAX, PIPELINE_NAMES_MAX, SCAN_COUNT_MAX};
 
 use crate::codec::{Item, Protocol, Requests, WriteWith};
 use crate::error::LoadError;
 use crate::stocks::{Texts, price};
-use crate::target::{BlockingStream, Target};
+use crate::target::Target;
 
 /// Names in the order that the server lists them.
 ///
@@ -114,7 +115,7 @@ fn prepared(protocol: Protocol, with: WriteWith, names: &Texts) -> Requests {
 
 /// A connection on which every request is answered before the next.
 struct Dialogue {
-    stream: BlockingStream,
+    stream: Stream,
     target: String,
     protocol: Protocol,
     doing: &'static str,

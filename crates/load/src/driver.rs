@@ -16,6 +16,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
+use stockd_client::Stream;
 use stockd_model::limits::{
     EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
 };
@@ -27,7 +28,7 @@ use crate::connection::{Connection, Misunderstanding};
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
 use crate::pacer::Pacer;
-use crate::target::Stream;
+use crate::target::register;
 use crate::workload::Workload;
 
 /// What one thread is to do. Times are nanoseconds on the clock of the run.
@@ -105,9 +106,9 @@ impl Driver {
     pub(crate) fn new(mut orders: Orders) -> io::Result<Driver> {
         let poll = Poll::new()?;
         let streams = std::mem::take(&mut orders.streams);
-        let mut connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
-        for (at, connection) in connections.iter_mut().enumerate() {
-            connection.stream().register(poll.registry(), Token(at))?;
+        let connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
+        for (at, connection) in connections.iter().enumerate() {
+            register(connection.stream(), poll.registry(), Token(at))?;
         }
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let mut figures = Figures::new(orders.window_begin);

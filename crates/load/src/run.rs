@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use stockd_client::Stream;
 use stockd_model::limits::FILES_RESERVED;
 
 use crate::chance::Chance;
@@ -21,7 +22,7 @@ use crate::pacer::{Arrivals, Pacer};
 use crate::process::{ServerProcess, allow_files};
 use crate::stocks::Texts;
 use crate::subscribers::Subscribers;
-use crate::target::{Stream, Target};
+use crate::target::Target;
 use crate::workload::Workload;
 
 /// How much load, and how it comes.
@@ -241,7 +242,7 @@ fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError
     allow_files(connections + FILES_RESERVED);
     let mut streams = Vec::with_capacity(connections);
     for number in 1..=connections {
-        let stream = target.connect().and_then(|stream| stream.into_stream());
+        let stream = target.connect_nonblocking();
         streams.push(stream.map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number,

@@ -1,0 +1,18 @@
+//! How long a client waits, for what.
+
+use std::time::Duration;
+
+/// How long a client waits. Each is above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For a connection, at each address of the server; 5 s unless set.
+    pub connect_timeout: Duration,
+    /// For a reply, and for the server to read requests; 5 s unless set.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(5) }
+    }
+}
