@@ -1,9 +1,9 @@
 //! stockd and its peers under the same load, side by side: `cargo xtask compare`.
 //!
 //! Every server runs on the first core and the load generator, `stockd load`, on the second. All
-//! servers of a scenario are up at once and idle but for the one that is asked. In each round each of
-//! them is asked once, in a random order, so that a machine whose speed drifts treats all alike; and
-//! what is compared are ratios within a round. The steadiest figure is the server's own CPU time for
+//! servers of a scenario run at once, and all but the one under load are idle. In each round every
+//! server is under load once, in a random order, so that a machine whose speed drifts treats all
+//! alike. Ratios within a round are compared. The steadiest figure is the server's own CPU time for
 //! each request, from the scheduler's accounting of its threads.
 //!
 //! The record is a directory of docs/benchmarks/records: every run as `stockd load` reported it, a
@@ -32,14 +32,14 @@ use record::{Record, Run};
 use running::Running;
 use scenario::{SCENARIOS, SWEEPS, SWEPT, SWEPT_LOAD, Scenario};
 
-/// Rounds whose runs count, after one to warm up.
+/// Rounds that count. One more before them warms up.
 const ROUNDS: usize = 5;
 
 /// The part of a run that is measured.
 const MEASURED: Duration = Duration::from_millis(1500);
 
-/// Runs the scenarios whose names contain one of the arguments, or all; `--quick` runs each for a
-/// moment, to see that all of it works, and keeps no record.
+/// Runs all scenarios, or those whose names contain one of the arguments. `--quick` runs each for a
+/// moment, to see that everything works, and keeps no record.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let filters: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
@@ -108,7 +108,7 @@ fn compare(bench: &Bench<'_>, scenario: &'static Scenario, record: &mut Record) 
     Ok(())
 }
 
-/// Draws the servers under loads of different size, over each other, into the record.
+/// Draws the servers under loads of different size into the record, all in one chart.
 fn draw(bench: &Bench<'_>, directory: &Path) -> Result<()> {
     for sweep in SWEEPS {
         println!("sweep over {}", sweep.name);

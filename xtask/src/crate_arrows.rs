@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-ring", &[]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-ring", "stockd-model"]),
     ("stockd-client", &["stockd-model"]),
-    ("stockd-load", &["stockd-client", "stockd-model"]),
+    ("stockd-latency", &["stockd-model"]),
+    ("stockd-load", &["stockd-client", "stockd-latency", "stockd-model"]),
     (
         "stockd",
         &[
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-engine",
             "stockd-server",
             "stockd-client",
+            "stockd-latency",
             "stockd-load",
         ],
     ),

@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 /// Where the demo reads its data from.
 const DEMO_DATA: &str = "crates/stockd/data/daily_bars.csv.gz";
 
-/// What the demo keeps of each bar, as the source names it and as the demo does.
+/// The columns that the demo keeps: their names in the source and in the demo.
 const COLUMNS: [(&str, &str); 4] =
     [("Date", "date"), ("Ticker", "symbol"), ("Close", "close"), ("Volume", "volume")];
 

@@ -65,6 +65,12 @@ const TASKS: &[Task] = &[
         in_ci: true,
         run: build::clippy,
     },
+    Task {
+        name: "smallest",
+        about: "the binary builds without load generator, plots and demo, and with each alone",
+        in_ci: true,
+        run: build::smallest,
+    },
     Task { name: "test", about: "all tests of the workspace", in_ci: true, run: build::test },
     Task {
         name: "uring",

@@ -4,9 +4,8 @@
 //! on it could be taken for the answer to another request.
 
 use crate::connection::Connection;
-use crate::options::Options;
 use crate::protocol::Replies;
-use crate::{Address, ClientError, ToAddresses};
+use crate::{Address, ClientError, Options, ToAddresses};
 
 /// What every client has: where it connects to, how long it waits, and its connection.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl<R: Replies> Link<R> {
         })
     }
 
-    /// Closes the connection if it is still open and connects again, to the addresses that
-    /// were resolved at first.
+    /// Closes the connection if it is still open and connects again, to the addresses that were
+    /// resolved at first.
     pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
         self.connection = None;
         let connection = connect_any(&self.addresses, &self.options)?;

@@ -1,4 +1,4 @@
-//! How long a client waits, for what.
+//! How long a client waits before it gives up.
 
 use std::time::Duration;
 

@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use stockd_client::Stream;
+use stockd_latency::nanoseconds;
 use stockd_model::limits::{
     EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
 };
 
 use crate::alarm::Alarm;
 use crate::chance::Chance;
-use crate::clock::{Clock, nanoseconds, thread_cpu_ns};
+use crate::clock::{Clock, thread_cpu_ns};
 use crate::connection::{Connection, Misunderstanding};
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};

@@ -3,8 +3,9 @@
 //! Only what belongs to the measured window counts: requests that were sent, or in an open loop due,
 //! after its begin. Knows no clock; it is told the times.
 
+use stockd_latency::Latencies;
+
 use crate::counts::Counts;
-use crate::latencies::Latencies;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,14 @@ pub struct Figures {
 impl Figures {
     /// Figures of a run whose warm-up ends at `window_begin`.
     pub fn new(window_begin: u64) -> Figures {
-        Figures { window_begin, window_end: u64::MAX, ..Figures::default() }
+        Figures {
+            window_begin,
+            window_end: u64::MAX,
+            lookups: Latencies::preallocated(),
+            updates: Latencies::preallocated(),
+            late: Latencies::preallocated(),
+            ..Figures::default()
+        }
     }
 
     /// Counts requests that were sent, or due, at `at` and answered now.

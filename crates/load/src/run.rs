@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stockd_client::Stream;
+use stockd_latency::nanoseconds;
 use stockd_model::limits::FILES_RESERVED;
 
 use crate::chance::Chance;
-use crate::clock::{Clock, nanoseconds};
+use crate::clock::Clock;
 use crate::driver::{Driver, Mode, Orders};
 use crate::error::LoadError;
 use crate::figures::Figures;

@@ -7,10 +7,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "demo")]
+use crate::demo;
+#[cfg(feature = "load")]
+use crate::load;
 use crate::usage_error::UsageError;
 use crate::{
-    check, delist, demo, export, import, load, lookup, manual, output, replay, serve, set, trade,
-    watch,
+    check, delist, export, import, lookup, manual, output, replay, serve, set, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -37,7 +40,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
     // Its options are many.
+    #[cfg(feature = "load")]
     Load(Box<load::LoadArgs>),
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
@@ -65,7 +70,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
         Command::Config => manual::config(),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

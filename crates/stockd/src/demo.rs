@@ -23,12 +23,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use stockd_client::Client;
 use stockd_engine::{Engine, Totals};
+use stockd_latency::grouped;
 use stockd_server::{Config, Listener, Protocol, Server};
 
 use self::client::CheckingClient;
 use self::history::History;
 use self::replay::{Pace, Replay};
-use self::screen::{Screen, grouped};
+use self::screen::Screen;
 use crate::interruption::Interruption;
 use crate::output;
 

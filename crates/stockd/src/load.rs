@@ -27,6 +27,7 @@ use crate::output;
 use crate::progress;
 use crate::usage_error::UsageError;
 
+#[cfg(feature = "plots")]
 mod plot;
 mod values;
 
@@ -43,8 +44,12 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
 /// connection was lost. docs/load.md explains how to measure with it.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[cfg_attr(
+    feature = "plots",
+    command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)
+)]
 pub(crate) struct LoadArgs {
+    #[cfg(feature = "plots")]
     #[command(subcommand)]
     command: Option<LoadCommand>,
 
@@ -52,6 +57,7 @@ pub(crate) struct LoadArgs {
     run: RunArgs,
 }
 
+#[cfg(feature = "plots")]
 #[derive(Debug, clap::Subcommand)]
 enum LoadCommand {
     Plot(plot::PlotArgs),
@@ -199,6 +205,7 @@ struct RunArgs {
 
     /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and PNG,
     /// light and dark.
+    #[cfg(feature = "plots")]
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     plot: Option<PathBuf>,
 }
@@ -231,11 +238,11 @@ enum WriteArg {
 
 /// Runs what was asked for and reports.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
-    let outcome = match &args.command {
-        Some(LoadCommand::Plot(args)) => plot::run(args),
-        None => args.run.run(),
-    };
-    outcome.map_err(|error| match error.downcast_ref() {
+    #[cfg(feature = "plots")]
+    if let Some(LoadCommand::Plot(args)) = &args.command {
+        return plot::run(args);
+    }
+    args.run.run().map_err(|error| match error.downcast_ref() {
         Some(LoadError::Usage(why)) => UsageError(why.clone()).into(),
         _ => error,
     })
@@ -455,6 +462,7 @@ impl RunArgs {
         if let (Some(file), Some(run)) = (&self.hdr, document.repetitions().last()) {
             write(file, &report::percentile_file(run))?;
         }
+        #[cfg(feature = "plots")]
         if let Some(directory) = &self.plot {
             let plots = plot::draw(std::slice::from_ref(document), directory)?;
             eprintln!("{} plots are in {}", plots.len(), directory.display());

@@ -17,6 +17,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::Value;
 use stockd_client::{Address, Answer, Client};
+use stockd_latency::{microseconds, nanoseconds};
 use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
@@ -24,7 +25,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::name_list;
 use crate::output;
 use crate::progress;
-use crate::report::{Document, LatencyReport, microseconds, nanoseconds, wording};
+use crate::report::{Document, LatencyReport, wording};
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -223,7 +224,7 @@ impl Printer {
             (false, false) => {
                 let name = padded(&escaped(name).to_string(), self.name_width);
                 let (style, reply) = (style_of(answer), wording(answer));
-                let latency = microseconds(ns);
+                let latency = microseconds(ns as f64);
                 writeln!(self.out, "{name} {style}{reply:>12}{style:#} {latency:>10} µs")?;
                 if self.live {
                     self.out.flush()?;

@@ -8,10 +8,12 @@ mod check;
 mod cli;
 mod data_dir;
 mod delist;
+#[cfg(feature = "demo")]
 mod demo;
 mod export;
 mod import;
 mod interruption;
+#[cfg(feature = "load")]
 mod load;
 mod lookup;
 mod manual;

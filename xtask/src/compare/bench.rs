@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 pub(super) struct Bench<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) stockd: PathBuf,
-    /// For what servers keep on disk and what they are told at start.
+    /// A directory for data and start files of servers.
     pub(super) scratch: &'a Path,
     pub(super) rounds: usize,
     pub(super) measured: Duration,

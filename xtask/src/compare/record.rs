@@ -1,4 +1,4 @@
-//! The record of a comparison: every run, and what they come to.
+//! The record of a comparison: every run, and a summary.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -29,7 +29,7 @@ pub(super) struct Record {
 }
 
 impl Run {
-    /// A figure of the repetition that the report has.
+    /// A figure of the only repetition in the report.
     fn figure(&self, path: &[&str]) -> Option<f64> {
         figure(&self.report["points"][0]["repetitions"][0], path)
     }
@@ -125,7 +125,7 @@ impl Record {
         ratios
     }
 
-    /// What it comes to, in Markdown.
+    /// The summary, in Markdown.
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();
         self.write_summary(&mut text).expect("a string takes everything");
@@ -247,7 +247,7 @@ impl Record {
         let name = [vec![date.to_owned(), "compare".to_owned()], parts].concat().join("-");
         let directory = bench.workspace.absolute("docs/benchmarks/records").join(name);
         fs::create_dir_all(&directory)?;
-        // Where things lie on this machine is nobody's business.
+        // Paths of this machine do not belong in the record.
         let stockd = bench.stockd.display().to_string();
         let scratch = bench.scratch.display().to_string();
         let mut runs = format!("{}\n", self.head);
@@ -286,7 +286,7 @@ fn spread(sorted: &[f64]) -> String {
 /// Programs whose versions belong to a record.
 const PEERS: [&str; 5] = ["redis-server", "memcached", "valkey-server", "pogocache", "dragonfly"];
 
-/// What a program says of itself; nothing where it is not there.
+/// The version that a program prints; empty when it is not installed.
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();

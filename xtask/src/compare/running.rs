@@ -21,16 +21,16 @@ use crate::packages;
 pub(super) struct Running {
     pub(super) peer: Peer,
     process: Child,
-    /// As `stockd load` takes it.
+    /// In the form that `stockd load` takes.
     address: String,
-    /// The names that it is asked for, where they are not those that `stockd load` makes up.
+    /// The names to ask for; `None` for the names that `stockd load` generates.
     names: Option<PathBuf>,
 }
 
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Before what is measured.
+/// Time of load before measuring begins.
 const WARMUP: &str = "300ms";
 
 impl Running {
@@ -88,7 +88,8 @@ impl Running {
         Ok(Some(running))
     }
 
-    /// Puts it under the load of the scenario once: what `stockd load` reports, or as it would.
+    /// Puts it under the load of the scenario once. Returns the report of `stockd load`, or one in
+    /// that form.
     pub(super) fn load(&self, bench: &Bench<'_>, scenario: &Scenario) -> Result<Value> {
         if self.peer.by_redis_benchmark {
             return redis_benchmark::load(bench, scenario, self.process.id(), &self.address);
@@ -107,7 +108,7 @@ impl Running {
         report
     }
 
-    /// Puts it under loads of different size: the whole report.
+    /// Puts it under loads of different size. Returns the report.
     pub(super) fn sweep(&self, bench: &Bench<'_>, values: &str) -> Result<Value> {
         let mut command = self.generator(bench, &SWEPT_LOAD);
         command.args(["--sweep", values, "--warmup", WARMUP, "--json", "-"]);
@@ -258,7 +259,7 @@ fn installed(program: &'static str) -> Option<Command> {
     packages::is_installed(program).then(|| on_core(0, program))
 }
 
-/// A process that is ended when the load has.
+/// A process that is killed when this is dropped.
 struct Beside(Child);
 
 impl Drop for Beside {
@@ -268,7 +269,7 @@ impl Drop for Beside {
     }
 }
 
-/// Writes the names that echo servers are asked, as long as those of stocks.
+/// Writes the names for echo servers, which have the length of stock names.
 pub(super) fn write_echo_names(scratch: &Path) -> Result<()> {
     let mut names = String::new();
     for name in 10_000_000..10_010_000 {

@@ -5,9 +5,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use stockd_latency::Latencies;
 
 use crate::counts::Counts;
-use crate::latencies::Latencies;
 use crate::process::Machine;
 use crate::run::{Load, Outcome};
 
@@ -232,15 +232,17 @@ impl Repetition {
 impl LatencyFigures {
     /// These latencies in few numbers.
     pub fn of(latencies: &Latencies) -> LatencyFigures {
+        let [p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns] =
+            latencies.quantiles_ns([0.5, 0.9, 0.99, 0.999, 0.9999]);
         LatencyFigures {
             count: latencies.count(),
             mean_ns: latencies.mean_ns(),
             deviation_ns: latencies.deviation_ns(),
-            p50_ns: latencies.quantile_ns(0.5),
-            p90_ns: latencies.quantile_ns(0.9),
-            p99_ns: latencies.quantile_ns(0.99),
-            p999_ns: latencies.quantile_ns(0.999),
-            p9999_ns: latencies.quantile_ns(0.9999),
+            p50_ns,
+            p90_ns,
+            p99_ns,
+            p999_ns,
+            p9999_ns,
             max_ns: latencies.max_ns(),
         }
     }

@@ -1,12 +1,8 @@
 //! The report on a terminal: a row for each load, and what has to be said beside it.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use stockd_latency::{grouped, microseconds};
 
 use super::{Document, Point, Repetition};
-
-/// A rule under the headings and nothing else.
-const STYLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A row for each point: medians over its repetitions, and the highest maximum. Columns of what was
 /// not measured are left out.
@@ -29,12 +25,12 @@ pub fn table(document: &Document) -> String {
     }
     column(
         "requests",
-        Box::new(|point| grouped(point.repetitions.iter().map(|run| run.requests as f64).sum())),
+        Box::new(|point| grouped(point.repetitions.iter().map(|run| run.requests).sum())),
     );
     if is_open {
-        column("offered/s", median(|run| run.offered_a_second.unwrap_or(0.0), grouped));
+        column("offered/s", median(|run| run.offered_a_second.unwrap_or(0.0), whole));
     }
-    column("requests/s", median(|run| run.requests_a_second, grouped));
+    column("requests/s", median(|run| run.requests_a_second, whole));
     if several {
         column(
             "min … max",
@@ -42,12 +38,12 @@ pub fn table(document: &Document) -> String {
                 let rates = || point.repetitions.iter().map(|run| run.requests_a_second);
                 let (low, high) =
                     (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
-                format!("{} … {}", grouped(low), grouped(high))
+                format!("{} … {}", whole(low), whole(high))
             }),
         );
     }
     if many {
-        column("lookups/s", median(|run| run.lookups_a_second, grouped));
+        column("lookups/s", median(|run| run.lookups_a_second, whole));
     }
     column("mean µs", median(|run| run.latency.mean_ns, microseconds));
     column("p50 µs", median(|run| run.latency.p50_ns as f64, microseconds));
@@ -68,7 +64,7 @@ pub fn table(document: &Document) -> String {
     }
     if watched {
         let per_request = |run: &Repetition| run.server_cpu_ns_per_request.unwrap_or(0.0);
-        column("server CPU ns/request", median(per_request, grouped));
+        column("server CPU ns/request", median(per_request, whole));
         column("server cores", median(|run| run.server_cores.unwrap_or(0.0), two_places));
     }
     column("own cores", median(|run| run.load_cores, two_places));
@@ -76,21 +72,13 @@ pub fn table(document: &Document) -> String {
         "errors",
         Box::new(|point| {
             let failures = point.repetitions.iter().map(|run| run.counts.failures());
-            grouped(failures.sum::<u64>() as f64)
+            grouped(failures.sum())
         }),
     );
 
-    let mut table = Table::new();
-    table.load_style(STYLE).set_header(columns.iter().map(|(heading, _)| heading));
-    for point in &document.points {
-        table.add_row(columns.iter().map(|(_, cell)| cell(point)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    let rows =
+        document.points.iter().map(|point| columns.iter().map(|(_, cell)| cell(point)).collect());
+    stockd_latency::table(columns.iter().map(|(heading, _)| heading.as_str()), rows, 0).join("\n")
 }
 
 type Cell<'a> = Box<dyn Fn(&Point) -> String + 'a>;
@@ -125,8 +113,8 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     if misses > 0 {
         note(format!(
             "{} names found, {} not found",
-            grouped(sum(|run| run.counts.hits) as f64),
-            grouped(misses as f64)
+            grouped(sum(|run| run.counts.hits)),
+            grouped(misses)
         ));
     }
     if runs.iter().any(|run| run.update_latency.is_some()) {
@@ -140,28 +128,28 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     }
     if runs.iter().any(|run| run.messages_a_second.is_some()) {
         let messages = point.median(|run| run.messages_a_second.unwrap_or(0.0));
-        note(format!("subscribers read {} messages/s", grouped(messages)));
+        note(format!("subscribers read {} messages/s", whole(messages)));
     }
     let verified = sum(|run| run.counts.verified);
     if verified > 0 {
         note(format!(
             "{} replies compared, {} wrong",
-            grouped(verified as f64),
-            grouped(sum(|run| run.counts.mismatches) as f64)
+            grouped(verified),
+            grouped(sum(|run| run.counts.mismatches))
         ));
     }
     if runs.iter().any(Repetition::is_overloaded) {
         note(format!(
             "overload: {} requests/s were offered and {} answered; {} had no reply in the end, {} of them were never sent",
-            grouped(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
-            grouped(point.median(|run| run.requests_a_second)),
-            grouped(sum(|run| run.counts.unanswered) as f64),
-            grouped(sum(|run| run.counts.unsent) as f64),
+            whole(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
+            whole(point.median(|run| run.requests_a_second)),
+            grouped(sum(|run| run.counts.unanswered)),
+            grouped(sum(|run| run.counts.unsent)),
         ));
     } else if sum(|run| run.counts.unanswered) > 0 {
         note(format!(
             "{} requests had no reply in the end",
-            grouped(sum(|run| run.counts.unanswered) as f64)
+            grouped(sum(|run| run.counts.unanswered))
         ));
     }
     if runs.iter().any(|run| run.load_saturated) {
@@ -187,26 +175,14 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
         ),
     ] {
         if count > 0 {
-            note(format!("{} {what}, the first: {text}", grouped(count as f64)));
+            note(format!("{} {what}, the first: {text}", grouped(count)));
         }
     }
 }
 
-/// A whole number with its thousands apart.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn microseconds(ns: f64) -> String {
-    format!("{:.1}", ns / 1e3)
+/// A rate without its fraction.
+fn whole(number: f64) -> String {
+    grouped(number.round() as u64)
 }
 
 fn two_places(number: f64) -> String {

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use stockd_client::{Client, ClientError};
+use stockd_latency::nanoseconds;
 
 use super::history::History;
 use super::names;
 use super::replay::Replay;
 use super::screen::{Row, quoted_where_padded};
-use crate::report::{LatencyReport, nanoseconds};
+use crate::report::LatencyReport;
 
 /// A client over TCP, one request at a time, and what it has seen.
 #[derive(Debug)]
