@@ -1,5 +1,4 @@
-//! A blocking conversation with the server, before a run: its names, filling it, and what it answers
-//! name by name.
+//! Blocking requests before a run: the names of a server, filling it, and its answers name by name.
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -84,7 +83,7 @@ pub fn fill(
     Ok(())
 }
 
-/// Asks for every name once and notes what was found, an empty text where nothing was.
+/// Asks for every name once and records the answers; an empty text for a name that is not found.
 ///
 /// # Errors
 ///

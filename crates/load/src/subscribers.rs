@@ -1,6 +1,6 @@
 //! Subscribers beside the load: connections that read the messages of `SUBSCRIBE` and count them.
 //!
-//! They have a thread of their own, so that reading messages does not delay a request.
+//! They have their own thread, so that reading messages delays no request.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;

@@ -25,8 +25,8 @@ impl BadRows {
     ///
     /// # Errors
     ///
-    /// When there are some and they are not to be skipped: `stopped` says what then does not
-    /// happen, as in `nothing is imported`.
+    /// When there are bad rows and `lenient` is false. `stopped` says the consequence, as in
+    /// `nothing is imported`.
     pub(crate) fn report(&self, lenient: bool, stopped: &str) -> anyhow::Result<()> {
         let BadRows { count, first } = self;
         let skipped = if lenient { "skipped " } else { "" };

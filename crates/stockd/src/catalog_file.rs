@@ -1,8 +1,8 @@
 //! Catalog files: where the stocks that are listed at start come from.
 //!
-//! This module owns which files there are and what a bad row means; `lines.rs` cuts them into
-//! bounded lines, `csv.rs` and `json_lines.rs` read a line as a row. They know nothing of the
-//! catalog.
+//! This module owns the formats of files and the order in which they are read. `lines.rs` cuts them
+//! into bounded lines, `csv.rs` and `json_lines.rs` read a line as a row (`row.rs`). They know
+//! nothing of the catalog.
 //!
 //! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
 //! file and line. Memory is bounded by the longest line and the number of stocks, whatever the
@@ -45,7 +45,7 @@ pub(crate) enum Format {
     JsonLines,
 }
 
-/// What a file came to.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     /// The stocks to list.
@@ -59,19 +59,19 @@ enum Reader {
     JsonLines,
 }
 
-/// Compressed or not, from this size in bytes a file is worth a progress bar.
+/// A file of at least this size in bytes, compressed or not, gets a progress bar.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 impl Source {
-    /// The source that a name means: its ending says the format, and `-` is CSV from standard
-    /// input. `None` when the ending says none.
+    /// The source of this name. Its ending says the format; `-` is CSV from standard input. `None`
+    /// when the ending is unknown.
     pub(crate) fn parse(name: &str) -> Option<Source> {
         let (format, gzip) = Format::of(name)?;
         let path = (name != "-").then(|| name.into());
         Some(Source { path, format, gzip })
     }
 
-    /// Reads every stock of the source, each once. Bad rows are counted only.
+    /// Reads every stock of the source, each once. Bad rows are counted, and the first are kept.
     ///
     /// # Errors
     ///
@@ -147,8 +147,7 @@ impl Source {
 }
 
 impl Format {
-    /// The format that the ending of a name says, and whether the file is compressed. `-`, which
-    /// has no ending, is CSV.
+    /// The format by the ending of a name, and whether the file is compressed. `-` is CSV.
     pub(crate) fn of(name: &str) -> Option<(Format, bool)> {
         if name == "-" {
             return Some((Format::Csv, false));
@@ -173,7 +172,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What can be wrong with a line: the whole file with it, or that row alone.
+/// What a bad line spoils: the whole file, or one row.
 enum Wrong {
     Header(String),
     Row(BadRow),

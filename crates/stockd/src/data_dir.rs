@@ -1,8 +1,8 @@
 //! The data directory of a server: where it is, and the engine over what it holds.
 //!
-//! It knows neither requests nor how quotes lie on the disk: the engine and the store do.
+//! It knows neither requests nor the format on the disk: the engine and the store do.
 //!
-//! Invariant: the catalog holds all that the directory keeps before anybody is served.
+//! Invariant: the catalog holds all quotes of the directory before the first client is served.
 
 use std::env;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::settings::{Settings, Sync};
 /// Stocks between two steps of the progress bar.
 const PROGRESS_STEP: u64 = 4096;
 
-/// An engine that keeps its catalog as the settings say, with what was kept before.
+/// An engine that keeps its catalog as the settings say, filled with the quotes of the directory.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
 
 /// `stockd` in the directory that the platform has for the state of programs.
 fn usual_dir() -> anyhow::Result<PathBuf> {
-    // systemd names it where a unit has a StateDirectory, perhaps among others.
+    // systemd sets it for a unit with a StateDirectory; it may list several.
     if let Some(directories) = env::var_os("STATE_DIRECTORY")
         && let Some(first) = env::split_paths(&directories).next()
         && first.is_absolute()
@@ -75,7 +75,7 @@ fn usual_dir() -> anyhow::Result<PathBuf> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("stockd"))
 }
 
-/// Reads all that is kept into the catalog. Returns the version above which new stocks begin.
+/// Reads all quotes into the catalog. Returns the version above which new stocks begin.
 fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
     let stocks = data.stocks();
     let cannot_hold = || format!("cannot hold the {stocks} stocks of {}", path.display());

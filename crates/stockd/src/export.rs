@@ -1,7 +1,6 @@
 //! `stockd export`: writes the catalog of a running server to a file.
 //!
-//! Invariant: the file is there whole or not at all, and `stockd import` reads the same stocks
-//! back from it.
+//! Invariant: the file is complete or not there, and `stockd import` reads the same stocks from it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -23,8 +22,8 @@ use crate::usage_error::UsageError;
 /// Write the catalog of a running server to a file.
 ///
 /// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
-/// serve --catalog' read it. A file that is there already is replaced when the new one is whole.
-/// All stocks are in it as they were at one moment, whatever changes while it is written.
+/// serve --catalog' read it. An existing file is replaced when the new one is complete. The file is
+/// a consistent snapshot: later changes are not in it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
@@ -115,7 +114,7 @@ fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Re
     }
 }
 
-/// A file that takes the place of another when it is whole. Dropped before that, it is removed.
+/// A file that replaces another when it is complete. If it is dropped before, it is removed.
 struct NewFile {
     file: File,
     temporary: PathBuf,
@@ -123,7 +122,7 @@ struct NewFile {
 }
 
 impl NewFile {
-    /// Creates it next to its target, since a file cannot be moved between file systems at once.
+    /// Creates it next to its target, since a move between file systems is not atomic.
     fn create(target: &Path) -> anyhow::Result<NewFile> {
         // What a link leads to is replaced, not the link.
         let target = match fs::canonicalize(target) {
@@ -146,7 +145,7 @@ impl NewFile {
         Ok(NewFile { file, temporary, target })
     }
 
-    /// Puts the file, which is whole now, in the place of its target.
+    /// Replaces the target with this file, which is now complete.
     fn put_in_place(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.temporary, &self.target)

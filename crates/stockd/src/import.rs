@@ -1,7 +1,7 @@
 //! `stockd import`: lists the stocks of a file on a running server.
 //!
-//! Invariant: nothing is sent before the whole file was read, and unless bad rows are to be
-//! skipped, nothing if it has one.
+//! Invariant: nothing is sent before the whole file is read. If it has a bad row, nothing is sent
+//! at all, unless bad rows are skipped.
 
 use std::process::ExitCode;
 
@@ -29,15 +29,15 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     lenient: bool,
 
-    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and perhaps status,
-    /// perhaps compressed (.gz); '-' is CSV from standard input.
+    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and optionally status;
+    /// may be compressed (.gz); '-' is CSV from standard input.
     file: String,
 }
 
 /// Stocks between two steps of the progress bar: some chunks, so that requests are sent ahead.
 const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
-/// Reads the file, writes its stocks, and says what became of them.
+/// Reads the file, writes its stocks, and prints the outcome.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let source = Source::parse(&args.file).ok_or_else(|| {
         let file = &args.file;

@@ -1,7 +1,7 @@
 //! `stockd load`: the load generator on the command line.
 //!
-//! This file owns the options, their defaults, and where reports go. How load is made and measured is
-//! the business of the crate `stockd-load`.
+//! This file owns the options, their defaults, and where reports go. The crate `stockd-load` makes
+//! the load and measures it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,8 +40,8 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// finds what the server can do. With --rate, requests come when they are due whatever the server
 /// does (an open loop), and latency counts from then: that shows a stall as clients would feel it.
 ///
-/// Works against Redis, Valkey and their like with --protocol resp, and against memcached. Says so
-/// when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
+/// Works against Redis, Valkey and similar servers with --protocol resp, and against memcached.
+/// Says so when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
 /// connection was lost. docs/load.md explains how to measure with it.
 #[derive(Debug, clap::Args)]
 #[cfg_attr(
@@ -70,7 +70,7 @@ struct RunArgs {
     #[arg(long, value_name = "ADDR", help_heading = "Server")]
     server: Option<String>,
 
-    /// What to speak.
+    /// The protocol.
     #[arg(long, value_enum, default_value = "line", help_heading = "Server")]
     protocol: ProtocolArg,
 
@@ -106,7 +106,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_THREADS_MAX), help_heading = "Load")]
     threads: u64,
 
-    /// Open loop: so many requests a second over all connections, each when it is due.
+    /// Open loop: this number of requests a second over all connections, each when it is due.
     #[arg(long, short = 'r', value_name = "N", value_parser = rate, help_heading = "Load")]
     rate: Option<f64>,
 
@@ -118,8 +118,8 @@ struct RunArgs {
     #[arg(long, value_name = "WHAT=N,N…", value_parser = values::sweep, help_heading = "Load")]
     sweep: Option<Sweep>,
 
-    /// Look again and again instead of sleeping: sends on time to the microsecond, and takes a
-    /// whole core for each thread.
+    /// Poll instead of sleeping: sends on time to the microsecond, and takes a whole core for each
+    /// thread.
     #[arg(long, help_heading = "Load")]
     spin: bool,
 
@@ -128,7 +128,7 @@ struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "stocks", help_heading = "Requests")]
     names: Option<PathBuf>,
 
-    /// Ask for so many generated names: S0000000, S0000001 and so on.
+    /// Ask for this number of generated names: S0000000, S0000001 and so on.
     #[arg(long, value_name = "N", value_parser = count(LOAD_STOCKS_MAX), help_heading = "Requests")]
     stocks: Option<u64>,
 
@@ -145,11 +145,11 @@ struct RunArgs {
     #[arg(long, value_name = "THETA", value_parser = theta, help_heading = "Requests")]
     zipf: Option<f64>,
 
-    /// Share of lookups, in percent, for names that nobody lists.
+    /// Share of lookups, in percent, for names that are not listed.
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, help_heading = "Requests")]
     misses: f64,
 
-    /// Ask for so many names in one MGET (resp).
+    /// Ask for this number of names in one MGET (resp).
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_MGET_MAX), help_heading = "Requests")]
     mget: u64,
 
@@ -179,11 +179,11 @@ struct RunArgs {
     #[arg(long, short = 'd', value_name = "TIME", default_value = "5s", value_parser = seconds, help_heading = "Runs")]
     duration: Duration,
 
-    /// Measure so many requests instead of a time.
+    /// Measure this number of requests instead of a time.
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "duration", help_heading = "Runs")]
     requests: Option<u64>,
 
-    /// Run so many times; the table shows medians.
+    /// Run this number of times; the table shows medians.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_RUNS_MAX), help_heading = "Runs")]
     repetitions: u64,
 
@@ -191,7 +191,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Runs")]
     seed: u64,
 
-    /// What the runs are called in plots [default: the protocol and the server].
+    /// Label of the runs in plots [default: the protocol and the server].
     #[arg(long, value_name = "TEXT", help_heading = "Report")]
     label: Option<String>,
 
@@ -203,8 +203,8 @@ struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     hdr: Option<PathBuf>,
 
-    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and PNG,
-    /// light and dark.
+    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and
+    /// PNG, light and dark.
     #[cfg(feature = "plots")]
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     plot: Option<PathBuf>,
@@ -404,7 +404,7 @@ impl RunArgs {
         }
     }
 
-    /// The load of every point, with what it differs in.
+    /// The load of every point, and the value that is swept.
     fn loads(&self) -> Vec<(Option<Swept>, Load)> {
         let load = Load {
             connections: self.connections as usize,

@@ -1,10 +1,10 @@
 //! `stockd lookup`: asks a server for prices, and measures how long it takes.
 //!
-//! This file owns which names are asked and how answers are shown. What the latencies amount to
-//! is the business of `report`, and how bytes travel that of the client library.
+//! This file owns which names are asked and how answers are shown. `report` summarises the
+//! latencies, and the client library moves the bytes.
 //!
-//! Invariant: only the time from sending a request to having its reply is measured; names are
-//! read before, and printing is done between the requests.
+//! Invariant: only the time from sending a request to having its reply is measured. Names are read
+//! before, and results are printed between requests.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub(crate) struct LookupArgs {
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
-    /// Look up all names so many times and measure each lookup [default: 1].
+    /// Look up all names this number of times and measure each lookup [default: 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
 
@@ -120,8 +120,8 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
     Ok(!answers.contains(&Answer::NotFound))
 }
 
-/// Asks for one name after the other and prints what was measured; where the server fails, what
-/// was measured until then.
+/// Asks for one name after the other and prints the latencies. If the server fails, those until
+/// then are printed.
 fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::Result<bool> {
     let runs = args.runs.unwrap_or(1);
     let lookups = runs.saturating_mul(names.len() as u64);
@@ -165,11 +165,11 @@ struct Printer {
     out: Stdout,
     json: bool,
     quiet: bool,
-    /// Columns that names take.
+    /// Width of the names.
     name_width: usize,
-    /// Whether every line is to be seen at once.
+    /// Whether every line is flushed, so that it shows at once.
     live: bool,
-    /// What separates the next request from what is before it in the document.
+    /// The separator before the next request in the document.
     separator: &'static str,
 }
 
@@ -262,7 +262,7 @@ impl Printer {
     }
 }
 
-/// Standard output, without its styles where they do not belong.
+/// Standard output, without styles where it is no terminal.
 type Stdout = BufWriter<AutoStream<StdoutLock<'static>>>;
 
 fn stdout() -> Stdout {
@@ -279,7 +279,7 @@ fn style_of(answer: Answer) -> Style {
     }
 }
 
-/// The text and the spaces that fill it up to so many columns of a terminal.
+/// The text, filled up with spaces to this width on a terminal.
 fn padded(text: &str, width: usize) -> String {
     let spaces = width.saturating_sub(text.width());
     format!("{text}{:spaces$}", "")

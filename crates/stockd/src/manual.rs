@@ -1,6 +1,6 @@
-//! What stockd prints about itself: its default settings, completions for shells, and man pages.
+//! Default settings, completions for shells, and man pages.
 //!
-//! All of it is made from the table of settings and the definition of the commands.
+//! All of them are generated from the table of settings and the definition of the commands.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use clap_mangen::Man;
 use crate::output;
 use crate::settings;
 
-/// Print the completions of a shell, to be read by it at start.
+/// Print the completions of a shell, for it to read at start.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell.

@@ -1,7 +1,7 @@
-//! What a run of measured lookups amounts to: latencies of each name and of all together.
+//! The report of measured lookups: latencies of each name and of all together.
 //!
-//! It is told latencies and renders them, as a table for people and as JSON for programs. It
-//! knows no clock, no connection and no terminal.
+//! It collects latencies and renders them, as a table for people and as JSON for programs. It knows
+//! no clock, no connection and no terminal.
 //!
 //! Invariant: counts, totals, means and maxima are exact; percentiles as those of [`Latencies`].
 
@@ -26,7 +26,7 @@ pub(crate) struct LatencyReport {
     tally: Tally,
 }
 
-/// What is known of one name.
+/// The last answer and the latencies of one name.
 #[derive(Debug)]
 struct Named {
     /// The answer that came last.
@@ -34,7 +34,7 @@ struct Named {
     latencies: Latencies,
 }
 
-/// How many lookups got which kind of answer.
+/// The number of lookups by kind of answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     /// A price.
@@ -79,7 +79,7 @@ impl LatencyReport {
         }
     }
 
-    /// How many lookups got which kind of answer.
+    /// The number of lookups by kind of answer.
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
@@ -90,8 +90,8 @@ impl LatencyReport {
     }
 
     /// A table in plain text: a line of headings, a line for each name, slowest 99th percentile
-    /// first and then by name, and a line for the total. Of more than 50 names it has the slowest
-    /// 50, and says how many it has not.
+    /// first and then by name, and a line for the total. Of more than 50 names it shows the slowest
+    /// 50, and says how many are left out.
     pub(crate) fn table(&self) -> String {
         let names = self.slowest_first();
         let row = |name: &NameSummary<'_>| {

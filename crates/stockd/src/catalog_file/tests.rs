@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a file with this ending and text comes to.
+/// The contents of a file with this ending and text.
 fn load(ending: &str, text: &[u8]) -> Result<Loaded, String> {
     let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
     file.write_all(text).unwrap();

@@ -36,9 +36,9 @@ pub(crate) struct Row<'a> {
     pub(crate) date: &'a str,
     /// The name as it was sent.
     pub(crate) name: &'a str,
-    /// What came back.
+    /// The answer.
     pub(crate) answer: Answer,
-    /// What that means, or what would have been right.
+    /// Its meaning, or the reply that would have been correct.
     pub(crate) meaning: Result<&'static str, String>,
     /// From sending the request to having the reply.
     pub(crate) latency_ns: u64,
@@ -113,7 +113,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// That the demo goes on, and how to try the server from elsewhere.
+    /// Says that the demo goes on, and how to try the server from another terminal.
     pub(crate) fn invitation(&mut self, address: SocketAddr, resp: SocketAddr) -> io::Result<()> {
         let (ip, port, resp_port) = (address.ip(), address.port(), resp.port());
         writeln!(
@@ -126,7 +126,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// A line that takes the place of the one before it; nothing where that cannot be.
+    /// A line that replaces the one before it. Prints nothing where a line cannot be replaced.
     pub(crate) fn status(&mut self, text: &str) -> io::Result<()> {
         if self.refreshes {
             write!(self.out, "\r\x1b[2K{DIM}{text}{DIM:#}")?;

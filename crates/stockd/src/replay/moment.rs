@@ -7,7 +7,7 @@ use stockd_model::limits::EXCERPT_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(i64);
 
-/// A text names no point in time.
+/// The text is not a point in time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{text}' is not a time: write 2026-08-11, 2026-08-11T14:30:00.5Z, or Unix seconds or nanoseconds"
@@ -23,7 +23,7 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Numbers below are seconds: until the year 33658.
 const SECONDS_END: i64 = 1_000_000_000_000;
 
-/// Numbers from here are nanoseconds: since March 1973. Between the two is neither.
+/// Numbers from here on are nanoseconds: since March 1973. Numbers in between are refused.
 const NANOSECONDS_BEGIN: i64 = 100_000_000_000_000_000;
 
 impl Moment {

@@ -9,6 +9,6 @@ pub(crate) enum Sync {
     Always,
     /// At most this long after they were answered.
     Interval(Duration),
-    /// When the system sees fit. They survive the end of the process, not that of the system.
+    /// When the system decides. They survive a crash of the process, but not of the system.
     Never,
 }
