@@ -1,9 +1,9 @@
 //! stockd and its peers under the same load, side by side: `cargo xtask compare`.
 //!
 //! Every server runs on the first core and the load generator, `stockd load`, on the second. All
-//! servers of a scenario are up at once and idle but for the one that is asked. In each round each of
-//! them is asked once, in a random order, so that a machine whose speed drifts treats all alike; and
-//! what is compared are ratios within a round. The steadiest figure is the server's own CPU time for
+//! servers of a scenario run at once, and all but the one under load are idle. In each round every
+//! server is under load once, in a random order, so that a machine whose speed drifts treats all
+//! alike. Ratios within a round are compared. The steadiest figure is the server's own CPU time for
 //! each request, from the scheduler's accounting of its threads.
 //!
 //! The record is a directory of docs/benchmarks/records: every run as `stockd load` reported it, a
@@ -11,9 +11,11 @@
 //!
 //! Invariant: what the summary says comes from the runs of its own record and from nothing else.
 
+mod bench;
 mod peer;
 mod record;
 mod redis_benchmark;
+mod running;
 mod scenario;
 
 use std::fs;
@@ -22,32 +24,22 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use crate::build;
 use crate::workspace::Workspace;
-use peer::Running;
+use bench::Bench;
 use record::{Record, Run};
+use running::Running;
 use scenario::{SCENARIOS, SWEEPS, SWEPT, SWEPT_LOAD, Scenario};
 
-/// Rounds whose runs count, after one to warm up.
+/// Rounds that count. One more before them warms up.
 const ROUNDS: usize = 5;
 
 /// The part of a run that is measured.
 const MEASURED: Duration = Duration::from_millis(1500);
 
-/// What all parts of a comparison need.
-struct Bench<'a> {
-    workspace: &'a Workspace,
-    stockd: std::path::PathBuf,
-    /// For what servers keep on disk and what they are told at start.
-    scratch: &'a Path,
-    rounds: usize,
-    measured: Duration,
-}
-
-/// Runs the scenarios whose names contain one of the arguments, or all; `--quick` runs each for a
-/// moment, to see that all of it works, and keeps no record.
+/// Runs all scenarios, or those whose names contain one of the arguments. `--quick` runs each for a
+/// moment, to see that everything works, and keeps no record.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let filters: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
@@ -95,7 +87,7 @@ fn compare(bench: &Bench<'_>, scenario: &'static Scenario, record: &mut Record) 
     println!("{}", scenario.name);
     let mut servers: Vec<Running> = Vec::new();
     for peer in scenario.peers {
-        match peer.start(bench, scenario)? {
+        match Running::start(*peer, bench, scenario)? {
             Some(server) => servers.push(server),
             None => println!("  {}: not on this machine", peer.name()),
         }
@@ -116,13 +108,13 @@ fn compare(bench: &Bench<'_>, scenario: &'static Scenario, record: &mut Record) 
     Ok(())
 }
 
-/// Draws the servers under loads of different size, over each other, into the record.
+/// Draws the servers under loads of different size into the record, all in one chart.
 fn draw(bench: &Bench<'_>, directory: &Path) -> Result<()> {
     for sweep in SWEEPS {
         println!("sweep over {}", sweep.name);
         let mut reports = Vec::new();
         for peer in SWEPT {
-            let Some(server) = peer.start(bench, &SWEPT_LOAD)? else {
+            let Some(server) = Running::start(*peer, bench, &SWEPT_LOAD)? else {
                 continue;
             };
             let path = bench.scratch.join(format!("{}-{}.json", sweep.name, reports.len()));
@@ -149,13 +141,4 @@ impl Shuffle {
             items.swap(end, ((mixed >> 33) % (end as u64 + 1)) as usize);
         }
     }
-}
-
-/// A figure of a report of `stockd load`, by its path.
-fn figure(report: &Value, path: &[&str]) -> Option<f64> {
-    let mut value = report;
-    for key in path {
-        value = value.get(key)?;
-    }
-    value.as_f64()
 }

@@ -17,7 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-model"]),
     ("stockd-client", &["stockd-wire", "stockd-model"]),
-    ("stockd-load", &["stockd-wire", "stockd-model"]),
+    ("stockd-latency", &["stockd-model"]),
+    ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
     (
         "stockd",
         &[
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-engine",
             "stockd-server",
             "stockd-client",
+            "stockd-latency",
             "stockd-load",
         ],
     ),

@@ -5,23 +5,22 @@
 use std::fs::File;
 use std::io::BufWriter;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 
-use crate::only_argument;
 use crate::workspace::Workspace;
 
 /// Where the demo reads its data from.
 const DEMO_DATA: &str = "crates/stockd/data/daily_bars.csv.gz";
 
-/// What the demo keeps of each bar, as the source names it and as the demo does.
+/// The columns that the demo keeps: their names in the source and in the demo.
 const COLUMNS: [(&str, &str); 4] =
     [("Date", "date"), ("Ticker", "symbol"), ("Close", "close"), ("Volume", "volume")];
 
 /// Keeps date, symbol, close and volume of every bar, sorted by date, then symbol.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let path = only_argument("demo-data", "FILE", arguments)?;
+    let [path] = arguments else { bail!("usage: cargo xtask demo-data FILE") };
     let source = File::open(path).with_context(|| format!("cannot read {path}"))?;
     let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(source));
     let header = reader.headers().context("no CSV header")?.clone();

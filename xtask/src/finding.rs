@@ -1,4 +1,4 @@
-//! What a check finds: a place in a file and what is wrong there.
+//! A problem that a check has found, and its place.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -2,9 +2,8 @@
 //!
 //! `crates/server/benches/instructions.rs` has the cases; docs/benchmarks/instructions.json has what
 //! each took when the record was made. A rise of more than [`RISE_PERCENT_MAX`] fails. Counts are the
-//! same in every run on any machine with the same compiler, C library and kind of processor; where
-//! one of those differs from the record's they mean nothing, and the step says so and compares
-//! nothing.
+//! same in every run on any machine with the same compiler, C library and kind of processor. Where
+//! one of these differs from the record, counts cannot be compared, and the step only says so.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,16 +22,16 @@ const RECORD: &str = "docs/benchmarks/instructions.json";
 /// How much a count may rise above the record.
 const RISE_PERCENT_MAX: u64 = 5;
 
-/// What to do about a count that has changed for a reason.
+/// The remedy when a count has changed for a good reason.
 const RENEW: &str = "if it is worth it, renew the record with `cargo xtask instructions --record` and say why in the commit";
 
 /// Features of a processor by which the C library and memchr choose their code.
 const CPU_FEATURES: &[&str] = &["avx2", "bmi2", "erms"];
 
-/// What each case takes.
+/// Instructions of each case.
 type Counts = BTreeMap<String, u64>;
 
-/// Counts and compares with the record; with `--record`, writes it anew.
+/// Counts and compares with the record; with `--record`, writes a new record.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let records = match arguments {
         [] => false,
@@ -83,7 +82,7 @@ fn made_with() -> Result<BTreeMap<&'static str, String>> {
     ]))
 }
 
-/// The first thing in which this machine differs from that of the record.
+/// The first difference between this machine and the machine of the record.
 fn difference(record: &Value, here: &BTreeMap<&'static str, String>) -> Option<String> {
     here.iter().find_map(|(what, here)| {
         let recorded = record["made_with"][what].as_str().unwrap_or("nothing");
@@ -125,7 +124,7 @@ fn count(bench: &Path, case: &str) -> Result<u64> {
     Ok(count)
 }
 
-/// Prints both counts of every case. Returns what has to be done something about.
+/// Prints both counts of every case. Returns the problems.
 fn compare(recorded: &Counts, counts: &Counts) -> Vec<String> {
     let mut problems = Vec::new();
     for (case, &count) in counts {

@@ -13,10 +13,12 @@ mod compare;
 mod crate_arrows;
 mod demo_data;
 mod dependency_versions;
+mod file_circles;
 mod finding;
 mod instructions;
 mod links;
 mod markdown;
+mod module_tree;
 mod named_files;
 mod packages;
 mod readme;
@@ -27,7 +29,7 @@ mod workspace;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
 
@@ -53,7 +55,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "structure",
-        about: "crate arrows, unsafe code and dependency versions are where they may be",
+        about: "crate arrows, files without circles, where unsafe code and dependency versions stand",
         in_ci: true,
         run: structure,
     },
@@ -62,6 +64,12 @@ const TASKS: &[Task] = &[
         about: "no warnings, in tests and benchmarks too",
         in_ci: true,
         run: build::clippy,
+    },
+    Task {
+        name: "smallest",
+        about: "the binary builds without load generator, plots and demo, and with each alone",
+        in_ci: true,
+        run: build::smallest,
     },
     Task { name: "test", about: "all tests of the workspace", in_ci: true, run: build::test },
     Task {
@@ -169,15 +177,8 @@ fn structure(workspace: &Workspace, _: &[String]) -> Result<()> {
     finding::report(
         crate_arrows::check(workspace)?
             .into_iter()
+            .chain(file_circles::check(workspace)?)
             .chain(unsafe_code::check(workspace)?)
             .chain(dependency_versions::check(workspace)?),
     )
-}
-
-/// The one argument of a task that needs one.
-fn only_argument<'a>(task: &str, name: &str, arguments: &'a [String]) -> Result<&'a str> {
-    match arguments {
-        [argument] => Ok(argument),
-        _ => bail!("usage: cargo xtask {task} {name}"),
-    }
 }

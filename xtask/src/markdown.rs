@@ -1,4 +1,4 @@
-//! As much of Markdown as the checks need: fences, code spans, headings and links.
+//! The parts of Markdown that the checks need: fences, code spans, headings and links.
 
 /// One line of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

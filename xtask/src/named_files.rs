@@ -1,8 +1,8 @@
 //! Files that the documents name in backticks exist.
 //!
 //! A name counts as one of our files where it begins with a directory of the repository
-//! (`docs/…`), or ends in `.rs` or `.md`. The latter may leave out leading directories
-//! (`worker.rs`), as one writes when the place is clear. Names with wildcards are left alone.
+//! (`docs/…`), or ends in `.rs` or `.md`. Such a name may leave out leading directories
+//! (`worker.rs`). Names with wildcards are not checked.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Programs of other projects that steps need, and how Debian brings them.
+//! Programs of other projects that steps need, and their Debian packages.
 
 use std::process::{Command, Stdio};
 
@@ -11,11 +11,11 @@ pub(crate) fn is_installed(program: &str) -> bool {
     })
 }
 
-/// Installs what is missing of these programs, each with the Debian package that has it.
+/// Installs the missing ones of these programs; each is given with its Debian package.
 ///
 /// # Errors
 ///
-/// When that is not possible here: what is missing, and how to install it.
+/// When it cannot install: the error names what is missing, and how to install it.
 pub(crate) fn install(programs: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<_> = programs.iter().filter(|(program, _)| !is_installed(program)).collect();
     if missing.is_empty() {

@@ -24,8 +24,8 @@ use crate::{build, packages};
 
 const DOCUMENT: &str = "README.md";
 
-/// What builds and runs the program in a checkout. The commands run in a directory of their own, so
-/// there the release binary runs instead, which is what this would have built.
+/// The command that builds and runs the program in a checkout. README commands run in a directory of
+/// their own, where the release binary stands in for it.
 const FROM_SOURCE: &str = "cargo run --release --";
 
 /// How long a command may take to print what is shown of it, and to end.
@@ -94,7 +94,7 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// Runs a command as far as it is shown. One that keeps running is handed back.
+    /// Runs a command until it has printed what is shown. Returns it if it keeps running.
     fn run(&self, command: &transcript::Command) -> Result<Option<Running>> {
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         let mut running = self.start(command)?;
@@ -152,7 +152,7 @@ impl Shell<'_> {
         let output = child.stdout.take().context("no standard output")?;
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
-            // Reading goes on when nobody listens any more: a full pipe would stop the server.
+            // Reading goes on even when no receiver is left: a full pipe would block the server.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let _ = sender.send(line);
             }

@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::markdown::{self, Line};
 
-/// A command of a document and what it is shown to do.
+/// A command of a document, with the output that is shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     /// The line of the document, from 1.
@@ -27,7 +27,7 @@ pub(crate) struct Command {
     pub(crate) text: String,
     /// The output shown; with none, any will do.
     pub(crate) output: Vec<String>,
-    /// How it is to end.
+    /// How it must end.
     pub(crate) ending: Ending,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Command {
 pub(crate) enum Ending {
     /// With this exit code.
     Exit(i32),
-    /// Not by itself.
+    /// It does not end by itself.
     KeepsRunning,
 }
 
@@ -112,7 +112,7 @@ fn remark_of(prose: &str) -> Result<Option<Remark>> {
     })
 }
 
-/// Whether what was printed is what is shown.
+/// Whether the printed lines match the shown ones.
 pub(crate) fn matches(shown: &[String], printed: &[String]) -> bool {
     match shown.split_first() {
         None => printed.is_empty(),

@@ -1,4 +1,4 @@
-//! The checkout: where it is, which files it has, and what cargo knows of it.
+//! The checkout: where it is, its files, and cargo's view of it.
 //!
 //! Invariant: every path handed out or taken is relative to the root.
 
@@ -51,7 +51,7 @@ impl Workspace {
         self.files.iter().any(|file| file.starts_with(path))
     }
 
-    /// Where a file of the workspace is on this machine.
+    /// The absolute path of a file of the workspace.
     pub(crate) fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
     }

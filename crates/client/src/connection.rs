@@ -35,7 +35,11 @@ enum Filled {
 impl<R: Replies> Connection<R> {
     pub(crate) fn open(server: &Address, options: &Options) -> Result<Connection<R>, ClientError> {
         let server = server.clone();
-        let stream = match Stream::connect(&server, options) {
+        let opened = Stream::connect(&server, options.connect_timeout).and_then(|stream| {
+            stream.set_timeout(options.timeout)?;
+            Ok(stream)
+        });
+        let stream = match opened {
             Ok(stream) => stream,
             Err(cause) if is_timeout(cause.kind()) => {
                 return Err(ClientError::TimedOut {

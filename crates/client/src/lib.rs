@@ -64,4 +64,5 @@ pub use error::{ClientError, NameError, Refused};
 pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};
 pub use stockd_model::{Address, Answer, ToAddresses};
+pub use stream::Stream;
 pub use subscription::{Event, Subscription};

@@ -45,7 +45,7 @@ impl Alarm {
             tv_nsec: (pause % 1_000_000_000) as i64,
         };
         let times = Itimerspec { it_interval: zero, it_value: value };
-        // It is never read: each setting makes it unread anew, and each ring is an event.
+        // It is never read: each setting makes it unread again, and each ring is an event.
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times)?;
         self.set_for = due;
         Ok(None)

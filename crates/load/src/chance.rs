@@ -1,4 +1,4 @@
-//! Chance that repeats itself: random numbers from a seed, and ranks by Zipf's law.
+//! Random numbers from a seed, and ranks by Zipf's law.
 //!
 //! It knows nothing of what is drawn. Invariant: the same seed and stream give the same numbers on
 //! every machine.
@@ -66,7 +66,7 @@ struct Column {
 }
 
 impl Zipf {
-    /// The law for so many ranks, at least one.
+    /// The law for this number of ranks, at least one.
     pub(crate) fn new(ranks: u32, theta: f64) -> Zipf {
         let weight = |rank: u32| (f64::from(rank) + 1.0).powf(-theta);
         let sum: f64 = (0..ranks).map(weight).sum();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stockd_latency::nanoseconds;
+
 /// Counts from a moment, which may be yet to come: until then it stands at 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -22,10 +24,6 @@ impl Clock {
     pub(crate) fn wait(self) {
         std::thread::sleep(self.begin.saturating_duration_since(Instant::now()));
     }
-}
-
-pub(crate) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// CPU time of the calling thread.

@@ -1,19 +1,20 @@
-//! One connection of the load generator: what waits to be sent, what came of a reply that is not
-//! whole, and what is under way.
+//! One connection of the load generator: bytes to be sent, the beginning of an incomplete reply,
+//! and the requests in flight.
 //!
-//! Knows neither when to send nor what a name is. Invariant: its buffers are kept, so in the long run
-//! nothing is allocated for a request.
+//! Knows neither when to send nor what a name is.
+//!
+//! Invariant: its buffers are reused, so in the long run no request allocates.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 
+use stockd_client::Stream;
 use stockd_model::limits::LOAD_READ_BYTES;
 
 use crate::clock::Clock;
 use crate::codec::{Foreign, Item};
 use crate::figures::{Figures, Kind};
 use crate::ledger::Ledger;
-use crate::target::Stream;
 use crate::workload::Workload;
 
 /// One connection and its requests.
@@ -28,9 +29,9 @@ pub(crate) struct Connection {
     written: usize,
     /// The beginning of a reply that is not whole yet.
     tail: Vec<u8>,
-    /// Items that are missing of the reply to one request.
+    /// Items that are still missing in the reply to one request.
     parts_left: usize,
-    /// Whether the socket took less than it was given. It says when it takes more.
+    /// Whether the socket took less than it was given. An event says when it takes more.
     blocked: bool,
     pub(crate) open: bool,
 }
@@ -59,8 +60,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn stream(&mut self) -> &mut Stream {
-        &mut self.stream
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Bytes that wait for room.
@@ -68,7 +69,7 @@ impl Connection {
         self.output.len() - self.written
     }
 
-    /// Takes note that the socket has room again.
+    /// Records that the socket has room again.
     pub(crate) fn unblock(&mut self) {
         self.blocked = false;
     }
@@ -98,7 +99,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the socket fails; and, within, when the replies cannot be understood.
+    /// The outer error when the socket fails, the inner when the replies cannot be understood.
     pub(crate) fn receive(
         &mut self,
         scratch: &mut Vec<u8>,
@@ -213,7 +214,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives up what is under way, because the connection is of no use any more.
+    /// Gives up the requests in flight, because the connection is lost.
     pub(crate) fn close(&mut self, now: u64, figures: &mut Figures) {
         self.open = false;
         self.ledger.give_up(now, figures);

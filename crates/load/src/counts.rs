@@ -1,13 +1,13 @@
-//! What happened to requests, by number: counted by each thread, summed, and reported as it is.
+//! The outcomes of requests: counted by each thread, summed, and reported.
 
 use serde::{Deserialize, Serialize};
 
 /// Counts of the measured window; docs/load.md has them under these names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Requests due that were never sent, for want of room. Open loop alone.
+    /// Requests due that were never sent, for lack of room. Open loop alone.
     pub unsent: u64,
-    /// Requests without a reply, the unsent among them. Their latencies count as far as they got.
+    /// Requests without a reply, including the unsent. They count with the latency until the end.
     pub unanswered: u64,
     /// Names found.
     pub hits: u64,
@@ -15,13 +15,13 @@ pub struct Counts {
     pub misses: u64,
     /// Replies compared with what was expected.
     pub verified: u64,
-    /// Those that were something else.
+    /// Replies that differed.
     pub mismatches: u64,
     /// The first of them.
     pub first_mismatch: Option<String>,
     /// Requests that the server refused.
     pub errors: u64,
-    /// What it said at first, or why the first connection was lost.
+    /// The first error reply, or why the first connection was lost.
     pub first_error: Option<String>,
     /// Connections that the server closed.
     pub connections_closed: u64,
@@ -45,7 +45,7 @@ impl Counts {
         self.bytes_received += other.bytes_received;
     }
 
-    /// How much of it should not have happened.
+    /// The number of failures.
     pub fn failures(&self) -> u64 {
         self.errors + self.mismatches + self.connections_closed
     }

@@ -1,15 +1,15 @@
-//! A blocking conversation with the server, before a run: its names, filling it, and what it answers
-//! name by name.
+//! Blocking requests before a run: the names of a server, filling it, and its answers name by name.
 
 use std::io::{ErrorKind, Read, Write};
 
+use stockd_client::Stream;
 use stockd_model::limits::{LOAD_READ_BYTES, LOAD_STOCKS_MAX, PIPELINE_NAMES_MAX, SCAN_COUNT_MAX};
 use stockd_wire::resp::frame;
 
 use crate::codec::{Item, Protocol, Requests, WriteWith};
 use crate::error::LoadError;
 use crate::stocks::{Texts, price};
-use crate::target::{BlockingStream, Target};
+use crate::target::Target;
 
 /// Names in the order that the server lists them.
 ///
@@ -80,7 +80,7 @@ pub fn fill(
     Ok(())
 }
 
-/// Asks for every name once and notes what was found, an empty text where nothing was.
+/// Asks for every name once and records the answers; an empty text for a name that is not found.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ fn prepared(protocol: Protocol, with: WriteWith, names: &Texts) -> Requests {
 
 /// A connection on which every request is answered before the next.
 struct Dialogue {
-    stream: BlockingStream,
+    stream: Stream,
     target: String,
     protocol: Protocol,
     doing: &'static str,

@@ -1,10 +1,10 @@
-//! One thread of the load generator: sends requests when it is their time, over its connections, and
-//! takes the replies.
+//! One thread of the load generator: sends requests over its connections when they are due, and
+//! reads the replies.
 //!
-//! A closed loop keeps a batch of requests under way on each connection and sends the next when all
+//! A closed loop keeps a batch of requests in flight on each connection and sends the next when all
 //! of it is answered. An open loop sends each request when the schedule says, whatever the server
-//! does. One readiness loop serves both; it owns the connections and shares nothing that it writes
-//! but a counter.
+//! does. One readiness loop serves both; it owns the connections, and a counter is all that it
+//! writes for other threads.
 //!
 //! Invariant: a request counts from when it was due (open) or given to the socket (closed), once,
 //! whether it is answered or not.
@@ -16,18 +16,20 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
+use stockd_client::Stream;
+use stockd_latency::nanoseconds;
 use stockd_model::limits::{
     EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
 };
 
 use crate::alarm::Alarm;
 use crate::chance::Chance;
-use crate::clock::{Clock, nanoseconds, thread_cpu_ns};
+use crate::clock::{Clock, thread_cpu_ns};
 use crate::connection::{Connection, Misunderstanding};
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
 use crate::pacer::Pacer;
-use crate::target::Stream;
+use crate::target::register;
 use crate::workload::Workload;
 
 /// What one thread is to do. Times are nanoseconds on the clock of the run.
@@ -39,23 +41,23 @@ pub(crate) struct Orders {
     pub(crate) clock: Clock,
     pub(crate) mode: Mode,
     pub(crate) window_begin: u64,
-    /// When the window ends, where it ends by time.
+    /// When the window ends, if it ends by time.
     pub(crate) window_end: Option<u64>,
-    /// Requests to send in the window, where it ends by their number.
+    /// Requests to send in the window, if it ends by their number.
     pub(crate) requests: Option<u64>,
     pub(crate) chance: Chance,
-    /// Whether the thread looks again and again instead of sleeping.
+    /// Whether the thread polls instead of sleeping.
     pub(crate) spins: bool,
-    /// Requests answered so far, for others to see.
+    /// Requests answered so far, for other threads to read.
     pub(crate) answered: Arc<AtomicU64>,
-    /// Is told once that the window has ended.
+    /// Receives one message when the window has ended.
     pub(crate) window_over: Sender<()>,
 }
 
 /// How requests follow each other.
 #[derive(Debug)]
 pub(crate) enum Mode {
-    /// So many at once on each connection, the next when all are answered.
+    /// `pipeline` requests at once on each connection; the next when all are answered.
     Closed { pipeline: usize },
     /// When they are due.
     Open(Pacer),
@@ -69,9 +71,9 @@ pub(crate) struct Driver {
     poll: Poll,
     alarm: Alarm,
     connections: Vec<Connection>,
-    /// Connections that have something to send and were not asked to yet.
+    /// Connections that have something to send.
     unflushed: Vec<usize>,
-    /// Where the open loop goes on in turn.
+    /// The connection whose turn it is in the open loop.
     turn: usize,
     scratch: Vec<u8>,
     figures: Figures,
@@ -90,7 +92,7 @@ pub(crate) struct Driver {
 enum Phase {
     WarmUp,
     Window,
-    /// The window is over; replies are waited for until then.
+    /// The window is over; the loop waits for replies until then.
     Drain {
         until: u64,
     },
@@ -105,9 +107,9 @@ impl Driver {
     pub(crate) fn new(mut orders: Orders) -> io::Result<Driver> {
         let poll = Poll::new()?;
         let streams = std::mem::take(&mut orders.streams);
-        let mut connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
-        for (at, connection) in connections.iter_mut().enumerate() {
-            connection.stream().register(poll.registry(), Token(at))?;
+        let connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
+        for (at, connection) in connections.iter().enumerate() {
+            register(connection.stream(), poll.registry(), Token(at))?;
         }
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let mut figures = Figures::new(orders.window_begin);
@@ -209,12 +211,12 @@ impl Driver {
         if wall > 0 {
             let of_wall = |ns: u64| ns as f64 / wall as f64;
             let working = of_wall(wall.saturating_sub(self.waited));
-            // Looking whether there is something is a wait, too, but takes CPU time.
+            // Polling is waiting, too, although it takes CPU time.
             let cpu = if self.orders.spins { 0.0 } else { of_wall(figures.cpu_ns) };
             figures.busy_share = working.max(cpu).min(1.0);
         }
         self.orders.answered.store(self.total_answered, Ordering::Relaxed);
-        // Nobody listens where the run was given up.
+        // There is no receiver if the run was given up.
         let _ = self.orders.window_over.send(());
     }
 
@@ -278,8 +280,8 @@ impl Driver {
         self.write(at);
     }
 
-    /// Open loop: gives every request that is due to a connection. True if it stopped before the
-    /// last one to take replies between.
+    /// Open loop: gives every request that is due to a connection. Returns true if it stopped
+    /// before the last one, so that replies are read in between.
     fn send_due(&mut self, now: u64) -> bool {
         let limit = now.min(self.orders.window_end.map_or(u64::MAX, |end| end.saturating_sub(1)));
         for _ in 0..LOAD_SEND_BATCH {
@@ -319,7 +321,7 @@ impl Driver {
         true
     }
 
-    /// Sends what waits.
+    /// Sends the waiting requests.
     fn flush(&mut self) {
         while let Some(at) = self.unflushed.pop() {
             self.write(at);
@@ -395,7 +397,8 @@ impl Driver {
         .map(|next| Duration::from_nanos(next.saturating_sub(now)));
         if let Mode::Open(pacer) = &self.orders.mode {
             let due = pacer.next_due();
-            // What is due already waits for a connection with room, whose replies are an event.
+            // A request that is due already waits for a connection with room; its replies are an
+            // event.
             if self.sends_at(due) && due > now {
                 let nap = self.alarm.set(now, due)?;
                 timeout = [timeout, nap].into_iter().flatten().min();

@@ -7,10 +7,10 @@ use crate::codec::Protocol;
 /// An error of a run. What goes wrong with single requests is counted instead.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// What was asked for is not possible; nothing was begun.
+    /// The options are not possible together; nothing was begun.
     #[error("{0}")]
     Usage(String),
-    /// No connection, or not so many.
+    /// A connection failed.
     #[error("cannot connect to {target} (connection {number} of {of}): {why}; {remedy}")]
     Connect {
         /// The server.
@@ -24,14 +24,14 @@ pub enum LoadError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The server speaks something else.
+    /// The server speaks another protocol.
     #[error(
         "{target} does not speak the {protocol} protocol: it answered '{excerpt}'; choose another --protocol or another --server"
     )]
     Foreign {
         /// The server.
         target: String,
-        /// What it was spoken to in.
+        /// The protocol of the requests.
         protocol: Protocol,
         /// The beginning of its answer.
         excerpt: String,

@@ -1,10 +1,11 @@
-//! What one thread counts, and the sum of all threads.
+//! The counts of one thread, and their sum over all threads.
 //!
-//! Only what belongs to the measured window counts: requests that were sent, or in an open loop due,
-//! after its begin. Knows no clock; it is told the times.
+//! Only requests of the measured window count: those sent, or in an open loop due, after its
+//! beginning. Knows no clock: times are arguments.
+
+use stockd_latency::Latencies;
 
 use crate::counts::Counts;
-use crate::latencies::Latencies;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +35,11 @@ pub struct Figures {
     pub last_reply: u64,
     /// Requests that were due in the window. Open loop alone.
     pub offered: u64,
-    /// What became of the requests.
+    /// The outcomes of the requests.
     pub counts: Counts,
-    /// CPU time of this thread in the window, and of each added thread the busiest.
+    /// CPU time of this thread, or all threads, in the window.
     pub cpu_ns: u64,
-    /// The part of the window that the busiest thread did not wait.
+    /// The part of the window in which the busiest thread did not wait.
     pub busy_share: f64,
     /// How long the window was.
     pub window_ns: u64,
@@ -47,7 +48,14 @@ pub struct Figures {
 impl Figures {
     /// Figures of a run whose warm-up ends at `window_begin`.
     pub fn new(window_begin: u64) -> Figures {
-        Figures { window_begin, window_end: u64::MAX, ..Figures::default() }
+        Figures {
+            window_begin,
+            window_end: u64::MAX,
+            lookups: Latencies::preallocated(),
+            updates: Latencies::preallocated(),
+            late: Latencies::preallocated(),
+            ..Figures::default()
+        }
     }
 
     /// Counts requests that were sent, or due, at `at` and answered now.
@@ -79,7 +87,7 @@ impl Figures {
         }
     }
 
-    /// Counts a reply that refuses.
+    /// Counts an error reply.
     pub fn refused(&mut self, why: &[u8]) {
         self.counts.errors += 1;
         if self.counts.first_error.is_none() {

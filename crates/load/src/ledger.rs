@@ -1,9 +1,9 @@
-//! What is under way on one connection: when each request was sent, or due, and who has its reply.
+//! The requests in flight on one connection: when each was sent, or due, and which are answered.
 //!
 //! Servers answer in the order asked, so this is a queue. Requests that were sent together are one
 //! entry of it. Knows no bytes and no clock.
 //!
-//! Invariant: every request that was sent is in here until it is answered or given up, and is then
+//! Invariant: every request that was sent is here until it is answered or given up, and is then
 //! counted once.
 
 use std::collections::VecDeque;
@@ -44,13 +44,13 @@ impl Ledger {
         self.outstanding
     }
 
-    /// What the next reply answers: the kind of request, and since when it is waited for.
+    /// The request that the next reply answers: its kind, and when it was sent or due.
     #[inline]
     pub(crate) fn next(&self) -> Option<(Kind, u64)> {
         self.sent.front().map(|sent| (sent.kind, sent.at))
     }
 
-    /// Takes note that the first request without a reply has it now. There must be one.
+    /// Records that the first request without a reply is answered. There must be one.
     #[inline]
     pub(crate) fn answer(&mut self, now: u64, figures: &mut Figures) {
         self.outstanding -= 1;
@@ -127,9 +127,9 @@ mod tests {
         assert_eq!((figures.lookups.max_ns(), figures.answered_in_window), (999, 1));
     }
 
-    /// The story of coordinated omission. A server answers in 0.1 ms, but stands still from second 2
-    /// to 2.5. A closed loop of one asks once in that time and sees one slow reply among twenty-five
-    /// thousand; 1,000 clients a second would have seen 500.
+    /// The story of coordinated omission. A server answers in 0.1 ms, but stands still from second
+    /// 2 to 2.5. A closed loop of one asks once in that time and sees one slow reply among
+    /// twenty-five thousand; 1,000 clients a second would have seen 500.
     #[test]
     fn a_stall_shows_in_the_latencies_of_an_open_loop_and_hides_in_those_of_a_closed_one() {
         let answered_at = |asked: u64| {

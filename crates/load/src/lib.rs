@@ -1,17 +1,18 @@
-//! The load generator of stockd: asks a server as fast, or as often, as it is told, and measures how
-//! long the answers take.
+//! The load generator of stockd: sends requests to a server, as fast as it answers or at a given
+//! rate, and measures how long the answers take.
 //!
-//! It speaks stockd's line protocol, RESP (so Redis and its like, too) and memcached's. Two ways to
-//! ask:
+//! It speaks stockd's line protocol, RESP (so Redis and similar servers, too) and memcached's. Two
+//! ways to ask:
 //!
-//! - **Closed loop.** Each connection has a batch of requests under way and sends the next when it is
-//!   answered. It finds what a server can do. Its latencies hide stalls: while the server stands
-//!   still, nothing is asked, so nothing is slow.
-//! - **Open loop.** Requests come at a rate of their own, as from many clients, and each counts from
-//!   when it was *due*. A stall makes every request late that would have come meanwhile, and shows.
+//! - **Closed loop.** Each connection has a batch of requests in flight and sends the next when it
+//!   is answered. This finds a server's highest throughput. Its latencies hide stalls: while the
+//!   server stalls, no request is sent, so none is slow.
+//! - **Open loop.** Requests come at a fixed rate, as from many clients, and the latency of each
+//!   counts from when it was *due*. A stall delays every request that is due during it, so it
+//!   shows.
 //!
-//! One thread is one readiness loop with its own connections, histograms and chance; threads share
-//! the prepared requests, which nobody writes:
+//! One thread is one readiness loop with its own connections, histograms and random numbers;
+//! threads share the prepared requests, which are read-only:
 //!
 //! ```text
 //!   plan ── stocks, codec ──▶ workload (shared)
@@ -21,11 +22,12 @@
 //!    └── process (CPU time of the server) ────▶ report ◀────────────┘
 //! ```
 //!
-//! Everything that decides what is measured (`pacer`, `ledger`, `figures`, `chance`, `codec`) is pure:
-//! it is told times and bytes, and tested without a clock.
+//! Everything that decides what is measured (`pacer`, `ledger`, `figures`, `chance`, `codec`) is
+//! pure: it takes times and bytes as arguments, and is tested without a clock.
 //!
-//! Bounds: requests under way, bytes that wait, and threads are bounded in `stockd_model::limits`
-//! (`LOAD_…`). What an open loop cannot send for them stays in the schedule and counts as late.
+//! Bounds: requests in flight, bytes that wait, and threads are bounded in `stockd_model::limits`
+//! (`LOAD_…`). Requests that an open loop cannot send within these bounds stay in the schedule and
+//! count as late.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +41,6 @@ mod dialogue;
 mod driver;
 mod error;
 mod figures;
-mod latencies;
 mod ledger;
 mod pacer;
 mod process;
@@ -55,7 +56,6 @@ pub use counts::Counts;
 pub use dialogue::{fill, names_of, record};
 pub use error::LoadError;
 pub use figures::Figures;
-pub use latencies::Latencies;
 pub use pacer::Arrivals;
 pub use process::{Machine, ServerProcess};
 pub use run::{Course, Extent, Load, Outcome, Progress, run};

@@ -1,8 +1,8 @@
 //! When the requests of an open loop are due.
 //!
-//! The schedule depends on the rate and the seed alone. It knows no clock, no server and no replies,
-//! so nothing that happens can postpone a request: that is what keeps a stall from hiding itself.
-//! It is also the backlog, for what is due and not taken yet is all that waits.
+//! The schedule depends on the rate and the seed alone. It knows no clock, no server and no
+//! replies, so no event can postpone a request: that is why a stall cannot hide itself. It is also
+//! the backlog: the requests that are due and not taken yet.
 //!
 //! Invariant: due times never go back, and their number per second is the rate in the long run.
 
@@ -14,9 +14,9 @@ use crate::chance::Chance;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
-    /// One every so many nanoseconds.
+    /// Evenly spaced.
     Constant,
-    /// As from many clients that know nothing of each other: gaps are exponential.
+    /// As from many independent clients: gaps are exponential.
     Poisson,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Pacer {
     arrivals: Arrivals,
     /// The mean gap.
     gap_ns: f64,
-    /// What the first request is due after.
+    /// When the first request is due.
     offset_ns: f64,
     /// Requests before the next one.
     before: u64,
@@ -59,7 +59,7 @@ impl Pacer {
         self.next_ns as u64
     }
 
-    /// Takes the next request if it is due by now, and says when it was.
+    /// Takes the next request if it is due by now, and returns when it was due.
     #[inline]
     pub(crate) fn take_due(&mut self, now: u64) -> Option<u64> {
         let due = self.next_due();
@@ -130,7 +130,8 @@ mod tests {
         assert!(times.is_sorted());
         // 200,000 are expected, with a standard deviation of 447.
         assert!(times.len().abs_diff(200_000) < 5 * 447, "{}", times.len());
-        // The gaps of an exponential law exceed their mean in e⁻¹ of all cases, three times it in e⁻³.
+        // The gaps of an exponential law exceed their mean in e⁻¹ of all cases, three times it in
+        // e⁻³.
         let gaps: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         for (times_mean, share) in [(1, 0.3679), (3, 0.0498)] {
             let above = gaps.iter().filter(|gap| **gap > times_mean * 100_000).count();

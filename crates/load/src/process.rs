@@ -1,4 +1,4 @@
-//! What Linux tells of a process and of the machine: CPU time, memory, processor.
+//! What Linux reports about a process and the machine: CPU time, memory, processor.
 //!
 //! CPU time is the scheduler's own accounting of every thread (proc(5), `schedstat`), in
 //! nanoseconds; that of `/proc/PID/stat` counts ticks of 10 ms.
@@ -22,7 +22,7 @@ impl ServerProcess {
     ///
     /// # Errors
     ///
-    /// When there is no such process, or the system does not tell.
+    /// When there is no such process, or the system does not report it.
     pub fn cpu_ns(self) -> Result<u64, LoadError> {
         self.read_cpu().map_err(|why| LoadError::Process { pid: self.pid, why })
     }
@@ -32,7 +32,7 @@ impl ServerProcess {
         for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
             match fs::read_to_string(task?.path().join("schedstat")) {
                 Ok(text) => sum += first_number(&text).ok_or(io::ErrorKind::InvalidData)?,
-                // A thread that has ended meanwhile.
+                // The thread has just ended.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -40,7 +40,7 @@ impl ServerProcess {
         Ok(sum)
     }
 
-    /// Its resident memory in bytes, where the system tells.
+    /// Its resident memory in bytes, if the system reports it.
     pub fn memory_bytes(self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -66,7 +66,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine. What it does not tell is left empty.
+    /// This machine. What the system does not report is left empty.
     pub fn this() -> Machine {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let after = |text: &str, key: &str| {
@@ -88,7 +88,7 @@ impl Machine {
     }
 }
 
-/// Lets this process open so many files, where the system allows it.
+/// Lets this process open this number of files, if the system allows it.
 pub(crate) fn allow_files(files: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// A process of one thread: of several, one may end and take its time with it.
+    /// A process with one thread: with several, one may end, and its CPU time is gone.
     #[test]
     fn a_process_has_cpu_time_and_memory_and_none_has_not() {
         let mut command = Command::new("cat");

@@ -1,4 +1,4 @@
-//! A run: connections, threads, the measured window, and what the server's process used meanwhile.
+//! A run: connections, threads, the measured window, and the CPU time of the server in it.
 //!
 //! The main thread only watches: it reads the server's CPU time when the window begins and when it
 //! ends, and lets others see how far the run is.
@@ -10,10 +10,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use stockd_client::Stream;
+use stockd_latency::nanoseconds;
 use stockd_model::limits::FILES_RESERVED;
 
 use crate::chance::Chance;
-use crate::clock::{Clock, nanoseconds};
+use crate::clock::Clock;
 use crate::driver::{Driver, Mode, Orders};
 use crate::error::LoadError;
 use crate::figures::Figures;
@@ -21,7 +23,7 @@ use crate::pacer::{Arrivals, Pacer};
 use crate::process::{ServerProcess, allow_files};
 use crate::stocks::Texts;
 use crate::subscribers::Subscribers;
-use crate::target::{Stream, Target};
+use crate::target::Target;
 use crate::workload::Workload;
 
 /// How much load, and how it comes.
@@ -29,7 +31,7 @@ use crate::workload::Workload;
 pub struct Load {
     /// Connections, over all threads.
     pub connections: usize,
-    /// Requests of a connection under way at once. Closed loop alone.
+    /// Requests of a connection in flight at once. Closed loop alone.
     pub pipeline: usize,
     /// Threads of the load generator.
     pub threads: usize,
@@ -39,7 +41,7 @@ pub struct Load {
     pub arrivals: Arrivals,
 }
 
-/// What a run is, besides its load.
+/// The settings of a run, besides its load.
 #[derive(Clone, Debug)]
 pub struct Course {
     /// The server.
@@ -50,7 +52,7 @@ pub struct Course {
     pub extent: Extent,
     /// The seed of names and arrivals.
     pub seed: u64,
-    /// Whether the threads look again and again instead of sleeping.
+    /// Whether the threads poll instead of sleeping.
     pub spins: bool,
     /// The server's process, if it is to be watched.
     pub process: Option<ServerProcess>,
@@ -67,7 +69,7 @@ pub enum Extent {
     Requests(u64),
 }
 
-/// What one run has shown.
+/// The results of one run.
 #[derive(Debug)]
 pub struct Outcome {
     /// All counts and latencies.
@@ -85,13 +87,13 @@ pub struct Outcome {
 /// Time between connecting and the first request, in which the threads start.
 const START_PAUSE: Duration = Duration::from_millis(5);
 
-/// How often others see how far a run is.
+/// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What there is to see of a run under way.
+/// How far a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Since it began, the warm-up among it.
+    /// Since it began, including the warm-up.
     pub elapsed: Duration,
     /// Requests answered since then.
     pub answered: u64,
@@ -126,39 +128,14 @@ pub fn run(
     let handles = launch(workload, load, course, clock, hands, &counters, &window_over)?;
     drop(window_over);
 
-    let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
-    let sample = || Sample {
-        at: Instant::now(),
-        answered: answered(),
-        cpu_ns: course.process.and_then(|process| process.cpu_ns().ok()),
-        messages: subscribers.as_ref().map(Subscribers::messages),
-    };
-    let mut watch = |windows: &Receiver<()>, until: Option<Instant>, mut open: usize| {
-        while open > 0 {
-            let now = Instant::now();
-            let left = until.map_or(PROGRESS_INTERVAL, |until| {
-                until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
-            });
-            match windows.recv_timeout(left) {
-                Ok(()) => open -= 1,
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    let elapsed = now.saturating_duration_since(begun);
-                    progress(Progress { elapsed, answered: answered() });
-                    if until.is_some_and(|until| Instant::now() >= until) {
-                        break;
-                    }
-                }
-            }
-        }
-    };
+    let watch = Watch { course, begun, counters: &counters, subscribers: subscribers.as_ref() };
     // Without a warm-up the window begins with the first request, which is yet to come.
     if !course.warmup.is_zero() {
-        watch(&windows, Some(begun + course.warmup), threads);
+        watch.until(&windows, Some(begun + course.warmup), threads, &mut progress);
     }
-    let before = sample();
-    watch(&windows, None, threads);
-    let after = sample();
+    let before = watch.sample();
+    watch.until(&windows, None, threads, &mut progress);
+    let after = watch.sample();
     let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
 
     let mut figures = Figures::default();
@@ -168,12 +145,73 @@ pub fn run(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
+    Ok(outcome(figures, &before, &after, server_memory_bytes))
+}
+
+/// A run as it is seen from outside of its threads.
+struct Watch<'a> {
+    course: &'a Course,
+    begun: Instant,
+    /// Requests answered, by thread.
+    counters: &'a [Arc<AtomicU64>],
+    subscribers: Option<&'a Subscribers>,
+}
+
+impl Watch<'_> {
+    fn answered(&self) -> u64 {
+        self.counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+    }
+
+    fn sample(&self) -> Sample {
+        Sample {
+            at: Instant::now(),
+            answered: self.answered(),
+            cpu_ns: self.course.process.and_then(|process| process.cpu_ns().ok()),
+            messages: self.subscribers.map(Subscribers::messages),
+        }
+    }
+
+    /// Reports progress until the time has come, or the windows of all `open` threads have ended.
+    fn until(
+        &self,
+        windows: &Receiver<()>,
+        until: Option<Instant>,
+        mut open: usize,
+        progress: &mut impl FnMut(Progress),
+    ) {
+        while open > 0 {
+            let now = Instant::now();
+            let left = until.map_or(PROGRESS_INTERVAL, |until| {
+                until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
+            });
+            match windows.recv_timeout(left) {
+                Ok(()) => open -= 1,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    let elapsed = now.saturating_duration_since(self.begun);
+                    progress(Progress { elapsed, answered: self.answered() });
+                    if until.is_some_and(|until| Instant::now() >= until) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What happened between two samples, at the beginning and the end of the window.
+fn outcome(
+    figures: Figures,
+    before: &Sample,
+    after: &Sample,
+    server_memory_bytes: Option<u64>,
+) -> Outcome {
     let window = after.at.saturating_duration_since(before.at).as_secs_f64();
     let answered = after.answered.saturating_sub(before.answered);
     let cpu = before.cpu_ns.zip(after.cpu_ns);
     let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
     let messages = before.messages.zip(after.messages);
-    Ok(Outcome {
+    Outcome {
         figures,
         server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
         server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
@@ -181,7 +219,7 @@ pub fn run(
         messages_a_second: messages
             .filter(|_| window > 0.0)
             .map(|(before, after)| (after - before) as f64 / window),
-    })
+    }
 }
 
 /// Starts a thread for each hand of connections.
@@ -229,7 +267,7 @@ fn launch(
     hands.into_iter().enumerate().map(start).collect()
 }
 
-/// What is known at one moment.
+/// The counters at one moment.
 struct Sample {
     at: Instant,
     answered: u64,
@@ -241,7 +279,7 @@ fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError
     allow_files(connections + FILES_RESERVED);
     let mut streams = Vec::with_capacity(connections);
     for number in 1..=connections {
-        let stream = target.connect().and_then(|stream| stream.into_stream());
+        let stream = target.connect_nonblocking();
         streams.push(stream.map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number,
@@ -266,7 +304,7 @@ fn deal(streams: Vec<Stream>, threads: usize) -> Vec<Vec<Stream>> {
     hands
 }
 
-/// The part of one thread in so many requests.
+/// The part of one thread in all requests.
 fn share(requests: u64, thread: usize, threads: usize) -> u64 {
     let (thread, threads) = (thread as u64, threads as u64);
     requests / threads + u64::from(thread < requests % threads)

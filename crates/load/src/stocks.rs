@@ -1,4 +1,4 @@
-//! The stocks that are asked for: their names, and the prices they are given.
+//! The stocks that are looked up: their names, and the prices that filling gives them.
 //!
 //! Invariant: names and prices depend on a stock's number alone, so every run that fills a server
 //! fills it alike.
@@ -13,7 +13,7 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// The names of so many generated stocks: `S0000000`, `S0000001`…
+    /// The names of `count` generated stocks: `S0000000`, `S0000001`…
     pub fn generated(count: usize) -> Texts {
         let mut texts = Texts::default();
         (0..count).for_each(|number| texts.push(format!("S{number:07}").as_bytes()));
@@ -49,8 +49,8 @@ impl Texts {
     }
 }
 
-/// The price that filling gives a stock, and, one cent higher, the other one that updates alternate
-/// with.
+/// The price that filling gives a stock, or the price one cent higher; updates alternate between
+/// the two.
 pub(crate) fn price(number: u32, higher: bool) -> Price {
     const CENT: i64 = 10_000_000;
     // Between 1 and 1000 and one cent, the neighbours far apart.

@@ -1,20 +1,21 @@
 //! Subscribers beside the load: connections that read the messages of `SUBSCRIBE` and count them.
 //!
-//! They have a thread of their own, so that reading messages does not delay a request.
+//! They have their own thread, so that reading messages delays no request.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use mio::{Events, Poll, Token, Waker};
+use stockd_client::Stream;
 use stockd_model::limits::{EVENTS_MAX, LOAD_READ_BYTES, SUBSCRIPTIONS_MAX};
 use stockd_wire::resp::frame;
 
 use crate::codec::{Item, Protocol};
 use crate::error::LoadError;
 use crate::stocks::Texts;
-use crate::target::{Stream, Target};
+use crate::target::{Target, register};
 
 /// Running subscribers. They end when this is dropped.
 #[derive(Debug)]
@@ -51,8 +52,7 @@ impl Subscribers {
         names.iter().take(subscribed).for_each(|name| frame::bulk(name, &mut request));
         let mut subscribers = Vec::with_capacity(count);
         for number in 1..=count {
-            let stream = target.connect().and_then(|stream| stream.into_stream());
-            let stream = stream.map_err(|why| LoadError::Connect {
+            let stream = target.connect_nonblocking().map_err(|why| LoadError::Connect {
                 target: target.to_string(),
                 number,
                 of: count,
@@ -65,8 +65,8 @@ impl Subscribers {
         let system = || LoadError::system("start the subscribers");
         let poll = Poll::new().map_err(system())?;
         let waker = Waker::new(poll.registry(), WAKE).map_err(system())?;
-        for (at, subscriber) in subscribers.iter_mut().enumerate() {
-            subscriber.stream.register(poll.registry(), Token(at)).map_err(system())?;
+        for (at, subscriber) in subscribers.iter().enumerate() {
+            register(&subscriber.stream, poll.registry(), Token(at)).map_err(system())?;
         }
         let messages = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&messages);

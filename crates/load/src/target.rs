@@ -1,13 +1,13 @@
 //! The server that is asked, and connections to it.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::os::unix::net as unix;
-use std::path::Path;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
-use mio::event::Source;
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use stockd_client::Stream;
 use stockd_model::limits::LOAD_PATIENCE;
 use stockd_model::{Address, AddressError, ToAddresses};
 
@@ -41,114 +41,31 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// A connection that blocks, to the first address that takes it.
-    pub(crate) fn connect(&self) -> io::Result<BlockingStream> {
+    /// A connection whose reads and writes wait for at most [`LOAD_PATIENCE`], to the first address
+    /// that takes it.
+    pub(crate) fn connect(&self) -> io::Result<Stream> {
         let mut failure = io::ErrorKind::AddrNotAvailable.into();
         for address in self.0.to_addresses()? {
-            match connect(&address) {
+            match Stream::connect(&address, LOAD_PATIENCE) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
             }
         }
         Err(failure)
     }
-}
 
-fn connect(address: &Address) -> io::Result<BlockingStream> {
-    match address {
-        Address::Tcp(address) => {
-            let stream = std::net::TcpStream::connect_timeout(address, LOAD_PATIENCE)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(LOAD_PATIENCE))?;
-            stream.set_write_timeout(Some(LOAD_PATIENCE))?;
-            Ok(BlockingStream::Tcp(stream))
-        }
-        Address::Unix(path) => {
-            let stream = unix::UnixStream::connect::<&Path>(path)?;
-            stream.set_read_timeout(Some(LOAD_PATIENCE))?;
-            stream.set_write_timeout(Some(LOAD_PATIENCE))?;
-            Ok(BlockingStream::Unix(stream))
-        }
+    /// A connection that never waits, for a readiness loop.
+    pub(crate) fn connect_nonblocking(&self) -> io::Result<Stream> {
+        let stream = self.connect()?;
+        stream.set_nonblocking()?;
+        Ok(stream)
     }
 }
 
-/// A connection whose reads and writes wait, for at most [`LOAD_PATIENCE`].
-#[derive(Debug)]
-pub(crate) enum BlockingStream {
-    Tcp(std::net::TcpStream),
-    Unix(unix::UnixStream),
-}
-
-impl BlockingStream {
-    /// The same connection for a readiness loop.
-    pub(crate) fn into_stream(self) -> io::Result<Stream> {
-        Ok(match self {
-            BlockingStream::Tcp(stream) => {
-                stream.set_nonblocking(true)?;
-                Stream::Tcp(mio::net::TcpStream::from_std(stream))
-            }
-            BlockingStream::Unix(stream) => {
-                stream.set_nonblocking(true)?;
-                Stream::Unix(mio::net::UnixStream::from_std(stream))
-            }
-        })
-    }
-}
-
-impl Read for BlockingStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            BlockingStream::Tcp(stream) => stream.read(buffer),
-            BlockingStream::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for BlockingStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            BlockingStream::Tcp(stream) => stream.write(bytes),
-            BlockingStream::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A connection that never waits.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(mio::net::TcpStream),
-    Unix(mio::net::UnixStream),
-}
-
-impl Stream {
-    /// Tells the loop of everything that happens on it.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Stream::Tcp(stream) => stream.register(registry, token, interest),
-            Stream::Unix(stream) => stream.register(registry, token, interest),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
-    }
+/// Tells a readiness loop of everything that happens on a connection.
+pub(crate) fn register(stream: &Stream, registry: &Registry, token: Token) -> io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&stream.as_raw_fd()), token, interest)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What is asked: which names, how often each, and the share of writes and of names that do not
-//! exist.
+//! The requests of a run: which names, how often each, and the share of writes and of names that do
+//! not exist.
 //!
-//! One workload is shared by all threads; each brings its own chance. Knows no connection.
+//! All threads share one workload; each has its own random numbers. Knows no connection.
 
 use std::collections::VecDeque;
 
@@ -11,17 +11,17 @@ use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
 use crate::stocks::{Texts, price};
 
-/// Names that no server lists, for the share of misses.
+/// Number of names that are not listed, for the share of misses.
 const UNKNOWN_NAMES: u32 = 1024;
 
 /// How requests are chosen.
 #[derive(Clone, Debug)]
 pub struct Mix {
-    /// What the server is spoken to in.
+    /// The protocol.
     pub protocol: Protocol,
     /// Names of one lookup; above 1 it is an `MGET`.
     pub mget: usize,
-    /// Exponent of Zipf's law by the order of names; all names alike without.
+    /// Exponent of Zipf's law by the order of names; `None` for a uniform choice.
     pub zipf: Option<f64>,
     /// Share of lookups of unknown names, in percent.
     pub misses_percent: f64,
@@ -48,9 +48,9 @@ pub struct Workload {
 /// What lookups should find.
 #[derive(Debug)]
 pub enum Expected {
-    /// The prices of filling, or those one cent higher that updates write.
+    /// The prices of filling, or the prices one cent higher that updates write.
     Filled,
-    /// What was found before the run, name by name; an empty text where nothing was.
+    /// The answers before the run, name by name; an empty text for a name that was not found.
     Recorded(Texts),
 }
 
@@ -112,7 +112,7 @@ impl Workload {
         })
     }
 
-    /// What the server is spoken to in.
+    /// The protocol.
     #[inline]
     pub fn protocol(&self) -> Protocol {
         self.protocol
@@ -160,7 +160,7 @@ impl Workload {
         Kind::Lookup
     }
 
-    /// Compares what was found for a name with what should be.
+    /// Compares the answer for a name with the expected one.
     pub fn verify(&self, name: u32, found: Item<'_>, figures: &mut Figures) {
         let Some(expected) = &self.expected else {
             return;

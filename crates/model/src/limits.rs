@@ -261,9 +261,13 @@ pub const LOAD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the load generator waits for a connection, and for a reply while it lists stocks.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest latency that the load generator's histograms tell apart: 1 hour. The maximum and
-/// the mean are exact beyond it, too.
-pub const LOAD_LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest latency that histograms tell apart: 1 hour. The maximum and the mean are exact beyond
+/// it, too.
+pub const LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Latencies that are kept one by one, at most. More go to a histogram, whose size does not grow with
+/// their number.
+pub const EXACT_LATENCIES_MAX: usize = 4096;
 
 /// Repetitions of a run of the load generator, and values of one sweep, at most.
 pub const LOAD_RUNS_MAX: usize = 1000;

@@ -1,9 +1,9 @@
 //! Bad rows of a file that a command reads: refused together, or skipped and counted.
 
-use std::io::{self, Write};
-
 use anyhow::bail;
 use stockd_model::limits::CATALOG_BAD_ROWS_SHOWN_MAX;
+
+use crate::output;
 
 /// Bad rows, and the first of them with file, line and reason.
 #[derive(Debug, Default)]
@@ -25,20 +25,19 @@ impl BadRows {
     ///
     /// # Errors
     ///
-    /// When there are some and they are not to be skipped: `stopped` says what then does not
-    /// happen, as in `nothing is imported`.
+    /// When there are bad rows and `lenient` is false. `stopped` says the consequence, as in
+    /// `nothing is imported`.
     pub(crate) fn report(&self, lenient: bool, stopped: &str) -> anyhow::Result<()> {
         let BadRows { count, first } = self;
-        let mut stderr = io::stderr().lock();
         let skipped = if lenient { "skipped " } else { "" };
         for row in first {
-            let _ = writeln!(stderr, "stockd: {skipped}{row}");
+            output::problem(format_args!("{skipped}{row}"));
         }
         let rows = if *count == 1 { "row" } else { "rows" };
         match count {
             0 => {}
             _ if lenient => {
-                let _ = writeln!(stderr, "stockd: skipped {count} bad {rows} in all");
+                output::problem(format_args!("skipped {count} bad {rows} in all"));
             }
             _ => bail!(
                 "{count} bad {rows} in all, {stopped}; correct them, or skip them with --lenient"

@@ -1,8 +1,8 @@
 //! Catalog files: where the stocks that are listed at start come from.
 //!
-//! This module owns which files there are and what a bad row means; `lines.rs` cuts them into
-//! bounded lines, `csv.rs` and `json_lines.rs` read a line as a row. They know nothing of the
-//! catalog.
+//! This module owns the formats of files and the order in which they are read. `lines.rs` cuts them
+//! into bounded lines, `csv.rs` and `json_lines.rs` read a line as a row (`row.rs`). They know
+//! nothing of the catalog.
 //!
 //! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
 //! file and line. Memory is bounded by the longest line and the number of stocks, whatever the
@@ -11,20 +11,23 @@
 pub(crate) mod csv;
 mod json_lines;
 pub(crate) mod lines;
+mod row;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
-use indicatif::{ProgressBar, ProgressStyle};
-use stockd_model::{Fields, Price, Status, Symbol, Volume};
+use indicatif::ProgressBar;
+use stockd_model::Symbol;
 
 use self::lines::{Line, Lines};
+pub(crate) use self::row::{BadRow, Row, shown};
 use crate::bad_rows::BadRows;
+use crate::progress;
 
 /// A catalog file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,28 +45,12 @@ pub(crate) enum Format {
     JsonLines,
 }
 
-/// What a file came to.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     /// The stocks to list.
     pub(crate) rows: Vec<Row>,
     pub(crate) bad_rows: BadRows,
-}
-
-/// One stock of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) symbol: Symbol,
-    price: Price,
-    volume: Volume,
-    status: Status,
-}
-
-/// Why a row is bad: the column, where one is to blame, and what is wrong with it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadRow {
-    pub(crate) column: Option<&'static str>,
-    pub(crate) why: String,
 }
 
 /// Reads the rows of one format, line by line.
@@ -72,19 +59,19 @@ enum Reader {
     JsonLines,
 }
 
-/// Compressed or not, from this size in bytes a file is worth a progress bar.
+/// A file of at least this size in bytes, compressed or not, gets a progress bar.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 impl Source {
-    /// The source that a name means: its ending says the format, and `-` is CSV from standard
-    /// input. `None` when the ending says none.
+    /// The source of this name. Its ending says the format; `-` is CSV from standard input. `None`
+    /// when the ending is unknown.
     pub(crate) fn parse(name: &str) -> Option<Source> {
         let (format, gzip) = Format::of(name)?;
         let path = (name != "-").then(|| name.into());
         Some(Source { path, format, gzip })
     }
 
-    /// Reads every stock of the source, each once. Bad rows are counted only.
+    /// Reads every stock of the source, each once. Bad rows are counted, and the first are kept.
     ///
     /// # Errors
     ///
@@ -146,14 +133,10 @@ impl Source {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let progress = if metadata.len() >= PROGRESS_BYTES_MIN && io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(metadata.len())
-                .with_style(style)
-                .with_message(format!("reading {self}"))
-        } else {
-            ProgressBar::hidden()
+        let progress = match metadata.len() {
+            ..PROGRESS_BYTES_MIN => ProgressBar::hidden(),
+            bytes => progress::bar(bytes, "{msg} {bar:40} {bytes}/{total_bytes}")
+                .with_message(format!("reading {self}")),
         };
         let file = progress.wrap_read(file);
         Ok(match self.gzip {
@@ -164,8 +147,7 @@ impl Source {
 }
 
 impl Format {
-    /// The format that the ending of a name says, and whether the file is compressed. `-`, which
-    /// has no ending, is CSV.
+    /// The format by the ending of a name, and whether the file is compressed. `-` is CSV.
     pub(crate) fn of(name: &str) -> Option<(Format, bool)> {
         if name == "-" {
             return Some((Format::Csv, false));
@@ -190,7 +172,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What can be wrong with a line: the whole file with it, or that row alone.
+/// What a bad line spoils: the whole file, or one row.
 enum Wrong {
     Header(String),
     Row(BadRow),
@@ -221,58 +203,6 @@ impl Reader {
             Reader::JsonLines => json_lines::row(line).map(Some).map_err(Wrong::Row),
         }
     }
-}
-
-impl Row {
-    /// Reads the texts of a row. A status that is not there is `trading`.
-    fn parse(symbol: &[u8], price: &[u8], volume: &[u8], status: &[u8]) -> Result<Row, BadRow> {
-        let volume = String::from_utf8_lossy(volume.trim_ascii());
-        let status = String::from_utf8_lossy(status.trim_ascii());
-        Ok(Row {
-            symbol: Symbol::parse(symbol).map_err(|error| BadRow {
-                column: Some("symbol"),
-                why: format!("'{}': {error}", shown(symbol)),
-            })?,
-            price: Price::parse(price.trim_ascii()).map_err(BadRow::at("price"))?,
-            volume: volume.parse().map_err(BadRow::at("volume"))?,
-            status: match &*status {
-                "" => Status::Trading,
-                status => status.parse().map_err(BadRow::at("status"))?,
-            },
-        })
-    }
-
-    /// All that a row says of its stock.
-    pub(crate) fn fields(&self) -> Fields {
-        Fields { price: Some(self.price), volume: Some(self.volume), status: Some(self.status) }
-    }
-
-    fn listed_already(&self, line: u64) -> BadRow {
-        BadRow {
-            column: Some("symbol"),
-            why: format!("'{}' was listed on line {line} already", self.symbol),
-        }
-    }
-}
-
-impl BadRow {
-    /// The error with its place, `us.csv:17:price: '-3' is not a price…`.
-    pub(crate) fn located(&self, source: &Source, line: u64) -> String {
-        let column = self.column.map(|column| format!("{column}:")).unwrap_or_default();
-        // What came from the file must not steer the terminal or break the line.
-        let why = self.why.replace(char::is_control, "\u{fffd}");
-        format!("{source}:{line}:{column} {why}")
-    }
-
-    /// Makes an error of a value the error of its column.
-    pub(crate) fn at<E: fmt::Display>(column: &'static str) -> impl Fn(E) -> BadRow {
-        move |error| BadRow { column: Some(column), why: error.to_string() }
-    }
-}
-
-/// A text from a file, shortened for an error message.
-pub(crate) fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).trim().chars().take(40).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) struct CheckArgs {
 /// Checks, and says what was found.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let report = stockd_store::check(&args.dir)?;
-    output::line(format_args!("{report}"))?;
+    output::lines(&report.to_string())?;
     Ok(match report.is_whole() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

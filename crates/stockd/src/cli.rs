@@ -3,13 +3,17 @@
 //! Exit codes: 0 fine, 1 the work failed, 2 bad usage. Errors are single lines on standard error
 //! that begin with `stockd: `.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "demo")]
+use crate::demo;
+#[cfg(feature = "load")]
+use crate::load;
+use crate::usage_error::UsageError;
 use crate::{
-    check, delist, demo, export, import, load, lookup, manual, replay, serve, set, trade, watch,
+    check, delist, export, import, lookup, manual, output, replay, serve, set, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -36,18 +40,15 @@ enum Command {
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
     // Its options are many.
+    #[cfg(feature = "load")]
     Load(Box<load::LoadArgs>),
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Print the settings file with every default, explained and commented out.
     Config,
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
-
-/// What was asked for is not possible; nothing was begun. Ends with exit code 2.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct UsageError(pub(crate) String);
 
 /// Runs the command that the arguments of the process name.
 pub(crate) fn run() -> ExitCode {
@@ -69,7 +70,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
         Command::Config => manual::config(),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
@@ -79,8 +82,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    // Where nobody reads standard error any more, the exit code still tells.
-    let _ = writeln!(io::stderr(), "stockd: {error:#}");
+    output::problem(format_args!("{error:#}"));
     match error.is::<UsageError>() {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,

@@ -1,42 +1,27 @@
 //! The data directory of a server: where it is, and the engine over what it holds.
 //!
-//! It knows neither requests nor how quotes lie on the disk: the engine and the store do.
+//! It knows neither requests nor the format on the disk: the engine and the store do.
 //!
-//! Invariant: the catalog holds all that the directory keeps before anybody is served.
+//! Invariant: the catalog holds all quotes of the directory before the first client is served.
 
 use std::env;
-use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use stockd_engine::{Catalog, Engine};
 use stockd_store::DataDir;
 use tracing::{info, warn};
 
-use crate::settings::Settings;
-
-/// When writes are on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
-    /// Before they are answered.
-    Always,
-    /// At most so long after they were answered.
-    Interval(Duration),
-    /// When the system sees fit. They survive the end of the process, not that of the system.
-    Never,
-}
-
-/// Stocks that are worth a progress bar, at least.
-const PROGRESS_STOCKS_MIN: u64 = 50_000;
+use crate::progress;
+use crate::settings::{Settings, Sync};
 
 /// Stocks between two steps of the progress bar.
 const PROGRESS_STEP: u64 = 4096;
 
-/// An engine that keeps its catalog as the settings say, with what was kept before.
+/// An engine that keeps its catalog as the settings say, filled with the quotes of the directory.
 ///
 /// # Errors
 ///
@@ -78,7 +63,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
 
 /// `stockd` in the directory that the platform has for the state of programs.
 fn usual_dir() -> anyhow::Result<PathBuf> {
-    // systemd names it where a unit has a StateDirectory, perhaps among others.
+    // systemd sets it for a unit with a StateDirectory; it may list several.
     if let Some(directories) = env::var_os("STATE_DIRECTORY")
         && let Some(first) = env::split_paths(&directories).next()
         && first.is_absolute()
@@ -90,12 +75,14 @@ fn usual_dir() -> anyhow::Result<PathBuf> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("stockd"))
 }
 
-/// Reads all that is kept into the catalog. Returns the version above which new stocks begin.
+/// Reads all quotes into the catalog. Returns the version above which new stocks begin.
 fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
     let stocks = data.stocks();
     let cannot_hold = || format!("cannot hold the {stocks} stocks of {}", path.display());
     catalog.reserve(usize::try_from(stocks).unwrap_or(usize::MAX)).with_context(cannot_hold)?;
-    let progress = progress_bar(stocks, path);
+    let progress =
+        progress::bar_of_many(stocks, "reading {msg} {bar:40} {human_pos} of {human_len} stocks");
+    progress.set_message(path.display().to_string());
     let mut full = None;
     let version_floor = data.load(|quote| match catalog.restore(&quote) {
         Ok(()) => {
@@ -113,16 +100,4 @@ fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
         None => Ok(version_floor),
         Some(error) => Err(error).with_context(cannot_hold),
     }
-}
-
-/// A bar on standard error, on a terminal only.
-fn progress_bar(stocks: u64, path: &Path) -> ProgressBar {
-    if stocks < PROGRESS_STOCKS_MIN || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "reading {msg} {bar:40} {human_pos} of {human_len} stocks";
-    ProgressBar::new(stocks)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_message(path.display().to_string())
-        .with_finish(ProgressFinish::AndClear)
 }

@@ -1,16 +1,15 @@
 //! `stockd demo`: a server with built-in real data and live updates, and a client run against it.
 //!
 //! This file owns the course of the demo: it starts the server in this process, replays the
-//! history through the engine, looks every name up over TCP meanwhile, checks every reply, and
-//! then goes on serving. What is replayed, asked and shown is in the files beneath it.
+//! history through the engine while it looks every name up over TCP, checks every reply, and then
+//! goes on serving. What is replayed, asked and shown is in the files beneath it.
 //!
-//! Invariant: it ends well only if every reply was one that the server could rightly give at
-//! that moment.
+//! Invariant: it succeeds only if every reply was correct at that moment.
 
 mod client;
 mod history;
 mod names;
-mod replay;
+mod playback;
 mod screen;
 
 use std::io;
@@ -23,13 +22,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use stockd_client::Client;
 use stockd_engine::{Engine, Totals};
+use stockd_latency::grouped;
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 use self::client::CheckingClient;
 use self::history::History;
-use self::replay::{Pace, Replay};
-use self::screen::{Screen, grouped};
+use self::playback::Playback;
+use self::screen::Screen;
 use crate::interruption::Interruption;
+use crate::output;
 
 /// The port of `stockd serve`, which the demo takes too if it is free.
 const USUAL_PORT: u16 = 7878;
@@ -40,10 +41,10 @@ const USUAL_RESP_PORT: u16 = 7879;
 /// How long the history lasts while the client runs.
 const REPLAY_TIME: Duration = Duration::from_secs(3);
 
-/// From one day of the history to the next when the demo goes on serving: 33 s for all.
-const LATER_PACE: Pace = Pace { day: Duration::from_millis(10), again: true };
+/// The time of one day of the history while the demo goes on serving: 33 s for all of it.
+const LATER_DAY: Duration = Duration::from_millis(10);
 
-/// How often the status is written anew.
+/// How often the status line is rewritten.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long the server's counters may take to show what the client has seen.
@@ -77,14 +78,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// Plays the demo.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    match play(args) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            // The reader of our output has seen enough, as `head` does.
-            Some(io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
-            _ => Err(error),
-        },
-    }
+    play(args).map_or_else(output::end, |()| Ok(ExitCode::SUCCESS))
 }
 
 fn play(args: &DemoArgs) -> anyhow::Result<()> {
@@ -109,7 +103,7 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the server where it was asked for, or else on the usual port or any other.
+/// Starts the server on the address that was given, or else on the usual port or a free one.
 fn start_server(args: &DemoArgs, engine: &Arc<Engine>) -> anyhow::Result<Server> {
     let start = |line: SocketAddr, resp_port| {
         let resp = SocketAddr::new(line.ip(), resp_port);
@@ -127,7 +121,7 @@ fn start_server(args: &DemoArgs, engine: &Arc<Engine>) -> anyhow::Result<Server>
     server.map_err(|error| anyhow!("{error}"))
 }
 
-/// What the demo is played on.
+/// The running server and what the demo plays on it.
 struct Stage {
     history: Arc<History>,
     engine: Arc<Engine>,
@@ -177,9 +171,8 @@ impl Stage {
         screen.facts(&lines)
     }
 
-    /// Looks all names up on the first day of the history, replays the rest of it once and looks
-    /// them up meanwhile, at even intervals to its end. Says whether that was finished, or
-    /// interrupted.
+    /// Looks all names up on the first day of the history. Then replays the rest once, and looks
+    /// all names up at even intervals until its end. Returns false if it was interrupted.
     fn look_up(
         &self,
         args: &DemoArgs,
@@ -188,15 +181,15 @@ impl Stage {
     ) -> anyhow::Result<bool> {
         let mut client = CheckingClient::new(Client::connect(self.address)?, &self.history);
         let days = u32::try_from(self.history.days().count())?;
-        let pace = Pace { day: REPLAY_TIME / days, again: false };
-        let mut replay = Replay::open(&self.engine, &self.history);
+        let day = REPLAY_TIME / days;
+        let mut playback = Playback::open(&self.engine, &self.history);
         let mut began = Instant::now();
         screen.headings()?;
         let last_run = args.runs - 1;
         for run in 0..=last_run {
             if run == 1 {
                 began = Instant::now();
-                replay.play(pace)?;
+                playback.play_once(day)?;
             }
             if run > 0 {
                 let due = began + REPLAY_TIME * run / last_run;
@@ -207,23 +200,24 @@ impl Stage {
                 screen.gap()?;
             }
             if run == last_run {
-                // The last run is to see the last prices, the first one too where it is the only one.
-                replay.play(pace)?;
-                replay.finish();
+                // The last run is to see the last prices, the first one too where it is the only
+                // one.
+                playback.play_once(day)?;
+                playback.finish();
             }
             for name in names::NAMES {
-                screen.row(&client.look_up(name, &replay)?)?;
+                screen.row(&client.look_up(name, &playback)?)?;
             }
         }
         self.conclude(&client, screen)?;
         Ok(true)
     }
 
-    /// Shows what it all amounts to.
+    /// Shows the latencies and the counters.
     ///
     /// # Errors
     ///
-    /// When any reply was wrong, or the server did not count what the client has seen.
+    /// When a reply was wrong, or the server counted less than the client has seen.
     fn conclude(&self, client: &CheckingClient<'_>, screen: &mut Screen) -> anyhow::Result<()> {
         screen.report(&client.report)?;
         let seen = client.report.tally();
@@ -273,8 +267,8 @@ impl Stage {
         Ok(())
     }
 
-    /// The server's counters. A worker adds up what it did shortly after the replies are sent, so
-    /// this waits until they show as many lookups as the client has seen.
+    /// The server's counters. A worker updates them shortly after it has sent replies, so this
+    /// waits until they show as many lookups as the client has seen.
     fn totals_of_at_least(&self, lookups: u64) -> Totals {
         let deadline = Instant::now() + COUNTERS_TIMEOUT;
         loop {
@@ -288,11 +282,11 @@ impl Stage {
 
     /// Serves and replays until it is interrupted.
     fn serve_on(&self, interruption: &Interruption, screen: &mut Screen) -> anyhow::Result<()> {
-        let mut replay = Replay::open(&self.engine, &self.history);
-        replay.play(LATER_PACE)?;
+        let mut playback = Playback::open(&self.engine, &self.history);
+        playback.repeat(LATER_DAY)?;
         screen.invitation(self.address, self.resp)?;
         loop {
-            let date = self.history.date_of_last(replay.applied());
+            let date = self.history.date_of_last(playback.applied());
             let counts = self.counts();
             let open = self.server.metrics().open;
             screen
@@ -305,14 +299,14 @@ impl Stage {
                 true
             };
             if interrupted {
-                drop(replay);
+                drop(playback);
                 screen.farewell(&format!("stopped after {}", self.counts()))?;
                 return Ok(());
             }
         }
     }
 
-    /// What was done until now, in words.
+    /// The lookups and updates so far, in words.
     fn counts(&self) -> String {
         let totals = self.engine.totals();
         let (lookups, updates) = (grouped(totals.lookups()), grouped(totals.updates));

@@ -1,7 +1,6 @@
 //! `stockd export`: writes the catalog of a running server to a file.
 //!
-//! Invariant: the file is there whole or not at all, and `stockd import` reads the same stocks
-//! back from it.
+//! Invariant: the file is complete or not there, and `stockd import` reads the same stocks from it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -15,15 +14,15 @@ use flate2::write::GzEncoder;
 use stockd_model::{Quote, quote_json};
 
 use crate::catalog_file::Format;
-use crate::cli::UsageError;
 use crate::output;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 
 /// Write the catalog of a running server to a file.
 ///
 /// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
-/// serve --catalog' read it. A file that is there already is replaced when the new one is whole.
-/// All stocks are in it as they were at one moment, whatever changes while it is written.
+/// serve --catalog' read it. An existing file is replaced when the new one is complete. The file is
+/// a consistent snapshot: later changes are not in it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
@@ -65,13 +64,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {
-        return match write_quotes(&quotes, format, BufWriter::new(io::stdout().lock())) {
-            // Whoever reads the output has seen enough, as `head` does.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")
-            }
-            _ => Ok(ExitCode::SUCCESS),
-        };
+        let out = BufWriter::new(io::stdout().lock());
+        return write_quotes(&quotes, format, out)
+            .context("cannot write to standard output")
+            .map_or_else(output::end, |()| Ok(ExitCode::SUCCESS));
     }
     let compressed = args.file.ends_with(".gz");
     let cannot_write = || format!("cannot write {}", args.file);
@@ -117,7 +113,7 @@ fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Re
     }
 }
 
-/// A file that takes the place of another when it is whole. Dropped before that, it is removed.
+/// A file that replaces another when it is complete. If it is dropped before, it is removed.
 struct NewFile {
     file: File,
     temporary: PathBuf,
@@ -125,7 +121,7 @@ struct NewFile {
 }
 
 impl NewFile {
-    /// Creates it next to its target, since a file cannot be moved between file systems at once.
+    /// Creates it next to its target, since a move between file systems is not atomic.
     fn create(target: &Path) -> anyhow::Result<NewFile> {
         // What a link leads to is replaced, not the link.
         let target = match fs::canonicalize(target) {
@@ -148,7 +144,7 @@ impl NewFile {
         Ok(NewFile { file, temporary, target })
     }
 
-    /// Puts the file, which is whole now, in the place of its target.
+    /// Replaces the target with this file, which is now complete.
     fn put_in_place(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.temporary, &self.target)

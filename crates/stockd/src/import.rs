@@ -1,20 +1,19 @@
 //! `stockd import`: lists the stocks of a file on a running server.
 //!
-//! Invariant: nothing is sent before the whole file was read, and unless bad rows are to be
-//! skipped, nothing if it has one.
+//! Invariant: nothing is sent before the whole file is read. If it has a bad row, nothing is sent
+//! at all, unless bad rows are skipped.
 
-use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use stockd_client::Write;
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
 use crate::catalog_file::{Loaded, Source};
-use crate::cli::UsageError;
 use crate::output;
+use crate::progress;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
 
 /// List the stocks of a file on a running server.
@@ -30,18 +29,15 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     lenient: bool,
 
-    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and perhaps status,
-    /// perhaps compressed (.gz); '-' is CSV from standard input.
+    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and optionally status;
+    /// may be compressed (.gz); '-' is CSV from standard input.
     file: String,
 }
 
 /// Stocks between two steps of the progress bar: some chunks, so that requests are sent ahead.
 const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
-/// Stocks that are worth a progress bar, at least.
-const PROGRESS_STOCKS_MIN: usize = 50_000;
-
-/// Reads the file, writes its stocks, and says what became of them.
+/// Reads the file, writes its stocks, and prints the outcome.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let source = Source::parse(&args.file).ok_or_else(|| {
         let file = &args.file;
@@ -55,7 +51,10 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 
     let mut client = args.server.connect()?;
     let mut tally = WriteTally::default();
-    let progress = progress_bar(writes.len());
+    let progress = progress::bar_of_many(
+        writes.len() as u64,
+        "{bar:40} {human_pos} of {human_len} stocks, {eta} left",
+    );
     for batch in writes.chunks(BATCH) {
         let outcomes = client
             .write_all(batch.iter().copied())
@@ -69,18 +68,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for refused in tally.first_refused() {
-        let _ = writeln!(io::stderr(), "stockd: {refused}");
+        output::problem(format_args!("{refused}"));
     }
     bail!("the server refused {} of {} stocks", tally.refused(), writes.len())
-}
-
-/// A bar on standard error, on a terminal only.
-fn progress_bar(stocks: usize) -> ProgressBar {
-    if stocks < PROGRESS_STOCKS_MIN || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} stocks, {eta} left";
-    ProgressBar::new(stocks as u64)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
 }

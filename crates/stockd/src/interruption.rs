@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, for the server and for commands that go on until then and end in good order.
+//! Ctrl-C and SIGTERM, for the server and for commands that run until then and end cleanly.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 /// exit code.
 #[derive(Debug)]
 pub(crate) struct Interruption {
-    /// The number of the signal, and then the end.
+    /// The number of the signal; then the channel closes.
     signal: Receiver<i32>,
 }
 
@@ -35,13 +35,13 @@ impl Interruption {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let (sender, signal) = mpsc::channel();
         thread::Builder::new().name("stockd-signals".to_owned()).spawn(move || {
-            // Nobody listens any more where the command is over already.
+            // There is no receiver any more if the command has ended.
             let _ = signals.forever().next().map(|signal| sender.send(signal));
         })?;
         Ok(Interruption { signal })
     }
 
-    /// Waits at most so long for the signal. True at once if it has come before.
+    /// Waits for the signal, for `patience` at most. True at once if it has come before.
     pub(crate) fn within(&self, patience: Duration) -> bool {
         self.signal.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
     }

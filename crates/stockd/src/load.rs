@@ -1,31 +1,33 @@
 //! `stockd load`: the load generator on the command line.
 //!
-//! This file owns the options, their defaults, and where reports go. How load is made and measured is
-//! the business of the crate `stockd-load`.
+//! This file owns the options, their defaults, and where reports go. The crate `stockd-load` makes
+//! the load and measures it.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use stockd_load::report::{self, Document, Parameters, Point, Repetition, Swept};
 use stockd_load::{
     Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
     Texts, Workload, WriteWith,
 };
+use stockd_model::escaped;
 use stockd_model::limits::{
     LOAD_CONNECTIONS_MAX, LOAD_MGET_MAX, LOAD_PIPELINE_MAX, LOAD_RUNS_MAX, LOAD_STOCKS_MAX,
     LOAD_SUBSCRIBERS_MAX, LOAD_THREADS_MAX,
 };
 
-use crate::cli::UsageError;
 use crate::name_list;
 use crate::output;
+use crate::progress;
+use crate::usage_error::UsageError;
 
+#[cfg(feature = "plots")]
 mod plot;
 mod values;
 
@@ -38,12 +40,16 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// finds what the server can do. With --rate, requests come when they are due whatever the server
 /// does (an open loop), and latency counts from then: that shows a stall as clients would feel it.
 ///
-/// Works against Redis, Valkey and their like with --protocol resp, and against memcached. Says so
-/// when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
+/// Works against Redis, Valkey and similar servers with --protocol resp, and against memcached.
+/// Says so when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
 /// connection was lost. docs/load.md explains how to measure with it.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[cfg_attr(
+    feature = "plots",
+    command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)
+)]
 pub(crate) struct LoadArgs {
+    #[cfg(feature = "plots")]
     #[command(subcommand)]
     command: Option<LoadCommand>,
 
@@ -51,6 +57,7 @@ pub(crate) struct LoadArgs {
     run: RunArgs,
 }
 
+#[cfg(feature = "plots")]
 #[derive(Debug, clap::Subcommand)]
 enum LoadCommand {
     Plot(plot::PlotArgs),
@@ -63,7 +70,7 @@ struct RunArgs {
     #[arg(long, value_name = "ADDR", help_heading = "Server")]
     server: Option<String>,
 
-    /// What to speak.
+    /// The protocol.
     #[arg(long, value_enum, default_value = "line", help_heading = "Server")]
     protocol: ProtocolArg,
 
@@ -99,7 +106,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_THREADS_MAX), help_heading = "Load")]
     threads: u64,
 
-    /// Open loop: so many requests a second over all connections, each when it is due.
+    /// Open loop: this number of requests a second over all connections, each when it is due.
     #[arg(long, short = 'r', value_name = "N", value_parser = rate, help_heading = "Load")]
     rate: Option<f64>,
 
@@ -111,8 +118,8 @@ struct RunArgs {
     #[arg(long, value_name = "WHAT=N,N…", value_parser = values::sweep, help_heading = "Load")]
     sweep: Option<Sweep>,
 
-    /// Look again and again instead of sleeping: sends on time to the microsecond, and takes a
-    /// whole core for each thread.
+    /// Poll instead of sleeping: sends on time to the microsecond, and takes a whole core for each
+    /// thread.
     #[arg(long, help_heading = "Load")]
     spin: bool,
 
@@ -121,7 +128,7 @@ struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "stocks", help_heading = "Requests")]
     names: Option<PathBuf>,
 
-    /// Ask for so many generated names: S0000000, S0000001 and so on.
+    /// Ask for this number of generated names: S0000000, S0000001 and so on.
     #[arg(long, value_name = "N", value_parser = count(LOAD_STOCKS_MAX), help_heading = "Requests")]
     stocks: Option<u64>,
 
@@ -138,11 +145,11 @@ struct RunArgs {
     #[arg(long, value_name = "THETA", value_parser = theta, help_heading = "Requests")]
     zipf: Option<f64>,
 
-    /// Share of lookups, in percent, for names that nobody lists.
+    /// Share of lookups, in percent, for names that are not listed.
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, help_heading = "Requests")]
     misses: f64,
 
-    /// Ask for so many names in one MGET (resp).
+    /// Ask for this number of names in one MGET (resp).
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_MGET_MAX), help_heading = "Requests")]
     mget: u64,
 
@@ -172,11 +179,11 @@ struct RunArgs {
     #[arg(long, short = 'd', value_name = "TIME", default_value = "5s", value_parser = seconds, help_heading = "Runs")]
     duration: Duration,
 
-    /// Measure so many requests instead of a time.
+    /// Measure this number of requests instead of a time.
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "duration", help_heading = "Runs")]
     requests: Option<u64>,
 
-    /// Run so many times; the table shows medians.
+    /// Run this number of times; the table shows medians.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(LOAD_RUNS_MAX), help_heading = "Runs")]
     repetitions: u64,
 
@@ -184,7 +191,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Runs")]
     seed: u64,
 
-    /// What the runs are called in plots [default: the protocol and the server].
+    /// Label of the runs in plots [default: the protocol and the server].
     #[arg(long, value_name = "TEXT", help_heading = "Report")]
     label: Option<String>,
 
@@ -196,8 +203,9 @@ struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     hdr: Option<PathBuf>,
 
-    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and PNG,
-    /// light and dark.
+    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and
+    /// PNG, light and dark.
+    #[cfg(feature = "plots")]
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     plot: Option<PathBuf>,
 }
@@ -230,11 +238,11 @@ enum WriteArg {
 
 /// Runs what was asked for and reports.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
-    let outcome = match &args.command {
-        Some(LoadCommand::Plot(args)) => plot::run(args),
-        None => args.run.run(),
-    };
-    outcome.map_err(|error| match error.downcast_ref() {
+    #[cfg(feature = "plots")]
+    if let Some(LoadCommand::Plot(args)) = &args.command {
+        return plot::run(args);
+    }
+    args.run.run().map_err(|error| match error.downcast_ref() {
         Some(LoadError::Usage(why)) => UsageError(why.clone()).into(),
         _ => error,
     })
@@ -350,7 +358,8 @@ impl RunArgs {
             Protocol::Line => (resp, Protocol::Resp),
             other => (target, other),
         };
-        let bar = bar(names.len() as u64, "{bar:40} {human_pos} of {human_len} stocks listed");
+        let template = "{bar:40} {human_pos} of {human_len} stocks listed";
+        let bar = progress::bar(names.len() as u64, template);
         stockd_load::fill(target, protocol, self.fill_with.into(), names, |done| {
             bar.set_position(done as u64);
         })?;
@@ -395,7 +404,7 @@ impl RunArgs {
         }
     }
 
-    /// The load of every point, with what it differs in.
+    /// The load of every point, and the value that is swept.
     fn loads(&self) -> Vec<(Option<Swept>, Load)> {
         let load = Load {
             connections: self.connections as usize,
@@ -429,30 +438,31 @@ impl RunArgs {
         };
         let connections = load.connections;
         let prefix = format!("{}{run}{connections} connections", swept.unwrap_or_default());
-        let style = match length.is_zero() {
+        let template = match length.is_zero() {
             true => "{spinner} {prefix}: {msg}",
             false => "{bar:40} {prefix}: {msg}",
         };
-        bar(length.as_millis() as u64, style).with_prefix(prefix)
+        progress::bar(length.as_millis() as u64, template).with_prefix(prefix)
     }
 
     fn report(&self, document: &Document) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(document)?;
         match &self.json {
-            Some(file) if file == Path::new("-") => output::line(format_args!("{json}"))?,
+            Some(file) if file == Path::new("-") => output::all(format!("{json}\n").as_bytes())?,
             json_file => {
-                output::line(format_args!("{}", report::table(document)))?;
+                output::lines(&report::table(document))?;
                 if let Some(file) = json_file {
                     write(file, &format!("{json}\n"))?;
                 }
             }
         }
         for note in report::notes(document) {
-            eprintln!("{note}");
+            eprintln!("{}", escaped(&note));
         }
         if let (Some(file), Some(run)) = (&self.hdr, document.repetitions().last()) {
             write(file, &report::percentile_file(run))?;
         }
+        #[cfg(feature = "plots")]
         if let Some(directory) = &self.plot {
             let plots = plot::draw(std::slice::from_ref(document), directory)?;
             eprintln!("{} plots are in {}", plots.len(), directory.display());
@@ -467,16 +477,6 @@ fn address(text: &str) -> anyhow::Result<Target> {
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// A bar on standard error, on a terminal only.
-fn bar(length: u64, style: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(length)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
 }
 
 impl From<WriteArg> for WriteWith {

@@ -1,12 +1,12 @@
 //! `stockd lookup`: asks a server for prices, and measures how long it takes.
 //!
-//! This file owns which names are asked and how answers are shown. What the latencies amount to
-//! is the business of `report`, and how bytes travel that of the client library.
+//! This file owns which names are asked and how answers are shown. `report` summarises the
+//! latencies, and the client library moves the bytes.
 //!
-//! Invariant: only the time from sending a request to having its reply is measured; names are
-//! read before, and printing is done between the requests.
+//! Invariant: only the time from sending a request to having its reply is measured. Names are read
+//! before, and results are printed between requests.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,14 +14,18 @@ use std::time::{Duration, Instant};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use stockd_client::{Address, Answer, Client};
+use stockd_latency::{microseconds, nanoseconds};
+use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
 
 use crate::name_list;
-use crate::report::{Document, LatencyReport, microseconds, nanoseconds, one_line, wording};
+use crate::output;
+use crate::progress;
+use crate::report::{Document, LatencyReport, wording};
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -49,7 +53,7 @@ pub(crate) struct LookupArgs {
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
-    /// Look up all names so many times and measure each lookup [default: 1].
+    /// Look up all names this number of times and measure each lookup [default: 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
 
@@ -90,12 +94,11 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     match all_found {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
-        Err(error) => match error.downcast::<io::Error>() {
-            // Whoever reads the output has seen enough, as `head` does.
-            Ok(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Ok(cause) => Err(cause).context("cannot write to standard output"),
-            Err(error) => Err(error),
-        },
+        // The client has errors of its own kind.
+        Err(error) if error.is::<io::Error>() => {
+            output::end(error.context("cannot write to standard output"))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -111,17 +114,25 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
     let mut out = stdout();
     for (name, &answer) in names.iter().zip(&answers) {
         let style = style_of(answer);
-        writeln!(out, "{} {style}{}{style:#}", one_line(name), wording(answer))?;
+        writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
     Ok(!answers.contains(&Answer::NotFound))
 }
 
-/// Asks for one name after the other and prints what was measured; where the server fails, what
-/// was measured until then.
+/// Asks for one name after the other and prints the latencies. If the server fails, those until
+/// then are printed.
 fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::Result<bool> {
     let runs = args.runs.unwrap_or(1);
-    let progress = progress_bar(args, runs.saturating_mul(names.len() as u64));
+    let lookups = runs.saturating_mul(names.len() as u64);
+    let progress = match args.quiet || !io::stdout().is_terminal() {
+        true => progress::bar_of_many(
+            lookups,
+            "{bar:40} {human_pos} of {human_len} lookups, {eta} left",
+        ),
+        // The lines that are printed show the progress.
+        false => ProgressBar::hidden(),
+    };
     let mut report = LatencyReport::default();
     let mut printer = Printer::begin(args, runs, client.server(), names)?;
     let mut lookups = (0..runs).flat_map(|_| names);
@@ -154,11 +165,11 @@ struct Printer {
     out: Stdout,
     json: bool,
     quiet: bool,
-    /// Columns that names take.
+    /// Width of the names.
     name_width: usize,
-    /// Whether every line is to be seen at once.
+    /// Whether every line is flushed, so that it shows at once.
     live: bool,
-    /// What separates the next request from what is before it in the document.
+    /// The separator before the next request in the document.
     separator: &'static str,
 }
 
@@ -169,7 +180,7 @@ impl Printer {
         server: &Address,
         names: &[String],
     ) -> io::Result<Printer> {
-        let widths = names.iter().map(|name| one_line(name).width());
+        let widths = names.iter().map(|name| escaped(name).to_string().width());
         let mut printer = Printer {
             out: stdout(),
             json: args.json,
@@ -211,9 +222,9 @@ impl Printer {
                 )?;
             }
             (false, false) => {
-                let name = padded(&one_line(name), self.name_width);
+                let name = padded(&escaped(name).to_string(), self.name_width);
                 let (style, reply) = (style_of(answer), wording(answer));
-                let latency = microseconds(ns);
+                let latency = microseconds(ns as f64);
                 writeln!(self.out, "{name} {style}{reply:>12}{style:#} {latency:>10} µs")?;
                 if self.live {
                     self.out.flush()?;
@@ -251,7 +262,7 @@ impl Printer {
     }
 }
 
-/// Standard output, without its styles where they do not belong.
+/// Standard output, without styles where it is no terminal.
 type Stdout = BufWriter<AutoStream<StdoutLock<'static>>>;
 
 fn stdout() -> Stdout {
@@ -268,27 +279,11 @@ fn style_of(answer: Answer) -> Style {
     }
 }
 
-/// The text and the spaces that fill it up to so many columns of a terminal.
+/// The text, filled up with spaces to this width on a terminal.
 fn padded(text: &str, width: usize) -> String {
     let spaces = width.saturating_sub(text.width());
     format!("{text}{:spaces$}", "")
 }
-
-/// A bar on standard error, for a long run that prints nothing on the terminal meanwhile.
-/// It shows on a terminal only.
-fn progress_bar(args: &LookupArgs, lookups: u64) -> ProgressBar {
-    let silent = args.quiet || !io::stdout().is_terminal();
-    if !silent || lookups < PROGRESS_LOOKUPS_MIN {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} lookups, {eta} left";
-    ProgressBar::new(lookups)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
-}
-
-/// Lookups that are worth a progress bar, at least: some tenths of a second.
-const PROGRESS_LOOKUPS_MIN: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {

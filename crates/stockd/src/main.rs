@@ -8,15 +8,18 @@ mod check;
 mod cli;
 mod data_dir;
 mod delist;
+#[cfg(feature = "demo")]
 mod demo;
 mod export;
 mod import;
 mod interruption;
+#[cfg(feature = "load")]
 mod load;
 mod lookup;
 mod manual;
 mod name_list;
 mod output;
+mod progress;
 mod quote_server;
 mod replay;
 mod report;
@@ -24,6 +27,7 @@ mod serve;
 mod set;
 mod settings;
 mod trade;
+mod usage_error;
 mod watch;
 mod write_tally;
 

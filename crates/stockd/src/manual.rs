@@ -1,9 +1,9 @@
-//! What stockd prints about itself: its default settings, completions for shells, and man pages.
+//! Default settings, completions for shells, and man pages.
 //!
-//! All of it is made from the table of settings and the definition of the commands.
+//! All of them are generated from the table of settings and the definition of the commands.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,9 +11,10 @@ use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use crate::output;
 use crate::settings;
 
-/// Print the completions of a shell, to be read by it at start.
+/// Print the completions of a shell, for it to read at start.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell.
@@ -30,7 +31,8 @@ pub(crate) struct ManArgs {
 
 /// Prints the configuration file of all defaults.
 pub(crate) fn config() -> anyhow::Result<ExitCode> {
-    print(settings::default_file().as_bytes())
+    output::all(settings::default_file().as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the completions of one shell.
@@ -40,7 +42,8 @@ pub(crate) fn completions(
 ) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "stockd", &mut script);
-    print(&script)
+    output::all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the man pages of all commands, or writes them into a directory.
@@ -48,7 +51,8 @@ pub(crate) fn man(args: &ManArgs, command: clap::Command) -> anyhow::Result<Exit
     let pages = man_pages(command).context("cannot make the man pages")?;
     let Some(dir) = &args.dir else {
         let pages: Vec<Vec<u8>> = pages.into_iter().map(|(_, page)| page).collect();
-        return print(&pages.concat());
+        output::all(&pages.concat())?;
+        return Ok(ExitCode::SUCCESS);
     };
     let cannot_write = || format!("cannot write man pages into {}", dir.display());
     fs::create_dir_all(dir).with_context(cannot_write)?;
@@ -73,14 +77,4 @@ fn man_pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
         Ok((man.get_filename(), page))
     };
     commands.map(page).collect()
-}
-
-/// Prints on standard output. A reader that has seen enough and gone is no error.
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    match io::stdout().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

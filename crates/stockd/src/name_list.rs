@@ -1,9 +1,9 @@
 //! Lists of names to look up: one a line, or the `symbol` column of CSV.
 //!
-//! Owns what such a list may look like. Does not know what names are possible symbols: asking for
-//! others is what many lists are for.
+//! Owns the format of such a list. Does not check that names are possible symbols: many lists are
+//! there to ask for other names.
 //!
-//! Invariant: names come in the order of the list, at most [`STOCKS_MAX`] and never none.
+//! Invariant: names come in the order of the list, at least one and at most [`STOCKS_MAX`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -17,8 +17,8 @@ use crate::catalog_file::lines::{Line, Lines};
 
 /// Reads a list, `-` being standard input, and hands on each name.
 ///
-/// Blank lines are passed over, and lines that begin with `#`. A list whose first line begins with
-/// `symbol,` is CSV, and its names are the first column.
+/// Blank lines and lines that begin with `#` are skipped. If the first line begins with `symbol,`,
+/// the list is CSV, and its names are the first column.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub(crate) fn read(path: &Path, each: impl FnMut(&str)) -> anyhow::Result<()> {
     parse(BufReader::new(file), &source, each)
 }
 
-/// Reads a list whose errors name `source` and the line.
+/// Reads a list. Errors name `source` and the line.
 fn parse(list: impl BufRead, source: &str, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
     let mut lines = Lines::new(list);
     let mut csv: Option<Record> = None;

@@ -1,4 +1,4 @@
-//! Which server the commands talk to that read and write whole quotes.
+//! The server of the commands that read and write whole quotes.
 
 use anyhow::Context;
 use stockd_client::{ClientError, QuoteClient};
@@ -22,12 +22,12 @@ impl QuoteServer {
     ///
     /// # Errors
     ///
-    /// When none comes about; the error names the server as it was given.
+    /// When there is no connection. The error names the server as it was given.
     pub(crate) fn connect(&self) -> anyhow::Result<QuoteClient> {
         self.open(|address| QuoteClient::connect(address))
     }
 
-    /// Opens something else than a client, with the same errors.
+    /// Opens something other than a client, with the same errors.
     pub(crate) fn open<T>(
         &self,
         open: impl FnOnce(&str) -> Result<T, ClientError>,

@@ -1,7 +1,6 @@
 //! `stockd replay`: the timed updates of a file, on a running server.
 //!
-//! This file owns when each update is due and how they are sent; what the updates are is the
-//! business of `update_file`.
+//! This file owns when each update is due and how updates are sent; `update_file` reads them.
 //!
 //! Invariant: updates are done in the order of the file, none before it is due, and those that
 //! are due together are sent together.
@@ -9,28 +8,28 @@
 mod moment;
 mod update_file;
 
-use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressBar;
 use stockd_client::{QuoteClient, Write};
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
-use crate::cli::UsageError;
 use crate::interruption::Interruption;
 use crate::output;
+use crate::progress;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
 use moment::Moment;
 use update_file::UpdateFile;
 
 /// Replay timed updates from a file on a running server.
 ///
-/// The file is CSV with the columns time (or commit_date_utc), symbol and price, and perhaps op
-/// (set, add or del; set unless given) and volume. A time is a date, a date and time as RFC 3339
+/// The file is CSV with the columns time (or commit_date_utc), symbol and price, and optionally op
+/// (set, add or del; set by default) and volume. A time is a date, a date and time as RFC 3339
 /// writes them, or Unix seconds or nanoseconds; times never go back. The whole file is checked
 /// before the first update is sent. Ends after the last update, or with Ctrl-C, and prints what
 /// was done; exits with 1 if the server refused any.
@@ -44,7 +43,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "SPEED", default_value = "1x", conflicts_with = "rate")]
     speed: Speed,
 
-    /// Send so many updates a second instead, whatever their times.
+    /// Send this number of updates a second instead, whatever their times.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 
@@ -62,7 +61,7 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Speed {
-    /// So many times as fast as the times of the file.
+    /// This many times as fast as the times of the file.
     Times(f64),
     Max,
 }
@@ -70,9 +69,9 @@ enum Speed {
 /// When updates are due.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// By their times, of which the first is this.
+    /// By their times, counted from the first.
     Times { first: Moment, speed: f64 },
-    /// So many a second.
+    /// This many a second.
     Rate(u32),
     /// At once.
     Max,
@@ -81,7 +80,7 @@ enum Pace {
 /// Updates sent together, at most: some chunks, so that requests are sent ahead.
 const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
-/// Replays the file and says what came of it.
+/// Replays the file and prints what was done.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let file = UpdateFile::parse(&args.file).ok_or_else(|| {
         UsageError(format!("'{}' is no file of updates; name it .csv or .csv.gz", args.file))
@@ -98,7 +97,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         pace: args.pace(first),
         due: Vec::new(),
         tally: WriteTally::default(),
-        progress: progress_bar(extent.updates),
+        progress: progress::bar(
+            extent.updates,
+            "{bar:40} {human_pos} of {human_len} updates, {per_sec}",
+        ),
     };
     let begun = Instant::now();
     let finished = replay.play(&file, args.again);
@@ -108,7 +110,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let end = if matches!(finished, Ok(false)) { ", interrupted" } else { "" };
     output::line(format_args!("{} updates in {seconds:.1} s{end}: {tally}", tally.writes()))?;
     for refused in tally.first_refused() {
-        let _ = writeln!(io::stderr(), "stockd: {refused}");
+        output::problem(format_args!("{refused}"));
     }
     finished?;
     match tally.refused() {
@@ -139,7 +141,7 @@ struct Replay {
 }
 
 impl Replay {
-    /// Plays the file once, or again and again. Returns whether it came to its end.
+    /// Plays the file once, or again and again. Returns false if it was interrupted.
     fn play(&mut self, file: &UpdateFile, again: bool) -> anyhow::Result<bool> {
         loop {
             self.progress.reset();
@@ -196,7 +198,7 @@ impl Pace {
             Pace::Times { first, speed } => {
                 let ns = at.ns().saturating_sub(first.ns());
                 // Nanoseconds of days are beyond the exact integers of a float, by less than 1 ns
-                // in 100 days: nobody waits that exactly.
+                // in 100 days: less than any timer's error.
                 let seconds = ns as f64 / 1e9 / speed;
                 Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
             }
@@ -223,17 +225,6 @@ impl FromStr for Speed {
             .map(Speed::Times)
             .ok_or_else(|| "write a number above 0 and x, as in 10x or 0.5x, or max".to_owned())
     }
-}
-
-/// A bar on standard error, on a terminal only.
-fn progress_bar(updates: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} updates, {per_sec}";
-    ProgressBar::new(updates)
-        .with_style(ProgressStyle::with_template(style).expect("the template is well formed"))
-        .with_finish(ProgressFinish::AndClear)
 }
 
 #[cfg(test)]

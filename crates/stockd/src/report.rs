@@ -1,24 +1,19 @@
-//! What a run of measured lookups amounts to: latencies of each name and of all together.
+//! The report of measured lookups: latencies of each name and of all together.
 //!
-//! It is told latencies and renders them, as a table for people and as JSON for programs. It
-//! knows no clock, no connection and no terminal.
+//! It collects latencies and renders them, as a table for people and as JSON for programs. It knows
+//! no clock, no connection and no terminal.
 //!
-//! Invariant: counts, totals, means and maxima are exact. Percentiles are exact up to
-//! [`EXACT_SAMPLES_MAX`] lookups of a name, and beyond that at most 0.1 % too high.
+//! Invariant: counts, totals, means and maxima are exact; percentiles as those of [`Latencies`].
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use stockd_client::Answer;
-
-/// Latencies that are kept one by one, at most. More go to a histogram, whose size does not grow
-/// with their number.
-const EXACT_SAMPLES_MAX: usize = 4096;
+use stockd_latency::{Latencies, microseconds, nanoseconds};
+use stockd_model::escaped;
 
 /// Names that the table shows, at most: the slowest.
 const TABLE_NAMES_MAX: usize = 50;
@@ -31,7 +26,7 @@ pub(crate) struct LatencyReport {
     tally: Tally,
 }
 
-/// What is known of one name.
+/// The last answer and the latencies of one name.
 #[derive(Debug)]
 struct Named {
     /// The answer that came last.
@@ -39,7 +34,7 @@ struct Named {
     latencies: Latencies,
 }
 
-/// How many lookups got which kind of answer.
+/// The number of lookups by kind of answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     /// A price.
@@ -65,7 +60,7 @@ impl LatencyReport {
     /// Adds one lookup: what was asked, what was answered, and how long that took.
     pub(crate) fn record(&mut self, name: &str, answer: Answer, latency: Duration) {
         let ns = nanoseconds(latency);
-        self.total.record(ns);
+        self.total.record(ns, 1);
         match answer {
             Answer::Price(_) => self.tally.prices += 1,
             Answer::NotTradable => self.tally.not_tradable += 1,
@@ -74,45 +69,37 @@ impl LatencyReport {
         match self.names.get_mut(name) {
             Some(named) => {
                 named.answer = answer;
-                named.latencies.record(ns);
+                named.latencies.record(ns, 1);
             }
             None => {
                 let mut latencies = Latencies::default();
-                latencies.record(ns);
+                latencies.record(ns, 1);
                 self.names.insert(name.into(), Named { answer, latencies });
             }
         }
     }
 
-    /// How many lookups got which kind of answer.
+    /// The number of lookups by kind of answer.
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
 
     /// Whether no lookup was recorded.
     pub(crate) fn is_empty(&self) -> bool {
-        self.total.count == 0
+        self.total.count() == 0
     }
 
     /// A table in plain text: a line of headings, a line for each name, slowest 99th percentile
-    /// first and then by name, and a line for the total. Of more than 50 names it has the slowest
-    /// 50, and says how many it has not.
+    /// first and then by name, and a line for the total. Of more than 50 names it shows the slowest
+    /// 50, and says how many are left out.
     pub(crate) fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(TABLE_STYLE).set_header(TABLE_HEADINGS);
         let names = self.slowest_first();
-        for name in names.iter().take(TABLE_NAMES_MAX) {
-            table.add_row(table_row(&one_line(name.name), &wording(name.reply), &name.summary));
-        }
-        table.add_row(table_row("total", "", &self.total.summary()));
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 1));
-            if column.index > 0 {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-
-        let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().into()).collect();
+        let row = |name: &NameSummary<'_>| {
+            table_row(&escaped(name.name).to_string(), &wording(name.reply), &name.summary)
+        };
+        let total = table_row("total", "", &Summary::of(&self.total));
+        let rows = names.iter().take(TABLE_NAMES_MAX).map(row).chain([total]);
+        let mut lines = stockd_latency::table(TABLE_HEADINGS, rows, 1);
         let total = lines.pop();
         if let Some(hidden @ 1..) = names.len().checked_sub(TABLE_NAMES_MAX) {
             lines.push(format!("… and {hidden} more names, none slower; --json shows them all"));
@@ -126,7 +113,7 @@ impl LatencyReport {
     pub(crate) fn document(&self) -> Document<'_> {
         Document {
             names: self.slowest_first(),
-            total: TotalSummary { answers: self.tally, summary: self.total.summary() },
+            total: TotalSummary { answers: self.tally, summary: Summary::of(&self.total) },
         }
     }
 
@@ -134,7 +121,7 @@ impl LatencyReport {
         let summary = |(name, named): (_, &Named)| NameSummary {
             name: String::as_str(name),
             reply: named.answer,
-            summary: named.latencies.summary(),
+            summary: Summary::of(&named.latencies),
         };
         let mut names: Vec<_> = self.names.iter().map(summary).collect();
         names.sort_by_key(|name| (Reverse(name.summary.p99_ns), name.name));
@@ -189,84 +176,22 @@ struct Summary {
     max_ns: u64,
 }
 
-/// Latencies in nanoseconds.
-#[derive(Debug, Default)]
-struct Latencies {
-    count: u64,
-    total_ns: u64,
-    max_ns: u64,
-    samples: Samples,
-}
-
-#[derive(Debug)]
-enum Samples {
-    /// Each as it came, at most [`EXACT_SAMPLES_MAX`].
-    Few(Vec<u64>),
-    Many(Histogram<u64>),
-}
-
-impl Default for Samples {
-    fn default() -> Samples {
-        Samples::Few(Vec::new())
-    }
-}
-
-impl Latencies {
-    fn record(&mut self, ns: u64) {
-        self.count += 1;
-        self.total_ns = self.total_ns.saturating_add(ns);
-        self.max_ns = self.max_ns.max(ns);
-        match &mut self.samples {
-            Samples::Few(few) if few.len() < EXACT_SAMPLES_MAX => few.push(ns),
-            Samples::Few(few) => {
-                let mut many = Histogram::new(3).expect("3 digits are possible");
-                few.iter().chain([&ns]).for_each(|&ns| count(&mut many, ns));
-                self.samples = Samples::Many(many);
-            }
-            Samples::Many(many) => count(many, ns),
-        }
-    }
-
-    fn summary(&self) -> Summary {
-        let [p50_ns, p90_ns, p99_ns, p999_ns] = self.percentiles([500, 900, 990, 999]);
+impl Summary {
+    fn of(latencies: &Latencies) -> Summary {
+        let [p50_ns, p90_ns, p99_ns, p999_ns] = latencies.quantiles_ns([0.5, 0.9, 0.99, 0.999]);
+        let (count, total_ns) = (latencies.count(), latencies.sum_ns());
         Summary {
-            count: self.count,
-            total_ns: self.total_ns,
-            mean_ns: self.total_ns.checked_div(self.count).unwrap_or(0),
+            count,
+            total_ns,
+            mean_ns: total_ns.checked_div(count).unwrap_or(0),
             p50_ns,
             p90_ns,
             p99_ns,
             p999_ns,
-            max_ns: self.max_ns,
-        }
-    }
-
-    /// The least latency that so many per mille of all do not exceed, by the nearest rank.
-    fn percentiles<const N: usize>(&self, per_mille: [u64; N]) -> [u64; N] {
-        let ranks = per_mille.map(|share| (self.count * share).div_ceil(1000));
-        match &self.samples {
-            _ if self.count == 0 => [0; N],
-            Samples::Few(few) => {
-                let mut sorted = few.clone();
-                sorted.sort_unstable();
-                ranks.map(|rank| sorted[rank as usize - 1])
-            }
-            // Half a rank less, so that no rounding of floats can lead to the next one.
-            Samples::Many(many) => ranks.map(|rank| {
-                let quantile = (rank as f64 - 0.5) / self.count as f64;
-                many.value_at_quantile(quantile).min(self.max_ns)
-            }),
+            max_ns: latencies.max_ns(),
         }
     }
 }
-
-fn count(many: &mut Histogram<u64>, ns: u64) {
-    many.record(ns).expect("a histogram that grows has a place for every value");
-}
-
-/// A rule under the headings and nothing else.
-const TABLE_STYLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 const TABLE_HEADINGS: [&str; 10] = [
     "name",
@@ -281,8 +206,9 @@ const TABLE_HEADINGS: [&str; 10] = [
     "max µs",
 ];
 
-fn table_row(name: &str, reply: &str, summary: &Summary) -> [String; 10] {
-    [
+fn table_row(name: &str, reply: &str, summary: &Summary) -> Vec<String> {
+    let microseconds = |ns: u64| microseconds(ns as f64);
+    vec![
         name.into(),
         reply.into(),
         summary.count.to_string(),
@@ -296,16 +222,6 @@ fn table_row(name: &str, reply: &str, summary: &Summary) -> [String; 10] {
     ]
 }
 
-/// A latency in whole nanoseconds; more than 584 years are as good as 584 years.
-pub(crate) fn nanoseconds(latency: Duration) -> u64 {
-    u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Nanoseconds as microseconds with one decimal place, without the unit.
-pub(crate) fn microseconds(ns: u64) -> String {
-    format!("{:.1}", ns as f64 / 1e3)
-}
-
 /// An answer in the words of people: the price, `0`, or `not found`.
 pub(crate) fn wording(answer: Answer) -> String {
     match answer {
@@ -314,22 +230,9 @@ pub(crate) fn wording(answer: Answer) -> String {
     }
 }
 
-/// A name that stays on its line of the output, whatever a list of names may hold.
-pub(crate) fn one_line(name: &str) -> String {
-    let mut line = String::with_capacity(name.len());
-    for character in name.chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn price(text: &str) -> Answer {
         Answer::Price(text.parse().unwrap())
@@ -416,46 +319,7 @@ total                    7     1.140    162.9    30.0  1000.0  1000.0    1000.0 
     fn a_report_of_nothing_is_all_zeros() {
         let report = LatencyReport::default();
         assert!(report.is_empty());
-        assert_eq!(report.total.summary().max_ns, 0);
+        assert_eq!(Summary::of(&report.total).max_ns, 0);
         assert_eq!(report.table().lines().count(), 4);
-    }
-
-    #[test]
-    fn a_name_stays_on_its_line() {
-        assert_eq!(one_line("AAPL  260116C00200000"), "AAPL  260116C00200000");
-        assert_eq!(one_line("A\x1b[31mB\rC"), "A\\u{1b}[31mB\\rC");
-    }
-
-    proptest! {
-        /// The oracle sorts all samples and counts off the nearest rank.
-        #[test]
-        fn percentiles_agree_with_sorting(
-            samples in proptest::collection::vec(0..10_000_000_000_u64, 1..300),
-            repeats in 1..40_usize,
-        ) {
-            let mut latencies = Latencies::default();
-            let mut sorted = samples.repeat(repeats);
-            sorted.iter().for_each(|&ns| latencies.record(ns));
-            sorted.sort_unstable();
-            let summary = latencies.summary();
-
-            prop_assert_eq!(summary.count, sorted.len() as u64);
-            prop_assert_eq!(summary.total_ns, sorted.iter().sum::<u64>());
-            prop_assert_eq!(Some(&summary.max_ns), sorted.last());
-            for (percentile, per_mille) in [
-                (summary.p50_ns, 500),
-                (summary.p90_ns, 900),
-                (summary.p99_ns, 990),
-                (summary.p999_ns, 999),
-            ] {
-                let rank = (sorted.len() * per_mille).div_ceil(1000);
-                let exact = sorted[rank - 1];
-                let error = if sorted.len() <= EXACT_SAMPLES_MAX { 0 } else { exact / 1000 };
-                prop_assert!(
-                    (exact..=exact + error).contains(&percentile),
-                    "p{} of {} is {}, not {}", per_mille, sorted.len(), percentile, exact
-                );
-            }
-        }
     }
 }

@@ -1,9 +1,8 @@
-//! `stockd serve`: from settings to a running server, and to its clean end.
+//! `stockd serve`: from settings to a running server and its clean end.
 //!
-//! This file owns the order of things: settings are checked whole, then the catalog is loaded
-//! whole, then the addresses are bound, and only then are they printed, which is the sign that
-//! the server is ready. Standard output carries the addresses alone; the log goes to standard
-//! error.
+//! This file owns the order of the steps: all settings are checked, then the whole catalog is
+//! loaded, then the addresses are bound, and only then printed, as the sign that the server is
+//! ready. Standard output has the addresses alone; the log goes to standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,10 +17,10 @@ use tracing::{info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file::{Loaded, Row};
-use crate::cli::UsageError;
 use crate::data_dir;
 use crate::interruption::Interruption;
 use crate::settings::{SettingFlags, Settings};
+use crate::usage_error::UsageError;
 
 /// Serve lookups until SIGTERM or Ctrl-C.
 ///
@@ -33,7 +32,7 @@ pub(crate) struct ServeArgs {
     flags: SettingFlags,
 }
 
-/// Runs a server until it is told to stop.
+/// Runs a server until a signal stops it.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let endpoints = endpoints(&settings)?;
@@ -117,7 +116,7 @@ fn log_to_stderr(level: LevelFilter) {
         .init();
 }
 
-/// The stocks of the catalog file. Bad rows are an error, unless they are to be skipped.
+/// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.
 fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let Some(source) = &settings.catalog else {
         return Ok(Vec::new());

@@ -9,6 +9,7 @@
 //! setting.
 
 mod file;
+mod sync;
 mod value;
 
 use std::ffi::OsString;
@@ -19,9 +20,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use stockd_model::Address;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::sync::Sync;
 use crate::catalog_file;
-use crate::cli::UsageError;
-use crate::data_dir::Sync;
+use crate::usage_error::UsageError;
 
 /// Declares the settings once: the struct of their values, and the table of everything else.
 macro_rules! settings {
@@ -69,14 +70,14 @@ settings! {
     /// latency with few connections, and a core busy for each worker all the time.
     spin: bool = "false", "BOOL", value::boolean;
 
-    /// Connections open at once; a further client is told so and closed. The limit of open files
-    /// may lower it, which the log says.
+    /// Connections open at once; one more gets an error and is closed. The limit of open files may
+    /// lower it; the log then says so.
     connections_max: usize = "50000", "N", value::connections;
 
-    /// Close a connection on which no byte came or went for so long: 30s, 5m, 1h or `off`.
+    /// Close a connection after this time without a byte in or out: 30s, 5m, 1h or `off`.
     idle_timeout: Option<Duration> = "off", "TIME", value::duration_or_off;
 
-    /// Close a client that leaves waiting replies unread, without progress, for so long.
+    /// Close a client that reads none of its waiting replies for this time.
     stalled_timeout: Duration = "60s", "TIME", value::duration;
 
     /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
@@ -90,8 +91,8 @@ settings! {
     /// Unless one is named it is `stockd` in the platform's directory for state.
     data_dir: Option<PathBuf> = "", "DIR", value::data_dir;
 
-    /// When writes are on the disk: `always` before they are answered, `interval=MS` at most so many
-    /// milliseconds after, `never` when the system sees fit.
+    /// When writes are on the disk: `always` before they are answered, `interval=MS` at most this
+    /// many milliseconds after, `never` when the system decides.
     sync: Sync = "always", "WHEN", value::sync;
 
     /// Keep nothing on disk: the catalog is in memory alone, and a data directory is not used.
@@ -235,14 +236,14 @@ impl Setting {
 
 /// Whether it is one of the variables that Kubernetes sets in every container beside a service
 /// named `stockd` (`STOCKD_SERVICE_HOST`, `STOCKD_PORT=tcp://…`, `STOCKD_PORT_7878_TCP_ADDR`…).
-/// Nobody typed them, so they are no typing errors.
+/// They are not typed by hand, so they are no typing errors.
 fn is_service_link(suffix: &str, value: &str) -> bool {
     suffix.starts_with("SERVICE_")
         || suffix.starts_with("PORT_")
         || (suffix == "PORT" && value.contains("://"))
 }
 
-/// The error for a name that is no key, naming those that are close to it or else all.
+/// The error for an unknown name. It suggests the keys that are similar, or lists all.
 fn unknown(what: &str, name: &str, shown: fn(&Setting) -> String) -> UsageError {
     let is_close =
         |setting: &&Setting| strsim::normalized_damerau_levenshtein(setting.key, name) > 0.6;

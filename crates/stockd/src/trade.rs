@@ -1,4 +1,4 @@
-//! `stockd buy` and `stockd sell`: trades, which take volume or give it back.
+//! `stockd buy` and `stockd sell`: trades, which take volume from a stock or give it back.
 
 use std::process::ExitCode;
 

@@ -1,22 +1,23 @@
 //! `stockd watch`: live quotes, as a table on a terminal and as JSON lines in a pipe.
 //!
-//! This file owns where events are shown and when; the table itself is drawn by `board`, and
-//! connections are kept by the client library.
+//! This file owns where and when events are shown. `board` draws the table, and the client library
+//! keeps the connection.
 
 mod board;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
 use stockd_client::{Event, Subscription};
-use stockd_model::{Symbol, quote_json};
+use stockd_model::{Symbol, escaped, quote_json};
 use terminal_size::{Height, Width, terminal_size};
 
-use crate::cli::UsageError;
 use crate::interruption::Interruption;
+use crate::output;
 use crate::quote_server::QuoteServer;
+use crate::usage_error::UsageError;
 use board::Board;
 
 /// Watch quotes as they change.
@@ -24,13 +25,13 @@ use board::Board;
 /// On a terminal it shows a table that is kept up to date, until Ctrl-C. In a pipe it prints a
 /// line for each change, with the quote as a JSON object; a stock that is delisted has
 /// "status":"delisted" and nothing else. Where changes come faster than they can be shown, each
-/// shows the latest quote. A lost connection is made anew, however long it takes.
+/// shows the latest quote. A lost connection is opened again, however long it takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     server: QuoteServer,
 
-    /// End after so many messages.
+    /// End after this number of messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -39,19 +40,12 @@ pub(crate) struct WatchArgs {
     symbols: Vec<String>,
 }
 
-/// The table is drawn again after so long, and signals are looked for.
+/// How often the table is redrawn and signals are checked.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Watches until it is told to stop.
+/// Watches until it is interrupted.
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
-    match watch(args) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            // Whoever reads the output has seen enough, as `head` does.
-            Some(ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
-            _ => Err(error),
-        },
-    }
+    watch(args).map_or_else(output::end, |()| Ok(ExitCode::SUCCESS))
 }
 
 fn watch(args: &WatchArgs) -> anyhow::Result<()> {
@@ -130,9 +124,9 @@ fn print_line(event: &Event) -> io::Result<()> {
     match event {
         Event::Quote(quote) => quote_json::encode_quote(quote, &mut line),
         Event::Delisted(symbol) => quote_json::encode_delisted(symbol, &mut line),
-        // Lines are for messages alone. If nobody reads standard error, the messages still count.
+        // Standard output is for messages alone.
         Event::Disconnected { .. } | Event::Reconnected => {
-            let _ = writeln!(io::stderr(), "stockd: {}", connection_news(event));
+            output::problem(format_args!("{}", connection_news(event)));
             return Ok(());
         }
     }
@@ -142,7 +136,7 @@ fn print_line(event: &Event) -> io::Result<()> {
     out.flush()
 }
 
-/// What became of the connection, in words.
+/// The state of the connection, in words.
 fn connection_news(event: &Event) -> String {
     match event {
         Event::Disconnected { reason, retry_in } => {
@@ -158,12 +152,12 @@ struct Table {
     board: Board,
     /// The line below the table.
     news: String,
-    /// Lines of the last drawing, which the next begins above.
+    /// Lines of the last drawing; the next one begins above them.
     lines: usize,
     drawn_at: Instant,
 }
 
-/// Where the size of the terminal is not to be had.
+/// The size of a terminal that does not tell it.
 const USUAL_COLUMNS: usize = 80;
 const USUAL_ROWS: usize = 24;
 
@@ -179,7 +173,7 @@ impl Table {
         match event {
             Event::Quote(quote) => self.board.update(*quote),
             Event::Delisted(symbol) => self.board.delist(*symbol),
-            Event::Disconnected { .. } => self.news = connection_news(event),
+            Event::Disconnected { .. } => self.news = escaped(&connection_news(event)).to_string(),
             Event::Reconnected => self.news.clear(),
         }
     }
@@ -192,8 +186,8 @@ impl Table {
         // The news and the line that the cursor stands on need a row each.
         let mut lines = self.board.draw(columns, rows.saturating_sub(2), now_ns());
         lines.push(self.news.chars().take(columns).collect());
-        // In one write, so that no half of it is seen: up, each line over the old one, and clear
-        // what the old one had below.
+        // One write, so that no half of it is seen: move up, write each line over the old one, and
+        // clear what is left of the old table below.
         let mut frame = String::new();
         if self.lines > 0 {
             frame.push_str(&format!("\x1b[{}A\r", self.lines));

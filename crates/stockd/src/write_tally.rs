@@ -1,4 +1,4 @@
-//! What became of many writes.
+//! The outcomes of many writes.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use stockd_client::{Refused, Write, Written};
 /// Refused writes that are shown one by one, at most. The others are counted.
 const REFUSED_SHOWN_MAX: usize = 10;
 
-/// How many writes did what.
+/// The number of writes by outcome.
 #[derive(Debug, Default)]
 pub(crate) struct WriteTally {
     listed: u64,
     updated: u64,
     delisted: u64,
-    /// Stocks to delist that were not there.
+    /// Stocks to delist that were not listed.
     not_found: u64,
     refused: u64,
     first_refused: Vec<String>,

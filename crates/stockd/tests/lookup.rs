@@ -12,7 +12,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves some stocks on a free port until the test process ends. It closes a connection when it
-/// is asked for `CRASH`.
+/// is asked for `CRASH`, and sends control characters when asked for `EVIL`.
 fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,6 +26,7 @@ fn serve() -> SocketAddr {
                     "牛来USDT" => b"0.0005\n",
                     "GONE" => b"0\n",
                     "CRASH" => break,
+                    "EVIL" => "\x1b[2Jx\u{202e}\u{9b}2J\n".as_bytes(),
                     _ => b"-1\n",
                 };
                 if replies.write_all(reply).is_err() {
@@ -196,6 +197,23 @@ fn errors_are_one_line_and_say_what_to_do() {
 }
 
 /// As `stockd lookup … | head -1` does: the reader goes while there is much more to print.
+#[test]
+fn foreign_text_does_not_steer_the_terminal() {
+    let hostile = "A\x1b[2J\u{202e}B\u{9b}";
+    let shown = r"A\u{1b}[2J\u{202e}B\u{9b}";
+    let (_, out, _) = run(lookup(serve()).arg(hostile));
+    assert_eq!(out, format!("{shown} not found\n"));
+    let (_, out, _) = run(lookup(serve()).args(["--runs", "2", hostile]));
+    assert_eq!(out.matches(shown).count(), 3, "{out}");
+    assert!(!out.contains(['\x1b', '\u{202e}', '\u{9b}']), "{out:?}");
+
+    let (code, _, err) = run(lookup(serve()).arg("EVIL"));
+    assert_eq!((code, err.lines().count()), (Some(1), 1));
+    assert!(err.contains(r"\u{1b}[2Jx\u{202e}\u{9b}2J"), "{err:?}");
+    let (_, _, err) = run(lookup(serve()).args(["--names", hostile]));
+    assert!(err.contains(shown), "{err:?}");
+}
+
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_run_quietly() {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_stockd"))

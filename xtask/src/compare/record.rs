@@ -1,4 +1,4 @@
-//! The record of a comparison: every run, and what they come to.
+//! The record of a comparison: every run, and a summary.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -8,9 +8,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::peer::{self, Peer};
+use super::bench::Bench;
+use super::peer::Peer;
+use super::running;
 use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
-use super::{Bench, figure};
 
 /// One run of one server.
 pub(super) struct Run {
@@ -28,7 +29,7 @@ pub(super) struct Record {
 }
 
 impl Run {
-    /// A figure of the repetition that the report has.
+    /// A figure of the only repetition in the report.
     fn figure(&self, path: &[&str]) -> Option<f64> {
         figure(&self.report["points"][0]["repetitions"][0], path)
     }
@@ -78,7 +79,7 @@ impl fmt::Display for Run {
 
 impl Record {
     pub(super) fn new(bench: &Bench<'_>) -> Result<Record> {
-        peer::write_echo_names(bench.scratch)?;
+        running::write_echo_names(bench.scratch)?;
         let head = json!({
             "date": first_line("date", &["-u", "+%F"]),
             "command": format!("cargo xtask {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
@@ -124,7 +125,7 @@ impl Record {
         ratios
     }
 
-    /// What it comes to, in Markdown.
+    /// The summary, in Markdown.
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();
         self.write_summary(&mut text).expect("a string takes everything");
@@ -246,7 +247,7 @@ impl Record {
         let name = [vec![date.to_owned(), "compare".to_owned()], parts].concat().join("-");
         let directory = bench.workspace.absolute("docs/benchmarks/records").join(name);
         fs::create_dir_all(&directory)?;
-        // Where things lie on this machine is nobody's business.
+        // Paths of this machine do not belong in the record.
         let stockd = bench.stockd.display().to_string();
         let scratch = bench.scratch.display().to_string();
         let mut runs = format!("{}\n", self.head);
@@ -285,9 +286,18 @@ fn spread(sorted: &[f64]) -> String {
 /// Programs whose versions belong to a record.
 const PEERS: [&str; 5] = ["redis-server", "memcached", "valkey-server", "pogocache", "dragonfly"];
 
-/// What a program says of itself; nothing where it is not there.
+/// The version that a program prints; empty when it is not installed.
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+}
+
+/// A figure of a report of `stockd load`, by its path.
+fn figure(report: &Value, path: &[&str]) -> Option<f64> {
+    let mut value = report;
+    for key in path {
+        value = value.get(key)?;
+    }
+    value.as_f64()
 }

@@ -1,15 +1,14 @@
-//! redis-benchmark as the load generator, for who would rather believe that one.
+//! redis-benchmark as the load generator, for readers who trust it more than ours.
 //!
-//! It knows nothing of the server's CPU time, which is read here, and less of latency. What it says
-//! becomes a report of the form that `stockd load` gives, as far as it goes.
+//! It does not measure the server's CPU time, which is read here, and measures latency less exactly.
+//! Its output becomes a report in the form of `stockd load`, with the fields that it can fill.
 
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Bench;
-use super::peer::on_core;
+use super::bench::{Bench, on_core};
 use super::scenario::Scenario;
 
 /// Puts a server under the load of the scenario once.

@@ -2,7 +2,7 @@
 
 use super::peer::Peer;
 
-/// One load, and who is put under it.
+/// One load, and the servers that it is for.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) connections: usize,
@@ -16,7 +16,7 @@ pub(super) struct Scenario {
     pub(super) durable: bool,
     /// Whether one client writes all the time beside the load, waiting for the disk each time.
     pub(super) beside_writer: bool,
-    /// The first is what the others are compared with.
+    /// The others are compared with the first.
     pub(super) peers: &'static [Peer],
 }
 
@@ -32,10 +32,10 @@ const LOOKUPS: Scenario = Scenario {
     peers: &[],
 };
 
-/// Lookups over the line protocol beside what sockets cost alone.
+/// Lookups over the line protocol, beside an echo server, which shows the cost of sockets alone.
 const LINE: &[Peer] = &[Peer::ECHO, Peer::LINE, Peer::THREAD_PER_CONNECTION];
 
-/// Lookups in the protocol of each.
+/// Lookups, each server in its own protocol.
 const CACHES: &[Peer] =
     &[Peer::REDIS, Peer::RESP, Peer::MEMCACHED, Peer::VALKEY, Peer::POGOCACHE, Peer::DRAGONFLY];
 
@@ -154,10 +154,10 @@ pub(super) const SWEEPS: &[Sweep] = &[
     Sweep { name: "rates", values: "rate=10000,20000,40000,60000,80000,100000,120000" },
 ];
 
-/// Who is drawn.
+/// The servers that are drawn.
 pub(super) const SWEPT: &[Peer] = &[Peer::RESP, Peer::REDIS, Peer::MEMCACHED];
 
-/// What they have in common with the scenarios.
+/// The load that all sweeps begin from.
 pub(super) const SWEPT_LOAD: Scenario = Scenario { name: "sweeps", peers: SWEPT, ..LOOKUPS };
 
 /// What a goal is about.

@@ -1,8 +1,8 @@
 //! One chart and how it is drawn: lines over two axes, light or dark, as SVG or PNG.
 //!
-//! Knows nothing of latency. Text is drawn with a font of our own, so that it appears on a machine
-//! that has none; an SVG names the viewer's sans-serif. Drawn with plotters, whose backends write
-//! both formats; docs/decisions/012-plots.md says why.
+//! Knows nothing of latency. A PNG is drawn with a font of our own, since the machine may have
+//! none; an SVG names the viewer's sans-serif. plotters draws both formats;
+//! docs/decisions/012-plots.md says why.
 
 use std::sync::Once;
 
@@ -17,7 +17,7 @@ pub(super) struct Chart {
     /// The beginning of the names of its files.
     pub(super) name: String,
     pub(super) title: String,
-    /// A line under the title: what was measured how.
+    /// A line under the title: what was measured, and how.
     pub(super) subtitle: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
@@ -39,7 +39,7 @@ pub(super) struct Line {
     pub(super) label: String,
     /// Lines that belong together have one colour.
     pub(super) colour: usize,
-    /// Whether it is the lesser of those.
+    /// Whether it is drawn paler than the main line of its colour.
     pub(super) pale: bool,
     /// Whether its points are marked.
     pub(super) marked: bool,

@@ -5,9 +5,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use stockd_latency::Latencies;
 
 use crate::counts::Counts;
-use crate::latencies::Latencies;
 use crate::process::Machine;
 use crate::run::{Load, Outcome};
 
@@ -19,7 +19,7 @@ pub const SCHEMA: &str = "stockd-load/1";
 pub struct Document {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What the runs are called in tables and plots.
+    /// The label of the runs in tables and plots.
     pub label: String,
     /// When they began, Unix time in seconds.
     pub began_unix_seconds: u64,
@@ -64,7 +64,7 @@ pub struct Parameters {
     pub seed: u64,
     /// Whether replies were compared.
     pub verify: bool,
-    /// Whether the load generator looked again and again instead of sleeping.
+    /// Whether the load generator polled instead of sleeping.
     pub spin: bool,
     /// The server's process, where it was watched.
     pub pid: Option<u32>,
@@ -81,12 +81,12 @@ pub struct Point {
     pub repetitions: Vec<Repetition>,
 }
 
-/// What a sweep changes, and to what.
+/// The parameter that a sweep changes, and its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Swept {
     /// `connections`, `pipeline`, `threads` or `rate`.
     pub parameter: String,
-    /// What it is here.
+    /// Its value.
     pub value: f64,
 }
 
@@ -99,11 +99,11 @@ pub struct Repetition {
     pub requests: u64,
     /// Requests answered within the window, a second.
     pub requests_a_second: f64,
-    /// Names looked up and answered, a second; of `MGET` many a request.
+    /// Names looked up and answered, a second; an `MGET` has several.
     pub lookups_a_second: f64,
     /// Requests due in the window, a second. Open loop alone.
     pub offered_a_second: Option<f64>,
-    /// What became of the requests.
+    /// The outcomes of the requests.
     #[serde(flatten)]
     pub counts: Counts,
     /// Of all requests.
@@ -114,7 +114,7 @@ pub struct Repetition {
     pub update_latency: Option<LatencyFigures>,
     /// From due to sent: the load generator's own part of the latency. Open loop alone.
     pub send_delay: Option<LatencyFigures>,
-    /// The latency of all requests that so many do not exceed.
+    /// The curve of percentiles over all requests.
     pub percentiles: Vec<Percentile>,
     /// CPU time of the server for each request.
     pub server_cpu_ns_per_request: Option<f64>,
@@ -126,7 +126,7 @@ pub struct Repetition {
     pub server_memory_bytes: Option<u64>,
     /// Cores that the load generator used.
     pub load_cores: f64,
-    /// The part of the window that its busiest thread did not wait.
+    /// The part of the window in which its busiest thread did not wait.
     pub load_busy_share: f64,
     /// Whether the load generator was the bottleneck.
     pub load_saturated: bool,
@@ -162,13 +162,13 @@ pub struct LatencyFigures {
 pub struct Percentile {
     /// As a share: 0.99 is the 99th percentile.
     pub quantile: f64,
-    /// What so many do not exceed.
+    /// The latency that this share does not exceed.
     pub latency_ns: u64,
-    /// How many that are.
+    /// The number of requests up to this latency.
     pub count: u64,
 }
 
-/// From here on the load generator itself was at its limit.
+/// From this busy share on, the load generator itself was at its limit.
 const SATURATED_SHARE: f64 = 0.9;
 
 impl Repetition {
@@ -223,7 +223,7 @@ impl Repetition {
         self.counts.failures() == 0
     }
 
-    /// Whether an open loop got less than it asked for.
+    /// Whether the server answered fewer requests than an open loop offered.
     pub fn is_overloaded(&self) -> bool {
         self.offered_a_second.is_some_and(|offered| self.requests_a_second < 0.98 * offered)
     }
@@ -232,21 +232,23 @@ impl Repetition {
 impl LatencyFigures {
     /// These latencies in few numbers.
     pub fn of(latencies: &Latencies) -> LatencyFigures {
+        let [p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns] =
+            latencies.quantiles_ns([0.5, 0.9, 0.99, 0.999, 0.9999]);
         LatencyFigures {
             count: latencies.count(),
             mean_ns: latencies.mean_ns(),
             deviation_ns: latencies.deviation_ns(),
-            p50_ns: latencies.quantile_ns(0.5),
-            p90_ns: latencies.quantile_ns(0.9),
-            p99_ns: latencies.quantile_ns(0.99),
-            p999_ns: latencies.quantile_ns(0.999),
-            p9999_ns: latencies.quantile_ns(0.9999),
+            p50_ns,
+            p90_ns,
+            p99_ns,
+            p999_ns,
+            p9999_ns,
             max_ns: latencies.max_ns(),
         }
     }
 }
 
-/// Steps of the curve to each halving of what is left to 100 %, as in HdrHistogram's files.
+/// Steps of the curve for each halving of the distance to 100 %, as in HdrHistogram's files.
 const STEPS_PER_HALVING: u32 = 5;
 
 /// The curve of percentiles, ever finer towards 100 %, which is the last.
@@ -261,7 +263,7 @@ fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
     }
     for halving in 0..64 {
         let left = 0.5_f64.powi(halving);
-        // Finer than one of all is nothing new.
+        // A finer step than one sample shows nothing new.
         if left * (latencies.count() as f64) < 1.0 {
             break;
         }

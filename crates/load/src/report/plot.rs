@@ -1,11 +1,11 @@
-//! Which charts a report makes: the curve of percentiles, and what a sweep has changed.
+//! The charts of a report: the curve of percentiles, and latency and throughput over a sweep.
 //!
 //! Knows documents and what to show of them; `chart` draws.
 
 use super::chart::{Axis, COLOURS, Chart, Drawing, LINES_MAX, Line};
 use super::document::{Document, Percentile, Point, Repetition};
 
-/// Draws all charts that these reports have figures for, over each other.
+/// Draws all charts that these reports have figures for; the reports share the charts.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ fn charts(documents: &[Document]) -> Vec<Chart> {
     percentiles(documents).into_iter().chain(sweeps(documents)).collect()
 }
 
-/// The curve of percentiles of every run, or where they are many, of the first, middle and last of
+/// The curve of percentiles of every run; if there are many, of the first, middle and last run of
 /// each report.
 fn percentiles(documents: &[Document]) -> Option<Chart> {
     let all: usize = documents.iter().map(|document| document.points.len()).sum();
@@ -143,7 +143,8 @@ impl<'a> Sweep<'a> {
         Some(Sweep { documents, parameter, x })
     }
 
-    /// A line for each report and figure: medians over repetitions. The last figure is the main one.
+    /// A line for each report and figure: medians over repetitions. The last figure is the main
+    /// one.
     fn lines(&self, figures: &[(&str, Figure)]) -> Vec<Line> {
         let mut lines = Vec::new();
         for (colour, document) in self.documents.iter().enumerate() {
@@ -252,7 +253,7 @@ fn linear_axis(label: &str, values: impl Iterator<Item = f64>) -> Axis {
     Axis { label: label.to_owned(), low: 0.0, high, ticks }
 }
 
-/// How it was measured, where that is the same for all.
+/// How it was measured, as far as that is the same for all.
 fn subtitle(documents: &[&Document]) -> String {
     let describe = |document: &Document| {
         let parameters = &document.parameters;

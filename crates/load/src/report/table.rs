@@ -1,106 +1,81 @@
-//! The report on a terminal: a row for each load, and what has to be said beside it.
+//! The report on a terminal: a row for each load, and notes.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use stockd_latency::{grouped, microseconds};
 
 use super::{Document, Point, Repetition};
 
-/// A rule under the headings and nothing else.
-const STYLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-
-/// A row for each point: medians over its repetitions, and the highest maximum. Columns of what was
-/// not measured are left out.
+/// A row for each point: medians over its repetitions, and the highest maximum. Columns without a
+/// measurement are left out.
 pub fn table(document: &Document) -> String {
-    let any = |has: fn(&Repetition) -> bool| document.repetitions().any(has);
+    let columns = columns(document);
+    let rows =
+        document.points.iter().map(|point| columns.iter().map(|(_, cell)| cell(point)).collect());
+    stockd_latency::table(columns.iter().map(|(heading, _)| heading.as_str()), rows, 0).join("\n")
+}
+
+/// The columns that this document has figures for.
+fn columns(document: &Document) -> Vec<Column> {
     let swept = document.points.first().and_then(|point| point.swept.as_ref());
     let is_open = document.points.iter().any(|point| point.load.rate.is_some());
-    let several = document.points.iter().any(|point| point.repetitions.len() > 1);
-    let watched = any(|run| run.server_cpu_ns_per_request.is_some());
-    let many = document.parameters.mget > 1;
-    let mut columns: Vec<Column<'_>> = Vec::new();
-    let mut column = |heading: &str, cell: Cell<'static>| columns.push((heading.to_owned(), cell));
+    let mut columns: Vec<Column> = Vec::new();
+    let mut column = |heading: &str, cell: Cell| columns.push((heading.to_owned(), cell));
     if let Some(swept) = swept {
-        column(
-            &swept.parameter,
-            Box::new(|point| {
-                point.swept.as_ref().map_or(String::new(), |swept| swept.value.to_string())
-            }),
-        );
+        let value = |point: &Point| point.swept.as_ref().map(|swept| swept.value.to_string());
+        column(&swept.parameter, Box::new(move |point| value(point).unwrap_or_default()));
     }
-    column(
-        "requests",
-        Box::new(|point| grouped(point.repetitions.iter().map(|run| run.requests as f64).sum())),
-    );
+    column("requests", total(|run| run.requests));
     if is_open {
-        column("offered/s", median(|run| run.offered_a_second.unwrap_or(0.0), grouped));
+        column("offered/s", median(|run| run.offered_a_second.unwrap_or(0.0), whole));
     }
-    column("requests/s", median(|run| run.requests_a_second, grouped));
-    if several {
-        column(
-            "min … max",
-            Box::new(|point| {
-                let rates = || point.repetitions.iter().map(|run| run.requests_a_second);
-                let (low, high) =
-                    (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
-                format!("{} … {}", grouped(low), grouped(high))
-            }),
-        );
+    column("requests/s", median(|run| run.requests_a_second, whole));
+    if document.points.iter().any(|point| point.repetitions.len() > 1) {
+        column("min … max", Box::new(range_of_rates));
     }
-    if many {
-        column("lookups/s", median(|run| run.lookups_a_second, grouped));
+    if document.parameters.mget > 1 {
+        column("lookups/s", median(|run| run.lookups_a_second, whole));
     }
     column("mean µs", median(|run| run.latency.mean_ns, microseconds));
     column("p50 µs", median(|run| run.latency.p50_ns as f64, microseconds));
     column("p90 µs", median(|run| run.latency.p90_ns as f64, microseconds));
     column("p99 µs", median(|run| run.latency.p99_ns as f64, microseconds));
     column("p99.9 µs", median(|run| run.latency.p999_ns as f64, microseconds));
+    let highest = |point: &Point| point.repetitions.iter().map(|run| run.latency.max_ns).max();
     column(
         "max µs",
-        Box::new(|point| {
-            microseconds(
-                point.repetitions.iter().map(|run| run.latency.max_ns as f64).fold(0.0, f64::max),
-            )
-        }),
+        Box::new(move |point| microseconds(highest(point).unwrap_or_default() as f64)),
     );
     if is_open {
         let late = |run: &Repetition| run.send_delay.unwrap_or_default().p99_ns as f64;
         column("sent late p99 µs", median(late, microseconds));
     }
-    if watched {
+    if document.repetitions().any(|run| run.server_cpu_ns_per_request.is_some()) {
         let per_request = |run: &Repetition| run.server_cpu_ns_per_request.unwrap_or(0.0);
-        column("server CPU ns/request", median(per_request, grouped));
+        column("server CPU ns/request", median(per_request, whole));
         column("server cores", median(|run| run.server_cores.unwrap_or(0.0), two_places));
     }
     column("own cores", median(|run| run.load_cores, two_places));
-    column(
-        "errors",
-        Box::new(|point| {
-            let failures = point.repetitions.iter().map(|run| run.counts.failures());
-            grouped(failures.sum::<u64>() as f64)
-        }),
-    );
-
-    let mut table = Table::new();
-    table.load_style(STYLE).set_header(columns.iter().map(|(heading, _)| heading));
-    for point in &document.points {
-        table.add_row(columns.iter().map(|(_, cell)| cell(point)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    column("errors", total(|run| run.counts.failures()));
+    columns
 }
 
-type Cell<'a> = Box<dyn Fn(&Point) -> String + 'a>;
-type Column<'a> = (String, Cell<'a>);
+type Cell = Box<dyn Fn(&Point) -> String>;
+type Column = (String, Cell);
 
-fn median(figure: fn(&Repetition) -> f64, show: fn(f64) -> String) -> Cell<'static> {
+fn total(count: fn(&Repetition) -> u64) -> Cell {
+    Box::new(move |point| grouped(point.repetitions.iter().map(count).sum()))
+}
+
+fn range_of_rates(point: &Point) -> String {
+    let rates = || point.repetitions.iter().map(|run| run.requests_a_second);
+    let (low, high) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
+    format!("{} … {}", whole(low), whole(high))
+}
+
+fn median(figure: fn(&Repetition) -> f64, show: fn(f64) -> String) -> Cell {
     Box::new(move |point| show(point.median(figure)))
 }
 
-/// What a reader of the table has to know, a line each; the last ones are what went wrong.
+/// What a reader of the table has to know, a line each; failures come last.
 pub fn notes(document: &Document) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(bytes) = document.repetitions().filter_map(|run| run.server_memory_bytes).max() {
@@ -125,8 +100,8 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     if misses > 0 {
         note(format!(
             "{} names found, {} not found",
-            grouped(sum(|run| run.counts.hits) as f64),
-            grouped(misses as f64)
+            grouped(sum(|run| run.counts.hits)),
+            grouped(misses)
         ));
     }
     if runs.iter().any(|run| run.update_latency.is_some()) {
@@ -140,28 +115,28 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     }
     if runs.iter().any(|run| run.messages_a_second.is_some()) {
         let messages = point.median(|run| run.messages_a_second.unwrap_or(0.0));
-        note(format!("subscribers read {} messages/s", grouped(messages)));
+        note(format!("subscribers read {} messages/s", whole(messages)));
     }
     let verified = sum(|run| run.counts.verified);
     if verified > 0 {
         note(format!(
             "{} replies compared, {} wrong",
-            grouped(verified as f64),
-            grouped(sum(|run| run.counts.mismatches) as f64)
+            grouped(verified),
+            grouped(sum(|run| run.counts.mismatches))
         ));
     }
     if runs.iter().any(Repetition::is_overloaded) {
         note(format!(
             "overload: {} requests/s were offered and {} answered; {} had no reply in the end, {} of them were never sent",
-            grouped(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
-            grouped(point.median(|run| run.requests_a_second)),
-            grouped(sum(|run| run.counts.unanswered) as f64),
-            grouped(sum(|run| run.counts.unsent) as f64),
+            whole(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
+            whole(point.median(|run| run.requests_a_second)),
+            grouped(sum(|run| run.counts.unanswered)),
+            grouped(sum(|run| run.counts.unsent)),
         ));
     } else if sum(|run| run.counts.unanswered) > 0 {
         note(format!(
             "{} requests had no reply in the end",
-            grouped(sum(|run| run.counts.unanswered) as f64)
+            grouped(sum(|run| run.counts.unanswered))
         ));
     }
     if runs.iter().any(|run| run.load_saturated) {
@@ -170,6 +145,12 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
             100.0 * runs.iter().map(|run| run.load_busy_share).fold(0.0, f64::max)
         ));
     }
+    failure_notes(point, place, notes);
+}
+
+fn failure_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
+    let runs = &point.repetitions;
+    let sum = |count: fn(&Repetition) -> u64| runs.iter().map(count).sum::<u64>();
     let first = |text: fn(&Repetition) -> &Option<String>| {
         runs.iter().find_map(|run| text(run).clone()).unwrap_or_default()
     };
@@ -187,26 +168,15 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
         ),
     ] {
         if count > 0 {
-            note(format!("{} {what}, the first: {text}", grouped(count as f64)));
+            let count = grouped(count);
+            notes.push(format!("{place}{count} {what}, the first: {text}"));
         }
     }
 }
 
-/// A whole number with its thousands apart.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn microseconds(ns: f64) -> String {
-    format!("{:.1}", ns / 1e3)
+/// A rate without its fraction.
+fn whole(number: f64) -> String {
+    grouped(number.round() as u64)
 }
 
 fn two_places(number: f64) -> String {

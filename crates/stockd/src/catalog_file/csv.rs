@@ -1,15 +1,15 @@
 //! CSV: a header that names the columns, then one row a line, quoted as spreadsheets do.
 //!
-//! A record never spans lines, other than RFC 4180 allows: so a stray quote spoils one row, and
-//! not the rest of the file.
+//! A record never spans lines, which RFC 4180 would allow: so a stray quote spoils one row, and not
+//! the rest of the file.
 
-use super::{BadRow, Row};
+use super::row::{BadRow, Row, shown};
 
-/// What is wrong with a file that ends before its header.
+/// The error of a file that ends before its header.
 pub(super) const NO_HEADER: &str =
     "the file is empty; it must begin with a header that names symbol, price and volume";
 
-/// Where in a row the columns stand, from the first line of the file.
+/// The positions of the columns in a row, from the first line of the file.
 pub(super) struct Header {
     symbol: usize,
     price: usize,
@@ -21,14 +21,14 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads the header. Column names are lower case, with or without white space around them;
-    /// unknown columns are passed over.
+    /// unknown columns are ignored.
     pub(super) fn parse(line: &[u8]) -> Result<Header, String> {
         let mut record = Record::default();
         record.read(line).map_err(|error| error.why)?;
         let columns = record.len();
         let need = |wanted: &'static str| {
             record.column(wanted)?.ok_or_else(|| {
-                let header = super::shown(line);
+                let header = shown(line);
                 format!(
                     "column '{wanted}' is missing; the header must name symbol, price and volume, \
                      and names {header}"
@@ -64,7 +64,7 @@ impl Header {
     }
 }
 
-/// The fields of one line, unquoted. Its buffers are used again for the next.
+/// The fields of one line, unquoted. Its buffers are reused for the next line.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     /// The fields, one behind the other.
@@ -75,7 +75,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Splits a line into its fields. A field that begins with a quote ends at the next one that
-    /// is not doubled; what follows it up to the comma is taken as it stands.
+    /// is not doubled; what follows it up to the comma is taken literally.
     pub(crate) fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
         self.text.clear();
         self.ends.clear();
@@ -98,7 +98,7 @@ impl Record {
         }
     }
 
-    /// Takes what stands before the closing quote, and returns what stands behind it.
+    /// Takes the text before the closing quote and returns the text after it.
     fn unquote<'a>(&mut self, mut quoted: &'a [u8]) -> Option<&'a [u8]> {
         loop {
             let quote = memchr::memchr(b'"', quoted)?;
@@ -114,7 +114,7 @@ impl Record {
         }
     }
 
-    /// Where the column of this name stands, if the record is a header that has it.
+    /// The position of the column of this name, in a record that is a header.
     pub(crate) fn column(&self, wanted: &str) -> Result<Option<usize>, String> {
         let is_wanted = |&at: &usize| self.field(at).trim_ascii() == wanted.as_bytes();
         let mut found = (0..self.len()).filter(is_wanted);
@@ -128,7 +128,7 @@ impl Record {
         self.ends.len()
     }
 
-    /// A field of the line that was read last; empty beyond its last one.
+    /// A field of the line that was read last; empty beyond the last field.
     pub(crate) fn field(&self, at: usize) -> &[u8] {
         let begin = match at {
             0 => Some(&0),

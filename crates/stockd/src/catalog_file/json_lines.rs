@@ -1,16 +1,16 @@
-//! JSON lines: one object a line, with symbol, price, volume and perhaps status.
+//! JSON lines: one object a line, with symbol, price, volume and optionally status.
 //!
-//! A price is a text, or a number whose digits are taken as they are written; it never passes
-//! through a float.
+//! A price is a string, or a number whose digits are taken as they are written. It is never
+//! converted to a float.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{BadRow, Row, shown};
+use super::row::{BadRow, Row, shown};
 
-/// The object of one line, its values still as written. Other keys are passed over.
+/// The object of one line; its values are still as written. Other keys are ignored.
 #[derive(Deserialize)]
 struct Object<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! Lines of bounded length out of any reader.
+//! Lines of bounded length from any reader.
 
 use std::io::{self, BufRead};
 
@@ -8,12 +8,11 @@ use stockd_model::limits::CATALOG_LINE_BYTES_MAX;
 #[derive(Clone, Copy)]
 pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
-    /// It was longer than so many bytes, and is gone.
+    /// It was longer than this number of bytes, and was dropped.
     TooLong(usize),
 }
 
-/// Cuts what it reads into numbered lines. Never holds more than one line, nor more of it than
-/// the limit.
+/// Cuts its input into numbered lines. Holds at most one line, and never more than the limit.
 pub(crate) struct Lines<R> {
     reader: R,
     line: Vec<u8>,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a file with this ending and text comes to.
+/// The contents of a file with this ending and text.
 fn load(ending: &str, text: &[u8]) -> Result<Loaded, String> {
     let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
     file.write_all(text).unwrap();
@@ -80,7 +80,7 @@ fn a_bad_row_is_named_by_line_and_column_and_the_others_are_listed() {
             "us:7: the row has 4 fields, the header 3",
             "us:8:symbol: 'A' was listed on line 2 already",
             "us:9: a quoted field is not closed on its line",
-            "us:10:symbol: 'G\u{fffd}': the symbol has a control character, U+0007",
+            "us:10:symbol: 'G\\u{7}': the symbol has a control character, U+0007",
             "us:11:volume: '18446744073709551616' is not a volume: write a whole number from \
                  0 to 18446744073709551615",
             "us:12:price: '0.0000000001' has more than 9 decimal places, the limit of an exact \

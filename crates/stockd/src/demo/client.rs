@@ -3,21 +3,22 @@
 use std::time::Instant;
 
 use stockd_client::{Client, ClientError};
+use stockd_latency::nanoseconds;
 
 use super::history::History;
 use super::names;
-use super::replay::Replay;
+use super::playback::Playback;
 use super::screen::{Row, quoted_where_padded};
-use crate::report::{LatencyReport, nanoseconds};
+use crate::report::LatencyReport;
 
-/// A client over TCP, one request at a time, and what it has seen.
+/// A client over TCP that sends one request at a time, and its results.
 #[derive(Debug)]
 pub(crate) struct CheckingClient<'a> {
     client: Client,
     history: &'a History,
     /// The latencies of all lookups.
     pub(crate) report: LatencyReport,
-    /// What was answered wrongly, a sentence each.
+    /// The wrong answers, a sentence each.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -27,21 +28,21 @@ impl<'a> CheckingClient<'a> {
         CheckingClient { client, history, report: LatencyReport::default(), wrong: Vec::new() }
     }
 
-    /// Looks up one name while this replay is under way.
+    /// Looks up one name while the history plays.
     ///
     /// # Errors
     ///
-    /// When there is no reply. A wrong reply is noted and no error.
+    /// When there is no reply. A wrong reply is recorded, and is no error.
     pub(crate) fn look_up(
         &mut self,
         name: &'a str,
-        replay: &Replay,
+        playback: &Playback,
     ) -> Result<Row<'a>, ClientError> {
-        let applied = replay.applied();
+        let applied = playback.applied();
         let sent = Instant::now();
         let answer = self.client.lookup(name)?;
         let latency = sent.elapsed();
-        let begun = replay.begun();
+        let begun = playback.begun();
         self.report.record(&quoted_where_padded(name), answer, latency);
         let meaning = names::meaning(name, answer, self.history, applied, begun);
         if let Err(right) = &meaning {

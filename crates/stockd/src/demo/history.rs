@@ -1,6 +1,6 @@
 //! The built-in history: 13 years of daily bars of five stocks, in the order of their days.
 //!
-//! Where the data comes from is told in `data/README.md` of this crate.
+//! `data/README.md` of this crate names the source of the data.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -50,7 +50,7 @@ impl History {
         self.bars.chunk_by(|a, b| a.date == b.date)
     }
 
-    /// The day of the last of so many bars; empty for none.
+    /// The day of the last of the first `bars` bars; empty for none.
     pub(crate) fn date_of_last(&self, bars: usize) -> &str {
         let last = bars.checked_sub(1).and_then(|last| self.bars.get(last));
         last.map_or("", |bar| &bar.date)
@@ -69,9 +69,9 @@ impl History {
         self.bars.iter().map(|bar| bar.symbol).collect()
     }
 
-    /// What the price of a stock can be, `None` while it is not listed, to somebody who knows
-    /// that the first `applied` bars have been applied and that of the others none beyond the
-    /// first `begun` has: the last price applied, or any that came since.
+    /// The prices that a lookup may find, `None` while the stock is not listed. The first `applied`
+    /// bars were applied before the lookup, and at most the first `begun` when it ended: so it may
+    /// find the last price applied, or any that came since.
     pub(crate) fn possible_prices(
         &self,
         symbol: &Symbol,

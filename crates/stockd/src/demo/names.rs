@@ -1,7 +1,7 @@
-//! The names that the demo looks up, and what each may be answered.
+//! The names that the demo looks up, and the correct answers to each.
 //!
-//! What may be answered is worked out from the history and the table of invented stocks, apart
-//! from the server, so that every reply is checked.
+//! The correct answers come from the history and the table of invented stocks, independently of the
+//! server, so that every reply is checked.
 
 use stockd_client::Answer;
 use stockd_engine::{Access, Executor};
@@ -9,8 +9,8 @@ use stockd_model::{Fields, Price, Reply, Request, Status, Symbol, Volume};
 
 use super::history::History;
 
-/// The names, in the order in which they are looked up. Some ask for trouble: white space
-/// around a symbol is ignored, case matters, and a symbol may be any UTF-8.
+/// The names, in the order in which they are looked up. Some are edge cases: white space around a
+/// symbol is ignored, case matters, and a symbol may be any UTF-8.
 pub(crate) const NAMES: &[&str] = &[
     "AAPL",
     "FB",
@@ -25,8 +25,8 @@ pub(crate) const NAMES: &[&str] = &[
     "aapl",
 ];
 
-/// The stocks that no exchange lists. Their symbols begin with `DEMO.`, so that nobody takes
-/// them for real.
+/// Stocks that no exchange lists. Their symbols begin with `DEMO.`, so that they are not mistaken
+/// for real ones.
 pub(crate) const INVENTED: &[Invented] = &[
     Invented {
         symbol: "DEMO.牛来USDT",
@@ -85,7 +85,7 @@ pub(crate) fn list_invented(executor: &mut Executor) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a right reply means, in a word or two; for a wrong one, what would have been right.
+/// The meaning of a correct reply, in a word or two. The error of a wrong one is the correct reply.
 ///
 /// `applied` and `begun` are bars of the history, as
 /// [`possible_prices`](History::possible_prices) takes them, read before and after the lookup.
@@ -106,7 +106,7 @@ pub(crate) fn meaning(
     }
 }
 
-/// Every answer that a lookup may have got, with what it means.
+/// Every correct answer to a lookup, with its meaning.
 fn possible_answers(
     name: &str,
     history: &History,

@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use stockd_client::Answer;
+use stockd_latency::microseconds;
 use unicode_width::UnicodeWidthStr;
 
-use crate::report::{LatencyReport, microseconds};
+use crate::report::LatencyReport;
 
 const STRONG: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -35,9 +36,9 @@ pub(crate) struct Row<'a> {
     pub(crate) date: &'a str,
     /// The name as it was sent.
     pub(crate) name: &'a str,
-    /// What came back.
+    /// The answer.
     pub(crate) answer: Answer,
-    /// What that means, or what would have been right.
+    /// Its meaning, or the reply that would have been correct.
     pub(crate) meaning: Result<&'static str, String>,
     /// From sending the request to having the reply.
     pub(crate) latency_ns: u64,
@@ -88,7 +89,7 @@ impl Screen {
         };
         let Row { date, answer, .. } = row;
         let name = padded(&quoted_where_padded(row.name), NAME_COLUMNS);
-        let latency = microseconds(row.latency_ns);
+        let latency = microseconds(row.latency_ns as f64);
         writeln!(
             self.out,
             "{DIM}{date:<10}{DIM:#}  {name}  {colour}{answer:>8}  {meaning:<10}{colour:#}  {latency:>8} µs",
@@ -112,7 +113,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// That the demo goes on, and how to try the server from elsewhere.
+    /// Says that the demo goes on, and how to try the server from another terminal.
     pub(crate) fn invitation(&mut self, address: SocketAddr, resp: SocketAddr) -> io::Result<()> {
         let (ip, port, resp_port) = (address.ip(), address.port(), resp.port());
         writeln!(
@@ -125,7 +126,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// A line that takes the place of the one before it; nothing where that cannot be.
+    /// A line that replaces the one before it. Prints nothing where a line cannot be replaced.
     pub(crate) fn status(&mut self, text: &str) -> io::Result<()> {
         if self.refreshes {
             write!(self.out, "\r\x1b[2K{DIM}{text}{DIM:#}")?;
@@ -150,19 +151,6 @@ pub(crate) fn quoted_where_padded(name: &str) -> String {
     }
 }
 
-/// A number with commas between thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 /// A text with spaces behind it up to this width on a terminal, where some characters take two
 /// columns.
 fn padded(text: &str, columns: usize) -> String {
@@ -173,12 +161,6 @@ fn padded(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let numbers = [0, 999, 1000, 12_154, u64::MAX].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,000", "12,154", "18,446,744,073,709,551,615"]);
-    }
 
     #[test]
     fn wide_characters_take_two_columns() {

@@ -1,4 +1,4 @@
-//! `stockd load plot`: draws what runs have measured.
+//! `stockd load plot`: draws the results of runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use stockd_load::report::{self, Document};
 
-use crate::cli::UsageError;
 use crate::output;
+use crate::usage_error::UsageError;
 
-/// Draw the reports of earlier runs over each other.
+/// Draw the reports of earlier runs in the same charts.
 ///
-/// Writes the curve of percentiles, and where the runs were a sweep, latency, throughput and the
-/// server's CPU time over its values: each as SVG and PNG, light and dark.
+/// Writes the curve of percentiles. For a sweep it also writes latency, throughput and the server's
+/// CPU time over the values of the sweep. Each chart is written as SVG and PNG, light and dark.
 #[derive(Debug, clap::Args)]
 pub(super) struct PlotArgs {
     /// Reports, as --json writes them.
@@ -24,7 +24,7 @@ pub(super) struct PlotArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 
-    /// What a report is called, instead of what it says itself: once for each report, in order.
+    /// Label of a report, instead of its own: once for each report, in order.
     #[arg(long = "label", value_name = "TEXT")]
     labels: Vec<String>,
 }

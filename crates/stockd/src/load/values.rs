@@ -10,14 +10,14 @@ use stockd_model::limits::{
     LOAD_THREADS_MAX, TIMEOUT_MAX,
 };
 
-/// What is changed from run to run, and to what.
+/// The parameter that changes from run to run, and its values.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sweep {
     pub(super) parameter: Parameter,
     pub(super) values: Vec<f64>,
 }
 
-/// What a sweep can change.
+/// The parameters that a sweep can change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Parameter {
     Connections,

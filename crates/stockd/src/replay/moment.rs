@@ -1,16 +1,19 @@
 //! Points in time as files write them.
 
+use stockd_model::escaped;
+use stockd_model::limits::EXCERPT_BYTES_MAX;
+
 /// A point in time: nanoseconds since the beginning of 1970, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(i64);
 
-/// A text names no point in time.
+/// The text is not a point in time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{text}' is not a time: write 2026-08-11, 2026-08-11T14:30:00.5Z, or Unix seconds or nanoseconds"
 )]
 pub(crate) struct MomentError {
-    /// The text, shortened to 40 characters.
+    /// The text, escaped and shortened.
     text: String,
 }
 
@@ -20,7 +23,7 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Numbers below are seconds: until the year 33658.
 const SECONDS_END: i64 = 1_000_000_000_000;
 
-/// Numbers from here are nanoseconds: since March 1973. Between the two is neither.
+/// Numbers from here on are nanoseconds: since March 1973. Numbers in between are refused.
 const NANOSECONDS_BEGIN: i64 = 100_000_000_000_000_000;
 
 impl Moment {
@@ -32,8 +35,7 @@ impl Moment {
     /// Reads a date or a date and time as RFC 3339 writes them, or a Unix time in whole seconds
     /// or nanoseconds. A date alone is its midnight in UTC.
     pub(crate) fn parse(text: &[u8]) -> Result<Moment, MomentError> {
-        let error =
-            || MomentError { text: String::from_utf8_lossy(text).chars().take(40).collect() };
+        let error = || MomentError { text: escaped(text).at_most(EXCERPT_BYTES_MAX).to_string() };
         let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
         let ns = if is_number { unix(text) } else { rfc_3339(text) };
         ns.map(Moment).ok_or_else(error)

@@ -16,7 +16,7 @@ use crate::catalog_file::csv::Record;
 use crate::catalog_file::lines::{Line, Lines};
 use crate::catalog_file::{BadRow, Format, Source, shown};
 
-/// A file of updates, perhaps compressed.
+/// A file of updates, which may be compressed.
 #[derive(Debug)]
 pub(crate) struct UpdateFile {
     source: Source,
@@ -134,7 +134,7 @@ impl<R: BufRead> Updates<'_, R> {
 const HEADER_NEEDS: &str =
     "the header must name time (or commit_date_utc), symbol and price, and may name op and volume";
 
-/// Where in a row the columns stand.
+/// The positions of the columns in a row.
 struct Header {
     time: usize,
     op: Option<usize>,
@@ -164,7 +164,7 @@ impl Header {
         })
     }
 
-    /// Reads one row, whose time is not before that of the one before it.
+    /// Reads one row. Its time must not be before `last`, the time of the row before.
     fn update(
         &self,
         line: &[u8],

@@ -1,13 +1,13 @@
 //! The configuration file: TOML to keys and values, each with its line.
 //!
-//! It does not know which keys there are.
+//! It does not know which keys are settings.
 
 use std::fs;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::UsageError;
+use crate::usage_error::UsageError;
 
 /// One `key = value` of the file.
 pub(super) struct Entry {
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, UsageError> {
     parse(&text).map_err(|(line, why)| UsageError(format!("{name}:{line}: {why}")))
 }
 
-/// The entries of the text, or the line of an error and what is wrong there.
+/// The entries of the text, or an error and its line.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     let line_of = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or_default();
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     Ok(entries)
 }
 
-/// A value as it is written in the file: numbers, true and false bare, other text in quotes.
+/// A value as the file has it: numbers, true and false without quotes, other text in quotes.
 pub(super) fn literal(text: &str) -> String {
     match text {
         "true" | "false" => text.to_owned(),

@@ -1,7 +1,7 @@
 //! The values of settings: text to value, or the form that is allowed.
 //!
-//! The functions know neither which setting they serve nor where the text stood; the table and
-//! the error around them do.
+//! The functions know neither the setting nor the place of the text. The table and the caller add
+//! these to the error.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use stockd_model::limits::{
 use stockd_model::{Address, AddressError};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::sync::Sync;
 use crate::catalog_file;
-use crate::data_dir::Sync;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;

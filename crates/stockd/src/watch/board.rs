@@ -1,12 +1,12 @@
-//! The live table of `stockd watch`: what it holds, and how it is drawn on so many columns and
-//! rows. It knows no terminal, no clock and no connection.
+//! The live table of `stockd watch`: what it holds, and how it is drawn within a number of columns
+//! and rows. It knows no terminal, no clock and no connection.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use stockd_model::{Quote, Status, Symbol};
+use stockd_model::{Quote, Status, Symbol, escaped};
 use unicode_width::UnicodeWidthStr;
 
 /// The stocks that are watched, sorted by symbol.
@@ -18,7 +18,7 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Stock {
     quote: Quote,
-    /// Where its last other price was below or above this one.
+    /// How this price compares with the last different one.
     direction: Ordering,
 }
 
@@ -33,7 +33,7 @@ const HEADINGS: [&str; 6] = ["symbol", "price", "volume", "status", "version", "
 /// Columns of the terminal between two columns of the table.
 const GAP: usize = 2;
 
-/// The text of a row, and how its price and its status look.
+/// The texts of a row, and the styles of its price and its status.
 struct Line {
     texts: [String; 6],
     price: Style,
@@ -41,7 +41,7 @@ struct Line {
 }
 
 impl Board {
-    /// Shows the stock, as not listed until its quote comes.
+    /// Shows the stock as not listed until its quote comes.
     pub(super) fn expect(&mut self, symbol: Symbol) {
         self.stocks.entry(symbol).or_default();
     }
@@ -59,8 +59,8 @@ impl Board {
         self.stocks.insert(symbol, None);
     }
 
-    /// The lines of the table, none wider than `columns` and not more than `rows`. Columns that
-    /// do not fit are left out from the right, stocks that do not fit from the end.
+    /// The lines of the table: at most `rows`, none wider than `columns`. Where there is too little
+    /// room, columns are left out on the right and stocks at the end.
     pub(super) fn draw(&self, columns: usize, rows: usize, now_ns: u64) -> Vec<String> {
         let stocks_max = rows.saturating_sub(1).max(1);
         let shown = match self.stocks.len() > stocks_max {
@@ -105,7 +105,7 @@ impl Board {
     }
 }
 
-/// How many columns of the table fit; at least one, which is cut if it must be.
+/// How many columns of the table fit; at least one, which is cut if necessary.
 fn fitting(widths: &[usize], columns: usize) -> usize {
     let mut taken = 0;
     let fits = widths.iter().enumerate().take_while(|(at, width)| {
@@ -115,7 +115,7 @@ fn fitting(widths: &[usize], columns: usize) -> usize {
     fits.count().max(1)
 }
 
-/// One text of a row: the first column stands left, the others right in their width.
+/// One text of a row: the first column is aligned left, the others right.
 fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
     let spaces = " ".repeat(width.saturating_sub(text.width()));
     match at {
@@ -127,7 +127,14 @@ fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
 fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
     let Some(Stock { quote, direction }) = stock else {
         let dash = || "-".to_owned();
-        let texts = [symbol.to_string(), dash(), dash(), "not listed".to_owned(), dash(), dash()];
+        let texts = [
+            escaped(symbol.as_str()).to_string(),
+            dash(),
+            dash(),
+            "not listed".to_owned(),
+            dash(),
+            dash(),
+        ];
         return Line { texts, price: DIM, status: DIM };
     };
     let (arrow, price) = match direction {
@@ -138,7 +145,7 @@ fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
     let status = if quote.status == Status::Halted { HALTED } else { Style::new() };
     Line {
         texts: [
-            symbol.to_string(),
+            escaped(symbol.as_str()).to_string(),
             format!("{arrow}{}", quote.price),
             quote.volume.to_string(),
             quote.status.to_string(),

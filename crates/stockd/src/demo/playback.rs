@@ -1,8 +1,8 @@
 //! The history as live updates: a thread that applies one bar after the other to the engine.
 //!
-//! The thread is the only writer of the stocks of the history. It counts each bar twice, before
-//! and after it is applied; whoever looks up between two readings of these counts knows which
-//! prices the server may have answered.
+//! The thread is the only writer of the stocks of the history. It counts each bar twice, before and
+//! after it is applied. A client that reads these counts before and after a lookup knows which prices
+//! the server may have answered.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,24 +17,15 @@ use stockd_model::{Fields, Request, Symbol};
 
 use super::history::{Bar, History};
 
-/// A replay under way. Dropping it stops the thread.
+/// The history while it plays. Dropping it stops the thread.
 #[derive(Debug)]
-pub(crate) struct Replay {
+pub(crate) struct Playback {
     progress: Arc<Progress>,
-    /// Until it plays.
+    /// Taken when it begins to play.
     player: Option<Player>,
-    /// Nothing is ever sent: its end is the sign to stop.
+    /// Dropping it tells the thread to stop; nothing is ever sent.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// How a replay goes on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// From one day of the history to the next.
-    pub(crate) day: Duration,
-    /// Whether the history begins again when it is over.
-    pub(crate) again: bool,
 }
 
 /// How many bars of the history stand in the catalog.
@@ -44,9 +35,10 @@ struct Progress {
     applied: AtomicUsize,
 }
 
-impl Replay {
-    /// Applies the first day. The others come when it is told to [play](Replay::play).
-    pub(crate) fn open(engine: &Arc<Engine>, history: &Arc<History>) -> Replay {
+impl Playback {
+    /// Applies the first day. [`play_once`](Playback::play_once) and
+    /// [`repeat`](Playback::repeat) apply the others.
+    pub(crate) fn open(engine: &Arc<Engine>, history: &Arc<History>) -> Playback {
         let progress = Arc::<Progress>::default();
         let mut player = Player {
             executor: engine.executor(),
@@ -55,46 +47,69 @@ impl Replay {
             progress: Arc::clone(&progress),
         };
         player.first_day();
-        Replay { progress, player: Some(player), stop: None, thread: None }
+        Playback { progress, player: Some(player), stop: None, thread: None }
     }
 
-    /// Applies one day after the other at the given pace, in a thread. Once is enough.
+    /// Applies the other days once in a thread, unless it plays already. `day` is the time from one
+    /// day to the next.
     ///
     /// # Errors
     ///
     /// When the system has no thread for it.
-    pub(crate) fn play(&mut self, pace: Pace) -> io::Result<()> {
+    pub(crate) fn play_once(&mut self, day: Duration) -> io::Result<()> {
+        self.play(move |player, stopped| {
+            player.play(day, stopped);
+        })
+    }
+
+    /// Applies the history again and again in a thread, unless it plays already.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread for it.
+    pub(crate) fn repeat(&mut self, day: Duration) -> io::Result<()> {
+        self.play(move |player, stopped| {
+            while player.play(day, stopped) {
+                player.first_day();
+            }
+        })
+    }
+
+    fn play(
+        &mut self,
+        play: impl FnOnce(&mut Player, &Receiver<()>) + Send + 'static,
+    ) -> io::Result<()> {
         let Some(mut player) = self.player.take() else {
             return Ok(());
         };
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
-            .name("stockd-replay".to_owned())
-            .spawn(move || player.play(pace, &stopped))?;
+            .name("stockd-playback".to_owned())
+            .spawn(move || play(&mut player, &stopped))?;
         (self.stop, self.thread) = (Some(stop), Some(thread));
         Ok(())
     }
 
-    /// Bars that every lookup sees which begins after this call.
+    /// Bars that a lookup sees if it begins after this call.
     pub(crate) fn applied(&self) -> usize {
         self.progress.applied.load(Ordering::Acquire)
     }
 
-    /// Bars of which a lookup that ended before this call may have seen the last.
+    /// Bars that a lookup may have seen if it ended before this call.
     pub(crate) fn begun(&self) -> usize {
         self.progress.begun.load(Ordering::Acquire)
     }
 
-    /// Waits until the whole history is applied, which is never where it begins again.
+    /// Waits until the whole history is applied. Never returns if it repeats.
     pub(crate) fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // It has no way to panic but a defect, which its own message tells.
+            // It can only panic because of a bug; its own message says so.
             let _ = thread.join();
         }
     }
 }
 
-impl Drop for Replay {
+impl Drop for Playback {
     fn drop(&mut self) {
         self.stop = None;
         self.finish();
@@ -124,24 +139,20 @@ impl Player {
         self.apply(history.days().next().unwrap_or_default());
     }
 
-    fn play(&mut self, pace: Pace, stopped: &Receiver<()>) {
+    /// Applies all days after the first. Returns false if it was stopped.
+    fn play(&mut self, day: Duration, stopped: &Receiver<()>) -> bool {
         let history = Arc::clone(&self.history);
-        loop {
-            // Each day has its time, so that a late one does not delay all the others.
-            let mut due = Instant::now();
-            for day in history.days().skip(1) {
-                due += pace.day;
-                let patience = due.saturating_duration_since(Instant::now());
-                if stopped.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
-                self.apply(day);
+        // Each day has its time, so that a late one does not delay all the others.
+        let mut due = Instant::now();
+        for bars in history.days().skip(1) {
+            due += day;
+            let patience = due.saturating_duration_since(Instant::now());
+            if stopped.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                return false;
             }
-            if !pace.again {
-                return;
-            }
-            self.first_day();
+            self.apply(bars);
         }
+        true
     }
 
     fn apply(&mut self, day: &[Bar]) {
