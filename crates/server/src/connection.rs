@@ -38,9 +38,9 @@ use stockd_model::limits::{
 
 use crate::admission::Permit;
 use crate::client_list::ClientInfo;
+use crate::conversation::{Ending, Waits};
 use crate::endpoint::Protocol;
 use crate::output::Output;
-use crate::protocol::{Ending, Waits};
 use crate::reactor::Event;
 use crate::session::Session;
 use crate::transport::Stream;

@@ -113,6 +113,7 @@ mod client_list;
 mod config;
 mod connection;
 mod connection_id;
+mod conversation;
 mod endpoint;
 mod error;
 mod file_limit;

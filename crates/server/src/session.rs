@@ -14,7 +14,8 @@ use stockd_model::Reply;
 
 use crate::Protocol;
 use crate::client_list::ClientInfo;
-use crate::protocol::{self, Conversation, Waits};
+use crate::conversation::{Conversation, Waits};
+use crate::protocol;
 use crate::turn::Turn;
 
 /// One connection's side of the conversation.
@@ -137,8 +138,8 @@ mod tests {
     use super::*;
     use crate::Metrics;
     use crate::connection_id::ConnectionId;
+    use crate::conversation::Ending;
     use crate::metrics::Cells;
-    use crate::protocol::Ending;
     use crate::server_state::ServerState;
     use crate::subscriptions::Subscriptions;
     use crate::turn::Replies;

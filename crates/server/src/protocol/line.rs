@@ -3,7 +3,7 @@
 use stockd_engine::Batch;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
-use super::{Conversation, Definition, Ending, Waits};
+use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::turn::Turn;
 
 pub(super) const DEFINITION: Definition = Definition {

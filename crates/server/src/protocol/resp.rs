@@ -23,9 +23,9 @@ use stockd_wire::resp::{
     NotDeferrable, Shape, Version,
 };
 
-use super::{Conversation, Definition, Ending, Waits};
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
+use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::info;
 use crate::subscriptions::Message;
 use crate::turn::Turn;

@@ -1,0 +1,79 @@
+//! The seam between a session and what is spoken on it.
+//!
+//! A [`Conversation`] is one client's side of a protocol: bytes in, replies out. It knows no socket and
+//! no clock, and reaches the server through its [`Turn`] alone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use stockd_model::Reply;
+
+use crate::client_list::ClientInfo;
+use crate::turn::Turn;
+
+/// What the server needs to know of a protocol.
+pub(crate) struct Definition {
+    /// Begins a conversation with a client that has connected.
+    pub(crate) begin: fn(&Arc<ClientInfo>) -> Box<dyn Conversation>,
+    /// Appends an error, as a client is told that is not let in.
+    pub(crate) encode_error: fn(&str, &mut Vec<u8>),
+}
+
+/// One client's conversation.
+///
+/// Invariant: requests are answered in the order they came, each once.
+pub(crate) trait Conversation: fmt::Debug + Send {
+    /// Answers as many requests at the front of the input as there are and as there is room for.
+    /// Returns how many bytes they took, and what it waits for before it goes on.
+    fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits);
+
+    /// The client says no more: answers what is left of the input, if that is a request without its
+    /// end.
+    fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>);
+
+    /// Whether bytes that make no whole request may yet be one, if nothing follows them.
+    fn may_be_unterminated(&self) -> bool {
+        false
+    }
+
+    /// Whether replies are to come from the committer.
+    fn awaits_commit(&self) -> bool {
+        false
+    }
+
+    /// The committer has answered the request that was handed to it first.
+    fn committed(&mut self, _: &Reply, _: &mut Vec<u8>) {
+        debug_assert!(false, "this protocol hands nothing to the committer");
+    }
+
+    /// Tells a subscriber what it has not been told, until the replies have `bytes_max` bytes. Returns
+    /// how many messages that were.
+    fn tell(&mut self, _: &mut Turn<'_>, _bytes_max: usize) -> u64 {
+        0
+    }
+}
+
+/// What a conversation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Waits {
+    /// More input.
+    ForInput,
+    /// The client, to take replies: there is no room for more.
+    ForRoom,
+    /// The committer, to answer what was handed to it.
+    ForCommit,
+    /// Nothing more: the connection is to be closed once the replies are written.
+    ForNothing(Ending),
+}
+
+/// Why a conversation wants no more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A line was too long.
+    LineTooLong,
+    /// The input was no command. The reply says so.
+    ProtocolError,
+    /// The client said goodbye.
+    Quit,
+}
