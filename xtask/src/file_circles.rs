@@ -10,42 +10,6 @@ use crate::finding::Finding;
 use crate::module_tree::{self, Use};
 use crate::workspace::Workspace;
 
-/// Circles that are left to be mended, by their files. What is in no circle any more must leave
-/// this list, and nothing may be added to it.
-const LEFT: &[&[&str]] = &[
-    &["crates/catalog/src/scan.rs", "crates/catalog/src/table.rs"],
-    &[
-        "crates/engine/src/execute.rs",
-        "crates/engine/src/journal.rs",
-        "crates/engine/src/snapshot.rs",
-    ],
-    &[
-        "crates/load/src/codec.rs",
-        "crates/load/src/codec/line.rs",
-        "crates/load/src/codec/memcached.rs",
-        "crates/load/src/codec/resp.rs",
-    ],
-    &[
-        "crates/ring/src/kernel.rs",
-        "crates/ring/src/probe.rs",
-        "crates/ring/src/ring.rs",
-        "crates/ring/src/slot.rs",
-    ],
-    &[
-        "crates/server/src/listener.rs",
-        "crates/server/src/pool.rs",
-        "crates/server/src/reactor.rs",
-        "crates/server/src/reactor/completion.rs",
-        "crates/server/src/reactor/readiness.rs",
-    ],
-    &["crates/server/src/resp.rs", "crates/server/src/session.rs"],
-    &[
-        "crates/wire/src/resp/arguments.rs",
-        "crates/wire/src/resp/error.rs",
-        "crates/wire/src/resp/part.rs",
-    ],
-];
-
 /// Finds circles among the files of each crate.
 pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
     let roots = workspace
@@ -55,7 +19,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
     for root in roots {
         circles.extend(circles_among(&module_tree::uses(workspace, root)?));
     }
-    Ok(findings(&circles, LEFT))
+    Ok(findings(&circles))
 }
 
 /// Files each of which uses all the others, directly or not, and how.
@@ -98,35 +62,18 @@ fn circles_among(uses: &[Use]) -> Vec<Circle> {
     circles
 }
 
-fn findings(circles: &[Circle], left: &[&[&str]]) -> Vec<Finding> {
-    let in_row = |file: &Path, row: &&[&str]| row.iter().any(|listed| Path::new(listed) == file);
-    let mut findings = Vec::new();
-    for circle in circles {
-        let is_left = |row: &&[&str]| circle.files.iter().all(|file| in_row(file, row));
-        if let Some(first) = circle.files.first()
-            && !left.iter().any(is_left)
-        {
-            let uses = circle.uses.iter().map(|it| {
-                format!("\n    {} uses {} ({})", it.user.display(), it.used.display(), it.path)
-            });
-            findings.push(Finding {
-                file: first.clone(),
-                line: None,
-                problem: format!("in a circle of files:{}", uses.collect::<String>()),
-            });
+fn findings(circles: &[Circle]) -> Vec<Finding> {
+    let finding = |circle: &Circle| {
+        let uses = circle.uses.iter().map(|it| {
+            format!("\n    {} uses {} ({})", it.user.display(), it.used.display(), it.path)
+        });
+        Finding {
+            file: circle.files.first().cloned().unwrap_or_default(),
+            line: None,
+            problem: format!("in a circle of files:{}", uses.collect::<String>()),
         }
-    }
-    for listed in left.iter().flat_map(|row| row.iter()) {
-        if !circles.iter().any(|circle| circle.files.contains(Path::new(listed))) {
-            findings.push(Finding {
-                file: PathBuf::from(listed),
-                line: None,
-                problem: "in no circle any more: take it from LEFT in xtask/src/file_circles.rs"
-                    .to_owned(),
-            });
-        }
-    }
-    findings
+    };
+    circles.iter().map(finding).collect()
 }
 
 #[cfg(test)]
@@ -160,14 +107,5 @@ mod tests {
             .collect();
         assert_eq!(files, [vec!["a", "b", "c"], vec!["x", "y"]]);
         assert_eq!(circles[0].uses.len(), 3);
-    }
-
-    #[test]
-    fn circles_that_are_left_pass_and_mended_ones_leave_the_list() {
-        let circles = circles_among(&uses(&[("a", "b"), ("b", "a")]));
-        assert_eq!(findings(&circles, &[&["a", "b"]]), []);
-        let found = findings(&circles, &[&["a"], &["c"]]);
-        let found: Vec<&Path> = found.iter().map(|finding| finding.file.as_path()).collect();
-        assert_eq!(found, ["a", "c"].map(Path::new));
     }
 }
