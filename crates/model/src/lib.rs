@@ -15,6 +15,7 @@ pub mod limits;
 mod pattern;
 mod price;
 mod quote;
+pub mod quote_json;
 mod reply;
 mod request;
 mod status;

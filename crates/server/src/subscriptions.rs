@@ -24,7 +24,7 @@ use foldhash::fast::RandomState;
 use stockd_engine::{Catalog, Marks, Watcher};
 use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTION_PAGE_ROWS, SUBSCRIPTIONS_MAX};
 use stockd_model::{Pattern, Symbol};
-use stockd_wire::quote_json;
+use stockd_model::quote_json;
 
 /// The number of a connection among those of its worker.
 pub(crate) type Key = usize;

@@ -10,10 +10,9 @@
 //!
 //! One protocol is one module: [`mod@line`], drawn byte by byte in docs/line-protocol.md, and [`resp`],
 //! described in docs/resp.md. The JSON of a quote, which more than one of them carries, is
-//! [`quote_json`].
+//! [`stockd_model::quote_json`].
 
 #![forbid(unsafe_code)]
 
 pub mod line;
-pub mod quote_json;
 pub mod resp;

@@ -6,13 +6,12 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol};
+use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
 
 use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
 use super::error::Refused;
 use super::glob::Glob;
-use crate::quote_json;
 
 /// Bytes of the longest answer to a lookup: the longest price, of 20 bytes, and its length.
 pub const ANSWER_BYTES_MAX: usize = 27;
@@ -268,7 +267,7 @@ impl Encoder {
         self.symbols(symbols, out);
     }
 
-    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](crate::quote_json) of live quotes.
+    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](quote_json) of live quotes.
     pub fn quotes(&self, quotes: &[Quote], out: &mut Vec<u8>) {
         let mut json = Vec::new();
         self.array(quotes.len(), out);

@@ -48,7 +48,7 @@ impl Encoder {
     }
 
     /// Appends a message to a subscriber of a symbol. The payload is that of
-    /// [`quote_json`](crate::quote_json), encoded once for all subscribers.
+    /// [`quote_json`](stockd_model::quote_json), encoded once for all subscribers.
     pub fn message(&self, channel: &[u8], payload: &[u8], out: &mut Vec<u8>) {
         self.push(3, out);
         bulk(b"message", out);

@@ -8,7 +8,7 @@
 //! The order of the keys is part of the format. The price is a string, since many readers of JSON
 //! turn its numbers into floats; `updated` is Unix time in nanoseconds.
 
-use stockd_model::{Quote, Symbol};
+use crate::{Quote, Symbol};
 
 /// Appends the JSON object of a quote, without a line end. At most 250 bytes.
 pub fn encode_quote(quote: &Quote, out: &mut Vec<u8>) {
@@ -49,7 +49,7 @@ fn encode_symbol(symbol: &Symbol, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stockd_model::{Price, Status, Volume};
+    use crate::{Price, Status, Volume};
 
     fn quote(name: &str) -> Quote {
         Quote {
