@@ -14,9 +14,9 @@ use stockd_store::Store;
 
 use crate::counters::{Cells, Registry, Totals};
 use crate::decide::{self, Refused};
+use crate::feed::{Watcher, Watchers};
 use crate::journal::{Journal, JournalReport, Sync};
 use crate::snapshot::{Snapshot, Snapshots};
-use crate::watch::{Watcher, Watchers};
 use crate::writer::Writer;
 
 /// The catalog, and all that is done with it. Shared by every way in.

@@ -31,19 +31,19 @@
 mod counters;
 mod decide;
 mod execute;
+mod feed;
 mod inbox;
 mod journal;
 #[cfg(all(test, loom))]
 mod models;
 mod snapshot;
 mod sync;
-mod watch;
 mod writer;
 
 pub use counters::Totals;
 pub use execute::{Batch, Engine, Executor, now_ns};
+pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions, Watcher};
 pub use journal::{JournalReport, Sync};
 pub use snapshot::Snapshot;
 pub use stockd_catalog::Catalog;
-pub use watch::{Marks, Watcher};
 pub use writer::{Tag, Writer};

@@ -12,10 +12,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Executor, Tag, Writer};
+use stockd_engine::{Budget, Executor, Feed, SubscriberId, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
+    FEED_TELL_WORK, LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX,
+    UNDECODED_BYTES_MAX,
 };
 
 use crate::Protocol;
@@ -25,8 +26,7 @@ use crate::output::Output;
 use crate::overview::Overview;
 use crate::reactor::{Event, Reactor};
 use crate::roster::Card;
-use crate::session::{Ending, Replies, Session, Waits};
-use crate::subscriptions::{Key, Subscriptions};
+use crate::session::{Ending, Replies, Session, Told, Waits};
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
 /// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing. (A
@@ -86,10 +86,10 @@ pub(crate) struct Workspace<'a, R> {
     pub(crate) reactor: &'a mut R,
     pub(crate) executor: &'a mut Executor,
     pub(crate) writer: Option<&'a mut Writer>,
-    pub(crate) subscriptions: &'a mut Subscriptions,
+    pub(crate) feed: &'a mut Feed,
     pub(crate) overview: &'a Overview,
     /// Which of the worker's connections has the turn.
-    pub(crate) key: Key,
+    pub(crate) subscriber: SubscriberId,
     /// Under which the journal's replies come back to it.
     pub(crate) tag: Tag,
     /// Where a read goes, [`READ_BYTES_MAX`] long.
@@ -323,8 +323,8 @@ impl<R: Reactor> Connection<R> {
                 tag: work.tag,
                 out: work.replies,
                 out_bytes_max: OUTPUT_BYTES_MAX - self.output.len(),
-                subscriptions: work.subscriptions,
-                key: work.key,
+                feed: work.feed,
+                subscriber: work.subscriber,
                 card: &self.card,
                 overview: work.overview,
                 now: work.now,
@@ -370,7 +370,15 @@ impl<R: Reactor> Connection<R> {
         work.replies.clear();
         let catalog = work.executor.engine().catalog();
         let room = MESSAGE_BYTES_MAX - self.output.len();
-        let messages = self.session.tell(work.key, work.subscriptions, catalog, work.replies, room);
+        let mut told = Told {
+            feed: work.feed,
+            subscriber: work.subscriber,
+            catalog,
+            budget: Budget::new(FEED_TELL_WORK),
+            out: work.replies,
+            out_bytes_max: room,
+        };
+        let messages = self.session.tell(&mut told);
         work.cells.messages.add(messages);
         self.send(work)
     }
@@ -381,7 +389,7 @@ impl<R: Reactor> Connection<R> {
     fn is_to_be_told(&self, work: &Workspace<'_, R>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < MESSAGE_BYTES_MAX
-            && work.subscriptions.has_messages(work.key)
+            && work.feed.has_messages(work.subscriber)
     }
 
     /// What there is to do for the session, and the read that finds it out. What was received

@@ -139,7 +139,6 @@ mod roster;
 mod server;
 mod session;
 mod socket_file;
-mod subscriptions;
 mod timers;
 mod unplugged;
 mod worker;

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use stockd_engine::{Catalog, Snapshot};
+use stockd_engine::{Catalog, Feed, Message, Snapshot, SubscriberId};
 use stockd_model::limits::{KEYS_MAX, PARKED_REQUESTS_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Pattern, Reply, Request, Symbol};
 use stockd_wire::resp::{
@@ -18,8 +18,7 @@ use stockd_wire::resp::{
     Hello, Shape, Version,
 };
 
-use crate::session::{Ending, Replies, Waits};
-use crate::subscriptions::{Message, Subscriptions};
+use crate::session::{Ending, Replies, Told, Waits};
 
 /// One client's conversation.
 #[derive(Debug, Default)]
@@ -138,16 +137,10 @@ impl Conversation {
 
     /// Tells a subscriber what it has not been told, as long as there is room. Returns how many
     /// messages that were.
-    pub(crate) fn tell(
-        &self,
-        key: usize,
-        subscriptions: &mut Subscriptions,
-        catalog: &Catalog,
-        out: &mut Vec<u8>,
-        out_bytes_max: usize,
-    ) -> u64 {
+    pub(crate) fn tell(&self, told: &mut Told<'_>) -> u64 {
+        let Told { feed, subscriber, catalog, budget, out, out_bytes_max } = told;
         let mut messages = 0;
-        subscriptions.tell(key, catalog, |Message { pattern, symbol, payload }| {
+        let _ = feed.tell(*subscriber, catalog, budget, |Message { pattern, symbol, payload }| {
             let symbol = symbol.as_bytes();
             match pattern {
                 None => self.encoder.message(symbol, payload, out),
@@ -156,14 +149,14 @@ impl Conversation {
                 }
             }
             messages += 1;
-            out.len() < out_bytes_max
+            out.len() < *out_bytes_max
         });
         messages
     }
 
     /// A subscribed client that speaks RESP2 could not tell replies from messages.
     fn admit(&mut self, replies: &Replies<'_>) {
-        let subscribed = replies.subscriptions.len(replies.key) > 0;
+        let subscribed = replies.feed.len(replies.subscriber) > 0;
         let takes_messages_for_replies = self.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
             true => Admits::Subscription,
@@ -196,8 +189,8 @@ fn perform(
     snapshot: &mut Option<Box<Snapshot>>,
     replies: &mut Replies<'_>,
 ) -> After {
-    let Replies { batch, out, subscriptions, key, card, overview, now, .. } = replies;
-    let key = *key;
+    let Replies { batch, out, feed, subscriber, card, overview, now, .. } = replies;
+    let subscriber = *subscriber;
     let engine = batch.engine();
     match command {
         Command::Ask(request, shape) => {
@@ -229,7 +222,7 @@ fn perform(
             ),
         },
         Command::Subscribe(symbol) => {
-            match subscriptions.subscribe(key, &symbol, engine.catalog()) {
+            match feed.subscribe(subscriber, &symbol, engine.catalog()) {
                 Ok(count) => {
                     let name = Some(symbol.as_bytes());
                     encoder.confirm(Confirmation::Subscribed, name, count, out);
@@ -240,7 +233,7 @@ fn perform(
         }
         Command::SubscribePattern(pattern) => {
             let name = pattern.as_bytes();
-            match subscriptions.subscribe_pattern(key, &Pattern::new(name)) {
+            match feed.subscribe_pattern(subscriber, &Pattern::new(name)) {
                 Ok(count) => {
                     encoder.confirm(Confirmation::SubscribedPattern, Some(name), count, out);
                 }
@@ -250,26 +243,26 @@ fn perform(
         }
         Command::Unsubscribe(name) => {
             let count = match Symbol::parse(name) {
-                Ok(symbol) => subscriptions.unsubscribe(key, &symbol),
-                Err(_) => subscriptions.len(key),
+                Ok(symbol) => feed.unsubscribe(subscriber, &symbol),
+                Err(_) => feed.len(subscriber),
             };
             encoder.confirm(Confirmation::Unsubscribed, Some(name), count, out);
             return After::Admit;
         }
         Command::UnsubscribePattern(name) => {
-            let count = subscriptions.unsubscribe_pattern(key, &Pattern::new(name));
+            let count = feed.unsubscribe_pattern(subscriber, &Pattern::new(name));
             encoder.confirm(Confirmation::UnsubscribedPattern, Some(name), count, out);
             return After::Admit;
         }
         Command::UnsubscribeAll => {
-            unsubscribe_all(Confirmation::Unsubscribed, encoder, subscriptions, key, out);
+            unsubscribe_all(Confirmation::Unsubscribed, encoder, feed, subscriber, out);
             return After::Admit;
         }
         Command::UnsubscribeAllPatterns => {
-            unsubscribe_all(Confirmation::UnsubscribedPattern, encoder, subscriptions, key, out);
+            unsubscribe_all(Confirmation::UnsubscribedPattern, encoder, feed, subscriber, out);
             return After::Admit;
         }
-        Command::Ping(message) => encoder.pong(message, subscriptions.len(key) > 0, out),
+        Command::Ping(message) => encoder.pong(message, feed.len(subscriber) > 0, out),
         Command::Echo(message) => encoder.text(message, out),
         Command::Hello(Hello { credentials: Some(_), .. }) | Command::Auth(_) => {
             encoder.error(&CommandError::NoPasswordConfigured, out);
@@ -324,7 +317,7 @@ fn perform(
         Command::Time => encoder.time(stockd_engine::now_ns(), out),
         Command::Nothing => encoder.ok(out),
         Command::Reset => {
-            subscriptions.remove(key);
+            feed.leave(subscriber);
             card.subscriptions.set(0);
             card.marks.set(0);
             encoder.set_version(Version::Resp2);
@@ -379,26 +372,28 @@ fn keys(catalog: &Catalog, pattern: Glob<'_>) -> Option<Vec<Symbol>> {
 fn unsubscribe_all(
     confirmation: Confirmation,
     encoder: &Encoder,
-    subscriptions: &mut Subscriptions,
-    key: usize,
+    feed: &mut Feed,
+    subscriber: SubscriberId,
     out: &mut Vec<u8>,
 ) {
-    let (symbols, patterns) = subscriptions.of(key);
     let mut confirmed = false;
     if confirmation == Confirmation::Unsubscribed {
+        let mut symbols: Vec<_> = feed.symbols(subscriber).collect();
+        symbols.sort_unstable();
         for symbol in symbols {
-            let count = subscriptions.unsubscribe(key, &symbol);
+            let count = feed.unsubscribe(subscriber, &symbol);
             encoder.confirm(confirmation, Some(symbol.as_bytes()), count, out);
             confirmed = true;
         }
     } else {
+        let patterns: Vec<_> = feed.patterns(subscriber).cloned().collect();
         for pattern in patterns {
-            let count = subscriptions.unsubscribe_pattern(key, &pattern);
+            let count = feed.unsubscribe_pattern(subscriber, &pattern);
             encoder.confirm(confirmation, Some(pattern.as_bytes()), count, out);
             confirmed = true;
         }
     }
     if !confirmed {
-        encoder.confirm(confirmation, None, subscriptions.len(key), out);
+        encoder.confirm(confirmation, None, feed.len(subscriber), out);
     }
 }

@@ -10,14 +10,13 @@
 use std::mem;
 use std::time::Instant;
 
-use stockd_engine::{Batch, Catalog, Tag, Writer};
+use stockd_engine::{Batch, Budget, Catalog, Feed, SubscriberId, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 use stockd_wire::line::{self, Decoded, Framing, LineDecoder};
 
 use crate::overview::Overview;
 use crate::roster::Card;
-use crate::subscriptions::{Key, Subscriptions};
 use crate::{Protocol, resp};
 
 /// One connection's side of the conversation.
@@ -47,12 +46,24 @@ pub(crate) struct Replies<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     /// No further request is decoded once `out` is this long.
     pub(crate) out_bytes_max: usize,
-    /// The subscriptions of all connections of the worker, and which of these this one is.
-    pub(crate) subscriptions: &'a mut Subscriptions,
-    pub(crate) key: Key,
+    /// The feed of the worker, and which of its subscribers this one is.
+    pub(crate) feed: &'a mut Feed,
+    pub(crate) subscriber: SubscriberId,
     pub(crate) card: &'a Card,
     pub(crate) overview: &'a Overview,
     pub(crate) now: Instant,
+}
+
+/// Where messages come from and where they go in one turn.
+#[derive(Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) feed: &'a mut Feed,
+    pub(crate) subscriber: SubscriberId,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) budget: Budget,
+    pub(crate) out: &'a mut Vec<u8>,
+    /// No further message is encoded once `out` is this long.
+    pub(crate) out_bytes_max: usize,
 }
 
 /// What a session waits for.
@@ -170,19 +181,10 @@ impl Session {
 
     /// Tells a subscriber what it has not been told, as long as there is room. Returns how many
     /// messages that were.
-    pub(crate) fn tell(
-        &self,
-        key: Key,
-        subscriptions: &mut Subscriptions,
-        catalog: &Catalog,
-        out: &mut Vec<u8>,
-        out_bytes_max: usize,
-    ) -> u64 {
+    pub(crate) fn tell(&self, told: &mut Told<'_>) -> u64 {
         match &self.codec {
             Codec::Line(_) => 0,
-            Codec::Resp(conversation) => {
-                conversation.tell(key, subscriptions, catalog, out, out_bytes_max)
-            }
+            Codec::Resp(conversation) => conversation.tell(told),
         }
     }
 
@@ -296,7 +298,7 @@ mod tests {
         executor: Executor,
         out: Vec<u8>,
         out_bytes_max: usize,
-        subscriptions: Subscriptions,
+        feed: Feed,
         overview: Arc<Overview>,
         card: Arc<Card>,
     }
@@ -325,7 +327,7 @@ mod tests {
                 executor,
                 out: Vec::new(),
                 out_bytes_max: usize::MAX,
-                subscriptions: Subscriptions::new(engine.watcher(|| {})),
+                feed: Feed::new(engine.watcher(|| {})),
                 card: overview.roster.enter(peer, protocol, Instant::now()),
                 overview,
             }
@@ -338,8 +340,8 @@ mod tests {
                 tag: (0, 0),
                 out: &mut self.out,
                 out_bytes_max: self.out_bytes_max,
-                subscriptions: &mut self.subscriptions,
-                key: 0,
+                feed: &mut self.feed,
+                subscriber: SubscriberId(0),
                 card: &self.card,
                 overview: &self.overview,
                 now: Instant::now(),

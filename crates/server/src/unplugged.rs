@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockd_engine::{Engine, Executor};
+use stockd_engine::{Engine, Executor, Feed, SubscriberId};
 
 use crate::overview::Overview;
 use crate::roster::Card;
 use crate::session::{Replies, Session};
-use crate::subscriptions::Subscriptions;
 use crate::{IoEngine, Metrics, Protocol};
 
 /// One client's session, and what a worker would lend it.
@@ -19,7 +18,7 @@ pub struct Unplugged {
     session: Session,
     executor: Executor,
     replies: Vec<u8>,
-    subscriptions: Subscriptions,
+    feed: Feed,
     overview: Arc<Overview>,
     card: Arc<Card>,
     now: Instant,
@@ -35,7 +34,7 @@ impl Unplugged {
             session: Session::new(protocol),
             executor: engine.executor(),
             replies: Vec::new(),
-            subscriptions: Subscriptions::new(engine.watcher(|| {})),
+            feed: Feed::new(engine.watcher(|| {})),
             card: overview.roster.enter(peer, protocol, now),
             overview,
             now,
@@ -52,8 +51,8 @@ impl Unplugged {
                 tag: (0, 0),
                 out: &mut self.replies,
                 out_bytes_max: usize::MAX,
-                subscriptions: &mut self.subscriptions,
-                key: 0,
+                feed: &mut self.feed,
+                subscriber: SubscriberId(0),
                 card: &self.card,
                 overview: &self.overview,
                 now: self.now,

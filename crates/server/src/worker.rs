@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Executor, Tag, Writer};
+use stockd_engine::{Budget, Executor, Feed, Progress, SubscriberId, Tag, Writer};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
+    FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL,
+    UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
@@ -24,7 +25,6 @@ use crate::connection::{Closed, Connection, Delay, Workspace};
 use crate::overview::Overview;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
-use crate::subscriptions::{Key, Subscriptions};
 use crate::timers::{Ticket, Timers};
 
 /// One worker of the pool.
@@ -37,13 +37,13 @@ pub(crate) struct Worker<R: Reactor> {
     executor: Executor,
     /// To the journal, if there is one.
     writer: Option<Writer>,
-    subscriptions: Subscriptions,
+    feed: Feed,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
     /// Not before this: see [`Worker::rest_from_marks`].
     marks_at: Option<Instant>,
     /// Empty but while subscribers are given turns.
-    awake: Vec<Key>,
+    awake: Vec<SubscriberId>,
     /// Where every read goes.
     input: Box<[u8]>,
     /// Where every reply is encoded.
@@ -108,7 +108,7 @@ impl<R: Reactor> Worker<R> {
             executor: overview.engine.executor(),
             writer,
             overview,
-            subscriptions: Subscriptions::new(watcher),
+            feed: Feed::new(watcher),
             marks_wait: false,
             marks_at: None,
             awake: Vec::new(),
@@ -160,6 +160,7 @@ impl<R: Reactor> Worker<R> {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.tidy_feed();
             self.sweep(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
                 break;
@@ -171,7 +172,7 @@ impl<R: Reactor> Worker<R> {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if self.spins || !self.turns.is_empty() {
+        if self.spins || !self.turns.is_empty() || !self.feed.is_tidy() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
@@ -216,9 +217,9 @@ impl<R: Reactor> Worker<R> {
             reactor: &mut self.reactor,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
-            subscriptions: &mut self.subscriptions,
+            feed: &mut self.feed,
             overview: &self.overview,
-            key: ticket.key,
+            subscriber: subscriber(ticket.key),
             tag: (ticket.key, ticket.serial),
             input: &mut self.input,
             replies: &mut self.replies,
@@ -241,10 +242,13 @@ impl<R: Reactor> Worker<R> {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), ticket),
             }
         }
-        if self.subscriptions.has(ticket.key) {
+        let subscriber = subscriber(ticket.key);
+        if self.feed.has(subscriber) {
             let card = seat.connection.card();
-            card.subscriptions.set(self.subscriptions.len(ticket.key) as u64);
-            card.marks.set(self.subscriptions.backlog(ticket.key) as u64);
+            card.subscriptions.set(self.feed.len(subscriber) as u64);
+            card.marks.set(self.feed.backlog(subscriber) as u64);
+            // What it was told may be to be passed on to others.
+            self.marks_wait |= self.feed.has_to_pass_on();
         }
         if unsent != unsent_before {
             seat.connection.card().unsent.set(unsent as u64);
@@ -279,8 +283,17 @@ impl<R: Reactor> Worker<R> {
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
         let catalog = self.executor.engine().catalog();
-        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, catalog);
+        let mut budget = Budget::new(FEED_PASS_WORK);
+        self.marks_wait = self.feed.pass_on(catalog, &mut budget) == Progress::More;
         self.wake_subscribers();
+    }
+
+    /// Tidies some of what subscribers have left behind.
+    #[inline]
+    fn tidy_feed(&mut self) {
+        if !self.feed.is_tidy() {
+            let _ = self.feed.tidy(&mut Budget::new(FEED_TIDY_WORK));
+        }
     }
 
     /// After a round of marks and messages, as long as it took is for others alone: however many
@@ -294,21 +307,22 @@ impl<R: Reactor> Worker<R> {
     /// Gives a turn to every subscriber that has come to have something to be told.
     #[inline]
     fn wake_subscribers(&mut self) {
-        if self.subscriptions.is_quiet() {
+        if self.feed.is_quiet() {
             return;
         }
-        self.subscriptions.take_awake(&mut self.awake);
-        for key in self.awake.drain(..) {
+        self.feed.take_awake(&mut self.awake);
+        for subscriber in self.awake.drain(..) {
+            let key = subscriber.0 as usize;
             if let Some(seat) = self.connections.get_mut(key) {
-                seat.connection.card().marks.set(self.subscriptions.backlog(key) as u64);
+                seat.connection.card().marks.set(self.feed.backlog(subscriber) as u64);
                 seat.queue_turn(key, &mut self.turns);
             }
         }
         let cells = self.pool.cells(self.index);
-        let (subscribers, subscriptions) = self.subscriptions.counts();
+        let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
-        cells.conflated.add(self.subscriptions.take_conflated());
+        cells.conflated.add(self.feed.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -410,7 +424,7 @@ impl<R: Reactor> Worker<R> {
             return;
         };
         self.overview.roster.leave(connection.card());
-        self.subscriptions.remove(key);
+        self.feed.leave(subscriber(key));
         let cells = self.pool.cells(self.index);
         let peer = connection.card().peer();
         match closed {
@@ -454,6 +468,12 @@ impl<R: Reactor> Seat<R> {
             turns.push_back(Ticket { key, serial });
         }
     }
+}
+
+/// The name of a connection among the subscribers of its worker's feed.
+#[inline]
+fn subscriber(key: usize) -> SubscriberId {
+    SubscriberId(key as u64)
 }
 
 /// The connection that the ticket names, unless it is closed.
