@@ -91,29 +91,31 @@ impl Pass {
         {
             self.take_topic(id, topics);
         }
-        loop {
-            if !self.visit_members(subscribers, topics, patterns, budget) {
-                return false;
-            }
+        if !self.visit_members(subscribers, topics, patterns, budget) {
+            return false;
+        }
+        let symbol = self.passing.symbol;
+        let after = match self.at {
+            Stage::Direct => Candidate::default(),
+            Stage::Pattern(candidate, _) => candidate,
+        };
+        for (next, pattern) in patterns.candidates(&symbol, after) {
             if budget.is_spent() {
                 return false;
             }
-            let after = match self.at {
-                Stage::Direct => Candidate::default(),
-                Stage::Pattern(candidate, _) => candidate,
-            };
-            let Some((next, pattern)) = patterns.candidate(&self.passing.symbol, after) else {
-                return true;
-            };
             budget.spend(1);
-            let fits = pattern.matches(&self.passing.symbol);
+            let fits = pattern.matches(&symbol);
             self.at = Stage::Pattern(next, fits);
             self.member = 0;
             if fits && self.topic.is_none() {
-                let id = topics.open(&self.passing.symbol);
+                let id = topics.open(&symbol);
                 self.take_topic(id, topics);
             }
+            if !self.visit_members(subscribers, topics, patterns, budget) {
+                return false;
+            }
         }
+        true
     }
 
     /// Ends it.

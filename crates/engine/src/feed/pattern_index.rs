@@ -5,7 +5,7 @@
 //! Patterns that begin with a wildcard share the bucket of the empty prefix.
 //!
 //! It knows no threads. Invariant: a pattern that fits a symbol is among the symbol's
-//! [candidates](PatternIndex::candidate), and each is there once.
+//! [candidates](PatternIndex::candidates), and each is there once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -121,23 +121,17 @@ impl<T> PatternIndex<T> {
         Some(pattern)
     }
 
-    /// The next pattern behind this place that may fit the symbol.
-    pub(crate) fn candidate(
-        &self,
-        symbol: &Symbol,
+    /// The patterns behind this place that may fit the symbol.
+    pub(crate) fn candidates<'a, 's>(
+        &'a self,
+        symbol: &'s Symbol,
         after: Candidate,
-    ) -> Option<(Candidate, &Arc<Pattern>)> {
-        let mut number = after.number;
-        for (prefix_bytes, bucket) in self.buckets_of(symbol, after.prefix_bytes) {
-            if prefix_bytes > after.prefix_bytes {
-                number = 0;
-            }
-            let mut behind = bucket.patterns.range((Excluded(number), Unbounded));
-            if let Some((&number, pattern)) = behind.next() {
-                return Some((Candidate { prefix_bytes, number }, pattern));
-            }
-        }
-        None
+    ) -> impl Iterator<Item = (Candidate, &'a Arc<Pattern>)> + use<'a, 's, T> {
+        self.buckets_of(symbol, after.prefix_bytes).flat_map(move |(prefix_bytes, bucket)| {
+            let number = if prefix_bytes == after.prefix_bytes { after.number } else { 0 };
+            let behind = bucket.patterns.range((Excluded(number), Unbounded));
+            behind.map(move |(&number, pattern)| (Candidate { prefix_bytes, number }, pattern))
+        })
     }
 
     /// Whether a pattern fits the symbol, and how many bytes are left of those that patterns may
@@ -189,10 +183,13 @@ mod tests {
     fn candidates(index: &PatternIndex<()>, symbol: &Symbol) -> Vec<u64> {
         let mut found = Vec::new();
         let mut at = Candidate::default();
-        while let Some((next, _)) = index.candidate(symbol, at) {
+        // Begun again behind each, as by slices of one.
+        while let Some((next, _)) = index.candidates(symbol, at).next() {
             found.push(next.number);
             at = next;
         }
+        let at_once = index.candidates(symbol, Candidate::default());
+        assert!(at_once.map(|(next, _)| next.number).eq(found.iter().copied()));
         found
     }
 
