@@ -16,9 +16,9 @@ use stockd_store::Store;
 use crate::access::Access;
 use crate::committer::{CommitReport, Committer, Sync};
 use crate::counters::Totals;
+use crate::feed::Feed;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
-use crate::watch::Watcher;
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.
@@ -69,12 +69,6 @@ impl Engine {
         page
     }
 
-    /// The place of a stock in the order in which [`browse`](Engine::browse) comes to it, listed or
-    /// not.
-    pub fn place(&self, symbol: &Symbol) -> u64 {
-        self.market.catalog.place(symbol)
-    }
-
     /// The number of listed stocks.
     pub fn count(&self, access: &Access) -> usize {
         if access.reads_all() { self.market.catalog.len() } else { 0 }
@@ -91,11 +85,11 @@ impl Engine {
         Snapshot::begin(&self.market, access)
     }
 
-    /// A watcher of changes for one thread that serves subscribers. A write to a stock that it
-    /// watches calls `wake`, on the writer's thread, at most once until the watcher takes its
-    /// marks.
-    pub fn watcher(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Watcher {
-        self.market.watchers.watcher(wake)
+    /// A feed of changes for one thread or task that serves subscribers. A change of something that
+    /// they are subscribed to calls `wake`, on the writer's thread, at most once until the feed has
+    /// [passed everything on](Feed::pass_on); it must be quick.
+    pub fn feed(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Feed {
+        Feed::new(&self.market, wake)
     }
 
     /// The means to have requests executed by the committer, for one thread that must not wait;

@@ -39,6 +39,7 @@ mod counters;
 mod decide;
 mod engine;
 mod execute;
+mod feed;
 mod inbox;
 mod market;
 #[cfg(all(test, loom))]
@@ -47,7 +48,6 @@ mod overlay;
 mod saved;
 mod snapshot;
 mod sync;
-mod watch;
 mod write_queue;
 
 pub use access::Access;
@@ -55,8 +55,8 @@ pub use committer::{CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
+pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 pub use market::now_ns;
 pub use snapshot::Snapshot;
 pub use stockd_catalog::{Catalog, Page};
-pub use watch::{Marks, Watcher};
 pub use write_queue::{ReplyTo, WriteHandle};

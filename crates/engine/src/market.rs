@@ -13,8 +13,8 @@ use stockd_catalog::{Catalog, CatalogFull, Change, Changed};
 use stockd_model::{Quote, Refusal, Symbol};
 
 use crate::counters::Registry;
+use crate::feed::Watchers;
 use crate::saved::SavedQuotes;
-use crate::watch::Watchers;
 
 /// The catalog, and whom its changes concern.
 #[derive(Debug, Default)]

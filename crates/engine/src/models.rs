@@ -15,8 +15,8 @@ use loom::sync::atomic::Ordering::{Acquire, Release};
 use loom::thread;
 use stockd_model::{Pattern, Symbol};
 
+use crate::feed::{Marks, Watcher, Watchers};
 use crate::inbox::Inbox;
-use crate::watch::{Marks, Watcher, Watchers};
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -64,13 +64,13 @@ fn symbol() -> Symbol {
 
 /// A stock changes while somebody begins to watch it: the watcher ends with the latest, either
 /// because it reads it at once or because it is marked.
-fn watched_while_it_changes(changes: u64, watch: fn(&Watcher)) {
+fn watched_while_it_changes(changes: u64, watch: fn(&mut Watcher)) {
     check(move || {
         let watchers = Arc::new(Watchers::default());
         let row = Arc::new(AtomicU64::new(0));
         let bell = Arc::new(Notify::new());
         let ring = Arc::clone(&bell);
-        let watcher = watchers.watcher(move || ring.notify());
+        let mut watcher = watchers.watcher(move || ring.notify());
         let writer = {
             let (watchers, row) = (Arc::clone(&watchers), Arc::clone(&row));
             thread::spawn(move || {
@@ -80,7 +80,7 @@ fn watched_while_it_changes(changes: u64, watch: fn(&Watcher)) {
                 }
             })
         };
-        watch(&watcher);
+        watch(&mut watcher);
         let mut seen = row.load(Acquire);
         while seen < changes {
             let marks = watcher.take(Marks::default());
@@ -93,6 +93,11 @@ fn watched_while_it_changes(changes: u64, watch: fn(&Watcher)) {
     });
 }
 
+fn watch_pattern(watcher: &mut Watcher, text: &str) {
+    let pattern = Arc::new(Pattern::new(text.as_bytes()));
+    assert!(watcher.watch_pattern(&pattern).is_ok());
+}
+
 #[test]
 fn a_change_is_seen_by_who_begins_to_watch_its_symbol() {
     watched_while_it_changes(2, |watcher| watcher.watch(&symbol()));
@@ -100,5 +105,22 @@ fn a_change_is_seen_by_who_begins_to_watch_its_symbol() {
 
 #[test]
 fn a_change_is_seen_by_who_begins_to_watch_a_pattern() {
-    watched_while_it_changes(1, |watcher| watcher.watch_pattern(&Pattern::new(b"A*")));
+    watched_while_it_changes(1, |watcher| watch_pattern(watcher, "A*"));
+}
+
+/// Nothing but the index, which is under its lock, tells whether this pattern fits.
+#[test]
+fn a_change_is_seen_by_who_begins_to_watch_a_pattern_that_is_compared() {
+    watched_while_it_changes(1, |watcher| watch_pattern(watcher, "A?PL"));
+}
+
+/// One pattern ends while another with the same beginning goes on: the filter's cell and the bit of
+/// the length stay.
+#[test]
+fn a_change_is_seen_by_who_goes_on_watching_while_a_like_pattern_ends() {
+    watched_while_it_changes(1, |watcher| {
+        watch_pattern(watcher, "A*");
+        watch_pattern(watcher, "A?PL");
+        watcher.unwatch_pattern(&Pattern::new(b"A*"));
+    });
 }

@@ -5,12 +5,12 @@ pub(crate) use std::sync::PoisonError;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Mutex, MutexGuard, RwLock,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+    Mutex, MutexGuard, RwLock, RwLockWriteGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Mutex, MutexGuard, RwLock,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+    Mutex, MutexGuard, RwLock, RwLockWriteGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };

@@ -167,17 +167,44 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// marks, and the subscriber gets fewer and newer quotes.
 pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 
-/// Marks that a worker passes on to subscribers at once, before its connections have their turns.
-pub const MARKS_BATCH: usize = 256;
+/// Work of one slice of passing marks on, before the connections have their turns: a unit is a
+/// symbol, a pattern it is compared with or a subscriber it is marked for. The rest comes later.
+pub const FEED_PASS_WORK: usize = 1024;
+
+/// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at, a pattern
+/// compared or a message. The rest comes in its next turn.
+pub const FEED_TELL_WORK: usize = 4096;
+
+/// Work of one slice of tidying up: a unit is a subscription, mark or symbol that is forgotten or
+/// looked at. The rest comes later.
+pub const FEED_TIDY_WORK: usize = 1024;
+
+/// Quotes that a feed keeps encoded for all its subscribers. One that is not among them is encoded
+/// again.
+pub const FEED_PAYLOADS: usize = 1024;
+
+/// Bytes of patterns that a write compares its symbol with to find out who wants it. Where more
+/// begin like the symbol, they all count as fitting, and the reader compares.
+pub const INTEREST_PATTERN_BYTES_MAX: usize = 512;
+
+/// Cells in the filter of what a worker or another plane watches: 256 KiB each, once something is
+/// watched.
+pub const INTEREST_FILTER_CELLS: usize = 65_536;
+
+/// Distinct patterns of a process that begin with a wildcard, but for `*` itself. They cannot be
+/// found by their first letters, so each is compared with every symbol that changes. A further one
+/// is refused.
+pub const UNINDEXED_PATTERNS_MAX: usize = 1024;
 
 /// Symbols and patterns that one connection is subscribed to. A further one is refused.
 pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 
-/// Patterns among them. Each is compared with every symbol that changes. A further one is refused.
+/// Patterns among them. Each is compared with the symbols that its subscriber is told. A further
+/// one is refused.
 pub const PATTERNS_MAX: usize = 1024;
 
-/// Rows of the catalog that are looked through at once for the stocks of a new pattern.
-pub const SUBSCRIPTION_PAGE_ROWS: usize = 4096;
+/// Rows of the catalog that are read at once for the stocks of new patterns.
+pub const SUBSCRIPTION_PAGE_ROWS: usize = 256;
 
 /// Bytes of one whole RESP reply that the client library accepts, with all its parts. A longer
 /// one is given up with its connection.

@@ -25,6 +25,29 @@ impl Pattern {
         Pattern::fits(&self.0, symbol.as_bytes())
     }
 
+    /// The text with which every symbol that fits must begin: all that comes before the first
+    /// `*`, `?` or `[`, with its escapes resolved. Empty where the pattern begins with one of those.
+    pub fn literal_prefix(&self) -> Vec<u8> {
+        self.split_literal().0
+    }
+
+    /// Whether every symbol that begins with the [literal prefix](Pattern::literal_prefix) fits:
+    /// nothing but `*` follows it.
+    pub fn is_open(&self) -> bool {
+        let (_, rest) = self.split_literal();
+        !rest.is_empty() && rest.iter().all(|byte| *byte == b'*')
+    }
+
+    /// The literal prefix, and the pattern behind it as it is written.
+    fn split_literal(&self) -> (Vec<u8>, &[u8]) {
+        let (mut prefix, mut rest) = (Vec::new(), self.as_bytes());
+        while let Some((Step::Byte(byte), after)) = step(rest) {
+            prefix.push(byte);
+            rest = after;
+        }
+        (prefix, rest)
+    }
+
     /// Whether the whole text fits a pattern that is written so.
     ///
     /// Takes at most the text's bytes times the pattern's bytes of work, whatever the pattern,
@@ -207,7 +230,38 @@ mod tests {
         assert!(matches(&"*A".repeat(30), &"A".repeat(30)));
     }
 
+    #[test]
+    fn the_literal_prefix_ends_at_the_first_wildcard() {
+        for (pattern, prefix, open) in [
+            ("BRK*", "BRK", true),
+            ("BRK**", "BRK", true),
+            ("*", "", true),
+            ("BRK*A", "BRK", false),
+            ("BRK/?", "BRK/", false),
+            ("[AB]*", "", false),
+            ("AAPL", "AAPL", false),
+            ("A\\*B*", "A*B", true),
+            ("A\\", "A\\", false),
+            ("", "", false),
+        ] {
+            let pattern = Pattern::new(pattern.as_bytes());
+            assert_eq!(pattern.literal_prefix(), prefix.as_bytes(), "{pattern:?}");
+            assert_eq!(pattern.is_open(), open, "{pattern:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_fits_begins_with_the_literal_prefix(
+            pattern in r"[AB]{0,3}[AB*?\[\]^\\-]{0,4}", text in "[AB]{1,6}",
+        ) {
+            let pattern = Pattern::new(pattern.as_bytes());
+            let begins = text.as_bytes().starts_with(&pattern.literal_prefix());
+            let fits = Pattern::fits(pattern.as_bytes(), text.as_bytes());
+            prop_assert!(begins || !fits);
+            prop_assert!(fits || !(begins && pattern.is_open()));
+        }
+
         #[test]
         fn agrees_with_trying_everything(
             pattern in r"[ABC*?\[\]^\\-]{0,10}", text in r"[ABC*\[\]^\\-]{0,8}",

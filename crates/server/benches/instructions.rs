@@ -17,10 +17,12 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_catalog::{Catalog, Options};
-use stockd_engine::{Access, Engine, Sync};
-use stockd_model::{Fields, Reply, Request, Symbol, Volume};
+use stockd_engine::{Access, Engine, SubscriberId, Sync};
+use stockd_model::{Fields, Pattern, Reply, Request, Symbol, Volume};
 use stockd_server::{Protocol, Unplugged};
 use stockd_store::{Store, StoreError, Write};
 
@@ -69,6 +71,28 @@ fn update() {
     let command = ["HSET", "S4711", "price", "173.25", "volume", "90"];
     let parts = command.map(|part| format!("${}\r\n{part}\r\n", part.len()));
     turn(Protocol::Resp, &format!("*6\r\n{}", parts.concat()), ":0\r\n", 1);
+}
+
+/// A write while 5,000 patterns of other stocks are subscribed to.
+fn update_beside_patterns() {
+    const PATTERNS: usize = 5000;
+    let engine = engine();
+    let woken = Arc::new(AtomicBool::new(false));
+    let wake = Arc::clone(&woken);
+    let mut feed = engine.feed(move || wake.store(true, Relaxed));
+    for number in 0..PATTERNS {
+        let pattern = Pattern::new(format!("BRK{number}*").as_bytes());
+        let subscribed = feed.subscribe_pattern(SubscriberId(number as u64), &pattern);
+        assert_eq!(subscribed, Ok(1));
+    }
+    let mut executor = engine.executor();
+    let fields = Fields { price: "173.25".parse().ok(), ..Fields::default() };
+    let request = Request::Set(Symbol::parse(b"S4711").expect("a symbol"), fields);
+    assert!(matches!(executor.batch(&Access::All).execute(&request), Reply::Updated(_)));
+    measured(&mut || {
+        black_box(executor.batch(&Access::All).execute(black_box(&request)));
+    });
+    assert!(!woken.load(Relaxed), "nobody wants this stock");
 }
 
 /// Measures a turn of a connection that has had one like it.
@@ -128,6 +152,7 @@ const CASES: &[(&str, fn())] = &[
     ("turn of an HSET", update),
     ("turn of a parked inline DEL of 32,000", parked_inline_del),
     ("engine alone: one quote", lookup),
+    ("a write beside 5,000 patterns", update_beside_patterns),
 ];
 
 fn main() -> ExitCode {

@@ -375,7 +375,7 @@ impl Connection {
     fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < MESSAGE_BYTES_MAX
-            && turn.subscriptions.has_messages(turn.id.into())
+            && turn.feed.has_messages(turn.id.into())
     }
 
     /// What there is to do for the session, and the read that finds it out. What was received

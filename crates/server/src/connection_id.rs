@@ -9,6 +9,7 @@
 use std::fmt;
 
 use mio::Token;
+use stockd_engine::{ReplyTo, SubscriberId};
 use stockd_model::limits::CONNECTIONS_CEILING;
 
 /// Bits of the slot. The other 43 are the serial: a worker that takes a million new connections a
@@ -50,15 +51,28 @@ impl From<Token> for ConnectionId {
     }
 }
 
-impl From<ConnectionId> for u64 {
-    fn from(id: ConnectionId) -> u64 {
-        id.0
+impl From<ConnectionId> for SubscriberId {
+    #[inline]
+    fn from(id: ConnectionId) -> SubscriberId {
+        SubscriberId(id.0)
     }
 }
 
-impl From<u64> for ConnectionId {
-    fn from(id: u64) -> ConnectionId {
-        ConnectionId(id)
+impl From<SubscriberId> for ConnectionId {
+    fn from(id: SubscriberId) -> ConnectionId {
+        ConnectionId(id.0)
+    }
+}
+
+impl From<ConnectionId> for ReplyTo {
+    fn from(id: ConnectionId) -> ReplyTo {
+        ReplyTo(id.0)
+    }
+}
+
+impl From<ReplyTo> for ConnectionId {
+    fn from(id: ReplyTo) -> ConnectionId {
+        ConnectionId(id.0)
     }
 }
 
@@ -80,7 +94,8 @@ mod tests {
         assert_eq!((first.slot(), second.slot()), (7, 7));
         for id in [first, second, ConnectionId::new(CONNECTIONS_CEILING, 1 << 40)] {
             assert_eq!(ConnectionId::from(Token::from(id)), id);
-            assert_eq!(ConnectionId::from(u64::from(id)), id);
+            assert_eq!(ConnectionId::from(SubscriberId::from(id)), id);
+            assert_eq!(ConnectionId::from(ReplyTo::from(id)), id);
         }
     }
 }

@@ -129,7 +129,6 @@ mod server;
 mod server_state;
 mod session;
 mod socket_file;
-mod subscriptions;
 mod timers;
 mod transport;
 mod turn;

@@ -141,11 +141,10 @@ mod tests {
     use crate::conversation::Ending;
     use crate::metrics::Cells;
     use crate::server_state::ServerState;
-    use crate::subscriptions::Subscriptions;
     use crate::turn::Replies;
     use std::net::SocketAddr;
     use std::time::Instant;
-    use stockd_engine::{Access, Engine, Executor};
+    use stockd_engine::{Access, Engine, Executor, Feed};
     use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX};
     use stockd_model::{Fields, Request, Volume};
 
@@ -155,7 +154,7 @@ mod tests {
         executor: Executor,
         out: Vec<u8>,
         out_bytes_max: usize,
-        subscriptions: Subscriptions,
+        feed: Feed,
         server: Arc<ServerState>,
         cells: Cells,
     }
@@ -185,7 +184,7 @@ mod tests {
                 executor,
                 out: Vec::new(),
                 out_bytes_max: usize::MAX,
-                subscriptions: Subscriptions::new(engine.watcher(|| {})),
+                feed: engine.feed(|| {}),
                 server,
                 cells: Cells::default(),
             }
@@ -198,7 +197,7 @@ mod tests {
                 access: &Access::All,
                 executor: &mut self.executor,
                 writer: None,
-                subscriptions: &mut self.subscriptions,
+                feed: &mut self.feed,
                 server: &self.server,
                 input: &mut [],
                 replies: Replies { out: &mut self.out, bytes_max: self.out_bytes_max },

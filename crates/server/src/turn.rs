@@ -5,13 +5,12 @@
 
 use std::time::Instant;
 
-use stockd_engine::{Access, Executor, WriteHandle};
+use stockd_engine::{Access, Executor, Feed, WriteHandle};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
-use crate::subscriptions::Subscriptions;
 
 /// One connection's turn.
 #[derive(Debug)]
@@ -25,7 +24,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) executor: &'a mut Executor,
     /// For writes that have to be kept on the disk first, where there is one.
     pub(crate) writer: Option<&'a mut WriteHandle>,
-    pub(crate) subscriptions: &'a mut Subscriptions,
+    /// Who has to be told what.
+    pub(crate) feed: &'a mut Feed,
     pub(crate) server: &'a ServerState,
     /// Where a read goes, [`READ_BYTES_MAX`](stockd_model::limits::READ_BYTES_MAX) long.
     pub(crate) input: &'a mut [u8],

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use stockd_engine::{Access, Engine, Executor, WriteHandle};
+use stockd_engine::{Access, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
 use crate::session::Session;
-use crate::subscriptions::Subscriptions;
 use crate::turn::{Replies, Turn};
 use crate::{Metrics, Protocol};
 
@@ -24,7 +23,7 @@ pub struct Unplugged {
     /// To the committer, where the engine keeps its quotes on a disk.
     writer: Option<WriteHandle>,
     replies: Vec<u8>,
-    subscriptions: Subscriptions,
+    feed: Feed,
     server: Arc<ServerState>,
     cells: Cells,
     now: Instant,
@@ -43,7 +42,7 @@ impl Unplugged {
             executor: engine.executor(),
             writer: engine.write_handle(move || owner.unpark()),
             replies: Vec::new(),
-            subscriptions: Subscriptions::new(engine.watcher(|| {})),
+            feed: engine.feed(|| {}),
             server,
             cells: Cells::default(),
             now,
@@ -80,7 +79,7 @@ impl Unplugged {
             access: &Access::All,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
-            subscriptions: &mut self.subscriptions,
+            feed: &mut self.feed,
             server: &self.server,
             input: &mut [],
             replies: Replies { out: &mut self.replies, bytes_max: usize::MAX },

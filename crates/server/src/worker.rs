@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Executor, ReplyTo, WriteHandle};
+use stockd_engine::{Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    LINGER_TIMEOUT, MARKS_BATCH, READ_BYTES_MAX, SWEEP_INTERVAL, UNTERMINATED_AFTER,
+    FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL,
+    UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
@@ -26,7 +27,6 @@ use crate::endpoint::Endpoint;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
 use crate::server_state::ServerState;
-use crate::subscriptions::Subscriptions;
 use crate::timers::Timers;
 use crate::turn::{Replies, Turn};
 
@@ -40,13 +40,13 @@ pub(crate) struct Worker {
     executor: Executor,
     /// To the committer, if there is one.
     writer: Option<WriteHandle>,
-    subscriptions: Subscriptions,
+    feed: Feed,
     /// Marks wait to be passed on to subscribers.
     marks_wait: bool,
     /// Not before this: see [`Worker::rest_from_marks`].
     marks_at: Option<Instant>,
     /// Empty but while subscribers are given turns.
-    awake: Vec<u64>,
+    awake: Vec<SubscriberId>,
     /// Where every read goes.
     input: Box<[u8]>,
     /// Where every reply is encoded.
@@ -98,9 +98,9 @@ impl Worker {
         sweep: Sweep,
         spins: bool,
     ) -> Worker {
-        let watcher = {
+        let feed = {
             let pool = Arc::clone(&pool);
-            server.engine.watcher(move || pool.wake(index))
+            server.engine.feed(move || pool.wake(index))
         };
         let writer = {
             let pool = Arc::clone(&pool);
@@ -113,7 +113,7 @@ impl Worker {
             executor: server.engine.executor(),
             writer,
             server,
-            subscriptions: Subscriptions::new(watcher),
+            feed,
             marks_wait: false,
             marks_at: None,
             awake: Vec::new(),
@@ -165,6 +165,7 @@ impl Worker {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.tidy_feed();
             self.sweep(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
                 break;
@@ -176,7 +177,7 @@ impl Worker {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if self.spins || !self.turns.is_empty() {
+        if self.spins || !self.turns.is_empty() || !self.feed.is_tidy() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
@@ -223,7 +224,7 @@ impl Worker {
             access: &slot.endpoint.access,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
-            subscriptions: &mut self.subscriptions,
+            feed: &mut self.feed,
             server: &self.server,
             input: &mut self.input,
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
@@ -245,10 +246,13 @@ impl Worker {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
             }
         }
-        if self.subscriptions.has(id.into()) {
+        let subscriber = SubscriberId::from(id);
+        if self.feed.has(subscriber) {
             let client = slot.connection.client();
-            client.subscriptions.set(self.subscriptions.len(id.into()) as u64);
-            client.marks.set(self.subscriptions.backlog(id.into()) as u64);
+            client.subscriptions.set(self.feed.len(subscriber) as u64);
+            client.marks.set(self.feed.backlog(subscriber) as u64);
+            // What it was told may have to be passed on to others.
+            self.marks_wait |= self.feed.has_to_pass_on();
         }
         if unsent != unsent_before {
             slot.connection.client().unsent.set(unsent as u64);
@@ -266,7 +270,7 @@ impl Worker {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for (ReplyTo(id), reply) in answers.drain(..) {
+        for (id, reply) in answers.drain(..) {
             // The client may be gone.
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
@@ -282,9 +286,17 @@ impl Worker {
 
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
-        let engine = self.executor.engine();
-        self.marks_wait = !self.subscriptions.pass_on(MARKS_BATCH, engine);
+        let mut budget = Budget::new(FEED_PASS_WORK);
+        self.marks_wait = self.feed.pass_on(&mut budget) == Progress::More;
         self.wake_subscribers();
+    }
+
+    /// Takes apart some of what subscribers have left behind.
+    #[inline]
+    fn tidy_feed(&mut self) {
+        if !self.feed.is_tidy() {
+            let _ = self.feed.tidy(&mut Budget::new(FEED_TIDY_WORK));
+        }
     }
 
     /// After a round of marks and messages, as long as it took is for others alone: however many
@@ -298,21 +310,21 @@ impl Worker {
     /// Gives a turn to every subscriber that has come to have something to be told.
     #[inline]
     fn wake_subscribers(&mut self) {
-        if self.subscriptions.is_quiet() {
+        if self.feed.is_quiet() {
             return;
         }
-        self.subscriptions.take_awake(&mut self.awake);
-        for id in self.awake.drain(..) {
-            if let Some(slot) = live(&mut self.connections, id.into()) {
-                slot.connection.client().marks.set(self.subscriptions.backlog(id) as u64);
+        self.feed.take_awake(&mut self.awake);
+        for subscriber in self.awake.drain(..) {
+            if let Some(slot) = live(&mut self.connections, subscriber.into()) {
+                slot.connection.client().marks.set(self.feed.backlog(subscriber) as u64);
                 slot.queue_turn(&mut self.turns);
             }
         }
         let cells = self.pool.cells(self.index);
-        let (subscribers, subscriptions) = self.subscriptions.counts();
+        let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
-        cells.conflated.add(self.subscriptions.take_conflated());
+        cells.conflated.add(self.feed.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -408,7 +420,7 @@ impl Worker {
         }
         let Slot { connection, .. } = self.connections.remove(id.slot());
         self.server.clients.leave(connection.client());
-        self.subscriptions.remove(id.into());
+        self.feed.leave(id.into());
         let cells = self.pool.cells(self.index);
         let peer = connection.client().peer();
         match closed {

@@ -15,8 +15,8 @@ mod subscribe;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, ReplyTo, Snapshot, WriteHandle};
-use stockd_model::limits::PARKED_REQUESTS_MAX;
+use stockd_engine::{Access, Budget, Message, Snapshot, WriteHandle};
+use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX};
 use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Command, CommandError, Decoder, Encoder, Hello, Incoming,
@@ -27,7 +27,6 @@ use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::info;
-use crate::subscriptions::Message;
 use crate::turn::Turn;
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -132,7 +131,7 @@ impl Conversation for RespConversation {
             taken += before.len() - rest.len();
             match after {
                 After::Nothing => {}
-                After::Admit => self.admit(turn.subscriptions.len(turn.id.into()) > 0),
+                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
                 After::Quit => break Waits::ForNothing(Ending::Quit),
             }
         };
@@ -155,10 +154,11 @@ impl Conversation for RespConversation {
 
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let encoder = &self.speaker.encoder;
+        let subscriber = turn.id.into();
         let out = &mut *turn.replies.out;
-        let engine = turn.executor.engine();
+        let mut budget = Budget::new(FEED_TELL_WORK);
         let mut messages = 0;
-        turn.subscriptions.tell(turn.id.into(), engine, |Message { pattern, symbol, payload }| {
+        let _ = turn.feed.tell(subscriber, &mut budget, |Message { pattern, symbol, payload }| {
             let symbol = symbol.as_bytes();
             match pattern {
                 None => encoder.message(symbol, payload, out),
@@ -231,7 +231,7 @@ impl Parked {
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
-            writer.submit(access, ReplyTo(id.into()), request);
+            writer.submit(access, id.into(), request);
             self.0.push_back(shape);
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
@@ -280,7 +280,7 @@ impl Speaker {
                 return After::Admit;
             }
             Command::Ping(message) => {
-                let subscribed = turn.subscriptions.len(turn.id.into()) > 0;
+                let subscribed = turn.feed.len(turn.id.into()) > 0;
                 encoder.pong(message, subscribed, out);
             }
             Command::Echo(message) => encoder.text(message, out),

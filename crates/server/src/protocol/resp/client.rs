@@ -54,7 +54,7 @@ pub(super) fn perform(
 
 /// Makes the connection as it was when it was new.
 pub(super) fn reset(client: &ClientInfo, encoder: &mut Encoder, turn: &mut Turn<'_>) {
-    turn.subscriptions.remove(turn.id.into());
+    turn.feed.leave(turn.id.into());
     client.subscriptions.set(0);
     client.marks.set(0);
     encoder.set_version(Version::Resp2);

@@ -8,9 +8,9 @@ use crate::turn::Turn;
 
 /// Subscribes to a symbol, listed or not.
 pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let engine = turn.executor.engine();
+    let subscribed = turn.feed.subscribe(turn.id.into(), symbol);
     let out = &mut *turn.replies.out;
-    match turn.subscriptions.subscribe(turn.id.into(), symbol, engine) {
+    match subscribed {
         Ok(count) => {
             encoder.confirm(Confirmation::Subscribed, Some(symbol.as_bytes()), count, out);
         }
@@ -20,8 +20,9 @@ pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Subscribes to all symbols that match a pattern.
 pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
+    let subscribed = turn.feed.subscribe_pattern(turn.id.into(), &Pattern::new(name));
     let out = &mut *turn.replies.out;
-    match turn.subscriptions.subscribe_pattern(turn.id.into(), &Pattern::new(name)) {
+    match subscribed {
         Ok(count) => encoder.confirm(Confirmation::SubscribedPattern, Some(name), count, out),
         Err(refused) => encoder.error(&format_args!("ERR {refused}"), out),
     }
@@ -29,23 +30,24 @@ pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Ends the subscription to a symbol, if there is one. An impossible name has none.
 pub(super) fn end_symbol(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
-    let key = turn.id.into();
+    let subscriber = turn.id.into();
     let count = match Symbol::parse(name) {
-        Ok(symbol) => turn.subscriptions.unsubscribe(key, &symbol),
-        Err(_) => turn.subscriptions.len(key),
+        Ok(symbol) => turn.feed.unsubscribe(subscriber, &symbol),
+        Err(_) => turn.feed.len(subscriber),
     };
     encoder.confirm(Confirmation::Unsubscribed, Some(name), count, turn.replies.out);
 }
 
 /// Ends the subscription to a pattern, if there is one.
 pub(super) fn end_pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
-    let count = turn.subscriptions.unsubscribe_pattern(turn.id.into(), &Pattern::new(name));
+    let count = turn.feed.unsubscribe_pattern(turn.id.into(), &Pattern::new(name));
     encoder.confirm(Confirmation::UnsubscribedPattern, Some(name), count, turn.replies.out);
 }
 
 /// Ends all subscriptions to symbols, and confirms each.
 pub(super) fn end_all_symbols(encoder: &Encoder, turn: &mut Turn<'_>) {
-    let (symbols, _) = turn.subscriptions.of(turn.id.into());
+    let mut symbols: Vec<Symbol> = turn.feed.symbols(turn.id.into()).collect();
+    symbols.sort_unstable();
     if symbols.is_empty() {
         return confirm_none(Confirmation::Unsubscribed, encoder, turn);
     }
@@ -56,7 +58,7 @@ pub(super) fn end_all_symbols(encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Ends all subscriptions to patterns, and confirms each.
 pub(super) fn end_all_patterns(encoder: &Encoder, turn: &mut Turn<'_>) {
-    let (_, patterns) = turn.subscriptions.of(turn.id.into());
+    let patterns: Vec<Pattern> = turn.feed.patterns(turn.id.into()).cloned().collect();
     if patterns.is_empty() {
         return confirm_none(Confirmation::UnsubscribedPattern, encoder, turn);
     }
@@ -67,6 +69,6 @@ pub(super) fn end_all_patterns(encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Where there is nothing to end, one confirmation names nothing.
 fn confirm_none(confirmation: Confirmation, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let count = turn.subscriptions.len(turn.id.into());
+    let count = turn.feed.len(turn.id.into());
     encoder.confirm(confirmation, None, count, turn.replies.out);
 }

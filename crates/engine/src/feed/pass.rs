@@ -1,0 +1,207 @@
+//! Passing one changed symbol on to all subscribers that want it, in slices.
+//!
+//! A pass goes over the subscribers to the symbol itself, then over the patterns that may fit it
+//! and the subscribers of those that do, and marks each once. It keeps its place by numbers: of the
+//! pattern and of the subscriber that were visited last. Whoever comes or goes in between does
+//! not disturb it.
+//!
+//! Invariant: when a pass has come to its end, everybody who was to be told the symbol as it changes
+//! when the pass began has it marked, or was told what is passed on or a later version, or has left.
+
+use stockd_catalog::Catalog;
+use stockd_model::Symbol;
+
+use super::budget::Budget;
+use super::members::Number;
+use super::pattern_index::Candidate;
+use super::stamp::Stamp;
+use super::subscriber::{DIRECT, Way};
+use super::subscribers::Subscribers;
+use super::topics::{Passing, Patterns, TopicId, Topics};
+
+/// The pass that is under way.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    passing: Passing,
+    /// Held while the pass is under way. `None` as long as nobody who wants the symbol was found.
+    topic: Option<TopicId>,
+    /// The place of the symbol in the catalog.
+    place: u64,
+    /// Versions that nobody was told.
+    passed_over: u64,
+    at: Stage,
+    /// The last one that was visited in this stage.
+    member: Number,
+}
+
+/// Whose members are visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Direct,
+    /// The pattern fits or not.
+    Pattern(Candidate, bool),
+}
+
+impl Pass {
+    /// Begins to pass a symbol on as it is now. `None` when it has not changed since the last time.
+    pub(crate) fn begin(
+        symbol: &Symbol,
+        serial: u64,
+        topics: &mut Topics,
+        patterns: &Patterns,
+        catalog: &Catalog,
+    ) -> Option<Pass> {
+        let topic = topics.find(symbol);
+        let (stamp, before) = match topic {
+            Some(id) => (topics.observe(id, catalog).0, topics.get(id).passed),
+            // The writers' look at the patterns errs on the side of too many marks.
+            None if patterns.is_empty() => return None,
+            None => (Stamp::NEVER.then(catalog.get(symbol).as_ref()), Stamp::NEVER),
+        };
+        if stamp == before {
+            return None;
+        }
+        let passing = Passing { symbol: *symbol, stamp, serial };
+        topics.set_passing(Some(passing));
+        let mut pass = Pass {
+            passing,
+            topic: None,
+            place: catalog.place(symbol),
+            passed_over: before.passed_over(stamp),
+            at: Stage::Direct,
+            member: 0,
+        };
+        if let Some(id) = topic {
+            pass.take_topic(id, topics);
+        }
+        Some(pass)
+    }
+
+    /// Goes on. Returns whether it has come to its end.
+    pub(crate) fn go_on(
+        &mut self,
+        subscribers: &mut Subscribers,
+        topics: &mut Topics,
+        patterns: &Patterns,
+        budget: &mut Budget,
+    ) -> bool {
+        // It may have been opened for somebody since.
+        if self.topic.is_none()
+            && let Some(id) = topics.find(&self.passing.symbol)
+        {
+            self.take_topic(id, topics);
+        }
+        if !self.visit_members(subscribers, topics, patterns, budget) {
+            return false;
+        }
+        let symbol = self.passing.symbol;
+        let after = match self.at {
+            Stage::Direct => Candidate::default(),
+            Stage::Pattern(candidate, _) => candidate,
+        };
+        for (next, pattern) in patterns.candidates(&symbol, after) {
+            if budget.is_spent() {
+                return false;
+            }
+            budget.spend(1);
+            let fits = pattern.matches(&symbol);
+            self.at = Stage::Pattern(next, fits);
+            self.member = 0;
+            if fits && self.topic.is_none() {
+                let id = topics.open(&symbol);
+                self.take_topic(id, topics);
+            }
+            if !self.visit_members(subscribers, topics, patterns, budget) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self, topics: &mut Topics, patterns: &Patterns) {
+        topics.set_passing(None);
+        if let Some(id) = self.topic {
+            topics.let_go(id, patterns);
+        }
+    }
+
+    fn take_topic(&mut self, id: TopicId, topics: &mut Topics) {
+        topics.hold(id);
+        topics.get_mut(id).passed = self.passing.stamp;
+        self.topic = Some(id);
+    }
+
+    /// Visits the members of this stage that are left. Returns whether those were all.
+    fn visit_members(
+        &mut self,
+        subscribers: &mut Subscribers,
+        topics: &mut Topics,
+        patterns: &Patterns,
+        budget: &mut Budget,
+    ) -> bool {
+        let Some(topic) = self.topic else {
+            return true;
+        };
+        loop {
+            let (way, next) = match self.at {
+                Stage::Direct => (DIRECT, topics.get(topic).direct.after(self.member).next()),
+                Stage::Pattern(_, false) => return true,
+                Stage::Pattern(Candidate { number, .. }, true) => {
+                    let members = patterns.note(number);
+                    (number, members.and_then(|members| members.after(self.member).next()))
+                }
+            };
+            let Some(member) = next else {
+                return true;
+            };
+            if budget.is_spent() {
+                return false;
+            }
+            budget.spend(1);
+            self.member = member;
+            self.visit(member, way, topic, subscribers, topics, patterns);
+        }
+    }
+
+    /// Marks the topic for one subscriber, unless it knows.
+    fn visit(
+        &self,
+        member: Number,
+        way: Way,
+        topic: TopicId,
+        subscribers: &mut Subscribers,
+        topics: &mut Topics,
+        patterns: &Patterns,
+    ) {
+        let Passing { symbol, stamp, serial } = &self.passing;
+        let Some(subscriber) = subscribers.living(member) else {
+            return;
+        };
+        // A pattern tells the symbol itself when its walk comes by.
+        if subscriber.visited == *serial
+            || (way != DIRECT && !subscriber.walk.has_passed(way, self.place, symbol))
+        {
+            return;
+        }
+        subscriber.visited = *serial;
+        // What is on its way is told as it is by then.
+        if subscriber.round.is_some_and(|round| round.topic == topic) {
+            return;
+        }
+        let early = subscriber.early.get(&topic).copied();
+        if early.is_some_and(|early| early > *stamp) {
+            return;
+        }
+        if early.is_some() {
+            subscriber.early.remove(&topic);
+            topics.let_go(topic, patterns);
+        }
+        if early != Some(*stamp) {
+            let overtaken = !subscriber.mark(topic, topics);
+            subscribers.conflated += self.passed_over + u64::from(overtaken);
+            subscribers.wake(member);
+        }
+        subscribers.account(member);
+    }
+}

@@ -1,0 +1,229 @@
+//! What one subscriber wants, and what it has still to be told.
+//!
+//! One *mark* a symbol, however many of its patterns fit: which of them do is found when it is
+//! told. Beside its marks it may have notes of what it was told *early*, newer than what was passed
+//! on by then; without those it would be told twice.
+//!
+//! Invariant: the marks, early notes, new symbols and the round name topics that it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+
+use stockd_model::{Pattern, Symbol};
+
+use super::members::Number;
+use super::pattern_index::FIRST_PATTERN;
+use super::stamp::Stamp;
+use super::topics::{TopicId, Topics};
+use super::walk::Walk;
+
+/// A subscriber, as whoever serves it knows it: a connection, a stream. One number names one
+/// subscriber until that has [left](super::Feed::leave).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriberId(pub u64);
+
+/// How a symbol is told: by the subscription to itself, or by the pattern of this number.
+pub(crate) type Way = u64;
+
+/// The way of a subscription to the symbol itself.
+pub(crate) const DIRECT: Way = 1;
+
+const _: () = assert!(DIRECT < FIRST_PATTERN);
+
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) id: SubscriberId,
+    pub(crate) number: Number,
+    pub(crate) symbols: BTreeSet<TopicId>,
+    pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
+    /// Symbols that were subscribed to and of which nothing was told since.
+    pub(crate) new: BTreeSet<TopicId>,
+    pub(crate) marks: BTreeSet<TopicId>,
+    /// The mark that was told last: the next is the one behind it.
+    last_mark: TopicId,
+    /// What was told of a topic, where it is not what was last passed on of it.
+    pub(crate) early: BTreeMap<TopicId, Stamp>,
+    /// The topic that is being told.
+    pub(crate) round: Option<Round>,
+    pub(crate) walk: Walk,
+    /// The serial of the last pass that came by.
+    pub(crate) visited: u64,
+    pub(crate) awake: bool,
+    /// Where its last message came from: see [`Subscriber::next_source`].
+    source: Source,
+    /// The bytes that are in the sum of all.
+    pub(crate) accounted_bytes: usize,
+}
+
+/// One topic on its way to a subscriber, by each of its ways in turn.
+///
+/// Where there is no room for all of them it goes on later; and when the quote has changed by then,
+/// it starts over at the way where it stopped and goes once round, so that each way is told one
+/// version once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) topic: TopicId,
+    pub(crate) stamp: Stamp,
+    /// The way that was visited last; 0 before the first.
+    pub(crate) visited: Way,
+    /// The way behind which it started.
+    start: Way,
+    /// Whether it goes through the ways up to the start.
+    wrapped: bool,
+}
+
+/// Where messages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Marks,
+    New,
+    Walk,
+}
+
+impl Subscriber {
+    pub(crate) fn new(id: SubscriberId, number: Number) -> Subscriber {
+        Subscriber {
+            id,
+            number,
+            symbols: BTreeSet::new(),
+            patterns: BTreeMap::new(),
+            new: BTreeSet::new(),
+            marks: BTreeSet::new(),
+            last_mark: 0,
+            early: BTreeMap::new(),
+            round: None,
+            walk: Walk::default(),
+            visited: 0,
+            awake: false,
+            source: Source::Walk,
+            accounted_bytes: 0,
+        }
+    }
+
+    /// Symbols and patterns.
+    pub(crate) fn len(&self) -> usize {
+        self.symbols.len() + self.patterns.len()
+    }
+
+    pub(crate) fn has_messages(&self) -> bool {
+        self.round.is_some()
+            || self.has(Source::Marks)
+            || self.has(Source::New)
+            || self.has(Source::Walk)
+    }
+
+    /// Where the next message comes from. They take turns, so that none waits for ever.
+    pub(crate) fn next_source(&mut self) -> Option<Source> {
+        for _ in 0..3 {
+            self.source = match self.source {
+                Source::Marks => Source::New,
+                Source::New => Source::Walk,
+                Source::Walk => Source::Marks,
+            };
+            if self.has(self.source) {
+                return Some(self.source);
+            }
+        }
+        None
+    }
+
+    fn has(&self, source: Source) -> bool {
+        match source {
+            Source::Marks => !self.marks.is_empty(),
+            Source::New => !self.new.is_empty(),
+            Source::Walk => !self.walk.is_over(),
+        }
+    }
+
+    /// Sets a mark. Returns whether it was not set before.
+    pub(crate) fn mark(&mut self, topic: TopicId, topics: &mut Topics) -> bool {
+        let is_new = self.marks.insert(topic);
+        if is_new {
+            topics.hold(topic);
+        }
+        is_new
+    }
+
+    /// Takes the next mark, which holds its topic still. Each comes before any comes again.
+    pub(crate) fn take_mark(&mut self) -> Option<TopicId> {
+        let behind = (Excluded(self.last_mark), Unbounded);
+        let mark = self.marks.range(behind).next().or_else(|| self.marks.first()).copied()?;
+        self.marks.remove(&mark);
+        self.last_mark = mark;
+        Some(mark)
+    }
+
+    /// What all ways that have been told this topic were last told of it; `None` when that is
+    /// older than what is passed on, or not the same for all.
+    pub(crate) fn told(&self, topic: TopicId, topics: &Topics) -> Option<Stamp> {
+        if self.marks.contains(&topic) || self.round.is_some_and(|round| round.topic == topic) {
+            return None;
+        }
+        self.early.get(&topic).copied().or_else(|| self.passed_to(topic, topics))
+    }
+
+    /// What was last passed on to it of a topic; `None` while that is under way and has not come by.
+    pub(crate) fn passed_to(&self, topic: TopicId, topics: &Topics) -> Option<Stamp> {
+        match topics.passing(topic) {
+            Some(serial) if serial != self.visited => None,
+            _ => Some(topics.get(topic).passed),
+        }
+    }
+
+    /// The first way behind this one.
+    pub(crate) fn way_after(&self, way: Way) -> Option<Way> {
+        if way < DIRECT {
+            return Some(DIRECT);
+        }
+        self.patterns.range((Excluded(way), Unbounded)).next().map(|(way, _)| *way)
+    }
+
+    /// Whether the symbol is told by this way as it changes.
+    pub(crate) fn is_told_by(&self, way: Way, topic: TopicId, symbol: &Symbol, place: u64) -> bool {
+        match self.patterns.get(&way) {
+            Some(pattern) => pattern.matches(symbol) && self.walk.has_passed(way, place, symbol),
+            None => way == DIRECT && self.symbols.contains(&topic) && !self.new.contains(&topic),
+        }
+    }
+
+    /// About how many bytes it holds: a number in a tree that is two thirds full takes half as much again.
+    pub(crate) fn bytes(&self) -> usize {
+        const ID_BYTES: usize = 6;
+        // Among the members of its topic too.
+        const SYMBOL_BYTES: usize = ID_BYTES + 18;
+        const EARLY_BYTES: usize = 24;
+        const PATTERN_BYTES: usize = 48;
+        size_of::<Subscriber>()
+            + self.symbols.len() * SYMBOL_BYTES
+            + self.patterns.len() * PATTERN_BYTES
+            + (self.new.len() + self.marks.len()) * ID_BYTES
+            + self.early.len() * EARLY_BYTES
+            + self.walk.bytes()
+    }
+}
+
+impl Round {
+    pub(crate) fn new(topic: TopicId) -> Round {
+        Round { topic, stamp: Stamp::NEVER, visited: 0, start: 0, wrapped: false }
+    }
+
+    /// The quote has changed: every way is visited again, this one last.
+    pub(crate) fn restart(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
+        self.start = self.visited;
+        self.wrapped = false;
+    }
+
+    /// The way to visit next, among those of this subscriber. `None` when it has come round.
+    pub(crate) fn next(&mut self, subscriber: &Subscriber) -> Option<Way> {
+        if !self.wrapped {
+            if let Some(way) = subscriber.way_after(self.visited) {
+                return Some(way);
+            }
+            self.wrapped = true;
+            self.visited = 0;
+        }
+        subscriber.way_after(self.visited).filter(|way| *way <= self.start)
+    }
+}

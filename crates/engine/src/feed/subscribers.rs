@@ -1,0 +1,139 @@
+//! The subscribers of a feed: those that live, and what is left of those that have gone.
+//!
+//! It keeps the counts and the sum of bytes, so that nobody has to walk over all of them. Who
+//! leaves is out of the tables at once; what it held is taken apart in slices ([`Subscribers::pop_leftover`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+
+use foldhash::fast::RandomState;
+
+use super::members::Number;
+use super::subscriber::{Subscriber, SubscriberId};
+
+/// All subscribers of a feed.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    numbers: HashMap<SubscriberId, Number, RandomState>,
+    living: HashMap<Number, Box<Subscriber>, RandomState>,
+    latest: Number,
+    leaving: VecDeque<Box<Subscriber>>,
+    /// Those that have come to have something to be told since they were last named.
+    awake: Vec<Number>,
+    /// Those with a subscription.
+    subscribed: usize,
+    subscriptions: usize,
+    bytes: usize,
+    /// Messages that subscribers were spared because a newer quote took their place.
+    pub(crate) conflated: u64,
+}
+
+impl Subscribers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    pub(crate) fn number(&self, id: SubscriberId) -> Option<Number> {
+        self.numbers.get(&id).copied()
+    }
+
+    pub(crate) fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
+        self.living.get(&self.number(id)?).map(|subscriber| &**subscriber)
+    }
+
+    /// The subscriber with this number, unless it has left.
+    pub(crate) fn living(&mut self, number: Number) -> Option<&mut Subscriber> {
+        self.living.get_mut(&number).map(|subscriber| &mut **subscriber)
+    }
+
+    /// A subscriber, a new one if need be.
+    pub(crate) fn enter(&mut self, id: SubscriberId) -> &mut Subscriber {
+        let number = *self.numbers.entry(id).or_insert_with(|| {
+            self.latest += 1;
+            self.latest
+        });
+        self.living.entry(number).or_insert_with(|| Box::new(Subscriber::new(id, number)))
+    }
+
+    /// Takes a subscriber out of the tables. What it held is left over.
+    pub(crate) fn leave(&mut self, id: SubscriberId) {
+        let Some(number) = self.numbers.remove(&id) else {
+            return;
+        };
+        if let Some(subscriber) = self.living.remove(&number) {
+            self.count_subscriptions(subscriber.len(), 0);
+            self.leaving.push_back(subscriber);
+        }
+    }
+
+    /// Names a subscriber among the awake, once until they are taken.
+    pub(crate) fn wake(&mut self, number: Number) {
+        if let Some(subscriber) = self.living.get_mut(&number)
+            && !mem::replace(&mut subscriber.awake, true)
+        {
+            self.awake.push(number);
+        }
+    }
+
+    pub(crate) fn nobody_is_awake(&self) -> bool {
+        self.awake.is_empty()
+    }
+
+    pub(crate) fn take_awake(&mut self, into: &mut Vec<SubscriberId>) {
+        for number in self.awake.drain(..) {
+            if let Some(subscriber) = self.living.get_mut(&number) {
+                subscriber.awake = false;
+                into.push(subscriber.id);
+            }
+        }
+    }
+
+    pub(crate) fn has_leftovers(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// What is left of one that has gone, to be given back unless nothing is left.
+    pub(crate) fn pop_leftover(&mut self) -> Option<Box<Subscriber>> {
+        self.leaving.pop_front()
+    }
+
+    pub(crate) fn push_leftover(&mut self, leftover: Box<Subscriber>) {
+        self.leaving.push_front(leftover);
+    }
+
+    /// Subscribers that have a subscription, and subscriptions in all.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.subscribed, self.subscriptions)
+    }
+
+    /// A subscriber had so many subscriptions and has so many now.
+    pub(crate) fn count_subscriptions(&mut self, before: usize, now: usize) {
+        self.subscriptions = self.subscriptions + now - before;
+        self.subscribed = self.subscribed + usize::from(now > 0) - usize::from(before > 0);
+    }
+
+    /// Brings the sum of bytes up to what a subscriber holds now.
+    pub(crate) fn account(&mut self, number: Number) {
+        if let Some(subscriber) = self.living.get_mut(&number) {
+            account(&mut self.bytes, subscriber);
+        }
+    }
+
+    /// As [`account`](Subscribers::account), of one that has left.
+    pub(crate) fn account_leftover(&mut self, leftover: &mut Subscriber, is_gone: bool) {
+        account(&mut self.bytes, leftover);
+        if is_gone {
+            self.bytes -= leftover.accounted_bytes;
+        }
+    }
+
+    /// About how many bytes all of them hold, those included that have left.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn account(sum: &mut usize, subscriber: &mut Subscriber) {
+    let bytes = subscriber.bytes();
+    *sum = *sum + bytes - mem::replace(&mut subscriber.accounted_bytes, bytes);
+}

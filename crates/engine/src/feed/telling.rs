@@ -1,0 +1,194 @@
+//! Telling one subscriber what it has not been told, while there is room.
+//!
+//! What is told is always the quote as it is now, by all ways at once: a [`Round`]. A subscription
+//! that is new, and a pattern on its walk over the catalog, tell alone, but only where all others
+//! know that very version already; otherwise the symbol is marked, and all are told.
+//!
+//! Invariant: after a round all ways of the subscriber that are told the topic as it changes have
+//! been told the same version, and the feed knows which.
+
+use std::sync::Arc;
+
+use stockd_catalog::Catalog;
+use stockd_model::limits::SUBSCRIPTION_PAGE_ROWS;
+use stockd_model::{Pattern, Quote, Symbol};
+
+use super::budget::{Budget, Progress};
+use super::payloads::Payloads;
+use super::stamp::Stamp;
+use super::subscriber::{DIRECT, Round, Source, Subscriber, Way};
+use super::topics::{Patterns, TopicId, Topics};
+
+/// One message for one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The pattern by which the subscriber is told, or none where it subscribed to the symbol.
+    pub pattern: Option<&'a Pattern>,
+    /// The symbol.
+    pub symbol: &'a Symbol,
+    /// The quote, as JSON.
+    pub payload: &'a [u8],
+}
+
+/// One subscriber, and what of the feed it takes to tell it.
+pub(crate) struct Telling<'a> {
+    pub(crate) subscriber: &'a mut Subscriber,
+    pub(crate) topics: &'a mut Topics,
+    pub(crate) patterns: &'a Patterns,
+    pub(crate) payloads: &'a mut Payloads,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) budget: &'a mut Budget,
+}
+
+/// Where a message goes. It says whether there is room for another.
+type Tell<'a> = dyn FnMut(Message<'_>) -> bool + 'a;
+
+/// Whether there is room for another message.
+type HasRoom = bool;
+
+impl Telling<'_> {
+    /// Tells as much as there is budget and room for.
+    pub(crate) fn tell(&mut self, tell: &mut Tell<'_>) -> Progress {
+        loop {
+            let has_room = match self.subscriber.round {
+                Some(_) => self.go_round(tell),
+                None => match self.subscriber.next_source() {
+                    None => return Progress::Done,
+                    Some(Source::Marks) => {
+                        let mark = self.subscriber.take_mark();
+                        self.subscriber.round = mark.map(Round::new);
+                        continue;
+                    }
+                    Some(Source::New) => self.tell_new(tell),
+                    Some(Source::Walk) => self.walk(tell),
+                },
+            };
+            if !has_room || self.budget.is_spent() {
+                let more = self.subscriber.has_messages();
+                return if more { Progress::More } else { Progress::Done };
+            }
+        }
+    }
+
+    /// Tells the topic of the round by the ways that are left.
+    fn go_round(&mut self, tell: &mut Tell<'_>) -> HasRoom {
+        let Some(mut round) = self.subscriber.round else {
+            return true;
+        };
+        let (stamp, quote) = self.topics.observe(round.topic, self.catalog);
+        if stamp != round.stamp {
+            round.restart(stamp);
+        }
+        let symbol = self.topics.get(round.topic).symbol;
+        let place = self.catalog.place(&symbol);
+        let mut has_room = true;
+        loop {
+            let Some(way) = round.next(self.subscriber) else {
+                self.end_round(round);
+                return has_room;
+            };
+            round.visited = way;
+            self.budget.spend(1);
+            if stamp != Stamp::NEVER && self.subscriber.is_told_by(way, round.topic, &symbol, place)
+            {
+                has_room = self.message(round.topic, stamp, quote.as_ref(), way, tell);
+            }
+            if !has_room || self.budget.is_spent() {
+                self.subscriber.round = Some(round);
+                return has_room;
+            }
+        }
+    }
+
+    /// Notes what was told, if that is not what was passed on.
+    fn end_round(&mut self, round: Round) {
+        let Round { topic, stamp, .. } = round;
+        self.subscriber.round = None;
+        // The round has held the topic, and so has an earlier note.
+        if self.subscriber.passed_to(topic, self.topics) == Some(stamp) {
+            if self.subscriber.early.remove(&topic).is_some() {
+                self.topics.let_go(topic, self.patterns);
+            }
+            self.topics.let_go(topic, self.patterns);
+        } else if self.subscriber.early.insert(topic, stamp).is_some() {
+            self.topics.let_go(topic, self.patterns);
+        }
+    }
+
+    /// Tells a symbol that was subscribed to for the first time.
+    fn tell_new(&mut self, tell: &mut Tell<'_>) -> HasRoom {
+        let Some(topic) = self.subscriber.new.pop_first() else {
+            return true;
+        };
+        self.budget.spend(1);
+        let has_room = self.tell_alone(topic, DIRECT, tell);
+        self.topics.let_go(topic, self.patterns);
+        has_room
+    }
+
+    /// Looks at the next few rows for stocks that new patterns fit.
+    fn walk(&mut self, tell: &mut Tell<'_>) -> HasRoom {
+        let patterns = self.subscriber.walk.begin();
+        let rows = (self.budget.left() / patterns.max(1)).clamp(1, SUBSCRIPTION_PAGE_ROWS);
+        self.budget.spend(rows);
+        let page = self.catalog.page(self.subscriber.walk.position.place, rows);
+        let placed = |quote: &Quote| (self.catalog.place(&quote.symbol), quote.symbol);
+        let mut rows: Vec<(u64, Symbol)> = page.quotes.iter().map(placed).collect();
+        rows.sort_unstable();
+        let mut is_first = true;
+        for (place, symbol) in rows {
+            while let Some(next) = self.subscriber.walk.next_pattern(place, &symbol) {
+                if self.budget.is_spent() && !is_first {
+                    return true;
+                }
+                is_first = false;
+                self.budget.spend(1);
+                self.subscriber.walk.position = next;
+                let pattern = self.subscriber.patterns.get(&next.pattern);
+                if pattern.is_some_and(|pattern| pattern.matches(&symbol)) {
+                    let topic = self.topics.open(&symbol);
+                    let has_room = self.tell_alone(topic, next.pattern, tell);
+                    // It may have been delisted since the page was read.
+                    if !self.topics.get(topic).seen.is_listed() {
+                        self.topics.forget_unwanted(topic, self.patterns);
+                    }
+                    if !has_room {
+                        return false;
+                    }
+                }
+            }
+        }
+        self.subscriber.walk.turn_page(page.next);
+        true
+    }
+
+    /// Tells a topic by one way, if all others were told just that; or else marks it for all.
+    fn tell_alone(&mut self, topic: TopicId, way: Way, tell: &mut Tell<'_>) -> HasRoom {
+        let (stamp, quote) = self.topics.observe(topic, self.catalog);
+        if stamp != self.topics.get(topic).passed {
+            self.topics.queue(topic);
+        }
+        if !stamp.is_listed() {
+            return true;
+        }
+        if self.subscriber.told(topic, self.topics) == Some(stamp) {
+            return self.message(topic, stamp, quote.as_ref(), way, tell);
+        }
+        self.subscriber.mark(topic, self.topics);
+        true
+    }
+
+    fn message(
+        &mut self,
+        topic: TopicId,
+        stamp: Stamp,
+        quote: Option<&Quote>,
+        way: Way,
+        tell: &mut Tell<'_>,
+    ) -> HasRoom {
+        let symbol = &self.topics.get(topic).symbol;
+        let payload = self.payloads.json(topic, symbol, stamp, quote);
+        let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);
+        tell(Message { pattern, symbol, payload })
+    }
+}
