@@ -21,7 +21,7 @@ use std::sync::Arc;
 use stockd_catalog::{Catalog, Options};
 use stockd_engine::{Engine, Sync};
 use stockd_model::{Fields, Reply, Request, Symbol, Volume};
-use stockd_server::{Protocol, Unplugged, UnpluggedDurable};
+use stockd_server::{Protocol, Unplugged};
 use stockd_store::{Store, StoreError, Write};
 
 const STOCKS: usize = 10_000;
@@ -85,12 +85,11 @@ fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
 /// them waits for the disk.
 fn parked_inline_del() {
     let engine = Engine::durable(Catalog::new(), 0, Box::new(NoDisk), Sync::Always);
-    let mut session =
-        UnpluggedDurable::new(Protocol::Resp, &Arc::new(engine)).expect("a durable engine");
+    let mut session = Unplugged::new(Protocol::Resp, &Arc::new(engine));
     let input = format!("DEL{}\r\n", " A".repeat(32_000));
-    assert_eq!(session.turn(input.as_bytes()), b":0\r\n");
+    assert_eq!(session.turn_to_disk(input.as_bytes()), b":0\r\n");
     measured(&mut || {
-        black_box(session.turn(black_box(input.as_bytes())));
+        black_box(session.turn_to_disk(black_box(input.as_bytes())));
     });
 }
 

@@ -151,4 +151,4 @@ pub use io_engine::IoEngine;
 pub use metrics::Metrics;
 pub use server::{Server, ShutdownReport};
 #[doc(hidden)]
-pub use unplugged::{Unplugged, UnpluggedDurable};
+pub use unplugged::Unplugged;

@@ -10,15 +10,17 @@ use stockd_engine::{Engine, Executor, Writer};
 
 use crate::overview::Overview;
 use crate::roster::Card;
-use crate::session::{Replies, Session};
+use crate::session::{Replies, Session, Waits};
 use crate::subscriptions::Subscriptions;
 use crate::{IoEngine, Metrics, Protocol};
 
-/// One client's session, and what a worker would lend it.
+/// One client's session, and what a worker would lend it. It belongs to the thread that made it.
 #[derive(Debug)]
 pub struct Unplugged {
     session: Session,
     executor: Executor,
+    /// To the journal, if the engine is durable.
+    writer: Option<Writer>,
     replies: Vec<u8>,
     subscriptions: Subscriptions,
     overview: Arc<Overview>,
@@ -31,10 +33,12 @@ impl Unplugged {
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
         let overview = Overview::new(Arc::clone(engine), IoEngine::Mio, Metrics::default);
+        let owner = thread::current();
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         Unplugged {
             session: Session::new(protocol),
             executor: engine.executor(),
+            writer: engine.writer(move || owner.unpark()),
             replies: Vec::new(),
             subscriptions: Subscriptions::new(engine.watcher(|| {})),
             card: overview.roster.enter(peer, protocol, now),
@@ -46,18 +50,35 @@ impl Unplugged {
     /// The replies to what one read has brought.
     pub fn turn(&mut self, input: &[u8]) -> &[u8] {
         self.replies.clear();
-        let (session, mut replies) = self.lend(None);
-        let _ = session.receive(input, &mut replies);
-        drop(replies);
+        self.with(|session, replies| session.receive(input, replies));
         &self.replies
     }
 
-    /// The session, and what a worker lends it in a turn.
+    /// As [`turn`](Unplugged::turn), and waits for the disk as often as is needed to answer all.
+    pub fn turn_to_disk(&mut self, input: &[u8]) -> &[u8] {
+        self.turn(input);
+        while let Some(writer) = &mut self.writer
+            && self.session.is_parked()
+        {
+            writer.flush();
+            for (_, reply) in writer.take(Vec::new()) {
+                self.session.answered(&reply, &mut self.replies);
+            }
+            if self.session.is_parked() {
+                thread::park();
+            } else if self.session.is_held_back() {
+                self.with(Session::resume);
+            }
+        }
+        &self.replies
+    }
+
+    /// Lends the session what a worker does, for as long as it acts.
     #[inline(always)]
-    fn lend<'a>(&'a mut self, writer: Option<&'a mut Writer>) -> (&'a mut Session, Replies<'a>) {
-        let replies = Replies {
+    fn with(&mut self, act: impl FnOnce(&mut Session, &mut Replies<'_>) -> Waits) {
+        let mut replies = Replies {
             batch: self.executor.batch(),
-            writer,
+            writer: self.writer.as_mut(),
             tag: (0, 0),
             out: &mut self.replies,
             out_bytes_max: usize::MAX,
@@ -67,54 +88,6 @@ impl Unplugged {
             overview: &self.overview,
             now: self.now,
         };
-        (&mut self.session, replies)
-    }
-}
-
-/// As [`Unplugged`], over an engine that keeps its quotes on a disk. It belongs to the thread that
-/// made it.
-#[derive(Debug)]
-pub struct UnpluggedDurable {
-    unplugged: Unplugged,
-    writer: Writer,
-}
-
-impl UnpluggedDurable {
-    /// A new session; `None` when the engine is not durable.
-    pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Option<UnpluggedDurable> {
-        let owner = thread::current();
-        let writer = engine.writer(move || owner.unpark())?;
-        Some(UnpluggedDurable { unplugged: Unplugged::new(protocol, engine), writer })
-    }
-
-    /// The replies to what one read has brought, those to parked requests too.
-    pub fn turn(&mut self, input: &[u8]) -> &[u8] {
-        self.unplugged.replies.clear();
-        {
-            let (session, mut replies) = self.unplugged.lend(Some(&mut self.writer));
-            let _ = session.receive(input, &mut replies);
-        }
-        while self.unplugged.session.is_parked() {
-            self.take_answers();
-            if self.unplugged.session.is_held_back() {
-                let (session, mut replies) = self.unplugged.lend(Some(&mut self.writer));
-                let _ = session.resume(&mut replies);
-            }
-        }
-        &self.unplugged.replies
-    }
-
-    /// Has all that is parked answered.
-    fn take_answers(&mut self) {
-        let Unplugged { session, replies, .. } = &mut self.unplugged;
-        self.writer.flush();
-        while !self.writer.is_answered() {
-            for (_, reply) in self.writer.take(Vec::new()) {
-                session.answered(&reply, replies);
-            }
-            if !self.writer.is_answered() {
-                thread::park();
-            }
-        }
+        let _ = act(&mut self.session, &mut replies);
     }
 }

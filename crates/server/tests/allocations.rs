@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::{Fields, Request, Volume};
-use stockd_server::{Protocol, Unplugged, UnpluggedDurable};
+use stockd_server::{Protocol, Unplugged};
 use stockd_store::{Store, StoreError, Write};
 
 /// Names of the turns: listed, halted for want of volume, not listed, and impossible.
@@ -85,14 +85,14 @@ impl Store for NoDisk {
 fn a_parked_inline_command_of_many_names_is_answered_and_not_copied_for_each() {
     const NAMES: usize = 32_000;
     let engine = Engine::durable(Catalog::new(), 0, Box::new(NoDisk), Sync::Always);
-    let mut session = UnpluggedDurable::new(Protocol::Resp, &Arc::new(engine)).unwrap();
+    let mut session = Unplugged::new(Protocol::Resp, &Arc::new(engine));
     for name in ["A", "B"] {
-        assert_eq!(session.turn(format!("HSET {name} price 1\r\n").as_bytes()), b":1\r\n");
+        assert_eq!(session.turn_to_disk(format!("HSET {name} price 1\r\n").as_bytes()), b":1\r\n");
     }
     // Lookups behind it wait for it, and what is no request to the engine waits for both.
     let line = format!("DEL B{}\r\nGET A\r\nPING\r\n", " A".repeat(NAMES - 1));
     let counted = allocation_counter::measure(|| {
-        assert_eq!(session.turn(line.as_bytes()), b":2\r\n$-1\r\n+PONG\r\n");
+        assert_eq!(session.turn_to_disk(line.as_bytes()), b":2\r\n$-1\r\n+PONG\r\n");
     });
     // What waits for the disk and comes back takes a few hundred bytes a name.
     assert!(counted.bytes_total < 1000 * NAMES as u64, "{} bytes", counted.bytes_total);
