@@ -153,12 +153,14 @@ impl Decoder {
     }
 
     /// Finds the next command or part of one. `false` asks for more bytes.
+    #[inline(always)]
     fn find(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         self.inline.release();
         Ok(self.inline.is_pending() || self.find_command(input)?)
     }
 
     /// Decodes what was found, from the pending line or from the input.
+    #[inline(always)]
     fn decode_found<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
