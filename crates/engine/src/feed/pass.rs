@@ -128,7 +128,9 @@ impl Pass {
 
     fn take_topic(&mut self, id: TopicId, topics: &mut Topics) {
         topics.hold(id);
-        topics.get_mut(id).passed = self.passing.stamp;
+        let topic = topics.get_mut(id);
+        topic.seen = topic.seen.max(self.passing.stamp);
+        topic.passed = self.passing.stamp;
         self.topic = Some(id);
     }
 
