@@ -132,6 +132,7 @@ pub(crate) enum Closed {
 }
 
 /// What is next for a session.
+#[derive(Clone, Copy)]
 enum Step {
     Received(usize),
     HeldBack,
@@ -311,7 +312,7 @@ impl Connection {
         turn.replies.out.clear();
         turn.replies.bytes_max = OUTPUT_BYTES_MAX - self.output.len();
         let waits = self.take_step(step, turn);
-        if let Waits::ForNothing(ending) = waits {
+        if let Waits::Nothing(ending) = waits {
             tracing::debug!("{}: closing: {ending:?}", self.client.peer());
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
@@ -338,17 +339,17 @@ impl Connection {
             Step::Silence => {
                 let unterminated = self.session.fall_silent(turn);
                 turn.cells.unterminated.add(u64::from(unterminated));
-                Waits::ForInput
+                Waits::Input
             }
             Step::End => {
                 self.session.end(turn);
                 self.phase = Phase::Finishing(AtEnd::Close);
-                Waits::ForInput
+                Waits::Input
             }
             Step::Stop => {
                 self.session.stop(turn);
                 self.phase = Phase::Finishing(AtEnd::Linger);
-                Waits::ForInput
+                Waits::Input
             }
         }
     }

@@ -58,13 +58,13 @@ pub(crate) trait Conversation: fmt::Debug + Send {
 #[must_use]
 pub(crate) enum Waits {
     /// More input.
-    ForInput,
+    Input,
     /// The client, to take replies: there is no room for more.
-    ForRoom,
+    Room,
     /// The committer, to answer what was handed to it.
-    ForCommit,
+    Commit,
     /// Nothing more: the connection is to be closed once the replies are written.
-    ForNothing(Ending),
+    Nothing(Ending),
 }
 
 /// Why a conversation wants no more input.

@@ -123,8 +123,8 @@ impl Session {
 
     #[inline]
     fn keep(&mut self, rest: &[u8], waits: Waits) -> Waits {
-        self.held_back = matches!(waits, Waits::ForRoom | Waits::ForCommit);
-        if matches!(waits, Waits::ForNothing(_)) {
+        self.held_back = matches!(waits, Waits::Room | Waits::Commit);
+        if matches!(waits, Waits::Nothing(_)) {
             self.undecoded = Vec::new();
         } else if !rest.is_empty() {
             self.undecoded.extend_from_slice(rest);
@@ -221,8 +221,8 @@ mod tests {
         for cut in 0..=stream.len() {
             let mut client = Client::new();
             let (head, tail) = stream.split_at(cut);
-            assert_eq!(client.receive(head), Waits::ForInput);
-            assert_eq!(client.receive(tail), Waits::ForInput);
+            assert_eq!(client.receive(head), Waits::Input);
+            assert_eq!(client.receive(tail), Waits::Input);
             assert_eq!(client.replied(), "172.5\n-1\n159\n", "cut at {cut}");
             assert_eq!(client.session.undecoded.capacity(), 0);
         }
@@ -232,14 +232,14 @@ mod tests {
     fn any_number_of_requests_in_one_read_is_answered_in_order() {
         for count in [1, LOOKUPS_TOGETHER_MAX, LOOKUPS_TOGETHER_MAX + 1, 1000] {
             let mut lines = Client::new();
-            assert_eq!(lines.receive("AAPL\n\nIBM\n".repeat(count).as_bytes()), Waits::ForInput);
+            assert_eq!(lines.receive("AAPL\n\nIBM\n".repeat(count).as_bytes()), Waits::Input);
             assert_eq!(lines.replied(), "172.5\n-1\n159\n".repeat(count));
 
             let mut commands = Client::over(Protocol::Resp);
             let get = "*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n";
             let mget = format!("*{}\r\n$4\r\nMGET\r\n{}", 1 + count, "$3\r\nIBM\r\n".repeat(count));
             let input = [&get.repeat(count), "PING\r\n", &mget, get].concat();
-            assert_eq!(commands.receive(input.as_bytes()), Waits::ForInput);
+            assert_eq!(commands.receive(input.as_bytes()), Waits::Input);
             let (apple, ibm) = ("$5\r\n172.5\r\n", "$3\r\n159\r\n".repeat(count));
             let replied = [&apple.repeat(count), "+PONG\r\n", &format!("*{count}\r\n{ibm}"), apple];
             assert_eq!(commands.replied(), replied.concat());
@@ -250,13 +250,13 @@ mod tests {
     fn first_bytes_without_a_newline_are_a_request_after_silence() {
         let mut client = Client::new();
         assert!(!client.session.awaits_newline());
-        assert_eq!(client.receive(b"AA"), Waits::ForInput);
+        assert_eq!(client.receive(b"AA"), Waits::Input);
         assert!(client.session.awaits_newline());
-        assert_eq!(client.receive(b"PL"), Waits::ForInput);
+        assert_eq!(client.receive(b"PL"), Waits::Input);
         assert_eq!(client.replied(), "");
         assert!(client.with(Session::fall_silent));
         assert_eq!(client.replied(), "172.5");
-        assert_eq!(client.receive(b"IBM"), Waits::ForInput);
+        assert_eq!(client.receive(b"IBM"), Waits::Input);
         assert_eq!(client.replied(), "159");
         assert!(!client.session.awaits_newline());
     }
@@ -264,10 +264,10 @@ mod tests {
     #[test]
     fn silence_in_the_middle_of_a_later_line_means_nothing() {
         let mut client = Client::new();
-        assert_eq!(client.receive(b"AAPL\nIB"), Waits::ForInput);
+        assert_eq!(client.receive(b"AAPL\nIB"), Waits::Input);
         assert!(!client.session.awaits_newline());
         assert!(!client.with(Session::fall_silent));
-        assert_eq!(client.receive(b"M\n"), Waits::ForInput);
+        assert_eq!(client.receive(b"M\n"), Waits::Input);
         assert_eq!(client.replied(), "172.5\n159\n");
     }
 
@@ -280,7 +280,7 @@ mod tests {
             (b"", ""),
         ] {
             let mut client = Client::new();
-            assert_eq!(client.receive(stream), Waits::ForInput);
+            assert_eq!(client.receive(stream), Waits::Input);
             client.with(Session::end);
             assert_eq!(client.replied(), replies);
         }
@@ -290,7 +290,7 @@ mod tests {
     fn a_stop_answers_first_bytes_and_gives_half_a_line_up() {
         for (stream, replies) in [(b"AAPL".as_slice(), "172.5"), (b"AAPL\nIBM", "172.5\n")] {
             let mut client = Client::new();
-            assert_eq!(client.receive(stream), Waits::ForInput);
+            assert_eq!(client.receive(stream), Waits::Input);
             client.with(Session::stop);
             assert_eq!(client.replied(), replies);
             assert_eq!(client.session.undecoded_bytes(), 0);
@@ -301,14 +301,14 @@ mod tests {
     fn without_room_requests_are_held_back_and_answered_later() {
         let mut client = Client::new();
         client.out_bytes_max = 1;
-        assert_eq!(client.receive(b"AAPL\nIBM\nXYZ\nIB"), Waits::ForRoom);
+        assert_eq!(client.receive(b"AAPL\nIBM\nXYZ\nIB"), Waits::Room);
         for expected in ["172.5\n", "159\n", "-1\n"] {
             assert!(client.session.is_held_back());
             assert_eq!(client.replied(), expected);
             let _ = client.with(Session::resume);
         }
         assert!(!client.session.is_held_back());
-        assert_eq!(client.receive(b"M\n"), Waits::ForRoom);
+        assert_eq!(client.receive(b"M\n"), Waits::Room);
         assert_eq!(client.replied(), "159\n");
     }
 
@@ -316,10 +316,10 @@ mod tests {
     fn a_line_too_long_is_the_end_after_the_replies_before_it() {
         let mut client = Client::new();
         let line = vec![b'A'; LINE_BYTES_MAX];
-        assert_eq!(client.receive(b"IBM\n"), Waits::ForInput);
-        assert_eq!(client.receive(&line), Waits::ForInput);
+        assert_eq!(client.receive(b"IBM\n"), Waits::Input);
+        assert_eq!(client.receive(&line), Waits::Input);
         assert_eq!(client.session.undecoded_bytes(), LINE_BYTES_MAX);
-        assert_eq!(client.receive(b"A"), Waits::ForNothing(Ending::LineTooLong));
+        assert_eq!(client.receive(b"A"), Waits::Nothing(Ending::LineTooLong));
         assert_eq!(client.replied(), "159\n");
         assert_eq!(client.session.undecoded.capacity(), 0);
     }

@@ -16,6 +16,7 @@ pub(crate) enum Members {
     #[default]
     Nobody,
     One(Number),
+    #[expect(clippy::box_collection, reason = "it halves the size of all that have one member")]
     Many(Box<BTreeSet<Number>>),
 }
 

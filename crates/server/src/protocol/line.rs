@@ -24,7 +24,7 @@ impl Conversation for LineConversation {
         let waits = loop {
             let together = turn.replies.lookups_together(line::REPLY_BYTES_MAX);
             if together == 0 {
-                break Waits::ForRoom;
+                break Waits::Room;
             }
             let waits = begin_lines(&mut self.decoder, &mut rest, &mut batch, together);
             let framing = self.decoder.framing();
@@ -64,8 +64,8 @@ fn begin_lines(
                 batch.begin(&symbol);
                 *rest = &rest[consumed..];
             }
-            Ok(None) => return Some(Waits::ForInput),
-            Err(line::LineTooLong) => return Some(Waits::ForNothing(Ending::LineTooLong)),
+            Ok(None) => return Some(Waits::Input),
+            Err(line::LineTooLong) => return Some(Waits::Nothing(Ending::LineTooLong)),
         }
     }
     None

@@ -71,7 +71,7 @@ impl Conversation for RespConversation {
         let waits = loop {
             let together = turn.replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
-                break Waits::ForRoom;
+                break Waits::Room;
             }
             let before = input.get(taken..).unwrap_or_default();
             let mut rest = before;
@@ -90,7 +90,7 @@ impl Conversation for RespConversation {
                 taken += before.len() - rest.len();
                 match rest {
                     // Lookups that are taken leave nothing to be decoded without input.
-                    [] => break Waits::ForInput,
+                    [] => break Waits::Input,
                     _ => continue,
                 }
             }
@@ -121,18 +121,18 @@ impl Conversation for RespConversation {
                 }
                 Ok(None) => {
                     taken += before.len() - rest.len();
-                    break Waits::ForInput;
+                    break Waits::Input;
                 }
                 Err(error) => {
                     self.speaker.encoder.error(&error, turn.replies.out);
-                    break Waits::ForNothing(Ending::ProtocolError);
+                    break Waits::Nothing(Ending::ProtocolError);
                 }
             };
             taken += before.len() - rest.len();
             match after {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
-                After::Quit => break Waits::ForNothing(Ending::Quit),
+                After::Quit => break Waits::Nothing(Ending::Quit),
             }
         };
         (taken, waits)
@@ -193,15 +193,15 @@ impl RespConversation {
     ) -> Option<Waits> {
         let has_room = writer.as_ref().is_some_and(|writer| writer.has_room());
         if !has_room || self.parked.0.len() >= PARKED_REQUESTS_MAX {
-            return Some(Waits::ForCommit);
+            return Some(Waits::Commit);
         }
         match self.decoder.decode_deferrable(rest) {
             Ok(Some((request, shape))) => {
                 self.parked.park(request, &shape, writer, access, id);
                 None
             }
-            Ok(None) => Some(Waits::ForInput),
-            Err(NotDeferrable) => Some(Waits::ForCommit),
+            Ok(None) => Some(Waits::Input),
+            Err(NotDeferrable) => Some(Waits::Commit),
         }
     }
 
@@ -253,7 +253,7 @@ impl Speaker {
             Command::Snapshot { next } => {
                 browse::snapshot(next, snapshot, encoder, turn);
             }
-            Command::Scan(scan) => browse::scan(scan, encoder, turn),
+            Command::Scan(scan) => browse::scan(&scan, encoder, turn),
             Command::Keys(pattern) => browse::keys(pattern, encoder, turn),
             Command::Subscribe(symbol) => {
                 subscribe::symbol(&symbol, encoder, turn);
@@ -288,7 +288,7 @@ impl Speaker {
                 encoder.error(&CommandError::NoPasswordConfigured, out);
             }
             Command::Hello(hello) => {
-                client::hello(hello, client, encoder, out);
+                client::hello(&hello, client, encoder, out);
                 return After::Admit;
             }
             Command::Client(command) => client::perform(command, client, encoder, turn),

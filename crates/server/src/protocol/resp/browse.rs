@@ -39,7 +39,7 @@ pub(super) fn snapshot(
 }
 
 /// Sends a page of symbols, and where to go on.
-pub(super) fn scan(scan: Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+pub(super) fn scan(scan: &Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
     let page = turn.executor.engine().browse(turn.access, scan.from, scan.rows);
     let symbols = page.quotes.iter().map(|quote| quote.symbol);
     let admitted: Vec<_> = symbols.filter(|symbol| scan.admits(symbol)).collect();

@@ -7,7 +7,7 @@ use crate::turn::Turn;
 
 /// Greets a client, in the version that it asks for.
 pub(super) fn hello(
-    hello: Hello<'_>,
+    hello: &Hello<'_>,
     client: &ClientInfo,
     encoder: &mut Encoder,
     out: &mut Vec<u8>,
