@@ -10,6 +10,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use stockd_model::limits::SUBSCRIBER_UNREAD_BYTES;
+
 use crate::error::excerpt;
 use crate::protocol::{NoAnswer, Question, Replies, Request, encode_chunk};
 use crate::stream::Stream;
@@ -52,6 +54,12 @@ impl<R: Replies> Connection<R> {
         };
         let timeout = options.timeout;
         Ok(Connection { stream, server, timeout, chunk: Vec::new(), replies: R::default() })
+    }
+
+    /// What waits unread is old by the time it is read: from now on little does. Where the system has
+    /// no such bound, more of the past is read, and nothing else is different.
+    pub(crate) fn keep_few_unread(&self) {
+        let _ = self.stream.set_receive_buffer(SUBSCRIBER_UNREAD_BYTES);
     }
 
     pub(crate) fn server(&self) -> &Address {

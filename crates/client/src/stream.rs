@@ -72,6 +72,16 @@ impl Stream {
         self.socket.set_read_timeout(possible(timeout)?)
     }
 
+    /// From now on the system keeps about this many bytes that have come and were not read, and the
+    /// server waits with the rest. For live quotes, which are better fewer and newer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        self.socket.set_recv_buffer_size(bytes)
+    }
+
     /// Makes reads and writes return at once, for a readiness loop.
     ///
     /// # Errors

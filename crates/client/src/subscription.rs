@@ -198,6 +198,7 @@ impl Subscription {
         self.state = State::new();
         let Subscription { link, topics, state, .. } = self;
         link.with_connection(|connection| {
+            connection.keep_few_unread();
             state.ask_for_more(connection, topics)?;
             match connection.listen(timeout)? {
                 Some(reply) if state.confirm(&reply)? => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
 use stockd_engine::Engine;
@@ -261,4 +261,36 @@ fn a_snapshot_is_of_one_moment_and_so_many_are_read_at_once() {
     // One that is not read to its end gives way to the next of its connection.
     assert_eq!(client.snapshot().take(10).count(), 10);
     assert_eq!(client.snapshot().filter(|quote| quote.is_ok()).count(), 10_000);
+}
+
+/// The writer makes every message for which there is room; then the reader goes on.
+#[test]
+fn a_subscription_that_was_not_read_for_a_while_has_few_events_before_the_latest() {
+    const UPDATES_WITHOUT_ROOM: u32 = 20;
+    const UPDATES_MAX: u64 = 200_000;
+    const EVENTS_MAX: u64 = 2_000;
+    let (server, address) = serve();
+    let apple = symbol("AAPL");
+    let mut writer = QuoteClient::connect(address).unwrap();
+    writer.set(apple, fields("1", 1)).unwrap();
+    let mut subscription = Subscription::open(address, [apple], [""; 0]).unwrap();
+    assert_eq!(quote(&mut subscription).version, 1);
+
+    let (mut version, mut without_room) = (1, 0);
+    while without_room < UPDATES_WITHOUT_ROOM {
+        let before = server.metrics().messages;
+        version += 1;
+        writer.set_price(apple, version.to_string().parse().unwrap()).unwrap();
+        let until = Instant::now() + Duration::from_millis(20);
+        while server.metrics().messages == before && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        without_room = if server.metrics().messages == before { without_room + 1 } else { 0 };
+        assert!(version < UPDATES_MAX, "there is always room");
+    }
+    let mut events = 1;
+    while quote(&mut subscription).version < version {
+        events += 1;
+    }
+    assert!(events <= EVENTS_MAX, "{events} events up to the latest");
 }

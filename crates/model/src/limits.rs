@@ -167,6 +167,10 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// marks, and the subscriber gets fewer and newer quotes.
 pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 
+/// Bytes that the system of a subscriber keeps unread, where the client library is used: as few as a
+/// reader at full speed needs.
+pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
+
 /// Work of one slice of passing marks on, before the connections have their turns: a unit is a
 /// symbol, a pattern it is compared with or a subscriber it is marked for. The rest comes later.
 pub const FEED_PASS_WORK: usize = 1024;
