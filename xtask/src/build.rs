@@ -78,23 +78,38 @@ pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
     run(workspace.cargo().args(["run", "--release", "--", "demo", "--once"]))
 }
 
-/// Builds the release binary and says where it is.
+/// Builds the binary as a newcomer does and says where it is.
 ///
 /// # Errors
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    run(workspace.cargo().args(["build", "--release", "--package", "stockd", "--bin", "stockd"]))?;
+    binary(workspace, "release")
+}
+
+/// Builds the binary as it is packaged and measured and says where it is.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
+    binary(workspace, "dist")
+}
+
+/// Builds the examples of a package; they are in `examples` beside the measured binary.
+pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> {
+    run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
+}
+
+fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+    run(workspace
+        .cargo()
+        .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo metadata names no target_directory")?;
-    Ok(PathBuf::from(target).join("release/stockd"))
-}
-
-/// Builds the examples of a package; they are in `examples` beside the release binary.
-pub(crate) fn release_examples(workspace: &Workspace, package: &str) -> Result<()> {
-    run(workspace.cargo().args(["build", "--release", "--package", package, "--examples"]))
+    Ok(PathBuf::from(target).join(profile).join("stockd"))
 }
 
 /// Runs a command to its end with its output shown.

@@ -55,8 +55,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("no scenario is called like that; there are: {}", names.join(", "));
     }
     peer::install()?;
-    let stockd = build::release_binary(workspace)?;
-    build::release_examples(workspace, "stockd-server")?;
+    let stockd = build::dist_binary(workspace)?;
+    build::dist_examples(workspace, "stockd-server")?;
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     let bench = Bench {
         workspace,

@@ -2,8 +2,8 @@
 //! quote, does the sleeper cost the server memory, do the others notice it?
 //!
 //! ```console
-//! $ cargo build --release -p stockd
-//! $ cargo run --release -p stockd-client --example subscribers -- target/release/stockd
+//! $ cargo build --profile dist -p stockd
+//! $ cargo run --profile dist -p stockd-client --example subscribers -- target/dist/stockd
 //! ```
 //!
 //! Arguments after the server's program, in order, all optional: subscribers (100), stocks (1000),

@@ -2,7 +2,7 @@
 //! epoll, as stockd's workers; for each event one read and one write.
 //!
 //! ```console
-//! $ cargo run --release -p stockd-server --example echo -- 127.0.0.1:7777
+//! $ cargo run --profile dist -p stockd-server --example echo -- 127.0.0.1:7777
 //! ```
 //!
 //! Prints the address it has bound, as `echo 127.0.0.1:7777`, and serves until it is ended. A client

@@ -2,7 +2,7 @@
 //! would write first. To compare with.
 //!
 //! ```console
-//! $ cargo run --release -p stockd-server --example thread_per_connection -- 127.0.0.1:7777 stocks.csv
+//! $ cargo run --profile dist -p stockd-server --example thread_per_connection -- 127.0.0.1:7777 stocks.csv
 //! ```
 //!
 //! Speaks the line protocol. The file has a header and rows of symbol, price and volume without
