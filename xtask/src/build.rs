@@ -102,9 +102,15 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
 }
 
 fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
-    run(workspace
-        .cargo()
-        .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"]))?;
+    run(workspace.cargo().args([
+        "build",
+        "--profile",
+        profile,
+        "--package",
+        "stockd",
+        "--bin",
+        "stockd",
+    ]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()

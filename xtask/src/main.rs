@@ -21,6 +21,7 @@ mod markdown;
 mod module_tree;
 mod named_files;
 mod packages;
+mod picture;
 mod readme;
 mod transcript;
 mod unsafe_code;
@@ -107,6 +108,12 @@ const TASKS: &[Task] = &[
         about: "FILE: makes crates/stockd/data/daily_bars.csv.gz from stocks.csv.gz",
         in_ci: false,
         run: demo_data::run,
+    },
+    Task {
+        name: "picture",
+        about: "draws docs/demo.svg, the terminal in README.md",
+        in_ci: false,
+        run: picture::run,
     },
     Task {
         name: "compare",

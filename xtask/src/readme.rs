@@ -99,9 +99,7 @@ impl Shell<'_> {
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         let mut running = self.start(command)?;
         let mut printed = Vec::new();
-        let shown = |printed: &[String]| {
-            command.output.is_empty() || transcript::matches(&command.output, printed)
-        };
+        let shown = |printed: &[String]| command.output.is_empty() || command.shows(printed);
         let keeps_running = command.ending == Ending::KeepsRunning;
         let cut_short = loop {
             // A server is ready once it has printed what is shown, or anything where nothing is.

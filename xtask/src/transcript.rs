@@ -11,6 +11,7 @@
 //! | `<!-- not run: why -->` | the block is not run |
 //! | `<!-- exits 1 -->` | its last command exits with this code, the others with 0 as usual |
 //! | `<!-- keeps running -->` | its last command runs until a later one keeps running, or the end |
+//! | `<!-- figures vary -->` | what its last command shows was measured once: any number may stand in place of a number, and any spaces in place of spaces |
 //!
 //! A command that ends in ` &` keeps running too.
 
@@ -29,6 +30,8 @@ pub(crate) struct Command {
     pub(crate) output: Vec<String>,
     /// How it must end.
     pub(crate) ending: Ending,
+    /// Whether each number in the output stands for any number.
+    figures_vary: bool,
 }
 
 /// How a command ends.
@@ -44,6 +47,7 @@ pub(crate) enum Ending {
 enum Remark {
     NotRun,
     LastEnds(Ending),
+    FiguresVary,
 }
 
 /// The commands of a document that are to be run, in order.
@@ -77,9 +81,13 @@ pub(crate) fn commands(text: &str) -> Result<Vec<Command>> {
             }
             Line::Closing => match (block.take(), remark.take()) {
                 (Some(begin), Some(Remark::NotRun)) => commands.truncate(begin),
-                (Some(begin), Some(Remark::LastEnds(ending))) => {
+                (Some(begin), Some(remark)) => {
                     if let Some(last) = commands[begin..].last_mut() {
-                        last.ending = ending;
+                        match remark {
+                            Remark::LastEnds(ending) => last.ending = ending,
+                            Remark::FiguresVary => last.figures_vary = true,
+                            Remark::NotRun => {}
+                        }
                     }
                 }
                 _ => {}
@@ -94,7 +102,7 @@ fn command(line: usize, text: &str) -> Command {
         Some(text) => (text, Ending::KeepsRunning),
         None => (text, Ending::Exit(0)),
     };
-    Command { line, text: text.to_owned(), output: Vec::new(), ending }
+    Command { line, text: text.to_owned(), output: Vec::new(), ending, figures_vary: false }
 }
 
 fn remark_of(prose: &str) -> Result<Option<Remark>> {
@@ -102,6 +110,7 @@ fn remark_of(prose: &str) -> Result<Option<Remark>> {
         prose.trim().strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->")).map(str::trim);
     Ok(match comment {
         Some("not run") => bail!("say why: <!-- not run: why -->"),
+        Some("figures vary") => Some(Remark::FiguresVary),
         Some("keeps running") => Some(Remark::LastEnds(Ending::KeepsRunning)),
         Some(comment) if comment.starts_with("not run:") => Some(Remark::NotRun),
         Some(comment) => match comment.strip_prefix("exits ") {
@@ -112,8 +121,35 @@ fn remark_of(prose: &str) -> Result<Option<Remark>> {
     })
 }
 
-/// Whether the printed lines match the shown ones.
-pub(crate) fn matches(shown: &[String], printed: &[String]) -> bool {
+impl Command {
+    /// Whether the printed lines are what is shown.
+    pub(crate) fn shows(&self, printed: &[String]) -> bool {
+        if !self.figures_vary {
+            return matches(&self.output, printed);
+        }
+        let without =
+            |lines: &[String]| lines.iter().map(|line| without_figures(line)).collect::<Vec<_>>();
+        matches(&without(&self.output), &without(printed))
+    }
+}
+
+/// The line with one digit for each number, and one space for each run of spaces.
+fn without_figures(line: &str) -> String {
+    let mut plain = String::new();
+    let mut in_number = false;
+    for letter in line.chars() {
+        let goes_on = in_number && matches!(letter, '.' | ',');
+        let is_figure = letter.is_ascii_digit() || goes_on;
+        let repeats = (is_figure && in_number) || (letter == ' ' && plain.ends_with(' '));
+        if !repeats {
+            plain.push(if is_figure { '0' } else { letter });
+        }
+        in_number = is_figure;
+    }
+    plain
+}
+
+fn matches(shown: &[String], printed: &[String]) -> bool {
     match shown.split_first() {
         None => printed.is_empty(),
         Some((first, rest)) if first.trim() == "…" => {
@@ -194,6 +230,15 @@ $ nc
     fn a_block_that_is_not_run_says_why() {
         let error = commands("<!-- not run -->\n```console\n$ x\n```\n").unwrap_err();
         assert_eq!(format!("{error:#}"), "line 1: say why: <!-- not run: why -->");
+    }
+
+    #[test]
+    fn figures_that_vary_are_any_numbers() {
+        let text = "<!-- figures vary -->\n```console\n$ x\nAAPL  172.5   9.1 µs, at :7878\n```\n";
+        let found = commands(text).unwrap();
+        assert!(found[0].shows(&owned(&["AAPL  3   1,209.25 µs, at :40001"])));
+        assert!(!found[0].shows(&owned(&["AAPL  3   1,209.25 ms, at :40001"])));
+        assert!(!found[0].shows(&owned(&["AAPL  3  µs, at :40001"])));
     }
 
     #[test]
