@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use stockd_model::quote_json;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// A writer changes a row; its mark comes with a later step.
     Change(usize),
