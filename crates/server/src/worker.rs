@@ -318,11 +318,15 @@ impl<R: Reactor> Worker<R> {
                 seat.queue_turn(key, &mut self.turns);
             }
         }
+        self.count_subscribers();
+        self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
+    }
+
+    fn count_subscribers(&self) {
         let cells = self.pool.cells(self.index);
         let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
-        cells.conflated.add(self.feed.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -424,7 +428,10 @@ impl<R: Reactor> Worker<R> {
             return;
         };
         self.overview.roster.leave(connection.card());
-        self.feed.leave(subscriber(key));
+        if self.feed.has(subscriber(key)) {
+            self.feed.leave(subscriber(key));
+            self.count_subscribers();
+        }
         let cells = self.pool.cells(self.index);
         let peer = connection.card().peer();
         match closed {
