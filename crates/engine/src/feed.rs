@@ -313,18 +313,22 @@ impl Feed {
             if budget.is_spent() {
                 return Progress::More;
             }
-            if let Some(topic) = self.wants.topics.pop_queued() {
+            if self.changed.len() == 0 && !has_taken_all {
+                has_taken_all = true;
+                self.changed = self.wants.watcher.take(Marks::default()).into_iter();
+            }
+            // The two take turns, so that neither waits for all of the other.
+            let takes_queued = self.changed.len() == 0 || self.passes.is_multiple_of(2);
+            let queued = takes_queued.then(|| self.wants.topics.pop_queued()).flatten();
+            if let Some(topic) = queued {
                 let symbol = self.wants.topics.get(topic).symbol;
                 self.begin_pass(&symbol, budget);
                 let Wants { topics, patterns, .. } = &mut self.wants;
                 topics.let_go(topic, patterns);
             } else if let Some(symbol) = self.changed.next() {
                 self.begin_pass(&symbol, budget);
-            } else if has_taken_all {
-                return Progress::Done;
             } else {
-                has_taken_all = true;
-                self.changed = self.wants.watcher.take(Marks::default()).into_iter();
+                return Progress::Done;
             }
         }
     }

@@ -172,8 +172,9 @@ pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 
 /// Work of one slice of passing marks on, before the connections have their turns: a unit is a
-/// symbol, a pattern it is compared with or a subscriber it is marked for. The rest comes later.
-pub const FEED_PASS_WORK: usize = 1024;
+/// symbol, a pattern it is compared with or a subscriber it is marked for. The rest comes later. Fewer
+/// units make smaller writes: a subscriber is told at once what one slice has marked.
+pub const FEED_PASS_WORK: usize = 16 * 1024;
 
 /// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at, a pattern
 /// compared or a message. The rest comes in its next turn.
@@ -181,7 +182,7 @@ pub const FEED_TELL_WORK: usize = 4096;
 
 /// Work of one slice of tidying up: a unit is a subscription, mark or symbol that is forgotten or
 /// looked at. The rest comes later.
-pub const FEED_TIDY_WORK: usize = 1024;
+pub const FEED_TIDY_WORK: usize = 4096;
 
 /// Quotes that a feed keeps encoded for all its subscribers. One that is not among them is encoded
 /// again.

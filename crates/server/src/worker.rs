@@ -320,11 +320,15 @@ impl Worker {
                 slot.queue_turn(&mut self.turns);
             }
         }
+        self.count_subscribers();
+        self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
+    }
+
+    fn count_subscribers(&self) {
         let cells = self.pool.cells(self.index);
         let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
-        cells.conflated.add(self.feed.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -420,7 +424,11 @@ impl Worker {
         }
         let Slot { connection, .. } = self.connections.remove(id.slot());
         self.server.clients.leave(connection.client());
-        self.feed.leave(id.into());
+        let subscriber = SubscriberId::from(id);
+        if self.feed.has(subscriber) {
+            self.feed.leave(subscriber);
+            self.count_subscribers();
+        }
         let cells = self.pool.cells(self.index);
         let peer = connection.client().peer();
         match closed {

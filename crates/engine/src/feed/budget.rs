@@ -1,8 +1,9 @@
 //! How much work a call may do before others have their turn.
 //!
 //! Every walk of the feed spends from a [`Budget`] and stops when it is spent, with its place kept.
-//! Invariant: a call does at least one step, so that whoever calls again and again comes to the
-//! end, and overdraws its budget by one step at most.
+//!
+//! Invariant: a call whose budget is not spent does at least one step, so that repeated calls come to
+//! the end; and it overdraws its budget by one step at most.
 
 /// Units of work that are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

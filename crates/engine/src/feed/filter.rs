@@ -16,7 +16,8 @@ use stockd_model::limits::{INTEREST_FILTER_CELLS, SYMBOL_BYTES_MAX};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU32, AtomicU64};
 
-const CELLS: usize = if cfg!(loom) { 1 } else { INTEREST_FILTER_CELLS };
+/// Under the model checker few, and enough that a symbol and its first letter do not share one.
+const CELLS: usize = if cfg!(loom) { 16 } else { INTEREST_FILTER_CELLS };
 
 // The lengths of prefixes are bits of a word.
 const _: () = assert!(SYMBOL_BYTES_MAX < 64 && CELLS.is_power_of_two());

@@ -19,8 +19,8 @@
 //! A write that nobody watches costs the fence and one load. A write beside watchers of other things
 //! asks the [filter](super::filter) of each plane, without a lock; only where that says *perhaps*
 //! does it look into the index, under a read lock, and there it compares a bounded number of bytes
-//! ([`INTEREST_PATTERN_BYTES_MAX`]). What begins like more patterns than that is marked unseen, and
-//! the watcher compares. So a write never costs more for more patterns.
+//! ([`INTEREST_PATTERN_BYTES_MAX`]). Where more patterns than that begin like the symbol, it is marked
+//! without, and the watcher compares. So a write never costs more for more patterns.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;

@@ -16,8 +16,7 @@ pub(crate) enum Members {
     #[default]
     Nobody,
     One(Number),
-    #[expect(clippy::box_collection, reason = "it halves the size of all that have one member")]
-    Many(Box<BTreeSet<Number>>),
+    Many(BTreeSet<Number>),
 }
 
 impl Members {
@@ -29,7 +28,7 @@ impl Members {
         match self {
             Members::Nobody => *self = Members::One(number),
             Members::One(other) if *other == number => {}
-            Members::One(other) => *self = Members::Many(Box::new([*other, number].into())),
+            Members::One(other) => *self = Members::Many([*other, number].into()),
             Members::Many(all) => {
                 all.insert(number);
             }

@@ -15,7 +15,7 @@ use super::budget::Budget;
 use super::members::Number;
 use super::pattern_index::Candidate;
 use super::stamp::Stamp;
-use super::subscriber::{DIRECT, Way};
+use super::subscriber::{DIRECT, Subscriber, Way};
 use super::subscribers::Subscribers;
 use super::topics::{Passing, Patterns, TopicId, Topics};
 
@@ -162,48 +162,43 @@ impl Pass {
             }
             budget.spend(1);
             self.member = member;
-            self.visit(member, way, topic, subscribers, topics, patterns);
+            subscribers.visit(member, |subscriber| self.mark(way, subscriber, topics, patterns));
         }
     }
 
-    /// Marks the topic for one subscriber, unless it knows.
-    fn visit(
+    /// Marks the topic for one subscriber, unless it knows. Returns how many messages that spares it
+    /// if it has something to be told.
+    fn mark(
         &self,
-        member: Number,
         way: Way,
-        topic: TopicId,
-        subscribers: &mut Subscribers,
+        subscriber: &mut Subscriber,
         topics: &mut Topics,
         patterns: &Patterns,
-    ) {
+    ) -> Option<u64> {
         let Passing { symbol, stamp, serial } = &self.passing;
-        let Some(subscriber) = subscribers.living(member) else {
-            return;
-        };
+        let topic = self.topic?;
         // A pattern tells the symbol itself when its walk comes by.
         if subscriber.visited == *serial
             || (way != DIRECT && !subscriber.walk.has_passed(way, self.place, symbol))
         {
-            return;
+            return None;
         }
         subscriber.visited = *serial;
         // What is on its way is told as it is by then.
         if subscriber.round.is_some_and(|round| round.topic == topic) {
-            return;
+            return None;
         }
         let early = subscriber.early.get(&topic).copied();
         if early.is_some_and(|early| early > *stamp) {
-            return;
+            return None;
         }
         if early.is_some() {
             subscriber.early.remove(&topic);
             topics.let_go(topic, patterns);
         }
-        if early != Some(*stamp) {
+        (early != Some(*stamp)).then(|| {
             let overtaken = !subscriber.mark(topic, topics);
-            subscribers.conflated += self.passed_over + u64::from(overtaken);
-            subscribers.wake(member);
-        }
-        subscribers.account(member);
+            self.passed_over + u64::from(overtaken)
+        })
     }
 }

@@ -66,13 +66,28 @@ impl Subscribers {
         }
     }
 
+    /// Has one that lives note something. When it then has something to be told it is named among
+    /// the awake, and so many messages are counted as spared.
+    pub(crate) fn visit(
+        &mut self,
+        number: Number,
+        note: impl FnOnce(&mut Subscriber) -> Option<u64>,
+    ) {
+        let Some(subscriber) = self.living.get_mut(&number) else {
+            return;
+        };
+        if let Some(spared) = note(subscriber) {
+            self.conflated += spared;
+            if !mem::replace(&mut subscriber.awake, true) {
+                self.awake.push(number);
+            }
+        }
+        account(&mut self.bytes, subscriber);
+    }
+
     /// Names a subscriber among the awake, once until they are taken.
     pub(crate) fn wake(&mut self, number: Number) {
-        if let Some(subscriber) = self.living.get_mut(&number)
-            && !mem::replace(&mut subscriber.awake, true)
-        {
-            self.awake.push(number);
-        }
+        self.visit(number, |_| Some(0));
     }
 
     pub(crate) fn nobody_is_awake(&self) -> bool {
@@ -114,9 +129,7 @@ impl Subscribers {
 
     /// Brings the sum of bytes up to what a subscriber holds now.
     pub(crate) fn account(&mut self, number: Number) {
-        if let Some(subscriber) = self.living.get_mut(&number) {
-            account(&mut self.bytes, subscriber);
-        }
+        self.visit(number, |_| None);
     }
 
     /// As [`account`](Subscribers::account), of one that has left.
