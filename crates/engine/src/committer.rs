@@ -11,7 +11,10 @@
 //! holds, and only this thread waits for the disk.
 //!
 //! With [`Sync::Interval`] the order is another: rows, marks and replies change at once, and the
-//! overlay is committed when the interval is over.
+//! overlay is committed when the interval is over, or earlier when it is as large as it may be.
+//!
+//! A second after the last commit it looks whether the store still lies where it was opened, and
+//! again every second. When it does not, that is a failed commit.
 //!
 //! Invariant: a write is acknowledged only if it is in the store, or will be before the interval is
 //! over. After a commit has failed no write is acknowledged any more.
@@ -23,8 +26,9 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, UNCOMMITTED_STOCKS_MAX};
 use stockd_model::{Refusal, Reply, Request};
-use stockd_store::Store;
+use stockd_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::counters::{Cells, Totals};
@@ -57,6 +61,23 @@ pub struct CommitReport {
     pub longest_commit_ns: u64,
 }
 
+/// Why a committer has not ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// A commit had failed.
+    #[error("the catalog was read-only, so writes were refused: {0}")]
+    ReadOnly(&'static str),
+    /// A commit is under way, and has not ended in the time there was.
+    #[error(
+        "the disk does not answer: writes that were not answered may or may not be kept, and so may \
+         those of the last interval where --sync has one; see to the disk, then restart the server"
+    )]
+    DiskHangs,
+    /// The commit thread has panicked.
+    #[error("the thread of the committer has panicked")]
+    Panicked,
+}
+
 /// The handle of the commit thread.
 #[derive(Debug)]
 pub(crate) struct Committer {
@@ -86,6 +107,8 @@ struct CommitThread {
     overlay: Overlay,
     /// When the overlay has to be committed; `None` while it is empty, or is committed at once.
     due: Option<Instant>,
+    /// When to look whether the store is in its place.
+    next_look: Instant,
 }
 
 /// Between two looks whether the thread has ended.
@@ -111,6 +134,7 @@ impl Committer {
             store,
             sync,
             due: None,
+            next_look: Instant::now() + DATA_DIR_LOOK_INTERVAL,
         };
         let thread = {
             let queue = Arc::clone(&queue);
@@ -165,22 +189,22 @@ impl Committer {
 
     /// Ends the thread, which first commits and answers what waits. Waits for it for ever, or for
     /// `patience`.
-    pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), &'static str> {
+    pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), CloseError> {
         let until = patience.map(|patience| Instant::now() + patience);
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             while until.is_some() && !thread.is_finished() {
                 if until.is_some_and(|until| Instant::now() >= until) {
-                    return Err("the disk does not answer; see to it, then restart the server");
+                    return Err(CloseError::DiskHangs);
                 }
                 thread::sleep(CLOSE_STEP);
             }
             if thread.join().is_err() {
-                return Err("the thread of the committer has panicked");
+                return Err(CloseError::Panicked);
             }
         }
-        self.record.failed.get().map_or(Ok(()), |cause| Err(cause))
+        self.record.failed.get().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
     }
 }
 
@@ -192,11 +216,29 @@ impl Drop for Committer {
 
 impl CommitThread {
     fn run(mut self, queue: &WriteQueue) {
-        while let Some(batches) = queue.take(self.due) {
+        while let Some(batches) = queue.take(Some(self.next_wake())) {
             self.round(batches);
+            if self.next_look <= Instant::now() {
+                self.look();
+            }
         }
         let _ = self.commit();
+        self.look();
         self.market.registry.retire(&self.cells);
+    }
+
+    fn next_wake(&self) -> Instant {
+        self.due.map_or(self.next_look, |due| due.min(self.next_look))
+    }
+
+    /// Looks whether the store is in its place. A store that has failed may be anywhere.
+    fn look(&mut self) {
+        self.next_look = Instant::now() + DATA_DIR_LOOK_INTERVAL;
+        if self.record.failed.get().is_none()
+            && let Err(error) = self.store.verify_place()
+        {
+            self.record.fail(&error);
+        }
     }
 
     /// Executes these write batches, and answers.
@@ -234,7 +276,7 @@ impl CommitThread {
         self.overlay.apply();
         if !self.overlay.is_empty() {
             let due = *self.due.get_or_insert_with(|| Instant::now() + interval);
-            if due <= Instant::now() {
+            if due <= Instant::now() || self.overlay.stocks() >= UNCOMMITTED_STOCKS_MAX {
                 // A failure refuses later writes. Those of this round have taken effect.
                 let _ = self.commit();
             }
@@ -261,6 +303,8 @@ impl CommitThread {
         let kept = match self.store.commit(&writes, version_floor) {
             Ok(()) => {
                 self.record.count(writes.len(), began.elapsed());
+                // A commit has looked.
+                self.next_look = began + DATA_DIR_LOOK_INTERVAL;
                 self.overlay.apply();
                 Ok(())
             }
@@ -285,7 +329,7 @@ impl Record {
     }
 
     /// Notes the first failure; it is the cause of all that follow.
-    fn fail(&self, error: &dyn std::error::Error) -> &'static str {
+    fn fail(&self, error: &StoreError) -> &'static str {
         self.failed.get_or_init(|| {
             tracing::error!("read-only from now on: {error}; lookups go on");
             // Leaked at most once in the life of a committer.

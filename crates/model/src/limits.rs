@@ -237,6 +237,14 @@ pub const PARKED_REQUESTS_MAX: usize = 4096;
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Stocks that have changed since the last commit, at most, where writes are committed an interval
+/// after they were answered: the commit comes early then. What one round of the committer decides
+/// comes on top.
+pub const UNCOMMITTED_STOCKS_MAX: usize = 64 * 1024;
+
+/// How often a server looks whether its data directory is still in its place, when no commit does.
+pub const DATA_DIR_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Memory that the store keeps for pages of its file, at most. The catalog answers all lookups, so
 /// it helps commits alone.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
