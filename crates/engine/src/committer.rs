@@ -11,7 +11,10 @@
 //! holds, and only this thread waits for the disk.
 //!
 //! With [`Sync::Interval`] the order is another: rows, marks and replies change at once, and the
-//! overlay is committed when the interval is over.
+//! overlay is committed when the interval is over, or earlier when it is as large as it may be.
+//!
+//! A second after the last commit it looks whether the store still lies where it was opened, and
+//! again every second. When it does not, that is a failed commit.
 //!
 //! Invariant: a write is acknowledged only if it is in the store, or will be before the interval is
 //! over. After a commit has failed no write is acknowledged any more.
@@ -23,8 +26,9 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, UNCOMMITTED_STOCKS_MAX};
 use stockd_model::{Refusal, Reply, Request};
-use stockd_store::Store;
+use stockd_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::counters::{Cells, Totals};
@@ -57,6 +61,23 @@ pub struct CommitReport {
     pub longest_commit_ns: u64,
 }
 
+/// Why a committer has not ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// A commit had failed.
+    #[error("the catalog was read-only, so writes were refused: {0}")]
+    ReadOnly(&'static str),
+    /// A commit is under way, and has not ended in the time there was.
+    #[error(
+        "the disk does not answer: writes that were not answered may or may not be kept, and so may \
+         those of the last interval where --sync has one; see to the disk, then restart the server"
+    )]
+    DiskHangs,
+    /// The commit thread has panicked.
+    #[error("the thread of the committer has panicked")]
+    Panicked,
+}
+
 /// The handle of the commit thread.
 #[derive(Debug)]
 pub(crate) struct Committer {
@@ -86,6 +107,8 @@ struct CommitThread {
     overlay: Overlay,
     /// When the overlay has to be committed; `None` while it is empty, or is committed at once.
     due: Option<Instant>,
+    /// When to look whether the store is in its place.
+    next_look: Instant,
 }
 
 /// Between two looks whether the thread has ended.
@@ -111,6 +134,7 @@ impl Committer {
             store,
             sync,
             due: None,
+            next_look: Instant::now() + DATA_DIR_LOOK_INTERVAL,
         };
         let thread = {
             let queue = Arc::clone(&queue);
@@ -165,22 +189,22 @@ impl Committer {
 
     /// Ends the thread, which first commits and answers what waits. Waits for it for ever, or for
     /// `patience`.
-    pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), &'static str> {
+    pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), CloseError> {
         let until = patience.map(|patience| Instant::now() + patience);
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             while until.is_some() && !thread.is_finished() {
                 if until.is_some_and(|until| Instant::now() >= until) {
-                    return Err("the disk does not answer; see to it, then restart the server");
+                    return Err(CloseError::DiskHangs);
                 }
                 thread::sleep(CLOSE_STEP);
             }
             if thread.join().is_err() {
-                return Err("the thread of the committer has panicked");
+                return Err(CloseError::Panicked);
             }
         }
-        self.record.failed.get().map_or(Ok(()), |cause| Err(cause))
+        self.record.failed.get().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
     }
 }
 
@@ -192,11 +216,29 @@ impl Drop for Committer {
 
 impl CommitThread {
     fn run(mut self, queue: &WriteQueue) {
-        while let Some(batches) = queue.take(self.due) {
+        while let Some(batches) = queue.take(Some(self.next_wake())) {
             self.round(batches);
+            if self.next_look <= Instant::now() {
+                self.look();
+            }
         }
         let _ = self.commit();
+        self.look();
         self.market.registry.retire(&self.cells);
+    }
+
+    fn next_wake(&self) -> Instant {
+        self.due.map_or(self.next_look, |due| due.min(self.next_look))
+    }
+
+    /// Looks whether the store is in its place. A store that has failed may be anywhere.
+    fn look(&mut self) {
+        self.next_look = Instant::now() + DATA_DIR_LOOK_INTERVAL;
+        if self.record.failed.get().is_none()
+            && let Err(error) = self.store.verify_place()
+        {
+            self.record.fail(&error);
+        }
     }
 
     /// Executes these write batches, and answers.
@@ -234,7 +276,7 @@ impl CommitThread {
         self.overlay.apply();
         if !self.overlay.is_empty() {
             let due = *self.due.get_or_insert_with(|| Instant::now() + interval);
-            if due <= Instant::now() {
+            if due <= Instant::now() || self.overlay.stocks() >= UNCOMMITTED_STOCKS_MAX {
                 // A failure refuses later writes. Those of this round have taken effect.
                 let _ = self.commit();
             }
@@ -261,6 +303,8 @@ impl CommitThread {
         let kept = match self.store.commit(&writes, version_floor) {
             Ok(()) => {
                 self.record.count(writes.len(), began.elapsed());
+                // A commit has looked.
+                self.next_look = began + DATA_DIR_LOOK_INTERVAL;
                 self.overlay.apply();
                 Ok(())
             }
@@ -285,7 +329,7 @@ impl Record {
     }
 
     /// Notes the first failure; it is the cause of all that follow.
-    fn fail(&self, error: &dyn std::error::Error) -> &'static str {
+    fn fail(&self, error: &StoreError) -> &'static str {
         self.failed.get_or_init(|| {
             tracing::error!("read-only from now on: {error}; lookups go on");
             // Leaked at most once in the life of a committer.
@@ -295,245 +339,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::io;
-    use std::sync::mpsc;
-
-    use stockd_model::{Fields, Price, Quote, Symbol, Volume};
-    use stockd_store::{StoreError, Write};
-
-    use super::*;
-    use crate::{Catalog, Engine};
-
-    /// No test waits longer than this; it is a guard against hanging alone.
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    /// What a store was given, and orders for it.
-    #[derive(Debug, Default)]
-    struct Memory {
-        quotes: BTreeMap<Symbol, Quote>,
-        version_floor: u64,
-        commits: Vec<usize>,
-        fails: bool,
-    }
-
-    /// A store in memory whose commits wait until they are let go.
-    #[derive(Debug)]
-    struct GatedStore {
-        memory: Arc<Mutex<Memory>>,
-        gate: Mutex<mpsc::Receiver<()>>,
-    }
-
-    impl Store for GatedStore {
-        fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
-            // When the gate is gone, all pass.
-            let _ = self.gate.lock().unwrap().recv();
-            let mut memory = self.memory.lock().unwrap();
-            if memory.fails {
-                let fire = io::Error::other("the disk is on fire");
-                return Err(StoreError::Commit { path: "here".into(), source: fire });
-            }
-            for write in writes {
-                match write {
-                    Write::Put(quote) => drop(memory.quotes.insert(quote.symbol, *quote)),
-                    Write::Remove(symbol) => drop(memory.quotes.remove(symbol)),
-                }
-            }
-            assert!(version_floor >= memory.version_floor);
-            memory.version_floor = version_floor;
-            memory.commits.push(writes.len());
-            Ok(())
-        }
-    }
-
-    fn engine(sync: Sync) -> (Arc<Engine>, Arc<Mutex<Memory>>, mpsc::Sender<()>) {
-        let memory = Arc::<Mutex<Memory>>::default();
-        let (opener, gate) = mpsc::channel();
-        let store = GatedStore { memory: Arc::clone(&memory), gate: Mutex::new(gate) };
-        let engine = Engine::durable(Catalog::new(), 0, Box::new(store), sync);
-        (Arc::new(engine), memory, opener)
-    }
-
-    fn symbol(name: &str) -> Symbol {
-        name.parse().unwrap()
-    }
-
-    fn quote_of(engine: &Engine, symbol: &Symbol) -> Option<Quote> {
-        engine.quote(&Access::All, symbol)
-    }
-
-    fn set(name: &str, volume: u64) -> Request {
-        let fields =
-            Fields { price: Some(Price::MIN), volume: Some(Volume::new(volume)), status: None };
-        Request::Set(symbol(name), fields)
-    }
-
-    /// Submits all at once and waits for the replies.
-    fn execute(engine: &Engine, requests: &[Request]) -> Vec<Reply> {
-        let waiting = thread::current();
-        let mut handle = engine.write_handle(move || waiting.unpark()).unwrap();
-        for (to, request) in (7..).zip(requests) {
-            handle.submit(&Access::All, ReplyTo(to), *request);
-        }
-        handle.flush();
-        let mut replies = Vec::new();
-        while !handle.is_answered() {
-            thread::park();
-            replies.extend(handle.take(Vec::new()));
-        }
-        assert!((7..).zip(&replies).all(|(to, reply)| reply.0 == ReplyTo(to)), "{replies:?}");
-        replies.into_iter().map(|(_, reply)| reply).collect()
-    }
-
-    #[test]
-    fn a_write_takes_effect_when_it_is_kept_and_not_before() {
-        let (engine, memory, opener) = engine(Sync::Always);
-        thread::scope(|scope| {
-            let writing = scope.spawn(|| execute(&engine, &[set("AAPL", 1)]));
-            // The commit waits at the gate: nobody sees the stock, and the writer has no reply.
-            for _ in 0..100 {
-                assert_eq!(quote_of(&engine, &symbol("AAPL")), None);
-                assert!(!writing.is_finished());
-                thread::yield_now();
-            }
-            opener.send(()).unwrap();
-            let replies = writing.join().unwrap();
-            let Reply::Listed(quote) = replies[0] else { panic!("{replies:?}") };
-            assert_eq!(quote_of(&engine, &symbol("AAPL")), Some(quote));
-            assert_eq!(memory.lock().unwrap().quotes[&symbol("AAPL")], quote);
-        });
-    }
-
-    #[test]
-    fn what_waits_together_is_one_commit_of_the_latest_quotes() {
-        let (engine, memory, opener) = engine(Sync::Always);
-        drop(opener);
-        let requests = [
-            set("A", 10),
-            Request::Trade(symbol("A"), -4),
-            Request::Lookup(Ok(symbol("A"))),
-            Request::Trade(symbol("A"), -7),
-            Request::Delist(symbol("A")),
-            Request::Delist(symbol("A")),
-            set("A", 3),
-            set("B", 1),
-            Request::Delist(symbol("B")),
-            Request::Lookup(Symbol::parse(b"")),
-        ];
-        let replies = execute(&engine, &requests);
-        let volume = |quote: &Quote| (quote.volume.shares(), quote.version);
-        match replies.as_slice() {
-            [
-                Reply::Listed(a),
-                Reply::Updated(b),
-                Reply::Found(c),
-                Reply::Refused(Refusal::VolumeTooLow { .. }),
-                Reply::Delisted(d),
-                Reply::NotFound,
-                Reply::Listed(e),
-                Reply::Listed(f),
-                Reply::Delisted(g),
-                Reply::NotFound,
-            ] => {
-                let versions = [a, b, c, d, e, f, g].map(volume);
-                assert_eq!(versions, [(10, 1), (6, 2), (6, 2), (6, 2), (3, 4), (1, 1), (1, 1)]);
-            }
-            other => panic!("{other:?}"),
-        }
-        let memory = memory.lock().unwrap();
-        assert_eq!(memory.commits, [2]);
-        assert_eq!(memory.version_floor, 3);
-        assert_eq!(memory.quotes.keys().map(Symbol::as_str).collect::<Vec<_>>(), ["A"]);
-        assert_eq!(quote_of(&engine, &symbol("A")), memory.quotes.get(&symbol("A")).copied());
-        drop(memory);
-        // It goes on above the version at which it was delisted, though no row remembers.
-        let replies = execute(&engine, &[set("B", 1)]);
-        assert!(matches!(replies[0], Reply::Listed(quote) if quote.version == 4), "{replies:?}");
-        let totals = engine.totals();
-        assert_eq!((totals.listings, totals.trades, totals.delistings), (4, 1, 2));
-        assert_eq!((totals.hits, totals.misses, totals.refusals), (1, 1, 1));
-    }
-
-    #[test]
-    fn a_failed_commit_changes_nothing_and_makes_it_read_only() {
-        let (engine, memory, opener) = engine(Sync::Always);
-        drop(opener);
-        execute(&engine, &[set("A", 10)]);
-        let before = quote_of(&engine, &symbol("A"));
-        memory.lock().unwrap().fails = true;
-        let lookup = Request::Lookup(Ok(symbol("A")));
-        let replies = execute(&engine, &[set("A", 1), set("B", 1), lookup]);
-        assert!(matches!(replies[0], Reply::Refused(Refusal::NotKept { .. })), "{replies:?}");
-        assert!(matches!(replies[1], Reply::Refused(Refusal::NotKept { .. })), "{replies:?}");
-        assert_eq!(replies[2], Reply::Found(before.unwrap()));
-        assert_eq!(quote_of(&engine, &symbol("A")), before);
-        assert_eq!(engine.count(&Access::All), 1);
-
-        memory.lock().unwrap().fails = false;
-        let mut executor = engine.executor();
-        let Reply::Refused(refusal) = executor.batch(&Access::All).execute(&set("A", 1)) else {
-            panic!("written")
-        };
-        let why = refusal.to_string();
-        assert!(why.contains("read-only") && why.contains("on fire"), "{why}");
-        let replies = execute(&engine, &[set("A", 1)]);
-        assert!(matches!(replies[0], Reply::Refused(Refusal::ReadOnly { .. })), "{replies:?}");
-        assert!(engine.commit_report().unwrap().failed.is_some());
-        assert!(engine.close(PATIENCE).is_err());
-    }
-
-    #[test]
-    fn with_an_interval_a_write_takes_effect_at_once_and_is_kept_later() {
-        let (engine, memory, opener) = engine(Sync::Interval(Duration::from_millis(1)));
-        let replies = execute(&engine, &[set("A", 1), set("A", 2)]);
-        assert!(matches!(replies[1], Reply::Updated(_)), "{replies:?}");
-        assert!(quote_of(&engine, &symbol("A")).is_some());
-        assert!(memory.lock().unwrap().quotes.is_empty());
-        drop(opener);
-        engine.close(PATIENCE).unwrap();
-        assert_eq!(memory.lock().unwrap().commits, [1]);
-        let late = engine.executor().batch(&Access::All).execute(&set("A", 3));
-        assert!(matches!(late, Reply::Refused(Refusal::ReadOnly { .. })), "{late:?}");
-    }
-
-    #[test]
-    fn a_disk_that_does_not_answer_does_not_keep_the_engine_from_its_end() {
-        let (engine, _memory, opener) = engine(Sync::Always);
-        let mut handle = engine.write_handle(|| {}).unwrap();
-        handle.submit(&Access::All, ReplyTo(0), set("A", 1));
-        handle.flush();
-        let why = engine.close(Duration::from_millis(1)).unwrap_err();
-        assert!(why.contains("does not answer"), "{why}");
-        drop(engine);
-        drop(opener);
-    }
-
-    /// Buyers on many threads: what they were told they bought is what is missing in the store.
-    #[test]
-    fn concurrent_trades_never_oversell() {
-        const SHARES: u64 = 3000;
-        let (engine, memory, opener) = engine(Sync::Always);
-        drop(opener);
-        execute(&engine, &[set("A", SHARES)]);
-        let bought: u64 = thread::scope(|scope| {
-            let buyer = |lot: i64| {
-                let engine = &engine;
-                scope.spawn(move || {
-                    let mut executor = engine.executor();
-                    let mut bought = 0;
-                    let trade = Request::Trade(symbol("A"), -lot);
-                    while let Reply::Updated(_) = executor.batch(&Access::All).execute(&trade) {
-                        bought += lot as u64;
-                    }
-                    bought
-                })
-            };
-            let buyers: Vec<_> = (1..=8).map(buyer).collect();
-            buyers.into_iter().map(|buyer| buyer.join().unwrap()).sum()
-        });
-        let left = memory.lock().unwrap().quotes[&symbol("A")].volume.shares();
-        assert_eq!(bought + left, SHARES);
-        assert_eq!(left, 0);
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use stockd_model::{Quote, Symbol};
 use stockd_store::Store;
 
 use crate::access::Access;
-use crate::committer::{CommitReport, Committer, Sync};
+use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::Feed;
 use crate::market::Market;
@@ -119,7 +119,7 @@ impl Engine {
     ///
     /// Why writes were refused, if a commit has failed at any time; or that the committer has not
     /// ended within `patience` because the disk does not answer.
-    pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
+    pub fn close(&self, patience: Duration) -> Result<(), CloseError> {
         self.committer.as_ref().map_or(Ok(()), |committer| committer.close(Some(patience)))
     }
 }

@@ -51,7 +51,7 @@ mod sync;
 mod write_queue;
 
 pub use access::Access;
-pub use committer::{CommitReport, Sync};
+pub use committer::{CloseError, CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};

@@ -52,6 +52,11 @@ impl Overlay {
         self.pending.is_empty()
     }
 
+    /// Stocks that have changed since the last commit, however often: those delisted again count, too.
+    pub(crate) fn stocks(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Decides one request on the catalog as it will be. A request that would change something gets
     /// the refusal, if there is one.
     pub(crate) fn execute(&mut self, request: &Request, refusal: Option<Refusal>) -> Reply {

@@ -242,6 +242,29 @@ pub const PARKED_REQUESTS_MAX: usize = 4096;
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Bytes of the log that wait for whoever reads it. Beyond it lines are dropped, and counted in the
+/// log when there is room again.
+pub const LOG_QUEUE_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of the log that are written at once, unless one line is longer: what a pipe takes whole.
+pub const LOG_WRITE_BYTES: usize = 4096;
+
+/// How long the end of the process waits for each write of the log. What is not written by then is
+/// given up.
+pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How often the log shows an event of one kind that clients can cause at will, such as a refused
+/// connection. The others are counted.
+pub const LOG_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Stocks that have changed since the last commit, at most, where writes are committed an interval
+/// after they were answered: the commit comes early then. What one round of the committer decides
+/// comes on top.
+pub const UNCOMMITTED_STOCKS_MAX: usize = 64 * 1024;
+
+/// How often a server looks whether its data directory is still in its place, when no commit does.
+pub const DATA_DIR_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Memory that the store keeps for pages of its file, at most. The catalog answers all lookups, so
 /// it helps commits alone.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use stockd_engine::{Catalog, Engine};
-use stockd_store::DataDir;
+use stockd_store::{DataDir, Found};
 use tracing::{info, warn};
 
 use crate::progress;
@@ -42,11 +42,9 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
             (usual, data)
         }
     };
+    tell_what_is_odd(&data, &path);
     let began = Instant::now();
     let catalog = Catalog::new();
-    if !data.was_closed() {
-        warn!("the last server did not end cleanly; what it was about to write is undone");
-    }
     let version_floor = load(&data, &catalog, &path)?;
     info!(
         directory = %path.display(),
@@ -59,6 +57,26 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
         Sync::Interval(interval) => stockd_engine::Sync::Interval(interval),
     };
     Ok(Engine::durable(catalog, version_floor, Box::new(data), sync))
+}
+
+/// What an operator has to know of the directory before it is used.
+fn tell_what_is_odd(data: &DataDir, path: &Path) {
+    let directory = path.display();
+    match data.found() {
+        Found::Data => {}
+        Found::Nothing => info!("{directory} is a new data directory"),
+        Found::LockAlone => warn!(
+            "{directory} has a lock but no data: the data of an earlier server is gone; this one \
+             begins with no stocks"
+        ),
+    }
+    if !data.was_closed() {
+        warn!("the last server did not end cleanly; what it was about to write is undone");
+    }
+    for exposed in data.exposed() {
+        let path = exposed.path.display();
+        warn!("{exposed}; take it from them with chmod go-rwx '{path}'");
+    }
 }
 
 /// `stockd` in the directory that the platform has for the state of programs.

@@ -1,7 +1,9 @@
 //! `stockd export`: writes the catalog of a running server to a file.
 //!
-//! Invariant: the file is complete or not there, and `stockd import` reads the same stocks from it.
+//! Invariant: the file is complete or not there, and `stockd import` reads the same stocks from it,
+//! unless it was made safe for a spreadsheet.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,12 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<ExportFormat>,
 
+    /// Put an apostrophe before a symbol that a spreadsheet would take for a formula (one that begins
+    /// with = + - or @). For people to look at, not for 'stockd import': the apostrophe becomes
+    /// part of the symbol. For CSV alone.
+    #[arg(long)]
+    spreadsheet_safe: bool,
+
     /// File to write, .csv, .jsonl or .ndjson; with .gz after that it is compressed. '-' is
     /// standard output.
     file: String,
@@ -60,12 +68,18 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
             return Err(UsageError(why).into());
         }
     };
+    let rows = Rows { format, spreadsheet_safe: args.spreadsheet_safe };
+    if rows.spreadsheet_safe && matches!(format, Format::JsonLines) {
+        let why = "--spreadsheet-safe is for CSV, which spreadsheets open; leave it out";
+        return Err(UsageError(why.to_owned()).into());
+    }
     let mut quotes = args.server.connect()?.snapshot().collect::<Result<Vec<_>, _>>()?;
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {
         let out = BufWriter::new(io::stdout().lock());
-        return write_quotes(&quotes, format, out)
+        return rows
+            .write(&quotes, out)
             .context("cannot write to standard output")
             .map_or_else(output::end, |()| Ok(ExitCode::SUCCESS));
     }
@@ -73,10 +87,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let cannot_write = || format!("cannot write {}", args.file);
     let new = NewFile::create(Path::new(&args.file)).with_context(cannot_write)?;
     let written = match compressed {
-        false => write_quotes(&quotes, format, BufWriter::new(&new.file)),
+        false => rows.write(&quotes, BufWriter::new(&new.file)),
         true => {
             let mut encoder = GzEncoder::new(BufWriter::new(&new.file), Compression::default());
-            write_quotes(&quotes, format, &mut encoder).and_then(|()| encoder.finish()?.flush())
+            rows.write(&quotes, &mut encoder).and_then(|()| encoder.finish()?.flush())
         }
     };
     written.and_then(|()| new.put_in_place()).with_context(cannot_write)?;
@@ -85,31 +99,53 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Result<()> {
-    match format {
-        Format::Csv => {
-            let mut rows = csv::Writer::from_writer(out);
-            rows.write_record(["symbol", "price", "volume", "status"])?;
-            for Quote { symbol, price, volume, status, .. } in quotes {
-                rows.write_record([
-                    symbol.as_str(),
-                    price.text().as_str(),
-                    &volume.to_string(),
-                    status.as_str(),
-                ])?;
+/// How quotes are written.
+struct Rows {
+    format: Format,
+    spreadsheet_safe: bool,
+}
+
+impl Rows {
+    fn write(&self, quotes: &[Quote], mut out: impl Write) -> io::Result<()> {
+        match self.format {
+            Format::Csv => {
+                let mut rows = csv::Writer::from_writer(out);
+                rows.write_record(["symbol", "price", "volume", "status"])?;
+                for Quote { symbol, price, volume, status, .. } in quotes {
+                    // Of the four, the symbol alone is text that others choose.
+                    let symbol = match self.spreadsheet_safe {
+                        true => no_formula(symbol.as_str()),
+                        false => Cow::Borrowed(symbol.as_str()),
+                    };
+                    rows.write_record([
+                        &*symbol,
+                        price.text().as_str(),
+                        &volume.to_string(),
+                        status.as_str(),
+                    ])?;
+                }
+                rows.flush()
             }
-            rows.flush()
-        }
-        Format::JsonLines => {
-            let mut line = Vec::new();
-            for quote in quotes {
-                line.clear();
-                quote_json::encode_stock(quote, &mut line);
-                line.push(b'\n');
-                out.write_all(&line)?;
+            Format::JsonLines => {
+                let mut line = Vec::new();
+                for quote in quotes {
+                    line.clear();
+                    quote_json::encode_stock(quote, &mut line);
+                    line.push(b'\n');
+                    out.write_all(&line)?;
+                }
+                out.flush()
             }
-            out.flush()
         }
+    }
+}
+
+/// The text, with an apostrophe before it where a spreadsheet would take it for a formula: OWASP,
+/// *CSV Injection*.
+fn no_formula(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
     }
 }
 
@@ -155,5 +191,20 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         // It is gone already where it was put in place.
         let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_like_a_formula_is_text() {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(\"x\")"] {
+            assert_eq!(no_formula(formula), format!("'{formula}"));
+        }
+        for text in ["AAPL", "BRK/A", "A=B", "1+1", "'=1", ""] {
+            assert_eq!(no_formula(text), text);
+        }
     }
 }

@@ -15,6 +15,7 @@ mod import;
 mod interruption;
 #[cfg(feature = "load")]
 mod load;
+mod log;
 mod lookup;
 mod manual;
 mod name_list;

@@ -4,21 +4,22 @@
 //! loaded, then the addresses are bound, and only then printed, as the sign that the server is
 //! ready. Standard output has the addresses alone; the log goes to standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use stockd_engine::{Access, Engine};
-use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, SHUTDOWN_MARGIN};
+use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT};
 use stockd_model::{Address, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use tracing::{info, warn};
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::catalog_file::{Loaded, Row};
 use crate::data_dir;
 use crate::interruption::Interruption;
+use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
 use crate::usage_error::UsageError;
 
@@ -36,10 +37,14 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let endpoints = endpoints(&settings)?;
-    log_to_stderr(settings.log);
+    let log = Log::to_stderr(settings.log).context("cannot start the log")?;
+    Ok(log.end(serve(&settings, endpoints)))
+}
+
+fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCode> {
     // What is wrong with the catalog file shows before anything is written.
-    let rows = read_catalog(&settings)?;
-    let engine = Arc::new(data_dir::open_engine(&settings)?);
+    let rows = read_catalog(settings)?;
+    let engine = Arc::new(data_dir::open_engine(settings)?);
     list_stocks(&rows, &engine)?;
     drop(rows);
 
@@ -68,6 +73,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     print_addresses(&server).context("cannot print the addresses on standard output")?;
 
     let signal = interruption.wait();
+    let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
     info!(signal, "stopping: answering what was asked");
     let report = server.shutdown();
     if report.unflushed > 0 {
@@ -82,9 +88,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         misses = totals.misses,
         "stopped"
     );
-    engine
-        .close(SHUTDOWN_MARGIN)
-        .map_err(|cause| anyhow::anyhow!("writes were refused and are not kept: {cause}"))?;
+    engine.close(until.saturating_duration_since(Instant::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -102,18 +106,6 @@ fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
         return Err(UsageError(why.to_owned()));
     }
     Ok(endpoints)
-}
-
-fn log_to_stderr(level: LevelFilter) {
-    let is_colourful = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(is_colourful)
-        .with_target(false)
-        // A log that can no longer be written must not stop the server.
-        .log_internal_errors(false)
-        .init();
 }
 
 /// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.

@@ -8,9 +8,12 @@
 //! | `quotes.redb` | the quotes, see [`Database`] |
 //! | `quotes.redb.new` | a database that is being made; of no use after a crash |
 //!
-//! Invariant: `quotes.redb` is a whole database whenever it is there.
+//! What it makes is for its owner alone, see [`rights`](crate::rights).
+//!
+//! Invariant: `quotes.redb` is a whole database whenever it is there, and a commit to another file
+//! than the one of that name fails.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,9 @@ use crate::commit::{Store, Write};
 use crate::database::Database;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::owner::Owner;
+use crate::owner::{LOCK_FILE, Owner};
+use crate::place::Place;
+use crate::rights::{self, Exposed};
 
 /// The file of the quotes.
 pub(crate) const QUOTES_FILE: &str = "quotes.redb";
@@ -32,8 +37,24 @@ const NEW_FILE: &str = "quotes.redb.new";
 pub struct DataDir {
     // Closed before the lock is released.
     database: Database,
+    place: Place,
+    /// What became of the directory, once nobody will find what is written.
+    displaced: Option<String>,
+    path: PathBuf,
     file: PathBuf,
+    found: Found,
     _owner: Owner,
+}
+
+/// What was in a data directory before it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The data of an earlier owner.
+    Data,
+    /// Nothing of stockd: the directory is new to it.
+    Nothing,
+    /// The lock of an earlier owner without its data, which somebody has taken away.
+    LockAlone,
 }
 
 impl DataDir {
@@ -49,18 +70,31 @@ impl DataDir {
     /// process, is damaged, or is not stockd's.
     pub fn open(path: &Path, sync: bool) -> Result<DataDir, StoreError> {
         make_directory(path)?;
+        let was_owned = exists(&path.join(LOCK_FILE))?;
         let owner = Owner::claim(path)?;
         let file = path.join(QUOTES_FILE);
-        let found = fs::exists(&file).map_err(|source| StoreError::Io {
-            doing: "read",
-            path: file.clone(),
-            source,
-        })?;
-        if !found {
+        let found = if exists(&file)? {
+            Found::Data
+        } else if was_owned && !exists(&path.join(NEW_FILE))? {
+            Found::LockAlone
+        } else {
+            Found::Nothing
+        };
+        if found != Found::Data {
             make_database(path, &file, sync)?;
         }
-        let database = Database::open(disk(&file, sync)?, &file)?;
-        Ok(DataDir { database, file, _owner: owner })
+        let opened = open(&file)?;
+        let place = Place::of(path, &file, &opened).map_err(|source| StoreError::Io {
+            doing: "look at",
+            path: path.to_owned(),
+            source,
+        })?;
+        let database = Database::open(disk(opened, &file, sync)?, &file)?;
+        let path = path.to_owned();
+        let mut data =
+            DataDir { database, place, displaced: None, path, file, found, _owner: owner };
+        data.verify_place()?;
+        Ok(data)
     }
 
     /// Opens a data directory after it has made all missing directories above it.
@@ -83,6 +117,16 @@ impl DataDir {
         self.database.was_closed()
     }
 
+    /// What was there before it was opened.
+    pub fn found(&self) -> Found {
+        self.found
+    }
+
+    /// What other users may read or write of it: nothing, where stockd has made all of it.
+    pub fn exposed(&self) -> Vec<Exposed> {
+        rights::exposed(&self.path, &[LOCK_FILE, QUOTES_FILE])
+    }
+
     /// The file of the quotes. Its size is what they take on the disk.
     pub fn file(&self) -> &Path {
         &self.file
@@ -101,12 +145,29 @@ impl DataDir {
 
 impl Store for DataDir {
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
-        self.database.commit(writes, version_floor)
+        if self.displaced.is_none() {
+            self.database.commit(writes, version_floor)?;
+        }
+        // After the sync: what was found under its name then has these writes.
+        self.verify_place()
+    }
+
+    fn verify_place(&mut self) -> Result<(), StoreError> {
+        // Once displaced is displaced: of what was written meanwhile nobody knows.
+        if self.displaced.is_none() {
+            self.displaced = self.place.verify().err();
+        }
+        match &self.displaced {
+            None => Ok(()),
+            Some(what) => {
+                Err(StoreError::Displaced { path: self.path.clone(), what: what.clone() })
+            }
+        }
     }
 }
 
 fn make_directory(path: &Path) -> Result<(), StoreError> {
-    match fs::create_dir(path) {
+    match rights::directory_builder().create(path) {
         Ok(()) => sync_directory_of(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if path.is_dir() {
@@ -145,18 +206,26 @@ fn make_database(directory: &Path, file: &Path, sync: bool) -> Result<(), StoreE
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    File::create_new(&new).map_err(failed)?;
-    drop(Database::create(disk(&new, sync)?, &new)?);
+    let made = rights::open_options().create_new(true).open(&new).map_err(failed)?;
+    drop(Database::create(disk(made, &new, sync)?, &new)?);
     fs::rename(&new, file).map_err(failed)?;
     sync_directory_of(file)
 }
 
-fn disk(path: &Path, sync: bool) -> Result<Disk, StoreError> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|source| StoreError::Io { doing: "open", path: path.to_owned(), source })?;
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    fs::exists(path).map_err(|source| StoreError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn open(path: &Path) -> Result<File, StoreError> {
+    let opened = rights::open_options().open(path);
+    opened.map_err(|source| StoreError::Io { doing: "open", path: path.to_owned(), source })
+}
+
+fn disk(file: File, path: &Path, sync: bool) -> Result<Disk, StoreError> {
     Disk::new(file, sync).map_err(|error| StoreError::reading(path, error.into()))
 }
 

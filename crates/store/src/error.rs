@@ -95,6 +95,17 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is written reaches the disk, but not under the name of the data directory.
+    #[error(
+        "the data directory '{}' {what}, so writes would be lost; export the catalog, put the directory back, then restart the server",
+        path.display()
+    )]
+    Displaced {
+        /// The data directory.
+        path: PathBuf,
+        /// What became of it.
+        what: String,
+    },
     /// A commit did not reach the disk.
     #[error("cannot write to '{}': {source}; {}, then restart the server", path.display(), remedy(source))]
     Commit {

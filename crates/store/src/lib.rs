@@ -44,7 +44,9 @@ mod directory;
 mod disk;
 mod error;
 mod owner;
+mod place;
 mod record;
+mod rights;
 mod scratch;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -52,5 +54,6 @@ pub mod simulation;
 pub use check::{CheckReport, DamagedRecord, check};
 pub use commit::{Store, Write};
 pub use database::Database;
-pub use directory::DataDir;
+pub use directory::{DataDir, Found};
 pub use error::StoreError;
+pub use rights::Exposed;

@@ -6,13 +6,15 @@
 //!
 //! Invariant: there is at most one `Owner` of a directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::error::StoreError;
+use crate::rights;
 
-const FILE: &str = "stockd.lock";
+/// The file of the lock.
+pub(crate) const LOCK_FILE: &str = "stockd.lock";
 
 /// The lock of a data directory. Dropping it releases it.
 #[derive(Debug)]
@@ -23,16 +25,10 @@ pub(crate) struct Owner {
 impl Owner {
     /// Becomes the owner of a directory, and writes its process id there.
     pub(crate) fn claim(directory: &Path) -> Result<Owner, StoreError> {
-        let path = directory.join(FILE);
+        let path = directory.join(LOCK_FILE);
         let failed =
-            |doing| move |source| StoreError::Io { doing, path: directory.join(FILE), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("open"))?;
+            |doing| move |source| StoreError::Io { doing, path: directory.join(LOCK_FILE), source };
+        let mut file = rights::open_options().create(true).open(&path).map_err(failed("open"))?;
         lock(&mut file, directory)?;
         file.set_len(0).map_err(failed("write to"))?;
         writeln!(file, "{}", std::process::id()).map_err(failed("write to"))?;
@@ -42,7 +38,7 @@ impl Owner {
     /// Becomes the owner and writes nothing. `None` where no owner has ever been: then there is
     /// nothing to lock.
     pub(crate) fn keep_out(directory: &Path) -> Result<Option<Owner>, StoreError> {
-        let path = directory.join(FILE);
+        let path = directory.join(LOCK_FILE);
         match File::open(&path) {
             Ok(mut file) => {
                 lock(&mut file, directory)?;
@@ -72,7 +68,7 @@ fn lock(file: &mut File, directory: &Path) -> Result<(), StoreError> {
             Err(StoreError::InUse { path: directory.to_owned(), owner })
         }
         Err(TryLockError::Error(source)) => {
-            Err(StoreError::Io { doing: "lock", path: directory.join(FILE), source })
+            Err(StoreError::Io { doing: "lock", path: directory.join(LOCK_FILE), source })
         }
     }
 }

@@ -9,6 +9,7 @@
 //! what is asked and after how many acknowledgements the server dies; where exactly that finds it
 //! is the system's to decide, so a round cannot be repeated to the letter.
 
+mod displaced;
 mod faults;
 mod ledger;
 mod server;

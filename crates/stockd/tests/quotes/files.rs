@@ -52,6 +52,31 @@ fn what_is_exported_in_any_format_imports_as_the_same_catalog() {
 }
 
 #[test]
+fn an_export_for_a_spreadsheet_has_no_formulas() {
+    let formulas = "symbol,price,volume,status\n\
+        +1,2,1,trading\n\
+        -1,2,1,trading\n\
+        \"=HYPERLINK(\"\"http://x\"\")\",2,1,trading\n\
+        @A,2,1,trading\n\
+        A=1,2,1,trading\n";
+    let (_dir, stocks) = file("stocks.csv", formulas);
+    let server = Server::start();
+    assert_eq!(server.out(&["import", &stocks]), "5 listed, 0 updated\n");
+    // For stockd itself every symbol stays as it is.
+    assert_eq!(server.out(&["export", "-"]), formulas);
+    let safe = "symbol,price,volume,status\n\
+        '+1,2,1,trading\n\
+        '-1,2,1,trading\n\
+        \"'=HYPERLINK(\"\"http://x\"\")\",2,1,trading\n\
+        '@A,2,1,trading\n\
+        A=1,2,1,trading\n";
+    assert_eq!(server.out(&["export", "-", "--spreadsheet-safe"]), safe);
+    let (code, _, err) = server.run(&["export", "-", "--format", "jsonl", "--spreadsheet-safe"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--spreadsheet-safe is for CSV"), "{err}");
+}
+
+#[test]
 fn a_catalog_of_many_pages_is_exported_whole_and_sorted() {
     let mut text = "symbol,price,volume,status\n".to_owned();
     (10_000..30_000).for_each(|i| text.push_str(&format!("S{i},{i},1,trading\n")));

@@ -1,5 +1,6 @@
 //! `stockd serve` as a process: what it prints, answers, survives and how it ends.
 
+mod log;
 mod lookups;
 mod process;
 mod real_data;

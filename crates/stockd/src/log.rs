@@ -1,0 +1,196 @@
+//! The log of the server, which never makes anybody wait.
+//!
+//! A line goes to a bounded queue, and one thread, `stockd-log`, writes it to standard error. When
+//! nobody reads there, that thread waits and lines are dropped; the server serves on, and ends when
+//! it is told to. What is dropped is counted in the log itself, in its place, when there is room
+//! again. What clients can cause at will is shown once a second for each kind.
+//!
+//! Once the server serves, nothing else writes to standard error: it could wait for a reader.
+//!
+//! Invariant: who logs holds two locks at most, each for a copy, and neither while anything is
+//! written.
+
+mod queue;
+mod repeats;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use stockd_model::escaped;
+use stockd_model::limits::{EXCERPT_BYTES_MAX, LOG_FLUSH_TIMEOUT, LOG_REPEAT_INTERVAL};
+use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use self::queue::{LineQueue, Taken};
+use self::repeats::Repeats;
+
+/// The crate whose events clients can cause at will.
+const CAUSED_BY_CLIENTS: &str = "stockd_server";
+
+/// The log of this process. Clones are the same log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: LineQueue,
+    repeats: Mutex<Repeats<Identifier, (Level, String)>>,
+}
+
+impl Log {
+    /// Logs to standard error from now on. Once in a process.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or no file.
+    pub(crate) fn to_stderr(level: LevelFilter) -> io::Result<Log> {
+        let log = Log::default();
+        let is_colourful = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        // Without the lock of the standard library, for which others would wait.
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let writer = log.clone();
+        let thread = thread::Builder::new().name("stockd-log".to_owned());
+        thread.spawn(move || writer.write_to(stderr))?;
+        log.tell_panics();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(log.clone())
+            .with_ansi(is_colourful)
+            .with_target(false)
+            .log_internal_errors(false);
+        tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
+        Ok(log)
+    }
+
+    /// How the process ends: says the error, if there is one, and waits for what was logged, as long
+    /// as somebody reads it.
+    pub(crate) fn end(&self, outcome: anyhow::Result<ExitCode>) -> ExitCode {
+        let code = outcome.unwrap_or_else(|error| {
+            let line = format!("stockd: {}\n", escaped(&format!("{error:#}")));
+            self.0.queue.push(line.as_bytes());
+            ExitCode::FAILURE
+        });
+        // The spells that are not over end here.
+        for (level, text) in self.counted(Instant::now() + LOG_REPEAT_INTERVAL) {
+            self.0.queue.push(&line(level, &text));
+        }
+        self.0.queue.flush(LOG_FLUSH_TIMEOUT);
+        code
+    }
+
+    /// Panics are told here, too. The process ends right after, so their lines are waited for.
+    fn tell_panics(&self) {
+        let log = self.clone();
+        panic::set_hook(Box::new(move |panic| {
+            let thread = thread::current();
+            let mut text = format!("thread '{}' {panic}\n", thread.name().unwrap_or("?"));
+            let backtrace = Backtrace::capture();
+            if backtrace.status() == BacktraceStatus::Captured {
+                text.push_str(&format!("{backtrace}\n"));
+            }
+            log.0.queue.push(text.as_bytes());
+            log.0.queue.flush(LOG_FLUSH_TIMEOUT);
+        }));
+    }
+
+    /// Writes what is logged, for ever.
+    fn write_to(self, mut stderr: impl Write) {
+        let queue = &self.0.queue;
+        let mut taken = Taken::default();
+        let mut dropped = 0;
+        loop {
+            let until = self.repeats().next_end();
+            queue.take(&mut taken, until);
+            dropped += queue.write(&taken.lines, &mut stderr) + taken.dropped;
+            if dropped > 0 {
+                let text = format!("{dropped} lines of the log were dropped: nobody read it");
+                if queue.write(&line(Level::WARN, &text), &mut stderr) == 0 {
+                    dropped = 0;
+                }
+            }
+            for (level, text) in self.counted(Instant::now()) {
+                dropped += queue.write(&line(level, &text), &mut stderr);
+            }
+        }
+    }
+
+    /// What is to be told of the spells that are over.
+    fn counted(&self, now: Instant) -> Vec<(Level, String)> {
+        let ended = self.repeats().end(now).into_iter();
+        ended.map(|((level, first), more)| (level, format!("{more} more like: {first}"))).collect()
+    }
+
+    fn repeats(&self) -> MutexGuard<'_, Repeats<Identifier, (Level, String)>> {
+        // At worst an event is counted once too often.
+        self.0.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line in the form of the others.
+fn line(level: Level, text: &str) -> Vec<u8> {
+    let mut time = String::new();
+    let timed = SystemTime.format_time(&mut Writer::new(&mut time));
+    debug_assert!(timed.is_ok(), "a string takes everything");
+    format!("{time} {level:>5} {text}\n").into_bytes()
+}
+
+/// Takes one event after the other, each whole.
+impl Write for &Log {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.queue.push(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = &'a Log;
+
+    fn make_writer(&'a self) -> &'a Log {
+        self
+    }
+}
+
+/// Decides which events are shown.
+impl<S: Subscriber> Layer<S> for Log {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        // Whoever asks for single connections gets all of them.
+        if *metadata.level() > Level::INFO || !metadata.target().starts_with(CAUSED_BY_CLIENTS) {
+            return true;
+        }
+        self.repeats().shows(metadata.callsite(), Instant::now(), || {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            (*metadata.level(), message.0)
+        })
+    }
+}
+
+/// The message of an event, without control characters.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = escaped(&format!("{value:?}")).at_most(EXCERPT_BYTES_MAX).to_string();
+        }
+    }
+}
