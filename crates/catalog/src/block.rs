@@ -1,5 +1,8 @@
 //! The memory of one table: a power of two of rows, zeroed, without pointers.
 //!
+//! Whoever first touches a page waits until the system has zeroed it, and a page may be large.
+//! [`Block::fault_in`] does that beforehand.
+//!
 //! A block knows where a stock's probe begins and how it goes on. It does not know who may claim
 //! rows, nor when it is replaced. This is the crate's one file with `unsafe`: rows are laid over
 //! memory that the system hands out zeroed and page by page, so a large block costs nothing until
@@ -23,6 +26,9 @@ const ROWS_MIN: usize = 4;
 /// one cache line and not also the page table.
 #[cfg(not(loom))]
 const HUGE_PAGES_FROM_BYTES: usize = 2 * 1024 * 1024;
+
+/// Rows of the smallest page of memory.
+const ROWS_PER_PAGE: usize = 4096 / 64;
 
 pub(crate) struct Block {
     #[cfg(not(loom))]
@@ -114,6 +120,13 @@ impl Block {
     /// The first empty row for this hash. One thread at a time claims rows of a block.
     pub(crate) fn vacancy(&self, hash: u64) -> &Row {
         self.rows_from(self.home(hash)).find(|row| row.is_empty()).expect("a block is never full")
+    }
+
+    /// Makes the system hand out the memory of these rows, as far as there are such. They stay as
+    /// they are, and may be in use.
+    pub(crate) fn fault_in(&self, rows: std::ops::Range<usize>) {
+        let rows = self.rows().get(rows.start..rows.end.min(self.rows().len()));
+        rows.unwrap_or_default().iter().step_by(ROWS_PER_PAGE).for_each(Row::touch);
     }
 
     #[inline(always)]

@@ -22,7 +22,8 @@
 //! An open-addressed table with linear probing. One quote is one row of 64 bytes, a cache
 //! line, under a sequence counter (a *seqlock*). Rows lie in one block without pointers.
 //! When a block fills up a larger one is put behind it and each later write moves a few rows over,
-//! so that no single write pays for the whole. docs/concurrency.md spells out the
+//! so that no single write pays for the whole; nor for its memory, where a thread
+//! [prepares it](Catalog::grow_ahead). docs/concurrency.md spells out the
 //! orderings; the models in `src/models.rs` check them under every interleaving (run with
 //! `--cfg loom`).
 //!
@@ -44,6 +45,7 @@
 
 mod block;
 mod change;
+mod growth;
 mod listing;
 #[cfg(all(test, loom))]
 mod models;
@@ -53,5 +55,6 @@ mod sync;
 mod table;
 
 pub use change::{CatalogFull, Change, Changed};
+pub use growth::Growth;
 pub use scan::Page;
 pub use table::{Catalog, Options, Sought, View};

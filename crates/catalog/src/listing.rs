@@ -7,6 +7,11 @@
 //! it, and from then on each write moves [`ROWS_MOVED_AT_ONCE`] rows. New stocks are listed in the
 //! next block. When the last row has moved, the next block becomes the current one.
 //!
+//! The memory of a large block takes the system a second to hand out. Where somebody
+//! [prepares](Listing::prepare_with) next blocks, half load only asks for one, and stocks are
+//! listed in the current block until it comes. A listing that would go beyond three quarters makes
+//! growth begin with what there is by then.
+//!
 //! A row moves while it is locked. So a change comes before the move and moves along, or comes
 //! after it and finds the row in the next block. The rows of delisted stocks are left behind; the
 //! highest version among them becomes the floor above which stocks without a row begin to count.
@@ -32,13 +37,20 @@ pub(crate) const ROWS_PER_STOCK_MIN: usize = 2;
 /// divided by this.
 const ROWS_MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
+/// Rows of the smallest block whose next one is prepared: that one has 2 MiB or more. A smaller one
+/// is there faster than a thread is woken.
+const ROWS_PREPARED_FROM: usize = if cfg!(loom) { 0 } else { 16 * 1024 };
+
 /// What the listing lock guards.
 pub(crate) struct Listing {
     /// The current block.
     block: Arc<Block>,
-    /// Its rows that have held a stock.
+    /// Its rows that have held a stock, without those that have moved.
     used: usize,
     growth: Option<Growth>,
+    /// Asks for a next block, where somebody prepares them.
+    wake: Option<Box<dyn Fn() + Send>>,
+    next: Next,
     /// The highest version of any stock whose row was left behind without a copy.
     version_floor: u64,
 }
@@ -53,9 +65,21 @@ struct Growth {
     moved: usize,
 }
 
+/// The block of the growth that has not begun.
+enum Next {
+    NotWanted,
+    /// It was asked for, once.
+    Wanted,
+    /// Its memory is being handed out by the system.
+    Prepared(Arc<Block>),
+    /// There was no memory for it.
+    Failed,
+}
+
 impl Listing {
     pub(crate) fn new(block: Arc<Block>) -> Listing {
-        Listing { block, used: 0, growth: None, version_floor: 0 }
+        let (growth, wake, next) = (None, None, Next::NotWanted);
+        Listing { block, used: 0, growth, wake, next, version_floor: 0 }
     }
 
     /// The current block.
@@ -76,11 +100,26 @@ impl Listing {
         self.growth.is_some()
     }
 
-    /// Begins growth if a further stock would fill more of the block than it should. `listed` is
-    /// the number of listed stocks, the further one included.
+    /// From now on `wake` asks for each next block, once, under the listing lock.
+    pub(crate) fn prepare_with(&mut self, wake: Box<dyn Fn() + Send>) {
+        self.wake = Some(wake);
+    }
+
+    /// Begins growth, or asks for the next block, if a further stock would fill more of the block
+    /// than it should. `listed` is the number of listed stocks, the further one included.
     pub(crate) fn make_room(&mut self, listed: usize) -> Result<(), CatalogFull> {
-        let is_loaded = (self.used + 1) * ROWS_PER_STOCK_MIN > self.block.rows().len();
-        if is_loaded && !self.is_growing() { self.begin_growth(listed) } else { Ok(()) }
+        let (used, rows) = (self.used + 1, self.block.rows().len());
+        if used * ROWS_PER_STOCK_MIN <= rows || self.is_growing() {
+            return Ok(());
+        }
+        if used > self.used_max(rows) {
+            return self.begin_growth(listed);
+        }
+        if let (Next::NotWanted, Some(wake)) = (&self.next, &self.wake) {
+            self.next = Next::Wanted;
+            wake();
+        }
+        Ok(())
     }
 
     /// Whether this many further listings fit without growth, or within the growth under way.
@@ -90,24 +129,69 @@ impl Listing {
             Some(growth) => (growth.used + self.used, &growth.next),
             None => (self.used, &self.block),
         };
-        (used + listings) * ROWS_PER_STOCK_MIN <= block.rows().len()
+        used + listings <= self.used_max(block.rows().len())
     }
 
-    /// Puts a next block behind the current one. It has twice as many rows; or as many, when most
-    /// of the used rows are of delisted stocks and leaving those behind makes enough room.
+    /// Rows of a block that may be used before growth begins, prepared or not.
+    fn used_max(&self, rows: usize) -> usize {
+        match self.wake {
+            Some(_) if rows >= ROWS_PREPARED_FROM => rows / 4 * 3,
+            _ => rows / ROWS_PER_STOCK_MIN,
+        }
+    }
+
+    /// The next block, for who prepares it, if it was asked for and not given out yet.
+    pub(crate) fn next(&mut self, listed: usize) -> Option<Arc<Block>> {
+        if !matches!(self.next, Next::Wanted) {
+            return None;
+        }
+        let block = self.new_block(listed).ok();
+        self.next = block.as_ref().map_or(Next::Failed, |block| Next::Prepared(Arc::clone(block)));
+        block
+    }
+
+    /// The block that is being prepared.
+    pub(crate) fn prepared(&self) -> Option<&Block> {
+        if let Next::Prepared(block) = &self.next { Some(block) } else { None }
+    }
+
+    /// Begins growth into a block that was prepared, unless that growth has begun already.
+    pub(crate) fn publish(&mut self, block: &Arc<Block>) {
+        if self.prepared().is_some_and(|prepared| std::ptr::eq(prepared, &**block)) {
+            self.next = Next::NotWanted;
+            self.grow_into(Arc::clone(block));
+        }
+    }
+
+    /// Begins growth: into the block that is being prepared, or else into a new one. `listed` is as
+    /// for [`make_room`](Listing::make_room).
+    pub(crate) fn begin_growth(&mut self, listed: usize) -> Result<(), CatalogFull> {
+        let next = match std::mem::replace(&mut self.next, Next::NotWanted) {
+            Next::Prepared(block) => block,
+            _ => self.new_block(listed)?,
+        };
+        self.grow_into(next);
+        Ok(())
+    }
+
+    /// Puts a next block behind the current one.
+    fn grow_into(&mut self, next: Arc<Block>) {
+        self.block.set_next(Arc::clone(&next));
+        self.growth = Some(Growth { next, used: 0, moved: 0 });
+    }
+
+    /// A next block. It has twice as many rows; or as many, when most of the used rows are of
+    /// delisted stocks and leaving those behind makes enough room.
     ///
     /// Never fewer: if every delisted stock were listed again before its row is left behind, all of
     /// them would still have to find room.
-    pub(crate) fn begin_growth(&mut self, listed: usize) -> Result<(), CatalogFull> {
+    fn new_block(&self, listed: usize) -> Result<Arc<Block>, CatalogFull> {
         let rows = self.block.rows().len();
         let half_loaded = listed * 2 * ROWS_PER_STOCK_MIN <= rows;
         let rows = if half_loaded { rows } else { rows * 2 };
-        let next =
+        let block =
             Block::new(rows).map_err(|_| CatalogFull::NoMemory { stocks: listed - 1, rows })?;
-        let next = Arc::new(next);
-        self.block.set_next(Arc::clone(&next));
-        self.growth = Some(Growth { next, used: 0, moved: 0 });
-        Ok(())
+        Ok(Arc::new(block))
     }
 
     /// Moves some rows to the next block. Returns whether this moved the last one, so that the next
@@ -122,6 +206,7 @@ impl Listing {
             let Held::This(locked) = row.lock_any() else {
                 continue;
             };
+            self.used -= 1;
             match locked.quote() {
                 Some(quote) => {
                     locked.move_to(growth.next.vacancy(hash(&quote.symbol)));
@@ -137,6 +222,7 @@ impl Listing {
         if end < rows.len() {
             return false;
         }
+        debug_assert_eq!(self.used, 0, "all have moved");
         self.used = growth.used;
         self.block = Arc::clone(&growth.next);
         self.growth = None;

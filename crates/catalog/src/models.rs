@@ -5,6 +5,7 @@
 //! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-catalog --lib --release --target-dir target/loom
 //! ```
 
+use loom::sync::Notify;
 use loom::thread;
 use std::sync::Arc;
 
@@ -85,6 +86,14 @@ fn delist(catalog: &Catalog, name: &str) {
 fn list_two_more(catalog: &Catalog) {
     set(catalog, "C", 1);
     set(catalog, "D", 1);
+}
+
+/// Prepares the next block, if it has been asked for, and publishes it.
+fn prepare(catalog: &Catalog) -> bool {
+    let Some(mut growth) = catalog.next_growth() else { return false };
+    while growth.fault_in(usize::MAX / 2) {}
+    growth.publish();
+    true
 }
 
 fn all(catalog: &Catalog) -> Vec<Quote> {
@@ -227,6 +236,63 @@ fn a_page_misses_no_stock_that_moves_while_it_is_read() {
             let seen =
                 |name| all(catalog).iter().filter(|quote| quote.symbol == symbol(name)).count();
             assert_eq!((seen("A"), seen("B")), (1, 1));
+        });
+    });
+}
+
+/// The third stock asks for the next block; the fourth does not wait for it. Whoever comes first
+/// begins growth, once, and rows are touched while they are used.
+#[test]
+fn growth_into_a_block_that_is_being_prepared_loses_no_stock() {
+    check(|| {
+        let catalog = nearly_full();
+        catalog.grow_ahead(|| {});
+        race(&catalog, list_two_more, |catalog| {
+            prepare(catalog);
+            add_one(catalog, "A");
+        });
+        for (name, volume) in [("A", 2), ("B", 1), ("C", 1), ("D", 1)] {
+            assert_eq!(catalog.get(&symbol(name)).unwrap().volume.shares(), volume, "{name}");
+        }
+        assert_eq!((catalog.len(), all(&catalog).len()), (4, 4));
+    });
+}
+
+/// A thread that sleeps while nothing is due is woken once there is: loom reports a deadlock if not.
+#[test]
+fn who_prepares_growth_is_woken_for_it() {
+    check(|| {
+        let catalog = nearly_full();
+        let bell = Arc::new(Notify::new());
+        let ring = Arc::clone(&bell);
+        catalog.grow_ahead(move || ring.notify());
+        let list = |catalog: &Catalog| {
+            set(catalog, "C", 1);
+        };
+        race(&catalog, list, move |catalog| {
+            while !prepare(catalog) {
+                bell.wait();
+            }
+        });
+        assert!(!prepare(&catalog), "given out once");
+        assert_eq!(all(&catalog).len(), 3);
+    });
+}
+
+#[test]
+fn a_reader_finds_every_stock_while_a_prepared_block_is_published() {
+    check_with(2, || {
+        let catalog = nearly_full();
+        catalog.grow_ahead(|| {});
+        set(&catalog, "C", 1);
+        let grow = |catalog: &Catalog| {
+            prepare(catalog);
+            set(catalog, "D", 1);
+        };
+        race(&catalog, grow, |catalog| {
+            for name in ["C", "A"] {
+                assert_whole(&catalog.get(&symbol(name)).expect("listed throughout"));
+            }
         });
     });
 }

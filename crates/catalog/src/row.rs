@@ -151,6 +151,12 @@ impl Row {
         self.sequence.load(Relaxed) == EMPTY
     }
 
+    /// Makes the system hand out the memory of the row, which stays as it is. A load would not do,
+    /// nor what the compiler can turn into one.
+    pub(crate) fn touch(&self) {
+        let _ = self.sequence.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed);
+    }
+
     /// Puts the first quote into an empty row. Only the holder of the listing lock does this.
     pub(crate) fn claim(&self, quote: &Quote) {
         debug_assert!(self.is_empty());

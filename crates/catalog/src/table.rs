@@ -93,12 +93,14 @@ impl Catalog {
         self.len() == 0
     }
 
-    /// Bytes of the blocks: 64 for each row, used or not.
+    /// Bytes of the blocks: 64 for each row, used or not, and whether its memory is there or not.
     pub fn memory_bytes(&self) -> usize {
+        let listing = self.listing();
+        let prepared = listing.prepared().map_or(0, |block| size_of_val(block.rows()));
         let view = self.view();
         let first: &Block = &view.block;
         let blocks = std::iter::successors(Some(first), |block| block.next());
-        blocks.map(|block| size_of_val(block.rows())).sum()
+        prepared + blocks.map(|block| size_of_val(block.rows())).sum::<usize>()
     }
 
     /// The catalog as lookups see it. Cheap to make, always up to date, and meant for a handful of
@@ -190,6 +192,7 @@ impl Catalog {
         while !listing.has_room(listings) {
             if !listing.is_growing() {
                 listing.begin_growth(self.len() + listings)?;
+                continue;
             }
             while listing.is_growing() {
                 self.advance_growth(&mut listing);
@@ -265,7 +268,7 @@ impl Catalog {
         }
     }
 
-    fn listing(&self) -> MutexGuard<'_, Listing> {
+    pub(crate) fn listing(&self) -> MutexGuard<'_, Listing> {
         // A writer that panics does so between two steps, never within one, so a poisoned lock
         // still guards good data.
         self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -17,22 +17,32 @@ use crate::access::Access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::Feed;
+use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     // Before the market: it writes all that was asked when it is dropped.
     pub(crate) committer: Option<Committer>,
+    _grower: Option<Grower>,
     pub(crate) market: Arc<Market>,
 }
 
 impl Engine {
-    /// An engine over this catalog, in memory alone.
+    /// An engine over this catalog, in memory alone. A thread prepares the growth of a large
+    /// catalog.
     pub fn new(catalog: Catalog) -> Engine {
-        Engine { committer: None, market: Market::new(catalog) }
+        let market = Market::new(catalog);
+        Engine { committer: None, _grower: Grower::start(&market), market }
+    }
+
+    /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
+    /// to grow waits, in sum as long as the system takes to hand out the memory.
+    pub fn without_threads(catalog: Catalog) -> Engine {
+        Engine { committer: None, _grower: None, market: Market::new(catalog) }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -52,7 +62,7 @@ impl Engine {
         catalog.raise_version_floor(version_floor);
         let market = Market::new(catalog);
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
-        Engine { committer: Some(committer), market }
+        Engine { committer: Some(committer), _grower: Grower::start(&market), market }
     }
 
     /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
@@ -121,6 +131,13 @@ impl Engine {
     /// ended within `patience` because the disk does not answer.
     pub fn close(&self, patience: Duration) -> Result<(), CloseError> {
         self.committer.as_ref().map_or(Ok(()), |committer| committer.close(Some(patience)))
+    }
+}
+
+impl Default for Engine {
+    /// An empty one, in memory alone.
+    fn default() -> Engine {
+        Engine::new(Catalog::new())
     }
 }
 

@@ -40,6 +40,7 @@ mod decide;
 mod engine;
 mod execute;
 mod feed;
+mod grower;
 mod inbox;
 mod market;
 #[cfg(all(test, loom))]

@@ -5,8 +5,15 @@
 //! Double quotes keep white space and take the escapes `\n \r \t \b \a \xHH` and `\"`; single
 //! quotes take only the escape `\'`.
 //!
-//! Invariant: memory is held only from a line until its last part is taken, at most four times
-//! [`RESP_INLINE_BYTES_MAX`]: a word of one byte and the space behind it become seven bytes.
+//! Other protocols reach this port too, with bytes that somebody else may have chosen: a browser that
+//! posts a form, a TLS client whose hello contains a line. So a line is text: a control character or
+//! invalid UTF-8 in it is an error, and so is a request line of HTTP. An error ends the connection
+//! before anything behind the line is looked at.
+//!
+//! Invariant: nothing that follows bytes which are no text, or a request line of HTTP, is ever
+//! executed; a connection of another protocol begins with such bytes. Memory is held only from a
+//! line until its last part is taken, at most four times [`RESP_INLINE_BYTES_MAX`]: a word of one
+//! byte and the space behind it become seven bytes.
 
 use stockd_model::limits::RESP_INLINE_BYTES_MAX;
 
@@ -20,7 +27,7 @@ pub(super) struct Inline {
     pub(super) array: Vec<u8>,
     /// Bytes of the array that are taken.
     pub(super) taken: usize,
-    /// Bytes at the front of the input that hold no newline.
+    /// Bytes at the front of the input that hold no control character, so no line end.
     searched: usize,
 }
 
@@ -39,40 +46,48 @@ impl Inline {
         }
     }
 
-    /// Rewrites the first line of the input that is not blank and takes it off the input. `false`
-    /// asks for more bytes. After an error the line is still there.
+    /// Rewrites the first line of the input and takes it off the input; nothing is pending after a
+    /// blank one. `false` asks for more bytes. After an error the line is still there.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
-        let unsearched = input.get(self.searched..).unwrap_or_default();
-        let Some(further) = memchr::memchr(b'\n', unsearched) else {
-            self.searched = input.len();
-            return match input.len() {
-                0..=RESP_INLINE_BYTES_MAX => Ok(false),
-                _ => Err(ProtocolError::InlineLength),
-            };
-        };
-        let line_bytes = self.searched + further;
-        if line_bytes > RESP_INLINE_BYTES_MAX {
-            return Err(ProtocolError::InlineLength);
-        }
-        let (line, rest) = input.split_at(line_bytes);
+        let Some((line, line_end)) = self.line(input)? else { return Ok(false) };
         *self = Inline { array: array(line)?, taken: 0, searched: 0 };
-        *input = rest.get(1..).unwrap_or_default();
+        *input = input.get(line.len() + line_end..).unwrap_or_default();
         Ok(true)
+    }
+
+    /// The first line of the input, and the bytes of its line end; `None` when it is not whole.
+    fn line<'a>(&mut self, input: &'a [u8]) -> Result<Option<(&'a [u8], usize)>, ProtocolError> {
+        let possible = input.get(..=RESP_INLINE_BYTES_MAX).unwrap_or(input);
+        let unsearched = possible.get(self.searched..).unwrap_or_default();
+        let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        self.searched += unsearched.iter().position(is_control).unwrap_or(unsearched.len());
+        let (line, behind) = possible.split_at(self.searched.min(possible.len()));
+        match behind {
+            [b'\n', ..] => Ok(Some((line, 1))),
+            [b'\r', b'\n', ..] => Ok(Some((line, 2))),
+            [] | [b'\r'] if input.len() > RESP_INLINE_BYTES_MAX => Err(ProtocolError::InlineLength),
+            [] | [b'\r'] => Ok(None),
+            _ => Err(ProtocolError::Binary),
+        }
     }
 }
 
 /// The array that a line stands for: empty for a blank line.
-fn array(mut line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+fn array(line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    if std::str::from_utf8(line).is_err() {
+        return Err(ProtocolError::Binary);
+    }
+    if is_http(line) {
+        return Err(ProtocolError::Http);
+    }
+    let mut rest = line;
     let mut parts = Vec::new();
     let mut count = 0_usize;
     let mut word = Vec::new();
-    while let Some(rest) = first_word(line, &mut word)? {
-        if count == 0 && is_http(&word) {
-            return Err(ProtocolError::Http);
-        }
+    while let Some(after) = first_word(rest, &mut word)? {
         count += 1;
         frame::bulk(&word, &mut parts);
-        line = rest;
+        rest = after;
     }
     if count == 0 {
         return Ok(Vec::new());
@@ -83,10 +98,18 @@ fn array(mut line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     Ok(parts)
 }
 
-/// A request line or header of HTTP. A web page can make a browser post to any port, and the
-/// lines of what it posts would be commands.
-fn is_http(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
+/// Whether this is a request line of HTTP, of any method, or may be a line of a request whose
+/// beginning was lost. A web page can make a browser send requests to any port, and the lines of
+/// what it sends would be commands.
+fn is_http(line: &[u8]) -> bool {
+    let mut words = line.split(|&byte| is_space(byte)).filter(|word| !word.is_empty());
+    let method = words.next().unwrap_or_default();
+    let target = words.next();
+    let is_version =
+        |word: &[u8]| word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
+    method.eq_ignore_ascii_case(b"POST")
+        || method.eq_ignore_ascii_case(b"Host:")
+        || (target.is_some() && words.next_back().is_some_and(is_version))
 }
 
 /// Which quotes the reader of a word is within.
@@ -169,7 +192,7 @@ fn unescape(escaped: &[u8]) -> (u8, &[u8]) {
 }
 
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
+    matches!(byte, b' ' | b'\t')
 }
 
 #[cfg(test)]
@@ -191,7 +214,7 @@ mod tests {
     fn words_are_separated_by_white_space_and_kept_together_by_quotes() {
         for (line, expected) in [
             ("GET AAPL", vec!["GET", "AAPL"]),
-            ("  GET\t AAPL \r", vec!["GET", "AAPL"]),
+            ("  GET\t AAPL ", vec!["GET", "AAPL"]),
             (r#"GET "AAPL  260116C00200000""#, vec!["GET", "AAPL  260116C00200000"]),
             (r#"GET 'A B'"#, vec!["GET", "A B"]),
             (r#"ECHO "" ''"#, vec!["ECHO", "", ""]),
@@ -199,7 +222,7 @@ mod tests {
             (r#"ECHO "\x4" "\xzz""#, vec!["ECHO", "x4", "xzz"]),
             (r#"ECHO a"b c""#, vec!["ECHO", "ab c"]),
             ("", vec![]),
-            (" \r", vec![]),
+            (" \t", vec![]),
         ] {
             assert_eq!(words(line).unwrap(), expected, "{line}");
         }
@@ -215,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_line_becomes_the_array_it_stands_for() {
-        assert_eq!(array(b"GET AAPL\r").unwrap(), b"*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n");
-        assert_eq!(array(b" \r").unwrap(), b"");
+        assert_eq!(array(b"GET AAPL").unwrap(), b"*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n");
+        assert_eq!(array(b" ").unwrap(), b"");
         let most = "A ".repeat(RESP_INLINE_BYTES_MAX / 2);
         assert!(array(most.as_bytes()).unwrap().len() <= 4 * RESP_INLINE_BYTES_MAX);
     }
@@ -242,10 +265,50 @@ mod tests {
     }
 
     #[test]
-    fn a_web_page_cannot_have_its_body_executed() {
-        for line in ["POST / HTTP/1.1", "post /", "Host: localhost:7879"] {
+    fn a_line_ends_with_a_newline_that_may_have_a_carriage_return_before_it() {
+        for (input, rest) in [("PING\nx", "x"), ("PING\r\nx", "x"), ("PING\n\rx", "\rx")] {
+            let mut inline = Inline::default();
+            let mut left = input.as_bytes();
+            assert_eq!(inline.read(&mut left), Ok(true), "{input:?}");
+            assert_eq!(
+                (left, inline.array.as_slice()),
+                (rest.as_bytes(), &b"*1\r\n$4\r\nPING\r\n"[..])
+            );
+        }
+        assert_eq!(Inline::default().read(&mut b"PING\r".as_slice()), Ok(false));
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_an_error_as_soon_as_that_is_seen() {
+        for control in (0..0x20).chain([0x7f]).filter(|byte| !b"\t\n\r".contains(byte)) {
+            let line = [b'G', b'E', b'T', b' ', control];
+            assert_eq!(Inline::default().read(&mut line.as_slice()), Err(ProtocolError::Binary));
+        }
+        for line in [&b"GET A\rB"[..], b"GET A\r\r\n", b"GET \xff\n", b"GET \xc3\r\n"] {
+            assert_eq!(Inline::default().read(&mut &line[..]), Err(ProtocolError::Binary));
+        }
+        assert_eq!(Inline::default().read(&mut "GET É\t\r\n".as_bytes()), Ok(true));
+        assert_eq!(Inline::default().read(&mut &b"GET \xc3"[..]), Ok(false), "more may come");
+    }
+
+    #[test]
+    fn a_web_page_cannot_have_its_request_executed() {
+        for line in [
+            "POST / HTTP/1.1",
+            "post /",
+            "Host: localhost:7879",
+            "GET / HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "HSET /AAPL http/1.0",
+            " \tGET  /a b\tHTTP/1.1 ",
+            "GET \"/ HTTP/1.1\"",
+            "GET /' HTTP/1.1",
+        ] {
             assert_eq!(array(line.as_bytes()), Err(ProtocolError::Http), "{line}");
         }
-        assert!(array(b"GET post").is_ok());
+        for line in ["GET post", "GET HTTP/1.1", "GET HTTP/", "HTTP/1.1 200 OK"] {
+            assert!(array(line.as_bytes()).is_ok(), "{line}");
+        }
     }
 }

@@ -25,7 +25,13 @@ pub enum ProtocolError {
     /// A quote in an inline command is not closed, or something follows it directly.
     #[error("ERR Protocol error: unbalanced quotes in request")]
     UnbalancedQuotes,
-    /// A browser or another HTTP client talks to this port. The body that it sends must not be
+    /// An inline command is no text. It may be TLS or another protocol, and lines in it must not be
+    /// executed.
+    #[error(
+        "ERR Protocol error: a line with a control character or invalid UTF-8; this port talks RESP, without TLS"
+    )]
+    Binary,
+    /// A browser or another HTTP client talks to this port. What it sends must not be
     /// executed.
     #[error("ERR Protocol error: this is an HTTP request, and not the port for it")]
     Http,

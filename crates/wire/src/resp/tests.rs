@@ -1,6 +1,7 @@
 //! Whole conversations: bytes in, bytes out, against an exchange in miniature.
 
 mod commands;
+mod foreign;
 mod limits;
 mod page;
 mod rubbish;
