@@ -282,6 +282,14 @@ impl Feed {
         self.subscribers.get(id).map_or(0, |subscriber| subscriber.accounted_bytes)
     }
 
+    /// As [`bytes`](Feed::bytes), and an equal share for each subscription of what all subscribers
+    /// hold together.
+    pub fn bytes_with_share(&self, id: SubscriberId) -> usize {
+        let (_, subscriptions) = self.subscribers.counts();
+        let shared = self.bytes_in_all() - self.subscribers.bytes();
+        self.bytes(id) + self.len(id) * (shared / subscriptions.max(1))
+    }
+
     /// About how many bytes are held in all: for all subscribers, those included that have left and
     /// are not tidied up, and for what they share.
     pub fn bytes_in_all(&self) -> usize {

@@ -32,6 +32,32 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// (*default*).
 pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the bytes of a request may wait for the rest of it, before the client is told so and
+/// closed.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Memory that all connections hold together, at least, unless it is set (*default*): a quarter of
+/// what the system or the control group of the process allows is more on most machines. From seven
+/// eighths of the limit on, commands that would take more are refused and replies wait only up to
+/// [`OUTPUT_BYTES_SCARCE`]; above the limit those are closed that hold the most.
+pub const MEMORY_MIN: usize = 64 * 1024 * 1024;
+
+/// The least that the memory of all connections can be set to: what one of them may need.
+pub const MEMORY_FLOOR: usize = 1024 * 1024;
+
+/// Bytes of replies that wait for one client while memory is scarce. Beyond it the client is not
+/// read until it has taken them.
+pub const OUTPUT_BYTES_SCARCE: usize = 16 * 1024;
+
+/// By how much a worker's memory differs, at most, from what the others know of it.
+pub const MEMORY_STEP: usize = 64 * 1024;
+
+/// Bytes that a worker keeps for encoding replies. A buffer that was larger for once is given back.
+pub const REPLY_BUFFER_BYTES: usize = 256 * 1024;
+
+/// How often a worker says in the log that it closes connections for want of memory, at most.
+pub const MEMORY_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Connections open at once (*default*). A further client is told so and closed.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
@@ -71,6 +97,26 @@ pub const FILES_RESERVED: usize = 64;
 
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Work of one connection's turn, besides lookups, whose number [`READ_BYTES_MAX`] bounds. A unit is
+/// about what it takes to look at one row of the catalog, 50 ns. What is left of a command, and all
+/// that the client asks behind it, goes on in the connection's next turn, after all others.
+pub const TURN_WORK: usize = 8192;
+
+/// Work that a connection's turn may always do, however many others have work to do.
+pub const TURN_WORK_MIN: usize = 64;
+
+/// Work of all turns in one pass of a worker over its connections. When it is done, each further
+/// turn does [`TURN_WORK_MIN`], so that the next pass comes soon.
+pub const PASS_WORK: usize = 32 * 1024;
+
+/// Connections that a worker looks at in one pass for those that have let a timeout pass. The others
+/// come in the next ones.
+pub const SWEEP_CONNECTIONS: usize = 1024;
+
+/// Connections that a worker closes in one pass because a timeout has passed, or for want of memory.
+/// The others come in the next ones.
+pub const CLOSES_PER_PASS: usize = 64;
 
 /// Lookups of one connection that are decoded before the first of them is answered, so that their
 /// rows are on the way from memory at the same time.

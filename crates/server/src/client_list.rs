@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -27,7 +28,7 @@ pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
-    protocol: Protocol,
+    pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
     /// Bytes of replies and messages that wait for the client.
@@ -36,6 +37,8 @@ pub(crate) struct ClientInfo {
     pub(crate) marks: Cell,
     /// Symbols and patterns it is subscribed to.
     pub(crate) subscriptions: Cell,
+    /// Bytes that it holds.
+    pub(crate) memory: Cell,
 }
 
 /// What a client calls itself.
@@ -62,6 +65,7 @@ impl ClientList {
             unsent: Cell::default(),
             marks: Cell::default(),
             subscriptions: Cell::default(),
+            memory: Cell::default(),
         });
         self.lock().insert(info.id, Arc::clone(&info));
         info
@@ -71,19 +75,23 @@ impl ClientList {
         self.lock().remove(&info.id);
     }
 
-    /// A line for each connection, in the order they came.
-    pub(crate) fn lines(&self, now: Instant) -> String {
-        let mut lines = String::new();
-        for info in self.lock().values() {
-            info.write_line(now, &mut lines);
+    /// Appends a line for each of the next few connections behind `after`, in the order they came.
+    /// Returns the last of them, or `None` where there was none.
+    pub(crate) fn write_lines(
+        &self,
+        after: u64,
+        count: usize,
+        now: Instant,
+        lines: &mut String,
+    ) -> Option<u64> {
+        // Written when the lock is released: connections come and go meanwhile.
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let next: Vec<_> =
+            self.lock().range(behind).take(count).map(|(_, it)| it.clone()).collect();
+        for info in &next {
+            info.write_line(now, lines);
         }
-        lines
-    }
-
-    /// Connections that have not taken all that was sent to them, or have still to be told.
-    pub(crate) fn behind(&self) -> usize {
-        let is_behind = |info: &&Arc<ClientInfo>| info.unsent.get() + info.marks.get() > 0;
-        self.lock().values().filter(is_behind).count()
+        next.last().map(|info| info.id)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
@@ -103,8 +111,8 @@ impl ClientInfo {
         &self.peer
     }
 
-    /// The connection in the words of Redis: bytes that wait are `omem`, subscriptions `sub`; and
-    /// in one of ours: symbols to be told of are `marks`.
+    /// The connection in the words of Redis: bytes that wait are `omem`, all that it holds is
+    /// `tot-mem`, subscriptions `sub`; and in one of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
         let ClientInfo { id, protocol, .. } = self;
         let peer = match &self.peer {
@@ -114,11 +122,11 @@ impl ClientInfo {
         let age = now.saturating_duration_since(self.since).as_secs();
         let Names { client, library, library_version } = self.names().clone();
         let (unsent, marks) = (self.unsent.get(), self.marks.get());
-        let subscriptions = self.subscriptions.get();
+        let (subscriptions, memory) = (self.subscriptions.get(), self.memory.get());
         let written = writeln!(
             lines,
             "id={id} addr={peer} name={client} age={age} db=0 sub={subscriptions} omem={unsent} \
-             marks={marks} protocol={protocol} lib-name={library} lib-ver={library_version}"
+             tot-mem={memory} marks={marks} protocol={protocol} lib-name={library} lib-ver={library_version}"
         );
         debug_assert!(written.is_ok(), "a string takes everything");
     }

@@ -3,9 +3,9 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use stockd_model::limits::{CONNECTIONS_MAX, STALLED_CLIENT_TIMEOUT};
+use stockd_model::limits::{CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT};
 
-use crate::Endpoint;
+use crate::{Endpoint, default_memory_max};
 
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub struct Config {
     /// A client that has taken none of its waiting replies for this long is closed. Checked
     /// about once a second.
     pub stalled_timeout: Duration,
+    /// A client that has sent a part of a request and not the rest of it for this long is told so
+    /// and closed. Checked about once a second.
+    pub request_timeout: Duration,
+    /// Bytes that all connections hold together, at least
+    /// [`MEMORY_FLOOR`](stockd_model::limits::MEMORY_FLOOR): unread replies, half requests,
+    /// subscriptions, replies that are being made. Close to it commands that would take more are
+    /// refused, above it the connections that hold the most are closed.
+    pub memory_max: usize,
 }
 
 impl Default for Config {
@@ -38,6 +46,8 @@ impl Default for Config {
             connections_max: CONNECTIONS_MAX,
             idle_timeout: None,
             stalled_timeout: STALLED_CLIENT_TIMEOUT,
+            request_timeout: REQUEST_TIMEOUT,
+            memory_max: default_memory_max(),
         }
     }
 }

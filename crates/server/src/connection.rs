@@ -40,9 +40,12 @@ use crate::admission::Permit;
 use crate::client_list::ClientInfo;
 use crate::conversation::{Ending, Waits};
 use crate::endpoint::Protocol;
+use crate::memory::Held;
 use crate::output::Output;
+use crate::protocol;
 use crate::reactor::Event;
 use crate::session::Session;
+use crate::sweep::Timeouts;
 use crate::transport::Stream;
 use crate::turn::Turn;
 
@@ -69,6 +72,8 @@ pub(crate) struct Connection {
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
     silent: bool,
+    /// Bytes of replies that may wait, as of its last turn: fewer while memory is scarce.
+    output_bytes_max: usize,
     /// It has been told of a subscription.
     is_subscriber: bool,
     /// How many more bytes are read; only while the server shuts down.
@@ -129,6 +134,11 @@ pub(crate) enum Closed {
     Idle,
     /// The client took no replies for too long.
     Stalled,
+    /// The client did not send the rest of a request for too long.
+    HalfRequest,
+    /// All connections held more memory than they may, and this one was among those that held the
+    /// most: so many bytes.
+    Memory(usize),
 }
 
 /// What is next for a session.
@@ -159,6 +169,7 @@ impl Connection {
             writable: true,
             hung_up: false,
             silent: false,
+            output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
             drain_bytes: None,
             active_at: now,
@@ -209,6 +220,7 @@ impl Connection {
     /// [`Closed`] when the connection is to be dropped.
     #[inline]
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
+        self.output_bytes_max = turn.server.memory.output_bytes_max();
         let awaited_newline = self.session.awaits_newline();
         self.flush(turn)?;
         match self.phase {
@@ -239,20 +251,56 @@ impl Connection {
         Ok(next)
     }
 
-    /// Whether the client has let a timeout pass.
-    pub(crate) fn overdue(
-        &self,
-        now: Instant,
-        stalled: Duration,
-        idle: Option<Duration>,
-    ) -> Option<Closed> {
+    /// Whether the client has let a timeout pass. After [`Closed::HalfRequest`] it is to be
+    /// [told](Connection::give_request_up) before it is closed.
+    pub(crate) fn overdue(&self, now: Instant, timeouts: &Timeouts) -> Option<Closed> {
+        let Timeouts { idle, stalled, request } = *timeouts;
         let past = |since: Instant, timeout| now.saturating_duration_since(since) >= timeout;
         if self.awaits_client() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
         }
+        if self.half_request_since().is_some_and(|since| past(since, request)) {
+            return Some(Closed::HalfRequest);
+        }
         // Lingering has its own, shorter end; a client that waits for the disk is not idle.
         let idle = idle.filter(|_| !self.is_lingering() && !self.session.awaits_commit())?;
         past(self.active_at, idle).then_some(Closed::Idle)
+    }
+
+    /// The rest of a request has not come in time: what is there of it is forgotten, and the client
+    /// is told so, in its next turns, and sent away.
+    pub(crate) fn give_request_up(&mut self, timeout: Duration, now: Instant) {
+        self.session.give_up();
+        let why = format!("the rest of the request did not come within {timeout:?}");
+        let mut text = Vec::new();
+        (protocol::of(self.client.protocol).encode_error)(&why, &mut text);
+        if self.output.is_empty() {
+            self.taken_at = now;
+        }
+        self.output.append(&text);
+        self.phase = Phase::Finishing(AtEnd::Linger);
+    }
+
+    /// Since when the rest of a request is awaited.
+    #[inline]
+    fn half_request_since(&self) -> Option<Instant> {
+        let since = self.session.half_request_since()?;
+        let is_awaited = self.phase == Phase::Serving && !self.session.awaits_commit();
+        is_awaited.then_some(since)
+    }
+
+    /// Whether the client may come to let a timeout pass, the one for idle ones apart.
+    #[inline]
+    pub(crate) fn may_be_late(&self) -> bool {
+        self.awaits_client() || self.session.half_request_since().is_some()
+    }
+
+    /// Bytes that it holds, subscriptions apart.
+    #[inline]
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held { replies: self.output.capacity(), ..Held::default() };
+        self.session.add_held(&mut held);
+        held
     }
 
     /// Whether the client has yet to take replies.
@@ -295,13 +343,13 @@ impl Connection {
     /// Whether what was received cannot be answered before the committer has answered.
     #[inline]
     fn awaits_commit(&self) -> bool {
-        self.session.is_held_back() && self.session.awaits_commit()
+        self.session.is_held_for_commit()
     }
 
     /// Whether the client has taken enough replies to be asked for more requests.
     #[inline]
     fn has_room(&self) -> bool {
-        self.output.len() < OUTPUT_BYTES_MAX
+        self.output.len() < self.output_bytes_max
     }
 
     #[inline]
@@ -310,7 +358,7 @@ impl Connection {
             return Ok(());
         };
         turn.replies.out.clear();
-        turn.replies.bytes_max = OUTPUT_BYTES_MAX - self.output.len();
+        turn.replies.bytes_max = self.output_bytes_max - self.output.len();
         let waits = self.take_step(step, turn);
         if let Waits::Nothing(ending) = waits {
             tracing::debug!("{}: closing: {ending:?}", self.client.peer());
@@ -364,7 +412,7 @@ impl Connection {
             self.stream.keep_few_unsent();
         }
         turn.replies.out.clear();
-        let room = MESSAGE_BYTES_MAX - self.output.len();
+        let room = self.message_bytes_max() - self.output.len();
         let messages = self.session.tell(turn, room);
         turn.cells.messages.add(messages);
         self.send(turn)
@@ -375,8 +423,13 @@ impl Connection {
     #[inline]
     fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
-            && self.output.len() < MESSAGE_BYTES_MAX
+            && self.output.len() < self.message_bytes_max()
             && turn.feed.has_messages(turn.id.into())
+    }
+
+    #[inline]
+    fn message_bytes_max(&self) -> usize {
+        MESSAGE_BYTES_MAX.min(self.output_bytes_max)
     }
 
     /// What there is to do for the session, and the read that finds it out. What was received

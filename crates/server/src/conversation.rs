@@ -9,6 +9,7 @@ use std::sync::Arc;
 use stockd_model::Reply;
 
 use crate::client_list::ClientInfo;
+use crate::memory::Held;
 use crate::turn::Turn;
 
 /// What the server needs to know of a protocol.
@@ -46,6 +47,9 @@ pub(crate) trait Conversation: fmt::Debug + Send {
         debug_assert!(false, "this protocol hands nothing to the committer");
     }
 
+    /// Adds the bytes that it holds.
+    fn add_held(&self, _: &mut Held) {}
+
     /// Tells a subscriber what it has not been told, until the replies have `bytes_max` bytes. Returns
     /// how many messages that were.
     fn tell(&mut self, _: &mut Turn<'_>, _bytes_max: usize) -> u64 {
@@ -61,6 +65,8 @@ pub(crate) enum Waits {
     Input,
     /// The client, to take replies: there is no room for more.
     Room,
+    /// Its next turn: this one has done its work.
+    Turn,
     /// The committer, to answer what was handed to it.
     Commit,
     /// Nothing more: the connection is to be closed once the replies are written.

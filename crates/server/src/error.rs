@@ -1,7 +1,7 @@
 use std::io;
 
 use stockd_model::Address;
-use stockd_model::limits::WORKERS_MAX;
+use stockd_model::limits::{MEMORY_FLOOR, WORKERS_MAX};
 
 use crate::Protocol;
 
@@ -18,6 +18,9 @@ pub enum StartError {
     /// A limit of connections under which nobody could be served.
     #[error("a limit of 0 connections serves nobody; choose at least 1")]
     NoConnections,
+    /// A limit of memory under which nobody could be served.
+    #[error("{0} bytes for all connections are too few; choose at least {MEMORY_FLOOR}")]
+    Memory(usize),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {}", listen_reason(.source, *.protocol, .address))]
     Listen {

@@ -18,8 +18,8 @@ pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> 
     let metrics = server.metrics();
     let sections = [
         ("Server", about_server(server, &metrics, now)),
-        ("Clients", about_clients(server, &metrics)),
-        ("Memory", about_memory(server)),
+        ("Clients", about_clients(&metrics)),
+        ("Memory", about_memory(server, &metrics)),
         ("Persistence", about_persistence(server)),
         ("Stats", about_work(server, &metrics)),
         ("Keyspace", about_stocks(server)),
@@ -47,25 +47,32 @@ fn about_server(server: &ServerState, metrics: &Metrics, now: Instant) -> Lines 
     lines
 }
 
-fn about_clients(server: &ServerState, metrics: &Metrics) -> Lines {
+fn about_clients(metrics: &Metrics) -> Lines {
     let mut lines = Lines::default();
     lines.add("connected_clients", metrics.open);
     lines.add("maxclients", metrics.connections_max);
     lines.add("queued_clients", metrics.queued);
     lines.add("queued_clients_peak", metrics.queued_peak);
-    lines.add("slow_clients", server.clients.behind());
+    lines.add("slow_clients", metrics.slow);
     lines.add("unsent_bytes", metrics.bytes_unsent);
     lines.add("subscribers", metrics.subscribers);
     lines.add("subscriptions", metrics.subscriptions);
     lines
 }
 
-fn about_memory(server: &ServerState) -> Lines {
+fn about_memory(server: &ServerState, metrics: &Metrics) -> Lines {
     let mut lines = Lines::default();
     if let Some(resident) = resident_bytes() {
         lines.add("used_memory_rss", resident);
     }
     lines.add("catalog_bytes", server.engine.memory_bytes());
+    lines.add("memory_max", metrics.memory_max);
+    lines.add("clients_memory", metrics.memory);
+    lines.add("clients_memory_replies", metrics.memory_replies);
+    lines.add("clients_memory_requests", metrics.memory_requests);
+    lines.add("clients_memory_walks", metrics.memory_walks);
+    lines.add("clients_memory_parked", metrics.memory_parked);
+    lines.add("clients_memory_subscriptions", metrics.memory_subscriptions);
     lines
 }
 
@@ -106,6 +113,9 @@ fn about_work(server: &ServerState, metrics: &Metrics) -> Lines {
     lines.add("conflated_messages", metrics.conflated);
     lines.add("closed_stalled_clients", metrics.closed_stalled);
     lines.add("closed_idle_clients", metrics.closed_idle);
+    lines.add("closed_request_timeout_clients", metrics.closed_request_timeout);
+    lines.add("closed_memory_clients", metrics.closed_memory);
+    lines.add("refused_memory_commands", metrics.refused_memory);
     lines
 }
 

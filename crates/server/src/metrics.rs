@@ -27,6 +27,22 @@ macro_rules! counters {
             pub subscribers: u64,
             /// Symbols and patterns that they are subscribed to.
             pub subscriptions: u64,
+            /// Connections that have not taken all that was sent to them, or have still to be told.
+            pub slow: u64,
+            /// Bytes that all connections hold now.
+            pub memory: u64,
+            /// What they may hold.
+            pub memory_max: u64,
+            /// Of those bytes: replies that wait for clients to take them.
+            pub memory_replies: u64,
+            /// Of those bytes: requests that have not come whole or wait for their turn.
+            pub memory_requests: u64,
+            /// Of those bytes: replies that are being made.
+            pub memory_walks: u64,
+            /// Of those bytes: requests that wait for the disk.
+            pub memory_parked: u64,
+            /// Of those bytes: subscriptions, and marks of what subscribers have still to be told.
+            pub memory_subscriptions: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.
@@ -36,6 +52,12 @@ macro_rules! counters {
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
+            pub(crate) slow: Cell,
+            pub(crate) memory_replies: Cell,
+            pub(crate) memory_requests: Cell,
+            pub(crate) memory_walks: Cell,
+            pub(crate) memory_parked: Cell,
+            pub(crate) memory_subscriptions: Cell,
         }
 
         impl Metrics {
@@ -45,6 +67,12 @@ macro_rules! counters {
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
+                self.slow += cells.slow.get();
+                self.memory_replies += cells.memory_replies.get();
+                self.memory_requests += cells.memory_requests.get();
+                self.memory_walks += cells.memory_walks.get();
+                self.memory_parked += cells.memory_parked.get();
+                self.memory_subscriptions += cells.memory_subscriptions.get();
             }
         }
     };
@@ -63,6 +91,12 @@ counters! {
     closed_stalled,
     /// Connections closed because nothing came or went for too long.
     closed_idle,
+    /// Connections closed because the rest of a request did not come in time.
+    closed_request_timeout,
+    /// Connections closed because they held the most when all together held more than they may.
+    closed_memory,
+    /// Commands refused because connections held nearly as much memory as they may.
+    refused_memory,
     /// Connections closed because of a line longer than the limit.
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.

@@ -18,6 +18,11 @@ impl Output {
         self.len() == 0
     }
 
+    /// Bytes of memory that it holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The bytes that wait, in order.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.bytes[self.written..]

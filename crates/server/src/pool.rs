@@ -115,9 +115,7 @@ impl Pool {
     /// Tells all workers to finish until then. Nothing may be pushed after this.
     pub(crate) fn drain(&self, until: Instant) {
         if self.drain_until.set(until).is_ok() {
-            for handle in &self.workers {
-                handle.wake();
-            }
+            self.wake_all();
         }
     }
 
@@ -125,6 +123,11 @@ impl Pool {
     #[inline]
     pub(crate) fn drain_until(&self) -> Option<Instant> {
         self.drain_until.get().copied()
+    }
+
+    /// Connections that all workers serve.
+    pub(crate) fn open(&self) -> usize {
+        self.open_per_worker().sum()
     }
 
     /// Connections that each worker serves.
@@ -144,6 +147,13 @@ impl Pool {
     /// Ends a worker's wait.
     pub(crate) fn wake(&self, worker: usize) {
         self.workers[worker].wake();
+    }
+
+    /// Ends the waits of all workers.
+    pub(crate) fn wake_all(&self) {
+        for handle in &self.workers {
+            handle.wake();
+        }
     }
 
     fn wake_least_loaded(&self) {

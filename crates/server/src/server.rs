@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
-use stockd_model::limits::{SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX};
+use stockd_model::limits::{
+    MEMORY_FLOOR, SHUTDOWN_MARGIN, SHUTDOWN_TIMEOUT, WORK_QUEUE_MAX, WORKERS_MAX,
+};
 
 use crate::admission::Admission;
 use crate::file_limit::connections_allowed;
@@ -15,7 +17,8 @@ use crate::metrics::Cells;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::server_state::ServerState;
-use crate::worker::{Sweep, Worker};
+use crate::sweep::Sweep;
+use crate::worker::Worker;
 use crate::{Config, Endpoint, Metrics, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
@@ -54,7 +57,7 @@ impl Server {
     /// the system gives no more threads. Nothing is left behind then.
     pub fn start(config: Config, engine: Arc<Engine>) -> Result<Server, StartError> {
         check(&config)?;
-        let sweep = Sweep::new(config.idle_timeout, config.stalled_timeout);
+        let sweep = Sweep::new(&config);
         let listeners =
             config.endpoints.into_iter().map(Bound::listen).collect::<Result<Vec<_>, _>>()?;
         let (acceptor_poll, acceptor_waker) =
@@ -65,7 +68,7 @@ impl Server {
         let admission = Admission::new(connections_allowed(config.connections_max));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
-        let state = ServerState::new(engine, {
+        let state = ServerState::new(engine, config.memory_max, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             move || gather(&admission, &pool, &acceptor_cells)
@@ -174,6 +177,9 @@ fn check(config: &Config) -> Result<(), StartError> {
     }
     if config.connections_max == 0 {
         return Err(StartError::NoConnections);
+    }
+    if config.memory_max < MEMORY_FLOOR {
+        return Err(StartError::Memory(config.memory_max));
     }
     Ok(())
 }

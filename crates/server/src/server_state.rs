@@ -9,11 +9,14 @@ use stockd_engine::Engine;
 
 use crate::Metrics;
 use crate::client_list::ClientList;
+use crate::memory::Memory;
 
 /// The parts of a running server that tell something of it.
 pub(crate) struct ServerState {
     pub(crate) clients: ClientList,
     pub(crate) engine: Arc<Engine>,
+    /// What all connections hold.
+    pub(crate) memory: Memory,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     pub(crate) started: Instant,
 }
@@ -21,15 +24,20 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(crate) fn new(
         engine: Arc<Engine>,
+        memory_max: usize,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<ServerState> {
         let started = Instant::now();
-        let metrics = Box::new(metrics);
-        Arc::new(ServerState { clients: ClientList::default(), engine, metrics, started })
+        let (clients, memory) = (ClientList::default(), Memory::new(memory_max));
+        Arc::new(ServerState { clients, engine, memory, metrics: Box::new(metrics), started })
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
-        (self.metrics)()
+        Metrics {
+            memory: self.memory.held() as u64,
+            memory_max: self.memory.max() as u64,
+            ..(self.metrics)()
+        }
     }
 
     /// The settings that tools which measure Redis ask for.

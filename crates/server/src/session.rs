@@ -1,7 +1,7 @@
 //! The session: what one connection has said and what is answered, without its socket.
 //!
 //! Bytes go in, replies come out, and what the session waits for next is returned. It knows no
-//! sockets and no clock: its connection tells it when the client fell silent, ended its stream or is
+//! sockets and no clock: its turn says what time it is, and its connection tells it when the client fell silent, ended its stream or is
 //! to be sent away. What bytes mean is its [`Conversation`]'s affair; what is kept of them is its own.
 //!
 //! Invariant: requests are answered in the order they came, each once. Only bytes that make no
@@ -9,12 +9,14 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stockd_model::Reply;
 
 use crate::Protocol;
 use crate::client_list::ClientInfo;
 use crate::conversation::{Conversation, Waits};
+use crate::memory::Held;
 use crate::protocol;
 use crate::turn::Turn;
 
@@ -24,39 +26,52 @@ pub(crate) struct Session {
     conversation: Box<dyn Conversation>,
     /// Received and not decoded yet. Holds no memory while it is empty.
     undecoded: Vec<u8>,
-    /// Whether whole requests may be among the undecoded bytes, held back for lack of room or
-    /// until the committer has answered.
-    held_back: bool,
+    /// Since when the first of them are there.
+    undecoded_since: Option<Instant>,
+    waits: Waits,
 }
 
 impl Session {
     pub(crate) fn new(protocol: Protocol, client: &Arc<ClientInfo>) -> Session {
         let conversation = (protocol::of(protocol).begin)(client);
-        Session { conversation, undecoded: Vec::new(), held_back: false }
+        let waits = Waits::Input;
+        Session { conversation, undecoded: Vec::new(), undecoded_since: None, waits }
     }
 
     /// Answers what one read has brought.
     #[inline]
     pub(crate) fn receive(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Waits {
-        debug_assert!(!self.held_back, "input before there was room");
-        if self.undecoded.is_empty() {
-            let (consumed, waits) = self.conversation.answer(input, turn);
-            self.keep(&input[consumed..], waits)
-        } else {
+        debug_assert!(!self.is_held_back(), "input before there was room");
+        if !self.undecoded.is_empty() {
             self.undecoded.extend_from_slice(input);
-            self.resume(turn)
+            return self.resume(turn);
         }
+        let (consumed, waits) = self.conversation.answer(input, turn);
+        self.waits = waits;
+        let rest = &input[consumed..];
+        if !rest.is_empty() && !matches!(waits, Waits::Nothing(_)) {
+            self.undecoded.extend_from_slice(rest);
+            self.undecoded_since = Some(turn.now);
+        }
+        waits
     }
 
-    /// Answers what was held back for lack of room.
+    /// Answers what was held back.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> Waits {
-        let input = mem::take(&mut self.undecoded);
+        let mut input = mem::take(&mut self.undecoded);
         let (consumed, waits) = self.conversation.answer(&input, turn);
-        if consumed > 0 {
-            return self.keep(&input[consumed..], waits);
+        self.waits = waits;
+        if consumed < input.len() && !matches!(waits, Waits::Nothing(_)) {
+            if consumed > 0 {
+                input.drain(..consumed);
+                self.undecoded_since = Some(turn.now);
+            }
+            if waits == Waits::Input {
+                input.shrink_to_fit();
+            }
+            self.undecoded = input;
         }
-        self.undecoded = input;
-        self.keep(&[], waits)
+        waits
     }
 
     /// The client has sent its first bytes and nothing in the time that a newline has to follow:
@@ -73,7 +88,7 @@ impl Session {
     /// The client has ended its stream: answers what is left of it, a last request without its
     /// newline too.
     pub(crate) fn end(&mut self, turn: &mut Turn<'_>) {
-        debug_assert!(!self.held_back, "the end before what was held back");
+        debug_assert!(!self.is_held_back(), "the end before what was held back");
         let rest = mem::take(&mut self.undecoded);
         self.conversation.end(&rest, turn);
     }
@@ -83,6 +98,11 @@ impl Session {
     /// not known.
     pub(crate) fn stop(&mut self, turn: &mut Turn<'_>) {
         self.fall_silent(turn);
+        self.give_up();
+    }
+
+    /// Half a request is given up.
+    pub(crate) fn give_up(&mut self) {
         self.undecoded = Vec::new();
     }
 
@@ -98,11 +118,26 @@ impl Session {
         self.conversation.tell(turn, bytes_max)
     }
 
-    /// Whether [`resume`](Session::resume) is due as soon as there is room and the committer has
-    /// answered.
+    /// Whether [`resume`](Session::resume) is due: in the next turn, or as soon as there is room or
+    /// the committer has answered.
     #[inline]
     pub(crate) fn is_held_back(&self) -> bool {
-        self.held_back
+        matches!(self.waits, Waits::Room | Waits::Turn | Waits::Commit)
+    }
+
+    /// Whether that must wait for the committer.
+    #[inline]
+    pub(crate) fn is_held_for_commit(&self) -> bool {
+        matches!(self.waits, Waits::Room | Waits::Commit) && self.awaits_commit()
+    }
+
+    /// Since when the rest of a request is to come, if a part of one is there.
+    #[inline]
+    pub(crate) fn half_request_since(&self) -> Option<Instant> {
+        match self.undecoded[..] {
+            [] => None,
+            _ => self.undecoded_since.filter(|_| self.waits == Waits::Input),
+        }
     }
 
     /// Whether replies are to come from the committer.
@@ -116,20 +151,16 @@ impl Session {
         self.conversation.committed(reply, out);
     }
 
-    /// Bytes that are kept.
+    /// Bytes of requests that are kept.
     pub(crate) fn undecoded_bytes(&self) -> usize {
         self.undecoded.len()
     }
 
+    /// Adds the bytes that it holds.
     #[inline]
-    fn keep(&mut self, rest: &[u8], waits: Waits) -> Waits {
-        self.held_back = matches!(waits, Waits::Room | Waits::Commit);
-        if matches!(waits, Waits::Nothing(_)) {
-            self.undecoded = Vec::new();
-        } else if !rest.is_empty() {
-            self.undecoded.extend_from_slice(rest);
-        }
-        waits
+    pub(crate) fn add_held(&self, held: &mut Held) {
+        held.requests += self.undecoded.capacity();
+        self.conversation.add_held(held);
     }
 }
 
@@ -144,8 +175,8 @@ mod tests {
     use crate::turn::Replies;
     use std::net::SocketAddr;
     use std::time::Instant;
-    use stockd_engine::{Access, Engine, Executor, Feed};
-    use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX};
+    use stockd_engine::{Access, Budget, Engine, Executor, Feed};
+    use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
     use stockd_model::{Fields, Request, Volume};
 
     /// A client's session, the engine behind it and what it was replied.
@@ -154,6 +185,7 @@ mod tests {
         executor: Executor,
         out: Vec<u8>,
         out_bytes_max: usize,
+        work: Budget,
         feed: Feed,
         server: Arc<ServerState>,
         cells: Cells,
@@ -176,7 +208,7 @@ mod tests {
                 let set = Request::Set(name.parse().unwrap(), fields);
                 executor.batch(&Access::All).execute(&set);
             }
-            let server = ServerState::new(Arc::clone(&engine), Metrics::default);
+            let server = ServerState::new(Arc::clone(&engine), usize::MAX, Metrics::default);
             let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
             let info = server.clients.enter(peer, protocol, Instant::now());
             Client {
@@ -184,6 +216,7 @@ mod tests {
                 executor,
                 out: Vec::new(),
                 out_bytes_max: usize::MAX,
+                work: Budget::new(TURN_WORK),
                 feed: engine.feed(|| {}),
                 server,
                 cells: Cells::default(),
@@ -194,6 +227,7 @@ mod tests {
             let mut turn = Turn {
                 id: ConnectionId::new(0, 1),
                 now: Instant::now(),
+                work: self.work,
                 access: &Access::All,
                 executor: &mut self.executor,
                 writer: None,

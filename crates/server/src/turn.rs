@@ -5,10 +5,11 @@
 
 use std::time::Instant;
 
-use stockd_engine::{Access, Executor, Feed, WriteHandle};
+use stockd_engine::{Access, Budget, Executor, Feed, WriteHandle};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 
 use crate::connection_id::ConnectionId;
+use crate::memory::MemoryFull;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
 
@@ -19,6 +20,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) id: ConnectionId,
     /// When the worker woke up.
     pub(crate) now: Instant,
+    /// The work that is left of it, lookups apart.
+    pub(crate) work: Budget,
     /// What the client may see.
     pub(crate) access: &'a Access,
     pub(crate) executor: &'a mut Executor,
@@ -41,12 +44,28 @@ pub(crate) struct Replies<'a> {
     pub(crate) bytes_max: usize,
 }
 
+impl Turn<'_> {
+    /// Whether a command may be performed that takes memory. A refusal is counted.
+    pub(crate) fn check_memory(&self) -> Result<(), MemoryFull> {
+        let checked = self.server.memory.check();
+        if checked.is_err() {
+            self.cells.refused_memory.add(1);
+        }
+        checked
+    }
+}
+
 impl Replies<'_> {
+    /// Bytes for which there is room.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.bytes_max.saturating_sub(self.out.len())
+    }
+
     /// How many lookups may be begun before they are answered, so that no request is decoded once
     /// there is no room; 0 when there is none. An answer has at most `answer_bytes_max` bytes.
     #[inline]
     pub(crate) fn lookups_together(&self, answer_bytes_max: usize) -> usize {
-        let room = self.bytes_max.saturating_sub(self.out.len());
-        room.div_ceil(answer_bytes_max).min(LOOKUPS_TOGETHER_MAX)
+        self.room().div_ceil(answer_bytes_max).min(LOOKUPS_TOGETHER_MAX)
     }
 }

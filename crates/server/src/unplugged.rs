@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use stockd_engine::{Access, Engine, Executor, Feed, WriteHandle};
+use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
@@ -34,7 +34,7 @@ impl Unplugged {
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
         let owner = thread::current();
-        let server = ServerState::new(Arc::clone(engine), Metrics::default);
+        let server = ServerState::new(Arc::clone(engine), usize::MAX, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let client = server.clients.enter(peer, protocol, now);
         Unplugged {
@@ -76,6 +76,7 @@ impl Unplugged {
         let turn = Turn {
             id: ConnectionId::new(0, 1),
             now: self.now,
+            work: Budget::new(usize::MAX),
             access: &Access::All,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),

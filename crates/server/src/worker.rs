@@ -7,6 +7,7 @@
 //! loop gives every connection in the queue one turn, so that one that always has more to do waits
 //! for all others before its next.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -16,17 +17,18 @@ use slab::Slab;
 use stockd_engine::{Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL,
-    UNTERMINATED_AFTER,
+    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, MEMORY_LOG_INTERVAL,
+    PASS_WORK, READ_BYTES_MAX, REPLY_BUFFER_BYTES, TURN_WORK, TURN_WORK_MIN, UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
 use crate::connection::{Closed, Connection, Delay};
 use crate::connection_id::ConnectionId;
-use crate::endpoint::Endpoint;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
 use crate::server_state::ServerState;
+use crate::slot::{Slot, Sums, live};
+use crate::sweep::Sweep;
 use crate::timers::Timers;
 use crate::turn::{Replies, Turn};
 
@@ -61,32 +63,25 @@ pub(crate) struct Worker {
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     draining: bool,
-    bytes_unsent: u64,
+    sums: Sums,
+    relief: Relief,
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
     /// Empty but while the committer's replies are passed on.
     answers: Vec<(ReplyTo, Reply)>,
 }
 
-/// A connection and its place among the others.
-#[derive(Debug)]
-struct Slot {
-    connection: Connection,
-    id: ConnectionId,
-    /// Where the client has come to.
-    endpoint: Arc<Endpoint>,
-    /// Whether a turn is queued.
-    has_turn: bool,
-}
-
-/// When to look for clients that have let a timeout pass.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sweep {
-    idle_timeout: Option<Duration>,
-    stalled_timeout: Duration,
-    interval: Duration,
-    /// `None` while no client can have let one pass.
-    at: Option<Instant>,
+/// How a worker gets below the limit of memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Relief {
+    /// Bytes of closed subscribers that the feed has still to tidy up.
+    on_its_way: usize,
+    /// Whether there is more to close.
+    more: bool,
+    /// When it was last said in the log.
+    said_at: Option<Instant>,
+    /// Connections that were closed since.
+    unsaid: usize,
 }
 
 impl Worker {
@@ -127,7 +122,8 @@ impl Worker {
             sweep,
             spins,
             draining: false,
-            bytes_unsent: 0,
+            sums: Sums::default(),
+            relief: Relief::default(),
             taken: Vec::new(),
             answers: Vec::new(),
         }
@@ -167,6 +163,7 @@ impl Worker {
             }
             self.tidy_feed();
             self.sweep(now);
+            self.relieve_memory(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
                 break;
             }
@@ -177,13 +174,17 @@ impl Worker {
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if self.spins || !self.turns.is_empty() || !self.feed.is_tidy() {
+        let has_work = !self.turns.is_empty()
+            || !self.feed.is_tidy()
+            || self.sweep.is_under_way()
+            || self.relief.more;
+        if self.spins || has_work {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
         let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
         let deadlines =
-            [self.silences.next(), self.lingers.next(), self.sweep.at, drain_until, marks_at];
+            [self.silences.next(), self.lingers.next(), self.sweep.at(), drain_until, marks_at];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -198,29 +199,36 @@ impl Worker {
     }
 
     /// Gives every connection in the turn queue one turn. In between it looks after new ones,
-    /// since a pass over many busy connections is long.
+    /// since a pass over many busy connections is long, and after the end.
     fn give_turns(&mut self, now: Instant) {
+        let mut work = PASS_WORK;
         for _ in 0..self.turns.len() {
             let Some(id) = self.turns.pop_front() else {
                 break;
             };
-            self.give_turn(id, now);
+            work = work.saturating_sub(self.give_turn(id, now, work));
             if self.pool.offers(self.index) {
                 self.take_from_queue(now);
+            }
+            if self.draining && self.pool.drain_until().is_some_and(|at| Instant::now() >= at) {
+                break;
             }
         }
     }
 
+    /// Gives one turn, in a pass that has so much work left. Returns how much the turn has done.
     #[inline]
-    fn give_turn(&mut self, id: ConnectionId, now: Instant) {
+    fn give_turn(&mut self, id: ConnectionId, now: Instant, pass_work: usize) -> usize {
         let Some(slot) = live(&mut self.connections, id) else {
-            return;
+            return 0;
         };
         slot.has_turn = false;
-        let unsent_before = slot.connection.unsent_bytes();
+        let cells = self.pool.cells(self.index);
+        let work = Budget::new(pass_work.clamp(TURN_WORK_MIN, TURN_WORK));
         let mut turn = Turn {
             id,
             now,
+            work,
             access: &slot.endpoint.access,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
@@ -228,15 +236,15 @@ impl Worker {
             server: &self.server,
             input: &mut self.input,
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
-            cells: self.pool.cells(self.index),
+            cells,
         };
         let outcome = slot.connection.turn(&mut turn);
-        let unsent = slot.connection.unsent_bytes();
+        let done = work.left() - turn.work.left();
         if let Ok(next) = &outcome {
             if next.again {
                 slot.queue_turn(&mut self.turns);
             }
-            if slot.connection.awaits_client() {
+            if slot.connection.may_be_late() {
                 self.sweep.start(now);
             }
             match next.start {
@@ -246,22 +254,18 @@ impl Worker {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
             }
         }
-        let subscriber = SubscriberId::from(id);
-        if self.feed.has(subscriber) {
-            let client = slot.connection.client();
-            client.subscriptions.set(self.feed.len(subscriber) as u64);
-            client.marks.set(self.feed.backlog(subscriber) as u64);
-            // What it was told may have to be passed on to others.
-            self.marks_wait |= self.feed.has_to_pass_on();
-        }
-        if unsent != unsent_before {
-            slot.connection.client().unsent.set(unsent as u64);
-            self.count_unsent(unsent_before, unsent);
-        }
+        // What it was told may have to be passed on to others.
+        self.marks_wait |= self.feed.has_to_pass_on();
+        self.sums.note(slot, &self.feed, cells);
         if let Err(closed) = outcome {
             self.close(id, &closed);
         }
+        if self.replies.capacity() > REPLY_BUFFER_BYTES {
+            self.replies = Vec::new();
+        }
+        self.tell_memory();
         self.wake_subscribers();
+        done
     }
 
     /// Passes the committer's replies on to those who wait for them, and gives each a turn.
@@ -275,11 +279,9 @@ impl Worker {
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
-            let unsent_before = slot.connection.unsent_bytes();
             slot.connection.committed(&reply, &mut self.replies, now);
-            let unsent = slot.connection.unsent_bytes();
             slot.queue_turn(&mut self.turns);
-            self.count_unsent(unsent_before, unsent);
+            self.sums.note(slot, &self.feed, self.pool.cells(self.index));
         }
         self.answers = answers;
     }
@@ -316,7 +318,7 @@ impl Worker {
         self.feed.take_awake(&mut self.awake);
         for subscriber in self.awake.drain(..) {
             if let Some(slot) = live(&mut self.connections, subscriber.into()) {
-                slot.connection.client().marks.set(self.feed.backlog(subscriber) as u64);
+                self.sums.note(slot, &self.feed, self.pool.cells(self.index));
                 slot.queue_turn(&mut self.turns);
             }
         }
@@ -338,32 +340,131 @@ impl Worker {
                 slot.queue_turn(&mut self.turns);
             }
         }
-        while let Some(id) = self.lingers.pop_passed(now) {
+        for _ in 0..CLOSES_PER_PASS {
+            let Some(id) = self.lingers.pop_passed(now) else {
+                break;
+            };
             self.close(id, &Closed::Ended);
         }
     }
 
+    /// Looks at the next few connections for those that have let a timeout pass.
     fn sweep(&mut self, now: Instant) {
-        if self.sweep.at.is_none_or(|at| now < at) {
+        let slots = self.connections.capacity();
+        let Some(slice) = self.sweep.slice(now, slots) else {
             return;
-        }
-        self.sweep.at = None;
+        };
+        let timeouts = self.sweep.timeouts;
+        let mut end = slice.end;
         let mut overdue = Vec::new();
-        let mut unsent = false;
-        for (_, slot) in &self.connections {
-            let connection = &slot.connection;
-            let Sweep { stalled_timeout, idle_timeout, .. } = self.sweep;
-            match connection.overdue(now, stalled_timeout, idle_timeout) {
+        let mut again = timeouts.idle.is_some() && !self.connections.is_empty();
+        for index in slice {
+            if overdue.len() == CLOSES_PER_PASS {
+                end = index;
+                break;
+            }
+            let Some(slot) = self.connections.get_mut(index) else {
+                continue;
+            };
+            match slot.connection.overdue(now, &timeouts) {
                 Some(closed) => overdue.push((slot.id, closed)),
-                None => unsent |= connection.awaits_client(),
+                None => again |= slot.connection.may_be_late(),
             }
         }
         for (id, closed) in overdue {
-            self.close(id, &closed);
+            match closed {
+                Closed::HalfRequest => self.give_request_up(id, now),
+                closed => self.close(id, &closed),
+            }
         }
-        if unsent || (self.sweep.idle_timeout.is_some() && !self.connections.is_empty()) {
+        self.sweep.looked(end, slots, again, now);
+    }
+
+    /// The rest of a request has not come in time: says so, and closes once the client has taken that.
+    fn give_request_up(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(slot) = live(&mut self.connections, id) {
+            let cells = self.pool.cells(self.index);
+            cells.closed_request_timeout.add(1);
+            tracing::debug!("{}: closing: half a request", slot.connection.client().peer());
+            slot.connection.give_request_up(self.sweep.timeouts.request, now);
+            slot.queue_turn(&mut self.turns);
             self.sweep.start(now);
         }
+    }
+
+    /// Tells the others what the connections hold. When that is more than they may, all workers are
+    /// to look for those that hold the most.
+    #[inline]
+    fn tell_memory(&mut self) {
+        let cells = self.pool.cells(self.index);
+        self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
+        if self.sums.ledger.tell(&self.server.memory, cells) {
+            self.pool.wake_all();
+        }
+    }
+
+    /// Where all connections hold more than they may, closes those of its own that hold the most,
+    /// and no less than the average of all: some worker has one.
+    #[inline]
+    fn relieve_memory(&mut self, now: Instant) {
+        self.tell_memory();
+        self.relief.more = false;
+        if self.feed.is_tidy() {
+            self.relief.on_its_way = 0;
+        }
+        if let Some(excess) = self.server.memory.excess()
+            && excess > self.relief.on_its_way
+        {
+            self.close_largest(excess - self.relief.on_its_way, now);
+        }
+    }
+
+    #[cold]
+    fn close_largest(&mut self, mut excess: usize, now: Instant) {
+        let average = self.server.memory.held() / self.pool.open().max(1);
+        let held = |(_, slot): (usize, &Slot)| (slot.held_bytes(), slot.id);
+        let mut largest: Vec<_> = self
+            .connections
+            .iter()
+            .map(held)
+            .filter(|(bytes, _)| *bytes >= average.max(1))
+            .collect();
+        if largest.len() > CLOSES_PER_PASS {
+            largest.select_nth_unstable_by_key(CLOSES_PER_PASS, |(bytes, _)| Reverse(*bytes));
+            largest.truncate(CLOSES_PER_PASS);
+            self.relief.more = true;
+        }
+        largest.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        for (bytes, id) in largest {
+            if excess == 0 {
+                self.relief.more = false;
+                break;
+            }
+            excess = excess.saturating_sub(bytes);
+            if self.feed.has(id.into()) {
+                self.relief.on_its_way += bytes;
+            }
+            self.close_for_memory(id, bytes, now);
+        }
+        self.tell_memory();
+    }
+
+    fn close_for_memory(&mut self, id: ConnectionId, bytes: usize, now: Instant) {
+        self.relief.unsaid += 1;
+        let said = self.relief.said_at;
+        if said.is_none_or(|at| now.saturating_duration_since(at) >= MEMORY_LOG_INTERVAL)
+            && let Some(slot) = live(&mut self.connections, id)
+        {
+            let (peer, max) = (slot.connection.client().peer(), self.server.memory.max());
+            tracing::warn!(
+                "closing {peer}, which holds {bytes} bytes: connections hold more than the {max} of \
+                 memory_max; {} closed since this was last said",
+                self.relief.unsaid
+            );
+            self.relief.said_at = Some(now);
+            self.relief.unsaid = 0;
+        }
+        self.close(id, &Closed::Memory(bytes));
     }
 
     fn take_from_queue(&mut self, now: Instant) {
@@ -394,12 +495,12 @@ impl Worker {
         let stream = endpoint.transport.accept(socket);
         let client = self.server.clients.enter(peer, endpoint.protocol, now);
         let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
-        let slot = entry.insert(Slot { connection, id, endpoint, has_turn: false });
+        let slot = entry.insert(Slot::new(connection, id, endpoint));
         if self.draining {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);
         }
-        if self.sweep.idle_timeout.is_some() {
+        if self.sweep.timeouts.idle.is_some() {
             self.sweep.start(now);
         }
     }
@@ -422,14 +523,16 @@ impl Worker {
         if live(&mut self.connections, id).is_none() {
             return;
         }
-        let Slot { connection, .. } = self.connections.remove(id.slot());
+        let mut slot = self.connections.remove(id.slot());
+        let cells = self.pool.cells(self.index);
+        self.sums.forget(&mut slot, cells);
+        let connection = slot.connection;
         self.server.clients.leave(connection.client());
         let subscriber = SubscriberId::from(id);
         if self.feed.has(subscriber) {
             self.feed.leave(subscriber);
             self.count_subscribers();
         }
-        let cells = self.pool.cells(self.index);
         let peer = connection.client().peer();
         match closed {
             Closed::Ended => tracing::trace!("{peer}: closed"),
@@ -446,50 +549,17 @@ impl Worker {
                 let unsent = connection.unsent_bytes();
                 tracing::debug!("{peer}: closed: left {unsent} bytes of replies unread");
             }
+            Closed::HalfRequest => tracing::debug!("{peer}: closed: half a request"),
+            Closed::Memory(bytes) => {
+                cells.closed_memory.add(1);
+                tracing::debug!("{peer}: closed: held {bytes} bytes of memory");
+            }
         }
-        self.count_unsent(connection.unsent_bytes(), 0);
         self.pool.closed_one(self.index);
-    }
-
-    fn count_unsent(&mut self, before: usize, now: usize) {
-        self.bytes_unsent = self.bytes_unsent + now as u64 - before as u64;
-        let cells = self.pool.cells(self.index);
-        cells.bytes_unsent.set(self.bytes_unsent);
     }
 
     fn check_invariants(&self) {
         let open = self.pool.open_per_worker().nth(self.index);
         debug_assert_eq!(open, Some(self.connections.len()));
-    }
-}
-
-impl Slot {
-    #[inline]
-    fn queue_turn(&mut self, turns: &mut VecDeque<ConnectionId>) {
-        if !mem::replace(&mut self.has_turn, true) {
-            turns.push_back(self.id);
-        }
-    }
-}
-
-/// The connection of this name, unless it is closed.
-#[inline]
-fn live(connections: &mut Slab<Slot>, id: ConnectionId) -> Option<&mut Slot> {
-    connections.get_mut(id.slot()).filter(|slot| slot.id == id)
-}
-
-impl Sweep {
-    pub(crate) fn new(idle_timeout: Option<Duration>, stalled_timeout: Duration) -> Sweep {
-        let shortest = stalled_timeout.min(idle_timeout.unwrap_or(stalled_timeout));
-        Sweep {
-            idle_timeout,
-            stalled_timeout,
-            interval: shortest.clamp(Duration::from_millis(1), SWEEP_INTERVAL),
-            at: None,
-        }
-    }
-
-    fn start(&mut self, now: Instant) {
-        self.at.get_or_insert(now + self.interval);
     }
 }

@@ -57,6 +57,8 @@ fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCo
         connections_max: settings.connections_max,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
+        memory_max: settings.memory_max,
+        ..Config::default()
     };
     // The error says the cause itself; its source would say it again.
     let server =
@@ -66,6 +68,7 @@ fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCo
         memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
+        memory_max = settings.memory_max,
         file_limit,
         durable = engine.commit_report().is_some(),
         "serving"

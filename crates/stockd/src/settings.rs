@@ -80,6 +80,11 @@ settings! {
     /// Close a client that reads none of its waiting replies for this time.
     stalled_timeout: Duration = "60s", "TIME", value::duration;
 
+    /// Memory that all connections hold together, as 64MB or 2GB; `auto` is a quarter of what the
+    /// system or the control group allows, and at least 64MB. Close to it commands that would take
+    /// more are refused, above it the connections that hold the most are closed.
+    memory_max: usize = "auto", "BYTES", value::memory;
+
     /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
     /// standard input. None lists no stocks.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;

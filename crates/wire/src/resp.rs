@@ -62,6 +62,7 @@ pub use command::{
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};
+pub use describe::Description;
 pub use encoder::{ANSWER_BYTES_MAX, Encoder};
 pub use glob::Glob;
 pub use protocol_error::ProtocolError;

@@ -31,12 +31,14 @@ impl Budget {
     }
 
     /// Spends a few units, or what is left of them.
-    pub(crate) fn spend(&mut self, units: usize) {
+    #[inline]
+    pub fn spend(&mut self, units: usize) {
         self.0 = self.0.saturating_sub(units);
     }
 
     /// Whether nothing is left.
-    pub(crate) fn is_spent(self) -> bool {
+    #[inline]
+    pub fn is_spent(self) -> bool {
         self.0 == 0
     }
 }

@@ -1,8 +1,8 @@
 //! A conversation in RESP: what a client that speaks like one of Redis asks, and what it is told.
 //!
 //! It decodes, has requests executed, encodes, and keeps what is particular to this protocol: the
-//! version spoken, the requests that are *parked* until the disk has them, and the snapshot that is
-//! being read. Commands that are no requests to the engine are performed in the files beneath.
+//! version spoken, the requests that are *parked* until the disk has them, the snapshot that is
+//! being read, and the *walk* of a command that takes more than one turn. Commands that are no requests to the engine are performed in the files beneath.
 //!
 //! Invariant: while requests are parked, all further ones are parked behind them, lookups too, so
 //! that replies keep their order and a client reads what it has written. A command that is no
@@ -10,24 +10,28 @@
 
 mod browse;
 mod client;
+mod cost;
 mod subscribe;
+mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use stockd_engine::{Access, Budget, Message, Snapshot, WriteHandle};
-use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX};
+use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
 use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
-    ANSWER_BYTES_MAX, Admits, Command, CommandError, Decoder, Encoder, Hello, Incoming,
-    NotDeferrable, Shape, Version,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Hello,
+    Incoming, NotDeferrable, Shape, Version,
 };
 
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::info;
+use crate::memory::Held;
 use crate::turn::Turn;
+use walk::Walk;
 
 pub(super) const DEFINITION: Definition = Definition {
     begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
@@ -49,6 +53,8 @@ struct Speaker {
     client: Arc<ClientInfo>,
     /// The catalog at one moment, while the client reads it.
     snapshot: Option<Box<Snapshot>>,
+    /// The command that is under way. Nothing else is answered before it.
+    walk: Option<Box<Walk>>,
 }
 
 /// The requests whose replies are to come from the committer, in order: the shapes of these.
@@ -61,11 +67,18 @@ enum After {
     Nothing,
     /// Which commands are admitted may have changed.
     Admit,
+    /// The command is not finished.
+    Wait(Waits),
     Quit,
 }
 
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        if self.speaker.walk.is_some()
+            && let Some(waits) = self.walk_on(turn)
+        {
+            return (0, waits);
+        }
         let mut taken = 0;
         let mut batch = turn.executor.batch(turn.access);
         let waits = loop {
@@ -76,6 +89,10 @@ impl Conversation for RespConversation {
             let before = input.get(taken..).unwrap_or_default();
             let mut rest = before;
             if !self.parked.is_empty() {
+                if turn.work.is_spent() {
+                    break Waits::Turn;
+                }
+                turn.work.spend(cost::PARKED);
                 let waits =
                     self.park_next(&mut rest, turn.writer.as_deref_mut(), turn.access, turn.id);
                 taken += before.len() - rest.len();
@@ -94,8 +111,14 @@ impl Conversation for RespConversation {
                     _ => continue,
                 }
             }
+            if turn.work.is_spent() {
+                break Waits::Turn;
+            }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Incoming::Request(request, shape))) => {
+                    if !matches!(request, Request::Lookup(_)) {
+                        turn.work.spend(cost::WRITE);
+                    }
                     match batch.execute_now(&request) {
                         Some(reply) => {
                             self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
@@ -132,6 +155,7 @@ impl Conversation for RespConversation {
             match after {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
+                After::Wait(waits) => break waits,
                 After::Quit => break Waits::Nothing(Ending::Quit),
             }
         };
@@ -152,11 +176,18 @@ impl Conversation for RespConversation {
         }
     }
 
+    fn add_held(&self, held: &mut Held) {
+        held.requests += self.decoder.held_bytes();
+        held.walks += self.speaker.walk.as_ref().map_or(0, |walk| walk.bytes());
+        held.parked += self.parked.bytes();
+    }
+
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let encoder = &self.speaker.encoder;
         let subscriber = turn.id.into();
         let out = &mut *turn.replies.out;
-        let mut budget = Budget::new(FEED_TELL_WORK);
+        let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
+        let mut budget = Budget::new(work);
         let mut messages = 0;
         let _ = turn.feed.tell(subscriber, &mut budget, |Message { pattern, symbol, payload }| {
             let symbol = symbol.as_bytes();
@@ -169,6 +200,7 @@ impl Conversation for RespConversation {
             messages += 1;
             out.len() < bytes_max
         });
+        turn.work.spend(work - budget.left());
         messages
     }
 }
@@ -177,9 +209,20 @@ impl RespConversation {
     fn new(client: Arc<ClientInfo>) -> RespConversation {
         RespConversation {
             decoder: Decoder::default(),
-            speaker: Speaker { encoder: Encoder::default(), client, snapshot: None },
+            speaker: Speaker { encoder: Encoder::default(), client, snapshot: None, walk: None },
             parked: Parked::default(),
         }
+    }
+
+    /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
+    /// end.
+    #[cold]
+    fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
+        let waits = self.speaker.walk_on(turn);
+        if waits.is_none() {
+            self.admit(turn.feed.len(turn.id.into()) > 0);
+        }
+        waits
     }
 
     /// Parks the next request behind those that are parked. Says what the conversation waits for if
@@ -216,6 +259,12 @@ impl RespConversation {
 }
 
 impl Parked {
+    /// About how many bytes they take, here and on the way to the committer and back.
+    fn bytes(&self) -> usize {
+        const REQUEST_BYTES: usize = 256;
+        self.0.capacity() * size_of::<Shape<'_>>() + self.0.len() * REQUEST_BYTES
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -243,42 +292,54 @@ impl Speaker {
     /// Performs any command but a request to the engine.
     #[cold]
     fn perform(&mut self, command: Command<'_>, turn: &mut Turn<'_>) -> After {
-        let Speaker { encoder, client, snapshot } = self;
+        let before = turn.replies.out.len();
+        turn.work.spend(cost::of(&command));
+        let after = match command {
+            Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
+            Command::Client(Client::List) => self.begin(Walk::clients(), turn),
+            Command::Describe(describe) => {
+                let description = self.encoder.describe(&describe, turn.replies.out);
+                self.begin(Walk::Describe(description), turn)
+            }
+            Command::UnsubscribeAll => {
+                self.end_all(Confirmation::Unsubscribed, Walk::EndSymbols, turn)
+            }
+            Command::UnsubscribeAllPatterns => {
+                self.end_all(Confirmation::UnsubscribedPattern, Walk::EndPatterns, turn)
+            }
+            Command::Subscribe(symbol) => {
+                subscribe::symbol(&symbol, &self.encoder, turn);
+                After::Admit
+            }
+            Command::SubscribePattern(pattern) => {
+                subscribe::pattern(pattern.as_bytes(), &self.encoder, turn);
+                After::Admit
+            }
+            Command::Unsubscribe(name) => {
+                subscribe::end_symbol(name, &self.encoder, turn);
+                After::Admit
+            }
+            Command::UnsubscribePattern(name) => {
+                subscribe::end_pattern(name, &self.encoder, turn);
+                After::Admit
+            }
+            command => self.perform_at_once(command, turn),
+        };
+        turn.work.spend(turn.replies.out.len().saturating_sub(before) / cost::BYTES_PER_UNIT);
+        after
+    }
+
+    /// Performs a command that is neither a walk nor about subscriptions.
+    fn perform_at_once(&mut self, command: Command<'_>, turn: &mut Turn<'_>) -> After {
+        let Speaker { encoder, client, snapshot, .. } = self;
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => {
                 encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
             }
-            Command::Snapshot { next } => {
-                browse::snapshot(next, snapshot, encoder, turn);
-            }
+            Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
             Command::Scan(scan) => browse::scan(&scan, encoder, turn),
-            Command::Keys(pattern) => browse::keys(pattern, encoder, turn),
-            Command::Subscribe(symbol) => {
-                subscribe::symbol(&symbol, encoder, turn);
-                return After::Admit;
-            }
-            Command::SubscribePattern(pattern) => {
-                subscribe::pattern(pattern.as_bytes(), encoder, turn);
-                return After::Admit;
-            }
-            Command::Unsubscribe(name) => {
-                subscribe::end_symbol(name, encoder, turn);
-                return After::Admit;
-            }
-            Command::UnsubscribePattern(name) => {
-                subscribe::end_pattern(name, encoder, turn);
-                return After::Admit;
-            }
-            Command::UnsubscribeAll => {
-                subscribe::end_all_symbols(encoder, turn);
-                return After::Admit;
-            }
-            Command::UnsubscribeAllPatterns => {
-                subscribe::end_all_patterns(encoder, turn);
-                return After::Admit;
-            }
             Command::Ping(message) => {
                 let subscribed = turn.feed.len(turn.id.into()) > 0;
                 encoder.pong(message, subscribed, out);
@@ -292,7 +353,6 @@ impl Speaker {
                 return After::Admit;
             }
             Command::Client(command) => client::perform(command, client, encoder, turn),
-            Command::Describe(describe) => encoder.describe(&describe, out),
             Command::Settings(patterns) => {
                 turn.server.with_settings(|settings| encoder.settings(patterns, settings, out));
             }
@@ -311,7 +371,30 @@ impl Speaker {
                 return After::Quit;
             }
             Command::Refused(error) => encoder.error(&error, out),
+            command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
+    }
+
+    /// Ends all subscriptions of a kind, and confirms each.
+    fn end_all(&mut self, confirmation: Confirmation, walk: Walk, turn: &mut Turn<'_>) -> After {
+        match subscribe::has_some_to_end(confirmation, &self.encoder, turn) {
+            true => self.begin(walk, turn),
+            false => After::Admit,
+        }
+    }
+
+    fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
+        self.walk = Some(Box::new(walk));
+        self.walk_on(turn).map_or(After::Admit, After::Wait)
+    }
+
+    /// Goes on with the command that is under way, and forgets it at its end.
+    fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
+        let waits = self.walk.as_mut().and_then(|walk| walk.go_on(&self.encoder, turn));
+        if waits.is_none() {
+            self.walk = None;
+        }
+        waits
     }
 }

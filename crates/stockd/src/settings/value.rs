@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stockd_model::limits::{
-    COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, TIMEOUT_MAX, WORKERS_MAX,
+    COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, MEMORY_FLOOR, TIMEOUT_MAX,
+    WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError};
 use tracing_subscriber::filter::LevelFilter;
@@ -51,6 +52,27 @@ fn number_up_to(text: &str, max: usize) -> Option<usize> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits)?;
     (1..=max).contains(&number).then_some(number)
+}
+
+pub(super) fn memory(text: &str) -> Result<usize, Form> {
+    if text == "auto" {
+        return Ok(stockd_server::default_memory_max());
+    }
+    let unit_at = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(unit_at);
+    let unit_bytes = match unit {
+        "KB" => Some(1 << 10),
+        "MB" => Some(1 << 20),
+        "GB" => Some(1 << 30),
+        _ => None,
+    };
+    unit_bytes
+        .and_then(|unit_bytes| number.parse::<usize>().ok()?.checked_mul(unit_bytes))
+        .filter(|bytes| *bytes >= MEMORY_FLOOR)
+        .ok_or_else(|| {
+            let least = MEMORY_FLOOR >> 20;
+            format!("write a size such as 64MB or 2GB, from {least}MB, or auto").into()
+        })
 }
 
 pub(super) fn duration_or_off(text: &str) -> Result<Option<Duration>, Form> {
@@ -153,6 +175,18 @@ mod tests {
         }
         assert_eq!(duration_or_off("off"), Ok(None));
         assert!(duration_or_off("never").unwrap_err().ends_with(", or off"));
+    }
+
+    #[test]
+    fn sizes_have_a_unit_and_a_least() {
+        assert_eq!(memory("1024KB"), Ok(MEMORY_FLOOR));
+        assert_eq!(memory("512MB"), Ok(512 << 20));
+        assert_eq!(memory("2GB"), Ok(2 << 30));
+        assert!(memory("auto").unwrap() >= 64 << 20);
+        for text in ["", "64", "MB", "-1MB", "1.5GB", "64mb", "64 MB", "1023KB", "99999999999999GB"]
+        {
+            assert!(memory(text).unwrap_err().starts_with("write a size"), "{text}");
+        }
     }
 
     #[test]

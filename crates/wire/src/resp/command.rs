@@ -242,6 +242,11 @@ impl Field {
 }
 
 impl Scan<'_> {
+    /// Bytes of the pattern that each symbol is compared with.
+    pub fn pattern_bytes(&self) -> usize {
+        self.pattern.map_or(0, |pattern| pattern.as_bytes().len())
+    }
+
     /// Whether the symbol of this stock is to be shown.
     pub fn admits(&self, symbol: &Symbol) -> bool {
         self.right_type && self.pattern.is_none_or(|pattern| pattern.matches(symbol.as_bytes()))

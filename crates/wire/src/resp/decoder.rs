@@ -58,6 +58,11 @@ impl Decoder {
         self.arrays.admits = admits;
     }
 
+    /// Bytes that it holds of a line whose parts are not all taken.
+    pub fn held_bytes(&self) -> usize {
+        self.inline.array.capacity()
+    }
+
     /// Takes the first command off the front of the input, which begins with the first byte that
     /// was not taken before. `None` asks for more bytes behind those that are left.
     ///

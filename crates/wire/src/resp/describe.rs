@@ -5,29 +5,55 @@ use super::encoder::Encoder;
 use super::frame::{bulk, simple};
 use super::table::{self, Spec};
 
-impl Encoder {
-    /// Appends the reply to `COMMAND` or one of its subcommands.
-    pub fn describe(&self, describe: &Describe<'_>, out: &mut Vec<u8>) {
-        match *describe {
-            Describe::Count => self.integer(table::commands().count() as u64, out),
-            Describe::All => {
-                self.array(table::commands().count(), out);
-                for spec in table::commands() {
-                    self.info(spec, out);
-                }
-            }
-            Describe::Named(names) => {
-                self.array(names.len(), out);
-                for name in names {
-                    match table::find_any(name) {
-                        Some(spec) => self.info(spec, out),
-                        None => self.nil_array(out),
-                    }
-                }
-            }
-            Describe::Docs(names) if names.len() == 0 => self.docs(table::commands(), out),
-            Describe::Docs(names) => self.docs(names.filter_map(table::find_any), out),
+/// What is left of a reply of `COMMAND`. It is made one command at a time, since a client may ask
+/// for many.
+#[derive(Debug)]
+pub struct Description {
+    /// In reverse. `None` stands for what is no command.
+    left: Vec<Option<&'static Spec>>,
+    /// Whether it says what they are for, or how they are called.
+    is_docs: bool,
+}
+
+impl Description {
+    /// Appends the next command. Returns whether there was one.
+    pub fn next(&mut self, encoder: &Encoder, out: &mut Vec<u8>) -> bool {
+        match self.left.pop() {
+            None => return false,
+            Some(None) => encoder.nil_array(out),
+            Some(Some(spec)) if self.is_docs => encoder.doc(spec, out),
+            Some(Some(spec)) => encoder.info(spec, out),
         }
+        true
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.left.capacity() * size_of::<Option<&Spec>>()
+    }
+}
+
+impl Encoder {
+    /// Begins the reply to `COMMAND` or one of its subcommands. What is left of it follows at once.
+    pub fn describe(&self, describe: &Describe<'_>, out: &mut Vec<u8>) -> Description {
+        let mut left: Vec<_> = match *describe {
+            Describe::Count => {
+                self.integer(table::commands().count() as u64, out);
+                return Description { left: Vec::new(), is_docs: false };
+            }
+            Describe::Named(names) => names.map(table::find_any).collect(),
+            Describe::Docs(names) if names.len() > 0 => {
+                names.filter_map(table::find_any).map(Some).collect()
+            }
+            Describe::All | Describe::Docs(_) => table::commands().map(Some).collect(),
+        };
+        let is_docs = matches!(describe, Describe::Docs(_));
+        match is_docs {
+            true => self.map(left.len(), out),
+            false => self.array(left.len(), out),
+        }
+        left.reverse();
+        Description { left, is_docs }
     }
 
     /// Name, arity, flags, first key, last key, step; then ACL categories, tips and key
@@ -53,21 +79,20 @@ impl Encoder {
         }
     }
 
-    /// A map from names to what the commands are for; subcommands are such a map within.
-    fn docs(&self, specs: impl Iterator<Item = &'static Spec> + Clone, out: &mut Vec<u8>) {
-        self.map(specs.clone().count(), out);
-        for spec in specs {
-            let subcommands = spec.subcommands();
-            let has_subcommands = subcommands.clone().next().is_some();
-            bulk(spec.name.as_bytes(), out);
-            self.map(if has_subcommands { 3 } else { 2 }, out);
-            for (key, text) in [("summary", spec.summary), ("group", spec.group)] {
-                bulk(key.as_bytes(), out);
-                bulk(text.as_bytes(), out);
-            }
-            if has_subcommands {
-                bulk(b"subcommands", out);
-                self.docs(subcommands, out);
+    /// A name and what the command is for; subcommands are a map of such pairs within.
+    fn doc(&self, spec: &Spec, out: &mut Vec<u8>) {
+        let subcommands = spec.subcommands().count();
+        bulk(spec.name.as_bytes(), out);
+        self.map(if subcommands > 0 { 3 } else { 2 }, out);
+        for (key, text) in [("summary", spec.summary), ("group", spec.group)] {
+            bulk(key.as_bytes(), out);
+            bulk(text.as_bytes(), out);
+        }
+        if subcommands > 0 {
+            bulk(b"subcommands", out);
+            self.map(subcommands, out);
+            for subcommand in spec.subcommands() {
+                self.doc(subcommand, out);
             }
         }
     }

@@ -160,15 +160,25 @@ impl Encoder {
 
     /// Appends lines that are for people, as those of `INFO` and `CLIENT LIST`.
     pub fn lines(&self, lines: &str, out: &mut Vec<u8>) {
+        self.begin_lines(lines.len(), out);
+        out.extend_from_slice(lines.as_bytes());
+        self.end_lines(out);
+    }
+
+    /// Begins lines that have so many bytes. Those follow, and then the [end](Encoder::end_lines).
+    pub fn begin_lines(&self, bytes: usize, out: &mut Vec<u8>) {
         match self.version {
-            Version::Resp2 => bulk(lines.as_bytes(), out),
+            Version::Resp2 => head(b'$', bytes, out),
             Version::Resp3 => {
-                head(b'=', lines.len() + "txt:".len(), out);
+                head(b'=', bytes + "txt:".len(), out);
                 out.extend_from_slice(b"txt:");
-                out.extend_from_slice(lines.as_bytes());
-                out.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    /// Ends lines.
+    pub fn end_lines(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Appends a number. One that no signed 64 bits hold, which only a volume can be, is a text in
@@ -279,12 +289,17 @@ impl Encoder {
         }
     }
 
-    /// Appends the reply to `KEYS`.
+    /// Appends symbols: the reply to `KEYS`, and a part of that to `SCAN`.
     pub fn symbols(&self, symbols: &[Symbol], out: &mut Vec<u8>) {
         self.array(symbols.len(), out);
         for symbol in symbols {
-            bulk(symbol.as_bytes(), out);
+            self.symbol(symbol, out);
         }
+    }
+
+    /// Appends one of several symbols.
+    pub fn symbol(&self, symbol: &Symbol, out: &mut Vec<u8>) {
+        bulk(symbol.as_bytes(), out);
     }
 
     /// Appends the reply to `TIME`.

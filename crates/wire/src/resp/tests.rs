@@ -186,7 +186,10 @@ impl Conversation {
             Command::Client(Client::Name) => encoder.nil(out),
             Command::Client(Client::Info | Client::List) => encoder.lines("id=7\n", out),
             Command::Client(_) | Command::Nothing => encoder.ok(out),
-            Command::Describe(describe) => encoder.describe(&describe, out),
+            Command::Describe(describe) => {
+                let mut description = encoder.describe(&describe, out);
+                while description.next(encoder, out) {}
+            }
             Command::Settings(patterns) => {
                 encoder.settings(patterns, &[("save", ""), ("appendonly", "no")], out);
             }

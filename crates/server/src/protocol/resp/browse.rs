@@ -1,10 +1,11 @@
-//! The commands that look through the catalog: `KEYS`, `SCAN`, `SNAPSHOT`.
+//! The commands that look at a page of the catalog: `SCAN`, `SNAPSHOT`. A page has fewer rows where
+//! the turn has little work left.
 
 use stockd_engine::Snapshot;
-use stockd_model::Symbol;
-use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
-use stockd_wire::resp::{Encoder, Glob, Scan};
+use stockd_model::limits::{SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX, TURN_WORK_MIN};
+use stockd_wire::resp::{Encoder, Scan};
 
+use super::cost;
 use crate::turn::Turn;
 
 /// Sends the next page of the snapshot, and forgets it after the last. Begins one first unless the
@@ -15,8 +16,13 @@ pub(super) fn snapshot(
     encoder: &Encoder,
     turn: &mut Turn<'_>,
 ) {
+    /// A quote is read and encoded, with its name, numbers and time.
+    const ROW_COST: usize = 4;
     if !next {
         *snapshot = None;
+        if let Err(full) = turn.check_memory() {
+            return encoder.error(&full, turn.replies.out);
+        }
         *snapshot = turn.executor.engine().snapshot(turn.access).map(Box::new);
     }
     let out = &mut *turn.replies.out;
@@ -29,7 +35,9 @@ pub(super) fn snapshot(
         };
         return encoder.error(&refusal, out);
     };
-    match reading.page(SNAPSHOT_PAGE_ROWS) {
+    let rows = rows_within(turn.work.left(), ROW_COST, SNAPSHOT_PAGE_ROWS);
+    turn.work.spend(rows * ROW_COST);
+    match reading.page(rows) {
         Some(quotes) => encoder.quotes(&quotes, out),
         None => {
             *snapshot = None;
@@ -40,27 +48,16 @@ pub(super) fn snapshot(
 
 /// Sends a page of symbols, and where to go on.
 pub(super) fn scan(scan: &Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let page = turn.executor.engine().browse(turn.access, scan.from, scan.rows);
+    let row_cost = cost::row(scan.pattern_bytes());
+    let rows = rows_within(turn.work.left(), row_cost, scan.rows);
+    turn.work.spend(rows * row_cost);
+    let page = turn.executor.engine().browse(turn.access, scan.from, rows);
     let symbols = page.quotes.iter().map(|quote| quote.symbol);
     let admitted: Vec<_> = symbols.filter(|symbol| scan.admits(symbol)).collect();
     encoder.scan(page.next, &admitted, turn.replies.out);
 }
 
-/// Sends every symbol that matches, unless they are more than may be listed at once.
-pub(super) fn keys(pattern: Glob<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let mut found: Vec<Symbol> = Vec::new();
-    let mut from = Some(0);
-    while let Some(place) = from {
-        let page = turn.executor.engine().browse(turn.access, place, SCAN_COUNT_MAX);
-        let symbols = page.quotes.iter().map(|quote| quote.symbol);
-        found.extend(symbols.filter(|symbol| pattern.matches(symbol.as_bytes())));
-        if found.len() > KEYS_MAX {
-            let refusal = format_args!(
-                "ERR KEYS would list more than {KEYS_MAX} stocks, the limit; use SCAN"
-            );
-            return encoder.error(&refusal, turn.replies.out);
-        }
-        from = page.next;
-    }
-    encoder.symbols(&found, turn.replies.out);
+/// As many of the rows as the work that is left is for, or a few where it is nearly spent.
+fn rows_within(work: usize, row_cost: usize, rows: usize) -> usize {
+    rows.min((work.max(TURN_WORK_MIN) / row_cost).max(1))
 }

@@ -36,7 +36,8 @@ pub(super) fn perform(
             client.write_line(turn.now, &mut line);
             return encoder.lines(&line, out);
         }
-        Client::List => return encoder.lines(&turn.server.clients.lines(turn.now), out),
+        // A walk: see `walk.rs`.
+        Client::List => return debug_assert!(false, "CLIENT LIST is a walk"),
         Client::Name => {
             return match client.names().client.as_bytes() {
                 b"" => encoder.nil(out),

@@ -1,13 +1,18 @@
 //! The commands that begin and end subscriptions. Each is confirmed with the number of subscriptions
 //! that the connection has then.
 
+use stockd_engine::Progress;
 use stockd_model::{Pattern, Symbol};
 use stockd_wire::resp::{Confirmation, Encoder};
 
+use super::cost;
 use crate::turn::Turn;
 
 /// Subscribes to a symbol, listed or not.
 pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
+    if let Err(full) = turn.check_memory() {
+        return encoder.error(&full, turn.replies.out);
+    }
     let subscribed = turn.feed.subscribe(turn.id.into(), symbol);
     let out = &mut *turn.replies.out;
     match subscribed {
@@ -20,6 +25,9 @@ pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Subscribes to all symbols that match a pattern.
 pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
+    if let Err(full) = turn.check_memory() {
+        return encoder.error(&full, turn.replies.out);
+    }
     let subscribed = turn.feed.subscribe_pattern(turn.id.into(), &Pattern::new(name));
     let out = &mut *turn.replies.out;
     match subscribed {
@@ -44,27 +52,43 @@ pub(super) fn end_pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
     encoder.confirm(Confirmation::UnsubscribedPattern, Some(name), count, turn.replies.out);
 }
 
-/// Ends all subscriptions to symbols, and confirms each.
-pub(super) fn end_all_symbols(encoder: &Encoder, turn: &mut Turn<'_>) {
-    let mut symbols: Vec<Symbol> = turn.feed.symbols(turn.id.into()).collect();
-    symbols.sort_unstable();
-    if symbols.is_empty() {
-        return confirm_none(Confirmation::Unsubscribed, encoder, turn);
-    }
-    for symbol in symbols {
-        end_symbol(symbol.as_bytes(), encoder, turn);
-    }
+/// Ends the next of all subscriptions to symbols, and confirms it.
+pub(super) fn end_next_symbol(encoder: &Encoder, turn: &mut Turn<'_>) -> Progress {
+    let next = turn.feed.symbols(turn.id.into()).next();
+    let Some(symbol) = next else {
+        return Progress::Done;
+    };
+    turn.work.spend(cost::SUBSCRIPTION);
+    end_symbol(symbol.as_bytes(), encoder, turn);
+    Progress::More
 }
 
-/// Ends all subscriptions to patterns, and confirms each.
-pub(super) fn end_all_patterns(encoder: &Encoder, turn: &mut Turn<'_>) {
-    let patterns: Vec<Pattern> = turn.feed.patterns(turn.id.into()).cloned().collect();
-    if patterns.is_empty() {
-        return confirm_none(Confirmation::UnsubscribedPattern, encoder, turn);
+/// Ends the next of all subscriptions to patterns, and confirms it.
+pub(super) fn end_next_pattern(encoder: &Encoder, turn: &mut Turn<'_>) -> Progress {
+    let next = turn.feed.patterns(turn.id.into()).next().cloned();
+    let Some(pattern) = next else {
+        return Progress::Done;
+    };
+    turn.work.spend(cost::SUBSCRIPTION);
+    end_pattern(pattern.as_bytes(), encoder, turn);
+    Progress::More
+}
+
+/// Whether there are subscriptions to end of this kind. If not, that is confirmed.
+pub(super) fn has_some_to_end(
+    confirmation: Confirmation,
+    encoder: &Encoder,
+    turn: &mut Turn<'_>,
+) -> bool {
+    let subscriber = turn.id.into();
+    let has_some = match confirmation {
+        Confirmation::UnsubscribedPattern => turn.feed.patterns(subscriber).next().is_some(),
+        _ => turn.feed.symbols(subscriber).next().is_some(),
+    };
+    if !has_some {
+        confirm_none(confirmation, encoder, turn);
     }
-    for pattern in patterns {
-        end_pattern(pattern.as_bytes(), encoder, turn);
-    }
+    has_some
 }
 
 /// Where there is nothing to end, one confirmation names nothing.

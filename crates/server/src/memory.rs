@@ -1,0 +1,202 @@
+//! What connections hold in memory, against one limit for all of them.
+//!
+//! Each worker keeps a [`Ledger`] of its own connections and tells the [`Memory`] that all share
+//! when it has changed by [`MEMORY_STEP`]: so counting costs no shared writes in the usual turn, and
+//! asking costs one load. Only what clients make the server hold is counted; the few hundred bytes
+//! of each connection are bounded by their number, and what the system keeps in its sockets is its
+//! own affair.
+//!
+//! Invariant: what the shared sum says differs from the ledgers by less than [`MEMORY_STEP`] for each
+//! worker.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use stockd_model::limits::{MEMORY_STEP, OUTPUT_BYTES_MAX, OUTPUT_BYTES_SCARCE};
+
+use crate::metrics::Cells;
+
+/// Bytes by what they are held for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Replies and messages that clients have not taken.
+    pub(crate) replies: usize,
+    /// Requests that have not come whole, or wait for their turn.
+    pub(crate) requests: usize,
+    /// Replies that are being made: lists of symbols and of clients.
+    pub(crate) walks: usize,
+    /// Requests that wait for the disk.
+    pub(crate) parked: usize,
+    /// Subscriptions and marks.
+    pub(crate) subscriptions: usize,
+}
+
+/// The sum over all workers, and its limit.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    max: usize,
+    held: AtomicUsize,
+}
+
+/// What one worker's connections hold.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    held: Held,
+    /// What the shared sum has of it.
+    told: usize,
+}
+
+/// A command is refused, since it would take more memory while there is little left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryFull {
+    held: usize,
+    max: usize,
+}
+
+impl Held {
+    pub(crate) fn sum(&self) -> usize {
+        let Held { replies, requests, walks, parked, subscriptions } = self;
+        replies + requests + walks + parked + subscriptions
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(max: usize) -> Memory {
+        Memory { max, held: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether seven eighths of the limit are held.
+    #[inline]
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.held() >= self.max - self.max / 8
+    }
+
+    /// Whether more than the limit is held. Returns by how much more than the fifteen sixteenths that
+    /// the largest connections are closed to get below.
+    #[inline]
+    pub(crate) fn excess(&self) -> Option<usize> {
+        let held = self.held();
+        (held > self.max).then(|| held - (self.max - self.max / 16))
+    }
+
+    /// Whether a command may be begun, or gone on with, that takes memory.
+    pub(crate) fn check(&self) -> Result<(), MemoryFull> {
+        match self.is_scarce() {
+            true => Err(MemoryFull { held: self.held(), max: self.max }),
+            false => Ok(()),
+        }
+    }
+
+    /// Bytes of replies that may wait for one client now.
+    #[inline]
+    pub(crate) fn output_bytes_max(&self) -> usize {
+        if self.is_scarce() { OUTPUT_BYTES_SCARCE } else { OUTPUT_BYTES_MAX }
+    }
+}
+
+impl Ledger {
+    /// A connection held so much and holds so much now. Its subscriptions are not its own alone: see
+    /// [`count_subscriptions`](Ledger::count_subscriptions).
+    pub(crate) fn count(&mut self, before: &Held, now: &Held) {
+        self.held.replies = self.held.replies + now.replies - before.replies;
+        self.held.requests = self.held.requests + now.requests - before.requests;
+        self.held.walks = self.held.walks + now.walks - before.walks;
+        self.held.parked = self.held.parked + now.parked - before.parked;
+    }
+
+    /// What the worker's feed holds now.
+    #[inline]
+    pub(crate) fn count_subscriptions(&mut self, bytes: usize) {
+        self.held.subscriptions = bytes;
+    }
+
+    /// Tells the others, if it has changed much. Returns whether more than the limit is held since.
+    #[inline]
+    pub(crate) fn tell(&mut self, memory: &Memory, cells: &Cells) -> bool {
+        let sum = self.held.sum();
+        if sum.abs_diff(self.told) < MEMORY_STEP.min(memory.max / 64) && (sum > 0 || self.told == 0)
+        {
+            return false;
+        }
+        let Held { replies, requests, walks, parked, subscriptions } = self.held;
+        cells.memory_replies.set(replies as u64);
+        cells.memory_requests.set(requests as u64);
+        cells.memory_walks.set(walks as u64);
+        cells.memory_parked.set(parked as u64);
+        cells.memory_subscriptions.set(subscriptions as u64);
+        let told = std::mem::replace(&mut self.told, sum);
+        // Wraps where it has become less, and so does the sum.
+        let change = sum.wrapping_sub(told);
+        let before = memory.held.fetch_add(change, Ordering::Relaxed);
+        before <= memory.max && before.wrapping_add(change) > memory.max
+    }
+}
+
+impl fmt::Display for MemoryFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MemoryFull { held, max } = self;
+        write!(
+            f,
+            "OOM connections hold {held} bytes of {max}, the limit memory_max; raise it, or close \
+             those that hold the most: see tot-mem in CLIENT LIST"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_follows_the_ledgers_within_a_step() {
+        let (memory, cells) = (Memory::new(1 << 30), Cells::default());
+        let mut ledgers = [Ledger::default(), Ledger::default()];
+        for round in 1..=100_usize {
+            for (index, ledger) in ledgers.iter_mut().enumerate() {
+                let before = Held { replies: (round - 1) * 10_000, ..Held::default() };
+                let now = Held { replies: round * 10_000, ..Held::default() };
+                ledger.count(&before, &now);
+                ledger.count_subscriptions(index * round * 100_000);
+                assert!(!ledger.tell(&memory, &cells));
+            }
+            let sum: usize = ledgers.iter().map(|ledger| ledger.held.sum()).sum();
+            assert!(sum.abs_diff(memory.held()) < 2 * MEMORY_STEP, "round {round}");
+        }
+        for ledger in &mut ledgers {
+            *ledger = Ledger { told: ledger.told, ..Ledger::default() };
+            ledger.tell(&memory, &cells);
+        }
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn memory_is_scarce_before_it_is_full_and_crossing_the_limit_is_said_once() {
+        let (memory, cells) = (Memory::new(1 << 20), Cells::default());
+        let mut ledger = Ledger::default();
+        let mut hold = |bytes| {
+            ledger.count_subscriptions(bytes);
+            ledger.tell(&memory, &cells)
+        };
+        assert!(!hold((1 << 20) / 8 * 7 - 1));
+        assert_eq!((memory.is_scarce(), memory.excess()), (false, None));
+        assert_eq!(memory.output_bytes_max(), OUTPUT_BYTES_MAX);
+        assert!(!hold(1 << 20));
+        assert_eq!((memory.is_scarce(), memory.excess()), (true, None));
+        assert_eq!(memory.output_bytes_max(), OUTPUT_BYTES_SCARCE);
+        let refused = memory.check().unwrap_err().to_string();
+        assert!(refused.contains("1048576 bytes of 1048576, the limit memory_max"), "{refused}");
+        assert!(hold(2 << 20));
+        assert_eq!(memory.excess(), Some((1 << 20) + (1 << 20) / 16));
+        assert!(!hold(3 << 20));
+        assert!(!hold(0));
+        assert!(!memory.is_scarce());
+    }
+}

@@ -1,0 +1,80 @@
+//! What commands cost the turn in which they are performed, in the units of
+//! [`TURN_WORK`](stockd_model::limits::TURN_WORK): 50 ns, about a row of the catalog.
+//!
+//! The costs need not be exact: they keep a turn from being longer than a millisecond or so, whatever
+//! a client asks. Lookups are not charged, since the bytes of a read bound them.
+
+use stockd_wire::resp::{Client, Command};
+
+/// Bytes of a reply that cost one unit to make and to write.
+pub(super) const BYTES_PER_UNIT: usize = 64;
+
+/// A write to a catalog in memory.
+pub(super) const WRITE: usize = 4;
+
+/// A request that is handed to the committer.
+pub(super) const PARKED: usize = 1;
+
+/// A subscription that begins or ends.
+pub(super) const SUBSCRIPTION: usize = 16;
+
+/// A connection in `CLIENT LIST`.
+pub(super) const CLIENT_LINE: usize = 16;
+
+/// Connections that are looked up together, with the list locked.
+pub(super) const CLIENTS_TOGETHER: usize = 64;
+
+/// A command in `COMMAND`, with its subcommands.
+pub(super) const DESCRIPTION: usize = 32;
+
+/// A text of many numbers, some of which the system is asked for.
+const INFO: usize = 512;
+
+/// What needs some formatting.
+const TEXT: usize = 16;
+
+/// What is answered at once.
+const LITTLE: usize = 2;
+
+/// A row of the catalog, whose symbol is compared with a pattern of so many bytes.
+pub(super) fn row(pattern_bytes: usize) -> usize {
+    1 + pattern_bytes / 8
+}
+
+/// A command, apart from what its [walk](super::walk) costs, if it is one, and from the bytes of its
+/// reply.
+pub(super) fn of(command: &Command<'_>) -> usize {
+    match command {
+        Command::Subscribe(_)
+        | Command::SubscribePattern(_)
+        | Command::Unsubscribe(_)
+        | Command::UnsubscribePattern(_) => SUBSCRIPTION,
+        Command::Info(_) => INFO,
+        Command::Settings(patterns) => (1 + patterns.len()) * TEXT,
+        Command::Describe(_)
+        | Command::Refused(_)
+        | Command::Hello(_)
+        | Command::Auth(_)
+        | Command::Reset
+        | Command::Client(
+            Client::Info
+            | Client::List
+            | Client::SetName(_)
+            | Client::SetLibraryName(_)
+            | Client::SetLibraryVersion(_),
+        ) => TEXT,
+        Command::Array(_)
+        | Command::Count
+        | Command::Snapshot { .. }
+        | Command::Scan(_)
+        | Command::Keys(_)
+        | Command::UnsubscribeAll
+        | Command::UnsubscribeAllPatterns
+        | Command::Ping(_)
+        | Command::Echo(_)
+        | Command::Client(Client::Id | Client::Name)
+        | Command::Time
+        | Command::Nothing
+        | Command::Quit => LITTLE,
+    }
+}
