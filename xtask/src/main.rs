@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod chaos;
 mod compare;
 mod crate_arrows;
 mod demo_data;
@@ -101,6 +102,12 @@ const TASKS: &[Task] = &[
         about: "the commands of README.md do what it shows, with the release binary",
         in_ci: true,
         run: readme::run,
+    },
+    Task {
+        name: "chaos",
+        about: "[--seconds N] [--seed S] [--stocks N] [--only KIND,…] [--measure]: rude clients beside polite ones",
+        in_ci: false,
+        run: chaos::run,
     },
     Task {
         name: "demo-data",
