@@ -78,25 +78,25 @@ fn an_http_request_executes_nothing_whatever_its_headers() {
 }
 
 /// Whoever started the server reads nothing of what it logs, and it has much to say of clients that
-/// it refuses.
+/// come, are refused and go.
 #[test]
 fn a_log_that_is_not_read_stops_neither_service_nor_end() {
-    const REFUSED: usize = 3000;
+    // More than the lines that a pipe of 64 KiB takes.
+    const ROUNDS: usize = 1500;
     let server = Server::start(&["--connections-max", "4", "--log", "debug"]);
-    let mut served: Vec<Client> = (0..4).map(|_| server.resp()).collect();
-    for client in &mut served {
-        assert_eq!(client.ask("PING"), "+PONG");
+    let mut served: Vec<Client> = (0..3).map(|_| server.resp()).collect();
+    for round in 0..ROUNDS {
+        // The last place is free when the server has noticed who left it.
+        let _last = loop {
+            let mut client = server.resp();
+            if client.try_ask("PING").as_deref() == Some("+PONG") {
+                break client;
+            }
+        };
+        let refused = server.resp().try_ask("PING").unwrap_or_default();
+        assert!(refused.is_empty() || refused.contains("4 connections are open"), "{refused}");
+        assert_eq!(served[round % 3].ask("PING"), "+PONG", "in round {round}");
     }
-    for number in 0..REFUSED {
-        let mut refusal = String::new();
-        let _ = server.resp().read_to_string(&mut refusal);
-        // A reset may have overtaken it.
-        assert!(refusal.is_empty() || refusal.contains("4 connections are open"), "{refusal}");
-        if number.is_multiple_of(100) {
-            assert_eq!(served[0].ask("PING"), "+PONG", "after {number} refused");
-        }
-    }
-    drop(served);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -117,7 +117,7 @@ fn it_ends_in_time_while_walks_over_all_stocks_are_asked_for() {
     }
     // Each has been begun when its first answer is there.
     for client in &mut clients {
-        assert_eq!(client.reply(), "*0");
+        assert_eq!(client.reply().as_deref(), Some("*0"));
     }
     let asked = Instant::now();
     let status = server.stop();
@@ -146,7 +146,7 @@ fn half_commands_keep_nobody_from_service() {
     let rest = format!("{}\r\n", "x".repeat(500));
     for client in clients.iter_mut().step_by(100) {
         if client.write_all(rest.as_bytes()).is_ok() {
-            assert!(["$1000", ""].contains(&client.reply().as_str()));
+            assert!(client.reply().is_none_or(|reply| reply == "$1000"));
         }
     }
     assert_eq!(server.stop().code(), Some(0));

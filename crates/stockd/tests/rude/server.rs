@@ -89,23 +89,29 @@ impl Client {
 
     /// Asks something that is answered by one line.
     pub(crate) fn ask(&mut self, command: &str) -> String {
-        self.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        self.try_ask(command).unwrap_or_else(|| panic!("no answer to {command}"))
+    }
+
+    /// The same, or `None` where the server has closed.
+    pub(crate) fn try_ask(&mut self, command: &str) -> Option<String> {
+        // What it said before it closed is an answer all the same.
+        let _ = self.write_all(format!("{command}\r\n").as_bytes());
         self.reply()
     }
 
-    /// The next line; what there was of it where the server closes.
-    pub(crate) fn reply(&mut self) -> String {
+    /// The next line, or `None` where the server has closed.
+    pub(crate) fn reply(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let mut byte = [0];
         while !line.ends_with(b"\r\n") {
             match self.0.read(&mut byte) {
                 Ok(1) => line.push(byte[0]),
-                Ok(_) => break,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                Ok(_) => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("no reply: {error}"),
             }
         }
-        String::from_utf8_lossy(&line).trim_end().to_owned()
+        Some(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 }
 

@@ -59,8 +59,8 @@ impl Rude for Reset {
     }
 }
 
-/// More connections than the limit: after 605 that were refused, their warnings had filled the pipe
-/// of the log, which stopped the server and its SIGTERM.
+/// More connections than the limit, where one leaves, one comes and one is refused again and again: a
+/// warning for each of 605 had filled the pipe of the log, which stopped the server and its SIGTERM.
 pub(super) struct Refused;
 
 impl Rude for Refused {
@@ -70,17 +70,17 @@ impl Rude for Refused {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         // The limit of the server and a thousand more, unless others are there as well.
-        let clients = visit.resp_clients(5000)?;
-        visit.rest(Duration::from_millis(100));
-        // Some of them come back, and are refused again while the others stay.
+        let mut clients = visit.resp_clients(5000)?;
         let count = visit.count(2000);
         for _ in 0..count {
             if !visit.goes_on() {
                 break;
             }
+            clients.swap_remove(visit.random.below(clients.len())).reset();
+            visit.rest(Duration::from_millis(1));
+            clients.push(visit.resp()?);
             visit.resp()?.reset();
         }
-        drop(clients);
         Ok(())
     }
 }
