@@ -7,7 +7,7 @@
 //! subscriber has to end with the latest ([`follower`]). After each phase all of that is compared,
 //! SIGTERM comes among the rude, and a durable server is started again and compared once more.
 //!
-//! `--measure` lets each kind in alone and prints what polite clients feel of it, for
+//! `--crowd` has one phase for each kind, with two thousand clients of it at once. `--measure` lets each kind in alone and prints what polite clients feel of it, for
 //! docs/benchmarks.md.
 //!
 //! Invariants: all traffic is on the loopback interface; every thread and process has ended when the
@@ -41,12 +41,16 @@ use memory::MemoryLimit;
 use options::Options;
 use phase::{Outcome, Plan};
 use random::Random;
+use scene::{Party, Size};
 
 /// What a run takes unless it is asked for another time: that of the step of CI.
 const RUN_TIME: Duration = Duration::from_secs(60);
 
 /// How long the rude clients of one phase stay, at most.
 const PHASE_TIME: Duration = Duration::from_secs(10);
+
+/// Visits of rude clients at once.
+const RUDE_THREADS: usize = 4;
 
 /// How long each kind stays while it is measured, and with `--quick`.
 const MEASURED: Duration = Duration::from_secs(5);
@@ -93,9 +97,12 @@ fn play(options: &Options, binary: &Path, scratch: &Path) -> Result<()> {
     let mut broken = 0;
     for number in 0.. {
         let left = time.saturating_sub(began.elapsed());
-        if number > 0 && left < PHASE_TIME / 2 {
-            break;
-        }
+        let party = match options.is_crowd {
+            true if number == options.kinds.len() => break,
+            true => Party { kinds: &options.kinds[number..=number], threads: 1, size: Size::Crowd },
+            false if number > 0 && left < PHASE_TIME / 2 => break,
+            false => Party { kinds: &options.kinds, threads: RUDE_THREADS, size: Size::Seeded },
+        };
         let data = tempfile::tempdir_in(scratch)?;
         let data_dir = data.path().join("data");
         let is_durable = number % 2 == 1;
@@ -105,8 +112,8 @@ fn play(options: &Options, binary: &Path, scratch: &Path) -> Result<()> {
             stocks,
             workers: options.workers.unwrap_or([1, 2, 2, 1][number % 4]),
             data_dir: is_durable.then_some(data_dir.as_path()),
-            kinds: &options.kinds,
-            time: left.min(PHASE_TIME),
+            time: if options.is_crowd { PHASE_TIME } else { left.min(PHASE_TIME) },
+            party,
             limit: &limit,
         };
         let outcome = phase::run(&plan, &mut random.fork());
@@ -119,7 +126,8 @@ fn play(options: &Options, binary: &Path, scratch: &Path) -> Result<()> {
 
 fn print_phase(number: usize, plan: &Plan<'_>, outcome: &Outcome) {
     let kept = if plan.data_dir.is_some() { "data directory" } else { "ephemeral" };
-    println!("phase {number}: {kept}, workers {}", plan.workers);
+    let kinds: Vec<&str> = plan.party.kinds.iter().map(|kind| kind.name()).collect();
+    println!("phase {number}: {kept}, workers {}; {}", plan.workers, kinds.join(", "));
     if let Some(it) = outcome.latencies {
         println!(
             "  polite: {} requests, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.1} ms, max {:.1} ms",

@@ -105,7 +105,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "chaos",
-        about: "[--seconds N] [--seed S] [--stocks N] [--only KIND,…] [--measure]: rude clients beside polite ones",
+        about: "[--seconds N] [--seed S] [--only KIND,…] [--crowd] [--measure]: rude clients beside polite ones",
+        // To be one, of a minute, once every bound that it looks at holds.
         in_ci: false,
         run: chaos::run,
     },

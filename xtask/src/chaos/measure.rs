@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
 use super::random::Random;
-use super::scene::{Party, Rude, Scene};
+use super::scene::{Party, Rude, Scene, Size};
 use super::server::{Launch, Server};
 
 /// The bound under which polite clients shall be answered, in 999 of 1,000 cases, in milliseconds.
@@ -41,8 +41,8 @@ pub(super) struct Row {
     kind: &'static str,
     latencies: Option<Percentiles>,
     peak_bytes: u64,
-    /// From SIGTERM to the end, and whether the end came by itself with exit code 0.
-    stop: Option<(Duration, bool)>,
+    /// From SIGTERM to the end, and the exit code; none where it had to be killed.
+    stop: Option<(Duration, Option<i32>)>,
     /// Why there are not all figures.
     problem: Option<String>,
 }
@@ -84,7 +84,7 @@ fn fill(
     let growth_max = STOCKS_MAX.saturating_sub(series.stocks);
     let scene = Scene::new(server.line, server.resp, series.stocks, growth_max);
     let kinds: Vec<&'static dyn Rude> = kind.into_iter().collect();
-    let party = Party { kinds: &kinds, threads: kinds.len(), full: true };
+    let party = Party { kinds: &kinds, threads: kinds.len(), size: Size::Full };
     let stopped = scene.beside(&party, random, || {
         let watched = server.watch(series.time);
         row.peak_bytes = server.peak;
@@ -94,8 +94,7 @@ fn fill(
         row.problem = experience.complaints.into_iter().next();
         server.stop()
     })?;
-    let is_clean = stopped.status.is_some_and(|status| status.code() == Some(0));
-    row.stop = Some((stopped.took, is_clean));
+    row.stop = Some((stopped.took, stopped.status.and_then(|status| status.code())));
     Ok(())
 }
 
@@ -120,8 +119,9 @@ impl Row {
         add((self.peak_bytes >> 20).to_string());
         add(match self.stop {
             None => String::new(),
-            Some((took, true)) => format!("{:.2}", took.as_secs_f64()),
-            Some((took, false)) => format!("{:.2}, not by itself", took.as_secs_f64()),
+            Some((took, Some(0))) => format!("{:.2}", took.as_secs_f64()),
+            Some((took, Some(code))) => format!("{:.2}, exit code {code}", took.as_secs_f64()),
+            Some((took, None)) => format!("killed after {:.0}", took.as_secs_f64()),
         });
         add(self.problem.clone().unwrap_or_default());
         line
@@ -143,7 +143,7 @@ impl Row {
             "polite": latencies,
             "peak_bytes": self.peak_bytes,
             "sigterm_ms": self.stop.map(|(took, _)| took.as_millis() as u64),
-            "exit_code_0": self.stop.is_some_and(|(_, is_clean)| is_clean),
+            "exit_code": self.stop.and_then(|(_, code)| code),
             "problem": self.problem,
         })
     }

@@ -25,11 +25,12 @@ pub(super) struct Options {
     pub(super) memory_bytes: Option<u64>,
     pub(super) measures: bool,
     pub(super) is_quick: bool,
+    pub(super) is_crowd: bool,
 }
 
 /// The options, for whoever mistypes one.
 const USAGE: &str = "--seconds N, --seed S, --stocks N, --workers N, --only KIND,…, --memory MIB, \
-                     --binary PATH, --measure and --quick";
+                     --binary PATH, --crowd, --measure and --quick";
 
 impl Options {
     pub(super) fn parse(arguments: &[String]) -> Result<Options> {
@@ -44,12 +45,14 @@ impl Options {
             memory_bytes: None,
             measures: false,
             is_quick: false,
+            is_crowd: false,
         };
         let mut arguments = arguments.iter();
         while let Some(name) = arguments.next() {
             match name.as_str() {
                 "--measure" => options.measures = true,
                 "--quick" => options.is_quick = true,
+                "--crowd" => options.is_crowd = true,
                 _ => {
                     let value = arguments.next().map(String::as_str);
                     options.set(name, value)?;

@@ -16,11 +16,8 @@ use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
 use super::random::Random;
 use super::resp::{Dialogue, Reply};
-use super::scene::{Party, Rude, Scene};
+use super::scene::{Party, Scene};
 use super::server::{LOOK_INTERVAL, Launch, STOP_PROMISE, Server, Stopped};
-
-/// Rude clients at once.
-const RUDE_THREADS: usize = 4;
 
 /// How long a server may take to give back what rude clients have used.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
@@ -43,7 +40,7 @@ pub(super) struct Plan<'a> {
     pub(super) workers: usize,
     /// Where a durable server keeps its data; `None` for one that keeps nothing.
     pub(super) data_dir: Option<&'a Path>,
-    pub(super) kinds: &'a [&'static dyn Rude],
+    pub(super) party: Party<'a>,
     /// How long the rude clients stay before the catalog is compared.
     pub(super) time: Duration,
     pub(super) limit: &'a MemoryLimit,
@@ -97,8 +94,7 @@ fn perform(plan: &Plan<'_>, random: &mut Random, outcome: &mut Outcome) -> Resul
     outcome.memory.before = server.resident_bytes()?;
 
     let scene = Scene::new(server.line, server.resp, plan.stocks, plan.stocks);
-    let party = Party { kinds: plan.kinds, threads: RUDE_THREADS, full: false };
-    let watched = scene.beside(&party, random, || server.watch(plan.time));
+    let watched = scene.beside(&plan.party, random, || server.watch(plan.time));
     outcome.memory.peak = server.peak;
     let experience = polite.end()?;
     outcome.latencies = Some(experience.percentiles());
@@ -116,7 +112,7 @@ fn perform(plan: &Plan<'_>, random: &mut Random, outcome: &mut Outcome) -> Resul
     }
 
     let wait = random.between(STOP_AFTER_MS.0, STOP_AFTER_MS.1) as u64;
-    let stopped = scene.beside(&party, random, || {
+    let stopped = scene.beside(&plan.party, random, || {
         server.watch(Duration::from_millis(wait))?;
         server.stop()
     })?;

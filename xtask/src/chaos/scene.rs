@@ -56,13 +56,27 @@ pub(super) struct Scene {
     never: Mutex<Vec<String>>,
 }
 
-/// Who comes, and how.
+/// Who comes, and how many.
 pub(super) struct Party<'a> {
     pub(super) kinds: &'a [&'static dyn Rude],
+    /// Visits at once.
     pub(super) threads: usize,
-    /// As many of everything as the kind can; else a seeded number of them, and kinds take turns.
-    pub(super) full: bool,
+    pub(super) size: Size,
 }
+
+/// How many clients of a kind come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// A number that the seed decides, up to what the kind has at most, for a few seconds.
+    Seeded,
+    /// As many as the kind has, until all is over.
+    Full,
+    /// [`CROWD`] of them, until all is over.
+    Crowd,
+}
+
+/// Clients of a crowd.
+pub(super) const CROWD: usize = 2000;
 
 /// The time that one rude client has.
 #[derive(Debug)]
@@ -70,7 +84,7 @@ pub(super) struct Visit<'a> {
     scene: &'a Scene,
     pub(super) random: Random,
     until: Instant,
-    full: bool,
+    size: Size,
     /// Its own address of the loopback network: each has ports of its own.
     source: Ipv4Addr,
 }
@@ -119,15 +133,15 @@ impl Scene {
         let _ = setpriority_process(None, 10);
         while !self.over.load(Ordering::Relaxed) {
             let kind = random.pick(party.kinds);
-            let time = match party.full {
-                true => Duration::from_secs(3600),
-                false => Duration::from_millis(random.between(300, VISIT_MS_MAX) as u64),
+            let time = match party.size {
+                Size::Seeded => Duration::from_millis(random.between(300, VISIT_MS_MAX) as u64),
+                Size::Full | Size::Crowd => Duration::from_secs(3600),
             };
             let host = |random: &mut Random| random.between(2, 250) as u8;
             let source = Ipv4Addr::new(127, host(&mut random), host(&mut random), 1);
             let until = Instant::now() + time;
-            let full = party.full;
-            let mut visit = Visit { scene: self, random: random.fork(), until, full, source };
+            let (size, visitor) = (party.size, random.fork());
+            let mut visit = Visit { scene: self, random: visitor, until, size, source };
             let _ = kind.act(&mut visit);
             visit.rest(Duration::from_millis(random.between(1, 200) as u64));
         }
@@ -153,9 +167,17 @@ impl Visit<'_> {
         !self.scene.over.load(Ordering::Relaxed) && Instant::now() < self.until
     }
 
-    /// All of them, or a tenth at least.
+    /// How many clients come of a kind that has so many at most: a tenth of them at least.
+    pub(super) fn clients(&mut self, all: usize) -> usize {
+        if self.size == Size::Crowd { CROWD } else { self.count(all) }
+    }
+
+    /// How many of something else there are.
     pub(super) fn count(&mut self, all: usize) -> usize {
-        if self.full { all } else { self.random.between(all.div_ceil(10), all) }
+        match self.size {
+            Size::Seeded => self.random.between(all.div_ceil(10), all),
+            Size::Full | Size::Crowd => all,
+        }
     }
 
     /// A stock that is listed.

@@ -100,7 +100,7 @@ impl Rude for HalfLine {
     }
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
-        let count = visit.count(200);
+        let count = visit.clients(200);
         let mut clients = Vec::new();
         for _ in 0..count {
             clients.push(visit.either()?);

@@ -20,13 +20,12 @@ impl Rude for OverlappingPatterns {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let prefix = format!("O{}.XXXXXXXX", visit.serial());
-        let mut subscriber = visit.resp()?;
-        for stars in 1..=125 {
-            let stars = "*".repeat(stars);
-            let patterns: Vec<String> =
-                (0..8).map(|less| format!("{}{stars}", &prefix[..prefix.len() - less])).collect();
-            let command = format!("PSUBSCRIBE {}\r\n", patterns.join(" "));
-            subscriber.push(visit, command.as_bytes())?;
+        let patterns: String = (1..=125).map(|stars| overlapping(&prefix, stars)).collect();
+        let count = visit.clients(1);
+        let mut subscribers = visit.resp_clients(count)?;
+        for subscriber in &mut subscribers {
+            // One that is refused or closed does not keep the others from it.
+            let _ = subscriber.push(visit, patterns.as_bytes());
         }
         let mut writer = visit.resp()?;
         let count = visit.count(8000);
@@ -36,6 +35,13 @@ impl Rude for OverlappingPatterns {
         }
         Ok(())
     }
+}
+
+/// Eight patterns that fit every name that begins like this, unlike those with more or fewer stars.
+fn overlapping(prefix: &str, stars: usize) -> String {
+    let stars = "*".repeat(stars);
+    let pattern = |less: usize| format!(" {}{stars}", &prefix[..prefix.len() - less]);
+    format!("PSUBSCRIBE{}\r\n", (0..8).map(pattern).collect::<String>())
 }
 
 /// 4 snapshots are held at their first page while names are listed and delisted: 13 MB became
@@ -48,11 +54,10 @@ impl Rude for Snapshots {
     }
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
-        let mut holders = visit.resp_clients(4)?;
+        let count = visit.clients(4);
+        let mut holders = visit.resp_clients(count)?;
         for holder in &mut holders {
             holder.push(visit, b"SNAPSHOT\r\n")?;
-            // Where another was ended for holding too long, this one begins.
-            visit.rest(PAUSE);
         }
         let mut writer = visit.resp()?;
         while visit.goes_on() {
@@ -75,7 +80,7 @@ impl Rude for HalfCommands {
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let part = "x".repeat(64_000);
         let half = format!("*4\r\n$4\r\nHSET\r\n$64000\r\n{part}\r\n$64000\r\n{}", &part[..63_000]);
-        let count = visit.count(2000);
+        let count = visit.clients(2000);
         let mut clients = visit.resp_clients(count)?;
         for client in &mut clients {
             // One that is refused or closed does not keep the others from it.
@@ -99,7 +104,7 @@ impl Rude for UnreadReplies {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let packet = format!("HGETALL {}\r\n", visit.stock()).repeat(600);
-        let count = visit.count(500);
+        let count = visit.clients(500);
         let mut clients = visit.resp_clients(count)?;
         while visit.goes_on() {
             clients.retain_mut(|client| client.offer(packet.as_bytes()).is_ok());
@@ -122,18 +127,15 @@ impl Rude for Subscribes {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let serial = visit.serial();
-        let mut clients = visit.resp_clients(6)?;
+        let count = visit.clients(6);
+        let mut clients = visit.resp_clients(count)?;
         for from in (0..65_536).step_by(1024) {
             let subscribe = |at| format!("SUBSCRIBE U{serial}.{at}\r\n");
             let commands: String = (from..from + 1024).map(subscribe).collect();
-            for client in &mut clients {
-                client.exchange(visit, commands.as_bytes())?;
-            }
+            clients.retain_mut(|client| client.exchange(visit, commands.as_bytes()).is_ok());
         }
         while visit.goes_on() {
-            for client in &mut clients {
-                client.drain()?;
-            }
+            clients.retain_mut(|client| client.drain().is_ok());
             visit.rest(PAUSE);
         }
         Ok(())

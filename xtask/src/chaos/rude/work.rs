@@ -27,14 +27,11 @@ impl Rude for Keys {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let packet = packet("KEYS a\n");
-        let count = visit.count(4);
+        let count = visit.clients(4);
         let mut clients = visit.resp_clients(count)?;
         while visit.goes_on() {
-            for client in &mut clients {
-                client.drain()?;
-                // What does not fit now is for the next round; half a command is rude as well.
-                client.offer(&packet)?;
-            }
+            // What does not fit now is for the next round; half a command is rude as well.
+            clients.retain_mut(|client| client.drain().is_ok() && client.offer(&packet).is_ok());
             visit.rest(PAUSE);
         }
         Ok(())
@@ -51,13 +48,12 @@ impl Rude for Docs {
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
         let commands = "COMMAND DOCS\r\n".repeat(20);
-        let count = visit.count(300);
+        let count = visit.clients(300);
         let mut clients = visit.resp_clients(count)?;
         while visit.goes_on() {
-            for client in &mut clients {
-                client.drain()?;
-                client.offer(commands.as_bytes())?;
-            }
+            clients.retain_mut(|client| {
+                client.drain().is_ok() && client.offer(commands.as_bytes()).is_ok()
+            });
             visit.rest(PAUSE);
         }
         Ok(())
@@ -74,17 +70,13 @@ impl Rude for ClientList {
     }
 
     fn act(&self, visit: &mut Visit<'_>) -> io::Result<()> {
-        let count = visit.count(3000);
+        let count = visit.clients(3000);
         let mut clients = visit.resp_clients(count)?;
         while visit.goes_on() {
-            for client in &mut clients {
-                client.offer(b"CLIENT LIST\r\n")?;
-            }
+            clients.retain_mut(|client| client.offer(b"CLIENT LIST\r\n").is_ok());
             // All of them have their replies unread for a while.
             visit.rest(PAUSE * 10);
-            for client in &mut clients {
-                client.drain()?;
-            }
+            clients.retain_mut(|client| client.drain().is_ok());
         }
         Ok(())
     }
