@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod chaos;
 mod compare;
 mod crate_arrows;
 mod demo_data;
@@ -102,6 +103,13 @@ const TASKS: &[Task] = &[
         about: "the commands of README.md do what it shows, with the release binary",
         in_ci: true,
         run: readme::run,
+    },
+    Task {
+        name: "chaos",
+        about: "[--seconds N] [--seed S] [--only KIND,…] [--crowd] [--measure]: rude clients beside polite ones",
+        // To be one, of a minute, once every bound that it looks at holds.
+        in_ci: false,
+        run: chaos::run,
     },
     Task {
         name: "demo-data",
