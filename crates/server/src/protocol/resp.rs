@@ -79,87 +79,73 @@ impl Conversation for RespConversation {
         {
             return (0, waits);
         }
-        let mut taken = 0;
-        let mut batch = turn.executor.batch(turn.access);
-        let waits = loop {
-            let together = turn.replies.lookups_together(ANSWER_BYTES_MAX);
-            if together == 0 {
-                break Waits::Room;
-            }
-            let before = input.get(taken..).unwrap_or_default();
-            let mut rest = before;
-            if !self.parked.is_empty() {
-                if turn.work.is_spent() {
-                    break Waits::Turn;
-                }
-                turn.work.spend(cost::PARKED);
-                let waits =
-                    self.park_next(&mut rest, turn.writer.as_deref_mut(), turn.access, turn.id);
-                taken += before.len() - rest.len();
-                match waits {
-                    Some(waits) => break waits,
-                    None => continue,
-                }
-            }
-            self.decoder.lookups(&mut rest, together, |symbol| batch.begin(&symbol));
-            if batch.begun() > 0 {
-                batch.answer(|answer| self.speaker.encoder.answer(answer, turn.replies.out));
-                taken += before.len() - rest.len();
-                match rest {
-                    // Lookups that are taken leave nothing to be decoded without input.
-                    [] => break Waits::Input,
-                    _ => continue,
-                }
-            }
-            if turn.work.is_spent() {
-                break Waits::Turn;
-            }
-            let after = match self.decoder.decode(&mut rest) {
-                Ok(Some(Incoming::Request(request, shape))) => {
-                    if !matches!(request, Request::Lookup(_)) {
-                        turn.work.spend(cost::WRITE);
+        let mut rest = input;
+        let waits = 'answer: loop {
+            // What is performed may need the executor for itself, so the batch ends before it.
+            let command = {
+                let mut batch = turn.executor.batch(turn.access);
+                loop {
+                    let together = turn.replies.lookups_together(ANSWER_BYTES_MAX);
+                    if together == 0 {
+                        break 'answer Waits::Room;
                     }
-                    match batch.execute_now(&request) {
-                        Some(reply) => {
-                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                    if !self.parked.is_empty() {
+                        if turn.work.is_spent() {
+                            break 'answer Waits::Turn;
                         }
-                        None => {
-                            self.parked.park(
-                                request,
-                                &shape,
-                                turn.writer.as_deref_mut(),
-                                turn.access,
-                                turn.id,
-                            );
+                        turn.work.spend(cost::PARKED);
+                        let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                        match self.park_next(&mut rest, writer, access, turn.id) {
+                            Some(waits) => break 'answer waits,
+                            None => continue,
                         }
                     }
-                    After::Nothing
-                }
-                Ok(Some(Incoming::Command(command))) => {
-                    // What is performed may need the executor for itself.
-                    drop(batch);
-                    let after = self.speaker.perform(command, turn);
-                    batch = turn.executor.batch(turn.access);
-                    after
-                }
-                Ok(None) => {
-                    taken += before.len() - rest.len();
-                    break Waits::Input;
-                }
-                Err(error) => {
-                    self.speaker.encoder.error(&error, turn.replies.out);
-                    break Waits::Nothing(Ending::ProtocolError);
+                    self.decoder.lookups(&mut rest, together, |symbol| batch.begin(&symbol));
+                    if batch.begun() > 0 {
+                        let (encoder, out) = (&self.speaker.encoder, &mut *turn.replies.out);
+                        batch.answer(|answer| encoder.answer(answer, out));
+                        match rest {
+                            // Lookups that are taken leave nothing to be decoded without input.
+                            [] => break 'answer Waits::Input,
+                            _ => continue,
+                        }
+                    }
+                    if turn.work.is_spent() {
+                        break 'answer Waits::Turn;
+                    }
+                    match self.decoder.decode(&mut rest) {
+                        Ok(Some(Incoming::Request(request, shape))) => {
+                            if !matches!(request, Request::Lookup(_)) {
+                                turn.work.spend(cost::WRITE);
+                            }
+                            match batch.execute_now(&request) {
+                                Some(reply) => {
+                                    self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                                }
+                                None => {
+                                    let (writer, access) =
+                                        (turn.writer.as_deref_mut(), turn.access);
+                                    self.parked.park(request, &shape, writer, access, turn.id);
+                                }
+                            }
+                        }
+                        Ok(Some(Incoming::Command(command))) => break command,
+                        Ok(None) => break 'answer Waits::Input,
+                        Err(error) => {
+                            self.speaker.encoder.error(&error, turn.replies.out);
+                            break 'answer Waits::Nothing(Ending::ProtocolError);
+                        }
+                    }
                 }
             };
-            taken += before.len() - rest.len();
-            match after {
+            match self.speaker.perform(command, turn) {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
                 After::Wait(waits) => break waits,
                 After::Quit => break Waits::Nothing(Ending::Quit),
             }
         };
-        (taken, waits)
+        (input.len() - rest.len(), waits)
     }
 
     fn end(&mut self, _: &[u8], _: &mut Turn<'_>) {
