@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
-use stockd_engine::Engine;
-use stockd_model::limits::SNAPSHOTS_MAX;
-use stockd_model::{Fields, Price, Quote, Status, Symbol, Volume};
+use stockd_engine::{Access, Engine};
+use stockd_model::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX};
+use stockd_model::{Fields, Price, Quote, Request, Status, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn serve() -> (Server, SocketAddr) {
+    serve_engine(Arc::new(Engine::default()))
+}
+
+fn serve_engine(engine: Arc<Engine>) -> (Server, SocketAddr) {
     let listener = Endpoint::plain(Protocol::Resp, ([127, 0, 0, 1], 0));
     let config = Config { endpoints: vec![listener], workers: 2, ..Config::default() };
-    let server = Server::start(config, Arc::new(Engine::default())).unwrap();
+    let server = Server::start(config, engine).unwrap();
     let address = server.endpoints()[0].address.tcp().unwrap();
     (server, address)
 }
@@ -261,4 +265,39 @@ fn a_snapshot_is_of_one_moment_and_so_many_are_read_at_once() {
     // One that is not read to its end gives way to the next of its connection.
     assert_eq!(client.snapshot().take(10).count(), 10);
     assert_eq!(client.snapshot().filter(|quote| quote.is_ok()).count(), 10_000);
+}
+
+/// A client that begins a snapshot and does not read it, while ever new stocks are listed.
+#[test]
+fn a_snapshot_for_which_too_much_would_be_kept_is_ended_and_says_so() {
+    let engine = Arc::new(Engine::default());
+    let (_server, address) = serve_engine(Arc::clone(&engine));
+    let mut executor = engine.executor();
+    let mut list = |i: u64| {
+        let set = Request::Set(symbol(&format!("S{i}")), fields("1", 0));
+        executor.batch(&Access::All).execute(&set);
+    };
+    (0..10_000).for_each(&mut list);
+    let mut client = QuoteClient::connect(address).unwrap();
+    let mut snapshot = client.snapshot();
+    snapshot.next().unwrap().unwrap();
+    let mut highest = 0;
+    for i in 10_000..700_000 {
+        list(i);
+        let bytes = engine.snapshot_bytes();
+        assert!(bytes <= SNAPSHOT_BYTES_MAX, "{bytes} bytes");
+        if bytes < highest {
+            break;
+        }
+        highest = bytes;
+    }
+    assert!(highest > SNAPSHOT_BYTES_MAX / 2, "it had what it may have: {highest} bytes");
+    assert_eq!(engine.snapshot_bytes(), 0, "given back");
+    match snapshot.find_map(Result::err) {
+        Some(ClientError::SnapshotEnded(why)) => {
+            assert!(why.text.contains("64 MiB") && why.text.contains("begin again"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(client.snapshot().filter(Result::is_ok).count() as u64, client.count().unwrap());
 }

@@ -17,7 +17,7 @@ pub(super) fn snapshot(
 ) {
     if !next {
         *snapshot = None;
-        *snapshot = turn.executor.engine().snapshot(turn.access).map(Box::new);
+        *snapshot = turn.executor.engine().snapshot(turn.access, turn.now).map(Box::new);
     }
     let out = &mut *turn.replies.out;
     let Some(reading) = snapshot else {
@@ -29,11 +29,15 @@ pub(super) fn snapshot(
         };
         return encoder.error(&refusal, out);
     };
-    match reading.page(SNAPSHOT_PAGE_ROWS) {
-        Some(quotes) => encoder.quotes(&quotes, out),
-        None => {
+    match reading.page(SNAPSHOT_PAGE_ROWS, turn.now) {
+        Ok(Some(quotes)) => encoder.quotes(&quotes, out),
+        Ok(None) => {
             *snapshot = None;
             encoder.nil(out);
+        }
+        Err(ended) => {
+            *snapshot = None;
+            encoder.error(&format_args!("ERR {ended}"), out);
         }
     }
 }
