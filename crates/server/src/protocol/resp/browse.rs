@@ -24,7 +24,7 @@ pub(super) fn snapshot(
         let refusal = match next {
             true => format_args!("ERR no snapshot is being read; begin one with SNAPSHOT"),
             false => format_args!(
-                "ERR {SNAPSHOTS_MAX} snapshots are being read, the limit; try again when one has ended"
+                "ERR {SNAPSHOTS_MAX} snapshots are being read, the limit; try again when one has ended or is not read any more"
             ),
         };
         return encoder.error(&refusal, out);
