@@ -136,6 +136,16 @@ fn a_small_catalog_and_one_alone_ask_nobody() {
     assert_eq!(alone.memory_bytes(), 3 * BYTES, "grows at half load");
 }
 
+/// Ends the other threads of a scope when the test is done, or has failed.
+struct Done<'a>(&'a AtomicBool, thread::Thread);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+        self.1.unpark();
+    }
+}
+
 /// Listings and preparation race through several growths, and a reader misses no stock.
 #[test]
 fn growth_that_is_prepared_beside_listings_loses_no_stock() {
@@ -157,6 +167,7 @@ fn growth_that_is_prepared_beside_listings_loses_no_stock() {
         };
         let preparing = scope.spawn(prepare);
         let waiting = preparing.thread().clone();
+        let _done = Done(&done, waiting.clone());
         catalog.grow_ahead(move || waiting.unpark());
         scope.spawn(|| {
             while !done.load(Relaxed) {
@@ -170,8 +181,6 @@ fn growth_that_is_prepared_beside_listings_loses_no_stock() {
             list(&catalog, stock..stock + 1);
             listed.store(stock + 1, std::sync::atomic::Ordering::Release);
         }
-        done.store(true, Relaxed);
-        preparing.thread().unpark();
     });
     check(&catalog, STOCKS);
 }

@@ -10,8 +10,9 @@ use stockd_model::{Address, escaped};
 
 /// Why a request gave no answer.
 ///
-/// After every error but [`NameNotSendable`](ClientError::NameNotSendable) and
-/// [`Refused`](ClientError::Refused) the connection is closed;
+/// After every error but [`NameNotSendable`](ClientError::NameNotSendable),
+/// [`Refused`](ClientError::Refused) and [`SnapshotEnded`](ClientError::SnapshotEnded) the connection
+/// is closed;
 /// [`Client::reconnect`](crate::Client::reconnect) and
 /// [`QuoteClient::reconnect`](crate::QuoteClient::reconnect) open a new one.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,10 @@ pub enum ClientError {
     /// The server refused the request, and nothing changed. The connection is usable.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The server has given up a snapshot before it was read to the end: nobody read it for a while,
+    /// or too much changed meanwhile. The connection is usable; begin again.
+    #[error(transparent)]
+    SnapshotEnded(Refused),
     /// What came is no reply of this protocol.
     #[error(
         "{server} sent '{reply}', which answers no request; check that it is a stockd {protocol} listener"

@@ -191,7 +191,8 @@ fn check_name(name: &str) -> Result<(), ClientError> {
 }
 
 /// The quotes of a catalog, from [`QuoteClient::snapshot`]. Ends after the first error, which is
-/// [`Refused`](ClientError::Refused) when too many snapshots are being read at once.
+/// [`Refused`](ClientError::Refused) when too many snapshots are being read at once, and
+/// [`SnapshotEnded`](ClientError::SnapshotEnded) when the server gave this one up.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     client: &'a mut QuoteClient,
@@ -216,6 +217,9 @@ impl Iterator for Snapshot<'_> {
                     self.next = Some(GetPage::Next);
                 }
                 Ok(None) => {}
+                Err(ClientError::Refused(why)) if matches!(request, GetPage::Next) => {
+                    return Some(Err(ClientError::SnapshotEnded(why)));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
-use stockd_engine::Engine;
-use stockd_model::limits::SNAPSHOTS_MAX;
-use stockd_model::{Fields, Price, Quote, Status, Symbol, Volume};
+use stockd_engine::{Access, Engine};
+use stockd_model::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX};
+use stockd_model::{Fields, Price, Quote, Request, Status, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn serve() -> (Server, SocketAddr) {
+    serve_engine(Arc::new(Engine::default()))
+}
+
+fn serve_engine(engine: Arc<Engine>) -> (Server, SocketAddr) {
     let listener = Endpoint::plain(Protocol::Resp, ([127, 0, 0, 1], 0));
     let config = Config { endpoints: vec![listener], workers: 2, ..Config::default() };
-    let server = Server::start(config, Arc::new(Engine::default())).unwrap();
+    let server = Server::start(config, engine).unwrap();
     let address = server.endpoints()[0].address.tcp().unwrap();
     (server, address)
 }
@@ -293,4 +297,47 @@ fn a_subscription_that_was_not_read_for_a_while_has_few_events_before_the_latest
         events += 1;
     }
     assert!(events <= EVENTS_MAX, "{events} events up to the latest");
+}
+
+/// Clients that begin snapshots and do not read them, while ever new stocks are listed.
+#[test]
+fn a_snapshot_for_which_too_much_would_be_kept_is_ended_and_says_so() {
+    let engine = Arc::new(Engine::default());
+    let (_server, address) = serve_engine(Arc::clone(&engine));
+    let mut executor = engine.executor();
+    let mut list = |i: u64| {
+        let set = Request::Set(symbol(&format!("S{i}")), fields("1", 0));
+        executor.batch(&Access::All).execute(&set);
+    };
+    (0..10_000).for_each(&mut list);
+    let mut readers: Vec<QuoteClient> =
+        (0..SNAPSHOTS_MAX).map(|_| QuoteClient::connect(address).unwrap()).collect();
+    let mut snapshots: Vec<_> = readers.iter_mut().map(QuoteClient::snapshot).collect();
+    snapshots.iter_mut().for_each(|snapshot| assert!(snapshot.next().unwrap().is_ok()));
+    let mut highest = 0;
+    for i in 10_000..1_000_000 {
+        list(i);
+        let bytes = engine.snapshot_bytes();
+        assert!(bytes <= SNAPSHOT_BYTES_MAX, "{bytes} bytes");
+        // One of the four was given up.
+        if bytes < highest {
+            break;
+        }
+        highest = bytes;
+    }
+    assert!(highest > SNAPSHOT_BYTES_MAX / 2, "they had what they may have: {highest} bytes");
+    let mut ended = 0;
+    for snapshot in &mut snapshots {
+        match snapshot.find_map(Result::err) {
+            None => {}
+            Some(ClientError::SnapshotEnded(why)) => {
+                assert!(why.text.contains("64 MiB") && why.text.contains("begin again"), "{why}");
+                ended += 1;
+            }
+            Some(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!((ended, engine.snapshot_bytes()), (1, 0));
+    let client = &mut readers[0];
+    assert_eq!(client.snapshot().filter(Result::is_ok).count() as u64, client.count().unwrap());
 }

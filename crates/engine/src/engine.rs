@@ -7,7 +7,7 @@
 //! Invariant: a read shows nothing that its access does not read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stockd_catalog::{Catalog, Page};
 use stockd_model::{Quote, Symbol};
@@ -89,10 +89,18 @@ impl Engine {
         self.market.catalog.memory_bytes()
     }
 
-    /// The whole catalog as it is at this moment, to be read page by page while it changes. `None`
-    /// while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read.
-    pub fn snapshot(&self, access: &Access) -> Option<Snapshot> {
-        Snapshot::begin(&self.market, access)
+    /// The whole catalog as it is at this moment, `now`, to be read page by page while it changes.
+    /// `None` while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read. One that
+    /// was not read for [`SNAPSHOT_PAGE_TIMEOUT`](stockd_model::limits::SNAPSHOT_PAGE_TIMEOUT) is
+    /// ended for it.
+    pub fn snapshot(&self, access: &Access, now: Instant) -> Option<Snapshot> {
+        Snapshot::begin(&self.market, access, now)
+    }
+
+    /// Bytes of what writes have saved for snapshots that are being read, at most
+    /// [`SNAPSHOT_BYTES_MAX`](stockd_model::limits::SNAPSHOT_BYTES_MAX) and what one write adds.
+    pub fn snapshot_bytes(&self) -> usize {
+        self.market.saved.bytes()
     }
 
     /// A feed of changes for one thread or task that serves subscribers. A change of something that
@@ -166,6 +174,11 @@ mod tests {
         symbols
     }
 
+    fn snapshot_page(engine: &Engine, access: &Access) -> Vec<Quote> {
+        let now = Instant::now();
+        engine.snapshot(access, now).unwrap().page(usize::MAX, now).unwrap().unwrap()
+    }
+
     #[test]
     fn every_door_shows_what_the_access_reads() {
         let (engine, apple) = listed();
@@ -175,7 +188,7 @@ mod tests {
         assert_eq!(browsed(&engine, access), [apple]);
         assert_eq!(engine.count(access), 1);
         assert!(engine.memory_bytes() >= 64);
-        assert_eq!(engine.snapshot(access).unwrap().page(usize::MAX), Some(vec![quote]));
+        assert_eq!(snapshot_page(&engine, access), [quote]);
     }
 
     #[test]
@@ -185,7 +198,7 @@ mod tests {
         assert_eq!(engine.quote(access, &apple), None);
         assert_eq!(browsed(&engine, access), []);
         assert_eq!(engine.count(access), 0);
-        assert_eq!(engine.snapshot(access).unwrap().page(usize::MAX), Some(Vec::new()));
+        assert_eq!(snapshot_page(&engine, access), []);
 
         let mut executor = engine.executor();
         let mut batch = executor.batch(access);

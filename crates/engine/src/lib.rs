@@ -58,6 +58,7 @@ pub use engine::Engine;
 pub use execute::{Batch, Executor};
 pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 pub use market::now_ns;
+pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
 pub use stockd_catalog::{Catalog, Page};
 pub use write_queue::{ReplyTo, WriteHandle};

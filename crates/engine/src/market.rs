@@ -42,7 +42,8 @@ impl Market {
         let changed = self.catalog.change(symbol, now_ns(), |quote| {
             let change = decide(quote).map_err(Refused)?;
             if change != Change::Keep {
-                self.saved.save(symbol, || self.catalog.place(symbol), quote);
+                let place = || self.catalog.place(symbol);
+                self.saved.save(symbol, place, quote, change == Change::Delist);
             }
             Ok::<_, Refused>(change)
         })?;

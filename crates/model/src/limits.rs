@@ -275,8 +275,17 @@ pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts of a subscription to connect anew.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Snapshots of the catalog that are read at once. A further one is refused until one has ended.
+/// Snapshots of the catalog that are read at once. A further one is refused until one has ended, or
+/// was not read for [`SNAPSHOT_PAGE_TIMEOUT`].
 pub const SNAPSHOTS_MAX: usize = 4;
+
+/// How long a snapshot may lie without a page being read before it is ended, when a further one is
+/// begun and there are [`SNAPSHOTS_MAX`].
+pub const SNAPSHOT_PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes that writes save for all snapshots together. When it is reached the snapshot that holds the
+/// most is ended.
+pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Rows of the catalog that are read at once for a page of a snapshot.
 pub const SNAPSHOT_PAGE_ROWS: usize = 2048;

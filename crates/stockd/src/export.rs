@@ -13,7 +13,8 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use stockd_model::{Quote, quote_json};
+use stockd_client::{ClientError, QuoteClient};
+use stockd_model::{Quote, escaped, quote_json};
 
 use crate::catalog_file::Format;
 use crate::output;
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let why = "--spreadsheet-safe is for CSV, which spreadsheets open; leave it out";
         return Err(UsageError(why.to_owned()).into());
     }
-    let mut quotes = args.server.connect()?.snapshot().collect::<Result<Vec<_>, _>>()?;
+    let mut quotes = fetch(&mut args.server.connect()?)?;
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {
@@ -97,6 +98,17 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let stocks = if quotes.len() == 1 { "stock" } else { "stocks" };
     output::line(format_args!("{} {stocks} exported", quotes.len()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every quote. A snapshot that the server has given up is begun once more.
+fn fetch(client: &mut QuoteClient) -> Result<Vec<Quote>, ClientError> {
+    match client.snapshot().collect() {
+        Err(ClientError::SnapshotEnded(why)) => {
+            eprintln!("{}", escaped(&format!("{why}; beginning again, once")));
+            client.snapshot().collect()
+        }
+        quotes => quotes,
+    }
 }
 
 /// How quotes are written.
@@ -196,7 +208,32 @@ impl Drop for NewFile {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    const ENDED: &str = "-ERR the snapshot was ended\r\n";
+    const NO_QUOTES: &str = "*0\r\n";
+    const END: &str = "$-1\r\n";
+
+    /// Fetches from a server that answers each request by the next of these.
+    fn fetch_from(replies: &'static [&str]) -> Result<Vec<Quote>, ClientError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut requests = BufReader::new(stream.try_clone().unwrap()).lines();
+            for reply in replies {
+                requests.find(|line| line.as_ref().unwrap() == "SNAPSHOT").unwrap().unwrap();
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let fetched = fetch(&mut QuoteClient::connect(address).unwrap());
+        server.join().unwrap();
+        fetched
+    }
 
     #[test]
     fn what_begins_like_a_formula_is_text() {
@@ -206,5 +243,14 @@ mod tests {
         for text in ["AAPL", "BRK/A", "A=B", "1+1", "'=1", ""] {
             assert_eq!(no_formula(text), text);
         }
+    }
+
+    #[test]
+    fn a_snapshot_that_was_ended_is_begun_again_once() {
+        assert_eq!(fetch_from(&[NO_QUOTES, ENDED, NO_QUOTES, NO_QUOTES, END]).unwrap(), []);
+        let twice = fetch_from(&[NO_QUOTES, ENDED, NO_QUOTES, ENDED]).unwrap_err();
+        assert_eq!(twice.to_string(), "the snapshot was ended");
+        let refused = fetch_from(&[ENDED]).unwrap_err();
+        assert!(matches!(refused, ClientError::Refused(_)), "was not begun: {refused}");
     }
 }

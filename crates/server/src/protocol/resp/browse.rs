@@ -23,25 +23,29 @@ pub(super) fn snapshot(
         if let Err(full) = turn.check_memory() {
             return encoder.error(&full, turn.replies.out);
         }
-        *snapshot = turn.executor.engine().snapshot(turn.access).map(Box::new);
+        *snapshot = turn.executor.engine().snapshot(turn.access, turn.now).map(Box::new);
     }
     let out = &mut *turn.replies.out;
     let Some(reading) = snapshot else {
         let refusal = match next {
             true => format_args!("ERR no snapshot is being read; begin one with SNAPSHOT"),
             false => format_args!(
-                "ERR {SNAPSHOTS_MAX} snapshots are being read, the limit; try again when one has ended"
+                "ERR {SNAPSHOTS_MAX} snapshots are being read, the limit; try again when one has ended or is not read any more"
             ),
         };
         return encoder.error(&refusal, out);
     };
     let rows = rows_within(turn.work.left(), ROW_COST, SNAPSHOT_PAGE_ROWS);
     turn.work.spend(rows * ROW_COST);
-    match reading.page(rows) {
-        Some(quotes) => encoder.quotes(&quotes, out),
-        None => {
+    match reading.page(rows, turn.now) {
+        Ok(Some(quotes)) => encoder.quotes(&quotes, out),
+        Ok(None) => {
             *snapshot = None;
             encoder.nil(out);
+        }
+        Err(ended) => {
+            *snapshot = None;
+            encoder.error(&format_args!("ERR {ended}"), out);
         }
     }
 }
