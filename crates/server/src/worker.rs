@@ -322,11 +322,7 @@ impl Worker {
                 slot.queue_turn(&mut self.turns);
             }
         }
-        let cells = self.pool.cells(self.index);
-        let (subscribers, subscriptions) = self.feed.counts();
-        cells.subscribers.set(subscribers as u64);
-        cells.subscriptions.set(subscriptions as u64);
-        cells.conflated.add(self.feed.take_conflated());
+        self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -388,11 +384,14 @@ impl Worker {
         }
     }
 
-    /// Tells the others what the connections hold. When that is more than they may, all workers are
+    /// Tells the others what the connections want and hold. When that is more than they may, all workers are
     /// to look for those that hold the most.
     #[inline]
     fn tell_memory(&mut self) {
         let cells = self.pool.cells(self.index);
+        let (subscribers, subscriptions) = self.feed.counts();
+        cells.subscribers.set(subscribers as u64);
+        cells.subscriptions.set(subscriptions as u64);
         self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
         if self.sums.ledger.tell(&self.server.memory, cells) {
             self.pool.wake_all();

@@ -187,7 +187,7 @@ impl Conversation {
             Command::Client(_) | Command::Nothing => encoder.ok(out),
             Command::Describe(describe) => {
                 let mut description = encoder.describe(&describe, out);
-                while description.next(encoder, out) {}
+                while description.next(&encoder, out) {}
             }
             Command::Settings(patterns) => {
                 encoder.settings(patterns, &[("save", ""), ("appendonly", "no")], out);

@@ -174,7 +174,7 @@ fn list_clients(
 /// Writes some more of a reply.
 fn write(reply: &[u8], written: &mut usize, turn: &mut Turn<'_>) -> Step {
     let rest = reply.get(*written..).unwrap_or_default();
-    let most = turn.replies.room().min(turn.work.left() * BYTES_PER_UNIT);
+    let most = turn.replies.room().min(turn.work.left().saturating_mul(BYTES_PER_UNIT));
     let next = rest.get(..most).unwrap_or(rest);
     turn.replies.out.extend_from_slice(next);
     turn.work.spend(next.len().div_ceil(BYTES_PER_UNIT));
