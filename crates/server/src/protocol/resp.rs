@@ -116,9 +116,7 @@ impl Conversation for RespConversation {
             }
             let after = match self.decoder.decode(&mut rest) {
                 Ok(Some(Incoming::Request(request, shape))) => {
-                    if !matches!(request, Request::Lookup(_)) {
-                        turn.work.spend(cost::WRITE);
-                    }
+                    turn.work.spend(cost::request(&request));
                     match batch.execute_now(&request) {
                         Some(reply) => {
                             self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
@@ -296,7 +294,7 @@ impl Speaker {
         turn.work.spend(cost::of(&command));
         let after = match command {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
-            Command::Client(Client::List) => self.begin(Walk::clients(), turn),
+            Command::Client(Client::List) => self.begin(Walk::clients(turn), turn),
             Command::Describe(describe) => {
                 let description = self.encoder.describe(&describe, turn.replies.out);
                 self.begin(Walk::Describe(description), turn)

@@ -32,10 +32,10 @@ impl Client {
     }
 
     fn over(protocol: Protocol) -> Client {
-        Client::of(Arc::new(Engine::default()), protocol, usize::MAX)
+        Client::of(&Arc::new(Engine::default()), protocol, usize::MAX)
     }
 
-    fn of(engine: Arc<Engine>, protocol: Protocol, memory_max: usize) -> Client {
+    fn of(engine: &Arc<Engine>, protocol: Protocol, memory_max: usize) -> Client {
         let mut executor = engine.executor();
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
             let fields = Fields {
@@ -46,7 +46,7 @@ impl Client {
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);
         }
-        let server = ServerState::new(Arc::clone(&engine), memory_max, Metrics::default);
+        let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let info = server.clients.enter(peer, protocol, Instant::now());
         Client {

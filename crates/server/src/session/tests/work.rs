@@ -26,7 +26,7 @@ fn listed(stocks: usize) -> Arc<Engine> {
 }
 
 impl Client {
-    fn resp(engine: Arc<Engine>) -> Client {
+    fn resp(engine: &Arc<Engine>) -> Client {
         Client::of(engine, Protocol::Resp, usize::MAX)
     }
 
@@ -52,7 +52,7 @@ impl Client {
 #[test]
 fn a_packet_of_keys_looks_at_few_rows_a_turn() {
     const TURNS: usize = 40;
-    let mut client = Client::resp(listed(STOCKS));
+    let mut client = Client::resp(&listed(STOCKS));
     let packet = "KEYS a\n".repeat(READ_BYTES_MAX / 7);
     assert_eq!(client.receive(packet.as_bytes()), Waits::Turn);
     for _ in 1..TURNS {
@@ -68,10 +68,10 @@ fn a_packet_of_keys_looks_at_few_rows_a_turn() {
 #[test]
 fn keys_in_many_turns_lists_what_it_lists_in_one() {
     let engine = listed(1000);
-    let mut unbounded = Client::resp(Arc::clone(&engine));
+    let mut unbounded = Client::resp(&engine);
     unbounded.work = Budget::new(usize::MAX);
     assert_eq!(unbounded.receive(b"KEYS S1*\r\nGET AAPL\r\n"), Waits::Input);
-    let mut client = Client::resp(engine);
+    let mut client = Client::resp(&engine);
     client.work = MIN;
     client.out_bytes_max = 500;
     assert_eq!(client.receive(b"KEYS S1*\r\nGET AAPL\r\n"), Waits::Turn);
@@ -96,7 +96,7 @@ fn keys_in_many_turns_lists_what_it_lists_in_one() {
 
 #[test]
 fn a_scan_looks_at_few_rows_where_little_work_is_left_and_still_comes_round() {
-    let mut client = Client::resp(listed(500));
+    let mut client = Client::resp(&listed(500));
     client.work = MIN;
     let (mut cursor, mut scans, mut found) = ("0".to_owned(), 0, 0);
     loop {
@@ -119,7 +119,7 @@ fn a_scan_looks_at_few_rows_where_little_work_is_left_and_still_comes_round() {
 #[test]
 fn descriptions_of_commands_are_made_in_turns() {
     let packet = "COMMAND DOCS\n".repeat(READ_BYTES_MAX / 13);
-    let mut client = Client::resp(listed(0));
+    let mut client = Client::resp(&listed(0));
     assert_eq!(client.receive(packet.as_bytes()), Waits::Turn);
     // The longest of them, with its subcommands, has 1.5 KB.
     let most = |work: usize| (work / 32 + 1) * 1500;
@@ -130,10 +130,10 @@ fn descriptions_of_commands_are_made_in_turns() {
 
     for command in ["COMMAND", "COMMAND DOCS", "COMMAND DOCS get client nope", "COMMAND INFO x get"]
     {
-        let mut whole = Client::resp(listed(0));
+        let mut whole = Client::resp(&listed(0));
         whole.work = Budget::new(usize::MAX);
         assert_eq!(whole.receive(format!("{command}\r\n").as_bytes()), Waits::Input);
-        let mut client = Client::resp(listed(0));
+        let mut client = Client::resp(&listed(0));
         client.work = MIN;
         let _ = client.receive(format!("{command}\r\n").as_bytes());
         client.finish(MIN);
@@ -144,7 +144,7 @@ fn descriptions_of_commands_are_made_in_turns() {
 #[test]
 fn a_list_of_thousands_of_clients_is_made_in_turns() {
     const CLIENTS: usize = 3000;
-    let mut client = Client::resp(listed(0));
+    let mut client = Client::resp(&listed(0));
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     for _ in 1..CLIENTS {
         client.server.clients.enter(peer.into(), Protocol::Resp, Instant::now());
@@ -177,7 +177,7 @@ fn a_list_of_thousands_of_clients_is_made_in_turns() {
 #[test]
 fn all_subscriptions_end_in_turns() {
     const SUBSCRIPTIONS: usize = 16 * 1024;
-    let mut client = Client::resp(listed(0));
+    let mut client = Client::resp(&listed(0));
     client.work = Budget::new(usize::MAX);
     for block in 0..SUBSCRIPTIONS / 64 {
         let mut command = "SUBSCRIBE".to_owned();
@@ -225,7 +225,7 @@ fn every_command_is_charged() {
         "DBSIZE",
     ] {
         let packet = format!("{command}\n").repeat(1000);
-        let mut client = Client::resp(listed(0));
+        let mut client = Client::resp(&listed(0));
         client.work = MIN;
         assert_eq!(client.receive(packet.as_bytes()), Waits::Turn, "{command}");
         let turns = client.finish(MIN);
@@ -249,7 +249,7 @@ impl Store for NoDisk {
 #[test]
 fn requests_are_handed_to_the_committer_in_turns() {
     let engine = Engine::durable(Catalog::new(), 0, Box::new(NoDisk), Sync::Always);
-    let mut client = Client::resp(Arc::new(engine));
+    let mut client = Client::resp(&Arc::new(engine));
     client.work = MIN;
     let line = format!("DEL{}\r\nGET AAPL\r\nPING\r\n", " A".repeat(1000));
     assert_eq!(client.receive(line.as_bytes()), Waits::Turn);
@@ -276,7 +276,7 @@ fn requests_are_handed_to_the_committer_in_turns() {
 #[test]
 fn where_memory_is_scarce_what_takes_some_is_refused_and_lookups_go_on() {
     const MAX: usize = 1 << 20;
-    let mut client = Client::of(listed(100), Protocol::Resp, MAX);
+    let mut client = Client::of(&listed(100), Protocol::Resp, MAX);
     let cells = Cells::default();
     let mut others = Ledger::default();
     others.count_subscriptions(MAX);
