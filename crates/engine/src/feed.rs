@@ -375,10 +375,12 @@ impl Feed {
         if self.is_tidy() { Progress::Done } else { Progress::More }
     }
 
-    /// Whether there is nothing to [tidy](Feed::tidy).
+    /// Whether there is nothing to [tidy](Feed::tidy) up.
     #[inline]
     pub fn is_tidy(&self) -> bool {
-        !self.subscribers.has_leftovers() && self.wants.topics.is_swept()
+        let topics = &self.wants.topics;
+        let has_spare_payloads = topics.is_empty() && self.payloads.bytes() > 0;
+        !self.subscribers.has_leftovers() && topics.is_swept() && !has_spare_payloads
     }
 
     /// The subscribers that have come to have something to be told, each once.

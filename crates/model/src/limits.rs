@@ -98,7 +98,7 @@ pub const FILES_RESERVED: usize = 64;
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Work of one connection's turn, besides lookups, whose number [`READ_BYTES_MAX`] bounds. A unit is
+/// Work of one connection's turn, besides plain lookups, whose number [`READ_BYTES_MAX`] bounds. A unit is
 /// about what it takes to look at one row of the catalog, 50 ns. What is left of a command, and all
 /// that the client asks behind it, goes on in the connection's next turn, after all others.
 pub const TURN_WORK: usize = 8192;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::ops::Bound;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -75,19 +75,23 @@ impl ClientList {
         self.lock().remove(&info.id);
     }
 
-    /// Appends a line for each of the next few connections behind `after`, in the order they came.
-    /// Returns the last of them, or `None` where there was none.
+    /// The number of the connection that came last.
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest.load(Ordering::Relaxed)
+    }
+
+    /// Appends a line for each of the first `count` connections with these numbers, in the order they
+    /// came. Returns the last of them, or `None` where there was none.
     pub(crate) fn write_lines(
         &self,
-        after: u64,
+        numbers: RangeInclusive<u64>,
         count: usize,
         now: Instant,
         lines: &mut String,
     ) -> Option<u64> {
         // Written when the lock is released: connections come and go meanwhile.
-        let behind = (Bound::Excluded(after), Bound::Unbounded);
         let next: Vec<_> =
-            self.lock().range(behind).take(count).map(|(_, it)| it.clone()).collect();
+            self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
         for info in &next {
             info.write_line(now, lines);
         }

@@ -38,6 +38,7 @@ use stockd_model::limits::{
 
 use crate::admission::Permit;
 use crate::client_list::ClientInfo;
+use crate::closed::Closed;
 use crate::conversation::{Ending, Waits};
 use crate::endpoint::Protocol;
 use crate::memory::Held;
@@ -121,24 +122,6 @@ pub(crate) enum Delay {
     Silence,
     /// Then it is closed.
     Linger,
-}
-
-/// Why a connection is closed.
-#[derive(Debug)]
-pub(crate) enum Closed {
-    /// Both sides have said all.
-    Ended,
-    /// The client no longer listens, or the system gave an error.
-    Failed(io::Error),
-    /// Nothing came or went for too long.
-    Idle,
-    /// The client took no replies for too long.
-    Stalled,
-    /// The client did not send the rest of a request for too long.
-    HalfRequest,
-    /// All connections held more memory than they may, and this one was among those that held the
-    /// most: so many bytes.
-    Memory(usize),
 }
 
 /// What is next for a session.

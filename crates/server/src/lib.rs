@@ -22,23 +22,29 @@
 //!   ┌───▼─────────────┐   ┌───▼─────────────┐
 //!   │ stockd-worker-0 │ … │ stockd-worker-N │              WORKERS_MAX
 //!   └───┬─────────────┘   └─────────────────┘
-//!       │ worker.rs: wait (reactor.rs, EVENTS_MAX), then one turn each:
+//!       │ worker.rs: wait (reactor.rs, EVENTS_MAX), then
+//!       │ one turn each, PASS_WORK together:                TURN_WORK each
 //!       │
 //!       │   read once into the worker's buffer              READ_BYTES_MAX
-//!       │    → session.rs, wire: bytes to requests          LINE_BYTES_MAX kept of half a request
+//!       │    → session.rs, wire: bytes to requests          UNDECODED_BYTES_MAX kept of half a request,
+//!       │                                                   for Config::request_timeout
 //!       │    → engine: requests to replies
 //!       │    → encoded into the worker's reply buffer
 //!       │    → write once; what is left waits in output.rs  OUTPUT_BYTES_MAX, then reading stops
+//!       │    → what is left of a long command is a walk, for the next turn
 //!       ▼
-//!    the next connection's turn
+//!    the next connection's turn; then the feed (FEED_TIDY_WORK), timeouts (SWEEP_CONNECTIONS,
+//!    CLOSES_PER_PASS) and memory: what all connections hold, Config::memory_max
 //! ```
 //!
 //! # What a client can rely on
 //!
 //! - Its requests are answered in the order it sent them, each once.
-//! - It has a turn in every pass of its worker; no neighbour can take more than one before it.
+//! - It has a turn in every pass of its worker; no neighbour can take more than one before it, and
+//!   a turn does a bounded piece of work, whatever is asked.
 //! - What it does, sends or fails to read cannot make the server hold more than a bounded number
-//!   of bytes for it, nor end any connection but its own.
+//!   of bytes for it, nor end any connection but its own. All connections together are bounded
+//!   too (`memory.rs`): when they hold too much, those that hold the most are closed.
 //! - When it closes its direction, or the server is [shut down](Server::shutdown), every request
 //!   received before that is answered, and the connection ends without a reset.
 //!
@@ -67,6 +73,7 @@
 //! | work queue | acceptor, workers | the same | the lock |
 //! | its length beside the lock | who holds the lock | workers, metrics | relaxed: a hint. Who sees an old one is woken, or looks again in its next turn |
 //! | connections of each worker | that worker | acceptor, workers, metrics | relaxed: they choose whom to wake. They grow under the lock together with the taking, so that the shares add up |
+//! | memory of all connections | workers | workers, metrics | relaxed: a sum that moves by read-modify-write. Who reads an old one refuses or closes a little later |
 //! | open connections (permits) | acceptor, workers | acceptor, metrics | relaxed: a count that nothing else hangs on; it moves by read-modify-write, so none is lost |
 //! | counters | one thread each | metrics | relaxed: each number stands alone |
 //! | `stopping` | shutdown | acceptor | release, acquire; the waker ends the acceptor's wait after it is set |
@@ -110,6 +117,7 @@
 
 mod admission;
 mod client_list;
+mod closed;
 mod config;
 mod connection;
 mod connection_id;
@@ -126,6 +134,7 @@ mod pool;
 mod protocol;
 mod queue;
 mod reactor;
+mod relief;
 mod server;
 mod server_state;
 mod session;

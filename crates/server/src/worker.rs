@@ -7,7 +7,6 @@
 //! loop gives every connection in the queue one turn, so that one that always has more to do waits
 //! for all others before its next.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -17,15 +16,17 @@ use slab::Slab;
 use stockd_engine::{Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle};
 use stockd_model::Reply;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, MEMORY_LOG_INTERVAL,
-    PASS_WORK, READ_BYTES_MAX, REPLY_BUFFER_BYTES, TURN_WORK, TURN_WORK_MIN, UNTERMINATED_AFTER,
+    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, PASS_WORK, READ_BYTES_MAX,
+    REPLY_BUFFER_BYTES, TURN_WORK, TURN_WORK_MIN, UNTERMINATED_AFTER,
 };
 
 use crate::admission::Accepted;
-use crate::connection::{Closed, Connection, Delay};
+use crate::closed::Closed;
+use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::pool::Pool;
 use crate::reactor::{Event, Reactor};
+use crate::relief::Relief;
 use crate::server_state::ServerState;
 use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
@@ -69,19 +70,6 @@ pub(crate) struct Worker {
     taken: Vec<Accepted>,
     /// Empty but while the committer's replies are passed on.
     answers: Vec<(ReplyTo, Reply)>,
-}
-
-/// How a worker gets below the limit of memory.
-#[derive(Clone, Copy, Debug, Default)]
-struct Relief {
-    /// Bytes of closed subscribers that the feed has still to tidy up.
-    on_its_way: usize,
-    /// Whether there is more to close.
-    more: bool,
-    /// When it was last said in the log.
-    said_at: Option<Instant>,
-    /// Connections that were closed since.
-    unsaid: usize,
 }
 
 impl Worker {
@@ -322,15 +310,7 @@ impl Worker {
                 slot.queue_turn(&mut self.turns);
             }
         }
-        self.count_subscribers();
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
-    }
-
-    fn count_subscribers(&self) {
-        let cells = self.pool.cells(self.index);
-        let (subscribers, subscriptions) = self.feed.counts();
-        cells.subscribers.set(subscribers as u64);
-        cells.subscriptions.set(subscriptions as u64);
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -384,19 +364,21 @@ impl Worker {
     fn give_request_up(&mut self, id: ConnectionId, now: Instant) {
         if let Some(slot) = live(&mut self.connections, id) {
             let cells = self.pool.cells(self.index);
-            cells.closed_request_timeout.add(1);
-            tracing::debug!("{}: closing: half a request", slot.connection.client().peer());
+            Closed::HalfRequest.note(slot.connection.client().peer(), cells);
             slot.connection.give_request_up(self.sweep.timeouts.request, now);
             slot.queue_turn(&mut self.turns);
             self.sweep.start(now);
         }
     }
 
-    /// Tells the others what the connections hold. When that is more than they may, all workers are
+    /// Tells the others what the connections want and hold. When that is more than they may, all workers are
     /// to look for those that hold the most.
     #[inline]
     fn tell_memory(&mut self) {
         let cells = self.pool.cells(self.index);
+        let (subscribers, subscriptions) = self.feed.counts();
+        cells.subscribers.set(subscribers as u64);
+        cells.subscriptions.set(subscriptions as u64);
         self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
         if self.sums.ledger.tell(&self.server.memory, cells) {
             self.pool.wake_all();
@@ -422,20 +404,7 @@ impl Worker {
     #[cold]
     fn close_largest(&mut self, mut excess: usize, now: Instant) {
         let average = self.server.memory.held() / self.pool.open().max(1);
-        let held = |(_, slot): (usize, &Slot)| (slot.held_bytes(), slot.id);
-        let mut largest: Vec<_> = self
-            .connections
-            .iter()
-            .map(held)
-            .filter(|(bytes, _)| *bytes >= average.max(1))
-            .collect();
-        if largest.len() > CLOSES_PER_PASS {
-            largest.select_nth_unstable_by_key(CLOSES_PER_PASS, |(bytes, _)| Reverse(*bytes));
-            largest.truncate(CLOSES_PER_PASS);
-            self.relief.more = true;
-        }
-        largest.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        for (bytes, id) in largest {
+        for (bytes, id) in self.relief.largest(&self.connections, average) {
             if excess == 0 {
                 self.relief.more = false;
                 break;
@@ -444,27 +413,13 @@ impl Worker {
             if self.feed.has(id.into()) {
                 self.relief.on_its_way += bytes;
             }
-            self.close_for_memory(id, bytes, now);
+            if let Some(slot) = live(&mut self.connections, id) {
+                let peer = slot.connection.client().peer();
+                self.relief.say(peer, bytes, self.server.memory.max(), now);
+            }
+            self.close(id, &Closed::Memory(bytes));
         }
         self.tell_memory();
-    }
-
-    fn close_for_memory(&mut self, id: ConnectionId, bytes: usize, now: Instant) {
-        self.relief.unsaid += 1;
-        let said = self.relief.said_at;
-        if said.is_none_or(|at| now.saturating_duration_since(at) >= MEMORY_LOG_INTERVAL)
-            && let Some(slot) = live(&mut self.connections, id)
-        {
-            let (peer, max) = (slot.connection.client().peer(), self.server.memory.max());
-            tracing::warn!(
-                "closing {peer}, which holds {bytes} bytes: connections hold more than the {max} of \
-                 memory_max; {} closed since this was last said",
-                self.relief.unsaid
-            );
-            self.relief.said_at = Some(now);
-            self.relief.unsaid = 0;
-        }
-        self.close(id, &Closed::Memory(bytes));
     }
 
     fn take_from_queue(&mut self, now: Instant) {
@@ -526,35 +481,9 @@ impl Worker {
         let mut slot = self.connections.remove(id.slot());
         let cells = self.pool.cells(self.index);
         self.sums.forget(&mut slot, cells);
-        let connection = slot.connection;
-        self.server.clients.leave(connection.client());
-        let subscriber = SubscriberId::from(id);
-        if self.feed.has(subscriber) {
-            self.feed.leave(subscriber);
-            self.count_subscribers();
-        }
-        let peer = connection.client().peer();
-        match closed {
-            Closed::Ended => tracing::trace!("{peer}: closed"),
-            Closed::Failed(error) => {
-                cells.closed_failed.add(1);
-                tracing::debug!("{peer}: closed: {error}");
-            }
-            Closed::Idle => {
-                cells.closed_idle.add(1);
-                tracing::debug!("{peer}: closed: idle for longer than the timeout");
-            }
-            Closed::Stalled => {
-                cells.closed_stalled.add(1);
-                let unsent = connection.unsent_bytes();
-                tracing::debug!("{peer}: closed: left {unsent} bytes of replies unread");
-            }
-            Closed::HalfRequest => tracing::debug!("{peer}: closed: half a request"),
-            Closed::Memory(bytes) => {
-                cells.closed_memory.add(1);
-                tracing::debug!("{peer}: closed: held {bytes} bytes of memory");
-            }
-        }
+        self.server.clients.leave(slot.connection.client());
+        self.feed.leave(id.into());
+        closed.note(slot.connection.client().peer(), cells);
         self.pool.closed_one(self.index);
     }
 

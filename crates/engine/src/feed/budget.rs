@@ -21,7 +21,7 @@ pub enum Progress {
 
 impl Budget {
     /// A budget of this many units.
-    pub fn new(units: usize) -> Budget {
+    pub const fn new(units: usize) -> Budget {
         Budget(units)
     }
 

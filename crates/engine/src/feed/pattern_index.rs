@@ -118,6 +118,9 @@ impl<T> PatternIndex<T> {
                 self.lengths[prefix.len()] -= 1;
             }
         }
+        if self.entries.is_empty() {
+            *self = PatternIndex { next: self.next, ..PatternIndex::default() };
+        }
         Some(pattern)
     }
 

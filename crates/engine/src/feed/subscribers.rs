@@ -64,6 +64,10 @@ impl Subscribers {
             self.count_subscriptions(subscriber.len(), 0);
             self.leaving.push_back(subscriber);
         }
+        if self.numbers.is_empty() {
+            self.numbers.shrink_to_fit();
+            self.living.shrink_to_fit();
+        }
     }
 
     /// Has one that lives note something. When it then has something to be told it is named among

@@ -17,7 +17,7 @@ mod walk;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Budget, Message, Snapshot, WriteHandle};
+use stockd_engine::{Access, Batch, Budget, Message, Snapshot, WriteHandle};
 use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
 use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
@@ -30,7 +30,7 @@ use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::info;
 use crate::memory::Held;
-use crate::turn::Turn;
+use crate::turn::{Replies, Turn};
 use walk::Walk;
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -85,10 +85,6 @@ impl Conversation for RespConversation {
             let command = {
                 let mut batch = turn.executor.batch(turn.access);
                 loop {
-                    let together = turn.replies.lookups_together(ANSWER_BYTES_MAX);
-                    if together == 0 {
-                        break 'answer Waits::Room;
-                    }
                     if !self.parked.is_empty() {
                         if turn.work.is_spent() {
                             break 'answer Waits::Turn;
@@ -100,34 +96,20 @@ impl Conversation for RespConversation {
                             None => continue,
                         }
                     }
-                    self.decoder.lookups(&mut rest, together, |symbol| batch.begin(&symbol));
-                    if batch.begun() > 0 {
-                        let (encoder, out) = (&self.speaker.encoder, &mut *turn.replies.out);
-                        batch.answer(|answer| encoder.answer(answer, out));
-                        match rest {
-                            // Lookups that are taken leave nothing to be decoded without input.
-                            [] => break 'answer Waits::Input,
-                            _ => continue,
-                        }
-                    }
-                    if turn.work.is_spent() {
-                        break 'answer Waits::Turn;
+                    match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies) {
+                        Some(waits) => break 'answer waits,
+                        None if turn.work.is_spent() => break 'answer Waits::Turn,
+                        None => {}
                     }
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
-                            if !matches!(request, Request::Lookup(_)) {
-                                turn.work.spend(cost::WRITE);
-                            }
-                            match batch.execute_now(&request) {
-                                Some(reply) => {
-                                    self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
-                                }
-                                None => {
-                                    let (writer, access) =
-                                        (turn.writer.as_deref_mut(), turn.access);
-                                    self.parked.park(request, &shape, writer, access, turn.id);
-                                }
-                            }
+                            turn.work.spend(cost::request(&request));
+                            let Some(reply) = batch.execute_now(&request) else {
+                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                                self.parked.park(request, &shape, writer, access, turn.id);
+                                continue;
+                            };
+                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
                         }
                         Ok(Some(Incoming::Command(command))) => break command,
                         Ok(None) => break 'answer Waits::Input,
@@ -211,6 +193,39 @@ impl RespConversation {
         waits
     }
 
+    /// Answers the lookups that come next. Says what the conversation waits for when they were all, or
+    /// there is no room for more; `None` when something else comes.
+    ///
+    /// A function of its own, so that nothing else takes registers from it.
+    #[inline(never)]
+    fn answer_lookups(
+        &mut self,
+        rest: &mut &[u8],
+        batch: &mut Batch<'_>,
+        replies: &mut Replies<'_>,
+    ) -> Option<Waits> {
+        let mut input = *rest;
+        loop {
+            let together = replies.lookups_together(ANSWER_BYTES_MAX);
+            if together == 0 {
+                *rest = input;
+                return Some(Waits::Room);
+            }
+            self.decoder.lookups(&mut input, together, |symbol| batch.begin(&symbol));
+            if batch.begun() == 0 {
+                *rest = input;
+                return None;
+            }
+            let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
+            batch.answer(|answer| encoder.answer(answer, out));
+            // Lookups that are taken leave nothing to be decoded without input.
+            if input.is_empty() {
+                *rest = input;
+                return Some(Waits::Input);
+            }
+        }
+    }
+
     /// Parks the next request behind those that are parked. Says what the conversation waits for if
     /// there is none, or none that can be parked now.
     fn park_next(
@@ -282,7 +297,7 @@ impl Speaker {
         turn.work.spend(cost::of(&command));
         let after = match command {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
-            Command::Client(Client::List) => self.begin(Walk::clients(), turn),
+            Command::Client(Client::List) => self.begin(Walk::clients(turn), turn),
             Command::Describe(describe) => {
                 let description = self.encoder.describe(&describe, turn.replies.out);
                 self.begin(Walk::Describe(description), turn)

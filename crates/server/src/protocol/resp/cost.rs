@@ -2,15 +2,13 @@
 //! [`TURN_WORK`](stockd_model::limits::TURN_WORK): 50 ns, about a row of the catalog.
 //!
 //! The costs need not be exact: they keep a turn from being longer than a millisecond or so, whatever
-//! a client asks. Lookups are not charged, since the bytes of a read bound them.
+//! a client asks. Lookups that are answered together are not charged: the bytes of a read bound them.
 
+use stockd_model::Request;
 use stockd_wire::resp::{Client, Command};
 
 /// Bytes of a reply that cost one unit to make and to write.
 pub(super) const BYTES_PER_UNIT: usize = 64;
-
-/// A write to a catalog in memory.
-pub(super) const WRITE: usize = 4;
 
 /// A request that is handed to the committer.
 pub(super) const PARKED: usize = 1;
@@ -35,6 +33,15 @@ const TEXT: usize = 16;
 
 /// What is answered at once.
 const LITTLE: usize = 2;
+
+/// A request to the engine that is not among the lookups that are answered together.
+#[inline]
+pub(super) fn request(request: &Request) -> usize {
+    match request {
+        Request::Lookup(_) => 1,
+        _ => 4,
+    }
+}
 
 /// A row of the catalog, whose symbol is compared with a pattern of so many bytes.
 pub(super) fn row(pattern_bytes: usize) -> usize {

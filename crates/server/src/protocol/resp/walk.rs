@@ -20,8 +20,9 @@ use crate::turn::Turn;
 pub(super) enum Walk {
     /// `KEYS` looks for symbols.
     Keys(Keys),
-    /// `CLIENT LIST` describes the connections behind this one.
-    Clients { after: u64, lines: String },
+    /// `CLIENT LIST` describes the connections with these numbers: those that come later are in
+    /// another list.
+    Clients { next: u64, last: u64, lines: String },
     /// `COMMAND` and its subcommands.
     Describe(Description),
     /// `UNSUBSCRIBE` of all symbols.
@@ -56,8 +57,8 @@ impl Walk {
         Walk::Keys(Keys { pattern, from: 0, count: 0, found: Vec::new() })
     }
 
-    pub(super) fn clients() -> Walk {
-        Walk::Clients { after: 0, lines: String::new() }
+    pub(super) fn clients(turn: &Turn<'_>) -> Walk {
+        Walk::Clients { next: 0, last: turn.server.clients.latest(), lines: String::new() }
     }
 
     /// Goes on. Says what it waits for, unless it has come to its end.
@@ -91,7 +92,7 @@ impl Walk {
     fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
         match self {
             Walk::Keys(keys) => keys.step(encoder, turn),
-            Walk::Clients { after, lines } => list_clients(after, lines, encoder, turn),
+            Walk::Clients { next, last, lines } => list_clients(next, *last, lines, encoder, turn),
             Walk::Describe(description) => {
                 turn.work.spend(cost::DESCRIPTION);
                 match description.next(encoder, turn.replies.out) {
@@ -146,7 +147,8 @@ impl Keys {
 
 /// Describes the next few connections.
 fn list_clients(
-    after: &mut u64,
+    next: &mut u64,
+    last: u64,
     lines: &mut String,
     encoder: &Encoder,
     turn: &mut Turn<'_>,
@@ -157,12 +159,12 @@ fn list_clients(
     }
     let count = (turn.work.left() / cost::CLIENT_LINE).clamp(1, cost::CLIENTS_TOGETHER);
     turn.work.spend(count * cost::CLIENT_LINE);
-    match turn.server.clients.write_lines(*after, count, turn.now, lines) {
-        Some(last) => {
-            *after = last;
+    match turn.server.clients.write_lines(*next..=last, count, turn.now, lines) {
+        Some(listed) if listed < last => {
+            *next = listed + 1;
             Step::Next
         }
-        None => {
+        _ => {
             encoder.begin_lines(lines.len(), turn.replies.out);
             let mut reply = std::mem::take(lines).into_bytes();
             encoder.end_lines(&mut reply);
@@ -174,7 +176,7 @@ fn list_clients(
 /// Writes some more of a reply.
 fn write(reply: &[u8], written: &mut usize, turn: &mut Turn<'_>) -> Step {
     let rest = reply.get(*written..).unwrap_or_default();
-    let most = turn.replies.room().min(turn.work.left() * BYTES_PER_UNIT);
+    let most = turn.replies.room().min(turn.work.left().saturating_mul(BYTES_PER_UNIT));
     let next = rest.get(..most).unwrap_or(rest);
     turn.replies.out.extend_from_slice(next);
     turn.work.spend(next.len().div_ceil(BYTES_PER_UNIT));

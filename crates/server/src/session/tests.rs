@@ -1,0 +1,201 @@
+mod work;
+
+use super::*;
+use crate::Metrics;
+use crate::connection_id::ConnectionId;
+use crate::conversation::Ending;
+use crate::metrics::Cells;
+use crate::server_state::ServerState;
+use crate::turn::Replies;
+use std::net::SocketAddr;
+use std::thread;
+use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
+use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
+use stockd_model::{Fields, Request, Volume};
+
+/// A client's session, the engine behind it and what it was replied.
+struct Client {
+    session: Session,
+    executor: Executor,
+    out: Vec<u8>,
+    out_bytes_max: usize,
+    work: Budget,
+    writer: Option<WriteHandle>,
+    feed: Feed,
+    server: Arc<ServerState>,
+    cells: Cells,
+}
+
+impl Client {
+    fn new() -> Client {
+        Client::over(Protocol::Line)
+    }
+
+    fn over(protocol: Protocol) -> Client {
+        Client::of(&Arc::new(Engine::default()), protocol, usize::MAX)
+    }
+
+    fn of(engine: &Arc<Engine>, protocol: Protocol, memory_max: usize) -> Client {
+        let mut executor = engine.executor();
+        for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
+            let fields = Fields {
+                price: Some(price.parse().unwrap()),
+                volume: Some(Volume::new(1)),
+                status: None,
+            };
+            let set = Request::Set(name.parse().unwrap(), fields);
+            executor.batch(&Access::All).execute(&set);
+        }
+        let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
+        let info = server.clients.enter(peer, protocol, Instant::now());
+        Client {
+            session: Session::new(protocol, &info),
+            executor,
+            out: Vec::new(),
+            out_bytes_max: usize::MAX,
+            work: Budget::new(TURN_WORK),
+            writer: {
+                let owner = thread::current();
+                engine.write_handle(move || owner.unpark())
+            },
+            feed: engine.feed(|| {}),
+            server,
+            cells: Cells::default(),
+        }
+    }
+
+    fn with<R>(&mut self, act: impl FnOnce(&mut Session, &mut Turn<'_>) -> R) -> R {
+        let mut turn = Turn {
+            id: ConnectionId::new(0, 1),
+            now: Instant::now(),
+            work: self.work,
+            access: &Access::All,
+            executor: &mut self.executor,
+            writer: self.writer.as_mut(),
+            feed: &mut self.feed,
+            server: &self.server,
+            input: &mut [],
+            replies: Replies { out: &mut self.out, bytes_max: self.out_bytes_max },
+            cells: &self.cells,
+        };
+        act(&mut self.session, &mut turn)
+    }
+
+    fn receive(&mut self, input: &[u8]) -> Waits {
+        self.with(|session, turn| session.receive(input, turn))
+    }
+
+    fn replied(&mut self) -> String {
+        String::from_utf8(mem::take(&mut self.out)).unwrap()
+    }
+}
+
+#[test]
+fn a_request_cut_at_every_byte_is_answered_when_its_newline_comes() {
+    let stream = b"AAPL\r\nXYZ\nIBM\n";
+    for cut in 0..=stream.len() {
+        let mut client = Client::new();
+        let (head, tail) = stream.split_at(cut);
+        assert_eq!(client.receive(head), Waits::Input);
+        assert_eq!(client.receive(tail), Waits::Input);
+        assert_eq!(client.replied(), "172.5\n-1\n159\n", "cut at {cut}");
+        assert_eq!(client.session.undecoded.capacity(), 0);
+    }
+}
+
+#[test]
+fn any_number_of_requests_in_one_read_is_answered_in_order() {
+    for count in [1, LOOKUPS_TOGETHER_MAX, LOOKUPS_TOGETHER_MAX + 1, 1000] {
+        let mut lines = Client::new();
+        assert_eq!(lines.receive("AAPL\n\nIBM\n".repeat(count).as_bytes()), Waits::Input);
+        assert_eq!(lines.replied(), "172.5\n-1\n159\n".repeat(count));
+
+        let mut commands = Client::over(Protocol::Resp);
+        let get = "*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\n";
+        let mget = format!("*{}\r\n$4\r\nMGET\r\n{}", 1 + count, "$3\r\nIBM\r\n".repeat(count));
+        let input = [&get.repeat(count), "PING\r\n", &mget, get].concat();
+        assert_eq!(commands.receive(input.as_bytes()), Waits::Input);
+        let (apple, ibm) = ("$5\r\n172.5\r\n", "$3\r\n159\r\n".repeat(count));
+        let replied = [&apple.repeat(count), "+PONG\r\n", &format!("*{count}\r\n{ibm}"), apple];
+        assert_eq!(commands.replied(), replied.concat());
+    }
+}
+
+#[test]
+fn first_bytes_without_a_newline_are_a_request_after_silence() {
+    let mut client = Client::new();
+    assert!(!client.session.awaits_newline());
+    assert_eq!(client.receive(b"AA"), Waits::Input);
+    assert!(client.session.awaits_newline());
+    assert_eq!(client.receive(b"PL"), Waits::Input);
+    assert_eq!(client.replied(), "");
+    assert!(client.with(Session::fall_silent));
+    assert_eq!(client.replied(), "172.5");
+    assert_eq!(client.receive(b"IBM"), Waits::Input);
+    assert_eq!(client.replied(), "159");
+    assert!(!client.session.awaits_newline());
+}
+
+#[test]
+fn silence_in_the_middle_of_a_later_line_means_nothing() {
+    let mut client = Client::new();
+    assert_eq!(client.receive(b"AAPL\nIB"), Waits::Input);
+    assert!(!client.session.awaits_newline());
+    assert!(!client.with(Session::fall_silent));
+    assert_eq!(client.receive(b"M\n"), Waits::Input);
+    assert_eq!(client.replied(), "172.5\n159\n");
+}
+
+#[test]
+fn the_end_of_the_stream_answers_what_is_left() {
+    for (stream, replies) in [
+        (b"AAPL\nIBM".as_slice(), "172.5\n159\n"),
+        (b"AAPL", "172.5"),
+        (b"AAPL\n", "172.5\n"),
+        (b"", ""),
+    ] {
+        let mut client = Client::new();
+        assert_eq!(client.receive(stream), Waits::Input);
+        client.with(Session::end);
+        assert_eq!(client.replied(), replies);
+    }
+}
+
+#[test]
+fn a_stop_answers_first_bytes_and_gives_half_a_line_up() {
+    for (stream, replies) in [(b"AAPL".as_slice(), "172.5"), (b"AAPL\nIBM", "172.5\n")] {
+        let mut client = Client::new();
+        assert_eq!(client.receive(stream), Waits::Input);
+        client.with(Session::stop);
+        assert_eq!(client.replied(), replies);
+        assert_eq!(client.session.undecoded_bytes(), 0);
+    }
+}
+
+#[test]
+fn without_room_requests_are_held_back_and_answered_later() {
+    let mut client = Client::new();
+    client.out_bytes_max = 1;
+    assert_eq!(client.receive(b"AAPL\nIBM\nXYZ\nIB"), Waits::Room);
+    for expected in ["172.5\n", "159\n", "-1\n"] {
+        assert!(client.session.is_held_back());
+        assert_eq!(client.replied(), expected);
+        let _ = client.with(Session::resume);
+    }
+    assert!(!client.session.is_held_back());
+    assert_eq!(client.receive(b"M\n"), Waits::Room);
+    assert_eq!(client.replied(), "159\n");
+}
+
+#[test]
+fn a_line_too_long_is_the_end_after_the_replies_before_it() {
+    let mut client = Client::new();
+    let line = vec![b'A'; LINE_BYTES_MAX];
+    assert_eq!(client.receive(b"IBM\n"), Waits::Input);
+    assert_eq!(client.receive(&line), Waits::Input);
+    assert_eq!(client.session.undecoded_bytes(), LINE_BYTES_MAX);
+    assert_eq!(client.receive(b"A"), Waits::Nothing(Ending::LineTooLong));
+    assert_eq!(client.replied(), "159\n");
+    assert_eq!(client.session.undecoded.capacity(), 0);
+}
