@@ -11,6 +11,8 @@
 //! Invariant: at least one row is empty, so every probe ends.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(loom))]
 use memmap2::{Advice, MmapMut};
@@ -38,6 +40,8 @@ pub(crate) struct Block {
     /// How far a hash is shifted right to give the row where its probe begins. The highest bits
     /// count, so that rows lie in the order of hashes in a block of any size.
     shift: u32,
+    /// Rows whose memory somebody has the system hand out: all before this one.
+    faulted: AtomicUsize,
     /// The block that takes over from this one.
     next: Successor<Block>,
 }
@@ -61,6 +65,7 @@ impl Block {
         Ok(Block {
             memory: Block::allocate(rows)?,
             shift: u64::BITS - rows.trailing_zeros(),
+            faulted: AtomicUsize::new(0),
             next: Successor::none(),
         })
     }
@@ -122,11 +127,15 @@ impl Block {
         self.rows_from(self.home(hash)).find(|row| row.is_empty()).expect("a block is never full")
     }
 
-    /// Makes the system hand out the memory of these rows, as far as there are such. They stay as
-    /// they are, and may be in use.
-    pub(crate) fn fault_in(&self, rows: std::ops::Range<usize>) {
-        let rows = self.rows().get(rows.start..rows.end.min(self.rows().len()));
-        rows.unwrap_or_default().iter().step_by(ROWS_PER_PAGE).for_each(Row::touch);
+    /// Makes the system hand out the memory of about this many further rows. They stay as they are,
+    /// and may be in use. Several threads may do so, each for rows of its own. Whether more are left.
+    pub(crate) fn fault_in(&self, rows: usize) -> bool {
+        let all = self.rows();
+        let from = self.faulted.fetch_add(rows.min(all.len()), Relaxed);
+        let end = all.len().min(from.saturating_add(rows));
+        let rows = all.get(from..end).unwrap_or_default();
+        rows.iter().step_by(ROWS_PER_PAGE).for_each(Row::touch);
+        end < all.len()
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 //! slice by slice, and publishes it. Nothing here knows how rows move.
 //!
 //! Invariant: a growth is given out once. When its block is needed before it is published, the
-//! catalog grows without waiting.
+//! catalog grows without waiting. By then its memory is there: those who list have helped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use crate::table::Catalog;
 pub struct Growth<'a> {
     catalog: &'a Catalog,
     block: Arc<Block>,
-    /// Rows whose memory is there: all before this one.
-    done: usize,
 }
 
 impl Catalog {
@@ -28,8 +26,8 @@ impl Catalog {
     /// [next growth](Catalog::next_growth): once for each, on the thread whose listing fills half of
     /// the rows. It must be quick, and must not touch this catalog.
     ///
-    /// Until the growth is published stocks are listed in up to three quarters of the rows. Beyond
-    /// that the catalog grows as it does without anybody.
+    /// Until the growth is published stocks are listed in up to three quarters of the rows, and from
+    /// five eighths on those who list help to prepare it. Beyond three quarters growth begins.
     pub fn grow_ahead(&self, wake: impl Fn() + Send + 'static) {
         self.listing().prepare_with(Box::new(wake));
     }
@@ -37,18 +35,15 @@ impl Catalog {
     /// The growth that is due, if it was not given out before.
     pub fn next_growth(&self) -> Option<Growth<'_>> {
         let block = self.listing().next(self.len())?;
-        Some(Growth { catalog: self, block, done: 0 })
+        Some(Growth { catalog: self, block })
     }
 }
 
 impl Growth<'_> {
     /// Has the system hand out the next slice of memory, of about this many bytes. Whether more is
     /// left.
-    pub fn fault_in(&mut self, slice_bytes: usize) -> bool {
-        let from = self.done;
-        self.done += (slice_bytes / size_of::<Row>()).max(1);
-        self.block.fault_in(from..self.done);
-        self.done < self.block.rows().len()
+    pub fn fault_in(&self, slice_bytes: usize) -> bool {
+        self.block.fault_in((slice_bytes / size_of::<Row>()).max(1))
     }
 
     /// Makes the catalog grow into the block, if it has not begun to.
@@ -60,6 +55,6 @@ impl Growth<'_> {
 impl fmt::Debug for Growth<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.block.rows().len();
-        f.debug_struct("Growth").field("done", &self.done).field("rows", &rows).finish()
+        f.debug_struct("Growth").field("rows", &rows).finish_non_exhaustive()
     }
 }

@@ -9,8 +9,8 @@
 //!
 //! The memory of a large block takes the system a second to hand out. Where somebody
 //! [prepares](Listing::prepare_with) next blocks, half load only asks for one, and stocks are
-//! listed in the current block until it comes. A listing that would go beyond three quarters makes
-//! growth begin with what there is by then.
+//! listed in the current block until it comes. From five eighths on, one listing of [`HELP_EVERY`]
+//! has a slice of it handed out. A listing that would go beyond three quarters makes growth begin.
 //!
 //! A row moves while it is locked. So a change comes before the move and moves along, or comes
 //! after it and finds the row in the next block. The rows of delisted stocks are left behind; the
@@ -40,6 +40,13 @@ const ROWS_MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 /// Rows of the smallest block whose next one is prepared: that one has 2 MiB or more. A smaller one
 /// is there faster than a thread is woken.
 const ROWS_PREPARED_FROM: usize = if cfg!(loom) { 0 } else { 16 * 1024 };
+
+/// One listing of so many helps to prepare the next block, where that is late.
+const HELP_EVERY: usize = 2048;
+
+/// Rows whose memory such a listing has the system hand out, 2 MiB. Within an eighth of the rows of
+/// a block listings then hand out a block of twice the size.
+const HELP_ROWS: usize = 2 * 8 * HELP_EVERY;
 
 /// What the listing lock guards.
 pub(crate) struct Listing {
@@ -118,8 +125,21 @@ impl Listing {
         if let (Next::NotWanted, Some(wake)) = (&self.next, &self.wake) {
             self.next = Next::Wanted;
             wake();
+        } else if used.is_multiple_of(HELP_EVERY) && used > rows / 8 * 5 {
+            self.help_prepare(listed);
         }
         Ok(())
+    }
+
+    /// Prepares a slice of the next block, whose maker is late.
+    #[cold]
+    fn help_prepare(&mut self, listed: usize) {
+        if matches!(self.next, Next::Wanted) {
+            let _ = self.next(listed);
+        }
+        if let Next::Prepared(block) = &self.next {
+            block.fault_in(HELP_ROWS);
+        }
     }
 
     /// Whether this many further listings fit without growth, or within the growth under way.

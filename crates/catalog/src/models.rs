@@ -90,7 +90,7 @@ fn list_two_more(catalog: &Catalog) {
 
 /// Prepares the next block, if it has been asked for, and publishes it.
 fn prepare(catalog: &Catalog) -> bool {
-    let Some(mut growth) = catalog.next_growth() else { return false };
+    let Some(growth) = catalog.next_growth() else { return false };
     while growth.fault_in(usize::MAX / 2) {}
     growth.publish();
     true

@@ -43,13 +43,12 @@ impl Grower {
 fn run(market: &Market, stops: &AtomicBool) {
     // A wake that comes before the thread sleeps keeps it awake, so none is lost.
     while !stops.load(Relaxed) {
-        let Some(mut growth) = market.catalog.next_growth() else {
+        let Some(growth) = market.catalog.next_growth() else {
             thread::park();
             continue;
         };
-        while !stops.load(Relaxed) && growth.fault_in(GROWTH_SLICE_BYTES) {
-            thread::yield_now();
-        }
+        // It does not yield: on a busy machine that would make it late, and then who lists waits.
+        while !stops.load(Relaxed) && growth.fault_in(GROWTH_SLICE_BYTES) {}
         growth.publish();
     }
 }

@@ -139,8 +139,7 @@ pub const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Stocks listed at once. A further listing is refused; everything else goes on.
 pub const STOCKS_MAX: usize = 16_777_216;
 
-/// Bytes of the next block of the catalog that are faulted in at once. Then other threads have their
-/// turn, and a stop is noticed.
+/// Bytes of the next block of the catalog that are faulted in before a stop of the engine is noticed.
 pub const GROWTH_SLICE_BYTES: usize = 2 * 1024 * 1024;
 
 /// From the signal to stop until the process has answered what was asked and exits, at most.
