@@ -79,7 +79,7 @@ pub(super) enum Size {
 }
 
 /// Clients of a crowd.
-pub(super) const CROWD: usize = 2000;
+const CROWD: usize = 2000;
 
 /// The time that one rude client has.
 #[derive(Debug)]
