@@ -126,8 +126,11 @@ fn play(options: &Options, binary: &Path, scratch: &Path) -> Result<()> {
 
 fn print_phase(number: usize, plan: &Plan<'_>, outcome: &Outcome) {
     let kept = if plan.data_dir.is_some() { "data directory" } else { "ephemeral" };
-    let kinds: Vec<&str> = plan.party.kinds.iter().map(|kind| kind.name()).collect();
-    println!("phase {number}: {kept}, workers {}; {}", plan.workers, kinds.join(", "));
+    let kinds = match plan.party.kinds {
+        [kind] => kind.name().to_owned(),
+        kinds => format!("{} kinds", kinds.len()),
+    };
+    println!("phase {number}: {kept}, workers {}, {kinds}", plan.workers);
     if let Some(it) = outcome.latencies {
         println!(
             "  polite: {} requests, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.1} ms, max {:.1} ms",

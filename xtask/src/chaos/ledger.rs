@@ -235,3 +235,66 @@ impl Book {
         Book { own, bought: Default::default(), acknowledged: 0, complaints: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers `HMGET` as if every stock had this price and volume.
+    fn server_of(price: u64, volume: u64) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            for line in lines.map_while(Result::ok) {
+                let bulk = |number: u64| {
+                    let text = number.to_string();
+                    format!("${}\r\n{text}\r\n", text.len())
+                };
+                let reply = match line.ends_with(" price volume") {
+                    true => format!("*2\r\n{}{}", bulk(price), bulk(volume)),
+                    false => format!("*1\r\n{}", bulk(volume)),
+                };
+                if stream.write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        address
+    }
+
+    fn differences(book: Book, (price, volume): (u64, u64)) -> usize {
+        let book = Mutex::new(book);
+        let mut dialogue = Dialogue::connect(server_of(price, volume)).unwrap();
+        compare(&[lock(&book)], &mut dialogue).unwrap().len()
+    }
+
+    #[test]
+    fn every_stock_that_is_not_as_acknowledged_is_told() {
+        // Own stocks are as they were at the start; the shared ones have lost nearly all shares.
+        assert_eq!(differences(Book::new(0), (1, 1)), SHARED);
+        // Now none is as it was.
+        assert_eq!(differences(Book::new(0), (1, 2)), OWN + SHARED);
+        assert_eq!(differences(Book::new(0), (2, ISSUED)), OWN);
+    }
+
+    #[test]
+    fn what_was_in_doubt_may_have_happened_or_not() {
+        let in_doubt = || {
+            let mut book = Book::new(0);
+            for own in &mut book.own {
+                own.doubt = Some(State { price: 7, volume: ISSUED - 2 });
+            }
+            book.bought = [Bought { acknowledged: 1, asked: 2 }; SHARED];
+            book
+        };
+        assert_eq!(differences(in_doubt(), (7, ISSUED - 2)), 0);
+        // One share is missing that was acknowledged, or too many are gone.
+        assert_eq!(differences(in_doubt(), (7, ISSUED)), OWN + SHARED);
+        assert_eq!(differences(in_doubt(), (1, ISSUED - 3)), OWN + SHARED);
+    }
+}

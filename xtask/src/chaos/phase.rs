@@ -94,10 +94,11 @@ fn perform(plan: &Plan<'_>, random: &mut Random, outcome: &mut Outcome) -> Resul
     outcome.memory.before = server.resident_bytes()?;
 
     let scene = Scene::new(server.line, server.resp, plan.stocks, plan.stocks);
-    let watched = scene.beside(&plan.party, random, || server.watch(plan.time));
-    outcome.memory.peak = server.peak;
-    let experience = polite.end()?;
+    let (watched, experience) =
+        scene.beside(&plan.party, random, || (server.watch(plan.time), polite.end()));
+    let experience = experience?;
     outcome.latencies = Some(experience.percentiles());
+    outcome.memory.peak = server.peak;
     // Of a server that has ended all clients complain.
     watched?;
     outcome.add(experience.complaints);
@@ -159,8 +160,7 @@ fn settle(
         }
         std::thread::sleep(LOOK_INTERVAL);
     };
-    outcome.memory.grown = grown;
-    outcome.memory.after = after;
+    outcome.memory = Memory { peak: server.peak, after, grown, ..outcome.memory };
     if after > bound {
         let [after, bound] = [after, bound].map(|bytes| bytes >> 20);
         let problem = format!("{after} MiB of memory are left behind; {bound} MiB are allowed");

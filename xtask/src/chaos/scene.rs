@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause of a rude client that cannot go on before it tries again.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// Reads of one connection before the client looks at the time, and at its other connections.
+const DRAINS_MAX: usize = 16;
+
 /// Names that must not be listed, at most; later ones are not checked.
 const NEVER_MAX: usize = 4096;
 
@@ -76,7 +79,7 @@ pub(super) enum Size {
 }
 
 /// Clients of a crowd.
-pub(super) const CROWD: usize = 2000;
+const CROWD: usize = 2000;
 
 /// The time that one rude client has.
 #[derive(Debug)]
@@ -284,7 +287,7 @@ impl RudeClient {
         Ok(())
     }
 
-    /// Throws away what has come, and says how much that was.
+    /// Throws away what has come, up to [`DRAINS_MAX`] reads of it, and says how much that was.
     ///
     /// # Errors
     ///
@@ -292,14 +295,15 @@ impl RudeClient {
     pub(super) fn drain(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 64 * 1024];
         let mut drained = 0;
-        loop {
+        for _ in 0..DRAINS_MAX {
             match self.0.read(&mut chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(len) => drained += len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(drained),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
+        Ok(drained)
     }
 
     /// Throws away what comes until nothing more has for this time.
