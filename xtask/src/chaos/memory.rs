@@ -19,6 +19,9 @@ pub(super) enum MemoryLimit {
     Watched(u64),
 }
 
+/// What the names of cgroups begin with, before the number of the process that made them.
+const NAME: &str = "stockd-chaos-";
+
 /// A cgroup, below our own so that no bound of ours is left behind.
 #[derive(Debug)]
 pub(super) struct Cgroup {
@@ -81,7 +84,8 @@ impl Cgroup {
     fn make(bytes: u64) -> Option<Cgroup> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         places(&own).into_iter().find_map(|(parent, limit, events)| {
-            let directory = parent.join(format!("stockd-chaos-{}", std::process::id()));
+            remove_empty(&parent);
+            let directory = parent.join(format!("{NAME}{}", std::process::id()));
             fs::create_dir(&directory).ok()?;
             // Removed when it is dropped, also when the limit cannot be set.
             let cgroup = Cgroup { directory, events, bytes };
@@ -103,6 +107,15 @@ impl Drop for Cgroup {
             std::thread::sleep(Duration::from_millis(20));
         }
         eprintln!("cannot remove the cgroup {}", self.directory.display());
+    }
+}
+
+/// Removes what a run has left that was interrupted. One with processes in it stays.
+fn remove_empty(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(NAME) {
+            let _ = fs::remove_dir(entry.path());
+        }
     }
 }
 
