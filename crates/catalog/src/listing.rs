@@ -37,9 +37,9 @@ pub(crate) const ROWS_PER_STOCK_MIN: usize = 2;
 /// divided by this.
 const ROWS_MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
-/// Rows of the smallest block whose next one is prepared: that one has 16 MiB or more. A smaller one
-/// is zeroed in a few milliseconds, which moving its rows spreads over thousands of writes.
-const ROWS_PREPARED_FROM: usize = if cfg!(loom) { 0 } else { 128 * 1024 };
+/// Rows of the smallest block whose next one is prepared: that one has 4 MiB or more. A smaller one
+/// is zeroed in a millisecond, which moving its rows spreads over a thousand writes.
+const ROWS_PREPARED_FROM: usize = if cfg!(loom) { 0 } else { 32 * 1024 };
 
 /// One listing of so many helps to prepare the next block, where that is late.
 const HELP_EVERY: usize = 2048;
