@@ -300,7 +300,7 @@ mod tests {
     use std::io;
     use std::sync::mpsc;
 
-    use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+    use stockd_model::{Edit, Fields, Price, Quote, Symbol, Volume};
     use stockd_store::{StoreError, Write};
 
     use super::*;
@@ -364,8 +364,11 @@ mod tests {
     }
 
     fn set(name: &str, volume: u64) -> Request {
-        let fields =
-            Fields { price: Some(Price::MIN), volume: Some(Volume::new(volume)), status: None };
+        let fields = Fields {
+            price: Some(Price::MIN),
+            volume: Edit::Set(Volume::new(volume)),
+            status: None,
+        };
         Request::Set(symbol(name), fields)
     }
 
@@ -422,7 +425,7 @@ mod tests {
             Request::Lookup(Symbol::parse(b"")),
         ];
         let replies = execute(&engine, &requests);
-        let volume = |quote: &Quote| (quote.volume.shares(), quote.version);
+        let volume = |quote: &Quote| (quote.volume.unwrap().coefficient(), quote.version);
         match replies.as_slice() {
             [
                 Reply::Listed(a),
@@ -532,7 +535,7 @@ mod tests {
             let buyers: Vec<_> = (1..=8).map(buyer).collect();
             buyers.into_iter().map(|buyer| buyer.join().unwrap()).sum()
         });
-        let left = memory.lock().unwrap().quotes[&symbol("A")].volume.shares();
+        let left = memory.lock().unwrap().quotes[&symbol("A")].volume.unwrap().coefficient();
         assert_eq!(bought + left, SHARES);
         assert_eq!(left, 0);
     }

@@ -65,7 +65,7 @@ mod tests {
     use std::thread;
 
     use stockd_model::limits::SNAPSHOTS_MAX;
-    use stockd_model::{Fields, Quote, Request, Symbol, Volume};
+    use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 
     use crate::{Access, Engine};
 
@@ -75,7 +75,7 @@ mod tests {
 
     fn set(number: u64, volume: u64) -> Request {
         let price = Some("1".parse().unwrap());
-        let volume = Some(Volume::new(volume));
+        let volume = Edit::Set(Volume::new(volume));
         Request::Set(symbol(number), Fields { price, volume, status: None })
     }
 
@@ -144,7 +144,7 @@ mod tests {
                 assert_eq!(quotes.len() as u64, 2 * PAIRS);
                 let volume = |number| {
                     let at = quotes.binary_search_by_key(&symbol(number), |quote| quote.symbol);
-                    quotes[at.unwrap()].volume.shares()
+                    quotes[at.unwrap()].volume.unwrap().coefficient()
                 };
                 for pair in 0..PAIRS {
                     let (first, second) = (volume(pair), volume(PAIRS + pair));

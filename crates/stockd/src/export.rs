@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use stockd_model::{Quote, quote_json};
+use stockd_model::{DecimalText, Quote, Volume, quote_json};
 
 use crate::catalog_file::Format;
 use crate::output;
@@ -20,7 +20,8 @@ use crate::usage_error::UsageError;
 
 /// Write the catalog of a running server to a file.
 ///
-/// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
+/// Symbol, price, volume and status of every stock, sorted by symbol; where a stock has no volume its
+/// field is empty, or left out in JSON. 'stockd import' and 'stockd
 /// serve --catalog' read it. An existing file is replaced when the new one is complete. The file is
 /// a consistent snapshot: later changes are not in it.
 #[derive(Debug, clap::Args)]
@@ -91,10 +92,11 @@ fn write_quotes(quotes: &[Quote], format: Format, mut out: impl Write) -> io::Re
             let mut rows = csv::Writer::from_writer(out);
             rows.write_record(["symbol", "price", "volume", "status"])?;
             for Quote { symbol, price, volume, status, .. } in quotes {
+                let volume = volume.map(Volume::text);
                 rows.write_record([
                     symbol.as_str(),
                     price.text().as_str(),
-                    &volume.to_string(),
+                    volume.as_ref().map_or("", DecimalText::as_str),
                     status.as_str(),
                 ])?;
             }
