@@ -82,8 +82,8 @@ impl Table for papaya::HashMap<Symbol, Quote, RandomState> {
 fn quote(stock: u64) -> Quote {
     Quote {
         symbol: format!("S{stock}").parse().expect("a symbol"),
-        price: Price::from_units(1 + stock.cast_signed()).expect("above zero"),
-        volume: Volume::new(stock),
+        price: Price::new(1 + stock.cast_signed(), 2).expect("a price"),
+        volume: Some(Volume::new(stock)),
         status: Status::Trading,
         version: 1,
         updated_ns: stock,

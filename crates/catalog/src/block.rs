@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(loom))]
 use memmap2::{Advice, MmapMut};
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Answer, Quote, Symbol};
 
 use crate::row::{Held, Locked, Row};
 use crate::sync::Successor;
@@ -115,6 +115,12 @@ impl Block {
     #[inline(always)]
     pub(crate) fn get(&self, symbol: &Symbol, hash: u64) -> Found<Option<Quote>> {
         self.probe(hash, |row| row.get(symbol))
+    }
+
+    /// What a lookup of a stock answers; `None` within when it is delisted.
+    #[inline(always)]
+    pub(crate) fn answer(&self, symbol: &Symbol, hash: u64) -> Found<Option<Answer>> {
+        self.probe(hash, |row| row.answer(symbol))
     }
 
     /// Locks the row of a stock, also of one that is delisted.

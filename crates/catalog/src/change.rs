@@ -14,8 +14,8 @@ pub enum Change {
     Put {
         /// The new price.
         price: Price,
-        /// The new volume.
-        volume: Volume,
+        /// The new volume; `None` where shares are not counted.
+        volume: Option<Volume>,
         /// The new status.
         status: Status,
     },

@@ -35,7 +35,7 @@
 //! let apple: Symbol = "AAPL".parse()?;
 //! let price = "172.50".parse()?;
 //! let listed = catalog.change::<CatalogFull>(&apple, 0, |_| {
-//!     Ok(Change::Put { price, volume: Volume::new(100), status: Status::Trading })
+//!     Ok(Change::Put { price, volume: Some(Volume::new(100)), status: Status::Trading })
 //! })?;
 //! assert_eq!(listed.after, catalog.view().get(&apple));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

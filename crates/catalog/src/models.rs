@@ -59,11 +59,12 @@ fn symbol(name: &str) -> Symbol {
     name.parse().unwrap()
 }
 
-/// Sets price and volume of a stock to the same number, so that a torn quote shows.
+/// Sets price and volume of a stock to the same digits, and the places of the price to their number,
+/// so that a torn quote shows.
 fn set(catalog: &Catalog, name: &str, number: i64) -> Quote {
     let put = Change::Put {
-        price: Price::from_units(number).unwrap(),
-        volume: Volume::new(number.unsigned_abs()),
+        price: Price::new(number, number as u8).unwrap(),
+        volume: Some(Volume::new(number.unsigned_abs())),
         status: Status::Trading,
     };
     catalog.change::<CatalogFull>(&symbol(name), 0, |_| Ok(put)).unwrap().after.unwrap()
@@ -73,7 +74,8 @@ fn set(catalog: &Catalog, name: &str, number: i64) -> Quote {
 fn add_one(catalog: &Catalog, name: &str) {
     let add = |quote: Option<&Quote>| {
         let &Quote { price, volume, status, .. } = quote.expect("listed");
-        Ok::<_, CatalogFull>(Change::Put { price, volume: volume.after_trade(1).unwrap(), status })
+        let volume = volume.unwrap().after_trade(1);
+        Ok::<_, CatalogFull>(Change::Put { price, volume, status })
     };
     catalog.change(&symbol(name), 0, add).unwrap();
 }
@@ -100,8 +102,14 @@ fn all(catalog: &Catalog) -> Vec<Quote> {
     catalog.page(0, usize::MAX).quotes
 }
 
+fn shares(quote: &Quote) -> u64 {
+    quote.volume.and_then(Volume::whole).expect("a whole volume")
+}
+
 fn assert_whole(quote: &Quote) {
-    assert_eq!(quote.price.units().unsigned_abs(), quote.volume.shares(), "torn: {quote:?}");
+    let price = quote.price;
+    assert_eq!(price.coefficient().unsigned_abs(), shares(quote), "torn: {quote:?}");
+    assert_eq!(u64::from(price.places()), shares(quote), "torn: {quote:?}");
 }
 
 #[test]
@@ -117,7 +125,7 @@ fn a_reader_sees_whole_quotes_and_never_goes_back() {
             for _ in 0..2 {
                 let quote = catalog.get(&symbol("A")).expect("listed");
                 assert_whole(&quote);
-                assert_eq!(quote.volume.shares(), quote.version);
+                assert_eq!(shares(&quote), quote.version);
                 assert!(quote.version >= version, "went back");
                 version = quote.version;
             }
@@ -150,7 +158,7 @@ fn of_two_racing_writers_both_count() {
         let catalog = nearly_full();
         race(&catalog, |catalog| add_one(catalog, "A"), |catalog| add_one(catalog, "A"));
         let quote = catalog.get(&symbol("A")).unwrap();
-        assert_eq!((quote.volume.shares(), quote.version), (3, 3));
+        assert_eq!((shares(&quote), quote.version), (3, 3));
     });
 }
 
@@ -176,7 +184,7 @@ fn growth_loses_no_write_that_races_with_it() {
             add_one(catalog, "B");
         });
         for (name, volume) in [("A", 2), ("B", 2), ("C", 1), ("D", 1)] {
-            assert_eq!(catalog.get(&symbol(name)).unwrap().volume.shares(), volume, "{name}");
+            assert_eq!(shares(&catalog.get(&symbol(name)).unwrap()), volume, "{name}");
         }
         assert_eq!((catalog.len(), all(&catalog).len()), (4, 4));
     });

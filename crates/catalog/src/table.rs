@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use foldhash::fast::FixedState;
 use stockd_model::limits::STOCKS_MAX;
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Answer, Quote, Symbol};
 
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
@@ -337,6 +337,20 @@ impl View<'_> {
         loop {
             match block.get(symbol, *hash) {
                 Found::Here(quote) => return quote,
+                Found::Elsewhere => block = block.next()?,
+            }
+        }
+    }
+
+    /// What a lookup of a stock answers that was [sought](View::seek) in this catalog, or `None` if it
+    /// is not listed: the [answer](Quote::answer) of its quote, without the rest of it.
+    #[inline(always)]
+    pub fn answer_sought(&self, sought: &Sought) -> Option<Answer> {
+        let Sought { symbol, hash } = sought;
+        let mut block: &Block = &self.block;
+        loop {
+            match block.answer(symbol, *hash) {
+                Found::Here(answer) => return answer,
                 Found::Elsewhere => block = block.next()?,
             }
         }

@@ -16,7 +16,7 @@ const THREE_QUARTERS: usize = ROWS / 4 * 3;
 
 fn list(catalog: &Catalog, stocks: std::ops::Range<usize>) {
     for stock in stocks {
-        let volume = Volume::new(stock as u64);
+        let volume = Some(Volume::new(stock as u64));
         let put = Change::Put { price: Price::MIN, volume, status: Status::Trading };
         catalog.change::<CatalogFull>(&symbol(stock), 0, |_| Ok(put)).unwrap();
     }
@@ -31,7 +31,7 @@ fn check(catalog: &Catalog, stocks: usize) {
     assert_eq!(catalog.len(), stocks);
     for stock in 0..stocks {
         let quote: Quote = catalog.get(&symbol(stock)).expect("listed");
-        assert_eq!(quote.volume, Volume::new(stock as u64));
+        assert_eq!(quote.volume, Some(Volume::new(stock as u64)));
     }
 }
 

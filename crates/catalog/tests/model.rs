@@ -8,7 +8,7 @@ use stockd_model::{Price, Quote, Status, Symbol, Volume};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { stock: u16, price: i64, volume: u64, halted: bool },
+    Put { stock: u16, price: Price, volume: Option<Volume>, halted: bool },
     Delist { stock: u16 },
     Keep { stock: u16 },
     Get { stock: u16 },
@@ -18,13 +18,23 @@ enum Step {
 fn step(stocks: u16) -> impl Strategy<Value = Step> {
     let stock = 0..stocks;
     prop_oneof![
-        6 => (stock.clone(), 1..=i64::MAX, any::<u64>(), any::<bool>())
+        6 => (stock.clone(), price(), volume(), any::<bool>())
             .prop_map(|(stock, price, volume, halted)| Step::Put { stock, price, volume, halted }),
         3 => stock.clone().prop_map(|stock| Step::Delist { stock }),
         1 => stock.clone().prop_map(|stock| Step::Keep { stock }),
         3 => stock.prop_map(|stock| Step::Get { stock }),
         1 => (1..40_usize).prop_map(|root| Step::Round { rows: root * root }),
     ]
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    (-i64::MAX..=i64::MAX, 0..=18_u8)
+        .prop_map(|(digits, places)| Price::new(digits, places).expect("a price"))
+}
+
+fn volume() -> impl Strategy<Value = Option<Volume>> {
+    proptest::option::of((any::<u64>(), 0..=18_u8))
+        .prop_map(|volume| volume.and_then(|(digits, places)| Volume::with_places(digits, places)))
 }
 
 fn symbol(stock: u16) -> Symbol {
@@ -62,8 +72,6 @@ fn check(steps: &[Step], stocks_max: usize) {
         match *step {
             Step::Put { stock, price, volume, halted } => {
                 let symbol = symbol(stock);
-                let price = Price::from_units(price).unwrap();
-                let volume = Volume::new(volume);
                 let status = if halted { Status::Halted } else { Status::Trading };
                 let before = model.listed.get(&symbol).copied();
                 let changed = catalog.change::<CatalogFull>(&symbol, now_ns, |seen| {
@@ -149,7 +157,7 @@ proptest! {
 fn stocks_that_come_and_go_do_not_make_the_table_grow() {
     let catalog = Catalog::with_capacity(100);
     let bytes = catalog.memory_bytes();
-    let put = Change::Put { price: Price::MIN, volume: Volume::EXHAUSTED, status: Status::Trading };
+    let put = Change::Put { price: Price::MIN, volume: None, status: Status::Trading };
     let mut version_highest = 0;
     for stock in 0..50_000 {
         let symbol: Symbol = format!("S{stock}").parse().unwrap();

@@ -14,8 +14,11 @@ fn symbol(stock: u64) -> Symbol {
 /// A quote whose every field follows from one number, so that a torn one shows.
 fn put(number: u64) -> Change {
     Change::Put {
-        price: Price::from_units(number.cast_signed()).unwrap(),
-        volume: Volume::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        price: Price::new(number.cast_signed() - 1000, (number % 19) as u8).unwrap(),
+        volume: (!number.is_multiple_of(5)).then(|| {
+            let coefficient = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            Volume::with_places(coefficient, (number % 17) as u8).unwrap()
+        }),
         status: if number.is_multiple_of(2) { Status::Trading } else { Status::Halted },
     }
 }
@@ -79,16 +82,18 @@ fn racing_trades_sum_up_exactly_while_the_table_grows() {
     const TRADES: u64 = 20_000;
     let catalog = Catalog::with_capacity(2);
     let symbol = symbol(0);
-    set(&catalog, 0, 2);
+    let volume = Some(Volume::new(1_000_000));
+    let first = Change::Put { price: Price::ZERO, volume, status: Status::Trading };
+    catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(first)).unwrap();
     let add = |delta: i64| {
         let decide = |quote: Option<&Quote>| {
             let &Quote { price, volume, status, .. } = quote.expect("listed");
-            let volume = volume.after_trade(delta).expect("in range");
+            let volume = volume.and_then(|volume| volume.after_trade(delta));
+            assert!(volume.is_some(), "in range");
             Ok::<_, CatalogFull>(Change::Put { price, volume, status })
         };
         catalog.change(&symbol, 0, decide).unwrap();
     };
-    let at_first = catalog.get(&symbol).unwrap().volume.shares();
     thread::scope(|scope| {
         for _ in 0..TRADERS {
             scope.spawn(|| (0..TRADES).for_each(|_| add(-1)));
@@ -100,7 +105,7 @@ fn racing_trades_sum_up_exactly_while_the_table_grows() {
         });
     });
     let quote = catalog.get(&symbol).unwrap();
-    assert_eq!(quote.volume.shares(), at_first - TRADERS * TRADES);
+    assert_eq!(quote.volume, Some(Volume::new(1_000_000 - TRADERS * TRADES)));
     assert_eq!(quote.version, 1 + TRADERS * TRADES);
 }
 

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use stockd_model::rfc3339;
+
 /// Updates that are sent and not answered yet, at most.
 const IN_FLIGHT_MAX: u64 = 20_000;
 
@@ -293,7 +295,7 @@ fn phase(elapsed: Duration, time: Duration) -> usize {
     }
 }
 
-/// Notes a message: `{"symbol":"S17","price":…,"version":5,"updated":1790000000000000000}`.
+/// Notes a message: `{"symbol":"S17","price":…,"version":5,"updated":"2026-09-21T…Z"}`.
 fn note(line: &[u8], phase: usize, versions: &mut [u64], seen: &mut Seen) {
     let number_after = |key: &[u8]| {
         let at = line.windows(key.len()).position(|window| window == key)? + key.len();
@@ -310,7 +312,10 @@ fn note(line: &[u8], phase: usize, versions: &mut [u64], seen: &mut Seen) {
         *before = version;
     }
     if seen.messages[phase].is_multiple_of(64) {
-        let updated = number_after(b"\"updated\":").unwrap_or(0);
+        let key = b"\"updated\":\"";
+        let at = line.windows(key.len()).position(|window| window == key).map(|at| at + key.len());
+        let text = at.and_then(|at| line.get(at..at + rfc3339::BYTES)).unwrap_or_default();
+        let updated = rfc3339::parse(text).and_then(|ns| ns.try_into().ok()).unwrap_or(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         seen.ages[phase].push((now.as_nanos() as u64).saturating_sub(updated));
     }

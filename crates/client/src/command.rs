@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Quote, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
 use crate::error::Refused;
@@ -14,7 +14,7 @@ use crate::resp::Replies;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Lists the stock, or updates the given fields of a listed one, all at once. Listing needs a
-    /// price; volume is then 0 and status trading unless given.
+    /// price; the status is then trading unless given, and what else is not given is absent.
     Set(Symbol, Fields),
     /// Updates the price of a stock that must be listed.
     Price(Symbol, Price),
@@ -60,13 +60,18 @@ impl Request for Write {
             Write::Set(_, fields) => {
                 let Fields { price, volume, status } = fields;
                 let price = price.map(Price::text);
-                let volume = volume.map(|volume| volume.to_string());
+                let set_volume = match volume {
+                    Edit::Set(volume) => Some(volume.text()),
+                    Edit::Keep | Edit::Clear => None,
+                };
                 let mut parts: Vec<&[u8]> = vec![b"HSET", symbol];
                 if let Some(price) = &price {
                     parts.extend([&b"price"[..], price.as_str().as_bytes()]);
                 }
-                if let Some(volume) = &volume {
+                if let Some(volume) = &set_volume {
                     parts.extend([&b"volume"[..], volume.as_bytes()]);
+                } else if *volume == Edit::Clear {
+                    parts.extend([&b"volume"[..], b"none"]);
                 }
                 if let Some(status) = status {
                     parts.extend([&b"status"[..], status.as_str().as_bytes()]);
@@ -109,11 +114,11 @@ impl Question<Replies> for Write {
     }
 }
 
-/// A volume, which is an integer, or its digits where those are too many for one.
+/// A volume, which is an integer, or a text where it has a fraction or too many digits for one.
 fn volume(reply: &Value) -> Option<Volume> {
     match reply {
         Value::Integer(shares) => u64::try_from(*shares).ok().map(Volume::new),
-        Value::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        Value::Text(text) => Volume::parse(text).ok(),
         _ => None,
     }
 }
@@ -188,7 +193,10 @@ fn quote(parts: &[Value]) -> Option<Quote> {
     Some(Quote {
         symbol: value("symbol")?.parse().ok()?,
         price: value("price")?.parse().ok()?,
-        volume: value("volume")?.parse().ok()?,
+        volume: match value("volume") {
+            Some(volume) => Some(volume.parse().ok()?),
+            None => None,
+        },
         status: value("status")?.parse().ok()?,
         version: value("version")?.parse().ok()?,
         updated_ns: value("updated")?.parse().ok()?,
@@ -288,12 +296,14 @@ mod tests {
         let price = "172.50".parse().unwrap();
         let mut fields = Fields { price: Some(price), ..Fields::default() };
         assert_eq!(encoded(&Write::Set(symbol, fields)), "HSET A B price 172.5");
-        fields.volume = Some(Volume::new(u64::MAX));
+        fields.volume = Edit::Set(Volume::new(u64::MAX));
         fields.status = Some(stockd_model::Status::Halted);
         assert_eq!(
             encoded(&Write::Set(symbol, fields)),
             "HSET A B price 172.5 volume 18446744073709551615 status halted"
         );
+        let cleared = Fields { volume: Edit::Clear, ..Fields::default() };
+        assert_eq!(encoded(&Write::Set(symbol, cleared)), "HSET A B volume none");
         assert_eq!(encoded(&Write::Price(symbol, price)), "SET A B 172.5");
         assert_eq!(encoded(&Write::Trade(symbol, -5)), "HINCRBY A B volume -5");
         assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
@@ -310,6 +320,8 @@ mod tests {
         assert_eq!(trade.answer(Value::Error(b"ERR no".to_vec())), Ok(Err(refused)));
         let left = Volume::new(u64::MAX);
         assert_eq!(trade.answer(text("18446744073709551615")), Ok(Ok(Written::Traded(left))));
+        let left = "2.5".parse().unwrap();
+        assert_eq!(trade.answer(text("2.5")), Ok(Ok(Written::Traded(left))));
         let left = Volume::new(5);
         assert_eq!(trade.answer(Value::Integer(5)), Ok(Ok(Written::Traded(left))));
         for reply in [Value::Integer(-1), Value::Nil, text("-1"), text("OK")] {
@@ -325,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_needs_all_its_fields() {
+    fn a_quote_needs_all_its_fields_but_a_volume() {
         let fields = [
             ("symbol", "AAPL"),
             ("colour", "red"),
@@ -342,13 +354,18 @@ mod tests {
         };
         let quote = GetQuote("AAPL").answer(reply(&fields)).unwrap().unwrap().unwrap();
         assert_eq!(quote.price.to_string(), "172.5");
+        assert_eq!(quote.volume, Some(Volume::new(9)));
         assert_eq!((quote.version, quote.updated_ns), (3, 1_790_000_000_000_000_000));
         assert_eq!(GetQuote("AAPL").answer(reply(&[])), Ok(Ok(None)));
-        for missing in (0..fields.len()).filter(|&at| fields[at].0 != "colour") {
+        for missing in (0..fields.len()).filter(|&at| !["colour", "volume"].contains(&fields[at].0))
+        {
             let mut fields = fields.to_vec();
             fields.remove(missing);
             assert!(GetQuote("AAPL").answer(reply(&fields)).is_err(), "{missing}");
         }
+        let uncounted: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "volume").collect();
+        let quote = GetQuote("AAPL").answer(reply(&uncounted)).unwrap().unwrap().unwrap();
+        assert_eq!(quote.volume, None);
         let odd = Value::Array(vec![text("symbol")]);
         assert!(GetQuote("AAPL").answer(odd).is_err());
     }

@@ -133,11 +133,13 @@ mod tests {
     fn each_kind_of_reply_is_understood() {
         let price = "743500".parse().unwrap();
         assert_eq!(
-            replies(b"743500\n0\n-1\nERR 10 connections are open, the limit\r\n", 99),
+            replies(b"743500\n0\n-1\n0.0\n-1.0\nERR 10 connections are open, the limit\r\n", 99),
             [
                 Ok(Answer::Price(price)),
                 Ok(Answer::NotTradable),
                 Ok(Answer::NotFound),
+                Ok(Answer::Price(Price::ZERO)),
+                Ok(Answer::Price("-1".parse().unwrap())),
                 Err(NoAnswer::TurnedAway("10 connections are open, the limit".into())),
             ]
         );
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_named() {
-        for rubbish in ["", "-2", "0.0", "1..2", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2"] {
+        for rubbish in ["", "-", "1..2", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2"] {
             let reply = replies(format!("{rubbish}\n").as_bytes(), 99);
             assert_eq!(reply, [Err(NoAnswer::Rubbish(rubbish.into()))]);
         }
@@ -205,13 +207,15 @@ mod tests {
     proptest! {
         #[test]
         fn replies_are_the_same_however_they_arrive(
-            units in proptest::collection::vec(-1..=i64::MAX, 0..2000), piece in 1..5000_usize,
+            coefficients in proptest::collection::vec(-3..=i64::MAX, 0..2000),
+            places in 0..=20_u8, piece in 1..5000_usize,
         ) {
-            let answer = |&units: &i64| match units {
-                -1 => Answer::NotFound,
-                units => Price::from_units(units).map_or(Answer::NotTradable, Answer::Price),
+            let answer = |&coefficient: &i64| match Price::new(coefficient, places) {
+                Some(price) => Answer::Price(price),
+                None if coefficient < 0 => Answer::NotFound,
+                None => Answer::NotTradable,
             };
-            let answers: Vec<_> = units.iter().map(answer).collect();
+            let answers: Vec<_> = coefficients.iter().map(answer).collect();
             let bytes: String = answers.iter().map(|answer| format!("{answer}\n")).collect();
             let expected: Vec<_> = answers.into_iter().map(Ok).collect();
             prop_assert_eq!(replies(bytes.as_bytes(), piece), expected);

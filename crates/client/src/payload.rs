@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use stockd_model::{Quote, Symbol, Volume};
+use stockd_model::{Quote, Symbol, rfc3339};
 
 /// What a message says of one stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +21,14 @@ struct Payload<'a> {
     status: Cow<'a, str>,
     #[serde(borrow)]
     price: Option<Cow<'a, str>>,
-    volume: Option<u64>,
+    #[serde(borrow)]
+    volume: Option<Cow<'a, str>>,
     version: Option<u64>,
-    updated: Option<u64>,
+    #[serde(borrow)]
+    updated: Option<Cow<'a, str>>,
 }
 
-/// Reads a message; `None` if it is none. The price is taken from its text, never from a float.
+/// Reads a message; `None` if it is none. Decimals are taken from their texts, never from floats.
 pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
     let payload: Payload<'_> = serde_json::from_slice(payload).ok()?;
     let symbol = payload.symbol.parse().ok()?;
@@ -36,10 +38,13 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
     Some(Update::Quote(Quote {
         symbol,
         price: payload.price?.parse().ok()?,
-        volume: Volume::new(payload.volume?),
+        volume: match payload.volume {
+            Some(volume) => Some(volume.parse().ok()?),
+            None => None,
+        },
         status: payload.status.parse().ok()?,
         version: payload.version?,
-        updated_ns: payload.updated?,
+        updated_ns: rfc3339::parse(payload.updated?.as_bytes())?.try_into().ok()?,
     }))
 }
 
@@ -51,14 +56,14 @@ mod tests {
 
     #[test]
     fn a_quote_is_read_exactly() {
-        let payload = r#"{"symbol":"A\"B","price":"9223372036.854775807","volume":18446744073709551615,"status":"halted","version":17,"updated":1790000000000000000,"new":[1]}"#;
+        let payload = r#"{"symbol":"A\"B","price":"9223372036854775807","volume":"18446744073709551615","status":"halted","version":17,"updated":"2026-09-21T14:13:20.123500001Z","new":[1]}"#;
         let quote = Quote {
             symbol: "A\"B".parse().unwrap(),
             price: stockd_model::Price::MAX,
-            volume: Volume::new(u64::MAX),
+            volume: Some(stockd_model::Volume::new(u64::MAX)),
             status: Status::Halted,
             version: 17,
-            updated_ns: 1_790_000_000_000_000_000,
+            updated_ns: 1_790_000_000_123_500_001,
         };
         assert_eq!(parse(payload.as_bytes()), Some(Update::Quote(quote)));
         let delisted = parse(br#"{"symbol":"AAPL","status":"delisted"}"#);
@@ -72,12 +77,17 @@ mod tests {
             "[]",
             r#"{"symbol":"AAPL"}"#,
             r#"{"symbol":"","status":"delisted"}"#,
-            r#"{"symbol":"A","status":"trading","price":1.5,"volume":1,"version":1,"updated":1}"#,
-            r#"{"symbol":"A","status":"trading","price":"1","volume":-1,"version":1,"updated":1}"#,
-            r#"{"symbol":"A","status":"open","price":"1","volume":1,"version":1,"updated":1}"#,
-            r#"{"symbol":"A","status":"trading","price":"1","volume":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"trading","price":1.5,"volume":"1","version":1,"updated":"2026-09-21T14:13:20Z"}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","volume":"-1","version":1,"updated":"2026-09-21T14:13:20Z"}"#,
+            r#"{"symbol":"A","status":"open","price":"1","volume":"1","version":1,"updated":"2026-09-21T14:13:20Z"}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","volume":"1","updated":"2026-09-21T14:13:20Z"}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","volume":"1","version":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"trading","price":"1","version":1,"updated":"1969-12-31T23:59:59Z"}"#,
         ] {
             assert_eq!(parse(payload.as_bytes()), None, "{payload}");
         }
+        let uncounted = r#"{"symbol":"A","status":"trading","price":"1","version":1,"updated":"2026-09-21T14:13:20Z"}"#;
+        let read = parse(uncounted.as_bytes());
+        assert!(matches!(read, Some(Update::Quote(quote)) if quote.volume.is_none()));
     }
 }

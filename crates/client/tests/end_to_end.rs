@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use stockd_client::{Answer, Client, ClientError};
 use stockd_engine::{Access, Engine};
 use stockd_model::limits::LINE_BYTES_MAX;
-use stockd_model::{Fields, Price, Request, Status, Volume};
+use stockd_model::{Edit, Fields, Price, Request, Status, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 fn serve(engine: &Arc<Engine>, mut config: Config) -> (Server, SocketAddr) {
@@ -22,7 +22,7 @@ fn serve(engine: &Arc<Engine>, mut config: Config) -> (Server, SocketAddr) {
 fn list(engine: &Arc<Engine>, name: &str, price: &str, volume: u64, status: Status) {
     let fields = Fields {
         price: Some(price.parse().unwrap()),
-        volume: Some(Volume::new(volume)),
+        volume: Edit::Set(Volume::new(volume)),
         status: Some(status),
     };
     let set = Request::Set(name.parse().unwrap(), fields);

@@ -118,7 +118,7 @@ const SUBSCRIBED: &str = "*3\r\n$9\r\nsubscribe\r\n$1\r\nA\r\n:1\r\n";
 /// A message with the quote of A.
 fn message(price: &str, version: u64, updated: u64) -> String {
     let payload = format!(
-        r#"{{"symbol":"A","price":"{price}","volume":1,"status":"trading","version":{version},"updated":{updated}}}"#
+        r#"{{"symbol":"A","price":"{price}","volume":"1","status":"trading","version":{version},"updated":"1970-01-01T00:00:00.{updated:09}Z"}}"#
     );
     format!("*3\r\n$7\r\nmessage\r\n$1\r\nA\r\n${}\r\n{payload}\r\n", payload.len())
 }

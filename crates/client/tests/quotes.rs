@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use stockd_client::{ClientError, Event, QuoteClient, Subscription, Write, Written};
+use stockd_client::{
+    Answer, Client, ClientError, Event, QuoteClient, Subscription, Write, Written,
+};
 use stockd_engine::{Access, Engine};
 use stockd_model::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX};
-use stockd_model::{Fields, Price, Quote, Request, Status, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Quote, Request, Status, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
@@ -33,7 +35,7 @@ fn symbol(name: &str) -> Symbol {
 
 fn fields(price: &str, volume: u64) -> Fields {
     let price = Some(price.parse().unwrap());
-    Fields { price, volume: Some(Volume::new(volume)), status: None }
+    Fields { price, volume: Edit::Set(Volume::new(volume)), status: None }
 }
 
 /// The next event, which must be a quote.
@@ -41,6 +43,50 @@ fn quote(subscription: &mut Subscription) -> Quote {
     match subscription.next_timeout(PATIENCE) {
         Some(Event::Quote(quote)) => quote,
         other => panic!("no quote but {other:?}"),
+    }
+}
+
+#[test]
+fn any_price_and_volume_comes_back_as_it_was_set() {
+    let both = [Protocol::Resp, Protocol::Line];
+    let endpoints = both.map(|protocol| Endpoint::plain(protocol, ([127, 0, 0, 1], 0)));
+    let config = Config { endpoints: endpoints.to_vec(), workers: 2, ..Config::default() };
+    let server = Server::start(config, Arc::new(Engine::default())).unwrap();
+    let [resp, lines] = [0, 1].map(|at| &server.endpoints()[at].address);
+    let mut client = QuoteClient::connect(resp).unwrap();
+    let mut lookups = Client::connect(lines).unwrap();
+    let mut subscription = Subscription::open(resp, [symbol("AAPL")], [""; 0]).unwrap();
+    for (number, price) in [
+        "-37.63",
+        "0",
+        "-1",
+        "0.000000000072377",
+        "19000000000",
+        "743500.000000001",
+        "0.000000000000000001",
+        "9223372036854775807",
+        "0.30000000000000004",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (apple, price) = (symbol("AAPL"), price.parse().unwrap());
+        let volume = (number % 2 == 0).then(|| "92621.807321".parse().unwrap());
+        let fields = Fields { price: Some(price), volume: volume.into(), status: None };
+        client.set(apple, fields).unwrap();
+        let quote = client.quote("AAPL").unwrap().unwrap();
+        assert_eq!((quote.price, quote.volume), (price, volume));
+        assert_eq!(client.snapshot().next().unwrap().unwrap(), quote);
+        assert_eq!(lookups.lookup("AAPL").unwrap(), Answer::Price(price));
+        client.set_price(apple, price).unwrap();
+        assert_eq!(client.quote("AAPL").unwrap().unwrap().price, price);
+        let last = loop {
+            let told = self::quote(&mut subscription);
+            if told.version == quote.version + 1 {
+                break told;
+            }
+        };
+        assert_eq!((last.price, last.volume), (price, volume));
     }
 }
 
@@ -53,14 +99,15 @@ fn a_stock_lives_from_listing_to_delisting() {
     assert_eq!(client.set(berkshire, fields("743500.00", 5)).unwrap(), Written::Listed);
     let quote = client.quote(" BRK/A ").unwrap().unwrap();
     assert_eq!((quote.symbol, quote.price.to_string()), (berkshire, "743500".to_owned()));
-    assert_eq!((quote.volume.shares(), quote.status, quote.version), (5, Status::Trading, 1));
+    assert_eq!((quote.volume, quote.status), (Some(Volume::new(5)), Status::Trading));
+    assert_eq!(quote.version, 1);
     assert!(quote.updated_ns > 1_700_000_000_000_000_000);
 
     client.set_price(berkshire, Price::MAX).unwrap();
     assert_eq!(client.trade(berkshire, -5).unwrap(), Volume::EXHAUSTED);
-    let most = Fields { volume: Some(Volume::new(u64::MAX)), ..Fields::default() };
+    let most = Fields { volume: Edit::Set(Volume::new(u64::MAX)), ..Fields::default() };
     assert_eq!(client.set(berkshire, most).unwrap(), Written::Updated);
-    assert_eq!(client.trade(berkshire, -1).unwrap().shares(), u64::MAX - 1);
+    assert_eq!(client.trade(berkshire, -1).unwrap(), Volume::new(u64::MAX - 1));
     assert_eq!(client.count().unwrap(), 1);
     assert!(client.delist(berkshire).unwrap());
     assert!(!client.delist(berkshire).unwrap());
@@ -163,7 +210,7 @@ fn trades_of_many_clients_never_sell_what_is_not_there() {
         buyers.into_iter().map(|buyer| buyer.join().unwrap()).sum()
     });
     assert_eq!(sold, 1000);
-    assert!(client.quote("AAPL").unwrap().unwrap().volume.is_exhausted());
+    assert_eq!(client.quote("AAPL").unwrap().unwrap().volume, Some(Volume::EXHAUSTED));
 }
 
 #[test]
@@ -176,8 +223,7 @@ fn a_subscription_begins_with_the_quote_now_and_ends_with_the_latest() {
     assert_eq!(quote(&mut subscription).version, 1);
     client
         .write_all(
-            (2..=5_000)
-                .map(|whole| Write::Price(symbol("AAPL"), Price::from_units(whole).unwrap())),
+            (2..=5_000).map(|whole| Write::Price(symbol("AAPL"), Price::new(whole, 9).unwrap())),
         )
         .unwrap();
     let mut version = 1;
@@ -185,7 +231,7 @@ fn a_subscription_begins_with_the_quote_now_and_ends_with_the_latest() {
         // Two subscriptions match it, and each version comes once at most.
         let quote = quote(&mut subscription);
         assert!(quote.version > version, "{quote:?} after {version}");
-        assert_eq!(quote.price.units() as u64, quote.version);
+        assert_eq!(quote.price, Price::new(quote.version as i64, 9).unwrap());
         version = quote.version;
     }
     client.set(symbol("NEW"), fields("2", 2)).unwrap();
@@ -260,7 +306,7 @@ fn a_snapshot_is_of_one_moment_and_so_many_are_read_at_once() {
         let quotes: Vec<Quote> =
             std::iter::once(Ok(first)).chain(snapshot).map(Result::unwrap).collect();
         assert_eq!(quotes.len(), 10_000);
-        assert!(quotes.iter().all(|quote| quote.volume.is_exhausted()));
+        assert!(quotes.iter().all(|quote| quote.volume == Some(Volume::EXHAUSTED)));
     }
     // One that is not read to its end gives way to the next of its connection.
     assert_eq!(client.snapshot().take(10).count(), 10);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 use stockd_client::{Answer, Client, ClientError, Event, Options, QuoteClient, Subscription};
 use stockd_engine::Engine;
-use stockd_model::{Address, Fields, Symbol, Volume};
+use stockd_model::{Address, Edit, Fields, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
@@ -39,7 +39,7 @@ fn all_clients_work_and_come_back_to_a_server_that_comes_back() {
     let stock: Symbol = "AAPL".parse().unwrap();
     let fields = |price: &str| Fields {
         price: Some(price.parse().unwrap()),
-        volume: Some(Volume::new(1)),
+        volume: Edit::Set(Volume::new(1)),
         status: None,
     };
     quotes.set(stock, fields("172.50")).unwrap();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
 use stockd_engine::{Access, Catalog, Engine};
-use stockd_model::{Fields, Reply, Request, Symbol, Volume};
+use stockd_model::{Edit, Fields, Reply, Request, Symbol, Volume};
 
 /// Stocks that one batch lists.
 const BATCH: u64 = 2_000;
@@ -76,7 +76,7 @@ fn list(engine: &Arc<Engine>, stocks: u64, listed: &AtomicU64) -> Vec<Timed> {
     for first in (0..stocks).step_by(BATCH as usize) {
         let requests: Vec<Request> = (first..stocks.min(first + BATCH))
             .map(|number| {
-                let fields = Fields { price, volume: Some(Volume::new(1)), status: None };
+                let fields = Fields { price, volume: Edit::Set(Volume::new(1)), status: None };
                 Request::Set(symbol(number), fields)
             })
             .collect();

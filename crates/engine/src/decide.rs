@@ -4,7 +4,7 @@
 //! change is applied at once or when the disk has it.
 
 use stockd_catalog::{Change, Changed};
-use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol};
 
 use crate::counters::Totals;
 use crate::market::Refused;
@@ -67,7 +67,7 @@ fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change
     let price = fields.price.or(quote.map(|quote| quote.price));
     Ok(Change::Put {
         price: price.ok_or(Refusal::PriceMissing(*symbol))?,
-        volume: fields.volume.or(quote.map(|quote| quote.volume)).unwrap_or(Volume::EXHAUSTED),
+        volume: fields.volume.outcome(quote.and_then(|quote| quote.volume)),
         status: fields.status.or(quote.map(|quote| quote.status)).unwrap_or(Status::Trading),
     })
 }
@@ -78,11 +78,12 @@ fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, R
     if status == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
+    let volume = volume.ok_or(Refusal::VolumeAbsent(symbol))?;
     let shares = delta.unsigned_abs();
     let refusal = match delta {
         ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
         0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
     };
-    let volume = volume.after_trade(delta).ok_or(refusal)?;
-    Ok(Change::Put { price, volume, status })
+    let left = volume.after_trade(delta).ok_or(refusal)?;
+    Ok(Change::Put { price, volume: Some(left), status })
 }

@@ -151,7 +151,7 @@ impl Default for Engine {
 
 #[cfg(test)]
 mod tests {
-    use stockd_model::{Fields, Reply, Request, Volume};
+    use stockd_model::{Edit, Fields, Reply, Request, Volume};
 
     use super::*;
 
@@ -159,7 +159,7 @@ mod tests {
         let engine = Arc::new(Engine::default());
         let apple = "AAPL".parse().unwrap();
         let price = Some("172.5".parse().unwrap());
-        let fields = Fields { price, volume: Some(Volume::new(1)), status: None };
+        let fields = Fields { price, volume: Edit::Set(Volume::new(1)), status: None };
         engine.executor().batch(&Access::All).execute(&Request::Set(apple, fields));
         (engine, apple)
     }

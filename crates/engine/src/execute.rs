@@ -121,12 +121,12 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
         for sought in &self.sought[..self.begun] {
-            let quote = self.view.get_sought(sought);
-            match quote {
+            let answer = self.view.answer_sought(sought);
+            match answer {
                 Some(_) => self.done.hits += 1,
                 None => self.done.misses += 1,
             }
-            each(quote.map_or(Answer::NotFound, |quote| quote.answer()));
+            each(answer.unwrap_or(Answer::NotFound));
         }
         self.begun = 0;
     }
@@ -211,7 +211,7 @@ impl Drop for Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stockd_model::{Fields, Refusal, Status, Volume};
+    use stockd_model::{Edit, Fields, Refusal, Status, Volume};
 
     fn symbol(name: &str) -> Symbol {
         name.parse().unwrap()
@@ -220,7 +220,7 @@ mod tests {
     fn fields(price: &str, volume: u64) -> Fields {
         Fields {
             price: Some(price.parse().unwrap()),
-            volume: Some(Volume::new(volume)),
+            volume: Edit::Set(Volume::new(volume)),
             status: None,
         }
     }
@@ -243,7 +243,7 @@ mod tests {
         let Reply::Updated(second) = batch.execute(&Request::Update(apple, price_alone)) else {
             panic!("not updated")
         };
-        assert_eq!((second.version, second.volume.shares()), (2, 10));
+        assert_eq!((second.version, second.volume.unwrap().coefficient()), (2, 10));
 
         let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
             panic!("not traded")
@@ -294,7 +294,7 @@ mod tests {
             Reply::Refused(refusal) => refusal.to_string(),
             reply => panic!("{request:?} gave {reply:?}"),
         };
-        let no_price = Fields { volume: Some(Volume::new(1)), ..Fields::default() };
+        let no_price = Fields { volume: Edit::Set(Volume::new(1)), ..Fields::default() };
         assert_eq!(
             why(Request::Set(apple, no_price)),
             "stock 'AAPL' is not listed, and listing it needs a price"
@@ -330,8 +330,15 @@ mod tests {
         };
         assert_eq!(
             refusal.to_string(),
-            "volume of 'AAPL' is 18446744073709551615, cannot add 1: the limit is 18446744073709551615"
+            "volume of 'AAPL' is 18446744073709551615, cannot add 1: without its point a volume is at most 18446744073709551615"
         );
+
+        let uncount = Fields { volume: Edit::Clear, ..Fields::default() };
+        batch.execute(&Request::Update(apple, uncount));
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+            panic!("traded without a volume")
+        };
+        assert_eq!(refusal, Refusal::VolumeAbsent(apple));
 
         let halt = Fields { status: Some(Status::Halted), ..Fields::default() };
         batch.execute(&Request::Update(apple, halt));

@@ -325,7 +325,7 @@ mod tests {
         let quote = Quote {
             symbol: symbol(number),
             price: Price::MIN,
-            volume: Volume::EXHAUSTED,
+            volume: Some(Volume::EXHAUSTED),
             status: Status::Trading,
             version: 1,
             updated_ns: 0,

@@ -72,7 +72,7 @@ mod tests {
     use std::time::Instant;
 
     use stockd_model::limits::{SNAPSHOT_PAGE_TIMEOUT, SNAPSHOTS_MAX};
-    use stockd_model::{Fields, Quote, Request, Symbol, Volume};
+    use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 
     use crate::{Access, Engine, Snapshot, SnapshotEnded};
 
@@ -82,7 +82,7 @@ mod tests {
 
     fn set(number: u64, volume: u64) -> Request {
         let price = Some("1".parse().unwrap());
-        let volume = Some(Volume::new(volume));
+        let volume = Edit::Set(Volume::new(volume));
         Request::Set(symbol(number), Fields { price, volume, status: None })
     }
 
@@ -169,7 +169,7 @@ mod tests {
                 assert_eq!(quotes.len() as u64, 2 * PAIRS);
                 let volume = |number| {
                     let at = quotes.binary_search_by_key(&symbol(number), |quote| quote.symbol);
-                    quotes[at.unwrap()].volume.shares()
+                    quotes[at.unwrap()].volume.unwrap().coefficient()
                 };
                 for pair in 0..PAIRS {
                     let (first, second) = (volume(pair), volume(PAIRS + pair));
@@ -214,7 +214,8 @@ mod tests {
             bytes = engine.snapshot_bytes();
         }
         assert_eq!(bytes, 0);
-        let mut numbers: Vec<_> = quotes.iter().map(|quote| quote.volume.shares()).collect();
+        let mut numbers: Vec<_> =
+            quotes.iter().map(|quote| quote.volume.unwrap().coefficient()).collect();
         numbers.dedup();
         assert_eq!((quotes.len(), numbers), (100, vec![1]));
 
@@ -245,7 +246,10 @@ mod tests {
                 }
             });
             for _ in 0..300 {
-                let seen = read(&engine).iter().filter(|quote| quote.volume.shares() == 1).count();
+                let seen = read(&engine)
+                    .iter()
+                    .filter(|quote| quote.volume.unwrap().coefficient() == 1)
+                    .count();
                 // One may have been there: the one that was listed when the snapshot began.
                 assert!(seen <= 1, "{seen}");
             }

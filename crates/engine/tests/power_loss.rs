@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use stockd_engine::{Access, Catalog, Engine, Executor, Sync};
-use stockd_model::{Fields, Price, Quote, Refusal, Reply, Request, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Quote, Refusal, Reply, Request, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Random, for_each_seed};
 
 const CLIENTS: u64 = 4;
@@ -40,11 +40,11 @@ fn own(client: u64, number: u64) -> Symbol {
 
 /// A price that tells whether the volume beside it is that of the same write.
 fn price_of(volume: u64) -> Price {
-    Price::from_units(volume as i64 * 1009 + 1).unwrap()
+    Price::new(volume as i64 * 1009 + 1, 9).unwrap()
 }
 
 fn set(symbol: Symbol, volume: u64) -> Request {
-    let (price, volume) = (Some(price_of(volume)), Some(Volume::new(volume)));
+    let (price, volume) = (Some(price_of(volume)), Edit::Set(Volume::new(volume)));
     Request::Set(symbol, Fields { price, volume, status: None })
 }
 
@@ -89,7 +89,11 @@ impl Told {
         for _ in 0..150 {
             let lookup = Request::Lookup(Ok(updated(random.below(SHARED))));
             if let Reply::Found(quote) = executor.batch(&Access::All).execute(&lookup) {
-                assert_eq!(quote.price, price_of(quote.volume.shares()), "{quote:?} is torn");
+                assert_eq!(
+                    quote.price,
+                    price_of(quote.volume.unwrap().coefficient()),
+                    "{quote:?} is torn"
+                );
                 self.see(quote);
             }
             let request = match random.below(3) {
@@ -161,7 +165,8 @@ impl Told {
                 Some(Request::Delist(stock)) if stock == symbol => found.is_none(),
                 Some(Request::Set(stock, fields)) if stock == symbol => {
                     found.is_some_and(|quote| {
-                        Some(quote.price) == fields.price && Some(quote.volume) == fields.volume
+                        Some(quote.price) == fields.price
+                            && Edit::from(quote.volume) == fields.volume
                     })
                 }
                 _ => false,
@@ -182,7 +187,7 @@ fn compare_shared(told: &[Told], engine: &Engine) {
     for symbol in (0..SHARED).map(updated) {
         let found =
             engine.quote(&Access::All, &symbol).expect("it was listed before anything failed");
-        assert_eq!(found.price, price_of(found.volume.shares()), "{found:?} is torn");
+        assert_eq!(found.price, price_of(found.volume.unwrap().coefficient()), "{found:?} is torn");
         for Seen { version, quote } in told.iter().filter_map(|told| told.seen.get(&symbol)) {
             assert!(found.version >= *version, "{symbol}: seen {quote:?}, found {found:?}");
             if found.version == *version {
@@ -191,7 +196,12 @@ fn compare_shared(told: &[Told], engine: &Engine) {
         }
     }
     for symbol in (0..SHARED).map(traded) {
-        let left = engine.quote(&Access::All, &symbol).expect("it was listed").volume.shares();
+        let left = engine
+            .quote(&Access::All, &symbol)
+            .expect("it was listed")
+            .volume
+            .unwrap()
+            .coefficient();
         let bought: i64 = told.iter().filter_map(|told| told.bought.get(&symbol)).sum();
         // Of the trades in flight each was kept or not.
         let in_flight = told.iter().filter_map(|told| match told.in_flight {
@@ -271,7 +281,12 @@ fn settle(told: &mut [Told], engine: &Engine) {
         told.bought.clear();
     });
     for symbol in (0..SHARED).map(traded) {
-        let left = engine.quote(&Access::All, &symbol).expect("it was listed").volume.shares();
+        let left = engine
+            .quote(&Access::All, &symbol)
+            .expect("it was listed")
+            .volume
+            .unwrap()
+            .coefficient();
         told[0].bought.insert(symbol, ISSUED as i64 - left as i64);
     }
 }
@@ -317,8 +332,11 @@ fn run_with_interval(seed: u64) {
         for (client, from) in (0..CLIENTS).zip(&mut from) {
             let [first, second] = [0, 1].map(|stock| {
                 let quote = engine.quote(&Access::All, &own(client, stock));
-                assert!(quote.is_none_or(|it| it.price == price_of(it.volume.shares())), "torn");
-                quote.map_or(0, |quote| quote.volume.shares())
+                assert!(
+                    quote.is_none_or(|it| it.price == price_of(it.volume.unwrap().coefficient())),
+                    "torn"
+                );
+                quote.map_or(0, |quote| quote.volume.unwrap().coefficient())
             });
             assert!(first == second || first == second + 1, "client {client}: {first}, {second}");
             assert!(first >= *from, "client {client}: kept {from}, then only {first}");

@@ -52,10 +52,9 @@ impl Texts {
 /// The price that filling gives a stock, or the price one cent higher; updates alternate between
 /// the two.
 pub(crate) fn price(number: u32, higher: bool) -> Price {
-    const CENT: i64 = 10_000_000;
     // Between 1 and 1000 and one cent, the neighbours far apart.
     let cents = 100 + i64::from(number) * 7919 % 99_901 + i64::from(higher);
-    Price::from_units(cents * CENT).unwrap_or(Price::MIN)
+    Price::new(cents, 2).unwrap_or(Price::ZERO)
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 //! bytes on the wire, files or clocks, and every other crate may depend on it.
 //!
 //! Invariant: a value that exists is valid. A [`Symbol`] is 1 to 30 bytes of printable UTF-8, a
-//! [`Price`] is above zero and exact, a [`SocketPath`] fits into a socket's address. Text becomes
+//! [`Price`] is exact, a [`SocketPath`] fits into a socket's address. Text becomes
 //! such a value once, at the edge, and is never checked again.
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod answer;
+mod decimal;
 mod escape;
 pub mod limits;
 mod pattern;
@@ -20,18 +21,20 @@ mod quote;
 pub mod quote_json;
 mod reply;
 mod request;
+pub mod rfc3339;
 mod status;
 mod symbol;
 mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};
 pub use pattern::Pattern;
-pub use price::{PRICE_ROOM_BYTES, Price, PriceError, PriceText};
+pub use price::{Price, PriceError};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};
-pub use request::{Fields, Request};
+pub use request::{Edit, Fields, Request};
 pub use status::{Status, StatusError};
 pub use symbol::{Symbol, SymbolError};
 pub use volume::{Volume, VolumeError};

@@ -13,8 +13,9 @@ pub const SYMBOL_BYTES_MAX: usize = 30;
 /// stands for the rest.
 pub const EXCERPT_BYTES_MAX: usize = 120;
 
-/// Decimal places of a price. A price with more non-zero places is refused, never rounded.
-pub const PRICE_DECIMALS: u32 = 9;
+/// Decimal places of a price or volume. One with more places that are not zero is refused, never
+/// rounded.
+pub const DECIMAL_PLACES_MAX: u8 = 18;
 
 /// Bytes of one line of the line protocol without its line end. More without a newline closes
 /// the connection.

@@ -7,8 +7,8 @@ pub struct Quote {
     pub symbol: Symbol,
     /// Its last price.
     pub price: Price,
-    /// Shares that remain.
-    pub volume: Volume,
+    /// Shares that remain; `None` where shares are not counted, as of an index or a currency.
+    pub volume: Option<Volume>,
     /// Whether it can be traded.
     pub status: Status,
     /// Counts the changes of this stock, from 1. A reader never sees it go back.
@@ -18,7 +18,7 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// What a lookup answers: the price while the stock can be traded.
+    /// What a lookup answers: the price, unless the stock is halted or has no shares left.
     #[inline]
     pub fn answer(&self) -> Answer {
         Answer::of(self.price, self.volume, self.status)

@@ -29,6 +29,9 @@ pub enum Refusal {
     /// Halted stocks do not trade.
     #[error("stock '{0}' is halted; trades are refused until its status is trading")]
     Halted(Symbol),
+    /// Shares are not counted, so none can be traded.
+    #[error("stock '{0}' has no volume: its shares are not counted; set its volume to trade in it")]
+    VolumeAbsent(Symbol),
     /// The trade would take more than is left.
     #[error("volume of '{symbol}' is {volume}, cannot take {take}")]
     VolumeTooLow {
@@ -40,7 +43,10 @@ pub enum Refusal {
         take: u64,
     },
     /// The trade would give back more than a volume can hold.
-    #[error("volume of '{symbol}' is {volume}, cannot add {add}: the limit is {}", u64::MAX)]
+    #[error(
+        "volume of '{symbol}' is {volume}, cannot add {add}: without its point a volume is at most {}",
+        u64::MAX
+    )]
     VolumeTooHigh {
         /// The stock.
         symbol: Symbol,

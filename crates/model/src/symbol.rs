@@ -123,11 +123,29 @@ impl Symbol {
     }
 
     /// The symbol as four words in native byte order: text padded with zeros to 30 bytes, then
-    /// its length, then a zero byte. A table may keep a byte of its own in that last one.
+    /// its length, then a zero byte.
     #[inline(always)]
     pub fn words(&self) -> [u64; 4] {
         let (words, _) = self.bytes.as_chunks::<8>();
         [0, 1, 2, 3].map(|i| u64::from_ne_bytes(words[i]))
+    }
+
+    /// The symbol whose text these words are, padded with zeros to 30 bytes. The two bytes behind it
+    /// may be anything. No text has a zero in it, so that its length need not be kept beside it.
+    #[inline]
+    pub fn from_padded_words(words: [u64; 4]) -> Symbol {
+        /// The bytes of the last word that are text.
+        const TEXT: u64 = u64::MAX >> (8 * (32 - LEN_AT));
+        let [first, second, third, last] = words.map(u64::from_le);
+        let last = last & TEXT;
+        let end = |before: usize, word: u64| before + 8 - word.leading_zeros() as usize / 8;
+        let len = match (second, third, last) {
+            (0, 0, 0) => end(0, first),
+            (_, 0, 0) => end(8, second),
+            (_, _, 0) => end(16, third),
+            _ => end(24, last),
+        };
+        Symbol::from_words([first, second, third, last | length_word(len)].map(u64::to_le))
     }
 
     /// The symbol whose [`words`](Symbol::words) these are. Words that no symbol has give a
@@ -351,6 +369,9 @@ mod tests {
         fn words_and_back_is_the_identity(name in "[!-~]{1,30}") {
             let symbol: Symbol = name.parse().unwrap();
             prop_assert_eq!(Symbol::from_words(symbol.words()), symbol);
+            let mut padded = symbol;
+            padded.bytes[LEN_AT..].fill(0xff);
+            prop_assert_eq!(Symbol::from_padded_words(padded.words()), symbol);
             prop_assert_eq!(symbol.as_str(), name);
         }
 

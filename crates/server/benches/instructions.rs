@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_catalog::{Catalog, Options};
 use stockd_engine::{Access, Engine, SubscriberId, Sync};
-use stockd_model::{Fields, Pattern, Reply, Request, Symbol, Volume};
+use stockd_model::{Edit, Fields, Pattern, Reply, Request, Symbol, Volume};
 use stockd_server::{Protocol, Unplugged};
 use stockd_store::{Store, StoreError, Write};
 
@@ -35,8 +35,11 @@ fn engine() -> Arc<Engine> {
     let mut batch = executor.batch(&Access::All);
     for stock in 0..STOCKS {
         let symbol: Symbol = format!("S{stock}").parse().expect("a symbol");
-        let fields =
-            Fields { price: "172.5".parse().ok(), volume: Some(Volume::new(100)), status: None };
+        let fields = Fields {
+            price: "172.5".parse().ok(),
+            volume: Edit::Set(Volume::new(100)),
+            status: None,
+        };
         batch.execute(&Request::Set(symbol, fields));
     }
     engine

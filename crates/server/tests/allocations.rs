@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use stockd_engine::{Access, Catalog, Engine, Sync};
-use stockd_model::{Fields, Request, Volume};
+use stockd_model::{Edit, Fields, Request, Volume};
 use stockd_server::{Protocol, Unplugged};
 use stockd_store::{Store, StoreError, Write};
 
@@ -16,7 +16,7 @@ fn engine() -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     for (name, volume) in [("AAPL", 100), ("SOLD", 0)] {
         let price = "743500.0005".parse().ok();
-        let fields = Fields { price, volume: Some(Volume::new(volume)), status: None };
+        let fields = Fields { price, volume: Edit::Set(Volume::new(volume)), status: None };
         engine.executor().batch(&Access::All).execute(&Request::Set(name.parse().unwrap(), fields));
     }
     engine

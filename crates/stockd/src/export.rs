@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use stockd_client::{ClientError, QuoteClient};
-use stockd_model::{Quote, escaped, quote_json};
+use stockd_model::{DecimalText, Quote, Volume, escaped, quote_json};
 
 use crate::catalog_file::Format;
 use crate::output;
@@ -23,7 +23,8 @@ use crate::usage_error::UsageError;
 
 /// Write the catalog of a running server to a file.
 ///
-/// Symbol, price, volume and status of every stock, sorted by symbol. 'stockd import' and 'stockd
+/// Symbol, price, volume and status of every stock, sorted by symbol; where a stock has no volume its
+/// field is empty, or left out in JSON. 'stockd import' and 'stockd
 /// serve --catalog' read it. An existing file is replaced when the new one is complete. The file is
 /// a consistent snapshot: later changes are not in it.
 #[derive(Debug, clap::Args)]
@@ -129,10 +130,11 @@ impl Rows {
                         true => no_formula(symbol.as_str()),
                         false => Cow::Borrowed(symbol.as_str()),
                     };
+                    let volume = volume.map(Volume::text);
                     rows.write_record([
                         &*symbol,
                         price.text().as_str(),
-                        &volume.to_string(),
+                        volume.as_ref().map_or("", DecimalText::as_str),
                         status.as_str(),
                     ])?;
                 }

@@ -18,8 +18,8 @@ use crate::write_tally::WriteTally;
 
 /// List the stocks of a file on a running server.
 ///
-/// A stock that is listed already gets the price, volume and status of the file. Others stay as
-/// they are. Prints how many were listed and updated; exits with 1 if the server refused any.
+/// A stock that is listed already gets the price, volume and status of the file, and no volume where
+/// the file has none. Others stay as they are. Prints how many were listed and updated; exits with 1 if the server refused any.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     #[command(flatten)]

@@ -49,7 +49,7 @@ impl Candidate for Redb {
         let mut volumes = 0_u64;
         let mut stocks = 0;
         let each = |quote: Quote| {
-            volumes = volumes.wrapping_add(quote.volume.shares());
+            volumes = volumes.wrapping_add(quote.volume.unwrap().coefficient());
             stocks += 1;
             ControlFlow::Continue(())
         };
@@ -126,8 +126,12 @@ impl Candidate for Append {
 /// As many bytes as a record of the store has.
 fn record(quote: &Quote) -> [u8; 34] {
     let mut bytes = [1; 34];
-    let numbers =
-        [quote.price.units() as u64, quote.volume.shares(), quote.version, quote.updated_ns];
+    let numbers = [
+        quote.price.coefficient() as u64,
+        quote.volume.unwrap().coefficient(),
+        quote.version,
+        quote.updated_ns,
+    ];
     for (place, number) in bytes[2..].chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
     }
@@ -137,8 +141,8 @@ fn record(quote: &Quote) -> [u8; 34] {
 fn quote(number: usize, version: u64) -> Quote {
     Quote {
         symbol: format!("STK{number:07}").parse().expect("a symbol"),
-        price: Price::from_units(1 + (number as i64 + 1) * version as i64).expect("above 0"),
-        volume: Volume::new(version.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        price: Price::new(1 + (number as i64 + 1) * version as i64, 9).expect("above 0"),
+        volume: Some(Volume::new(version.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
         status: Status::Trading,
         version,
         updated_ns: 1_790_000_000_000_000_000 + version,

@@ -22,7 +22,7 @@ use stockd_model::{Quote, Symbol};
 
 use crate::commit::{Store, Write};
 use crate::error::StoreError;
-use crate::record::{self, RecordError};
+use crate::record::{self, Record, RecordError};
 
 /// From symbol to [`record`].
 const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
@@ -32,8 +32,9 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta")
 const META_FORMAT: &str = "format";
 const META_VERSION_FLOOR: &str = "version_floor";
 
-/// The format that is written, and the newest that can be read.
-pub(crate) const FORMAT: u64 = 1;
+/// The format that is written, and the newest that can be read. A file of an older one has the
+/// number of this one from its next commit on; its records change when their stocks do.
+pub(crate) const FORMAT: u64 = 2;
 
 /// What every file of redb begins with.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -202,7 +203,7 @@ impl Database {
             let key: &Symbol = write.symbol();
             match write {
                 Write::Put(quote) => {
-                    quotes.insert(key.as_bytes(), record::encode(quote).as_slice())?;
+                    quotes.insert(key.as_bytes(), Record::encode(quote).as_bytes())?;
                 }
                 Write::Remove(_) => {
                     quotes.remove(key.as_bytes())?;
@@ -210,6 +211,9 @@ impl Database {
             }
         }
         drop(quotes);
+        if self.format < FORMAT {
+            commit.open_table(META)?.insert(META_FORMAT, FORMAT)?;
+        }
         if version_floor > self.version_floor {
             commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
         }
@@ -221,7 +225,10 @@ impl Store for Database {
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
         if self.failed.is_none() {
             match self.write(writes, version_floor) {
-                Ok(()) => self.version_floor = self.version_floor.max(version_floor),
+                Ok(()) => {
+                    self.format = FORMAT;
+                    self.version_floor = self.version_floor.max(version_floor);
+                }
                 Err(redb::Error::Io(error)) => {
                     self.failed = Some((error.kind(), error.to_string()));
                 }

@@ -16,7 +16,7 @@
 //! let apple = Quote {
 //!     symbol: "AAPL".parse()?,
 //!     price: "172.5".parse()?,
-//!     volume: "100".parse()?,
+//!     volume: Some("100".parse()?),
 //!     status: Status::Trading,
 //!     version: 1,
 //!     updated_ns: 1_790_000_000_000_000_000,

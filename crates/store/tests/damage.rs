@@ -17,8 +17,8 @@ const HEADER: usize = 320;
 fn quote(number: u64, version: u64) -> Quote {
     Quote {
         symbol: format!("STOCK {number}").parse().unwrap(),
-        price: Price::from_units((version * 1000 + number + 1) as i64).unwrap(),
-        volume: Volume::new(version * 1000 + number),
+        price: Price::new((version * 1000 + number + 1) as i64, 9).unwrap(),
+        volume: Some(Volume::new(version * 1000 + number)),
         status: Status::Trading,
         version,
         updated_ns: 0,

@@ -20,8 +20,8 @@ const SEEDS: u64 = 2;
 fn quote(number: u64, version: u64) -> Quote {
     Quote {
         symbol: format!("S{number}").parse().unwrap(),
-        price: Price::from_units((number * 1000 + version) as i64).unwrap(),
-        volume: Volume::new(version),
+        price: Price::new((number * 1000 + version) as i64, 9).unwrap(),
+        volume: Some(Volume::new(version)),
         status: Status::Trading,
         version,
         updated_ns: version,

@@ -13,7 +13,7 @@ fn put(version: u64) -> [Write; 1] {
     [Write::Put(Quote {
         symbol: "AAPL".parse().unwrap(),
         price: Price::MIN,
-        volume: Volume::new(1),
+        volume: Some(Volume::new(1)),
         status: Status::Trading,
         version,
         updated_ns: 1,

@@ -58,8 +58,9 @@ impl Model {
             } else {
                 Write::Put(Quote {
                     symbol,
-                    price: Price::from_units(1 + random.below(1 << 62) as i64).unwrap(),
-                    volume: Volume::new(random.number()),
+                    price: Price::new(1 + random.below(1 << 62) as i64, random.below(19) as u8)
+                        .unwrap(),
+                    volume: Some(Volume::new(random.number())),
                     status: [Status::Trading, Status::Halted][random.below(2) as usize],
                     version,
                     updated_ns: random.number(),

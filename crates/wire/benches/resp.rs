@@ -43,7 +43,7 @@ fn lookups(c: &mut Criterion) {
     let quote = Quote {
         symbol: "AAPL".parse().expect("a symbol"),
         price: "172.5".parse().expect("a price"),
-        volume: Volume::new(1000),
+        volume: Some(Volume::new(1000)),
         status: Status::Trading,
         version: 17,
         updated_ns: 1_790_000_000_000_000_000,

@@ -11,7 +11,7 @@
 mod reply;
 
 use stockd_model::limits::LINE_BYTES_MAX;
-use stockd_model::{Answer, PRICE_ROOM_BYTES, Symbol, SymbolError};
+use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Symbol, SymbolError};
 
 pub use reply::{LineReply, decode_reply};
 
@@ -133,16 +133,16 @@ impl LineDecoder {
 }
 
 /// Appends the answer to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
-/// one that is not listed. At most [`REPLY_BYTES_MAX`] bytes.
+/// one that is not listed. The prices zero and minus one are `0.0` and `-1.0`. At most [`REPLY_BYTES_MAX`] bytes.
 #[inline(always)]
 pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
     let end_bytes = usize::from(framing != Framing::Unterminated);
     match answer {
         Answer::Price(price) => {
             let start = out.len();
-            out.extend_from_slice(&[0; PRICE_ROOM_BYTES]);
+            out.extend_from_slice(&[0; DECIMAL_ROOM_BYTES]);
             let bytes = out.last_chunk_mut().map_or(0, |room| {
-                let bytes = price.write(room);
+                let bytes = price.write_answer(room);
                 room[bytes] = b'\n';
                 bytes + end_bytes
             });
@@ -154,7 +154,7 @@ pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
 }
 
 /// Bytes of the longest reply.
-pub const REPLY_BYTES_MAX: usize = 21;
+pub const REPLY_BYTES_MAX: usize = 22;
 
 /// Appends the line that tells a client why it is not served.
 pub fn encode_error(reason: &str, out: &mut Vec<u8>) {
@@ -287,7 +287,10 @@ mod tests {
         let unterminated = Framing::Unterminated;
         for (answer, text) in [
             (price("172.50"), "172.5"),
-            (price("9223372036.854775807"), "9223372036.854775807"),
+            (price("-9.223372036854775807"), "-9.223372036854775807"),
+            (price("0"), "0.0"),
+            (price("-1"), "-1.0"),
+            (price("-37.63"), "-37.63"),
             (Answer::NotTradable, "0"),
             (Answer::NotFound, "-1"),
         ] {

@@ -145,7 +145,8 @@ fn message(reply: &Reply) -> Option<(String, [String; 3])> {
     }
     let quote: Value = serde_json::from_str(payload).ok()?;
     let price = quote["price"].as_str()?.to_owned();
-    let [volume, version] = ["volume", "version"].map(|key| quote[key].to_string());
+    let volume = quote["volume"].as_str()?.to_owned();
+    let version = quote["version"].to_string();
     Some((symbol.clone(), [price, volume, version]))
 }
 
@@ -157,7 +158,8 @@ mod tests {
     fn an_older_version_is_a_complaint_and_so_is_what_is_no_message() {
         let bulk = |text: &str| Reply::Bulk(text.to_owned());
         let of = |version: u64| {
-            let payload = format!(r#"{{"symbol":"A","price":"2","volume":3,"version":{version}}}"#);
+            let payload =
+                format!(r#"{{"symbol":"A","price":"2","volume":"3","version":{version}}}"#);
             Reply::Array(vec![bulk("message"), bulk("A"), bulk(&payload)])
         };
         let mut told = Told::default();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc;
 
-use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Quote, Symbol, Volume};
 use stockd_store::{StoreError, Write};
 
 use super::*;
@@ -78,7 +78,7 @@ fn quote_of(engine: &Engine, symbol: &Symbol) -> Option<Quote> {
 
 fn set(name: &str, volume: u64) -> Request {
     let fields =
-        Fields { price: Some(Price::MIN), volume: Some(Volume::new(volume)), status: None };
+        Fields { price: Some(Price::MIN), volume: Edit::Set(Volume::new(volume)), status: None };
     Request::Set(symbol(name), fields)
 }
 
@@ -135,7 +135,7 @@ fn what_waits_together_is_one_commit_of_the_latest_quotes() {
         Request::Lookup(Symbol::parse(b"")),
     ];
     let replies = execute(&engine, &requests);
-    let volume = |quote: &Quote| (quote.volume.shares(), quote.version);
+    let volume = |quote: &Quote| (quote.volume.unwrap().coefficient(), quote.version);
     match replies.as_slice() {
         [
             Reply::Listed(a),
@@ -241,7 +241,7 @@ fn a_store_that_is_taken_away_makes_it_read_only_without_a_commit() {
         panic!("{replies:?}")
     };
     assert!(refusal.to_string().contains("'here' was moved"), "{refusal}");
-    assert!(matches!(replies[1], Reply::Found(quote) if quote.volume.shares() == 1));
+    assert!(matches!(replies[1], Reply::Found(quote) if quote.volume.unwrap().coefficient() == 1));
     assert!(matches!(engine.close(PATIENCE), Err(CloseError::ReadOnly(_))));
     assert_eq!(memory.lock().unwrap().commits, [1]);
 }
@@ -313,7 +313,7 @@ fn concurrent_trades_never_oversell() {
         let buyers: Vec<_> = (1..=8).map(buyer).collect();
         buyers.into_iter().map(|buyer| buyer.join().unwrap()).sum()
     });
-    let left = memory.lock().unwrap().quotes[&symbol("A")].volume.shares();
+    let left = memory.lock().unwrap().quotes[&symbol("A")].volume.unwrap().coefficient();
     assert_eq!(bought + left, SHARES);
     assert_eq!(left, 0);
 }

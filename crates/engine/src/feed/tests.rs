@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_catalog::{CatalogFull, Change};
-use stockd_model::{Pattern, Price, Status, Symbol, Volume};
+use stockd_model::{Pattern, Price, Status, Symbol};
 
 use super::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 use crate::market::Market;
@@ -53,9 +53,9 @@ impl Stage {
 
     /// Changes a row, or delists the stock for 0; the mark comes later.
     fn change(&mut self, name: &str, units: i64) {
-        let change = match Price::from_units(units) {
-            None => Change::Delist,
-            Some(price) => Change::Put { price, volume: Volume::new(1), status: Status::Trading },
+        let change = match Price::new(units, 9) {
+            None | Some(Price::ZERO) => Change::Delist,
+            Some(price) => Change::Put { price, volume: None, status: Status::Trading },
         };
         let symbol = symbol(name);
         let changed =

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::thread;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
-use stockd_model::{Fields, Request, Volume};
+use stockd_model::{Edit, Fields, Request, Volume};
 
 /// A client's session, the engine behind it and what it was replied.
 struct Client {
@@ -40,7 +40,7 @@ impl Client {
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
             let fields = Fields {
                 price: Some(price.parse().unwrap()),
-                volume: Some(Volume::new(1)),
+                volume: Edit::Set(Volume::new(1)),
                 status: None,
             };
             let set = Request::Set(name.parse().unwrap(), fields);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockd_engine::{Access, Engine};
-use stockd_model::{Fields, Request, Volume};
+use stockd_model::{Edit, Fields, Request, Volume};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
@@ -69,7 +69,8 @@ impl Stage {
 
 /// Lists a stock, or sets its price.
 pub(crate) fn set(engine: &Arc<Engine>, stock: usize, price: &str) {
-    let fields = Fields { price: price.parse().ok(), volume: Some(Volume::new(1)), status: None };
+    let fields =
+        Fields { price: price.parse().ok(), volume: Edit::Set(Volume::new(1)), status: None };
     let request = Request::Set(format!("S{stock}").parse().unwrap(), fields);
     engine.executor().batch(&Access::All).execute(&request);
 }

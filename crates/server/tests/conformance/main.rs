@@ -13,11 +13,13 @@ enum Step {
     Delist(&'static str),
     /// The step before must have been refused, in these words.
     Refused(&'static str),
+    /// Price, volume and status of the stock are these; empty where one is absent.
+    Is(&'static str, [&'static str; 3]),
     /// A lookup of these bytes answers so.
     Answers(&'static [u8], &'static str),
 }
 
-use Step::{Answers, Delist, Refused, Set, Trade};
+use Step::{Answers, Delist, Is, Refused, Set, Trade};
 
 const SCENARIOS: &[(&str, &[Step])] = &[
     (
@@ -29,15 +31,86 @@ const SCENARIOS: &[(&str, &[Step])] = &[
             Answers(b"BRK/A", "743500"),
             Set(["TINY", "0.000000001", "1", ""]),
             Answers(b"TINY", "0.000000001"),
-            Set(["HUGE", "9223372036.854775807", "1", ""]),
-            Answers(b"HUGE", "9223372036.854775807"),
+            Set(["HUGE", "9223372036854775807", "1", ""]),
+            Answers(b"HUGE", "9223372036854775807"),
+        ],
+    ),
+    (
+        "prices of real markets are exact, whatever programs write for them",
+        &[
+            Set(["CL", "-37.63", "", ""]),
+            Answers(b"CL", "-37.63"),
+            Set(["PEPE", "0.000000000072377", "1e12", ""]),
+            Answers(b"PEPE", "0.000000000072377"),
+            Is("PEPE", ["0.000000000072377", "1000000000000", "trading"]),
+            Set(["BTC-IRR", "1.9e+10", "0.25", ""]),
+            Answers(b"BTC-IRR", "19000000000"),
+            Set(["BRK/A", " 743500.000000001 ", "1000.0", ""]),
+            Is("BRK/A", ["743500.000000001", "1000", "trading"]),
+            Answers(b"BRK/A", "743500.000000001"),
+            Set(["WEI", "1e-18", "1e-18", ""]),
+            Is("WEI", ["0.000000000000000001", "0.000000000000000001", "trading"]),
+            Answers(b"WEI", "0.000000000000000001"),
+            Set(["SUM", "0.30000000000000004", "", ""]),
+            Answers(b"SUM", "0.30000000000000004"),
+            Set(["SUM", "-9223372036854775807", "", ""]),
+            Answers(b"SUM", "-9223372036854775807"),
+        ],
+    ),
+    (
+        "no price is mistaken for an answer without one",
+        &[
+            Set(["ZERO", "0", "", ""]),
+            Answers(b"ZERO", "0.0"),
+            Is("ZERO", ["0", "", "trading"]),
+            Set(["ZERO", "-1.00", "", ""]),
+            Answers(b"ZERO", "-1.0"),
+            Is("ZERO", ["-1", "", "trading"]),
+            Set(["ZERO", "", "0", ""]),
+            Answers(b"ZERO", "0"),
+        ],
+    ),
+    (
+        "what cannot be kept exactly is refused with the limit, and the whole write with it",
+        &[
+            Set(["LIMIT", "1", "1", ""]),
+            Set(["LIMIT", "12345678901234567890", "2", ""]),
+            Refused(
+                "'12345678901234567890' has too many digits: without its point a price is at most 9223372036854775807",
+            ),
+            Set(["LIMIT", "2", "0.0000000000000000001", ""]),
+            Refused("'0.0000000000000000001' has more than 18 decimal places, the limit"),
+            Set(["LIMIT", "NaN", "", ""]),
+            Refused("'NaN' is not a price"),
+            Set(["LIMIT", "2", "-1", ""]),
+            Refused("'-1' is not a volume"),
+            Is("LIMIT", ["1", "1", "trading"]),
+        ],
+    ),
+    (
+        "a stock whose shares are not counted is answered, and not traded",
+        &[
+            Set(["EURUSD", "1.0834", "", ""]),
+            Is("EURUSD", ["1.0834", "", "trading"]),
+            Answers(b"EURUSD", "1.0834"),
+            Trade("EURUSD", -1),
+            Refused("stock 'EURUSD' has no volume"),
+            Set(["EURUSD", "", "92621.807321", ""]),
+            Trade("EURUSD", -92_621),
+            Is("EURUSD", ["1.0834", "0.807321", "trading"]),
+            Trade("EURUSD", -1),
+            Refused("volume of 'EURUSD' is 0.807321, cannot take 1"),
+            Set(["EURUSD", "", "none", ""]),
+            Is("EURUSD", ["1.0834", "", "trading"]),
+            Set(["EURUSD", "", "", "halted"]),
+            Answers(b"EURUSD", "0"),
         ],
     ),
     (
         "exhausted and halted stocks answer 0, unknown ones -1",
         &[
             Answers(b"NA", "-1"),
-            Set(["NA", "5", "", ""]),
+            Set(["NA", "5", "0", ""]),
             Answers(b"NA", "0"),
             Set(["NA", "", "3", ""]),
             Answers(b"NA", "5"),
@@ -125,6 +198,10 @@ fn play(way: &mut dyn WayIn) {
                 Set(fields) => way.set(*fields),
                 Trade(symbol, shares) => way.trade(symbol, *shares),
                 Delist(symbol) => way.delist(symbol),
+                Is(symbol, fields) => {
+                    assert_eq!(way.fields(symbol), *fields, "{place}: {symbol}");
+                    Ok(())
+                }
                 Answers(name, answer) => {
                     assert_eq!(way.lookup(name), *answer, "{place}: {:?}", name.escape_ascii());
                     Ok(())

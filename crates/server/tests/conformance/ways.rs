@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_engine::{Access, Catalog, Engine, Sync};
-use stockd_model::{Address, Fields, Reply, Request, Symbol};
+use stockd_model::{Address, Fields, PriceError, Reply, Request, Symbol, VolumeError};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use stockd_store::DataDir;
 use tempfile::TempDir;
@@ -19,6 +19,8 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) trait WayIn {
     /// What a lookup answers: a price, `0` or `-1`.
     fn lookup(&mut self, name: &[u8]) -> String;
+    /// Price, volume and status of a listed stock; empty where one is absent.
+    fn fields(&mut self, name: &str) -> [String; 3];
     fn set(&mut self, fields: [&str; 4]) -> Outcome;
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
     fn delist(&mut self, symbol: &str) -> Outcome;
@@ -72,12 +74,27 @@ impl WayIn for Embedded {
         }
     }
 
+    fn fields(&mut self, name: &str) -> [String; 3] {
+        match self.execute(&Request::Lookup(Ok(name.parse().unwrap()))) {
+            Reply::Found(quote) => {
+                let volume = quote.volume.map(|volume| volume.to_string());
+                [quote.price.to_string(), volume.unwrap_or_default(), quote.status.to_string()]
+            }
+            reply => panic!("{reply:?} to a lookup"),
+        }
+    }
+
     fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {
-        let fields = Fields {
-            price: price.parse().ok(),
-            volume: volume.parse().ok(),
-            status: status.parse().ok(),
-        };
+        let mut fields = Fields::default();
+        if !price.is_empty() {
+            fields.price = Some(price.parse().map_err(|error: PriceError| error.to_string())?);
+        }
+        if !volume.is_empty() {
+            fields.volume = volume.parse().map_err(|error: VolumeError| error.to_string())?;
+        }
+        if !status.is_empty() {
+            fields.status = Some(status.parse().unwrap());
+        }
         self.write(&Request::Set(symbol.parse().unwrap(), fields))
     }
 
@@ -174,6 +191,10 @@ impl WayIn for Line {
         self.link.read_line()
     }
 
+    fn fields(&mut self, name: &str) -> [String; 3] {
+        self.engine.fields(name)
+    }
+
     fn set(&mut self, fields: [&str; 4]) -> Outcome {
         self.engine.set(fields)
     }
@@ -220,6 +241,17 @@ impl Resp {
         self.link.read_line()
     }
 
+    /// The text whose head this is; `None` for nil.
+    fn text(&mut self, head: &str) -> Option<String> {
+        if head == self.nil {
+            return None;
+        }
+        let bytes: usize = head.strip_prefix('$').unwrap().parse().unwrap();
+        let mut text = vec![0; bytes + 2];
+        self.link.stream.read_exact(&mut text).unwrap();
+        Some(String::from_utf8(text).unwrap().trim_end().to_owned())
+    }
+
     fn write(&mut self, parts: &[&str]) -> Outcome {
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let reply = self.ask(&parts);
@@ -238,13 +270,32 @@ impl Resp {
 impl WayIn for Resp {
     fn lookup(&mut self, name: &[u8]) -> String {
         let head = self.ask(&[b"GET", name]);
-        if head == self.nil {
-            return "-1".into();
-        }
-        let bytes: usize = head.strip_prefix('$').unwrap().parse().unwrap();
-        let mut text = vec![0; bytes + 2];
-        self.link.stream.read_exact(&mut text).unwrap();
-        String::from_utf8(text).unwrap().trim_end().to_owned()
+        let answer = self.text(&head).unwrap_or("-1".into());
+        assert_eq!(self.ask(&[b"MGET", name]), "*1");
+        let head = self.link.read_line();
+        assert_eq!(self.text(&head).unwrap_or("-1".into()), answer, "MGET as GET");
+        answer
+    }
+
+    fn fields(&mut self, name: &str) -> [String; 3] {
+        let head = self.ask(&[b"HGETALL", name.as_bytes()]);
+        let texts = match head.split_at(1) {
+            ("*", texts) => texts.parse().unwrap(),
+            (_, pairs) => 2 * pairs.parse::<usize>().unwrap(),
+        };
+        let texts: Vec<String> = (0..texts)
+            .map(|_| {
+                let head = self.link.read_line();
+                self.text(&head).expect("what is absent is left out")
+            })
+            .collect();
+        ["price", "volume", "status"].map(|field| {
+            let pair = texts.chunks(2).find(|pair| pair[0] == field);
+            let value = pair.map(|pair| pair[1].clone());
+            let head = self.ask(&[b"HGET", name.as_bytes(), field.as_bytes()]);
+            assert_eq!(self.text(&head), value, "HGET as HGETALL");
+            value.unwrap_or_default()
+        })
     }
 
     fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {

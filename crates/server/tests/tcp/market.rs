@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Access, Engine, Executor};
-use stockd_model::{Address, Fields, Reply, Request, Status, Volume};
+use stockd_model::{Address, Edit, Fields, Reply, Request, Status, Volume};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ impl Market {
         ] {
             let fields = Fields {
                 price: Some(price.parse().unwrap()),
-                volume: Some(Volume::new(volume)),
+                volume: Edit::Set(Volume::new(volume)),
                 status: Some(status),
             };
             let reply = set(&mut executor, name, fields);

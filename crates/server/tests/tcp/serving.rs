@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use stockd_model::{Fields, Price, Volume};
+use stockd_model::{Edit, Fields, Price, Volume};
 
 use crate::market::{Client, Market, connect, long_conversation, set};
 
@@ -232,8 +232,8 @@ fn a_client_sees_only_prices_that_were_set_and_in_that_order() {
                 // Known before it is set, so that a reader can never be ahead of it.
                 latest.store(next, Ordering::SeqCst);
                 let fields = Fields {
-                    price: Price::from_units(next as i64 * 1_000_000_000),
-                    volume: Some(Volume::new(1)),
+                    price: Price::new(next as i64, 0),
+                    volume: Edit::Set(Volume::new(1)),
                     status: None,
                 };
                 set(&mut executor, "TICK", fields);

@@ -1,7 +1,7 @@
-//! JSON lines: one object a line, with symbol, price, volume and optionally status.
+//! JSON lines: one object a line, with symbol, price and optionally volume and status.
 //!
-//! A price is a string, or a number whose digits are taken as they are written. It is never
-//! converted to a float.
+//! A price or volume is a string, or a number whose digits are taken as they are written. It is
+//! never converted to a float.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ pub(super) fn row(line: &[u8]) -> Result<Row, BadRow> {
         symbol => need("symbol", symbol)?,
     };
     let price = need("price", object.price)?;
-    let volume = need("volume", object.volume)?;
+    let volume = object.volume.map(text_of).unwrap_or_default();
     let status = object.status.map(text_of).unwrap_or_default();
     Row::parse(symbol.as_bytes(), price.as_bytes(), volume.as_bytes(), status.as_bytes())
 }
@@ -52,7 +52,7 @@ pub(super) fn row(line: &[u8]) -> Result<Row, BadRow> {
 fn need<'a>(column: &'static str, value: Option<&'a RawValue>) -> Result<Cow<'a, str>, BadRow> {
     value.map(text_of).ok_or_else(|| BadRow {
         column: Some(column),
-        why: "missing; a row needs symbol, price and volume".to_owned(),
+        why: "missing; a row needs symbol and price".to_owned(),
     })
 }
 

@@ -7,14 +7,15 @@
 use std::fmt;
 
 use stockd_model::limits::EXCERPT_BYTES_MAX;
-use stockd_model::{Escaped, Fields, Price, Status, Symbol, Volume, escaped};
+use stockd_model::{Edit, Escaped, Fields, Price, Status, Symbol, Volume, escaped};
 
 /// One stock of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) symbol: Symbol,
     pub(super) price: Price,
-    pub(super) volume: Volume,
+    /// `None` where shares are not counted.
+    pub(super) volume: Option<Volume>,
     pub(super) status: Status,
 }
 
@@ -26,14 +27,14 @@ pub(crate) struct BadRow {
 }
 
 impl Row {
-    /// Reads the texts of a row. A status that is not there is `trading`.
+    /// Reads the texts of a row. A status that is not there is `trading`; a volume that is not there,
+    /// or is `none`, is absent.
     pub(super) fn parse(
         symbol: &[u8],
         price: &[u8],
         volume: &[u8],
         status: &[u8],
     ) -> Result<Row, BadRow> {
-        let volume = String::from_utf8_lossy(volume.trim_ascii());
         let status = String::from_utf8_lossy(status.trim_ascii());
         Ok(Row {
             symbol: Symbol::parse(symbol).map_err(|error| BadRow {
@@ -41,7 +42,10 @@ impl Row {
                 why: format!("'{}': {error}", shown(symbol)),
             })?,
             price: Price::parse(price.trim_ascii()).map_err(BadRow::at("price"))?,
-            volume: volume.parse().map_err(BadRow::at("volume"))?,
+            volume: match volume.trim_ascii() {
+                b"" => None,
+                volume => Edit::parse(volume).map_err(BadRow::at("volume"))?.outcome(None),
+            },
             status: match &*status {
                 "" => Status::Trading,
                 status => status.parse().map_err(BadRow::at("status"))?,
@@ -51,7 +55,7 @@ impl Row {
 
     /// All that a row says of its stock.
     pub(crate) fn fields(&self) -> Fields {
-        Fields { price: Some(self.price), volume: Some(self.volume), status: Some(self.status) }
+        Fields { price: Some(self.price), volume: self.volume.into(), status: Some(self.status) }
     }
 
     pub(super) fn listed_already(&self, line: u64) -> BadRow {

@@ -18,8 +18,10 @@ fn load(ending: &str, text: &[u8]) -> Result<Loaded, String> {
 
 /// Symbol, price, volume and status of every stock, sorted.
 fn stocks(loaded: &Loaded) -> Vec<String> {
-    let text =
-        |Row { symbol, price, volume, status }: &Row| format!("{symbol} {price} {volume} {status}");
+    let text = |Row { symbol, price, volume, status }: &Row| {
+        let volume = volume.map_or("none".to_owned(), |volume| volume.to_string());
+        format!("{symbol} {price} {volume} {status}")
+    };
     let mut stocks: Vec<String> = loaded.rows.iter().map(text).collect();
     stocks.sort();
     stocks
@@ -35,20 +37,30 @@ fn columns_may_stand_in_any_order_beside_others() {
              5,\"Berkshire, \"\"A\"\"\",BRK/A,,743500.00\r\n\
              \r\n\
              0, x , NA  , halted , 0.0005 \n\
+             ,,EURUSD,,1.0834\n\
+             none,,GBPUSD,,-1e-5\n\
              7,,\"TRUE\",trading,\"1\"";
     let loaded = load(".csv", text.as_bytes());
     let loaded = loaded.unwrap();
-    assert_eq!((loaded.rows.len(), loaded.bad_rows.first.clone()), (3, vec![]));
+    assert_eq!((loaded.rows.len(), loaded.bad_rows.first.clone()), (5, vec![]));
     assert_eq!(
         stocks(&loaded),
-        ["BRK/A 743500 5 trading", "NA 0.0005 0 halted", "TRUE 1 7 trading"]
+        [
+            "BRK/A 743500 5 trading",
+            "EURUSD 1.0834 none trading",
+            "GBPUSD -0.00001 none trading",
+            "NA 0.0005 0 halted",
+            "TRUE 1 7 trading"
+        ]
     );
 }
 
 #[test]
 fn json_lines_keep_prices_exact() {
     let text = r#"{"symbol":"AAPL","price":"172.5","volume":1000,"status":"trading"}
-{"volume":0,"price":9223372036.854775807,"name":{"a":[1]},"symbol":"牛来USDT"}
+{"volume":0.5,"price":-9.223372036854775807e18,"name":{"a":[1]},"symbol":"牛来USDT"}
+{"symbol":"EURUSD","price":1.0834,"volume":null}
+{"symbol":"GBPUSD","price":"1.25"}
 
  {"symbol":"\u004eA ","price":0.1,"volume":"7","status":"halted"}
 "#;
@@ -56,14 +68,20 @@ fn json_lines_keep_prices_exact() {
     assert_eq!(loaded.bad_rows.first, Vec::<String>::new());
     assert_eq!(
         stocks(&loaded),
-        ["AAPL 172.5 1000 trading", "NA 0.1 7 halted", "牛来USDT 9223372036.854775807 0 trading"]
+        [
+            "AAPL 172.5 1000 trading",
+            "EURUSD 1.0834 none trading",
+            "GBPUSD 1.25 none trading",
+            "NA 0.1 7 halted",
+            "牛来USDT -9223372036854775807 0.5 trading"
+        ]
     );
 }
 
 #[test]
 fn a_bad_row_is_named_by_line_and_column_and_the_others_are_listed() {
-    let text = b"symbol,price,volume\nA,1,1\nB,-3,1\nC,1,x\n,1,1\nD,1\nE,1,1,1\nA,2,2\n\
-            F,\"1,1\nG\x07,1,1\nH,1,18446744073709551616\nI,0.0000000001,1\nJ,1,1";
+    let text = b"symbol,price,volume\nA,1,1\nB,$3,1\nC,1,x\n,1,1\nD,1\nE,1,1,1\nA,2,2\n\
+            F,\"1,1\nG\x07,1,1\nH,1,18446744073709551616\nI,1e-19,1\nJ,1,1";
     let loaded = load(".csv", text);
     let loaded = loaded.unwrap();
     assert_eq!((loaded.rows.len(), loaded.bad_rows.count), (2, 10));
@@ -71,20 +89,19 @@ fn a_bad_row_is_named_by_line_and_column_and_the_others_are_listed() {
     assert_eq!(
         loaded.bad_rows.first,
         [
-            "us:3:price: '-3' is not a price: a price is above 0 (set the volume to 0, or halt \
-                 the stock, to stop trading)",
-            "us:4:volume: 'x' is not a volume: write a whole number from 0 to \
-                 18446744073709551615",
+            "us:3:price: '$3' is not a price: write a decimal like 172.5, -37.63 or 1e-5, without \
+                 $ and thousands separators",
+            "us:4:volume: 'x' is not a volume: write a decimal of 0 or more like 1000 or 0.25, or \
+                 none where shares are not counted",
             "us:5:symbol: '': the symbol is empty",
             "us:6: the row has 2 fields, the header 3",
             "us:7: the row has 4 fields, the header 3",
             "us:8:symbol: 'A' was listed on line 2 already",
             "us:9: a quoted field is not closed on its line",
             "us:10:symbol: 'G\\u{7}': the symbol has a control character, U+0007",
-            "us:11:volume: '18446744073709551616' is not a volume: write a whole number from \
-                 0 to 18446744073709551615",
-            "us:12:price: '0.0000000001' has more than 9 decimal places, the limit of an exact \
-                 price",
+            "us:11:volume: '18446744073709551616' has too many digits: without its point a volume \
+                 is at most 18446744073709551615; round it first",
+            "us:12:price: '1e-19' has more than 18 decimal places, the limit; round it first",
         ]
     );
 }
@@ -95,18 +112,14 @@ fn a_bad_json_line_says_what_is_wrong_with_it() {
     let full = r#"{"symbol":"A","price":"1","volume":1}"#;
     assert_eq!(why(full), "");
     assert_eq!(
-        why(r#"{"symbol":"A","price":"1"}"#),
-        "us:1:volume: missing; a row needs symbol, price and volume"
-    );
-    assert_eq!(
-        why(&full.replace("\"1\"", "1e2")),
-        "us:1:price: '1e2' is not a price: write a decimal like 172.5"
+        why(r#"{"symbol":"A","volume":"1"}"#),
+        "us:1:price: missing; a row needs symbol and price"
     );
 
     assert!(why(&full.replace("\"1\"", "null")).starts_with("us:1:price: missing"));
     assert!(why(&full.replace("\"1\"", "true")).starts_with("us:1:price: 'true' is not"));
     assert!(why(&full.replace("\"A\"", "7")).starts_with("us:1:symbol: 7 is not a text"));
-    assert!(why(&full.replace(":1}", ":1.0}")).starts_with("us:1:volume: '1.0' is not"));
+    assert!(why(&full.replace(":1}", ":-1}")).starts_with("us:1:volume: '-1' is not"));
     for line in ["x", "[]", "[\"A\",\"1\",1]", "7", "{\"symbol\":", &full[1..], "{} {}"] {
         let error = why(line);
         assert!(error.starts_with("us:1: not a JSON object"), "{line}: {error}");

@@ -5,7 +5,7 @@
 
 use stockd_client::Answer;
 use stockd_engine::{Access, Executor};
-use stockd_model::{Fields, Price, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Reply, Request, Status, Symbol, Volume};
 
 use super::history::History;
 
@@ -30,19 +30,19 @@ pub(crate) const NAMES: &[&str] = &[
 pub(crate) const INVENTED: &[Invented] = &[
     Invented {
         symbol: "DEMO.牛来USDT",
-        price: price(500_000), // 0.0005
+        price: price(5, 4),
         volume: Volume::new(1_000_000),
         status: Status::Trading,
     },
     Invented {
         symbol: "DEMO.SOLDOUT",
-        price: price(12_500_000_000),
+        price: price(125, 1),
         volume: Volume::EXHAUSTED,
         status: Status::Trading,
     },
     Invented {
         symbol: "DEMO.HALTED",
-        price: price(99_950_000_000),
+        price: price(9995, 2),
         volume: Volume::new(500),
         status: Status::Halted,
     },
@@ -57,10 +57,10 @@ pub(crate) struct Invented {
     status: Status,
 }
 
-const fn price(units: i64) -> Price {
-    match Price::from_units(units) {
+const fn price(coefficient: i64, places: u8) -> Price {
+    match Price::new(coefficient, places) {
         Some(price) => price,
-        None => panic!("a price is above 0"),
+        None => panic!("a price"),
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn list_invented(executor: &mut Executor) -> anyhow::Result<()> {
     for stock in INVENTED {
         let fields = Fields {
             price: Some(stock.price),
-            volume: Some(stock.volume),
+            volume: Edit::Set(stock.volume),
             status: Some(stock.status),
         };
         if let Reply::Refused(refusal) = batch.execute(&Request::Set(stock.symbol.parse()?, fields))

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use stockd_engine::{Access, Engine, Executor};
-use stockd_model::{Fields, Request, Symbol};
+use stockd_model::{Edit, Fields, Request, Symbol};
 
 use super::history::{Bar, History};
 
@@ -158,7 +158,8 @@ impl Player {
     fn apply(&mut self, day: &[Bar]) {
         let mut batch = self.executor.batch(&Access::All);
         for bar in day {
-            let fields = Fields { price: Some(bar.price), volume: Some(bar.volume), status: None };
+            let fields =
+                Fields { price: Some(bar.price), volume: Edit::Set(bar.volume), status: None };
             self.progress.begun.fetch_add(1, Ordering::Release);
             batch.execute(&Request::Set(bar.symbol, fields));
             self.progress.applied.fetch_add(1, Ordering::Release);

@@ -8,7 +8,7 @@ use std::io::BufRead;
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use stockd_client::Write;
-use stockd_model::{Fields, Price, Symbol, Volume};
+use stockd_model::{Edit, Fields, Price, Symbol};
 
 use super::moment::Moment;
 use crate::bad_rows::BadRows;
@@ -191,12 +191,9 @@ impl Header {
         let write = match self.op.map(field).unwrap_or_default() {
             b"" | b"set" | b"add" => {
                 let price = Price::parse(field(self.price)).map_err(BadRow::at("price"))?;
-                let volume: Option<Volume> = match self.volume.map(field).unwrap_or_default() {
-                    b"" => None,
-                    volume => {
-                        let volume = String::from_utf8_lossy(volume).parse();
-                        Some(volume.map_err(BadRow::at("volume"))?)
-                    }
+                let volume = match self.volume.map(field).unwrap_or_default() {
+                    b"" => Edit::Keep,
+                    volume => Edit::parse(volume).map_err(BadRow::at("volume"))?,
                 };
                 Write::Set(symbol, Fields { price: Some(price), volume, status: None })
             }
@@ -213,6 +210,8 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+
+    use stockd_model::Volume;
 
     use super::*;
 
@@ -246,22 +245,27 @@ mod tests {
     #[test]
     fn updates_are_read_in_their_order() {
         let text = "price, op ,commit_date_utc,symbol,volume,note\n\n\
-            1.50,set,2026-08-11,A,10,x\n,del,2026-08-11,\"B,C\",,\n2,add,2026-08-12,牛来USDT,,\n3,,1790000000,D,0,";
+            1.50,set,2026-08-11,A,10,x\n,del,2026-08-11,\"B,C\",,\n2,add,2026-08-12,牛来USDT,,\n3,,1790000000,D,0,\n0,,1790000000,E,none,";
         let updates = updates(text).unwrap();
         let writes: Vec<Write> = updates.iter().map(|update| update.write).collect();
-        let set = |symbol: &str, price: &str, volume: Option<u64>| {
+        let set = |symbol: &str, price: &str, volume: Edit<u64>| {
             let fields = Fields {
                 price: Some(price.parse().unwrap()),
-                volume: volume.map(Volume::new),
+                volume: match volume {
+                    Edit::Set(shares) => Edit::Set(Volume::new(shares)),
+                    Edit::Clear => Edit::Clear,
+                    Edit::Keep => Edit::Keep,
+                },
                 status: None,
             };
             Write::Set(symbol.parse().unwrap(), fields)
         };
         let expected = [
-            set("A", "1.5", Some(10)),
+            set("A", "1.5", Edit::Set(10)),
             Write::Delist("B,C".parse().unwrap()),
-            set("牛来USDT", "2", None),
-            set("D", "3", Some(0)),
+            set("牛来USDT", "2", Edit::Keep),
+            set("D", "3", Edit::Set(0)),
+            set("E", "0", Edit::Clear),
         ];
         assert_eq!(writes, expected);
         assert_eq!(updates[2].at.ns() - updates[1].at.ns(), 86_400_000_000_000);

@@ -147,7 +147,7 @@ fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
         texts: [
             escaped(symbol.as_str()).to_string(),
             format!("{arrow}{}", quote.price),
-            quote.volume.to_string(),
+            quote.volume.map_or("-".to_owned(), |volume| volume.to_string()),
             quote.status.to_string(),
             quote.version.to_string(),
             age(Duration::from_nanos(now_ns.saturating_sub(quote.updated_ns))),
@@ -177,7 +177,7 @@ mod tests {
         Quote {
             symbol: symbol.parse().unwrap(),
             price: price.parse().unwrap(),
-            volume: Volume::new(1000),
+            volume: Some(Volume::new(1000)),
             status: Status::Trading,
             version,
             updated_ns: 0,

@@ -46,6 +46,25 @@ fn every_volume_can_be_set_and_left() {
 }
 
 #[test]
+fn prices_below_zero_and_stocks_without_a_volume_can_be_set() {
+    let server = Server::start();
+    for (args, quote) in [
+        (&["--price", "-37.63"][..], "price -37.63 volume none status trading version 1"),
+        (
+            &["--price", "1e-18", "--volume", "0.5"],
+            "price 0.000000000000000001 volume 0.5 status trading version 2",
+        ),
+        (&["--volume", "none"], "price 0.000000000000000001 volume none status trading version 3"),
+    ] {
+        let out = server.out(&[&["set", "CL"], args].concat());
+        assert_eq!(out, format!("CL {quote}\n"));
+    }
+    let (code, out, err) = server.run(&["buy", "CL", "1"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("stockd: stock 'CL' has no volume"), "{err}");
+}
+
+#[test]
 fn errors_are_one_line_and_say_what_to_do() {
     let server = Server::start();
     let long = "A".repeat(31);
@@ -53,7 +72,7 @@ fn errors_are_one_line_and_say_what_to_do() {
         (&["set", "XYZ", "--volume", "1"][..], 1, "stock 'XYZ' is not listed"),
         (&["buy", "XYZ", "1"], 1, "stock 'XYZ' is not listed"),
         (&["set", "XYZ"], 2, "--price"),
-        (&["set", "XYZ", "--price", "0"], 2, "a price is above 0"),
+        (&["set", "XYZ", "--price", "$1"], 2, "is not a price: write a decimal like 172.5"),
         (&["set", &long, "--price", "1"], 2, "the limit is 30"),
         (&["set", "XYZ", "--price", "1", "--status", "open"], 2, "write trading or halted"),
         (&["buy", "XYZ", "0"], 2, "0"),

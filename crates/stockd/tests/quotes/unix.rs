@@ -14,7 +14,7 @@ fn all_commands_work_over_a_unix_socket() {
     assert_eq!(server.out(&["buy", "AAPL", "5"]), "AAPL volume 995\n");
     assert_eq!(server.out(&["sell", "AAPL", "1"]), "AAPL volume 996\n");
     let mut watch = Running::start(server.command(&["watch", "AAPL", "--count", "1"]));
-    assert!(watch.line().contains(r#""volume":996"#));
+    assert!(watch.line().contains(r#""volume":"996""#));
     assert_eq!(watch.end().0, Some(0));
     server.out(&["export", &path("stocks.csv")]);
     assert_eq!(server.out(&["delist", "AAPL"]), "AAPL delisted\n");

@@ -225,7 +225,7 @@ fn the_redis_crate_does_all_that_stockd_does() {
     let mut subscriber = connection.as_pubsub();
     subscriber.subscribe("AAPL").unwrap();
     let payload = |message: redis::Msg| message.get_payload::<String>().unwrap();
-    assert!(payload(subscriber.get_message().unwrap()).contains(r#""volume":994"#));
+    assert!(payload(subscriber.get_message().unwrap()).contains(r#""volume":"994""#));
     other.set("AAPL", "200.5").unwrap();
     assert!(payload(subscriber.get_message().unwrap()).contains(r#""price":"200.5""#));
 }

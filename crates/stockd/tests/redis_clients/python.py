@@ -41,6 +41,17 @@ def check(protocol):
     except redis.ResponseError as error:
         assert str(error) == f"volume of '{name}' is 1, cannot take 2", error
 
+    # Numbers as Python writes them, and a stock whose shares are not counted.
+    floats = f"{name}.floats"
+    assert client.hset(floats, mapping={"price": 0.1 + 0.2, "volume": 1000.0}) == 2
+    assert client.hmget(floats, "price", "volume") == ["0.30000000000000004", "1000"]
+    assert client.hset(floats, mapping={"price": 1.234e-05, "volume": "none"}) == 0
+    assert client.hmget(floats, "price", "volume") == ["0.00001234", None]
+    assert "volume" not in client.hgetall(floats) and client.get(floats) == "0.00001234"
+    client.hset(floats, "price", -1.0)
+    assert (client.get(floats), client.hget(floats, "price")) == ("-1.0", "-1")
+    client.delete(floats)
+
     pipeline = client.pipeline(transaction=False)
     for stock in range(500):
         pipeline.hset(f"{name}.{stock}", mapping={"price": f"{stock + 1}.5", "volume": 1})

@@ -7,8 +7,8 @@ use crate::reply::{self, NotAReply};
 /// One reply of the line protocol, as it lies in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineReply<'a> {
-    /// The text of a price, or `0` for a stock that cannot be traded now: a digit, then digits and
-    /// points.
+    /// The text of a price, or `0` for a stock that cannot be traded now: a minus or none, a digit,
+    /// then digits and points.
     Price(&'a [u8]),
     /// The stock is not listed.
     NotFound,
@@ -27,7 +27,11 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Option<(LineReply<'_>, usize)>, NotA
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let reply = match line {
         b"-1" => LineReply::NotFound,
-        [b'0'..=b'9', rest @ ..] if rest.iter().all(is_of_a_price) => LineReply::Price(line),
+        [b'0'..=b'9', rest @ ..] | [b'-', b'0'..=b'9', rest @ ..]
+            if rest.iter().all(is_of_a_price) =>
+        {
+            LineReply::Price(line)
+        }
         [b'E', b'R', b'R', b' ', why @ ..] => LineReply::TurnedAway(why),
         _ => return Err(NotAReply),
     };
@@ -47,6 +51,9 @@ mod tests {
         for (line, reply) in [
             (b"172.5\n".as_slice(), LineReply::Price(b"172.5")),
             (b"0\r\n", LineReply::Price(b"0")),
+            (b"0.0\n", LineReply::Price(b"0.0")),
+            (b"-1.0\n", LineReply::Price(b"-1.0")),
+            (b"-37.63\n", LineReply::Price(b"-37.63")),
             (b"-1\n", LineReply::NotFound),
             (b"ERR 10 connections are open\n", LineReply::TurnedAway(b"10 connections are open")),
         ] {
@@ -60,7 +67,9 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        for line in ["", "-2", "-10", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2", "\u{e9}"] {
+        for line in
+            ["", "-", "--2", "-.5", "HTTP/1.1 400 Bad Request", "ERR", "+OK", "1 2", "\u{e9}"]
+        {
             assert_eq!(decode_reply(format!("{line}\n").as_bytes()), Err(NotAReply), "{line}");
         }
     }

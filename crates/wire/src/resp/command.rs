@@ -4,7 +4,7 @@
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
 //! [`Command`]: data for the code that serves the connection.
 
-use stockd_model::{Request, Symbol};
+use stockd_model::{Quote, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command_error::CommandError;
@@ -88,7 +88,7 @@ pub enum Command<'a> {
 pub enum Shape<'a> {
     /// The price that a lookup answers, `0` or nil (`GET`, and one symbol of `MGET`).
     Price,
-    /// The whole quote as a map, empty if not listed (`HGETALL`).
+    /// The quote as a map of the fields that it has, empty if not listed (`HGETALL`).
     Quote,
     /// One field, or nil; `None` for a field that quotes do not have (`HGET`).
     Field(Option<Field>),
@@ -100,7 +100,7 @@ pub enum Shape<'a> {
     Done,
     /// This number for a stock that is new, 0 for one that was updated (`HSET`).
     NewFields(u32),
-    /// The volume left (`HINCRBY`).
+    /// The volume left (`HINCRBY`): an integer, or a text where it has a fraction.
     Volume,
     /// How many of several stocks were listed: encoded with the last of them (`EXISTS`, `DEL`).
     Tally {
@@ -133,7 +133,7 @@ pub enum Field {
     Symbol,
     /// Its last price, traded or not.
     Price,
-    /// Shares that remain.
+    /// Shares that remain, where they are counted.
     Volume,
     /// `trading` or `halted`.
     Status,
@@ -233,6 +233,11 @@ impl Field {
             Field::Version => "version",
             Field::Updated => "updated",
         }
+    }
+
+    /// Whether the quote has this field.
+    pub(super) fn is_in(self, quote: &Quote) -> bool {
+        self != Field::Volume || quote.volume.is_some()
     }
 
     /// The field of this name; like symbols, small letters are not capitals.

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, PRICE_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
+use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
 
 use super::arguments::Arguments;
 use super::command::{Field, Shape, Version, cursor};
@@ -14,8 +14,8 @@ use super::command_error::Refused;
 use super::frame::{self, bulk, head, simple};
 use super::glob::Glob;
 
-/// Bytes of the longest answer to a lookup: the longest price, of 20 bytes, and its length.
-pub const ANSWER_BYTES_MAX: usize = 27;
+/// Bytes of the longest answer to a lookup: the longest price, of 21 bytes, and its length.
+pub const ANSWER_BYTES_MAX: usize = 28;
 
 /// Encodes the replies of one connection.
 #[derive(Clone, Debug, Default)]
@@ -80,8 +80,9 @@ impl Encoder {
         };
         match (shape, quote) {
             (Shape::Quote, Some(quote)) => {
-                self.map(Field::ALL.len(), out);
-                for field in Field::ALL {
+                let present = Field::ALL.into_iter().filter(|field| field.is_in(quote));
+                self.map(present.clone().count(), out);
+                for field in present {
                     bulk(field.name().as_bytes(), out);
                     self.field(field, quote, out);
                 }
@@ -104,7 +105,10 @@ impl Encoder {
                 let listed = matches!(reply, Reply::Listed(_));
                 self.integer(if listed { u64::from(*fields) } else { 0 }, out);
             }
-            (Shape::Volume, Some(quote)) => self.integer(quote.volume.shares(), out),
+            (Shape::Volume, Some(Quote { volume: Some(volume), .. })) => match volume.whole() {
+                Some(shares) => self.integer(shares, out),
+                None => bulk(volume.text().as_bytes(), out),
+            },
             _ => self.nil(out),
         }
     }
@@ -126,16 +130,23 @@ impl Encoder {
         }
     }
 
+    /// Appends a field as text; nil where the quote does not have it.
     fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
-        let price;
+        let decimal;
         let text = match field {
             Field::Symbol => quote.symbol.as_bytes(),
             Field::Price => {
-                price = quote.price.text();
-                price.as_bytes()
+                decimal = quote.price.text();
+                decimal.as_bytes()
             }
-            Field::Volume => number.format(quote.volume.shares()).as_bytes(),
+            Field::Volume => match quote.volume {
+                Some(volume) => {
+                    decimal = volume.text();
+                    decimal.as_bytes()
+                }
+                None => return self.nil(out),
+            },
             Field::Status => quote.status.as_str().as_bytes(),
             Field::Version => number.format(quote.version).as_bytes(),
             Field::Updated => number.format(quote.updated_ns).as_bytes(),
@@ -328,15 +339,15 @@ impl Encoder {
     }
 }
 
-/// As [`bulk`] of the text of a price, but quicker: it is written where it stays.
+/// As [`bulk`] of a price that is an answer, but quicker: it is written where it stays.
 #[inline(always)]
 fn bulk_price(price: Price, out: &mut Vec<u8>) {
     const HEAD_BYTES: usize = b"$0\r\n".len();
     let start = out.len();
-    out.extend_from_slice(&[0; HEAD_BYTES + PRICE_ROOM_BYTES]);
-    if let Some(reply) = out.last_chunk_mut::<{ HEAD_BYTES + PRICE_ROOM_BYTES }>()
+    out.extend_from_slice(&[0; HEAD_BYTES + DECIMAL_ROOM_BYTES]);
+    if let Some(reply) = out.last_chunk_mut::<{ HEAD_BYTES + DECIMAL_ROOM_BYTES }>()
         && let Some(room) = reply.last_chunk_mut()
-        && let bytes @ 0..=9 = price.write(room)
+        && let bytes @ 0..=9 = price.write_answer(room)
     {
         let end = HEAD_BYTES + bytes;
         reply[..HEAD_BYTES].copy_from_slice(&[b'$', b'0' + bytes as u8, b'\r', b'\n']);
@@ -344,8 +355,15 @@ fn bulk_price(price: Price, out: &mut Vec<u8>) {
         out.truncate(start + end + 2);
     } else {
         out.truncate(start);
-        bulk(price.text().as_bytes(), out);
+        bulk_long_price(price, out);
     }
+}
+
+#[inline(never)]
+fn bulk_long_price(price: Price, out: &mut Vec<u8>) {
+    let mut room = [0; DECIMAL_ROOM_BYTES];
+    let bytes = price.write_answer(&mut room);
+    bulk(&room[..bytes], out);
 }
 
 /// Writes text with a space in place of each control character, since the end of a line is the

@@ -6,7 +6,7 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Fields, Price, Request, Symbol};
+use stockd_model::{Edit, Fields, Price, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
@@ -166,20 +166,20 @@ fn hset<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, In
     let mut fields = Fields::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(wrong_arity)?;
-        let text = || String::from_utf8_lossy(value);
         match Field::find(name) {
             Some(Field::Price) => fields.price = Some(price(value)?),
             Some(Field::Volume) => {
-                fields.volume = Some(text().parse().map_err(CommandError::Volume)?);
+                fields.volume = Edit::parse(value).map_err(CommandError::Volume)?;
             }
             Some(Field::Status) => {
-                fields.status = Some(text().parse().map_err(CommandError::Status)?);
+                let text = String::from_utf8_lossy(value);
+                fields.status = Some(text.parse().map_err(CommandError::Status)?);
             }
             Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
             None => return Err(CommandError::UnknownField(name)),
         }
     }
-    let given = [fields.price.is_some(), fields.volume.is_some(), fields.status.is_some()];
+    let given = [fields.price.is_some(), fields.volume.sets(), fields.status.is_some()];
     let new_fields = given.map(u32::from).iter().sum();
     Ok(Incoming::Request(Request::Set(symbol, fields), Shape::NewFields(new_fields)))
 }

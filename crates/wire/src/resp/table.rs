@@ -78,11 +78,11 @@ macro_rules! commands {
 
 commands! {
     Get "get" 2..=2, READ ONE_KEY "string", "symbol",
-        "The price; 0 while halted or without volume; nil if not listed";
+        "The price; 0 while halted or exhausted; nil if not listed";
     MGet "mget" 2..=STREAMED, READ ALL_KEYS "string", "symbol [symbol …]",
         "The same for any number of stocks";
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
-        "symbol price p [volume v] [status trading|halted]",
+        "symbol price p [volume v|none] [status trading|halted]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HIncrBy "hincrby" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";

@@ -8,7 +8,7 @@ mod rubbish;
 
 use std::collections::BTreeMap;
 
-use stockd_model::{Answer, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{Answer, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
 
 use super::*;
 
@@ -56,7 +56,7 @@ impl Conversation {
         ] {
             let fields = Fields {
                 price: Some(price.parse().unwrap()),
-                volume: Some(Volume::new(volume)),
+                volume: Edit::Set(Volume::new(volume)),
                 status: Some(status),
             };
             conversation.execute(Request::Set(name.parse().unwrap(), fields));
@@ -233,17 +233,17 @@ impl Conversation {
                     return Reply::Refused(Refusal::NotListed(symbol));
                 };
                 let take = delta.unsigned_abs();
-                match quote.volume.after_trade(delta) {
+                let Some(volume) = quote.volume else {
+                    return Reply::Refused(Refusal::VolumeAbsent(symbol));
+                };
+                match volume.after_trade(delta) {
                     _ if quote.status == Status::Halted => Reply::Refused(Refusal::Halted(symbol)),
-                    Some(volume) => {
-                        quote.volume = volume;
+                    Some(left) => {
+                        quote.volume = Some(left);
                         self.stocks.insert(symbol, quote);
                         Reply::Updated(quote)
                     }
-                    None => {
-                        let volume = quote.volume;
-                        Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take })
-                    }
+                    None => Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take }),
                 }
             }
             Request::Update(symbol, _) if old(&symbol).is_none() => {
@@ -257,7 +257,7 @@ impl Conversation {
                 let quote = Quote {
                     symbol,
                     price,
-                    volume: fields.volume.or(old.map(|quote| quote.volume)).unwrap_or_default(),
+                    volume: fields.volume.outcome(old.and_then(|quote| quote.volume)),
                     status: fields.status.or(old.map(|quote| quote.status)).unwrap_or_default(),
                     version: old.map_or(1, |quote| quote.version + 1),
                     updated_ns: NOW_NS,

@@ -16,7 +16,8 @@ fn listed(stocks: usize) -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     let mut executor = engine.executor();
     let mut batch = executor.batch(&Access::All);
-    let fields = Fields { price: "1".parse().ok(), volume: Some(Volume::new(1)), status: None };
+    let fields =
+        Fields { price: "1".parse().ok(), volume: Edit::Set(Volume::new(1)), status: None };
     for stock in 0..stocks {
         batch.execute(&Request::Set(format!("S{stock}").parse().unwrap(), fields));
     }

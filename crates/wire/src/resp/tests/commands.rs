@@ -37,11 +37,19 @@ const TRANSCRIPT: &[(&str, &str)] = &[
         "HSET AAPL version 5",
         "-ERR field 'version' is read-only: the fields to set are price, volume and status\r\n",
     ),
-    ("HSET AAPL price 1e3", "-ERR '1e3' is not a price: write a decimal like 172.5\r\n"),
+    (
+        "HSET AAPL price $1",
+        "-ERR '$1' is not a price: write a decimal like 172.5, -37.63 or 1e-5, without $ and thousands separators\r\n",
+    ),
+    (
+        "HSET AAPL price 12345678901234567890",
+        "-ERR '12345678901234567890' has too many digits: without its point a price is at most 9223372036854775807; round it first\r\n",
+    ),
     (
         "HSET AAPL volume -1",
-        "-ERR '-1' is not a volume: write a whole number from 0 to 18446744073709551615\r\n",
+        "-ERR '-1' is not a volume: write a decimal of 0 or more like 1000 or 0.25, or none where shares are not counted\r\n",
     ),
+    ("HSET NEW price 1e3 volume none", ":1\r\n"),
     ("HSET AAPL status open", "-ERR 'open' is not a status: write trading or halted\r\n"),
     (
         "HSET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA price 1",
