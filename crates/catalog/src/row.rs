@@ -272,12 +272,12 @@ impl Locked<'_> {
         self.commit(&Fields::of(quote), quote.version * CHANGE);
     }
 
-    /// Marks the stock as delisted and raises its version. The row keeps its symbol, and counts on
-    /// when the stock is listed again.
-    pub(crate) fn delist(self, now_ns: u64) {
+    /// Marks the stock as delisted at this later version. The row keeps its symbol, and counts on when
+    /// the stock is listed again.
+    pub(crate) fn delist(self, version: u64, now_ns: u64) {
+        debug_assert!(version > self.version(), "{version}");
         let fields = Fields { updated: now_ns, state: DELISTED, ..self.fields() };
-        let sequence = self.sequence + CHANGE;
-        self.commit(&fields, sequence);
+        self.commit(&fields, version * CHANGE);
     }
 
     /// Copies the row with its version to an empty row of the next block, and leaves this one

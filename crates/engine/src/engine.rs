@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_catalog::{Catalog, Page};
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Condition, Quote, Symbol, Watched};
 use stockd_store::Store;
 
 use crate::access::Access;
@@ -58,6 +58,18 @@ impl Engine {
     /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
     pub fn quote(&self, access: &Access, symbol: &Symbol) -> Option<Quote> {
         if access.reads(symbol) { self.market.catalog.get(symbol) } else { None }
+    }
+
+    /// A stock as it is now, to be compared when a [transaction](crate::Transaction) is executed: its
+    /// version, or that it is not listed.
+    pub fn watch(&self, access: &Access, symbol: &Symbol) -> Watched {
+        let condition = match self.quote(access, symbol) {
+            Some(quote) => Condition::Version(quote.version),
+            None if access.reads(symbol) => Condition::Unlisted,
+            // Nothing of it can be seen, so nothing of it changes.
+            None => Condition::Always,
+        };
+        (*symbol, condition)
     }
 
     /// The quotes in about this many rows from a place in the catalog, in no useful order, and the

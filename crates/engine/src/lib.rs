@@ -40,6 +40,7 @@ mod decide;
 mod engine;
 mod execute;
 mod feed;
+mod gate;
 mod inbox;
 mod market;
 #[cfg(all(test, loom))]
@@ -48,6 +49,7 @@ mod overlay;
 mod saved;
 mod snapshot;
 mod sync;
+mod transaction;
 mod write_queue;
 
 pub use access::Access;
@@ -59,4 +61,5 @@ pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptio
 pub use market::now_ns;
 pub use snapshot::Snapshot;
 pub use stockd_catalog::{Catalog, Page};
-pub use write_queue::{ReplyTo, WriteHandle};
+pub use transaction::{Outcome, Transaction};
+pub use write_queue::{Answered, ReplyTo, WriteHandle};

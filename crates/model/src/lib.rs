@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+mod condition;
 mod escape;
 pub mod limits;
 mod pattern;
@@ -26,6 +27,7 @@ mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use condition::{Condition, Conditional, Watched};
 pub use escape::{Escaped, escaped};
 pub use pattern::Pattern;
 pub use price::{PRICE_ROOM_BYTES, Price, PriceError, PriceText};

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle};
-use stockd_model::Reply;
+use stockd_engine::{
+    Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
+};
 use stockd_model::limits::{
     FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX, SWEEP_INTERVAL,
     UNTERMINATED_AFTER,
@@ -65,7 +66,7 @@ pub(crate) struct Worker {
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
     /// Empty but while the committer's replies are passed on.
-    answers: Vec<(ReplyTo, Reply)>,
+    answers: Vec<(ReplyTo, Answered)>,
 }
 
 /// A connection and its place among the others.
@@ -270,13 +271,13 @@ impl Worker {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for (id, reply) in answers.drain(..) {
+        for (id, answered) in answers.drain(..) {
             // The client may be gone.
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
             let unsent_before = slot.connection.unsent_bytes();
-            slot.connection.committed(&reply, &mut self.replies, now);
+            slot.connection.committed(&answered, &mut self.replies, now);
             let unsent = slot.connection.unsent_bytes();
             slot.queue_turn(&mut self.turns);
             self.count_unsent(unsent_before, unsent);

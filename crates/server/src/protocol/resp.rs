@@ -11,13 +11,14 @@
 mod browse;
 mod client;
 mod subscribe;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Budget, Message, Snapshot, WriteHandle};
+use stockd_engine::{Access, Answered, Budget, Message, Snapshot, WriteHandle};
+use stockd_model::Request;
 use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX};
-use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Command, CommandError, Decoder, Encoder, Hello, Incoming,
     NotDeferrable, Shape, Version,
@@ -49,11 +50,19 @@ struct Speaker {
     client: Arc<ClientInfo>,
     /// The catalog at one moment, while the client reads it.
     snapshot: Option<Box<Snapshot>>,
+    transaction: transaction::Begun,
 }
 
-/// The requests whose replies are to come from the committer, in order: the shapes of these.
+/// What the committer is to answer, in order.
 #[derive(Debug, Default)]
-struct Parked(VecDeque<Shape<'static>>);
+struct Parked(VecDeque<Awaited>);
+
+/// What an answer of the committer is encoded as.
+#[derive(Debug)]
+enum Awaited {
+    Reply(Shape<'static>),
+    Outcome(Box<transaction::Queue>),
+}
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +124,7 @@ impl Conversation for RespConversation {
                 Ok(Some(Incoming::Command(command))) => {
                     // What is performed may need the executor for itself.
                     drop(batch);
-                    let after = self.speaker.perform(command, turn);
+                    let after = self.speaker.perform(command, &mut self.parked, turn);
                     batch = turn.executor.batch(turn.access);
                     after
                 }
@@ -146,9 +155,16 @@ impl Conversation for RespConversation {
         !self.parked.is_empty()
     }
 
-    fn committed(&mut self, reply: &Reply, out: &mut Vec<u8>) {
-        if let Some(shape) = self.parked.0.pop_front() {
-            self.speaker.encoder.reply(reply, &shape, out);
+    fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
+        let encoder = &mut self.speaker.encoder;
+        match (self.parked.0.pop_front(), answered) {
+            (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
+                encoder.reply(reply, &shape, out);
+            }
+            (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
+                queue.answer(outcome, encoder, out);
+            }
+            (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
         }
     }
 
@@ -177,7 +193,12 @@ impl RespConversation {
     fn new(client: Arc<ClientInfo>) -> RespConversation {
         RespConversation {
             decoder: Decoder::default(),
-            speaker: Speaker { encoder: Encoder::default(), client, snapshot: None },
+            speaker: Speaker {
+                encoder: Encoder::default(),
+                client,
+                snapshot: None,
+                transaction: transaction::Begun::default(),
+            },
             parked: Parked::default(),
         }
     }
@@ -205,11 +226,13 @@ impl RespConversation {
         }
     }
 
-    /// A subscribed client that speaks RESP2 could not tell replies from messages.
+    /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
+    /// transaction.
     fn admit(&mut self, subscribed: bool) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
             true => Admits::Subscription,
+            false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
     }
@@ -232,7 +255,7 @@ impl Parked {
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(shape);
+            self.0.push_back(Awaited::Reply(shape));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -242,8 +265,8 @@ impl Parked {
 impl Speaker {
     /// Performs any command but a request to the engine.
     #[cold]
-    fn perform(&mut self, command: Command<'_>, turn: &mut Turn<'_>) -> After {
-        let Speaker { encoder, client, snapshot } = self;
+    fn perform(&mut self, command: Command<'_>, parked: &mut Parked, turn: &mut Turn<'_>) -> After {
+        let Speaker { encoder, client, snapshot, transaction } = self;
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
@@ -301,8 +324,25 @@ impl Speaker {
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
             Command::Nothing => encoder.ok(out),
+            Command::Multi => {
+                transaction.multi(encoder, out);
+                return After::Admit;
+            }
+            Command::Queue(command) => transaction.queue(command, encoder, out),
+            Command::Exec => {
+                let queue = transaction.exec(encoder, turn);
+                parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
+                return After::Admit;
+            }
+            Command::Discard => {
+                transaction.discard(encoder, out);
+                return After::Admit;
+            }
+            Command::Watch(names) => transaction.watch(names, encoder, turn),
+            Command::Unwatch => transaction.unwatch(encoder, out),
             Command::Reset => {
                 *snapshot = None;
+                *transaction = transaction::Begun::default();
                 client::reset(client, encoder, turn);
                 return After::Admit;
             }
@@ -310,7 +350,7 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
-            Command::Refused(error) => encoder.error(&error, out),
+            Command::Refused(error) => transaction.refuse(&error, encoder, out),
         }
         After::Nothing
     }
