@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use stockd_catalog::{Catalog, Page};
 use stockd_model::{Condition, Quote, Symbol, Watched};
-use stockd_store::Store;
+use stockd_store::{Store, random_epoch};
 
 use crate::access::Access;
 use crate::committer::{CommitReport, Committer, Sync};
@@ -22,17 +22,18 @@ use crate::snapshot::Snapshot;
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     // Before the market: it writes all that was asked when it is dropped.
     pub(crate) committer: Option<Committer>,
     pub(crate) market: Arc<Market>,
+    epoch: u64,
 }
 
 impl Engine {
     /// An engine over this catalog, in memory alone.
     pub fn new(catalog: Catalog) -> Engine {
-        Engine { committer: None, market: Market::new(catalog) }
+        Engine { committer: None, market: Market::new(catalog), epoch: random_epoch() }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -51,8 +52,15 @@ impl Engine {
     ) -> Engine {
         catalog.raise_version_floor(version_floor);
         let market = Market::new(catalog);
+        let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
-        Engine { committer: Some(committer), market }
+        Engine { committer: Some(committer), market, epoch }
+    }
+
+    /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
+    /// kept in its store; in memory each engine has its own.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
@@ -133,6 +141,13 @@ impl Engine {
     /// ended within `patience` because the disk does not answer.
     pub fn close(&self, patience: Duration) -> Result<(), &'static str> {
         self.committer.as_ref().map_or(Ok(()), |committer| committer.close(Some(patience)))
+    }
+}
+
+impl Default for Engine {
+    /// One in memory, over an empty catalog.
+    fn default() -> Engine {
+        Engine::new(Catalog::default())
     }
 }
 

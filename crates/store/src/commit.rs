@@ -6,6 +6,7 @@ use std::fmt;
 
 use stockd_model::{Quote, Symbol};
 
+use crate::epoch::random_epoch;
 use crate::error::StoreError;
 
 /// What a commit does to one stock.
@@ -40,4 +41,10 @@ pub trait Store: fmt::Debug + Send {
     /// When the writes may not have been kept. Every further commit fails then, since what is on
     /// the disk is unknown. A store that is opened again has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
+
+    /// The epoch of what is kept: the same in every life of this store, and another one for every other
+    /// store. A store that keeps none has a new one each time.
+    fn epoch(&self) -> u64 {
+        random_epoch()
+    }
 }

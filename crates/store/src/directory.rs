@@ -103,6 +103,10 @@ impl Store for DataDir {
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
         self.database.commit(writes, version_floor)
     }
+
+    fn epoch(&self) -> u64 {
+        self.database.epoch()
+    }
 }
 
 fn make_directory(path: &Path) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@
 mod faults;
 mod ledger;
 mod server;
+mod transfers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
