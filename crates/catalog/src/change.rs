@@ -24,6 +24,9 @@ pub enum Change {
     Restore(Quote),
     /// Remove it; its version goes up by one. A stock that is not listed stays as it is.
     Delist,
+    /// Remove it, as it was removed elsewhere at this version, which must be above that of any quote it
+    /// has had. A stock that is not listed and has a row has reached this version, too.
+    DelistAt(u64),
     /// Leave it as it is.
     Keep,
 }
@@ -75,7 +78,7 @@ impl Change {
                 Some(Quote { symbol, price, volume, status, version, updated_ns: now_ns })
             }
             Change::Restore(quote) => Some(quote),
-            Change::Delist => None,
+            Change::Delist | Change::DelistAt(_) => None,
             Change::Keep => before.copied(),
         }
     }

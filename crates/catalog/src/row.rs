@@ -353,14 +353,14 @@ impl Locked<'_> {
         self.commit(&Fields::of(quote), quote.version * CHANGE);
     }
 
-    /// Marks the stock as delisted and raises its version. The row keeps its symbol, and counts on
-    /// when the stock is listed again.
-    pub(crate) fn delist(self, now_ns: u64) {
+    /// Marks the stock as delisted at this later version. The row keeps its symbol, and counts on when
+    /// the stock is listed again.
+    pub(crate) fn delist(self, version: u64, now_ns: u64) {
+        debug_assert!(version > self.version(), "{version}");
         let mut fields = self.fields();
         fields.tradable.state |= DELISTED;
         fields.updated = now_ns;
-        let sequence = self.sequence + CHANGE;
-        self.commit(&fields, sequence);
+        self.commit(&fields, version * CHANGE);
     }
 
     /// Copies the row with its version to an empty row of the next block, and leaves this one
@@ -424,7 +424,8 @@ mod tests {
                         locked.move_to(&next);
                         assert!(matches!(next.get_any(), Held::This(Some(it)) if it == quote));
                         let Held::This(locked) = next.lock_any() else { panic!("{next:?}") };
-                        locked.delist(1);
+                        let version = locked.version() + 1;
+                        locked.delist(version, 1);
                         assert!(matches!(next.get(&symbol), Held::This(None)));
                         assert!(matches!(next.answer(&symbol), Held::This(None)));
                     }

@@ -235,11 +235,18 @@ impl Catalog {
                 }
                 locked.put(&quote);
             }
-            None if before.is_some() => {
-                locked.delist(now_ns);
-                self.listed.fetch_sub(1, Relaxed);
+            None => {
+                let version = match change {
+                    Change::DelistAt(version) => version,
+                    _ => locked.version() + u64::from(before.is_some()),
+                };
+                if version > locked.version() {
+                    locked.delist(version, now_ns);
+                }
+                if before.is_some() {
+                    self.listed.fetch_sub(1, Relaxed);
+                }
             }
-            None => {}
         }
         Ok(Changed { before, after })
     }

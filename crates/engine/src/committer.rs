@@ -27,14 +27,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, UNCOMMITTED_STOCKS_MAX};
-use stockd_model::{Refusal, Reply, Request};
+use stockd_model::{Conditional, Refusal, Reply, Request};
 use stockd_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::market::Market;
 use crate::overlay::Overlay;
-use crate::write_queue::{ReplyTo, WriteBatch, WriteHandle, WriteQueue};
+use crate::transaction::{Outcome, Transaction};
+use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteHandle, WriteQueue};
 
 /// When writes are committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,23 +158,49 @@ impl Committer {
     }
 
     /// Executes these requests one after the other, together, and waits for the disk.
-    pub(crate) fn execute(&self, access: &Access, requests: &[Request]) -> Vec<Reply> {
+    pub(crate) fn execute(&self, access: &Access, requests: &[Conditional]) -> Vec<Reply> {
+        let submit = |handle: &mut WriteHandle| {
+            requests.iter().for_each(|request| handle.submit_if(access, ReplyTo(0), *request));
+        };
+        let Some(answers) = self.wait_for(submit) else {
+            return vec![Reply::Refused(Refusal::ReadOnly { cause: CLOSED }); requests.len()];
+        };
+        let reply = |answered| match answered {
+            Answered::Reply(reply) => reply,
+            Answered::Outcome(_) => unreachable!("requests alone were submitted"),
+        };
+        answers.into_iter().map(reply).collect()
+    }
+
+    /// Executes a transaction, and waits for the disk.
+    pub(crate) fn transact(&self, access: &Access, transaction: Transaction) -> Outcome {
+        let submit = |handle: &mut WriteHandle| {
+            handle.submit_transaction(access, ReplyTo(0), transaction);
+        };
+        match self.wait_for(submit).and_then(|mut answers| answers.pop()) {
+            None => Outcome::Refused(Refusal::ReadOnly { cause: CLOSED }),
+            Some(Answered::Outcome(outcome)) => *outcome,
+            Some(Answered::Reply(_)) => unreachable!("a transaction alone was submitted"),
+        }
+    }
+
+    /// Waits for the answers to what is submitted; `None` when the queue is closed and did not take it.
+    fn wait_for(&self, submit: impl FnOnce(&mut WriteHandle)) -> Option<Vec<Answered>> {
         let waiting: Thread = thread::current();
         let mut handle = self.handle(move || waiting.unpark());
-        requests.iter().for_each(|request| handle.submit(access, ReplyTo(0), *request));
+        submit(&mut handle);
         handle.flush();
         if handle.is_answered() {
-            // The queue is closed and did not take them.
-            return vec![Reply::Refused(Refusal::ReadOnly { cause: CLOSED }); requests.len()];
+            return None;
         }
-        let mut replies = Vec::with_capacity(requests.len());
+        let mut answers = Vec::new();
         while !handle.is_answered() {
-            replies.extend(handle.take(Vec::new()).into_iter().map(|(_, reply)| reply));
+            answers.extend(handle.take(Vec::new()).into_iter().map(|(_, answered)| answered));
             if !handle.is_answered() {
                 thread::park();
             }
         }
-        replies
+        Some(answers)
     }
 
     pub(crate) fn report(&self) -> CommitReport {
@@ -244,27 +271,42 @@ impl CommitThread {
     /// Executes these write batches, and answers.
     fn round(&mut self, batches: Vec<WriteBatch>) {
         let refusal = self.record.refusal();
-        let mut replies: Vec<Vec<(ReplyTo, Reply)>> = Vec::with_capacity(batches.len());
+        let mut answers: Vec<Vec<(ReplyTo, Answered)>> = Vec::with_capacity(batches.len());
         for batch in &batches {
-            let execute = |&(to, ref request): &(ReplyTo, Request)| {
-                (to, self.overlay.execute(request, refusal))
-            };
-            replies.push(batch.requests.iter().map(execute).collect());
+            let decide = |&(to, ref asked): &(ReplyTo, Asked)| (to, self.decide(asked, refusal));
+            answers.push(batch.requests.iter().map(decide).collect());
         }
         let kept = self.keep();
         let mut done = Totals::default();
-        for (batch, replies) in batches.iter().zip(&mut replies) {
-            for ((_, request), (_, reply)) in batch.requests.iter().zip(replies) {
+        for (batch, answers) in batches.iter().zip(&mut answers) {
+            for ((_, asked), (_, answered)) in batch.requests.iter().zip(answers) {
                 if let Err(cause) = kept {
-                    *reply = self.reply_when_not_kept(request, reply, cause);
+                    self.take_back(asked, answered, cause);
                 }
-                done.count(request, reply);
+                match (asked, answered) {
+                    (Asked::Request(asked), Answered::Reply(reply)) => {
+                        done.count(&asked.request, reply);
+                    }
+                    (Asked::Transaction(transaction), Answered::Outcome(outcome)) => {
+                        done.count_transaction(transaction, outcome);
+                    }
+                    _ => unreachable!("each is answered in kind"),
+                }
             }
         }
         // Before the replies: a request is counted when its reply arrives.
         self.cells.add(&done);
-        for (batch, replies) in batches.into_iter().zip(replies) {
-            batch.answer(replies);
+        for (batch, answers) in batches.into_iter().zip(answers) {
+            batch.answer(answers);
+        }
+    }
+
+    fn decide(&mut self, asked: &Asked, refusal: Option<Refusal>) -> Answered {
+        match asked {
+            Asked::Request(request) => Answered::Reply(self.overlay.execute(request, refusal)),
+            Asked::Transaction(transaction) => {
+                Answered::Outcome(Box::new(transaction.decide(&mut self.overlay, refusal)))
+            }
         }
     }
 
@@ -273,7 +315,7 @@ impl CommitThread {
         let Sync::Interval(interval) = self.sync else {
             return self.commit();
         };
-        self.overlay.apply();
+        self.show();
         if !self.overlay.is_empty() {
             let due = *self.due.get_or_insert_with(|| Instant::now() + interval);
             if due <= Instant::now() || self.overlay.stocks() >= UNCOMMITTED_STOCKS_MAX {
@@ -284,12 +326,31 @@ impl CommitThread {
         Ok(())
     }
 
-    fn reply_when_not_kept(&self, request: &Request, reply: &Reply, cause: &'static str) -> Reply {
-        match (request, reply) {
-            (_, Reply::Refused(Refusal::ReadOnly { .. })) => *reply,
-            (Request::Lookup(_), _) => self.overlay.look_up_row(request),
-            _ => Reply::Refused(Refusal::NotKept { cause }),
+    /// Makes of an answer what it is when nothing of this round was kept.
+    fn take_back(&self, asked: &Asked, answered: &mut Answered, cause: &'static str) {
+        match answered {
+            Answered::Reply(Reply::Refused(Refusal::ReadOnly { .. })) => {}
+            Answered::Reply(reply) => {
+                *reply = match asked {
+                    Asked::Request(Conditional {
+                        request: lookup @ Request::Lookup(_), ..
+                    }) => self.overlay.look_up_row(lookup),
+                    _ => Reply::Refused(Refusal::NotKept { cause }),
+                }
+            }
+            // What it saw of others may be gone too, so all of it is.
+            Answered::Outcome(outcome) => {
+                if !matches!(**outcome, Outcome::Refused(_)) {
+                    **outcome = Outcome::Refused(Refusal::NotKept { cause });
+                }
+            }
         }
+    }
+
+    /// Makes the rows show the overlay. A snapshot begins before or after that.
+    fn show(&mut self) {
+        let _between = self.market.gate.between_transactions();
+        self.overlay.apply();
     }
 
     /// Commits the overlay, and shows it. After a failure the rows stay as they are.
@@ -305,7 +366,7 @@ impl CommitThread {
                 self.record.count(writes.len(), began.elapsed());
                 // A commit has looked.
                 self.next_look = began + DATA_DIR_LOOK_INTERVAL;
-                self.overlay.apply();
+                self.show();
                 Ok(())
             }
             Err(error) => Err(self.record.fail(&error)),

@@ -62,6 +62,11 @@ counters! {
     delistings,
     /// Writes refused.
     refusals,
+    /// Transactions executed.
+    transactions,
+    /// Transactions that were not executed, and writes that were refused, because a stock was not as
+    /// it was to be.
+    conflicts,
 }
 
 impl Totals {

@@ -4,7 +4,9 @@
 //! change is applied at once or when the disk has it.
 
 use stockd_catalog::{Change, Changed};
-use stockd_model::{Fields, Quote, Refusal, Reply, Request, Status, Symbol};
+use stockd_model::{
+    Condition, Conditional, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
+};
 
 use crate::counters::Totals;
 use crate::market::Refused;
@@ -15,6 +17,43 @@ pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
         Request::Lookup(symbol) => symbol.as_ref().ok(),
         Request::Set(symbol, _) | Request::Update(symbol, _) => Some(symbol),
         Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
+    }
+}
+
+/// What a request does to a stock with this quote, or to one that is not listed, if its condition
+/// holds.
+pub(crate) fn decide_if(
+    Conditional { condition, request }: &Conditional,
+    quote: Option<&Quote>,
+) -> Result<Change, Refusal> {
+    if let Some(symbol) = symbol(request) {
+        check(symbol, *condition, quote)?;
+    }
+    decide(request, quote)
+}
+
+/// Whether a condition holds of a stock with this quote, or of one that is not listed.
+pub(crate) fn check(
+    symbol: &Symbol,
+    condition: Condition,
+    quote: Option<&Quote>,
+) -> Result<(), Refusal> {
+    let symbol = *symbol;
+    match (condition, quote) {
+        (Condition::Always, _) | (Condition::Listed, Some(_)) | (Condition::Unlisted, None) => {
+            Ok(())
+        }
+        (Condition::Unlisted, Some(&Quote { version, .. })) => {
+            Err(Refusal::AlreadyListed { symbol, version })
+        }
+        (Condition::Listed | Condition::Version(_), None) => Err(Refusal::NotListed(symbol)),
+        (Condition::Version(expected), Some(&Quote { version, .. })) => {
+            if version == expected {
+                Ok(())
+            } else {
+                Err(Refusal::VersionDiffers { symbol, version, expected })
+            }
+        }
     }
 }
 
@@ -49,6 +88,11 @@ pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Re
 impl Totals {
     /// Counts one request that was answered like this.
     pub(crate) fn count(&mut self, request: &Request, reply: &Reply) {
+        if let Reply::Refused(Refusal::VersionDiffers { .. } | Refusal::AlreadyListed { .. }) =
+            reply
+        {
+            self.conflicts += 1;
+        }
         let counter = match (request, reply) {
             (_, Reply::Refused(_)) => &mut self.refusals,
             (_, Reply::Found(_)) => &mut self.hits,

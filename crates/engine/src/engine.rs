@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockd_catalog::{Catalog, Page};
-use stockd_model::{Quote, Symbol};
-use stockd_store::Store;
+use stockd_model::{Condition, Quote, Symbol, Watched};
+use stockd_store::{Store, random_epoch};
 
 use crate::access::Access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
@@ -29,6 +29,7 @@ pub struct Engine {
     pub(crate) committer: Option<Committer>,
     _grower: Option<Grower>,
     pub(crate) market: Arc<Market>,
+    epoch: u64,
 }
 
 impl Engine {
@@ -36,13 +37,15 @@ impl Engine {
     /// catalog.
     pub fn new(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
-        Engine { committer: None, _grower: Grower::start(&market), market }
+        let _grower = Grower::start(&market);
+        Engine { committer: None, _grower, market, epoch: random_epoch() }
     }
 
     /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
     /// to grow waits, in sum as long as the system takes to hand out the memory.
     pub fn without_threads(catalog: Catalog) -> Engine {
-        Engine { committer: None, _grower: None, market: Market::new(catalog) }
+        let market = Market::new(catalog);
+        Engine { committer: None, _grower: None, market, epoch: random_epoch() }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -61,13 +64,33 @@ impl Engine {
     ) -> Engine {
         catalog.raise_version_floor(version_floor);
         let market = Market::new(catalog);
+        let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
-        Engine { committer: Some(committer), _grower: Grower::start(&market), market }
+        let _grower = Grower::start(&market);
+        Engine { committer: Some(committer), _grower, market, epoch }
+    }
+
+    /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
+    /// kept in its store; in memory each engine has its own.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
     pub fn quote(&self, access: &Access, symbol: &Symbol) -> Option<Quote> {
         if access.reads(symbol) { self.market.catalog.get(symbol) } else { None }
+    }
+
+    /// A stock as it is now, to be compared when a [transaction](crate::Transaction) is executed: its
+    /// version, or that it is not listed.
+    pub fn watch(&self, access: &Access, symbol: &Symbol) -> Watched {
+        let condition = match self.quote(access, symbol) {
+            Some(quote) => Condition::Version(quote.version),
+            None if access.reads(symbol) => Condition::Unlisted,
+            // Nothing of it can be seen, so nothing of it changes.
+            None => Condition::Always,
+        };
+        (*symbol, condition)
     }
 
     /// The quotes in about this many rows from a place in the catalog, in no useful order, and the

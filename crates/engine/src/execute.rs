@@ -11,19 +11,25 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
-use stockd_model::{Answer, Reply, Request, Symbol, SymbolError};
+use stockd_model::{Answer, Conditional, Reply, Request, Symbol, SymbolError};
 
 use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::decide;
 use crate::engine::Engine;
+use crate::gate::Writer;
+use crate::transaction::{Outcome, Transaction};
 
 impl Engine {
     /// The means to execute requests on one thread. Cheap to keep, not cheap to make: make one a
     /// thread, for as long as the thread serves.
     pub fn executor(self: &Arc<Self>) -> Executor {
         Executor {
-            account: Account { engine: Arc::clone(self), cells: self.market.registry.register() },
+            account: Account {
+                engine: Arc::clone(self),
+                cells: self.market.registry.register(),
+                writer: self.market.gate.register(),
+            },
             sought: Box::new([Sought::nothing(); LOOKUPS_TOGETHER_MAX]),
         }
     }
@@ -42,6 +48,8 @@ pub struct Executor {
 struct Account {
     engine: Arc<Engine>,
     cells: Arc<CachePadded<Cells>>,
+    /// With which it passes the gate.
+    writer: Arc<CachePadded<Writer>>,
 }
 
 impl Executor {
@@ -59,6 +67,39 @@ impl Executor {
         }
     }
 
+    /// Executes a transaction. In a [durable](Engine::durable) engine it waits for the disk.
+    pub fn transact(&mut self, access: &Access, transaction: Transaction) -> Outcome {
+        match &self.account.engine.committer {
+            Some(committer) => committer.transact(access, transaction),
+            None => self.transact_in_memory(&transaction.limit(access)),
+        }
+    }
+
+    /// Executes a transaction, or gives it back if it has to wait for the disk: then it has to be
+    /// submitted to a [`WriteHandle`](crate::WriteHandle).
+    ///
+    /// # Errors
+    ///
+    /// The transaction, where there is a committer.
+    pub fn transact_now(
+        &mut self,
+        access: &Access,
+        transaction: Transaction,
+    ) -> Result<Outcome, Transaction> {
+        match &self.account.engine.committer {
+            Some(_) => Err(transaction),
+            None => Ok(self.transact_in_memory(&transaction.limit(access))),
+        }
+    }
+
+    fn transact_in_memory(&mut self, transaction: &Transaction) -> Outcome {
+        let outcome = transaction.execute(&self.account.engine.market);
+        let mut done = Totals::default();
+        done.count_transaction(transaction, &outcome);
+        self.account.cells.add(&done);
+        outcome
+    }
+
     /// The engine behind it.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.account.engine
@@ -68,6 +109,7 @@ impl Executor {
 impl Drop for Account {
     fn drop(&mut self) {
         self.engine.market.registry.retire(&self.cells);
+        self.engine.market.gate.retire(&self.writer);
     }
 }
 
@@ -144,9 +186,34 @@ impl<'a> Batch<'a> {
     /// committed together, with one wait for the disk.
     pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
         match &self.engine().committer {
-            Some(committer) if !requests.is_empty() => committer.execute(self.access, requests),
+            Some(committer) if !requests.is_empty() => {
+                let requests: Vec<_> = requests.iter().copied().map(Conditional::from).collect();
+                committer.execute(self.access, &requests)
+            }
             _ => requests.iter().map(|request| self.execute(request)).collect(),
         }
+    }
+
+    /// Executes one request if its condition holds. In a [durable](Engine::durable) engine it waits
+    /// for the disk.
+    pub fn execute_if(&mut self, asked: &Conditional) -> Reply {
+        let engine = self.engine();
+        if let Some(committer) = &engine.committer {
+            return committer.execute(self.access, std::slice::from_ref(asked))[0];
+        }
+        let request = self.access.limit(asked.request);
+        let asked = Conditional { request, ..*asked };
+        let reply = match decide::symbol(&request) {
+            None => Reply::NotFound,
+            Some(symbol) => {
+                let _pass = engine.market.gate.pass(&self.account.writer);
+                let changed =
+                    engine.market.change(symbol, |quote| decide::decide_if(&asked, quote));
+                decide::reply(&request, &changed)
+            }
+        };
+        self.done.count(&request, &reply);
+        reply
     }
 
     /// Executes one request, unless that has to wait for the disk. Then this does nothing, and the
@@ -186,6 +253,7 @@ impl<'a> Batch<'a> {
             Some(committer) => Reply::Refused(committer.refusal()?),
             None => {
                 let symbol = decide::symbol(request)?;
+                let _pass = engine.market.gate.pass(&self.account.writer);
                 let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
                 decide::reply(request, &changed)
             }
@@ -197,7 +265,7 @@ impl<'a> Batch<'a> {
     #[cold]
     fn execute_durably(&self, request: &Request) -> Reply {
         let committer = self.engine().committer.as_ref().expect("in memory nothing waits");
-        committer.execute(self.access, std::slice::from_ref(request))[0]
+        committer.execute(self.access, &[(*request).into()])[0]
     }
 }
 
@@ -377,6 +445,7 @@ mod tests {
             trades: 1,
             delistings: 1,
             refusals: 1,
+            ..Totals::default()
         };
         assert_eq!(engine.totals(), expected);
         assert_eq!(engine.totals().lookups(), 3);

@@ -14,6 +14,7 @@ use stockd_model::{Quote, Refusal, Symbol};
 
 use crate::counters::Registry;
 use crate::feed::Watchers;
+use crate::gate::Gate;
 use crate::saved::SavedQuotes;
 
 /// The catalog, and whom its changes concern.
@@ -23,6 +24,8 @@ pub(crate) struct Market {
     pub(crate) registry: Registry,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) saved: SavedQuotes,
+    /// Keeps writes and transactions apart.
+    pub(crate) gate: Gate,
 }
 
 /// A [`Refusal`] on its way through the catalog, whose own error becomes one too.

@@ -1,4 +1,4 @@
-//! How threads are told of changes and of replies, under every interleaving of a few threads and
+//! How threads are told of changes and of replies, and kept apart from transactions, under every interleaving of a few threads and
 //! every value that the memory model lets a load return. Run with:
 //!
 //! ```console
@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use loom::sync::Notify;
 use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom::thread;
 use stockd_model::{Pattern, Symbol};
 
 use crate::feed::{Marks, Watcher, Watchers};
+use crate::gate::Gate;
 use crate::inbox::Inbox;
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -122,5 +123,88 @@ fn a_change_is_seen_by_who_goes_on_watching_while_a_like_pattern_ends() {
         watch_pattern(watcher, "A*");
         watch_pattern(watcher, "A?PL");
         watcher.unwatch_pattern(&Pattern::new(b"A*"));
+    });
+}
+
+/// Two words that writes change without the help of the processor, so that one is lost if two are at it.
+#[derive(Default)]
+struct Words([AtomicU64; 2]);
+
+impl Words {
+    fn add(&self, word: usize, amount: u64) {
+        let sum = self.0[word].load(Relaxed) + amount;
+        self.0[word].store(sum, Relaxed);
+    }
+
+    fn sum(&self) -> u64 {
+        self.0.iter().map(|word| word.load(Relaxed)).sum()
+    }
+}
+
+/// A thread writes twice while another executes transactions, each of which moves something from one word
+/// to the other.
+fn writes_beside_transactions(transactions: u64) {
+    check(move || {
+        let shared = Arc::new((Gate::default(), Words::default()));
+        let writer = {
+            let shared = Arc::clone(&shared);
+            let registered = shared.0.register();
+            thread::spawn(move || {
+                let (gate, words) = &*shared;
+                for word in [0, 1] {
+                    let _pass = gate.pass(&registered);
+                    words.add(word, 10);
+                }
+            })
+        };
+        let (gate, words) = &*shared;
+        for _ in 0..transactions {
+            let _closed = gate.close();
+            let before = words.sum();
+            words.add(0, 1);
+            words.add(1, 2);
+            assert_eq!(words.sum(), before + 3, "somebody wrote in between");
+        }
+        writer.join().unwrap();
+        assert_eq!(words.sum(), 20 + 3 * transactions, "a write is lost");
+    });
+}
+
+#[test]
+fn a_transaction_is_alone() {
+    writes_beside_transactions(1);
+}
+
+#[test]
+fn a_write_after_a_transaction_sees_it_and_the_next_one_sees_the_write() {
+    writes_beside_transactions(2);
+}
+
+/// Transactions exclude each other, and a snapshot begins before or after one of them.
+#[test]
+fn a_snapshot_begins_between_transactions() {
+    check(|| {
+        let shared = Arc::new((Gate::default(), Words::default()));
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (gate, words) = &*shared;
+                let _closed = gate.close();
+                words.add(0, 1);
+                words.add(1, 1);
+            })
+        };
+        let (gate, words) = &*shared;
+        {
+            let _between = gate.between_transactions();
+            assert_eq!(words.sum() % 2, 0, "half a transaction");
+        }
+        {
+            let _closed = gate.close();
+            words.add(0, 1);
+            words.add(1, 1);
+        }
+        other.join().unwrap();
+        assert_eq!(words.sum(), 4);
     });
 }

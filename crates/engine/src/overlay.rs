@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use stockd_catalog::{Change, Changed};
-use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_model::{Condition, Conditional, Quote, Refusal, Reply, Request, Symbol};
 use stockd_store::Write;
 
-use crate::decide::{self, decide};
+use crate::decide;
 use crate::market::{Market, Refused, now_ns};
 
 /// The changes since the last commit, over the rows.
@@ -27,6 +27,8 @@ pub(crate) struct Overlay {
     unapplied: Vec<Symbol>,
     /// Upper bound on the new rows that pending listings need.
     new_rows: usize,
+    /// How many more stocks are listed than the rows show.
+    listed_more: isize,
     /// The highest version that any stock had when it was delisted.
     version_floor: u64,
 }
@@ -44,7 +46,8 @@ struct Pending {
 impl Overlay {
     pub(crate) fn new(market: Arc<Market>, version_floor: u64) -> Overlay {
         let pending = HashMap::default();
-        Overlay { market, pending, unapplied: Vec::new(), new_rows: 0, version_floor }
+        let unapplied = Vec::new();
+        Overlay { market, pending, unapplied, new_rows: 0, listed_more: 0, version_floor }
     }
 
     /// Whether nothing has changed since the last commit.
@@ -57,9 +60,24 @@ impl Overlay {
         self.pending.len()
     }
 
+    /// Stocks that will be listed.
+    pub(crate) fn listed(&self) -> usize {
+        self.market.catalog.len().saturating_add_signed(self.listed_more)
+    }
+
+    /// Whether a condition will hold of a stock.
+    pub(crate) fn check(&self, symbol: &Symbol, condition: Condition) -> Result<(), Refusal> {
+        let quote = match self.pending.get(symbol) {
+            Some(pending) => pending.quote,
+            None => self.market.catalog.get(symbol),
+        };
+        decide::check(symbol, condition, quote.as_ref())
+    }
+
     /// Decides one request on the catalog as it will be. A request that would change something gets
     /// the refusal, if there is one.
-    pub(crate) fn execute(&mut self, request: &Request, refusal: Option<Refusal>) -> Reply {
+    pub(crate) fn execute(&mut self, asked: &Conditional, refusal: Option<Refusal>) -> Reply {
+        let request = &asked.request;
         let Some(symbol) = decide::symbol(request) else {
             return Reply::NotFound;
         };
@@ -68,12 +86,11 @@ impl Overlay {
             Some(pending) => pending.quote,
             None => self.market.catalog.get(symbol),
         };
-        let changed = decide(request, before.as_ref()).map_err(Refused).and_then(|change| {
-            match (change, refusal) {
-                (Change::Keep, _) => Ok(Changed { before, after: before }),
-                (_, Some(refusal)) => Err(Refused(refusal)),
-                (change, None) => self.note(symbol, before, pending, change),
-            }
+        let change = decide::decide_if(asked, before.as_ref());
+        let changed = change.map_err(Refused).and_then(|change| match (change, refusal) {
+            (Change::Keep, _) => Ok(Changed { before, after: before }),
+            (_, Some(refusal)) => Err(Refused(refusal)),
+            (change, None) => self.note(symbol, before, pending, change),
         });
         decide::reply(request, &changed)
     }
@@ -106,6 +123,7 @@ impl Overlay {
             self.unapplied.push(*symbol);
         }
         self.pending.insert(*symbol, Pending { quote: after, version, applied: false });
+        self.listed_more += isize::from(after.is_some()) - isize::from(before.is_some());
         if after.is_none() {
             self.version_floor = self.version_floor.max(version);
         }
@@ -134,7 +152,8 @@ impl Overlay {
                     continue;
                 }
                 pending.applied = true;
-                let change = pending.quote.map_or(Change::Delist, Change::Restore);
+                let delisted = Change::DelistAt(pending.version);
+                let change = pending.quote.map_or(delisted, Change::Restore);
                 let applied = self.market.change(symbol, |_| Ok(change));
                 if let Err(Refused(refusal)) = applied {
                     // Room was reserved before the write was promised.
@@ -144,13 +163,13 @@ impl Overlay {
         }
         self.market.catalog.raise_version_floor(self.version_floor);
         self.unapplied.clear();
-        self.new_rows = 0;
+        (self.new_rows, self.listed_more) = (0, 0);
     }
 
     /// Forgets what is pending: the store has it, or never will. Rows stay as they are.
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
         self.unapplied.clear();
-        self.new_rows = 0;
+        (self.new_rows, self.listed_more) = (0, 0);
     }
 }

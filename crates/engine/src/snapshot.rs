@@ -8,7 +8,7 @@
 //! Invariant: what a snapshot gives is one moment. Every write that had returned before it began is
 //! in it; a write that saw the snapshot is not; one that did not see it may be. Whatever follows
 //! from a write that saw it sees it too, since all look at the same counter, so no effect is in it
-//! without its cause.
+//! without its cause. A transaction is in it as a whole or not at all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn begin(market: &Arc<Market>, access: &Access, now: Instant) -> Option<Snapshot> {
+        // So that all writes of a transaction see the snapshot, or none does.
+        let _between = market.gate.between_transactions();
         let saved = market.saved.begin(now)?;
         Some(Snapshot { market: Arc::clone(market), access: access.clone(), saved })
     }

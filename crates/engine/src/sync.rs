@@ -4,6 +4,12 @@
 pub(crate) use std::sync::PoisonError;
 
 #[cfg(not(loom))]
+pub(crate) use std::{hint::spin_loop, thread::yield_now};
+
+#[cfg(loom)]
+pub(crate) use loom::{hint::spin_loop, thread::yield_now};
+
+#[cfg(not(loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},

@@ -13,17 +13,34 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockd_model::limits::COMMIT_QUEUE_REQUESTS_MAX;
-use stockd_model::{Reply, Request};
+use stockd_model::{Conditional, Reply, Request};
 
 use crate::access::Access;
 use crate::inbox::Inbox;
+use crate::transaction::{Outcome, Transaction};
 
 /// Where the replies for one handle arrive.
-type Replies = Inbox<Vec<(ReplyTo, Reply)>>;
+type Replies = Inbox<Vec<(ReplyTo, Answered)>>;
 
 /// Comes back with a reply, so that its owner knows whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyTo(pub u64);
+
+/// What the committer is asked: one thing, decided and answered as one.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Request(Conditional),
+    Transaction(Box<Transaction>),
+}
+
+/// What the committer answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The reply to a request.
+    Reply(Reply),
+    /// What became of a transaction.
+    Outcome(Box<Outcome>),
+}
 
 /// Hands the requests of one thread to the committer, from
 /// [`Engine::write_handle`](crate::Engine::write_handle).
@@ -32,7 +49,7 @@ pub struct WriteHandle {
     queue: Arc<WriteQueue>,
     inbox: Arc<Replies>,
     /// Submitted and not handed over.
-    gathered: Vec<(ReplyTo, Request)>,
+    gathered: Vec<(ReplyTo, Asked)>,
     /// Submitted and not answered.
     unanswered: usize,
 }
@@ -54,7 +71,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct WriteBatch {
     to: Arc<Replies>,
-    pub(crate) requests: Vec<(ReplyTo, Request)>,
+    pub(crate) requests: Vec<(ReplyTo, Asked)>,
 }
 
 impl WriteHandle {
@@ -78,7 +95,22 @@ impl WriteHandle {
 
     /// Gathers a request of this access. A lookup may be one: it is answered in its turn.
     pub fn submit(&mut self, access: &Access, to: ReplyTo, request: Request) {
-        self.gathered.push((to, access.limit(request)));
+        self.submit_if(access, to, request.into());
+    }
+
+    /// Gathers a request that has a condition.
+    pub fn submit_if(&mut self, access: &Access, to: ReplyTo, asked: Conditional) {
+        let request = access.limit(asked.request);
+        self.gather(to, Asked::Request(Conditional { request, ..asked }));
+    }
+
+    /// Gathers a transaction. It counts as one request and is answered as one.
+    pub fn submit_transaction(&mut self, access: &Access, to: ReplyTo, transaction: Transaction) {
+        self.gather(to, Asked::Transaction(Box::new(transaction.limit(access))));
+    }
+
+    fn gather(&mut self, to: ReplyTo, asked: Asked) {
+        self.gathered.push((to, asked));
         self.unanswered += 1;
     }
 
@@ -101,7 +133,7 @@ impl WriteHandle {
     }
 
     /// Takes all replies that have come, in exchange for an empty vector.
-    pub fn take(&mut self, empty: Vec<(ReplyTo, Reply)>) -> Vec<(ReplyTo, Reply)> {
+    pub fn take(&mut self, empty: Vec<(ReplyTo, Answered)>) -> Vec<(ReplyTo, Answered)> {
         debug_assert!(empty.is_empty());
         let replies = self.inbox.take(empty);
         self.unanswered -= replies.len();
@@ -111,7 +143,7 @@ impl WriteHandle {
 
 impl WriteBatch {
     /// Delivers the replies to its requests.
-    pub(crate) fn answer(self, replies: Vec<(ReplyTo, Reply)>) {
+    pub(crate) fn answer(self, replies: Vec<(ReplyTo, Answered)>) {
         self.to.leave(|all| {
             all.extend(replies);
             true

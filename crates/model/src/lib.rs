@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+mod condition;
 mod decimal;
 mod escape;
 pub mod limits;
@@ -28,6 +29,7 @@ mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use condition::{Condition, Conditional, Watched};
 pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};
 pub use pattern::Pattern;

@@ -298,6 +298,21 @@ pub const COMMIT_QUEUE_REQUESTS_MAX: usize = 16 * 1024;
 /// until some are answered.
 pub const PARKED_REQUESTS_MAX: usize = 4096;
 
+/// Commands of one transaction. A further one is refused, and so is the transaction then.
+pub const TRANSACTION_COMMANDS_MAX: usize = 1024;
+
+/// Parts of all commands of one transaction, their names among them: what it may take to execute it,
+/// while other writes wait. A command with which there are more is refused, and so is the transaction
+/// then.
+pub const TRANSACTION_PARTS_MAX: usize = 16 * 1024;
+
+/// Bytes of all commands of one transaction, as they are sent. A command with which there are more is
+/// refused, and so is the transaction then.
+pub const TRANSACTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Stocks that one connection watches for its next transaction. A further one is refused.
+pub const WATCHED_STOCKS_MAX: usize = 1024;
+
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 

@@ -55,6 +55,24 @@ pub enum Refusal {
         /// What the trade would have added.
         add: u64,
     },
+    /// The write was to find the stock at another version. Read it again and decide anew.
+    #[error("stock '{symbol}' is at version {version}, not {expected}; read it again")]
+    VersionDiffers {
+        /// The stock.
+        symbol: Symbol,
+        /// The version that it has.
+        version: u64,
+        /// The version that it was to have.
+        expected: u64,
+    },
+    /// The write was to find the stock not listed.
+    #[error("stock '{symbol}' is listed already, at version {version}")]
+    AlreadyListed {
+        /// The stock.
+        symbol: Symbol,
+        /// The version that it has.
+        version: u64,
+    },
     /// The catalog holds as many stocks as it may.
     #[error("the catalog is full: {stocks_max} stocks are listed, the limit; delist some first")]
     CatalogFull {

@@ -31,7 +31,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_model::Reply;
+use stockd_engine::Answered;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
 };
@@ -185,11 +185,11 @@ impl Connection {
         }
     }
 
-    /// The committer has answered the request that was handed to it first. The reply leaves with the next
+    /// The committer has answered what was handed to it first. The reply leaves with the next
     /// turn.
-    pub(crate) fn committed(&mut self, reply: &Reply, replies: &mut Vec<u8>, now: Instant) {
+    pub(crate) fn committed(&mut self, answered: &Answered, replies: &mut Vec<u8>, now: Instant) {
         replies.clear();
-        self.session.committed(reply, replies);
+        self.session.committed(answered, replies);
         if self.output.is_empty() {
             self.taken_at = now;
         }

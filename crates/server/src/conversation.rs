@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use stockd_model::Reply;
+use stockd_engine::Answered;
 
 use crate::client_list::ClientInfo;
 use crate::memory::Held;
@@ -42,8 +42,8 @@ pub(crate) trait Conversation: fmt::Debug + Send {
         false
     }
 
-    /// The committer has answered the request that was handed to it first.
-    fn committed(&mut self, _: &Reply, _: &mut Vec<u8>) {
+    /// The committer has answered what was handed to it first.
+    fn committed(&mut self, _: &Answered, _: &mut Vec<u8>) {
         debug_assert!(false, "this protocol hands nothing to the committer");
     }
 

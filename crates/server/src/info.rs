@@ -43,6 +43,8 @@ fn about_server(server: &ServerState, metrics: &Metrics, now: Instant) -> Lines 
     lines.add("redis_mode", "standalone");
     lines.add("process_id", std::process::id());
     lines.add("uptime_in_seconds", now.saturating_duration_since(server.started).as_secs());
+    // Text, since many readers keep numbers in floats.
+    lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
     lines
 }
@@ -109,6 +111,8 @@ fn about_work(server: &ServerState, metrics: &Metrics) -> Lines {
     lines.add("trades", totals.trades);
     lines.add("delistings", totals.delistings);
     lines.add("refused_writes", totals.refusals);
+    lines.add("transactions", totals.transactions);
+    lines.add("conflicts", totals.conflicts);
     lines.add("messages", metrics.messages);
     lines.add("conflated_messages", metrics.conflated);
     lines.add("closed_stalled_clients", metrics.closed_stalled);

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockd_model::Reply;
+use stockd_engine::Answered;
 
 use crate::Protocol;
 use crate::client_list::ClientInfo;
@@ -146,9 +146,9 @@ impl Session {
         self.conversation.awaits_commit()
     }
 
-    /// The committer has answered the request that was handed to it first.
-    pub(crate) fn committed(&mut self, reply: &Reply, out: &mut Vec<u8>) {
-        self.conversation.committed(reply, out);
+    /// The committer has answered what was handed to it first.
+    pub(crate) fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
+        self.conversation.committed(answered, out);
     }
 
     /// Bytes of requests that are kept.

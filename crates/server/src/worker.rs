@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle};
-use stockd_model::Reply;
+use stockd_engine::{
+    Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
+};
 use stockd_model::limits::{
     CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, PASS_WORK, READ_BYTES_MAX,
     REPLY_BUFFER_BYTES, TURN_WORK, TURN_WORK_MIN, UNTERMINATED_AFTER,
@@ -69,7 +70,7 @@ pub(crate) struct Worker {
     /// Empty but while connections are taken from the queue.
     taken: Vec<Accepted>,
     /// Empty but while the committer's replies are passed on.
-    answers: Vec<(ReplyTo, Reply)>,
+    answers: Vec<(ReplyTo, Answered)>,
 }
 
 impl Worker {
@@ -262,12 +263,12 @@ impl Worker {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for (id, reply) in answers.drain(..) {
+        for (id, answered) in answers.drain(..) {
             // The client may be gone.
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
-            slot.connection.committed(&reply, &mut self.replies, now);
+            slot.connection.committed(&answered, &mut self.replies, now);
             slot.queue_turn(&mut self.turns);
             self.sums.note(slot, &self.feed, self.pool.cells(self.index));
         }

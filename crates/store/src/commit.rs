@@ -6,6 +6,7 @@ use std::fmt;
 
 use stockd_model::{Quote, Symbol};
 
+use crate::epoch::random_epoch;
 use crate::error::StoreError;
 
 /// What a commit does to one stock.
@@ -49,5 +50,11 @@ pub trait Store: fmt::Debug + Send {
     /// When it does not, or when that cannot be found out. Every further commit fails then.
     fn verify_place(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// The epoch of what is kept: the same in every life of this store, and another one for every other
+    /// store. A store that keeps none has a new one each time.
+    fn epoch(&self) -> u64 {
+        random_epoch()
     }
 }

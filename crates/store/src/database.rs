@@ -21,6 +21,7 @@ use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
 use stockd_model::{Quote, Symbol};
 
 use crate::commit::{Store, Write};
+use crate::epoch::random_epoch;
 use crate::error::StoreError;
 use crate::record::{self, Record, RecordError};
 
@@ -31,6 +32,7 @@ const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.q
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
 const META_FORMAT: &str = "format";
 const META_VERSION_FLOOR: &str = "version_floor";
+const META_EPOCH: &str = "epoch";
 
 /// The format that is written, and the newest that can be read. A file of an older one has the
 /// number of this one from its next commit on; its records change when their stocks do.
@@ -49,6 +51,7 @@ pub struct Database {
     format: u64,
     stocks: u64,
     version_floor: u64,
+    epoch: u64,
     was_closed: bool,
     /// Why a commit failed; every later one fails for it.
     failed: Option<(io::ErrorKind, String)>,
@@ -66,7 +69,9 @@ impl Database {
     pub(crate) fn open(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
         let was_closed = was_closed(&bytes, path)?;
         let mut database = Database::over(bytes, path, was_closed)?;
-        database.read_meta()?;
+        if !database.read_meta()? {
+            database.keep_epoch().map_err(|error| StoreError::committing(path, error))?;
+        }
         Ok(database)
     }
 
@@ -87,6 +92,7 @@ impl Database {
             format: FORMAT,
             stocks: 0,
             version_floor: 0,
+            epoch: random_epoch(),
             was_closed,
             failed: None,
         })
@@ -154,11 +160,20 @@ impl Database {
         let mut meta = commit.open_table(META)?;
         meta.insert(META_FORMAT, FORMAT)?;
         meta.insert(META_VERSION_FLOOR, 0)?;
+        meta.insert(META_EPOCH, self.epoch)?;
         drop(meta);
         Ok(commit.commit()?)
     }
 
-    fn read_meta(&mut self) -> Result<(), StoreError> {
+    /// Gives an epoch to a file that an earlier stockd made without one.
+    fn keep_epoch(&self) -> Result<(), redb::Error> {
+        let commit = self.tables.begin_write()?;
+        commit.open_table(META)?.insert(META_EPOCH, self.epoch)?;
+        Ok(commit.commit()?)
+    }
+
+    /// Reads what holds for all quotes together. Whether there is an epoch, too.
+    fn read_meta(&mut self) -> Result<bool, StoreError> {
         let path = || self.path.clone();
         let reading = |error| StoreError::reading(&self.path, error);
         let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
@@ -189,8 +204,11 @@ impl Database {
         let version_floor = number(META_VERSION_FLOOR, VERSION_MAX)?;
         let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
         self.stocks = quotes.len().map_err(|error| reading(error.into()))?;
+        let epoch = meta.get(META_EPOCH).map_err(|error| reading(error.into()))?;
+        let epoch = epoch.map(|epoch| epoch.value());
         (self.format, self.version_floor) = (found, version_floor);
-        Ok(())
+        self.epoch = epoch.unwrap_or(self.epoch);
+        Ok(epoch.is_some())
     }
 
     fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
@@ -222,6 +240,10 @@ impl Database {
 }
 
 impl Store for Database {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
         if self.failed.is_none() {
             match self.write(writes, version_floor) {

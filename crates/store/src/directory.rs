@@ -164,6 +164,10 @@ impl Store for DataDir {
             }
         }
     }
+
+    fn epoch(&self) -> u64 {
+        self.database.epoch()
+    }
 }
 
 fn make_directory(path: &Path) -> Result<(), StoreError> {

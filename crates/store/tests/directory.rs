@@ -226,6 +226,21 @@ fn a_newer_format_is_refused_with_both_versions() {
 }
 
 #[test]
+fn a_directory_keeps_its_epoch_and_one_without_gets_one() {
+    let home = home();
+    let [path, other] = ["data", "other"].map(|name| home.path().join(name));
+    let epoch = |path: &Path| DataDir::open(path, true).unwrap().epoch();
+    let first = epoch(&path);
+    assert_eq!(epoch(&path), first);
+    assert_ne!(epoch(&other), first);
+    tamper(&path, |commit| drop(commit.open_table(META).unwrap().remove("epoch").unwrap()));
+    check(&path).unwrap();
+    let second = epoch(&path);
+    assert_ne!(second, first);
+    assert_eq!(epoch(&path), second);
+}
+
+#[test]
 fn a_version_floor_that_no_stock_can_have_had_is_damage() {
     let home = home();
     let path = home.path().join("data");

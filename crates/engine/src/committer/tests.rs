@@ -96,7 +96,11 @@ fn execute(engine: &Engine, requests: &[Request]) -> Vec<Reply> {
         replies.extend(handle.take(Vec::new()));
     }
     assert!((7..).zip(&replies).all(|(to, reply)| reply.0 == ReplyTo(to)), "{replies:?}");
-    replies.into_iter().map(|(_, reply)| reply).collect()
+    let reply = |(_, answered)| match answered {
+        Answered::Reply(reply) => reply,
+        Answered::Outcome(_) => panic!("no transaction was submitted"),
+    };
+    replies.into_iter().map(reply).collect()
 }
 
 #[test]

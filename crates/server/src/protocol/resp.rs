@@ -12,14 +12,15 @@ mod browse;
 mod client;
 mod cost;
 mod subscribe;
+mod transaction;
 mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Batch, Budget, Message, Snapshot, WriteHandle};
+use stockd_engine::{Access, Answered, Batch, Budget, Message, Snapshot, WriteHandle};
+use stockd_model::Request;
 use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
-use stockd_model::{Reply, Request};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Hello,
     Incoming, NotDeferrable, Shape, Version,
@@ -55,11 +56,19 @@ struct Speaker {
     snapshot: Option<Box<Snapshot>>,
     /// The command that is under way. Nothing else is answered before it.
     walk: Option<Box<Walk>>,
+    transaction: transaction::Begun,
 }
 
-/// The requests whose replies are to come from the committer, in order: the shapes of these.
+/// What the committer is to answer, in order.
 #[derive(Debug, Default)]
-struct Parked(VecDeque<Shape<'static>>);
+struct Parked(VecDeque<Awaited>);
+
+/// What an answer of the committer is encoded as.
+#[derive(Debug)]
+enum Awaited {
+    Reply(Shape<'static>),
+    Outcome(Box<transaction::Queue>),
+}
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +129,7 @@ impl Conversation for RespConversation {
                     }
                 }
             };
-            match self.speaker.perform(command, turn) {
+            match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
                 After::Wait(waits) => break waits,
@@ -138,9 +147,16 @@ impl Conversation for RespConversation {
         !self.parked.is_empty()
     }
 
-    fn committed(&mut self, reply: &Reply, out: &mut Vec<u8>) {
-        if let Some(shape) = self.parked.0.pop_front() {
-            self.speaker.encoder.reply(reply, &shape, out);
+    fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
+        let encoder = &mut self.speaker.encoder;
+        match (self.parked.0.pop_front(), answered) {
+            (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
+                encoder.reply(reply, &shape, out);
+            }
+            (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
+                queue.answer(outcome, encoder, out);
+            }
+            (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
         }
     }
 
@@ -177,7 +193,13 @@ impl RespConversation {
     fn new(client: Arc<ClientInfo>) -> RespConversation {
         RespConversation {
             decoder: Decoder::default(),
-            speaker: Speaker { encoder: Encoder::default(), client, snapshot: None, walk: None },
+            speaker: Speaker {
+                encoder: Encoder::default(),
+                client,
+                snapshot: None,
+                walk: None,
+                transaction: transaction::Begun::default(),
+            },
             parked: Parked::default(),
         }
     }
@@ -249,11 +271,13 @@ impl RespConversation {
         }
     }
 
-    /// A subscribed client that speaks RESP2 could not tell replies from messages.
+    /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
+    /// transaction.
     fn admit(&mut self, subscribed: bool) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
             true => Admits::Subscription,
+            false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
     }
@@ -282,7 +306,7 @@ impl Parked {
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(shape);
+            self.0.push_back(Awaited::Reply(shape));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -292,7 +316,7 @@ impl Parked {
 impl Speaker {
     /// Performs any command but a request to the engine.
     #[cold]
-    fn perform(&mut self, command: Command<'_>, turn: &mut Turn<'_>) -> After {
+    fn perform(&mut self, command: Command<'_>, parked: &mut Parked, turn: &mut Turn<'_>) -> After {
         let before = turn.replies.out.len();
         turn.work.spend(cost::of(&command));
         let after = match command {
@@ -324,15 +348,20 @@ impl Speaker {
                 subscribe::end_pattern(name, &self.encoder, turn);
                 After::Admit
             }
-            command => self.perform_at_once(command, turn),
+            command => self.perform_at_once(command, parked, turn),
         };
         turn.work.spend(turn.replies.out.len().saturating_sub(before) / cost::BYTES_PER_UNIT);
         after
     }
 
     /// Performs a command that is neither a walk nor about subscriptions.
-    fn perform_at_once(&mut self, command: Command<'_>, turn: &mut Turn<'_>) -> After {
-        let Speaker { encoder, client, snapshot, .. } = self;
+    fn perform_at_once(
+        &mut self,
+        command: Command<'_>,
+        parked: &mut Parked,
+        turn: &mut Turn<'_>,
+    ) -> After {
+        let Speaker { encoder, client, snapshot, transaction, .. } = self;
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
@@ -362,8 +391,25 @@ impl Speaker {
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
             Command::Nothing => encoder.ok(out),
+            Command::Multi => {
+                transaction.multi(encoder, out);
+                return After::Admit;
+            }
+            Command::Queue(command) => transaction.queue(command, encoder, out),
+            Command::Exec => {
+                let queue = transaction.exec(encoder, turn);
+                parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
+                return After::Admit;
+            }
+            Command::Discard => {
+                transaction.discard(encoder, out);
+                return After::Admit;
+            }
+            Command::Watch(names) => transaction.watch(names, encoder, turn),
+            Command::Unwatch => transaction.unwatch(encoder, out),
             Command::Reset => {
                 *snapshot = None;
+                *transaction = transaction::Begun::default();
                 client::reset(client, encoder, turn);
                 return After::Admit;
             }
@@ -371,7 +417,7 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
-            Command::Refused(error) => encoder.error(&error, out),
+            Command::Refused(error) => transaction.refuse(&error, encoder, out),
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing

@@ -13,6 +13,7 @@ mod displaced;
 mod faults;
 mod ledger;
 mod server;
+mod transfers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

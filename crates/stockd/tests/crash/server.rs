@@ -117,6 +117,20 @@ impl Connection {
         self.line().expect("an answer")
     }
 
+    /// The lines of a text.
+    pub(crate) fn parts_of_bulk(&mut self, command: &str) -> Vec<String> {
+        let head = self.ask(command);
+        let mut left: usize = head.strip_prefix('$').expect("a text").parse().unwrap();
+        let mut lines = Vec::new();
+        while left > 0 {
+            let line = self.line().expect("a line");
+            left -= line.len() + 2;
+            lines.push(line);
+        }
+        self.line();
+        lines
+    }
+
     /// The parts of an array, of which none is nil.
     pub(crate) fn parts(&mut self, command: &str) -> Vec<String> {
         let head = self.ask(command);

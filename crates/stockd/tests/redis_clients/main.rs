@@ -9,6 +9,7 @@ mod packages;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
+mod transactions;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -17,6 +18,9 @@ use std::thread;
 use packages::Packages;
 use server::{PATIENCE, Server, run};
 use tempfile::TempDir;
+
+const PYTHON_PACKAGES: &[&str] = &["redis==8.1.0"];
+const NODE_PACKAGES: &[&str] = &["redis@6.3.1", "ioredis@6.0.0"];
 
 /// A server with two stocks that trade, one that is sold out and one that is halted.
 fn market() -> Server {
@@ -171,7 +175,7 @@ fn redis_benchmark_runs() {
 
 #[test]
 fn redis_py_does_all_that_stockd_does() {
-    let Some(packages) = Packages::python(&["redis==8.1.0"]) else {
+    let Some(packages) = Packages::python(PYTHON_PACKAGES) else {
         return;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients/python.py");
@@ -186,7 +190,7 @@ fn redis_py_does_all_that_stockd_does() {
 
 #[test]
 fn node_redis_and_ioredis_do_all_that_stockd_does() {
-    let Some(packages) = Packages::node(&["redis@6.3.1", "ioredis@6.0.0"]) else {
+    let Some(packages) = Packages::node(NODE_PACKAGES) else {
         return;
     };
     // Modules are looked for beside the script.

@@ -73,6 +73,19 @@ pub enum Command<'a> {
     Info(Arguments<'a>),
     /// `TIME`.
     Time,
+    /// `MULTI`: begin a transaction. From then on the decoder is to admit
+    /// [what it may hold](super::Admits::Transaction).
+    Multi,
+    /// A command of the transaction, to be executed when it ends.
+    Queue(Queued<'a>),
+    /// `EXEC`: execute what is queued.
+    Exec,
+    /// `DISCARD`: forget what is queued.
+    Discard,
+    /// `WATCH` of these names: execute the next transaction only if none of the stocks has changed.
+    Watch(Arguments<'a>),
+    /// `UNWATCH`: forget what is watched.
+    Unwatch,
     /// Nothing but to say OK (`SELECT 0`, `CLIENT NO-EVICT`).
     Nothing,
     /// `RESET`: make the connection as if it were new, and say so.
@@ -81,6 +94,16 @@ pub enum Command<'a> {
     Quit,
     /// Nothing but to send the error.
     Refused(CommandError<'a>),
+}
+
+/// A command of a transaction, whole and with a possible number of parts. A new
+/// [`Decoder`](super::Decoder) decodes it when it is to be executed, after those queued before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued<'a> {
+    /// The command as an array.
+    pub bytes: &'a [u8],
+    /// Its parts, its name among them.
+    pub parts: usize,
 }
 
 /// What the reply to a request looks like.

@@ -9,6 +9,7 @@ use std::fmt;
 
 use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
+    TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
 use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
 
@@ -123,6 +124,47 @@ pub enum CommandError<'a> {
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
     )]
     NoPasswordConfigured,
+    /// A command that cannot be part of a transaction.
+    #[error(
+        "ERR Command not allowed inside a transaction: '{command}'; give it before MULTI or after EXEC"
+    )]
+    NotInTransaction {
+        /// The command.
+        command: &'static str,
+    },
+    /// One command more than a transaction may have.
+    #[error(
+        "ERR the transaction has {TRANSACTION_COMMANDS_MAX} commands, the limit; execute several"
+    )]
+    TransactionCommands,
+    /// More parts than the commands of a transaction may have.
+    #[error(
+        "ERR the commands of the transaction have more than {TRANSACTION_PARTS_MAX} parts, the limit; execute several"
+    )]
+    TransactionParts,
+    /// More bytes than the commands of a transaction may have.
+    #[error(
+        "ERR the commands of the transaction have more than {TRANSACTION_BYTES_MAX} bytes, the limit; execute several"
+    )]
+    TransactionBytes,
+    /// `EXEC` of a transaction of which a command could not be queued.
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    TransactionAborted,
+    /// `MULTI` within a transaction.
+    #[error("ERR MULTI calls can not be nested")]
+    NestedMulti,
+    /// `EXEC` where no transaction was begun.
+    #[error("ERR EXEC without MULTI")]
+    ExecWithoutMulti,
+    /// `DISCARD` where no transaction was begun.
+    #[error("ERR DISCARD without MULTI")]
+    DiscardWithoutMulti,
+    /// `WATCH` within a transaction.
+    #[error("ERR WATCH inside MULTI is not allowed")]
+    WatchInsideMulti,
+    /// `WATCH` of more stocks than a connection may watch.
+    #[error("ERR {WATCHED_STOCKS_MAX} stocks are watched, the limit; execute or UNWATCH first")]
+    TooManyWatched,
     /// A RESP2 connection that is subscribed can receive nothing but messages.
     #[error(
         "ERR Can't execute '{command}': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"

@@ -13,7 +13,7 @@ use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
 use stockd_model::{Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
-use super::command::{Command, Incoming, Shape};
+use super::command::{Command, Incoming, Queued, Shape};
 use super::command_error::{CommandError, SHOWN_BYTES_MAX};
 use super::grammar;
 use super::inline::Inline;
@@ -45,6 +45,9 @@ pub enum Admits {
     /// Those that a subscribed RESP2 connection may give: its replies must not be taken for
     /// messages.
     Subscription,
+    /// Those that may be part of a transaction, each as a [`Command::Queue`]; and those that begin, end
+    /// or leave one, which are decoded as ever.
+    Transaction,
 }
 
 impl Decoder {
@@ -302,7 +305,8 @@ impl Arrays {
             self.skip_parts(arguments);
             return Ok(Some(refused(error)));
         }
-        if spec.is_streamed() && arguments > 0 {
+        let is_queued = self.admits == Admits::Transaction && !spec.is_for_queueing();
+        if spec.is_streamed() && arguments > 0 && !is_queued {
             *input = rest;
             self.state = State::Streaming { verb: spec.verb, left: arguments };
             return match spec.verb {
@@ -323,6 +327,9 @@ impl Arrays {
             advance(&mut rest, taken);
         }
         *input = rest;
+        if is_queued {
+            return Ok(Some(Command::Queue(Queued { bytes: before(whole, rest), parts }).into()));
+        }
         let arguments = Arguments::new(before(behind_name, rest), arguments);
         Ok(Some(grammar::read(spec, arguments)))
     }
@@ -351,6 +358,9 @@ impl Arrays {
             }
             Admits::Subscription if !spec.is_for_subscribed() => {
                 return Err(CommandError::Subscribed { command });
+            }
+            Admits::Transaction if !spec.is_for_queueing() && !spec.may_be_queued() => {
+                return Err(CommandError::NotInTransaction { command });
             }
             _ => {}
         }

@@ -216,8 +216,18 @@ impl Encoder {
         });
     }
 
+    /// Appends `+QUEUED`, the reply to a command of a transaction until that is executed.
+    pub fn queued(&self, out: &mut Vec<u8>) {
+        simple("QUEUED", out);
+    }
+
+    /// Appends the refusal of a whole transaction.
+    pub fn refusal(&self, refusal: &Refusal, out: &mut Vec<u8>) {
+        self.error(&Refused(refusal), out);
+    }
+
     /// Appends nil in place of an array.
-    pub(super) fn nil_array(&self, out: &mut Vec<u8>) {
+    pub fn nil_array(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(match self.version {
             Version::Resp2 => b"*-1\r\n",
             Version::Resp3 => b"_\r\n",

@@ -121,6 +121,11 @@ fn read_arguments<'a>(
         Verb::ConfigGet => Command::Settings(arguments),
         Verb::Info => Command::Info(arguments),
         Verb::Time => Command::Time,
+        Verb::Multi => Command::Multi,
+        Verb::Exec => Command::Exec,
+        Verb::Discard => Command::Discard,
+        Verb::Watch => Command::Watch(all),
+        Verb::Unwatch => Command::Unwatch,
         // `CLIENT` and `CONFIG` alone lack parts; the others are read part by part.
         Verb::Client
         | Verb::Config

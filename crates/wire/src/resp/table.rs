@@ -117,6 +117,16 @@ commands! {
         "Ends subscriptions to these stocks, or to all";
     PUnsubscribe "punsubscribe" 1..=STREAMED, PUBSUB NO_KEY "pubsub", "[pattern …]",
         "Ends subscriptions to these patterns, or to all";
+    Multi "multi" 1..=1, CONNECTION NO_KEY "transactions", "",
+        "Begins a transaction: the commands that follow are queued";
+    Exec "exec" 1..=1, CONNECTION NO_KEY "transactions", "",
+        "Executes what is queued as one; nil if a watched stock has changed";
+    Discard "discard" 1..=1, CONNECTION NO_KEY "transactions", "",
+        "Forgets what is queued, and what is watched";
+    Watch "watch" 2..=WHOLE, CONNECTION ALL_KEYS "transactions", "symbol [symbol …]",
+        "The next EXEC executes nothing if one of the stocks has changed by then";
+    Unwatch "unwatch" 1..=1, CONNECTION NO_KEY "transactions", "",
+        "Forgets what is watched";
     Ping "ping" 1..=2, CONNECTION NO_KEY "connection", "[message]",
         "PONG, or the message";
     Echo "echo" 2..=2, CONNECTION NO_KEY "connection", "message",
@@ -209,6 +219,20 @@ impl Spec {
         self.group == "pubsub" || matches!(self.verb, Verb::Ping | Verb::Quit | Verb::Reset)
     }
 
+    /// Whether it is executed at once while a transaction is queued.
+    pub(super) fn is_for_queueing(&self) -> bool {
+        use Verb::{Discard, Exec, Multi, Quit, Reset, Watch};
+        matches!(self.verb, Multi | Exec | Discard | Watch | Quit | Reset)
+    }
+
+    /// Whether it may be queued: it reads or writes stocks that it names, or says no more than it was
+    /// told. Its reply is not much longer than itself, or is one quote.
+    pub(super) fn may_be_queued(&self) -> bool {
+        use Verb::{Echo, Ping, Select, Time, Unwatch};
+        [READ, WRITE].contains(&self.flags)
+            || matches!(self.verb, Echo | Ping | Select | Time | Unwatch)
+    }
+
     /// The number of parts as Redis puts it: negative where there may be more.
     pub(super) fn arity(&self) -> i64 {
         let least = *self.parts.start() as i64;
@@ -261,7 +285,7 @@ mod tests {
             assert_eq!(find(spec.name.as_bytes()).is_some(), !spec.is_subcommand());
         }
         for name in
-            ["", "ge", "gett", "multi", "client\\id", "no-such-command-at-all", "g\x05t", "get\0"]
+            ["", "ge", "gett", "eval", "client\\id", "no-such-command-at-all", "g\x05t", "get\0"]
         {
             assert_eq!(find(name.as_bytes()), None, "{name}");
             assert_eq!(find_any(name.as_bytes()), None, "{name}");

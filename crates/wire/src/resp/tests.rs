@@ -5,6 +5,7 @@ mod foreign;
 mod limits;
 mod page;
 mod rubbish;
+mod transactions;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,10 @@ struct Conversation {
     at_a_glance: bool,
     /// Whether requests are taken as those are that wait for the disk.
     deferring: bool,
+    /// The commands of a transaction: how many, and their bytes.
+    queue: Option<(usize, Vec<u8>)>,
+    /// Whether one of them was refused.
+    aborted: bool,
 }
 
 /// When everything here was updated.
@@ -47,6 +52,8 @@ impl Conversation {
             out_bytes_max: usize::MAX,
             at_a_glance: true,
             deferring: false,
+            queue: None,
+            aborted: false,
         };
         for (name, price, volume, status) in [
             ("AAPL", "172.50", 1000, Status::Trading),
@@ -133,7 +140,11 @@ impl Conversation {
             assert!(rest.len() <= before);
             let talks_resp2 = self.encoder.version() == Version::Resp2;
             let mute = talks_resp2 && !self.subscribed.is_empty();
-            decoder.admit(if mute { Admits::Subscription } else { Admits::All });
+            decoder.admit(match () {
+                () if mute => Admits::Subscription,
+                () if self.queue.is_some() => Admits::Transaction,
+                () => Admits::All,
+            });
         }
         self.decoder = decoder;
         self.input = rest.to_vec();
@@ -195,6 +206,27 @@ impl Conversation {
             }
             Command::Info(_) => encoder.lines("# Server\r\nloading:0\r\n", out),
             Command::Time => encoder.time(NOW_NS, out),
+            Command::Multi if self.queue.is_some() => {
+                encoder.error(&CommandError::NestedMulti, out);
+            }
+            Command::Multi => {
+                self.queue = Some((0, Vec::new()));
+                encoder.ok(out);
+            }
+            Command::Queue(command) => {
+                let (commands, bytes) = self.queue.as_mut().unwrap();
+                *commands += 1;
+                bytes.extend_from_slice(command.bytes);
+                encoder.queued(out);
+            }
+            Command::Exec => self.execute_queue(),
+            Command::Discard if self.queue.take().is_none() => {
+                encoder.error(&CommandError::DiscardWithoutMulti, out);
+            }
+            Command::Watch(_) if self.queue.is_some() => {
+                encoder.error(&CommandError::WatchInsideMulti, out);
+            }
+            Command::Discard | Command::Watch(_) | Command::Unwatch => encoder.ok(out),
             Command::Reset => {
                 self.encoder = Encoder::new();
                 self.subscribed.clear();
@@ -204,7 +236,35 @@ impl Conversation {
                 encoder.ok(out);
                 self.closed = true;
             }
-            Command::Refused(error) => encoder.error(&error, out),
+            Command::Refused(error) => {
+                self.aborted |= self.queue.is_some();
+                encoder.error(&error, out);
+            }
+        }
+    }
+
+    fn execute_queue(&mut self) {
+        let aborted = std::mem::take(&mut self.aborted);
+        match self.queue.take() {
+            None => self.encoder.error(&CommandError::ExecWithoutMulti, &mut self.out),
+            Some(_) if aborted => {
+                self.encoder.error(&CommandError::TransactionAborted, &mut self.out);
+            }
+            Some((commands, bytes)) => {
+                self.encoder.array(commands, &mut self.out);
+                let mut decoder = Decoder::new();
+                let mut rest = bytes.as_slice();
+                while let Some(incoming) = decoder.decode(&mut rest).unwrap() {
+                    match incoming {
+                        Incoming::Request(request, shape) => {
+                            let reply = self.execute(request);
+                            self.encoder.reply(&reply, &shape, &mut self.out);
+                        }
+                        Incoming::Command(command) => self.answer(command),
+                    }
+                }
+                assert_eq!(rest, b"");
+            }
         }
     }
 

@@ -70,7 +70,14 @@ pub(super) fn of(command: &Command<'_>) -> usize {
             | Client::SetLibraryName(_)
             | Client::SetLibraryVersion(_),
         ) => TEXT,
-        Command::Array(_)
+        // As dear as what it holds, which is bounded by a transaction's limits.
+        Command::Queue(_) => TEXT,
+        Command::Watch(symbols) => (1 + symbols.len()) * LITTLE,
+        Command::Multi
+        | Command::Exec
+        | Command::Discard
+        | Command::Unwatch
+        | Command::Array(_)
         | Command::Count
         | Command::Snapshot { .. }
         | Command::Scan(_)

@@ -1,0 +1,104 @@
+//! Several requests as one.
+//!
+//! A transaction is decided as a whole over an [overlay](Overlay) and then applied, so each stock
+//! changes once, to its final quote. In memory it is executed behind a closed
+//! [gate](crate::gate::Gate); in a durable engine by the committer, within one commit. It knows no
+//! commands and no connections.
+//!
+//! Invariant: no other write comes in between; all its conditions hold when it is executed, or nothing
+//! of it is; its writes are kept together or not at all.
+
+use std::sync::Arc;
+
+use stockd_model::{Refusal, Reply, Request, Watched};
+
+use crate::access::Access;
+use crate::counters::Totals;
+use crate::market::Market;
+use crate::overlay::Overlay;
+
+/// Requests to be executed as one, if all conditions hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transaction {
+    watched: Vec<Watched>,
+    requests: Vec<Request>,
+    /// Whether it may not be told how many stocks there are.
+    hides_stocks: bool,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was executed.
+    Executed {
+        /// The replies to its requests, in order.
+        replies: Vec<Reply>,
+        /// Stocks that were listed when it began, as [`Engine::count`](crate::Engine::count) tells it.
+        stocks: usize,
+    },
+    /// A condition did not hold, and nothing was executed: why.
+    Conflict(Refusal),
+    /// Nothing of it was kept or took effect: why.
+    Refused(Refusal),
+}
+
+impl Transaction {
+    /// Requests to be executed as one, in this order, if these stocks are as they are to be. Each
+    /// request sees what those before it have written. One that is refused changes nothing, and the
+    /// others are executed all the same.
+    pub fn new(watched: Vec<Watched>, requests: Vec<Request>) -> Transaction {
+        Transaction { watched, requests, hides_stocks: false }
+    }
+
+    /// As it is executed for this access.
+    pub(crate) fn limit(mut self, access: &Access) -> Transaction {
+        if !access.reads_all() {
+            self.hides_stocks = true;
+            self.requests.iter_mut().for_each(|request| *request = access.limit(*request));
+        }
+        self
+    }
+
+    /// Executes it on a catalog in memory.
+    pub(crate) fn execute(&self, market: &Arc<Market>) -> Outcome {
+        let _closed = market.gate.close();
+        let mut overlay = Overlay::new(Arc::clone(market), 0);
+        let outcome = self.decide(&mut overlay, None);
+        overlay.apply();
+        outcome
+    }
+
+    /// Decides it on the catalog as it will be. The refusal, if there is one, is for writes.
+    pub(crate) fn decide(&self, overlay: &mut Overlay, refusal: Option<Refusal>) -> Outcome {
+        let stocks = if self.hides_stocks { 0 } else { overlay.listed() };
+        for &(symbol, condition) in &self.watched {
+            if let Err(why) = overlay.check(&symbol, condition) {
+                return Outcome::Conflict(why);
+            }
+        }
+        let mut replies = Vec::with_capacity(self.requests.len());
+        for &request in &self.requests {
+            match overlay.execute(&request.into(), refusal) {
+                // It is the same for every write: none of them has changed anything.
+                Reply::Refused(why @ Refusal::ReadOnly { .. }) => return Outcome::Refused(why),
+                reply => replies.push(reply),
+            }
+        }
+        Outcome::Executed { replies, stocks }
+    }
+}
+
+impl Totals {
+    /// Counts a transaction that ended like this.
+    pub(crate) fn count_transaction(&mut self, transaction: &Transaction, outcome: &Outcome) {
+        match outcome {
+            Outcome::Executed { replies, .. } => {
+                self.transactions += 1;
+                let answered = transaction.requests.iter().zip(replies);
+                answered.for_each(|(request, reply)| self.count(request, reply));
+            }
+            Outcome::Conflict(_) => self.conflicts += 1,
+            Outcome::Refused(_) => self.refusals += 1,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Transactions and writes in random order do what a naive map does, in memory and on a disk; and they
+//! stay whole beside writers on other threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use stockd_engine::{Access, Catalog, Engine, Executor, Outcome, Sync, Transaction};
+use stockd_model::{
+    Condition, Conditional, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume,
+    Watched,
+};
+use stockd_store::simulation::Disk;
+
+fn symbol(number: u64) -> Symbol {
+    format!("S{number}").parse().unwrap()
+}
+
+fn set(number: u64, volume: u64) -> Request {
+    let fields = Fields {
+        price: Some("1".parse().unwrap()),
+        volume: Edit::Set(Volume::new(volume)),
+        ..Fields::default()
+    };
+    Request::Set(symbol(number), fields)
+}
+
+/// An engine in memory, and one on a simulated disk for each order of commits.
+fn engines() -> [Arc<Engine>; 3] {
+    let durable = |sync| {
+        let database = Disk::default().open().unwrap();
+        Arc::new(Engine::durable(Catalog::new(), 0, Box::new(database), sync))
+    };
+    let interval = Sync::Interval(Duration::from_millis(1));
+    [Arc::default(), durable(Sync::Always), durable(interval)]
+}
+
+/// What one step of a history does.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Conditional),
+    /// Remembers stocks as they are, for the next transaction.
+    Watch(u64),
+    Transact(Vec<Request>),
+}
+
+const STOCKS: u64 = 4;
+
+fn request() -> impl Strategy<Value = Request> {
+    let stock = || (0..STOCKS).prop_map(symbol);
+    let fields = (
+        prop::option::of(1_u64..9),
+        prop::option::of(0_u64..9),
+        prop::option::of(prop::sample::select(vec![Status::Trading, Status::Halted])),
+    );
+    let fields = || {
+        fields.clone().prop_map(|(price, volume, status)| Fields {
+            price: price.map(|price| price.to_string().parse().unwrap()),
+            volume: volume.map_or(Edit::Keep, |volume| Edit::Set(Volume::new(volume))),
+            status,
+        })
+    };
+    prop_oneof![
+        2 => stock().prop_map(|symbol| Request::Lookup(Ok(symbol))),
+        3 => (stock(), fields()).prop_map(|(symbol, fields)| Request::Set(symbol, fields)),
+        1 => (stock(), fields()).prop_map(|(symbol, fields)| Request::Update(symbol, fields)),
+        3 => (stock(), -9_i64..9).prop_map(|(symbol, shares)| Request::Trade(symbol, shares)),
+        1 => stock().prop_map(Request::Delist),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let condition = prop_oneof![
+        3 => Just(Condition::Always),
+        1 => Just(Condition::Listed),
+        1 => Just(Condition::Unlisted),
+        2 => (1_u64..6).prop_map(Condition::Version),
+    ];
+    prop_oneof![
+        3 => (condition, request())
+            .prop_map(|(condition, request)| Step::Write(Conditional { condition, request })),
+        1 => (0..STOCKS).prop_map(Step::Watch),
+        3 => prop::collection::vec(request(), 0..6).prop_map(Step::Transact),
+    ]
+}
+
+/// A map that does one thing after the other.
+#[derive(Clone, Debug, Default)]
+struct Naive {
+    quotes: BTreeMap<Symbol, Quote>,
+    /// The latest version of each stock, listed or not.
+    versions: BTreeMap<Symbol, u64>,
+}
+
+impl Naive {
+    fn holds(&self, (symbol, condition): &Watched) -> bool {
+        let version = self.quotes.get(symbol).map(|quote| quote.version);
+        match *condition {
+            Condition::Always => true,
+            Condition::Listed => version.is_some(),
+            Condition::Unlisted => version.is_none(),
+            Condition::Version(wanted) => version == Some(wanted),
+        }
+    }
+
+    /// Executes a request. The engine's reply says at which version a stock begins, which is for the
+    /// engine to choose above all that it had, and what time it is.
+    fn execute(&mut self, request: &Request, engine: &Reply) -> Reply {
+        let (symbol, fields, must_be_listed) = match *request {
+            Request::Lookup(symbol) => {
+                let quote = self.quotes.get(&symbol.unwrap());
+                return quote.map_or(Reply::NotFound, |quote| Reply::Found(*quote));
+            }
+            Request::Delist(symbol) => {
+                let Some(quote) = self.quotes.remove(&symbol) else { return Reply::NotFound };
+                self.versions.insert(symbol, quote.version + 1);
+                return Reply::Delisted(quote);
+            }
+            Request::Trade(symbol, delta) => {
+                let Some(quote) = self.quotes.get(&symbol) else {
+                    return Reply::Refused(Refusal::NotListed(symbol));
+                };
+                if quote.status == Status::Halted {
+                    return Reply::Refused(Refusal::Halted(symbol));
+                }
+                let Some(volume) = quote.volume else {
+                    return Reply::Refused(Refusal::VolumeAbsent(symbol));
+                };
+                let Some(volume) = volume.after_trade(delta) else {
+                    let take = delta.unsigned_abs();
+                    return Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take });
+                };
+                (symbol, Fields { volume: Edit::Set(volume), ..Fields::default() }, true)
+            }
+            Request::Set(symbol, fields) => (symbol, fields, false),
+            Request::Update(symbol, fields) => (symbol, fields, true),
+        };
+        let before = self.quotes.get(&symbol).copied();
+        if must_be_listed && before.is_none() {
+            return Reply::Refused(Refusal::NotListed(symbol));
+        }
+        let Some(price) = fields.price.or(before.map(|quote| quote.price)) else {
+            return Reply::Refused(Refusal::PriceMissing(symbol));
+        };
+        let (Reply::Listed(told) | Reply::Updated(told)) = *engine else {
+            panic!("{request:?} was answered {engine:?}");
+        };
+        let version = match before {
+            Some(quote) => quote.version + 1,
+            None => {
+                assert!(told.version > self.versions.get(&symbol).copied().unwrap_or(0));
+                told.version
+            }
+        };
+        let volume = fields.volume.outcome(before.and_then(|quote| quote.volume));
+        let status = fields.status.or(before.map(|quote| quote.status));
+        let quote = Quote {
+            symbol,
+            price,
+            volume,
+            status: status.unwrap_or(Status::Trading),
+            version,
+            updated_ns: told.updated_ns,
+        };
+        self.quotes.insert(symbol, quote);
+        self.versions.insert(symbol, version);
+        if before.is_some() { Reply::Updated(quote) } else { Reply::Listed(quote) }
+    }
+}
+
+/// Plays the same history to an engine and to the map.
+fn play(engine: &Arc<Engine>, steps: &[Step]) {
+    let mut naive = Naive::default();
+    // Two threads' worth of executors, in turns.
+    let mut executors = [engine.executor(), engine.executor()];
+    let mut watched: Vec<Watched> = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let executor: &mut Executor = &mut executors[number % 2];
+        match step {
+            Step::Watch(number) => watched.push(engine.watch(&Access::All, &symbol(*number))),
+            Step::Write(asked) => {
+                let reply = executor.batch(&Access::All).execute_if(asked);
+                let symbol = match asked.request {
+                    Request::Lookup(symbol) => symbol.unwrap(),
+                    Request::Set(symbol, _) | Request::Update(symbol, _) => symbol,
+                    Request::Trade(symbol, _) | Request::Delist(symbol) => symbol,
+                };
+                if naive.holds(&(symbol, asked.condition)) {
+                    assert_eq!(reply, naive.execute(&asked.request, &reply), "step {number}");
+                    continue;
+                }
+                let version = naive.quotes.get(&symbol).map(|quote| quote.version);
+                let expected = match (asked.condition, version) {
+                    (_, None) => Refusal::NotListed(symbol),
+                    (Condition::Version(expected), Some(version)) => {
+                        Refusal::VersionDiffers { symbol, version, expected }
+                    }
+                    (_, Some(version)) => Refusal::AlreadyListed { symbol, version },
+                };
+                assert_eq!(reply, Reply::Refused(expected), "step {number}");
+            }
+            Step::Transact(requests) => {
+                let watched = std::mem::take(&mut watched);
+                let unchanged = watched.iter().all(|watched| naive.holds(watched));
+                let transaction = Transaction::new(watched, requests.clone());
+                match executor.transact(&Access::All, transaction) {
+                    Outcome::Executed { replies, stocks } => {
+                        assert!(unchanged, "step {number}");
+                        assert_eq!(stocks, naive.quotes.len());
+                        let naive_replies: Vec<Reply> = requests
+                            .iter()
+                            .zip(&replies)
+                            .map(|(request, reply)| naive.execute(request, reply))
+                            .collect();
+                        assert_eq!(replies, naive_replies, "step {number}");
+                    }
+                    Outcome::Conflict(_) => assert!(!unchanged, "step {number}"),
+                    Outcome::Refused(why) => panic!("{why}"),
+                }
+            }
+        }
+        assert_eq!(engine.count(&Access::All), naive.quotes.len(), "step {number}");
+        for number in 0..STOCKS {
+            let symbol = symbol(number);
+            assert_eq!(engine.quote(&Access::All, &symbol), naive.quotes.get(&symbol).copied());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_history_of_writes_and_transactions_does_what_a_map_does(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        for engine in engines() {
+            play(&engine, &steps);
+        }
+    }
+}
+
+fn total(quotes: &[Quote]) -> u64 {
+    quotes.iter().map(|quote| quote.volume.unwrap().coefficient()).sum()
+}
+
+/// Everything as it is at one moment.
+fn snapshot(engine: &Engine) -> Vec<Quote> {
+    let mut snapshot = engine.snapshot(&Access::All, Instant::now()).unwrap();
+    std::iter::from_fn(|| snapshot.page(7, Instant::now()).unwrap()).flatten().collect()
+}
+
+/// Moves shares by a transaction without conditions. There are always enough.
+fn move_blindly(executor: &mut Executor, from: u64, to: u64, shares: i64) {
+    let requests = vec![Request::Trade(symbol(from), -shares), Request::Trade(symbol(to), shares)];
+    let transaction = Transaction::new(Vec::new(), requests);
+    let Outcome::Executed { replies, .. } = executor.transact(&Access::All, transaction) else {
+        panic!("not executed")
+    };
+    assert!(replies.iter().all(|reply| matches!(reply, Reply::Updated(_))), "{replies:?}");
+}
+
+/// Moves shares by writing both volumes, if neither stock has changed since it was read.
+fn move_watching(engine: &Engine, executor: &mut Executor, from: u64, to: u64) -> bool {
+    let watched = [from, to].map(|number| engine.watch(&Access::All, &symbol(number)));
+    let volume = |number| {
+        let quote = engine.quote(&Access::All, &symbol(number)).unwrap();
+        quote.volume.unwrap().coefficient()
+    };
+    let requests = vec![set(from, volume(from) - 1), set(to, volume(to) + 1)];
+    let transaction = Transaction::new(watched.to_vec(), requests);
+    matches!(executor.transact(&Access::All, transaction), Outcome::Executed { .. })
+}
+
+/// Threads move shares between stocks, in three ways, while others trade a stock of its own and read
+/// snapshots: the sum is the same at every moment.
+#[test]
+fn what_is_moved_is_never_lost_nor_seen_on_its_way() {
+    const SHARES: u64 = 1_000_000;
+    const MOVERS: u64 = 4;
+    for engine in engines() {
+        let durable = engine.commit_report().is_some();
+        let moves: u64 = if durable { 300 } else { 3000 };
+        let mut executor = engine.executor();
+        for number in 0..STOCKS {
+            executor.batch(&Access::All).execute(&set(number, SHARES));
+        }
+        let other = symbol(99);
+        executor.batch(&Access::All).execute(&set(99, 0));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let movers: Vec<_> = (0..MOVERS)
+                .map(|mover| {
+                    let engine = &engine;
+                    scope.spawn(move || {
+                        let mut executor = engine.executor();
+                        for step in 0..moves {
+                            let from = (step * 7 + mover) % STOCKS;
+                            let to = (from + 1 + step % (STOCKS - 1)) % STOCKS;
+                            match step % 2 {
+                                0 => move_blindly(&mut executor, from, to, 1 + mover as i64),
+                                _ => _ = move_watching(engine, &mut executor, from, to),
+                            }
+                            // An ordinary write beside them, which must not be lost either.
+                            let trade = Request::Trade(other, 1);
+                            let reply = executor.batch(&Access::All).execute(&trade);
+                            assert!(matches!(reply, Reply::Updated(_)), "{reply:?}");
+                        }
+                    })
+                })
+                .collect();
+            let reader = scope.spawn(|| {
+                let mut read = 0;
+                while !done.load(Relaxed) || read == 0 {
+                    let quotes = snapshot(&engine);
+                    let moved: Vec<Quote> =
+                        quotes.into_iter().filter(|quote| quote.symbol != other).collect();
+                    assert_eq!(total(&moved), STOCKS * SHARES);
+                    read += 1;
+                }
+            });
+            // All of a transaction is seen by lookups in another one.
+            let mut executor = engine.executor();
+            while movers.iter().any(|mover| !mover.is_finished()) {
+                let requests = (0..STOCKS).map(|number| Request::Lookup(Ok(symbol(number))));
+                let transaction = Transaction::new(Vec::new(), requests.collect());
+                let Outcome::Executed { replies, .. } =
+                    executor.transact(&Access::All, transaction)
+                else {
+                    panic!("not executed")
+                };
+                let quotes: Vec<Quote> = replies
+                    .iter()
+                    .map(|reply| match reply {
+                        Reply::Found(quote) => *quote,
+                        other => panic!("{other:?}"),
+                    })
+                    .collect();
+                assert_eq!(total(&quotes), STOCKS * SHARES);
+            }
+            movers.into_iter().for_each(|mover| mover.join().unwrap());
+            done.store(true, Relaxed);
+            reader.join().unwrap();
+        });
+        let traded = engine.quote(&Access::All, &other).unwrap().volume.unwrap().coefficient();
+        assert_eq!(traded, MOVERS * moves);
+        assert!(engine.totals().transactions > 0);
+    }
+}

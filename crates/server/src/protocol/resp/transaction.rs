@@ -1,0 +1,221 @@
+//! Transactions: what a connection has queued since `MULTI`, and what it watches.
+//!
+//! Commands are queued as the bytes that they came in and decoded again when they are executed: first
+//! for the requests that the engine executes as one, then for the shapes of their replies. So whatever
+//! a command means is known in one place.
+//!
+//! Invariant: a connection that is neither queueing nor watching holds no memory for it. What is queued
+//! is whole and within its limits, so it can be decoded and executed.
+
+use stockd_engine::{Outcome, Transaction};
+use stockd_model::limits::{
+    TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
+};
+use stockd_model::{Reply, Symbol, Watched};
+use stockd_wire::resp::{Arguments, Command, CommandError, Decoder, Encoder, Incoming, Queued};
+
+use crate::turn::Turn;
+
+/// The transaction that a connection has begun, if it has.
+#[derive(Debug, Default)]
+pub(super) struct Begun(Option<Box<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Stocks that must be as they were.
+    watched: Vec<Watched>,
+    /// What is queued, after `MULTI`.
+    queue: Option<Queue>,
+}
+
+/// Commands that are executed as one.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Arrays, one after the other.
+    bytes: Vec<u8>,
+    commands: usize,
+    /// Parts of all commands.
+    parts: usize,
+    /// A command could not be queued, so none is executed.
+    aborted: bool,
+}
+
+impl Begun {
+    /// Whether commands are queued instead of executed.
+    pub(super) fn is_queueing(&self) -> bool {
+        self.0.as_ref().is_some_and(|state| state.queue.is_some())
+    }
+
+    /// `MULTI`.
+    pub(super) fn multi(&mut self, encoder: &Encoder, out: &mut Vec<u8>) {
+        let state = self.0.get_or_insert_default();
+        if state.queue.is_some() {
+            return encoder.error(&CommandError::NestedMulti, out);
+        }
+        state.queue = Some(Queue::default());
+        encoder.ok(out);
+    }
+
+    /// Queues a command.
+    pub(super) fn queue(&mut self, command: Queued<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
+        let queue = self.0.get_or_insert_default().queue.get_or_insert_default();
+        match queue.push(command) {
+            Ok(()) => encoder.queued(out),
+            Err(error) => self.refuse(&error, encoder, out),
+        }
+    }
+
+    /// Answers a command that is refused. A transaction that was to have it is not executed.
+    pub(super) fn refuse(
+        &mut self,
+        error: &CommandError<'_>,
+        encoder: &Encoder,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(queue) = self.0.as_mut().and_then(|state| state.queue.as_mut()) {
+            *queue = Queue { aborted: true, ..Queue::default() };
+        }
+        encoder.error(error, out);
+    }
+
+    /// `DISCARD`.
+    pub(super) fn discard(&mut self, encoder: &Encoder, out: &mut Vec<u8>) {
+        if !self.is_queueing() {
+            return encoder.error(&CommandError::DiscardWithoutMulti, out);
+        }
+        self.0 = None;
+        encoder.ok(out);
+    }
+
+    /// `WATCH`.
+    pub(super) fn watch(&mut self, names: Arguments<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+        if self.is_queueing() {
+            return encoder.error(&CommandError::WatchInsideMulti, turn.replies.out);
+        }
+        let watched = &mut self.0.get_or_insert_default().watched;
+        // A name that no stock can have is never listed.
+        for symbol in names.filter_map(|name| Symbol::parse(name).ok()) {
+            if watched.iter().any(|(other, _)| *other == symbol) {
+                continue;
+            }
+            if watched.len() >= WATCHED_STOCKS_MAX {
+                return encoder.error(&CommandError::TooManyWatched, turn.replies.out);
+            }
+            watched.push(turn.executor.engine().watch(turn.access, &symbol));
+        }
+        encoder.ok(turn.replies.out);
+    }
+
+    /// `UNWATCH`.
+    pub(super) fn unwatch(&mut self, encoder: &Encoder, out: &mut Vec<u8>) {
+        debug_assert!(!self.is_queueing(), "then it is queued");
+        self.0 = None;
+        encoder.ok(out);
+    }
+
+    /// `EXEC`. What is returned has been handed to the committer, whose answer it
+    /// [encodes](Queue::answer).
+    pub(super) fn exec(&mut self, encoder: &mut Encoder, turn: &mut Turn<'_>) -> Option<Queue> {
+        let out = &mut *turn.replies.out;
+        let Some(State { watched, queue: Some(queue) }) =
+            self.0.take_if(|state| state.queue.is_some()).map(|state| *state)
+        else {
+            encoder.error(&CommandError::ExecWithoutMulti, out);
+            return None;
+        };
+        if queue.aborted {
+            encoder.error(&CommandError::TransactionAborted, out);
+            return None;
+        }
+        let transaction = Transaction::new(watched, queue.requests());
+        match (turn.executor.transact_now(turn.access, transaction), turn.writer.as_deref_mut()) {
+            (Ok(outcome), _) => {
+                queue.answer(&outcome, encoder, out);
+                None
+            }
+            (Err(transaction), Some(writer)) => {
+                writer.submit_transaction(turn.access, turn.id.into(), transaction);
+                Some(queue)
+            }
+            (Err(_), None) => {
+                debug_assert!(false, "where there is a committer there is a way to it");
+                None
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, Queued { bytes, parts }: Queued<'_>) -> Result<(), CommandError<'static>> {
+        if self.aborted {
+            // It is answered like any other, and not kept.
+            return Ok(());
+        }
+        if self.commands >= TRANSACTION_COMMANDS_MAX {
+            return Err(CommandError::TransactionCommands);
+        }
+        if self.parts + parts > TRANSACTION_PARTS_MAX {
+            return Err(CommandError::TransactionParts);
+        }
+        if self.bytes.len() + bytes.len() > TRANSACTION_BYTES_MAX {
+            return Err(CommandError::TransactionBytes);
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.commands += 1;
+        self.parts += parts;
+        Ok(())
+    }
+
+    /// Encodes what became of it.
+    pub(super) fn answer(&self, outcome: &Outcome, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        let (replies, mut stocks) = match outcome {
+            Outcome::Executed { replies, stocks } => (replies, *stocks),
+            Outcome::Conflict(_) => return encoder.nil_array(out),
+            Outcome::Refused(why) => return encoder.refusal(why, out),
+        };
+        encoder.array(self.commands, out);
+        let mut replies = replies.iter();
+        self.each(|incoming| match incoming {
+            Incoming::Request(_, shape) => {
+                let Some(reply) = replies.next() else { return };
+                match reply {
+                    Reply::Listed(_) => stocks += 1,
+                    Reply::Delisted(_) => stocks = stocks.saturating_sub(1),
+                    _ => {}
+                }
+                encoder.reply(reply, &shape, out);
+            }
+            Incoming::Command(Command::Array(elements)) => encoder.array(elements, out),
+            Incoming::Command(Command::Count) => encoder.integer(stocks as u64, out),
+            Incoming::Command(Command::Ping(message)) => encoder.pong(message, false, out),
+            Incoming::Command(Command::Echo(message)) => encoder.text(message, out),
+            Incoming::Command(Command::Time) => encoder.time(stockd_engine::now_ns(), out),
+            Incoming::Command(Command::Refused(error)) => encoder.error(&error, out),
+            Incoming::Command(Command::Nothing | Command::Unwatch) => encoder.ok(out),
+            Incoming::Command(other) => {
+                debug_assert!(false, "{other:?} may not be queued");
+                encoder.error(&CommandError::Syntax, out);
+            }
+        });
+    }
+
+    fn requests(&self) -> Vec<stockd_model::Request> {
+        let mut requests = Vec::new();
+        self.each(|incoming| {
+            if let Incoming::Request(request, _) = incoming {
+                requests.push(request);
+            }
+        });
+        requests
+    }
+
+    /// Decodes all commands, in order.
+    fn each(&self, mut act: impl FnMut(Incoming<'_>)) {
+        let mut decoder = Decoder::new();
+        let mut rest = self.bytes.as_slice();
+        while let Ok(Some(incoming)) = decoder.decode(&mut rest) {
+            act(incoming);
+        }
+        debug_assert!(rest.is_empty(), "only whole commands are queued");
+    }
+}
