@@ -72,11 +72,7 @@ impl Volume {
     #[inline(always)]
     pub fn from_parts(coefficient: u64, places: u8) -> Volume {
         let volume = Volume { coefficient, scale: Scale::from_bits(places) };
-        debug_assert_eq!(
-            Volume::with_places(coefficient, places),
-            Some(volume),
-            "parts of a volume"
-        );
+        debug_assert!(places == 0 || !coefficient.is_multiple_of(10), "parts of a volume");
         volume
     }
 
