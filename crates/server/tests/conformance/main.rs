@@ -11,6 +11,8 @@ enum Step {
     Set([&'static str; 4]),
     Trade(&'static str, i64),
     Delist(&'static str),
+    /// Both of these trades as one. One that is refused does not keep the other from taking effect.
+    TradeBoth([(&'static str, i64); 2]),
     /// The step before must have been refused, in these words.
     Refused(&'static str),
     /// Price, volume and status of the stock are these; empty where one is absent.
@@ -19,7 +21,7 @@ enum Step {
     Answers(&'static [u8], &'static str),
 }
 
-use Step::{Answers, Delist, Is, Refused, Set, Trade};
+use Step::{Answers, Delist, Is, Refused, Set, Trade, TradeBoth};
 
 const SCENARIOS: &[(&str, &[Step])] = &[
     (
@@ -170,6 +172,19 @@ const SCENARIOS: &[(&str, &[Step])] = &[
         ],
     ),
     (
+        "two trades are one transaction, in which each is refused by itself",
+        &[
+            Set(["FROM", "1", "5", ""]),
+            Set(["TO", "2", "0", ""]),
+            TradeBoth([("FROM", -5), ("TO", 5)]),
+            Answers(b"FROM", "0"),
+            Answers(b"TO", "2"),
+            TradeBoth([("FROM", -1), ("TO", -5)]),
+            Refused("volume of 'FROM' is 0, cannot take 1"),
+            Answers(b"TO", "0"),
+        ],
+    ),
+    (
         "a stock delisted is unknown until it is listed again, and counts on",
         &[
             Set(["GONE", "1", "1", ""]),
@@ -197,6 +212,7 @@ fn play(way: &mut dyn WayIn) {
             outcome = match step {
                 Set(fields) => way.set(*fields),
                 Trade(symbol, shares) => way.trade(symbol, *shares),
+                TradeBoth(trades) => way.trade_both(*trades),
                 Delist(symbol) => way.delist(symbol),
                 Is(symbol, fields) => {
                     assert_eq!(way.fields(symbol), *fields, "{place}: {symbol}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockd_engine::{Access, Catalog, Engine, Sync};
+use stockd_engine::{self as engine, Access, Catalog, Engine, Sync, Transaction};
 use stockd_model::{Address, Fields, PriceError, Reply, Request, Symbol, VolumeError};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use stockd_store::DataDir;
@@ -23,6 +23,8 @@ pub(crate) trait WayIn {
     fn fields(&mut self, name: &str) -> [String; 3];
     fn set(&mut self, fields: [&str; 4]) -> Outcome;
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
+    /// Trades twice, as one transaction. The first refusal is its outcome.
+    fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome;
     fn delist(&mut self, symbol: &str) -> Outcome;
 }
 
@@ -100,6 +102,18 @@ impl WayIn for Embedded {
 
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
         self.write(&Request::Trade(symbol.parse().unwrap(), shares))
+    }
+
+    fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
+        let trades = trades.map(|(symbol, shares)| Request::Trade(symbol.parse().unwrap(), shares));
+        let transaction = Transaction::new(Vec::new(), trades.to_vec());
+        let outcome = self.engine.executor().transact(&Access::All, transaction);
+        let engine::Outcome::Executed { replies, .. } = outcome else { panic!("{outcome:?}") };
+        let refused = replies.iter().find_map(|reply| match reply {
+            Reply::Refused(refusal) => Some(refusal.to_string()),
+            _ => None,
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     fn delist(&mut self, symbol: &str) -> Outcome {
@@ -201,6 +215,10 @@ impl WayIn for Line {
 
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
         self.engine.trade(symbol, shares)
+    }
+
+    fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
+        self.engine.trade_both(trades)
     }
 
     fn delist(&mut self, symbol: &str) -> Outcome {
@@ -308,6 +326,19 @@ impl WayIn for Resp {
 
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
         self.write(&["HINCRBY", symbol, "volume", &shares.to_string()])
+    }
+
+    fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
+        assert_eq!(self.ask(&[b"MULTI"]), "+OK");
+        for (symbol, shares) in trades {
+            let shares = shares.to_string();
+            let parts = [b"HINCRBY", symbol.as_bytes(), b"volume", shares.as_bytes()];
+            assert_eq!(self.ask(&parts), "+QUEUED");
+        }
+        assert_eq!(self.ask(&[b"EXEC"]), "*2");
+        let replies = trades.map(|_| self.link.read_line());
+        let refused = replies.iter().find_map(|reply| reply.strip_prefix("-ERR "));
+        refused.map_or(Ok(()), |refusal| Err(refusal.to_owned()))
     }
 
     fn delist(&mut self, symbol: &str) -> Outcome {
