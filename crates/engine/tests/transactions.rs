@@ -252,9 +252,24 @@ fn snapshot(engine: &Engine) -> Vec<Quote> {
     std::iter::from_fn(|| snapshot.page(7, Instant::now()).unwrap()).flatten().collect()
 }
 
+/// Says that all is done, also where that is a panic.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// A stock that every thread trades, within transactions and without.
+fn other() -> Symbol {
+    symbol(99)
+}
+
 /// Moves shares by a transaction without conditions. There are always enough.
 fn move_blindly(executor: &mut Executor, from: u64, to: u64, shares: i64) {
-    let requests = vec![Request::Trade(symbol(from), -shares), Request::Trade(symbol(to), shares)];
+    let trades = [(symbol(from), -shares), (symbol(to), shares), (other(), 1)];
+    let requests = trades.map(|(symbol, shares)| Request::Trade(symbol, shares)).to_vec();
     let transaction = Transaction::new(Vec::new(), requests);
     let Outcome::Executed { replies, .. } = executor.transact(&Access::All, transaction) else {
         panic!("not executed")
@@ -287,7 +302,6 @@ fn what_is_moved_is_never_lost_nor_seen_on_its_way() {
         for number in 0..STOCKS {
             executor.batch(&Access::All).execute(&set(number, SHARES));
         }
-        let other = symbol(99);
         executor.batch(&Access::All).execute(&set(99, 0));
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -304,7 +318,7 @@ fn what_is_moved_is_never_lost_nor_seen_on_its_way() {
                                 _ => _ = move_watching(engine, &mut executor, from, to),
                             }
                             // An ordinary write beside them, which must not be lost either.
-                            let trade = Request::Trade(other, 1);
+                            let trade = Request::Trade(other(), 1);
                             let reply = executor.batch(&Access::All).execute(&trade);
                             assert!(matches!(reply, Reply::Updated(_)), "{reply:?}");
                         }
@@ -316,11 +330,12 @@ fn what_is_moved_is_never_lost_nor_seen_on_its_way() {
                 while !done.load(Relaxed) || read == 0 {
                     let quotes = snapshot(&engine);
                     let moved: Vec<Quote> =
-                        quotes.into_iter().filter(|quote| quote.symbol != other).collect();
+                        quotes.into_iter().filter(|quote| quote.symbol != other()).collect();
                     assert_eq!(total(&moved), STOCKS * SHARES);
                     read += 1;
                 }
             });
+            let ended = Done(&done);
             // All of a transaction is seen by lookups in another one.
             let mut executor = engine.executor();
             while movers.iter().any(|mover| !mover.is_finished()) {
@@ -341,11 +356,11 @@ fn what_is_moved_is_never_lost_nor_seen_on_its_way() {
                 assert_eq!(total(&quotes), STOCKS * SHARES);
             }
             movers.into_iter().for_each(|mover| mover.join().unwrap());
-            done.store(true, Relaxed);
+            drop(ended);
             reader.join().unwrap();
         });
-        let traded = engine.quote(&Access::All, &other).unwrap().volume.unwrap().coefficient();
-        assert_eq!(traded, MOVERS * moves);
+        let traded = engine.quote(&Access::All, &other()).unwrap().volume.unwrap().coefficient();
+        assert_eq!(traded, MOVERS * (moves + moves / 2));
         assert!(engine.totals().transactions > 0);
     }
 }

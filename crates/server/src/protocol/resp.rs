@@ -161,7 +161,7 @@ impl Conversation for RespConversation {
     }
 
     fn add_held(&self, held: &mut Held) {
-        held.requests += self.decoder.held_bytes();
+        held.requests += self.decoder.held_bytes() + self.speaker.transaction.held_bytes();
         held.walks += self.speaker.walk.as_ref().map_or(0, |walk| walk.bytes());
         held.parked += self.parked.bytes();
     }
@@ -287,7 +287,13 @@ impl Parked {
     /// About how many bytes they take, here and on the way to the committer and back.
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
-        self.0.capacity() * size_of::<Shape<'_>>() + self.0.len() * REQUEST_BYTES
+        let outcomes = self.0.iter().map(|awaited| match awaited {
+            Awaited::Reply(_) => 0,
+            Awaited::Outcome(queue) => queue.held_bytes(),
+        });
+        self.0.capacity() * size_of::<Awaited>()
+            + self.0.len() * REQUEST_BYTES
+            + outcomes.sum::<usize>()
     }
 
     fn is_empty(&self) -> bool {

@@ -46,6 +46,15 @@ impl Begun {
         self.0.as_ref().is_some_and(|state| state.queue.is_some())
     }
 
+    /// Bytes that are held for it.
+    pub(super) fn held_bytes(&self) -> usize {
+        let held = |state: &State| {
+            let queued = state.queue.as_ref().map_or(0, Queue::held_bytes);
+            size_of::<State>() + state.watched.capacity() * size_of::<Watched>() + queued
+        };
+        self.0.as_deref().map_or(0, held)
+    }
+
     /// `MULTI`.
     pub(super) fn multi(&mut self, encoder: &Encoder, out: &mut Vec<u8>) {
         let state = self.0.get_or_insert_default();
@@ -146,6 +155,11 @@ impl Begun {
 }
 
 impl Queue {
+    /// Bytes that are held for the commands.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     fn push(&mut self, Queued { bytes, parts }: Queued<'_>) -> Result<(), CommandError<'static>> {
         if self.aborted {
             // It is answered like any other, and not kept.
