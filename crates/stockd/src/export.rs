@@ -226,10 +226,17 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut requests = BufReader::new(stream.try_clone().unwrap()).lines();
-            for reply in replies {
-                requests.find(|line| line.as_ref().unwrap() == "SNAPSHOT").unwrap().unwrap();
-                stream.write_all(reply.as_bytes()).unwrap();
+            let requests = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut replies = replies.iter();
+            for line in requests.map_while(Result::ok) {
+                match line.as_str() {
+                    "PING" => stream.write_all(b"+PONG\r\n").unwrap(),
+                    "SNAPSHOT" => match replies.next() {
+                        Some(reply) => stream.write_all(reply.as_bytes()).unwrap(),
+                        None => return,
+                    },
+                    _ => {}
+                }
             }
         });
         let fetched = fetch(&mut QuoteClient::connect(address).unwrap());
