@@ -98,6 +98,18 @@ impl Client {
         line.trim_end().to_owned()
     }
 
+    /// Sends, unless the connection is over. Returns whether it is not.
+    pub(crate) fn sends(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.get_mut().write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// The next line; `None` when the connection is over.
+    pub(crate) fn next_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let bytes = self.stream.read_line(&mut line).ok()?;
+        (bytes > 0).then(|| line.trim_end().to_owned())
+    }
+
     /// The line that answers a command, or its first.
     pub(crate) fn ask(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n"));

@@ -38,7 +38,7 @@ fn filled(server: Server) -> Server {
     for (symbol, more) in [
         ("AAPL", vec!["--price", "172.50", "--volume", "1000"]),
         ("BRK/A", vec!["--price", "743500.00", "--volume", "12"]),
-        ("SOLD", vec!["--price", "8.25"]),
+        ("SOLD", vec!["--price", "8.25", "--volume", "0"]),
         ("HALT", vec!["--price", "3", "--volume", "5", "--status", "halted"]),
     ] {
         server.out(&[vec!["set", symbol], more].concat());
