@@ -43,7 +43,7 @@ async function nodeRedis(RESP) {
   await subscriber.connect();
   const quotes = inbox();
   await subscriber.subscribe(name, quotes.put);
-  assert.equal((await quotes.next()).volume, 1);
+  assert.equal((await quotes.next()).volume, "1");
   await client.set(name, "0.75");
   assert.equal((await quotes.next()).price, "0.75");
   const matching = inbox();
@@ -66,7 +66,7 @@ async function ioRedis() {
   const quotes = inbox();
   subscriber.on("message", (_, message) => quotes.put(message));
   await subscriber.subscribe("IO");
-  assert.equal((await quotes.next()).volume, 0);
+  assert.equal((await quotes.next()).volume, "0");
   await client.set("IO", "1.5");
   assert.equal((await quotes.next()).price, "1.5");
   subscriber.disconnect();
