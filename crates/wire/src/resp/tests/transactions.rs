@@ -52,7 +52,7 @@ const TRANSCRIPTS: &[Transcript] = &[
         ("SET IBM 160", "+QUEUED\r\n"),
         (
             "EXEC",
-            "*3\r\n-ERR 'much' is not a price: write a decimal like 172.5\r\n-ERR stock 'HALTED' is halted; trades are refused until its status is trading\r\n+OK\r\n",
+            "*3\r\n-ERR 'much' is not a price: write a decimal like 172.5, -37.63 or 1e-5, without $ and thousands separators\r\n-ERR stock 'HALTED' is halted; trades are refused until its status is trading\r\n+OK\r\n",
         ),
         ("GET IBM", "$3\r\n160\r\n"),
     ],
