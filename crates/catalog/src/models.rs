@@ -260,7 +260,11 @@ fn growth_into_a_block_that_is_being_prepared_loses_no_stock() {
             add_one(catalog, "A");
         });
         for (name, volume) in [("A", 2), ("B", 1), ("C", 1), ("D", 1)] {
-            assert_eq!(catalog.get(&symbol(name)).unwrap().volume.shares(), volume, "{name}");
+            assert_eq!(
+                catalog.get(&symbol(name)).unwrap().volume,
+                Some(Volume::new(volume)),
+                "{name}"
+            );
         }
         assert_eq!((catalog.len(), all(&catalog).len()), (4, 4));
     });
