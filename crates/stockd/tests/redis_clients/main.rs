@@ -12,6 +12,7 @@ mod server;
 mod transactions;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -175,31 +176,39 @@ fn redis_benchmark_runs() {
 
 #[test]
 fn redis_py_does_all_that_stockd_does() {
-    let Some(packages) = Packages::python(PYTHON_PACKAGES) else {
-        return;
-    };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients/python.py");
-    let (unix, _directory) = unix_market();
-    for server in [market(), unix] {
-        let mut command = Command::new(&packages.program);
-        command.arg(script).args(place(&server));
-        let (code, out, err) = run(command);
-        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
-    }
+    python_is_well("python.py");
 }
 
 #[test]
 fn node_redis_and_ioredis_do_all_that_stockd_does() {
+    node_is_well("node.mjs", include_str!("node.mjs"));
+}
+
+/// Plays a script of this directory over TCP and over a Unix socket.
+pub(crate) fn python_is_well(script: &str) {
+    let Some(packages) = Packages::python(PYTHON_PACKAGES) else {
+        return;
+    };
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients");
+    is_well(&packages, &Path::new(directory).join(script));
+}
+
+/// Plays a script over TCP and over a Unix socket.
+pub(crate) fn node_is_well(name: &str, text: &str) {
     let Some(packages) = Packages::node(NODE_PACKAGES) else {
         return;
     };
     // Modules are looked for beside the script.
-    let script = packages.directory.join("node.mjs");
-    std::fs::write(&script, include_str!("node.mjs")).unwrap();
+    let script = packages.directory.join(name);
+    std::fs::write(&script, text).unwrap();
+    is_well(&packages, &script);
+}
+
+fn is_well(packages: &Packages, script: &Path) {
     let (unix, _directory) = unix_market();
     for server in [market(), unix] {
         let mut command = Command::new(&packages.program);
-        command.arg(&script).args(place(&server));
+        command.arg(script).args(place(&server));
         let (code, out, err) = run(command);
         assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
     }

@@ -1,41 +1,16 @@
 //! Transactions of clients of Redis, as their libraries make them.
 
-use std::process::Command;
-
-use crate::packages::Packages;
-use crate::server::{PATIENCE, run};
-use crate::{NODE_PACKAGES, PYTHON_PACKAGES, market, place, unix_market};
+use crate::server::PATIENCE;
+use crate::{market, node_is_well, python_is_well};
 
 #[test]
 fn redis_py_transacts() {
-    let Some(packages) = Packages::python(PYTHON_PACKAGES) else {
-        return;
-    };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_clients/transactions.py");
-    let (unix, _directory) = unix_market();
-    for server in [market(), unix] {
-        let mut command = Command::new(&packages.program);
-        command.arg(script).args(place(&server));
-        let (code, out, err) = run(command);
-        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
-    }
+    python_is_well("transactions.py");
 }
 
 #[test]
 fn node_redis_and_ioredis_transact() {
-    let Some(packages) = Packages::node(NODE_PACKAGES) else {
-        return;
-    };
-    // Modules are looked for beside the script.
-    let script = packages.directory.join("transactions.mjs");
-    std::fs::write(&script, include_str!("transactions.mjs")).unwrap();
-    let (unix, _directory) = unix_market();
-    for server in [market(), unix] {
-        let mut command = Command::new(&packages.program);
-        command.arg(&script).args(place(&server));
-        let (code, out, err) = run(command);
-        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
-    }
+    node_is_well("transactions.mjs", include_str!("transactions.mjs"));
 }
 
 #[test]
