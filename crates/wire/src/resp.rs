@@ -58,7 +58,7 @@ mod value;
 
 pub use arguments::Arguments;
 pub use command::{
-    Client, Command, Credentials, Describe, Field, Hello, Incoming, Queued, Scan, Shape, Version,
+    Client, Command, Credentials, Describe, Hello, Incoming, Queued, Scan, Shape, Version,
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};

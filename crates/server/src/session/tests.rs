@@ -39,9 +39,9 @@ impl Client {
         let mut executor = engine.executor();
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(1)),
-                status: None,
+                ..Fields::default()
             };
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);

@@ -4,7 +4,7 @@
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
 //! [`Command`]: data for the code that serves the connection.
 
-use stockd_model::{Quote, Request, Symbol};
+use stockd_model::{Field, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command_error::CommandError;
@@ -149,23 +149,6 @@ impl Shape<'_> {
     }
 }
 
-/// A field of a quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The name of the stock.
-    Symbol,
-    /// Its last price, traded or not.
-    Price,
-    /// Shares that remain, where they are counted.
-    Volume,
-    /// `trading` or `halted`.
-    Status,
-    /// Changes so far.
-    Version,
-    /// Unix time of the last change in nanoseconds.
-    Updated,
-}
-
 /// One step of a walk over all stocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan<'a> {
@@ -239,34 +222,6 @@ pub enum Describe<'a> {
     Named(Arguments<'a>),
     /// What the named ones are for, or all where none is named.
     Docs(Arguments<'a>),
-}
-
-impl Field {
-    /// Every field, in the order in which a quote is written.
-    pub const ALL: [Field; 6] =
-        [Field::Symbol, Field::Price, Field::Volume, Field::Status, Field::Version, Field::Updated];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Field::Symbol => "symbol",
-            Field::Price => "price",
-            Field::Volume => "volume",
-            Field::Status => "status",
-            Field::Version => "version",
-            Field::Updated => "updated",
-        }
-    }
-
-    /// Whether the quote has this field.
-    pub(super) fn is_in(self, quote: &Quote) -> bool {
-        self != Field::Volume || quote.volume.is_some()
-    }
-
-    /// The field of this name; like symbols, small letters are not capitals.
-    pub(super) fn find(name: &[u8]) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| field.name().as_bytes() == name)
-    }
 }
 
 impl Scan<'_> {

@@ -6,10 +6,12 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
+use stockd_model::{
+    Answer, DECIMAL_ROOM_BYTES, Field, Price, Quote, Refusal, Reply, Symbol, quote_json,
+};
 
 use super::arguments::Arguments;
-use super::command::{Field, Shape, Version, cursor};
+use super::command::{Shape, Version, cursor};
 use super::command_error::Refused;
 use super::frame::{self, bulk, head, simple};
 use super::glob::Glob;
@@ -80,11 +82,13 @@ impl Encoder {
         };
         match (shape, quote) {
             (Shape::Quote, Some(quote)) => {
-                let present = Field::ALL.into_iter().filter(|field| field.is_in(quote));
-                self.map(present.clone().count(), out);
-                for field in present {
-                    bulk(field.name().as_bytes(), out);
-                    self.field(field, quote, out);
+                let texts = Field::ALL.map(|field| quote.text_of(field));
+                self.map(texts.iter().flatten().count(), out);
+                for (field, text) in Field::ALL.iter().zip(&texts) {
+                    if let Some(text) = text {
+                        bulk(field.name().as_bytes(), out);
+                        bulk(text.as_bytes(), out);
+                    }
                 }
             }
             (Shape::Quote, None) => self.map(0, out),
@@ -132,26 +136,10 @@ impl Encoder {
 
     /// Appends a field as text; nil where the quote does not have it.
     fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
-        let mut number = itoa::Buffer::new();
-        let decimal;
-        let text = match field {
-            Field::Symbol => quote.symbol.as_bytes(),
-            Field::Price => {
-                decimal = quote.price.text();
-                decimal.as_bytes()
-            }
-            Field::Volume => match quote.volume {
-                Some(volume) => {
-                    decimal = volume.text();
-                    decimal.as_bytes()
-                }
-                None => return self.nil(out),
-            },
-            Field::Status => quote.status.as_str().as_bytes(),
-            Field::Version => number.format(quote.version).as_bytes(),
-            Field::Updated => number.format(quote.updated_ns).as_bytes(),
-        };
-        bulk(text, out);
+        match quote.text_of(field) {
+            Some(text) => bulk(text.as_bytes(), out),
+            None => self.nil(out),
+        }
     }
 
     /// Appends `+OK`.

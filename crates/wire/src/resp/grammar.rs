@@ -6,12 +6,11 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Edit, Fields, Price, Request, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
-    CURSOR_SHIFT, Client, Command, Credentials, Describe, Field, Hello, Incoming, Scan, Shape,
-    Version,
+    CURSOR_SHIFT, Client, Command, Credentials, Describe, Hello, Incoming, Scan, Shape, Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
@@ -146,10 +145,6 @@ fn symbol(name: &[u8]) -> Outcome<'_, Symbol> {
     Symbol::parse(name).map_err(CommandError::Symbol)
 }
 
-fn price(text: &[u8]) -> Outcome<'_, Price> {
-    Price::parse(text).map_err(CommandError::Price)
-}
-
 /// Digits with a minus before them or not: no plus, no white space.
 fn integer(text: &[u8]) -> Outcome<'_, i64> {
     let text = str::from_utf8(text).ok().filter(|text| !text.starts_with('+'));
@@ -161,7 +156,8 @@ fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Incoming<'_>> {
     else {
         return Err(CommandError::Syntax);
     };
-    let fields = Fields { price: Some(price(text)?), ..Fields::default() };
+    let price = Price::parse(text).map_err(CommandError::Price)?;
+    let fields = Fields { price: Edit::Set(price), ..Fields::default() };
     Ok(Incoming::Request(Request::Update(symbol(name)?, fields), Shape::Done))
 }
 
@@ -171,22 +167,11 @@ fn hset<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, In
     let mut fields = Fields::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(wrong_arity)?;
-        match Field::find(name) {
-            Some(Field::Price) => fields.price = Some(price(value)?),
-            Some(Field::Volume) => {
-                fields.volume = Edit::parse(value).map_err(CommandError::Volume)?;
-            }
-            Some(Field::Status) => {
-                let text = String::from_utf8_lossy(value);
-                fields.status = Some(text.parse().map_err(CommandError::Status)?);
-            }
-            Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
-            None => return Err(CommandError::UnknownField(name)),
-        }
+        let field = Field::find(name).ok_or(CommandError::UnknownField(name))?;
+        fields.set(field, value).map_err(CommandError::Field)?;
     }
-    let given = [fields.price.is_some(), fields.volume.sets(), fields.status.is_some()];
-    let new_fields = given.map(u32::from).iter().sum();
-    Ok(Incoming::Request(Request::Set(symbol, fields), Shape::NewFields(new_fields)))
+    let new_fields = Shape::NewFields(fields.given() as u32);
+    Ok(Incoming::Request(Request::Set(symbol, fields), new_fields))
 }
 
 fn trade<'a>(name: &'a [u8], field: &'a [u8], shares: &'a [u8]) -> Outcome<'a, Incoming<'a>> {
