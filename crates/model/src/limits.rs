@@ -23,7 +23,15 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the very first bytes of a line-protocol connection may lack a newline before the
 /// connection counts as unterminated.
-pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(10);
+pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(1);
+
+/// The same for a listed name from a host whose latest client was unterminated: only what was sent
+/// together, and cut on its way, has to come together.
+pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
+
+/// Hosts that are known to have unterminated clients, at most: 8 bytes each. Others take their
+/// places.
+pub const UNTERMINATED_PEERS_MAX: usize = 4096;
 
 /// Bytes of replies that wait for one client. When it is reached the server stops reading from
 /// that client until it has read its replies.

@@ -39,7 +39,7 @@ use stockd_model::limits::{
 use crate::admission::Permit;
 use crate::client_list::ClientInfo;
 use crate::closed::Closed;
-use crate::conversation::{Ending, Waits};
+use crate::conversation::{Ending, Patience, Waits};
 use crate::endpoint::Protocol;
 use crate::memory::Held;
 use crate::output::Output;
@@ -72,7 +72,7 @@ pub(crate) struct Connection {
     /// The client has closed its direction; an end waits behind the bytes in the socket.
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
-    silent: bool,
+    silent: Option<Patience>,
     /// Bytes of replies that may wait, as of its last turn: fewer while memory is scarce.
     output_bytes_max: usize,
     /// It has been told of a subscription.
@@ -119,7 +119,7 @@ pub(crate) struct Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delay {
     /// Then it has [fallen silent](Connection::fall_silent).
-    Silence,
+    Silence(Patience),
     /// Then it is closed.
     Linger,
 }
@@ -129,7 +129,7 @@ pub(crate) enum Delay {
 enum Step {
     Received(usize),
     HeldBack,
-    Silence,
+    Silence(Patience),
     End,
     Stop,
 }
@@ -151,7 +151,7 @@ impl Connection {
             readable: false,
             writable: true,
             hung_up: false,
-            silent: false,
+            silent: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
             drain_bytes: None,
@@ -171,8 +171,8 @@ impl Connection {
     }
 
     /// The delay that was asked for with [`Delay::Silence`] is over.
-    pub(crate) fn fall_silent(&mut self) {
-        self.silent = true;
+    pub(crate) fn fall_silent(&mut self, patience: Patience) {
+        self.silent = Some(patience);
     }
 
     /// The server shuts down: what has been received by now is still answered, which the
@@ -204,7 +204,7 @@ impl Connection {
     #[inline]
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         self.output_bytes_max = turn.server.memory.output_bytes_max();
-        let awaited_newline = self.session.awaits_newline();
+        let had_undecoded = self.session.has_undecoded();
         self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
@@ -226,8 +226,8 @@ impl Connection {
                 AtEnd::Linger => self.linger()?,
             }
             next.start = Some(Delay::Linger);
-        } else if !awaited_newline && self.session.awaits_newline() {
-            next.start = Some(Delay::Silence);
+        } else if !had_undecoded {
+            next.start = self.session.awaits_newline(turn).map(Delay::Silence);
         }
         next.again = self.has_work() || self.is_to_be_told(turn);
         self.check_invariants();
@@ -314,8 +314,10 @@ impl Connection {
         match self.phase {
             Phase::Serving => {
                 let draining = self.drain_bytes.is_some();
-                let can_step =
-                    self.readable || self.silent || draining || self.session.is_held_back();
+                let can_step = self.readable
+                    || self.silent.is_some()
+                    || draining
+                    || self.session.is_held_back();
                 can_write || (can_step && self.has_room() && !self.awaits_commit())
             }
             Phase::Finishing(_) => can_write,
@@ -347,7 +349,7 @@ impl Connection {
             tracing::debug!("{}: closing: {ending:?}", self.client.peer());
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
-                Ending::ProtocolError => turn.cells.closed_protocol_error.add(1),
+                Ending::ProtocolError | Ending::Foreign => turn.cells.closed_protocol_error.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);
@@ -367,11 +369,7 @@ impl Connection {
                 waits
             }
             Step::HeldBack => self.session.resume(turn),
-            Step::Silence => {
-                let unterminated = self.session.fall_silent(turn);
-                turn.cells.unterminated.add(u64::from(unterminated));
-                Waits::Input
-            }
+            Step::Silence(patience) => self.session.fall_silent(turn, patience),
             Step::End => {
                 self.session.end(turn);
                 self.phase = Phase::Finishing(AtEnd::Close);
@@ -434,8 +432,8 @@ impl Connection {
                 None => {}
             }
         }
-        if std::mem::take(&mut self.silent) {
-            return Ok(Some(Step::Silence));
+        if let Some(patience) = self.silent.take() {
+            return Ok(Some(Step::Silence(patience)));
         }
         Ok(self.drain_bytes.map(|_| Step::Stop))
     }

@@ -146,6 +146,7 @@ mod timers;
 mod transport;
 mod turn;
 mod unplugged;
+mod unterminated_peers;
 mod worker;
 
 pub use config::Config;

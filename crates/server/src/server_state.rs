@@ -10,6 +10,7 @@ use stockd_engine::Engine;
 use crate::Metrics;
 use crate::client_list::ClientList;
 use crate::memory::Memory;
+use crate::unterminated_peers::UnterminatedPeers;
 
 /// The parts of a running server that tell something of it.
 pub(crate) struct ServerState {
@@ -17,6 +18,7 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     /// What all connections hold.
     pub(crate) memory: Memory,
+    pub(crate) unterminated_peers: UnterminatedPeers,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     pub(crate) started: Instant,
 }
@@ -27,9 +29,14 @@ impl ServerState {
         memory_max: usize,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<ServerState> {
-        let started = Instant::now();
-        let (clients, memory) = (ClientList::default(), Memory::new(memory_max));
-        Arc::new(ServerState { clients, engine, memory, metrics: Box::new(metrics), started })
+        Arc::new(ServerState {
+            clients: ClientList::default(),
+            engine,
+            memory: Memory::new(memory_max),
+            unterminated_peers: UnterminatedPeers::default(),
+            metrics: Box::new(metrics),
+            started: Instant::now(),
+        })
     }
 
     pub(crate) fn metrics(&self) -> Metrics {

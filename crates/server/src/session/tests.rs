@@ -86,6 +86,21 @@ impl Client {
         self.with(|session, turn| session.receive(input, turn))
     }
 
+    fn awaits_newline(&mut self) -> Option<Patience> {
+        self.with(|session, turn| session.awaits_newline(turn))
+    }
+
+    fn fall_silent(&mut self, patience: Patience) -> Waits {
+        self.with(|session, turn| session.fall_silent(turn, patience))
+    }
+
+    /// As another client of the same host.
+    fn connect_again(&mut self) {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 2)).into();
+        let info = self.server.clients.enter(peer, Protocol::Line, Instant::now());
+        self.session = Session::new(Protocol::Line, &info);
+    }
+
     fn replied(&mut self) -> String {
         String::from_utf8(mem::take(&mut self.out)).unwrap()
     }
@@ -125,26 +140,88 @@ fn any_number_of_requests_in_one_read_is_answered_in_order() {
 #[test]
 fn first_bytes_without_a_newline_are_a_request_after_silence() {
     let mut client = Client::new();
-    assert!(!client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), None);
     assert_eq!(client.receive(b"AA"), Waits::Input);
-    assert!(client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), Some(Patience::Usual));
     assert_eq!(client.receive(b"PL"), Waits::Input);
     assert_eq!(client.replied(), "");
-    assert!(client.with(Session::fall_silent));
+    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
     assert_eq!(client.replied(), "172.5");
     assert_eq!(client.receive(b"IBM"), Waits::Input);
     assert_eq!(client.replied(), "159");
-    assert!(!client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), None);
+    assert_eq!(client.cells.unterminated.get(), 1);
 }
 
 #[test]
 fn silence_in_the_middle_of_a_later_line_means_nothing() {
     let mut client = Client::new();
     assert_eq!(client.receive(b"AAPL\nIB"), Waits::Input);
-    assert!(!client.session.awaits_newline());
-    assert!(!client.with(Session::fall_silent));
+    assert_eq!(client.awaits_newline(), None);
+    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
     assert_eq!(client.receive(b"M\n"), Waits::Input);
     assert_eq!(client.replied(), "172.5\n159\n");
+}
+
+#[test]
+fn a_newline_that_comes_late_ends_the_reply_and_begins_lines() {
+    let mut client = Client::new();
+    assert_eq!(client.receive(b"AAPL"), Waits::Input);
+    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    assert_eq!(client.receive(b"\r"), Waits::Input);
+    assert_eq!(client.receive(b"\nIBM"), Waits::Input);
+    assert_eq!(client.replied(), "172.5\n");
+    assert_eq!(client.receive(b"\n"), Waits::Input);
+    assert_eq!(client.replied(), "159\n");
+}
+
+#[test]
+fn the_next_client_of_an_unterminated_one_waits_for_less_if_its_name_is_listed() {
+    let mut client = Client::new();
+    let _ = client.receive(b"AAPL");
+    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    client.connect_again();
+    let _ = client.receive(b"IB");
+    assert_eq!(client.awaits_newline(), Some(Patience::Short));
+    assert_eq!(client.fall_silent(Patience::Short), Waits::Input);
+    assert_eq!(client.replied(), "172.5", "the rest of the name may come");
+    let _ = client.receive(b"M");
+    assert_eq!(client.fall_silent(Patience::Short), Waits::Input);
+    assert_eq!(client.replied(), "159");
+
+    client.connect_again();
+    let _ = client.receive(b"AAPL\n");
+    client.connect_again();
+    let _ = client.receive(b"IBM");
+    assert_eq!(client.awaits_newline(), Some(Patience::Usual), "the latest spoke in lines");
+}
+
+#[test]
+fn another_protocol_is_answered_in_its_own_and_nothing_behind_it_is() {
+    for (sent, answered) in [
+        ("*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\nAAPL\n", "-ERR "),
+        ("GET /AAPL HTTP/1.1\r\nHost: x\r\n\r\nAAPL\n", "HTTP/1.1 400 "),
+        ("PROXY TCP4 127.0.0.1 127.0.0.1 55 7878\r\nAAPL\n", "ERR "),
+        ("\x16\x03\x01\x02\0\x01\nAAPL\n", "\x15\x03\x01\0\x02\x02"),
+    ] {
+        let mut client = Client::new();
+        assert_eq!(client.receive(sent.as_bytes()), Waits::Nothing(Ending::Foreign));
+        let replied = client.replied();
+        assert!(replied.starts_with(answered) && !replied.contains("172.5"), "{replied}");
+    }
+}
+
+#[test]
+fn a_call_is_a_lookup_of_the_name_within_it_unless_the_whole_is_listed() {
+    let mut client = Client::new();
+    let _ = client.receive(b"Lookup AAPL\nIBM\nLookup,IBM\nLookup:XYZ\n");
+    assert_eq!(client.replied(), "172.5\n159\n159\n-1\n");
+    let fields = Fields { price: "7".parse().ok(), ..Fields::default() };
+    let set = Request::Set("Lookup AAPL".parse().unwrap(), fields);
+    client.executor.batch(&Access::All).execute(&set);
+    let _ = client.receive(b"Lookup AAPL\nLookup IBM");
+    client.with(Session::end);
+    assert_eq!(client.replied(), "7\n159\n");
 }
 
 #[test]
