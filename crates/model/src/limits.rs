@@ -29,6 +29,10 @@ pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(1);
 /// together, and cut on its way, has to come together.
 pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
 
+/// Bytes of the header that a proxy sends before its client's, at most. A longer one is an error and
+/// ends the connection.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Hosts that are known to have unterminated clients, at most: 8 bytes each. Others take their
 /// places.
 pub const UNTERMINATED_PEERS_MAX: usize = 4096;

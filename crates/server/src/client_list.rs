@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use stockd_model::Address;
@@ -28,6 +28,8 @@ pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
+    /// Whom the peer speaks for, where it is a proxy that says so.
+    source: OnceLock<Address>,
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
@@ -59,6 +61,7 @@ impl ClientList {
         let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
+            source: OnceLock::new(),
             protocol,
             since,
             names: Mutex::default(),
@@ -112,14 +115,19 @@ impl ClientInfo {
 
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
-        &self.peer
+        self.source.get().unwrap_or(&self.peer)
+    }
+
+    /// Its peer is a proxy, which has said where the client comes from.
+    pub(crate) fn speaks_for(&self, source: Address) {
+        let _ = self.source.set(source);
     }
 
     /// The connection in the words of Redis: bytes that wait are `omem`, all that it holds is
     /// `tot-mem`, subscriptions `sub`; and in one of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
         let ClientInfo { id, protocol, .. } = self;
-        let peer = match &self.peer {
+        let peer = match self.peer() {
             Address::Tcp(address) => address.to_string(),
             Address::Unix(path) => format!("{}:0", path.display()),
         };

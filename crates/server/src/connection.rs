@@ -39,8 +39,7 @@ use stockd_model::limits::{
 use crate::admission::Permit;
 use crate::client_list::ClientInfo;
 use crate::closed::Closed;
-use crate::conversation::{Ending, Patience, Waits};
-use crate::endpoint::Protocol;
+use crate::conversation::{Conversation, Ending, Patience, Waits};
 use crate::memory::Held;
 use crate::output::Output;
 use crate::protocol;
@@ -137,14 +136,14 @@ enum Step {
 impl Connection {
     pub(crate) fn new(
         stream: Stream,
-        protocol: Protocol,
+        conversation: Box<dyn Conversation>,
         permit: Permit,
         client: Arc<ClientInfo>,
         now: Instant,
     ) -> Connection {
         Connection {
             stream,
-            session: Session::new(protocol, &client),
+            session: Session::new(conversation),
             client,
             output: Output::default(),
             phase: Phase::Serving,

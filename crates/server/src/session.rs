@@ -8,16 +8,12 @@
 //! whole request yet, or for whose replies there was no room, are kept.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Instant;
 
 use stockd_engine::Answered;
 
-use crate::Protocol;
-use crate::client_list::ClientInfo;
 use crate::conversation::{Conversation, Patience, Waits};
 use crate::memory::Held;
-use crate::protocol;
 use crate::turn::Turn;
 
 /// One connection's side of the conversation.
@@ -32,8 +28,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(protocol: Protocol, client: &Arc<ClientInfo>) -> Session {
-        let conversation = (protocol::of(protocol).begin)(client);
+    pub(crate) fn new(conversation: Box<dyn Conversation>) -> Session {
         let waits = Waits::Input;
         Session { conversation, undecoded: Vec::new(), undecoded_since: None, waits }
     }

@@ -27,6 +27,7 @@ use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
 use crate::pool::Pool;
+use crate::protocol;
 use crate::reactor::{Event, Reactor};
 use crate::relief::Relief;
 use crate::server_state::ServerState;
@@ -465,7 +466,8 @@ impl Worker {
         }
         let stream = endpoint.transport.accept(socket);
         let client = self.server.clients.enter(peer, endpoint.protocol, now);
-        let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
+        let conversation = protocol::begin(&endpoint, &client);
+        let connection = Connection::new(stream, conversation, permit, client, now);
         let slot = entry.insert(Slot::new(connection, id, endpoint));
         if self.draining {
             slot.connection.drain();

@@ -98,7 +98,10 @@ fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCo
 /// What to listen on: at least one address.
 fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
     let of = |protocol, addresses: &[Address]| {
-        let endpoint = |address: &Address| Endpoint::plain(protocol, address.clone());
+        let endpoint = |address: &Address| Endpoint {
+            proxied: settings.proxy_protocol,
+            ..Endpoint::plain(protocol, address.clone())
+        };
         addresses.iter().map(endpoint).collect::<Vec<_>>()
     };
     let endpoints =

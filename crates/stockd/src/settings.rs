@@ -63,6 +63,10 @@ settings! {
     /// Address of RESP, the protocol of Redis clients, in the same form.
     resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
 
+    /// Let every client come through a proxy that sends a header of the PROXY protocol, version 1 or 2,
+    /// such as HAProxy with `send-proxy`. A connection without one is refused.
+    proxy_protocol: bool = "false", "BOOL", value::boolean;
+
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
 

@@ -1,13 +1,16 @@
 mod work;
 
 use super::*;
-use crate::Metrics;
+use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::Ending;
 use crate::metrics::Cells;
+use crate::protocol;
 use crate::server_state::ServerState;
 use crate::turn::Replies;
+use crate::{Endpoint, Metrics, Protocol};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
@@ -50,7 +53,7 @@ impl Client {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let info = server.clients.enter(peer, protocol, Instant::now());
         Client {
-            session: Session::new(protocol, &info),
+            session: Session::new((protocol::of(protocol).begin)(&info)),
             executor,
             out: Vec::new(),
             out_bytes_max: usize::MAX,
@@ -98,7 +101,7 @@ impl Client {
     fn connect_again(&mut self) {
         let peer = SocketAddr::from(([127, 0, 0, 1], 2)).into();
         let info = self.server.clients.enter(peer, Protocol::Line, Instant::now());
-        self.session = Session::new(Protocol::Line, &info);
+        self.session = Session::new((protocol::of(Protocol::Line).begin)(&info));
     }
 
     fn replied(&mut self) -> String {
@@ -275,4 +278,40 @@ fn a_line_too_long_is_the_end_after_the_replies_before_it() {
     assert_eq!(client.receive(b"A"), Waits::Nothing(Ending::LineTooLong));
     assert_eq!(client.replied(), "159\n");
     assert_eq!(client.session.undecoded.capacity(), 0);
+}
+
+/// A client that has come through a proxy, or past it.
+fn proxied(protocol: Protocol) -> (Client, Arc<ClientInfo>) {
+    let mut client = Client::over(protocol);
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let endpoint = Endpoint { proxied: true, ..Endpoint::plain(protocol, address) };
+    let info = client.server.clients.enter(address.into(), protocol, Instant::now());
+    client.session = Session::new(protocol::begin(&endpoint, &info));
+    (client, info)
+}
+
+#[test]
+fn a_client_behind_a_proxy_is_the_one_that_the_header_names() {
+    let stream = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 7878\r\nAAPL\nIBM\n";
+    for cut in 0..=stream.len() {
+        let (mut client, info) = proxied(Protocol::Line);
+        let (head, tail) = stream.split_at(cut);
+        assert_eq!(client.receive(head), Waits::Input);
+        assert_eq!(client.receive(tail), Waits::Input);
+        assert_eq!(client.replied(), "172.5\n159\n", "cut at {cut}");
+        assert_eq!(info.peer().to_string(), "192.0.2.1:56324");
+    }
+    let (mut client, _) = proxied(Protocol::Resp);
+    assert_eq!(client.receive(b"PROXY UNKNOWN\r\nGET AAPL\r\n"), Waits::Input);
+    assert_eq!(client.replied(), "$5\r\n172.5\r\n");
+}
+
+#[test]
+fn a_client_that_comes_past_the_proxy_is_refused() {
+    for (protocol, refusal) in [(Protocol::Line, "ERR "), (Protocol::Resp, "-ERR ")] {
+        let (mut client, _) = proxied(protocol);
+        assert_eq!(client.receive(b"GET AAPL\r\n"), Waits::Nothing(Ending::Foreign));
+        let replied = client.replied();
+        assert!(replied.starts_with(refusal) && replied.contains("proxy_protocol"), "{replied}");
+    }
 }

@@ -10,6 +10,8 @@
 //! Invariant: what can be the beginning of the first line of a client that speaks the line protocol is
 //! [`Opening::Name`], as soon as its bytes differ from every other opening.
 
+use crate::proxy::V2_SIGNATURE;
+
 /// What the input of a new connection begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opening {
@@ -39,10 +41,7 @@ pub enum Foreign {
 /// The mark that text writers put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What the header of a proxy begins with, in version 2.
-const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-
-/// And in version 1, by what the connection is.
+/// What the header of a proxy begins with in version 1, by what the connection is.
 const PROXY_V1: [&[u8]; 3] = [b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN"];
 
 /// Methods of HTTP, each with the beginning of its target.
@@ -77,7 +76,7 @@ impl Opening {
                 Begins::InPart => Opening::Unclear,
                 Begins::Otherwise => Opening::Name,
             },
-            [b'\r', ..] => foreign(begins(PROXY_V2), Foreign::Proxy),
+            [b'\r', ..] => foreign(begins(V2_SIGNATURE), Foreign::Proxy),
             [b'P', b'R', b'O', ..] => {
                 let versions = PROXY_V1.map(begins);
                 foreign(versions.into_iter().max().unwrap_or(Begins::Otherwise), Foreign::Proxy)
@@ -195,7 +194,7 @@ mod tests {
             (b"\x16\x03\x01", foreign(Foreign::Tls)),
             (b"PROXY TCP4 ", foreign(Foreign::Proxy)),
             (b"PROXY UNKNOWN", foreign(Foreign::Proxy)),
-            (PROXY_V2, foreign(Foreign::Proxy)),
+            (V2_SIGNATURE, foreign(Foreign::Proxy)),
             (b"\xef\xbb\xbf", skipped(3)),
             (b"\xff\xfb\x1f", skipped(3)),
             (b"\xff\xfa\x1f\0\x50\0\x18\xff\xf0", skipped(9)),
