@@ -33,6 +33,14 @@ pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
 /// ends the connection.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 
+/// How long a TCP connection may be silent before the system asks the other end whether it is still
+/// there; and how soon it asks again, and how often, before it gives the connection up.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
+/// See [`KEEPALIVE_AFTER`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// See [`KEEPALIVE_AFTER`].
+pub const KEEPALIVE_RETRIES: u32 = 3;
+
 /// Hosts that are known to have unterminated clients, at most: 8 bytes each. Others take their
 /// places.
 pub const UNTERMINATED_PEERS_MAX: usize = 4096;
