@@ -25,8 +25,8 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// connection counts as unterminated.
 pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(1);
 
-/// The same for a listed name from a host whose latest client was unterminated: only what was sent
-/// together, and cut on its way, has to come together.
+/// The same for a client of a host whose latest client was unterminated: what was sent together, and
+/// cut on its way, still comes together.
 pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
 
 /// Bytes of the header that a proxy sends before its client's, at most. A longer one is an error and

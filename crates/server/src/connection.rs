@@ -71,7 +71,7 @@ pub(crate) struct Connection {
     /// The client has closed its direction; an end waits behind the bytes in the socket.
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
-    silent: Option<Patience>,
+    silent: bool,
     /// Bytes of replies that may wait, as of its last turn: fewer while memory is scarce.
     output_bytes_max: usize,
     /// It has been told of a subscription.
@@ -128,7 +128,7 @@ pub(crate) enum Delay {
 enum Step {
     Received(usize),
     HeldBack,
-    Silence(Patience),
+    Silence,
     End,
     Stop,
 }
@@ -150,7 +150,7 @@ impl Connection {
             readable: false,
             writable: true,
             hung_up: false,
-            silent: None,
+            silent: false,
             output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
             drain_bytes: None,
@@ -170,8 +170,8 @@ impl Connection {
     }
 
     /// The delay that was asked for with [`Delay::Silence`] is over.
-    pub(crate) fn fall_silent(&mut self, patience: Patience) {
-        self.silent = Some(patience);
+    pub(crate) fn fall_silent(&mut self) {
+        self.silent = true;
     }
 
     /// The server shuts down: what has been received by now is still answered, which the
@@ -313,10 +313,8 @@ impl Connection {
         match self.phase {
             Phase::Serving => {
                 let draining = self.drain_bytes.is_some();
-                let can_step = self.readable
-                    || self.silent.is_some()
-                    || draining
-                    || self.session.is_held_back();
+                let can_step =
+                    self.readable || self.silent || draining || self.session.is_held_back();
                 can_write || (can_step && self.has_room() && !self.awaits_commit())
             }
             Phase::Finishing(_) => can_write,
@@ -368,7 +366,7 @@ impl Connection {
                 waits
             }
             Step::HeldBack => self.session.resume(turn),
-            Step::Silence(patience) => self.session.fall_silent(turn, patience),
+            Step::Silence => self.session.fall_silent(turn),
             Step::End => {
                 self.session.end(turn);
                 self.phase = Phase::Finishing(AtEnd::Close);
@@ -431,8 +429,8 @@ impl Connection {
                 None => {}
             }
         }
-        if let Some(patience) = self.silent.take() {
-            return Ok(Some(Step::Silence(patience)));
+        if mem::take(&mut self.silent) {
+            return Ok(Some(Step::Silence));
         }
         Ok(self.drain_bytes.map(|_| Step::Stop))
     }

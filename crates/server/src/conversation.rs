@@ -39,9 +39,8 @@ pub(crate) trait Conversation: fmt::Debug + Send {
     }
 
     /// Nothing has followed them for that time: answers them, if they are a request. Returns as
-    /// [`answer`](Conversation::answer) does. Where nothing was taken after a short patience, the usual
-    /// one is still to be had.
-    fn fall_silent(&mut self, _: &[u8], _: &mut Turn<'_>, _: Patience) -> (usize, Waits) {
+    /// [`answer`](Conversation::answer) does.
+    fn fall_silent(&mut self, _: &[u8], _: &mut Turn<'_>) -> (usize, Waits) {
         (0, Waits::Input)
     }
 

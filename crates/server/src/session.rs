@@ -77,14 +77,14 @@ impl Session {
         waits
     }
 
-    /// The client has sent its first bytes and nothing for this time, in which a newline has to
-    /// follow: what is there is its request. A connection that is decided already stays what it is.
-    pub(crate) fn fall_silent(&mut self, turn: &mut Turn<'_>, patience: Patience) -> Waits {
+    /// The client has sent its first bytes and nothing in the time that a newline has to follow: what
+    /// is there is its request. A connection that is decided already stays what it is.
+    pub(crate) fn fall_silent(&mut self, turn: &mut Turn<'_>) -> Waits {
         if self.awaits_newline(turn).is_none() {
             return self.waits;
         }
         self.answer_undecoded(turn, |conversation, input, turn| {
-            conversation.fall_silent(input, turn, patience)
+            conversation.fall_silent(input, turn)
         })
     }
 
@@ -100,7 +100,7 @@ impl Session {
     /// be all that the client ever meant to send. Half a line is given up: what it would ask is
     /// not known.
     pub(crate) fn stop(&mut self, turn: &mut Turn<'_>) {
-        let _ = self.fall_silent(turn, Patience::Usual);
+        let _ = self.fall_silent(turn);
         self.give_up();
     }
 

@@ -246,11 +246,11 @@ impl Worker {
                 None => {}
                 // Measured from here, not from the start of a pass that may have been long.
                 Some(Delay::Silence(patience)) => {
-                    let now = Instant::now();
-                    self.silences.start(now, id);
-                    if patience == Patience::Short {
-                        self.short_silences.start(now, id);
-                    }
+                    let timers = match patience {
+                        Patience::Short => &mut self.short_silences,
+                        Patience::Usual => &mut self.silences,
+                    };
+                    timers.start(Instant::now(), id);
                 }
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
             }
@@ -327,12 +327,10 @@ impl Worker {
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
-        let timers =
-            [(&mut self.short_silences, Patience::Short), (&mut self.silences, Patience::Usual)];
-        for (timers, patience) in timers {
+        for timers in [&mut self.short_silences, &mut self.silences] {
             while let Some(id) = timers.pop_passed(now) {
                 if let Some(slot) = live(&mut self.connections, id) {
-                    slot.connection.fall_silent(patience);
+                    slot.connection.fall_silent();
                     slot.queue_turn(&mut self.turns);
                 }
             }

@@ -95,18 +95,7 @@ impl Conversation for LineConversation {
         }
     }
 
-    fn fall_silent(
-        &mut self,
-        rest: &[u8],
-        turn: &mut Turn<'_>,
-        patience: Patience,
-    ) -> (usize, Waits) {
-        let is_listed =
-            |symbol: &Symbol| turn.executor.engine().quote(turn.access, symbol).is_some();
-        // What is not listed may be the beginning of a name.
-        if patience == Patience::Short && !Symbol::parse(rest).is_ok_and(|name| is_listed(&name)) {
-            return (0, Waits::Input);
-        }
+    fn fall_silent(&mut self, rest: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         self.decoder.declare_unterminated();
         let answered = self.answer(rest, turn);
         if self.decoder.framing() == Framing::Unterminated {

@@ -65,13 +65,8 @@ impl Conversation for ProxiedConversation {
         if self.header_is_read { self.within.patience(turn) } else { None }
     }
 
-    fn fall_silent(
-        &mut self,
-        rest: &[u8],
-        turn: &mut Turn<'_>,
-        patience: Patience,
-    ) -> (usize, Waits) {
-        self.within.fall_silent(rest, turn, patience)
+    fn fall_silent(&mut self, rest: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        self.within.fall_silent(rest, turn)
     }
 
     fn awaits_commit(&self) -> bool {

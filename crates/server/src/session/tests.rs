@@ -93,8 +93,8 @@ impl Client {
         self.with(|session, turn| session.awaits_newline(turn))
     }
 
-    fn fall_silent(&mut self, patience: Patience) -> Waits {
-        self.with(|session, turn| session.fall_silent(turn, patience))
+    fn fall_silent(&mut self) -> Waits {
+        self.with(Session::fall_silent)
     }
 
     /// As another client of the same host.
@@ -148,7 +148,7 @@ fn first_bytes_without_a_newline_are_a_request_after_silence() {
     assert_eq!(client.awaits_newline(), Some(Patience::Usual));
     assert_eq!(client.receive(b"PL"), Waits::Input);
     assert_eq!(client.replied(), "");
-    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    assert_eq!(client.fall_silent(), Waits::Input);
     assert_eq!(client.replied(), "172.5");
     assert_eq!(client.receive(b"IBM"), Waits::Input);
     assert_eq!(client.replied(), "159");
@@ -161,7 +161,7 @@ fn silence_in_the_middle_of_a_later_line_means_nothing() {
     let mut client = Client::new();
     assert_eq!(client.receive(b"AAPL\nIB"), Waits::Input);
     assert_eq!(client.awaits_newline(), None);
-    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    assert_eq!(client.fall_silent(), Waits::Input);
     assert_eq!(client.receive(b"M\n"), Waits::Input);
     assert_eq!(client.replied(), "172.5\n159\n");
 }
@@ -170,7 +170,7 @@ fn silence_in_the_middle_of_a_later_line_means_nothing() {
 fn a_newline_that_comes_late_ends_the_reply_and_begins_lines() {
     let mut client = Client::new();
     assert_eq!(client.receive(b"AAPL"), Waits::Input);
-    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    assert_eq!(client.fall_silent(), Waits::Input);
     assert_eq!(client.receive(b"\r"), Waits::Input);
     assert_eq!(client.receive(b"\nIBM"), Waits::Input);
     assert_eq!(client.replied(), "172.5\n");
@@ -179,18 +179,16 @@ fn a_newline_that_comes_late_ends_the_reply_and_begins_lines() {
 }
 
 #[test]
-fn the_next_client_of_an_unterminated_one_waits_for_less_if_its_name_is_listed() {
+fn the_next_client_of_a_host_with_an_unterminated_one_waits_for_less() {
     let mut client = Client::new();
     let _ = client.receive(b"AAPL");
-    assert_eq!(client.fall_silent(Patience::Usual), Waits::Input);
+    assert_eq!(client.fall_silent(), Waits::Input);
     client.connect_again();
     let _ = client.receive(b"IB");
     assert_eq!(client.awaits_newline(), Some(Patience::Short));
-    assert_eq!(client.fall_silent(Patience::Short), Waits::Input);
-    assert_eq!(client.replied(), "172.5", "the rest of the name may come");
     let _ = client.receive(b"M");
-    assert_eq!(client.fall_silent(Patience::Short), Waits::Input);
-    assert_eq!(client.replied(), "159");
+    assert_eq!(client.fall_silent(), Waits::Input);
+    assert_eq!(client.replied(), "172.5159");
 
     client.connect_again();
     let _ = client.receive(b"AAPL\n");
