@@ -150,6 +150,7 @@ impl Worker {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.server.sample(now);
             self.tidy_feed();
             self.sweep(now);
             self.relieve_memory(now);
@@ -449,7 +450,7 @@ impl Worker {
             return;
         }
         let stream = endpoint.transport.accept(socket);
-        let client = self.server.clients.enter(peer, endpoint.protocol, now);
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
         let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
         let slot = entry.insert(Slot::new(connection, id, endpoint));
         if self.draining {

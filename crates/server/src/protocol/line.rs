@@ -27,6 +27,7 @@ impl Conversation for LineConversation {
                 break Waits::Room;
             }
             let waits = begin_lines(&mut self.decoder, &mut rest, &mut batch, together);
+            turn.cells.lines.add(batch.begun() as u64);
             let framing = self.decoder.framing();
             batch.answer(|answer| line::encode(answer, framing, turn.replies.out));
             if let Some(waits) = waits {
@@ -40,6 +41,7 @@ impl Conversation for LineConversation {
         if let Some(symbol) = self.decoder.decode_end(rest) {
             let mut batch = turn.executor.batch(turn.access);
             batch.begin(&symbol);
+            turn.cells.lines.add(1);
             batch.answer(|answer| line::encode(answer, self.decoder.framing(), turn.replies.out));
         }
     }

@@ -48,7 +48,7 @@ impl Client {
         }
         let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        let info = server.clients.enter(peer, protocol, Instant::now());
+        let info = server.clients.enter(peer, protocol, Instant::now(), None);
         Client {
             session: Session::new(protocol, &info),
             executor,
