@@ -13,7 +13,7 @@ use stockd_catalog::{Catalog, CatalogFull, Change, Changed};
 use stockd_model::{Quote, Refusal, Symbol};
 
 use crate::counters::Registry;
-use crate::feed::Watchers;
+use crate::feed::{Directory, Watchers};
 use crate::gate::Gate;
 use crate::saved::SavedQuotes;
 
@@ -23,6 +23,8 @@ pub(crate) struct Market {
     pub(crate) catalog: Catalog,
     pub(crate) registry: Registry,
     pub(crate) watchers: Arc<Watchers>,
+    /// Who is subscribed to what.
+    pub(crate) directory: Arc<Directory>,
     pub(crate) saved: SavedQuotes,
     /// Keeps writes and transactions apart.
     pub(crate) gate: Gate,

@@ -220,11 +220,15 @@ pub const PATTERN_BYTES_MAX: usize = 256;
 /// Stocks that one `SCAN` is asked to look at. A larger `COUNT` counts as this one.
 pub const SCAN_COUNT_MAX: usize = 4096;
 
+/// Rows of the catalog that one `SCAN` reads to find its stocks, at least, and twice its count if that is
+/// more. Where they hold fewer stocks it answers those, and where to go on.
+pub const SCAN_ROWS: usize = 8192;
+
 /// Stocks that `KEYS` lists at once. Where more match it is refused; `SCAN` has no such limit.
 pub const KEYS_MAX: usize = 100_000;
 
 /// Bytes of a name or library name that a client gives its connection. A longer one is refused.
-pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+pub const CLIENT_NAME_BYTES_MAX: usize = 512;
 
 /// Bytes that a session keeps of a request that has not come whole, beyond one read.
 pub const UNDECODED_BYTES_MAX: usize = RESP_COMMAND_BYTES_MAX;

@@ -449,6 +449,7 @@ impl Connection {
                         self.readable = false;
                     }
                     self.active_at = turn.now;
+                    self.client.note_active(turn.now);
                     turn.cells.bytes_in.add(bytes as u64);
                     return Ok(Some(bytes));
                 }

@@ -37,7 +37,7 @@ impl Unplugged {
         let owner = thread::current();
         let server = ServerState::new(Arc::clone(engine), usize::MAX, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        let client = server.clients.enter(peer, protocol, now);
+        let client = server.clients.enter(peer, protocol, now, None);
         Unplugged {
             session: Session::new((protocol::of(protocol).begin)(&client)),
             executor: engine.executor(),

@@ -155,6 +155,7 @@ impl Worker {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.server.sample(now);
             self.tidy_feed();
             self.sweep(now);
             self.relieve_memory(now);
@@ -463,7 +464,7 @@ impl Worker {
             return;
         }
         let stream = endpoint.transport.accept(socket);
-        let client = self.server.clients.enter(peer, endpoint.protocol, now);
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
         let conversation = protocol::begin(&endpoint, &client);
         let connection = Connection::new(stream, conversation, permit, client, now);
         let slot = entry.insert(Slot::new(connection, id, endpoint));

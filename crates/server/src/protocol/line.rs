@@ -48,11 +48,13 @@ impl Conversation for LineConversation {
                 break Waits::Room;
             }
             let next = begin_lookups(&mut self.decoder, &mut rest, &mut batch, together);
+            turn.cells.lines.add(batch.begun() as u64);
             let framing = self.decoder.framing();
             batch.answer(|answer| line::encode(answer, framing, turn.replies.out));
             match next {
                 Next::Lookups => {}
                 Next::Call { whole, name } => {
+                    turn.cells.lines.add(1);
                     let answer = answer_call(&mut batch, whole, name);
                     line::encode(answer, framing, turn.replies.out);
                 }
@@ -74,6 +76,7 @@ impl Conversation for LineConversation {
     fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>) {
         if let Some(name) = self.decoder.decode_end(rest) {
             let mut batch = turn.executor.batch(turn.access);
+            turn.cells.lines.add(1);
             let mut answer = Answer::NotFound;
             match name.as_ref().map(|whole| (*whole, line::name_within_call(whole))) {
                 Ok((whole, Some(name))) => answer = answer_call(&mut batch, whole, name),

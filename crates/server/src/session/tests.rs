@@ -51,7 +51,7 @@ impl Client {
         }
         let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        let info = server.clients.enter(peer, protocol, Instant::now());
+        let info = server.clients.enter(peer, protocol, Instant::now(), None);
         Client {
             session: Session::new((protocol::of(protocol).begin)(&info)),
             executor,
@@ -100,7 +100,7 @@ impl Client {
     /// As another client of the same host.
     fn connect_again(&mut self) {
         let peer = SocketAddr::from(([127, 0, 0, 1], 2)).into();
-        let info = self.server.clients.enter(peer, Protocol::Line, Instant::now());
+        let info = self.server.clients.enter(peer, Protocol::Line, Instant::now(), None);
         self.session = Session::new((protocol::of(Protocol::Line).begin)(&info));
     }
 
@@ -283,7 +283,7 @@ fn proxied(protocol: Protocol) -> (Client, Arc<ClientInfo>) {
     let mut client = Client::over(protocol);
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let endpoint = Endpoint { proxied: true, ..Endpoint::plain(protocol, address) };
-    let info = client.server.clients.enter(address.into(), protocol, Instant::now());
+    let info = client.server.clients.enter(address.into(), protocol, Instant::now(), None);
     client.session = Session::new(protocol::begin(&endpoint, &info));
     (client, info)
 }
