@@ -34,6 +34,15 @@ pub struct Changed {
     pub after: Option<Quote>,
 }
 
+impl Changed {
+    /// Whether anything has changed: the version, or whether the stock is listed.
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        let version = |quote: &Option<Quote>| quote.as_ref().map(|quote| quote.version);
+        version(&self.before) != version(&self.after)
+    }
+}
+
 /// A stock could not be listed. Everything else goes on as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogFull {

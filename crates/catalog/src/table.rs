@@ -229,7 +229,7 @@ impl Catalog {
         let change = decide(before.as_ref())?;
         let after = change.outcome(symbol, before.as_ref(), locked.version(), now_ns);
         match after {
-            _ if change == Change::Keep => {}
+            _ if matches!(change, Change::Keep) => {}
             Some(quote) => {
                 if before.is_none() {
                     self.count_listed()?;

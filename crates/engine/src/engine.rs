@@ -16,7 +16,7 @@ use stockd_store::{Store, random_epoch};
 use crate::access::Access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
-use crate::feed::Feed;
+use crate::feed::{Directory, Feed};
 use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
@@ -131,6 +131,11 @@ impl Engine {
     /// [passed everything on](Feed::pass_on); it must be quick.
     pub fn feed(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Feed {
         Feed::new(&self.market, wake)
+    }
+
+    /// Who is subscribed to what, over all feeds.
+    pub fn directory(&self) -> &Directory {
+        &self.market.directory
     }
 
     /// The means to have requests executed by the committer, for one thread that must not wait;

@@ -58,7 +58,7 @@ pub use committer::{CloseError, CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
+pub use feed::{Budget, Directory, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 pub use market::now_ns;
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;

@@ -201,6 +201,20 @@ impl FieldText {
 }
 
 impl Quote {
+    /// Whether the quote is not without this field.
+    pub fn has(&self, field: Field) -> bool {
+        match field {
+            Field::Price => self.price.is_some(),
+            Field::Volume => self.volume.is_some(),
+            Field::Bid => self.bid.is_some(),
+            Field::Ask => self.ask.is_some(),
+            Field::BidSize => self.bid_size.is_some(),
+            Field::AskSize => self.ask_size.is_some(),
+            Field::Time => self.time_ns.is_some(),
+            Field::Symbol | Field::Status | Field::Version | Field::Updated => true,
+        }
+    }
+
     /// The value of a field as plain text; `None` where the quote is without it.
     pub fn text_of(&self, field: Field) -> Option<FieldText> {
         let price = |price: Option<Price>| price.map(|price| FieldText::decimal(&price.text()));
@@ -256,8 +270,10 @@ mod tests {
         assert_eq!((fields, fields.given(), fields.can_list()), (cleared, 1, true));
         let nothing = Quote { status: Status::Halted, ..Quote::new(quote.symbol) };
         assert_eq!(fields.outcome(&quote), nothing);
-        assert!(Field::ALL.into_iter().all(|field| nothing.text_of(field).is_none()
-            == (field.is_optional() && field != Field::Symbol)));
+        for field in Field::ALL {
+            assert_eq!(nothing.text_of(field).is_some(), !field.is_optional());
+            assert_eq!(nothing.has(field), !field.is_optional());
+        }
     }
 
     #[test]

@@ -131,8 +131,10 @@ mod memory;
 mod metrics;
 mod output;
 mod pool;
+mod process;
 mod protocol;
 mod queue;
+mod rates;
 mod reactor;
 mod relief;
 mod server;
@@ -146,6 +148,7 @@ mod timers;
 mod transport;
 mod turn;
 mod unplugged;
+mod unterminated_peers;
 mod worker;
 
 pub use config::Config;

@@ -13,13 +13,14 @@ use stockd_model::limits::{
 };
 use stockd_model::{FieldError, PriceError, Refusal, SymbolError};
 
+use super::absent;
 use super::arguments::Arguments;
 
 /// A command was refused. Nothing changed, and the connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<'a> {
     /// There is no such command.
-    #[error("ERR unknown command '{}'{}", Shown(.name), Beginning(.arguments))]
+    #[error("ERR unknown command '{}'{}", Shown(.name), Remedy(name, .arguments))]
     UnknownCommand {
         /// What it is called.
         name: &'a [u8],
@@ -27,7 +28,7 @@ pub enum CommandError<'a> {
         arguments: Arguments<'a>,
     },
     /// The command has no such subcommand.
-    #[error("ERR unknown subcommand '{}' of '{command}'; see COMMAND DOCS {command}", Shown(.name))]
+    #[error("ERR unknown subcommand '{}' of '{command}'{}", Shown(.name), SubRemedy(command, .name))]
     UnknownSubcommand {
         /// The command.
         command: &'static str,
@@ -59,6 +60,30 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `SET` with an option.
+    #[error(
+        "ERR syntax error: SET takes no '{}': a price stays until the next update; use WATCH, MULTI and EXEC to depend on what is there",
+        Shown(.0)
+    )]
+    SetOption(&'a [u8]),
+    /// `COMMAND GETKEYS` of something that is no command.
+    #[error("ERR Invalid command specified")]
+    InvalidCommand,
+    /// `COMMAND GETKEYS` of a command with too few parts, or too many.
+    #[error("ERR Invalid number of arguments specified for command")]
+    InvalidArguments,
+    /// `COMMAND GETKEYS` of a command without symbols.
+    #[error("ERR The command has no key arguments")]
+    NoKeys,
+    /// `CLIENT LIST` of a type that there is not.
+    #[error("ERR Unknown client type '{}'", Shown(.0))]
+    ClientType(&'a [u8]),
+    /// `CLIENT LIST ID` of something that is no number of a connection.
+    #[error("ERR Invalid client ID")]
+    ClientId,
+    /// `AUTH` as somebody else than the user `default`.
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongUser,
     /// An argument is no whole number, or does not fit 64 bits.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
@@ -203,6 +228,31 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(SHOWN_BYTES_MAX)];
         f.write_str(&String::from_utf8_lossy(shown))
+    }
+}
+
+/// What to do instead of a command that Redis has, or else how an unknown one begins.
+struct Remedy<'a>(&'a [u8], &'a Arguments<'a>);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match absent::instead(self.0) {
+            Some(instead) => write!(f, ": {instead}"),
+            None => Beginning(self.1).fmt(f),
+        }
+    }
+}
+
+/// The same of a subcommand.
+struct SubRemedy<'a>(&'static str, &'a [u8]);
+
+impl fmt::Display for SubRemedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SubRemedy(command, name) = self;
+        match absent::instead(&[command.as_bytes(), b"|", name].concat()) {
+            Some(instead) => write!(f, ": {instead}"),
+            None => write!(f, "; see {} HELP", command.to_uppercase()),
+        }
     }
 }
 

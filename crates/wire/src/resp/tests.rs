@@ -166,19 +166,40 @@ impl Conversation {
                 encoder.quotes(&self.stocks.values().copied().collect::<Vec<_>>(), out);
             }
             Command::Scan(scan) => {
-                let symbols = self.stocks.keys().filter(|symbol| scan.admits(symbol));
+                let fits = |symbol: &&Symbol| {
+                    scan.right_type && scan.pattern.is_none_or(|it| it.matches(symbol.as_bytes()))
+                };
+                let symbols = self.stocks.keys().filter(fits);
                 encoder.scan(None, &symbols.copied().collect::<Vec<_>>(), out);
             }
             Command::Keys(pattern) => {
                 let symbols = self.stocks.keys().filter(|s| pattern.matches(s.as_bytes()));
                 encoder.symbols(&symbols.copied().collect::<Vec<_>>(), out);
             }
-            Command::Subscribe(symbol) => {
-                self.subscribe(Confirmation::Subscribed, symbol.as_bytes());
-            }
+            Command::Subscribe(name) => self.subscribe(Confirmation::Subscribed, name),
             Command::SubscribePattern(pattern) => {
-                self.subscribe(Confirmation::SubscribedPattern, pattern.as_bytes());
+                self.subscribe(Confirmation::SubscribedPattern, pattern);
             }
+            Command::RandomKey => encoder.text(b"IBM", out),
+            Command::SetAll(prices) => self.set_all(prices),
+            Command::MemoryUsage(symbol) => {
+                match symbol.is_ok_and(|symbol| self.stocks.contains_key(&symbol)) {
+                    true => encoder.integer(128, out),
+                    false => encoder.nil(out),
+                }
+            }
+            Command::Channels(pattern) => {
+                let fits = |name: &&Vec<u8>| pattern.matches(name);
+                let found: Vec<_> = self.subscribed.iter().filter(fits).collect();
+                encoder.array(found.len(), out);
+                found.into_iter().for_each(|name| encoder.text(name, out));
+            }
+            Command::SubscriberCounts(names) => {
+                let subscribed = self.subscribed.clone();
+                let count = |name| usize::from(subscribed.iter().any(|own| own == name));
+                encoder.subscriber_counts(names.map(|name| (name, count(name))), out);
+            }
+            Command::PatternCount => encoder.integer(0, out),
             Command::Unsubscribe(name) => self.unsubscribe(Confirmation::Unsubscribed, name),
             Command::UnsubscribePattern(pattern) => {
                 self.unsubscribe(Confirmation::UnsubscribedPattern, pattern);
@@ -189,15 +210,24 @@ impl Conversation {
             }
             Command::Ping(message) => encoder.pong(message, !self.subscribed.is_empty(), out),
             Command::Echo(message) => encoder.text(message, out),
+            Command::Hello(Hello { credentials: Some(credentials), .. })
+                if let Err(error) = credentials.check_open() =>
+            {
+                encoder.error(&error, out);
+            }
             Command::Hello(hello) => {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
                 self.encoder.hello("0.1.0", 7, out);
             }
-            Command::Auth(_) => encoder.error(&CommandError::NoPasswordConfigured, out),
+            Command::Auth(credentials) => match credentials.check_open() {
+                Ok(()) => encoder.ok(out),
+                Err(error) => encoder.error(&error, out),
+            },
             Command::Client(Client::Id) => encoder.integer(7, out),
             Command::Client(Client::Name) => encoder.nil(out),
-            Command::Client(Client::Info | Client::List) => encoder.lines("id=7\n", out),
-            Command::Client(_) | Command::Nothing => encoder.ok(out),
+            Command::Client(Client::Info | Client::List(_)) => encoder.lines("id=7\n", out),
+            Command::Constant(constant) => encoder.constant(constant, out),
+            Command::Client(_) => encoder.ok(out),
             Command::Describe(describe) => {
                 let mut description = encoder.describe(&describe, out);
                 while description.next(&encoder, out) {}
@@ -267,6 +297,17 @@ impl Conversation {
                 assert_eq!(rest, b"");
             }
         }
+    }
+
+    fn set_all(&mut self, prices: Prices<'_>) {
+        let updates: Vec<_> = prices.updates().collect();
+        if let Some((symbol, _)) = updates.iter().find(|(it, _)| !self.stocks.contains_key(it)) {
+            return self.encoder.refusal(&Refusal::NotListed(*symbol), &mut self.out);
+        }
+        for (_, update) in updates {
+            self.execute(update);
+        }
+        self.encoder.ok(&mut self.out);
     }
 
     fn subscribe(&mut self, confirmation: Confirmation, channel: &[u8]) {
