@@ -192,15 +192,16 @@ impl LineDecoder {
 /// too, and is the one that is meant where it is listed.
 #[inline(always)]
 pub fn name_within_call(symbol: &Symbol) -> Option<Symbol> {
-    let text = symbol.as_bytes();
-    if text.len() <= CALL.len() { None } else { name_behind_call(text) }
+    // Of a name that is no longer than the call, the words have zeros here.
+    let behind_call = symbol.words()[0] >> (8 * CALL.len());
+    if behind_call == 0 { None } else { name_behind_call(*symbol) }
 }
 
 const CALL: &[u8] = b"lookup";
 
 #[cold]
-fn name_behind_call(text: &[u8]) -> Option<Symbol> {
-    let (call, rest) = text.split_at_checked(CALL.len())?;
+fn name_behind_call(symbol: Symbol) -> Option<Symbol> {
+    let (call, rest) = symbol.as_bytes().split_at_checked(CALL.len())?;
     let ([b' ' | b',' | b':', name @ ..], true) = (rest, call.eq_ignore_ascii_case(CALL)) else {
         return None;
     };
