@@ -298,9 +298,9 @@ mod tests {
 
     fn fields(price: &str, volume: u64) -> Fields {
         Fields {
-            price: Some(price.parse().unwrap()),
+            price: Edit::Set(price.parse().unwrap()),
             volume: Edit::Set(Volume::new(volume)),
-            status: None,
+            ..Fields::default()
         }
     }
 
@@ -315,10 +315,10 @@ mod tests {
         let Reply::Listed(first) = batch.execute(&Request::Set(apple, fields("172.5", 10))) else {
             panic!("not listed")
         };
-        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price)));
+        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price.unwrap())));
         assert!(first.updated_ns > 1_700_000_000_000_000_000);
 
-        let price_alone = Fields { price: Some("173".parse().unwrap()), ..Fields::default() };
+        let price_alone = Fields { price: Edit::Set("173".parse().unwrap()), ..Fields::default() };
         let Reply::Updated(second) = batch.execute(&Request::Update(apple, price_alone)) else {
             panic!("not updated")
         };
@@ -376,7 +376,7 @@ mod tests {
         let no_price = Fields { volume: Edit::Set(Volume::new(1)), ..Fields::default() };
         assert_eq!(
             why(Request::Set(apple, no_price)),
-            "stock 'AAPL' is not listed, and listing it needs a price"
+            "stock 'AAPL' is not listed, and listing it needs a price, a bid, an ask or a status"
         );
         assert_eq!(
             why(Request::Update(apple, fields("1", 1))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Bytes in a symbol, at most. A longer name is not a possible symbol: lookups answer "not
 /// found", writes are refused.
-pub const SYMBOL_BYTES_MAX: usize = 30;
+pub const SYMBOL_BYTES_MAX: usize = 48;
 
 /// Bytes of a foreign text that an error message or a log line shows, escapes included. An ellipsis
 /// stands for the rest.

@@ -167,7 +167,7 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// Lists the stocks that are not listed yet, and leaves the others as they are.
 fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
     let is_new = |row: &&Row| engine.quote(&Access::All, &row.symbol).is_none();
-    let listing = |row: &Row| Request::Set(row.symbol, row.fields());
+    let listing = |row: &Row| Request::Set(row.symbol, row.fields);
     let listings: Vec<Request> = rows.iter().filter(is_new).map(listing).collect();
     let mut executor = engine.executor();
     for listings in listings.chunks(COMMIT_QUEUE_REQUESTS_MAX) {

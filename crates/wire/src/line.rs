@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_symbol_is_a_lookup_all_the_same() {
-        let (names, _) = decode_pieces(&[b"\n\xff\xfe\nA\x00B\n", &[b'A'; 31], b"\n"]);
+        let (names, _) = decode_pieces(&[b"\n\xff\xfe\nA\x00B\n", &[b'A'; 49], b"\n"]);
         assert_eq!(names.len(), 4);
         for name in names {
             assert!(name.is_err(), "{name:?}");

@@ -42,9 +42,9 @@ impl Client {
         let mut executor = engine.executor();
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(1)),
-                status: None,
+                ..Fields::default()
             };
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);
@@ -217,7 +217,7 @@ fn a_call_is_a_lookup_of_the_name_within_it_unless_the_whole_is_listed() {
     let mut client = Client::new();
     let _ = client.receive(b"Lookup AAPL\nIBM\nLookup,IBM\nLookup:XYZ\n");
     assert_eq!(client.replied(), "172.5\n159\n159\n-1\n");
-    let fields = Fields { price: "7".parse().ok(), ..Fields::default() };
+    let fields = Fields { price: "7".parse().unwrap(), ..Fields::default() };
     let set = Request::Set("Lookup AAPL".parse().unwrap(), fields);
     client.executor.batch(&Access::All).execute(&set);
     let _ = client.receive(b"Lookup AAPL\nLookup IBM");
