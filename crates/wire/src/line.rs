@@ -36,6 +36,21 @@ pub enum Framing {
 /// too.
 pub type Name = Result<Symbol, SymbolError>;
 
+/// One request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A name.
+    Name(Name),
+    /// A name that is written as a call, `Lookup AAPL`, `Lookup,AAPL` or `Lookup:AAPL`: what exercises
+    /// of distributed systems have their clients send. Where the whole is listed, it is what is meant.
+    Call {
+        /// The whole text.
+        whole: Symbol,
+        /// The name within it.
+        name: Symbol,
+    },
+}
+
 /// Why nothing more can be decoded. The connection is of no use then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
@@ -79,7 +94,7 @@ impl LineDecoder {
     /// newline, or has that many and no newline; [`LineError::Foreign`] when the first bytes of the
     /// connection are no name.
     #[inline(always)]
-    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Name>, LineError> {
+    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Asked>, LineError> {
         if self.framing != Framing::Lines
             && let Some(outcome) = self.decode_first(input)
         {
@@ -90,17 +105,19 @@ impl LineDecoder {
             match input.get(bytes..) {
                 Some([b'\n', rest @ ..]) | Some([b'\r', b'\n', rest @ ..]) => {
                     *input = rest;
-                    return Ok(Some(self.line(Ok(symbol))));
+                    self.line();
+                    // Seven bytes are no call.
+                    return Ok(Some(Asked::Name(Ok(symbol))));
                 }
                 _ => {}
             }
         }
-        self.decode_any(input)
+        if input.is_empty() { Ok(None) } else { self.decode_any(input) }
     }
 
     /// What comes before it is known that the client speaks in lines. `None` where lines follow.
     #[cold]
-    fn decode_first(&mut self, input: &mut &[u8]) -> Option<Result<Option<Name>, LineError>> {
+    fn decode_first(&mut self, input: &mut &[u8]) -> Option<Result<Option<Asked>, LineError>> {
         if self.framing == Framing::Undecided {
             loop {
                 match Opening::of(input) {
@@ -116,15 +133,12 @@ impl LineDecoder {
             return None;
         }
         // What a newline may follow is no name.
-        let name = (!matches!(input, [] | [b'\r'])).then(|| Symbol::parse(std::mem::take(input)));
-        Some(Ok(name))
+        let is_asked = !matches!(input, [] | [b'\r']);
+        Some(Ok(is_asked.then(|| Symbol::parse(std::mem::take(input)).into())))
     }
 
-    #[inline]
-    fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Name>, LineError> {
-        if input.is_empty() {
-            return Ok(None);
-        }
+    #[inline(never)]
+    fn decode_any(&mut self, input: &mut &[u8]) -> Result<Option<Asked>, LineError> {
         let unsearched = input.get(self.searched..).unwrap_or_default();
         let Some(further) = memchr::memchr(b'\n', unsearched) else {
             self.searched = input.len();
@@ -140,14 +154,14 @@ impl LineDecoder {
         let returns = input.get(line_bytes.wrapping_sub(1)) == Some(&b'\r');
         let name = Symbol::parse_front(input, line_bytes - usize::from(returns));
         *input = input.get(line_bytes + 1..).unwrap_or_default();
-        Ok(Some(self.line(name)))
+        self.line();
+        Ok(Some(name.into()))
     }
 
     #[inline(always)]
-    fn line(&mut self, name: Name) -> Name {
+    fn line(&mut self) {
         self.framing = Framing::Lines;
         self.searched = 0;
-        name
     }
 
     /// Takes the newline off the input that ends a request which was answered as an unterminated one:
@@ -177,31 +191,28 @@ impl LineDecoder {
 
     /// The last request of a stream that has ended: the bytes after the last newline, if any.
     /// A stream that ends without a single newline was unterminated.
-    pub fn decode_end(&mut self, rest: &[u8]) -> Option<Name> {
+    pub fn decode_end(&mut self, rest: &[u8]) -> Option<Asked> {
         if rest.is_empty() {
             return None;
         }
         self.declare_unterminated();
         self.searched = 0;
-        Some(Symbol::parse(rest))
+        Some(Symbol::parse(rest).into())
     }
 }
 
-/// The name within a request that is written as a call, `Lookup AAPL`, `Lookup,AAPL` or `Lookup:AAPL`:
-/// what exercises of distributed systems have their clients send. The whole text may be a symbol
-/// too, and is the one that is meant where it is listed.
-#[inline(always)]
-pub fn name_within_call(symbol: &Symbol) -> Option<Symbol> {
-    // Of a name that is no longer than the call, the words have zeros here.
-    let behind_call = symbol.words()[0] >> (8 * CALL.len());
-    if behind_call == 0 { None } else { name_behind_call(*symbol) }
+impl From<Name> for Asked {
+    fn from(name: Name) -> Asked {
+        match name.as_ref().ok().and_then(|whole| Some((*whole, name_behind_call(whole)?))) {
+            Some((whole, name)) => Asked::Call { whole, name },
+            None => Asked::Name(name),
+        }
+    }
 }
 
-const CALL: &[u8] = b"lookup";
-
-#[cold]
-fn name_behind_call(symbol: Symbol) -> Option<Symbol> {
-    let (call, rest) = symbol.as_bytes().split_at_checked(CALL.len())?;
+fn name_behind_call(whole: &Symbol) -> Option<Symbol> {
+    const CALL: &[u8] = b"lookup";
+    let (call, rest) = whole.as_bytes().split_at_checked(CALL.len())?;
     let ([b' ' | b',' | b':', name @ ..], true) = (rest, call.eq_ignore_ascii_case(CALL)) else {
         return None;
     };
@@ -257,7 +268,7 @@ mod tests {
                 let taken = input.len() - rest.len();
                 input.drain(..taken);
                 match decoded {
-                    Ok(Some(name)) => names.push(name),
+                    Ok(Some(asked)) => names.push(whole(asked)),
                     Ok(None) => break,
                     Err(error) => return (names, Err(error)),
                 }
@@ -267,12 +278,23 @@ mod tests {
         if decoder.framing() == Framing::Undecided && input.contains(&b'\n') {
             decoder.declare_unterminated();
             let mut rest = input.as_slice();
-            while let Some(name) = decoder.decode(&mut rest).unwrap() {
-                names.push(name);
+            while let Some(asked) = decoder.decode(&mut rest).unwrap() {
+                names.push(whole(asked));
             }
             input = rest.to_vec();
         }
         (names, Ok(input))
+    }
+
+    fn whole(asked: Asked) -> Name {
+        match asked {
+            Asked::Name(name) => name,
+            Asked::Call { whole, .. } => Ok(whole),
+        }
+    }
+
+    fn asked(name: &str) -> Asked {
+        symbol(name).into()
     }
 
     fn symbol(name: &str) -> Name {
@@ -306,7 +328,7 @@ mod tests {
     fn a_connection_whose_first_request_was_a_line_stays_with_lines() {
         let mut decoder = LineDecoder::new();
         assert_eq!(decoder.framing(), Framing::Undecided);
-        decoder.decode(&mut b"AAPL\n".as_slice()).unwrap().unwrap().unwrap();
+        decoder.decode(&mut b"AAPL\n".as_slice()).unwrap().unwrap();
         decoder.declare_unterminated();
         assert_eq!(decoder.framing(), Framing::Lines);
         assert_eq!(decoder.decode(&mut b"IBM".as_slice()), Ok(None));
@@ -319,7 +341,7 @@ mod tests {
         decoder.declare_unterminated();
         for name in ["AAPL", "IBM", " MSFT"] {
             let mut input = name.as_bytes();
-            assert_eq!(decoder.decode(&mut input), Ok(Some(symbol(name))));
+            assert_eq!(decoder.decode(&mut input), Ok(Some(asked(name))));
             assert_eq!(input, b"");
         }
         assert_eq!(decoder.decode(&mut b"".as_slice()), Ok(None));
@@ -331,13 +353,13 @@ mod tests {
         for newline in ["\n", "\r\n"] {
             let mut decoder = LineDecoder::new();
             decoder.declare_unterminated();
-            assert_eq!(decoder.decode(&mut b"AAPL".as_slice()), Ok(Some(symbol("AAPL"))));
+            assert_eq!(decoder.decode(&mut b"AAPL".as_slice()), Ok(Some(asked("AAPL"))));
             assert_eq!(decoder.decode(&mut b"\r".as_slice()), Ok(None));
             let input = [newline, "IBM\nMS"].concat();
             let mut rest = input.as_bytes();
             assert!(decoder.take_late_newline(&mut rest));
             assert!(!decoder.take_late_newline(&mut rest));
-            assert_eq!(decoder.decode(&mut rest), Ok(Some(symbol("IBM"))));
+            assert_eq!(decoder.decode(&mut rest), Ok(Some(asked("IBM"))));
             assert_eq!(decoder.decode(&mut rest), Ok(None));
             assert_eq!((decoder.framing(), rest), (Framing::Lines, b"MS".as_slice()));
         }
@@ -349,8 +371,8 @@ mod tests {
         decoder.declare_unterminated();
         let mut rest = b"AAPL\nIBM\n".as_slice();
         assert!(!decoder.take_late_newline(&mut rest));
-        assert_eq!(decoder.decode(&mut rest), Ok(Some(symbol("AAPL"))));
-        assert_eq!(decoder.decode(&mut rest), Ok(Some(symbol("IBM"))));
+        assert_eq!(decoder.decode(&mut rest), Ok(Some(asked("AAPL"))));
+        assert_eq!(decoder.decode(&mut rest), Ok(Some(asked("IBM"))));
         assert_eq!(decoder.framing(), Framing::Lines);
     }
 
@@ -372,11 +394,11 @@ mod tests {
     #[test]
     fn a_call_has_its_name_behind_one_of_three_signs() {
         for call in ["Lookup AAPL", "Lookup,AAPL", "Lookup:AAPL", "LOOKUP  AAPL"] {
-            let within = name_within_call(&symbol(call).unwrap());
-            assert_eq!(within, symbol("AAPL").ok(), "{call}");
+            let (whole, name) = (symbol(call).unwrap(), symbol("AAPL").unwrap());
+            assert_eq!(asked(call), Asked::Call { whole, name });
         }
         for name in ["Lookup", "LookupAAPL", "Lookup;A", "Lookup ", "AAPL", "Look AAPL"] {
-            assert_eq!(name_within_call(&symbol(name).unwrap()), None, "{name}");
+            assert_eq!(asked(name), Asked::Name(symbol(name)));
         }
     }
 
@@ -384,13 +406,13 @@ mod tests {
     fn the_end_of_the_stream_ends_the_last_request() {
         let mut undecided = LineDecoder::new();
         assert_eq!(undecided.decode(&mut b"AAPL".as_slice()), Ok(None));
-        assert_eq!(undecided.decode_end(b"AAPL"), Some(symbol("AAPL")));
+        assert_eq!(undecided.decode_end(b"AAPL"), Some(asked("AAPL")));
         assert_eq!(undecided.framing(), Framing::Unterminated);
 
         let mut lines = LineDecoder::new();
-        lines.decode(&mut b"AAPL\n".as_slice()).unwrap().unwrap().unwrap();
+        lines.decode(&mut b"AAPL\n".as_slice()).unwrap().unwrap();
         assert_eq!(lines.decode(&mut b"IBM".as_slice()), Ok(None));
-        assert_eq!(lines.decode_end(b"IBM"), Some(symbol("IBM")));
+        assert_eq!(lines.decode_end(b"IBM"), Some(asked("IBM")));
         assert_eq!(lines.framing(), Framing::Lines);
         assert_eq!(lines.decode_end(b""), None);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockd_engine::Batch;
 use stockd_model::{Answer, Symbol};
-use stockd_wire::line::{self, Framing, LineDecoder, LineError};
+use stockd_wire::line::{self, Asked, Framing, LineDecoder, LineError, Name};
 
 use crate::client_list::ClientInfo;
 use crate::conversation::{Conversation, Definition, Ending, Patience, Waits};
@@ -37,9 +37,9 @@ enum Next {
 impl Conversation for LineConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         let mut rest = input;
-        let speaks_lines = self.decoder.framing() == Framing::Lines;
-        if !speaks_lines && self.decoder.take_late_newline(&mut rest) {
-            turn.replies.out.push(b'\n');
+        let is_decided = self.decoder.framing() == Framing::Lines;
+        if !is_decided {
+            self.end_late(&mut rest, turn);
         }
         let mut batch = turn.executor.batch(turn.access);
         let waits = loop {
@@ -67,24 +67,20 @@ impl Conversation for LineConversation {
             }
         };
         drop(batch);
-        if !speaks_lines && self.decoder.framing() == Framing::Lines {
-            turn.server.unterminated_peers.forget(self.client.peer());
+        if !is_decided {
+            self.note_framing(turn);
         }
         (input.len() - rest.len(), waits)
     }
 
     fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>) {
-        if let Some(name) = self.decoder.decode_end(rest) {
+        if let Some(asked) = self.decoder.decode_end(rest) {
             let mut batch = turn.executor.batch(turn.access);
             turn.cells.lines.add(1);
-            let mut answer = Answer::NotFound;
-            match name.as_ref().map(|whole| (*whole, line::name_within_call(whole))) {
-                Ok((whole, Some(name))) => answer = answer_call(&mut batch, whole, name),
-                _ => {
-                    batch.begin(&name);
-                    batch.answer(|it| answer = it);
-                }
-            }
+            let answer = match asked {
+                Asked::Call { whole, name } => answer_call(&mut batch, whole, name),
+                Asked::Name(name) => answer_one(&mut batch, &name),
+            };
             line::encode(answer, self.decoder.framing(), turn.replies.out);
         }
     }
@@ -113,6 +109,22 @@ impl LineConversation {
     fn new(client: Arc<ClientInfo>) -> LineConversation {
         LineConversation { decoder: LineDecoder::new(), client }
     }
+
+    /// The newline that comes late ends the reply which went out without one.
+    #[cold]
+    fn end_late(&mut self, rest: &mut &[u8], turn: &mut Turn<'_>) {
+        if self.decoder.take_late_newline(rest) {
+            turn.replies.out.push(b'\n');
+        }
+    }
+
+    /// The client may have turned out to speak in lines.
+    #[cold]
+    fn note_framing(&self, turn: &Turn<'_>) {
+        if self.decoder.framing() == Framing::Lines {
+            turn.server.unterminated_peers.forget(self.client.peer());
+        }
+    }
 }
 
 /// Decodes up to `together` lines and begins their lookups.
@@ -125,14 +137,8 @@ fn begin_lookups(
 ) -> Next {
     while batch.begun() < together {
         match decoder.decode(rest) {
-            Ok(Some(name)) => {
-                if let Ok(whole) = name
-                    && let Some(name) = line::name_within_call(&whole)
-                {
-                    return Next::Call { whole, name };
-                }
-                batch.begin(&name);
-            }
+            Ok(Some(Asked::Name(name))) => batch.begin(&name),
+            Ok(Some(Asked::Call { whole, name })) => return Next::Call { whole, name },
             Ok(None) => return Next::Wait(Waits::Input),
             Err(error) => return Next::Error(error),
         }
@@ -142,12 +148,15 @@ fn begin_lookups(
 
 #[cold]
 fn answer_call(batch: &mut Batch<'_>, whole: Symbol, name: Symbol) -> Answer {
-    let mut answer = Answer::NotFound;
-    for symbol in [whole, name] {
-        if answer == Answer::NotFound {
-            batch.begin(&Ok(symbol));
-            batch.answer(|it| answer = it);
-        }
+    match answer_one(batch, &Ok(whole)) {
+        Answer::NotFound => answer_one(batch, &Ok(name)),
+        answer => answer,
     }
+}
+
+fn answer_one(batch: &mut Batch<'_>, name: &Name) -> Answer {
+    let mut answer = Answer::NotFound;
+    batch.begin(name);
+    batch.answer(|it| answer = it);
     answer
 }
