@@ -14,11 +14,12 @@ mod cost;
 mod subscribe;
 mod transaction;
 mod walk;
+mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Answered, Batch, Budget, Message, Snapshot, WriteHandle};
+use stockd_engine::{Access, Answered, Batch, Budget, Message, Outcome, Snapshot, WriteHandle};
 use stockd_model::Request;
 use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
 use stockd_wire::resp::{
@@ -34,6 +35,7 @@ use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use walk::Walk;
+use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
     begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
@@ -58,6 +60,7 @@ struct Speaker {
     /// The command that is under way. Nothing else is answered before it.
     walk: Option<Box<Walk>>,
     transaction: transaction::Begun,
+    writes: Writes,
 }
 
 /// What the committer is to answer, in order.
@@ -100,7 +103,11 @@ impl Conversation for RespConversation {
     }
 
     fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
-        let encoder = &mut self.speaker.encoder;
+        let Speaker { encoder, client, writes, .. } = &mut self.speaker;
+        match answered {
+            Answered::Reply(reply) => writes.note(reply, client),
+            Answered::Outcome(outcome) => writes.note_all(outcome, client),
+        }
         match (self.parked.0.pop_front(), answered) {
             (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
@@ -155,6 +162,7 @@ impl RespConversation {
                 snapshot: None,
                 walk: None,
                 transaction: transaction::Begun::default(),
+                writes: Writes::default(),
             },
             parked: Parked::default(),
         }
@@ -200,7 +208,9 @@ impl RespConversation {
                                 self.parked.park(request, &shape, writer, access, turn.id);
                                 continue;
                             };
-                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                            let Speaker { encoder, client, writes, .. } = &mut self.speaker;
+                            writes.note(&reply, client);
+                            encoder.reply(&reply, &shape, turn.replies.out);
                         }
                         Ok(Some(Incoming::Command(command))) => break command,
                         Ok(None) => break 'answer Waits::Input,
@@ -422,7 +432,8 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, writes, .. } = self;
+        let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
@@ -463,7 +474,7 @@ impl Speaker {
             }
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
-                let set = transaction::set_all(prices, encoder, turn);
+                let set = transaction::set_all(prices, encoder, turn, &mut note);
                 parked.0.extend(set.map(Awaited::SetAll));
             }
             Command::Multi => {
@@ -472,7 +483,7 @@ impl Speaker {
             }
             Command::Queue(command) => transaction.queue(command, encoder, out),
             Command::Exec => {
-                let queue = transaction.exec(encoder, turn);
+                let queue = transaction.exec(encoder, turn, &mut note);
                 parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
                 return After::Admit;
             }
@@ -492,7 +503,13 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
-            Command::Refused(error) => transaction.refuse(&error, encoder, out),
+            Command::Refused(error) => {
+                if error.is_of_a_write() {
+                    turn.cells.refused_invalid.add(1);
+                    writes.note_refused(&error, client);
+                }
+                transaction.refuse(&error, encoder, out);
+            }
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
