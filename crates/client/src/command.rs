@@ -11,6 +11,22 @@ use crate::protocol::{NoAnswer, Question, Request};
 use crate::resp::Replies;
 
 /// A change of the catalog.
+///
+/// ```no_run
+/// use stockd_client::{QuoteClient, Write, Written};
+///
+/// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
+/// let apple = "AAPL".parse()?;
+/// let writes = [Write::Price(apple, "173".parse()?), Write::Trade(apple, -5)];
+/// for outcome in client.write_all(writes)? {
+///     match outcome {
+///         Ok(Written::Traded(left)) => println!("{left} shares are left"),
+///         Ok(_) => {}
+///         Err(refused) => eprintln!("{refused}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Lists the stock, or updates the given fields of a listed one, all at once. Listing needs a
@@ -26,6 +42,18 @@ pub enum Write {
 }
 
 /// What a [`Write`] did.
+///
+/// ```no_run
+/// use stockd_client::{Fields, QuoteClient, Written};
+///
+/// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
+/// let fields = Fields { price: "1.0834".parse()?, ..Fields::default() };
+/// match client.set("EURUSD".parse()?, fields)? {
+///     Written::Listed => println!("it is new"),
+///     _ => println!("it was there"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The stock is new.

@@ -64,7 +64,9 @@ pub use error::{ClientError, NameError, Refused};
 pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};
 pub use stockd_model::{
-    Address, Answer, Edit, Fields, Price, Quote, Status, Symbol, ToAddresses, Volume,
+    Address, AddressError, Answer, DecimalText, Edit, Field, FieldError, FieldText, Fields, Price,
+    PriceError, Quote, SocketPath, Status, StatusError, Symbol, SymbolError, ToAddresses, Volume,
+    VolumeError,
 };
 pub use stream::Stream;
 pub use subscription::{Event, Subscription};

@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 /// How long a client waits. Each is above zero.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use stockd_client::{Client, Options};
+///
+/// let options = Options { timeout: Duration::from_millis(200), ..Options::default() };
+/// let mut client = Client::connect_with("127.0.0.1:7878", options)?;
+/// # Ok::<(), stockd_client::ClientError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// For a connection, at each address of the server; 5 s unless set.

@@ -13,6 +13,25 @@ use crate::{Address, ClientError, Options, ToAddresses};
 
 /// A connection to a server, for quotes, updates and trades.
 ///
+/// ```no_run
+/// use stockd_client::{Edit, Fields, QuoteClient};
+///
+/// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
+/// let fields = Fields {
+///     price: "172.50".parse()?,
+///     bid: "172.49".parse()?,
+///     ask: "172.51".parse()?,
+///     volume: Edit::Clear,
+///     ..Fields::default()
+/// };
+/// client.set("AAPL".parse()?, fields)?;
+/// for quote in client.quotes(["AAPL", "IBM"])?.into_iter().flatten() {
+///     let bid = quote.bid.map_or("-".to_owned(), |bid| bid.to_string());
+///     println!("{} {} bid {bid}", quote.symbol, quote.answer());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A client blocks while it waits and serves one caller at a time; threads that work at the same
 /// time have a client each.
 ///
@@ -190,7 +209,16 @@ fn check_name(name: &str) -> Result<(), ClientError> {
     Err(ClientError::NameNotSendable { name: excerpt(name), cause })
 }
 
-/// The quotes of a catalog, from [`QuoteClient::snapshot`]. Ends after the first error, which is
+/// The quotes of a catalog, from [`QuoteClient::snapshot`].
+///
+/// ```no_run
+/// # let mut client = stockd_client::QuoteClient::connect("127.0.0.1:7879")?;
+/// for quote in client.snapshot() {
+///     println!("{}", quote?.symbol);
+/// }
+/// # Ok::<(), stockd_client::ClientError>(())
+/// ```
+/// Ends after the first error, which is
 /// [`Refused`](ClientError::Refused) when too many snapshots are being read at once, and
 /// [`SnapshotEnded`](ClientError::SnapshotEnded) when the server gave this one up.
 #[derive(Debug)]
