@@ -391,7 +391,8 @@ impl Connection {
         if !self.is_to_be_told(turn) {
             return Ok(());
         }
-        if !mem::replace(&mut self.is_subscriber, true) {
+        let is_subscriber = turn.feed.len(turn.id.into()) > 0;
+        if is_subscriber && !mem::replace(&mut self.is_subscriber, true) {
             self.stream.keep_few_unsent();
         }
         turn.replies.out.clear();
@@ -407,7 +408,7 @@ impl Connection {
     fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < self.message_bytes_max()
-            && turn.feed.has_messages(turn.id.into())
+            && self.session.has_messages(turn)
     }
 
     #[inline]

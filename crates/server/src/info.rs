@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use std::time::Instant;
 
 use stockd_engine::Access;
-use stockd_wire::resp::{Arguments, command_name, error_codes};
+use stockd_wire::resp::{Arguments, REDIS_VERSION, command_name, error_codes};
 
 use crate::Metrics;
 use crate::process::{self, CpuSeconds};
@@ -34,9 +34,6 @@ const DEFAULT: &[Section] = &[
 
 /// What is said on top of that where all is asked for.
 const FURTHER: &[Section] = &[("Commandstats", about_commands)];
-
-/// The version of Redis whose commands clients may expect.
-const REDIS_VERSION: &str = "7.0.0";
 
 /// A title, and what stands below it.
 type Section = (&'static str, fn(&Known<'_>) -> Lines);
@@ -68,6 +65,7 @@ pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> 
 
 fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
+    lines.add("server_name", "stockd");
     lines.add("stockd_version", env!("CARGO_PKG_VERSION"));
     // What clients of Redis look for to know which commands they may use.
     lines.add("redis_version", REDIS_VERSION);
@@ -101,6 +99,7 @@ fn about_clients(Known { metrics, .. }: &Known<'_>) -> Lines {
     lines.add("pubsub_clients", metrics.subscribers);
     lines.add("subscribers", metrics.subscribers);
     lines.add("subscriptions", metrics.subscriptions);
+    lines.add("tracking_clients", metrics.trackers);
     lines
 }
 
@@ -176,6 +175,7 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("pubsub_channels", server.engine.directory().symbols());
     lines.add("pubsub_patterns", server.engine.directory().patterns());
     lines.add("latest_fork_usec", 0);
+    lines.add("tracking_total_keys", metrics.tracked);
     lines.add("total_error_replies", metrics.errors.iter().sum::<u64>());
     lines.add("lookups", totals.lookups());
     lines.add("line_requests", metrics.lines);

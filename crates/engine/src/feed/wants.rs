@@ -94,10 +94,14 @@ impl Wants {
             if let Some(topic) = held {
                 self.topics.let_go(topic, &self.patterns);
             } else if let Some(topic) = left.symbols.pop_first() {
-                self.directory.end(&self.topics.get(topic).symbol);
+                if !left.is_tracker() {
+                    self.directory.end(&self.topics.get(topic).symbol);
+                }
                 self.end(topic, left.number);
             } else if let Some((way, pattern)) = left.patterns.pop_first() {
-                self.directory.end_pattern(&pattern);
+                if !left.is_tracker() {
+                    self.directory.end_pattern(&pattern);
+                }
                 left.walk.leave(way);
                 self.end_pattern(way, left.number);
             } else {
