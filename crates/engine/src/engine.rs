@@ -187,7 +187,8 @@ mod tests {
         let engine = Arc::new(Engine::default());
         let apple = "AAPL".parse().unwrap();
         let price = Some("172.5".parse().unwrap());
-        let fields = Fields { price, volume: Edit::Set(Volume::new(1)), status: None };
+        let fields =
+            Fields { price: price.into(), volume: Edit::Set(Volume::new(1)), ..Fields::default() };
         engine.executor().batch(&Access::All).execute(&Request::Set(apple, fields));
         (engine, apple)
     }

@@ -23,7 +23,7 @@
 //! let mut batch = executor.batch(&Access::All);
 //!
 //! let apple: Symbol = "AAPL".parse()?;
-//! let fields = Fields { price: Some("172.50".parse()?), volume: "100".parse()?, status: None };
+//! let fields = Fields { price: "172.50".parse()?, volume: "100".parse()?, ..Fields::default() };
 //! assert!(matches!(batch.execute(&Request::Set(apple, fields)), Reply::Listed(_)));
 //!
 //! let Reply::Found(quote) = batch.execute(&Request::Lookup(Ok(apple))) else { panic!("listed") };

@@ -46,13 +46,13 @@ impl Market {
     ) -> Result<Changed, Refused> {
         let changed = self.catalog.change(symbol, now_ns(), |quote| {
             let change = decide(quote).map_err(Refused)?;
-            if change != Change::Keep {
+            if !matches!(change, Change::Keep) {
                 let place = || self.catalog.place(symbol);
-                self.saved.save(symbol, place, quote, change == Change::Delist);
+                self.saved.save(symbol, place, quote, matches!(change, Change::Delist));
             }
             Ok::<_, Refused>(change)
         })?;
-        if changed.before != changed.after {
+        if changed.is_any() {
             self.watchers.mark(symbol);
         }
         Ok(changed)

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use socket2::Socket;
@@ -31,6 +31,8 @@ pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
+    /// Whom the peer speaks for, where it is a proxy that says so.
+    source: OnceLock<Address>,
     /// Where it has come to, and its file.
     local: Option<Address>,
     file: i32,
@@ -134,6 +136,7 @@ impl ClientList {
         let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
+            source: OnceLock::new(),
             local: local.map(Address::Tcp),
             file: socket.map_or(-1, |socket| socket.as_raw_fd()),
             protocol,
@@ -212,7 +215,12 @@ impl ClientInfo {
 
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
-        &self.peer
+        self.source.get().unwrap_or(&self.peer)
+    }
+
+    /// Its peer is a proxy, which has said where the client comes from.
+    pub(crate) fn speaks_for(&self, source: Address) {
+        let _ = self.source.set(source);
     }
 
     /// It has sent something.
@@ -230,7 +238,7 @@ impl ClientInfo {
         let ClientInfo { id, protocol, file, .. } = self;
         let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
             &self.conversation;
-        let (peer, local) = match (&self.peer, &self.local) {
+        let (peer, local) = match (self.peer(), &self.local) {
             (Address::Tcp(peer), Some(Address::Tcp(local))) => {
                 (peer.to_string(), local.to_string())
             }

@@ -94,7 +94,7 @@
 //! use stockd_server::{Config, Endpoint, Protocol, Server};
 //!
 //! let engine = Arc::new(Engine::default());
-//! let fields = Fields { price: Some("172.50".parse()?), volume: "100".parse()?, status: None };
+//! let fields = Fields { price: "172.50".parse()?, volume: "100".parse()?, ..Fields::default() };
 //! engine.executor().batch(&Access::All).execute(&Request::Set("AAPL".parse()?, fields));
 //!
 //! let endpoint = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
@@ -148,6 +148,7 @@ mod timers;
 mod transport;
 mod turn;
 mod unplugged;
+mod unterminated_peers;
 mod worker;
 
 pub use config::Config;

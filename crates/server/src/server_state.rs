@@ -12,6 +12,7 @@ use crate::Metrics;
 use crate::client_list::ClientList;
 use crate::memory::Memory;
 use crate::rates::{Counted, Rates};
+use crate::unterminated_peers::UnterminatedPeers;
 
 /// The parts of a running server that tell something of it.
 pub(crate) struct ServerState {
@@ -19,6 +20,7 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     /// What all connections hold.
     pub(crate) memory: Memory,
+    pub(crate) unterminated_peers: UnterminatedPeers,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     pub(crate) started: Instant,
     /// The first TCP port at which RESP is spoken.
@@ -38,6 +40,7 @@ impl ServerState {
             clients,
             engine,
             memory,
+            unterminated_peers: UnterminatedPeers::default(),
             metrics: Box::new(metrics),
             started,
             port: OnceLock::new(),

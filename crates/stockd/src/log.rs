@@ -19,7 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use self::queue::{LineQueue, Taken};
 use self::repeats::Repeats;
@@ -49,6 +50,7 @@ pub(crate) struct Log(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     queue: LineQueue,
+    level: OnceLock<reload::Handle<LevelFilter, Registry>>,
     repeats: Mutex<Repeats<Identifier, (Level, String)>>,
 }
 
@@ -72,8 +74,18 @@ impl Log {
             .with_ansi(is_colourful)
             .with_target(false)
             .log_internal_errors(false);
+        let (level, handle) = reload::Layer::new(level);
         tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
+        let _ = log.0.level.set(handle);
         Ok(log)
+    }
+
+    /// Logs at this level from now on.
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        if let Some(handle) = self.0.level.get() {
+            // It fails where there is no log any more.
+            let _ = handle.reload(level);
+        }
     }
 
     /// How the process ends: says the error, if there is one, and waits for what was logged, as long

@@ -62,7 +62,7 @@ mod value;
 
 pub use arguments::Arguments;
 pub use command::{
-    Client, ClientFilter, Command, Constant, Credentials, Describe, Field, Hello, Incoming, Prices,
+    Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming, Prices,
     Queued, Scan, Shape, Tracking, TrackingMode, Version,
 };
 pub use command_error::CommandError;

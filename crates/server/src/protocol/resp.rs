@@ -305,9 +305,7 @@ impl RespConversation {
 
     /// Answers the lookups that come next. Says what the conversation waits for when they were all, or
     /// there is no room for more; `None` when something else comes.
-    ///
-    /// A function of its own, so that nothing else takes registers from it.
-    #[inline(never)]
+    #[inline(always)]
     fn answer_lookups(
         &mut self,
         rest: &mut &[u8],

@@ -4,7 +4,7 @@
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
 //! [`Command`]: data for the code that serves the connection.
 
-use stockd_model::{Fields, Price, Quote, Request, Symbol, SymbolError};
+use stockd_model::{Edit, Field, Fields, Price, Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
 use super::command_error::CommandError;
@@ -147,7 +147,7 @@ impl Prices<'_> {
         let mut parts = self.0;
         std::iter::from_fn(move || {
             let symbol = Symbol::parse(parts.next()?).ok()?;
-            let price = Some(Price::parse(parts.next()?).ok()?);
+            let price = Edit::Set(Price::parse(parts.next()?).ok()?);
             Some((symbol, Request::Update(symbol, Fields { price, ..Fields::default() })))
         })
     }
@@ -225,23 +225,6 @@ impl Shape<'_> {
             Shape::Tally { last } => Shape::Tally { last },
         })
     }
-}
-
-/// A field of a quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The name of the stock.
-    Symbol,
-    /// Its last price, traded or not.
-    Price,
-    /// Shares that remain, where they are counted.
-    Volume,
-    /// `trading` or `halted`.
-    Status,
-    /// Changes so far.
-    Version,
-    /// Unix time of the last change in nanoseconds.
-    Updated,
 }
 
 /// One step of a walk over all stocks.
@@ -381,34 +364,6 @@ pub enum Describe<'a> {
     Keys(Arguments<'a>),
     /// The subcommands of a command.
     Help(&'static str),
-}
-
-impl Field {
-    /// Every field, in the order in which a quote is written.
-    pub const ALL: [Field; 6] =
-        [Field::Symbol, Field::Price, Field::Volume, Field::Status, Field::Version, Field::Updated];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Field::Symbol => "symbol",
-            Field::Price => "price",
-            Field::Volume => "volume",
-            Field::Status => "status",
-            Field::Version => "version",
-            Field::Updated => "updated",
-        }
-    }
-
-    /// Whether the quote has this field.
-    pub(super) fn is_in(self, quote: &Quote) -> bool {
-        self != Field::Volume || quote.volume.is_some()
-    }
-
-    /// The field of this name; like symbols, small letters are not capitals.
-    pub(super) fn find(name: &[u8]) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| field.name().as_bytes() == name)
-    }
 }
 
 /// A place in the catalog, which is a hash, as the cursor that clients see. A place has no more

@@ -11,7 +11,7 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
+use stockd_model::{FieldError, PriceError, Refusal, SymbolError};
 
 use super::absent;
 use super::arguments::Arguments;
@@ -127,18 +127,15 @@ pub enum CommandError<'a> {
     /// A text that is no price.
     #[error("ERR {0}")]
     Price(PriceError),
-    /// A text that is no volume.
+    /// A write of a field with a text that is no value of it, or of a field that only the server sets.
     #[error("ERR {0}")]
-    Volume(VolumeError),
-    /// A text that is no status.
-    #[error("ERR {0}")]
-    Status(StatusError),
+    Field(FieldError),
     /// A write to a field that quotes do not have.
-    #[error("ERR unknown field '{}': the fields to set are price, volume and status", Shown(.0))]
+    #[error(
+        "ERR unknown field '{}': the fields to set are price, volume, bid, ask, bid_size, ask_size, status and time",
+        Shown(.0)
+    )]
     UnknownField(&'a [u8]),
-    /// A write to a field that only the server sets.
-    #[error("ERR field '{0}' is read-only: the fields to set are price, volume and status")]
-    ReadOnlyField(&'static str),
     /// `HINCRBY` of another field than the volume.
     #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
     NotIncremented(&'static str),
@@ -244,6 +241,8 @@ impl fmt::Display for Refused<'_> {
                 f,
                 "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
             ),
+            // A source that knows its updates may come late tells them from its mistakes.
+            refusal @ Refusal::Late { .. } => write!(f, "LATE {refusal}"),
             // The code of Redis for writes that its disk does not take.
             refusal @ (Refusal::ReadOnly { .. } | Refusal::NotKept { .. }) => {
                 write!(f, "MISCONF {refusal}")

@@ -6,10 +6,12 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
+use stockd_model::{
+    Answer, DECIMAL_ROOM_BYTES, Field, Price, Quote, Refusal, Reply, Symbol, quote_json,
+};
 
 use super::arguments::Arguments;
-use super::command::{Constant, Field, Shape, Version, cursor};
+use super::command::{Constant, Shape, Version, cursor};
 use super::command_error::Refused;
 use super::error_counts::ErrorCounts;
 use super::frame::{self, bulk, head, simple};
@@ -109,17 +111,12 @@ impl Encoder {
             }
             (Shape::Length, _) => self.integer(present(quote).count() as u64, out),
             (Shape::HasField(field), _) => {
-                let has = quote.zip(*field).is_some_and(|(quote, field)| field.is_in(quote));
-                self.integer(u64::from(has), out);
+                let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
+                self.integer(u64::from(text.is_some()), out);
             }
             (Shape::FieldLength(field), _) => {
-                let mut text = Vec::new();
-                if let Some((quote, field)) = quote.zip(*field)
-                    && field.is_in(quote)
-                {
-                    field_text(field, quote, |value| text.extend_from_slice(value));
-                }
-                self.integer(text.len() as u64, out);
+                let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
+                self.integer(text.map_or(0, |text| text.as_bytes().len()) as u64, out);
             }
             (Shape::PriceLength, _) => {
                 let answer = quote.map(|quote| quote.answer().to_string());
@@ -169,9 +166,9 @@ impl Encoder {
 
     /// Appends a field as text; nil where the quote does not have it.
     fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
-        match field.is_in(quote) {
-            true => field_text(field, quote, |text| bulk(text, out)),
-            false => self.nil(out),
+        match quote.text_of(field) {
+            Some(text) => bulk(text.as_bytes(), out),
+            None => self.nil(out),
         }
     }
 
@@ -437,20 +434,7 @@ impl Encoder {
 #[inline]
 fn present(quote: Option<&Quote>) -> impl Iterator<Item = (Field, &Quote)> + Clone {
     let fields = |quote| Field::ALL.into_iter().map(move |field| (field, quote));
-    quote.into_iter().flat_map(fields).filter(|(field, quote)| field.is_in(quote))
-}
-
-/// Hands on the text of a field that the quote has.
-fn field_text(field: Field, quote: &Quote, take: impl FnOnce(&[u8])) {
-    let mut number = itoa::Buffer::new();
-    match field {
-        Field::Symbol => take(quote.symbol.as_bytes()),
-        Field::Price => take(quote.price.text().as_bytes()),
-        Field::Volume => take(quote.volume.unwrap_or_default().text().as_bytes()),
-        Field::Status => take(quote.status.as_str().as_bytes()),
-        Field::Version => take(number.format(quote.version).as_bytes()),
-        Field::Updated => take(number.format(quote.updated_ns).as_bytes()),
-    }
+    quote.into_iter().flat_map(fields).filter(|(field, quote)| quote.has(*field))
 }
 
 /// As [`bulk`] of a price that is an answer, but quicker: it is written where it stays.

@@ -6,12 +6,12 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Edit, Fields, Price, Request, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
-    CURSOR_SHIFT, Client, ClientFilter, Command, Constant, Credentials, Describe, Field, Hello,
-    Incoming, Prices, Scan, Shape, Tracking, TrackingMode, Version,
+    CURSOR_SHIFT, Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming,
+    Prices, Scan, Shape, Tracking, TrackingMode, Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
@@ -244,7 +244,7 @@ fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Incoming<'_>> {
     if let Some(option) = arguments.find(|option| !option.eq_ignore_ascii_case(b"keepttl")) {
         return Err(CommandError::SetOption(option));
     }
-    let fields = Fields { price: Some(price(text)?), ..Fields::default() };
+    let fields = Fields { price: Edit::Set(price(text)?), ..Fields::default() };
     Ok(Incoming::Request(Request::Update(symbol(name)?, fields), Shape::Done))
 }
 
@@ -283,22 +283,11 @@ fn hset<'a>(
     let mut fields = Fields::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(wrong_arity)?;
-        match Field::find(name) {
-            Some(Field::Price) => fields.price = Some(price(value)?),
-            Some(Field::Volume) => {
-                fields.volume = Edit::parse(value).map_err(CommandError::Volume)?;
-            }
-            Some(Field::Status) => {
-                let text = String::from_utf8_lossy(value);
-                fields.status = Some(text.parse().map_err(CommandError::Status)?);
-            }
-            Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
-            None => return Err(CommandError::UnknownField(name)),
-        }
+        let field = Field::find(name).ok_or(CommandError::UnknownField(name))?;
+        fields.set(field, value).map_err(CommandError::Field)?;
     }
-    let given = [fields.price.is_some(), fields.volume.sets(), fields.status.is_some()];
-    let new_fields = given.map(u32::from).iter().sum();
-    let shape = if counts { Shape::NewFields(new_fields) } else { Shape::Done };
+    let given = fields.given() as u32;
+    let shape = if counts { Shape::NewFields(given) } else { Shape::Done };
     Ok(Incoming::Request(Request::Set(symbol, fields), shape))
 }
 

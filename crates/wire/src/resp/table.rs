@@ -81,14 +81,14 @@ commands! {
     MGet "mget" 2..=STREAMED, READ ALL_KEYS "string", "symbol [symbol …]",
         "The same for any number of stocks";
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
-        "symbol price p [volume v|none] [status trading|halted]",
+        "symbol field value [field value …]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HIncrBy "hincrby" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
     Set "set" 3..=WHOLE, WRITE ONE_KEY "string", "symbol price",
         "Updates the price of a listed stock";
     HGetAll "hgetall" 2..=2, READ ONE_KEY "hash", "symbol",
-        "The quote: symbol price volume status version updated";
+        "The quote: its fields and their values, but for those that are absent";
     HGet "hget" 3..=3, READ ONE_KEY "hash", "symbol field",
         "One field of the quote; nil if there is none";
     HMGet "hmget" 3..=WHOLE, READ ONE_KEY "hash", "symbol field [field …]",
@@ -102,7 +102,7 @@ commands! {
     Touch "touch" 2..=STREAMED, READ ALL_KEYS "generic", "symbol [symbol …]",
         "As EXISTS";
     HMSet "hmset" 4..=WHOLE, WRITE ONE_KEY "hash",
-        "symbol price p [volume v|none] [status trading|halted]",
+        "symbol field value [field value …]",
         "As HSET, and answers OK";
     MSet "mset" 3..=WHOLE, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
         "Updates the prices of listed stocks as one, or of none where one of them is not listed";

@@ -62,9 +62,10 @@ impl Conversation {
             ("HALTED", "20", 5, Status::Halted),
         ] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(volume)),
                 status: Some(status),
+                ..Fields::default()
             };
             conversation.execute(Request::Set(name.parse().unwrap(), fields));
         }
@@ -354,17 +355,18 @@ impl Conversation {
             }
             Request::Set(symbol, fields) | Request::Update(symbol, fields) => {
                 let old = old(&symbol);
-                let Some(price) = fields.price.or(old.map(|quote| quote.price)) else {
+                if old.is_none() && !fields.can_list() {
                     return Reply::Refused(Refusal::PriceMissing(symbol));
-                };
-                let quote = Quote {
-                    symbol,
-                    price,
-                    volume: fields.volume.outcome(old.and_then(|quote| quote.volume)),
-                    status: fields.status.or(old.map(|quote| quote.status)).unwrap_or_default(),
-                    version: old.map_or(1, |quote| quote.version + 1),
-                    updated_ns: NOW_NS,
-                };
+                }
+                let latest = old.and_then(|quote| quote.time_ns);
+                if let (Edit::Set(time_ns), Some(latest_ns)) = (fields.time_ns, latest)
+                    && time_ns < latest_ns
+                {
+                    return Reply::Refused(Refusal::Late { symbol, time_ns, latest_ns });
+                }
+                let mut quote = fields.outcome(&old.unwrap_or_else(|| Quote::new(symbol)));
+                quote.version += 1;
+                quote.updated_ns = NOW_NS;
                 self.stocks.insert(symbol, quote);
                 if old.is_none() { Reply::Listed(quote) } else { Reply::Updated(quote) }
             }

@@ -16,8 +16,11 @@ fn listed(stocks: usize) -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     let mut executor = engine.executor();
     let mut batch = executor.batch(&Access::All);
-    let fields =
-        Fields { price: "1".parse().ok(), volume: Edit::Set(Volume::new(1)), status: None };
+    let fields = Fields {
+        price: "1".parse().expect("a price"),
+        volume: Edit::Set(Volume::new(1)),
+        ..Fields::default()
+    };
     for stock in 0..stocks {
         batch.execute(&Request::Set(format!("S{stock}").parse().unwrap(), fields));
     }

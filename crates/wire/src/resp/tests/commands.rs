@@ -11,7 +11,7 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("GET HALTED", "$1\r\n0\r\n"),
     ("GET XYZ", "$-1\r\n"),
     ("GET aapl", "$-1\r\n"),
-    ("GET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "$-1\r\n"),
+    ("GET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "$-1\r\n"),
     ("MGET AAPL XYZ HALTED", "*3\r\n$5\r\n172.5\r\n$-1\r\n$1\r\n0\r\n"),
     (
         "HGETALL HALTED",
@@ -26,16 +26,19 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HSET AAPL price 173", ":0\r\n"),
     ("HSET NEW price 1 volume 2", ":2\r\n"),
     ("HSET NEW price 1 price 2 status halted", ":2\r\n"),
-    ("HSET NEW volume 1", "-ERR stock 'NEW' is not listed, and listing it needs a price\r\n"),
+    (
+        "HSET NEW volume 1",
+        "-ERR stock 'NEW' is not listed, and listing it needs a price, a bid, an ask or a status\r\n",
+    ),
     ("HSET AAPL price", "-ERR wrong number of arguments for 'hset' command\r\n"),
     ("HSET AAPL price 1 volume", "-ERR wrong number of arguments for 'hset' command\r\n"),
     (
         "HSET AAPL colour red",
-        "-ERR unknown field 'colour': the fields to set are price, volume and status\r\n",
+        "-ERR unknown field 'colour': the fields to set are price, volume, bid, ask, bid_size, ask_size, status and time\r\n",
     ),
     (
         "HSET AAPL version 5",
-        "-ERR field 'version' is read-only: the fields to set are price, volume and status\r\n",
+        "-ERR field 'version' is read-only: the fields to set are price, volume, bid, ask, bid_size, ask_size, status and time\r\n",
     ),
     (
         "HSET AAPL price $1",
@@ -52,8 +55,8 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HSET NEW price 1e3 volume none", ":1\r\n"),
     ("HSET AAPL status open", "-ERR 'open' is not a status: write trading or halted\r\n"),
     (
-        "HSET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA price 1",
-        "-ERR the symbol is 31 bytes long, the limit is 30\r\n",
+        "HSET AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA price 1",
+        "-ERR the symbol is 49 bytes long, the limit is 48\r\n",
     ),
     ("SET AAPL 173.25", "+OK\r\n"),
     (
@@ -77,12 +80,15 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ),
     ("DEL AAPL XYZ AAPL IBM", ":2\r\n"),
     ("EXISTS AAPL XYZ AAPL", ":2\r\n"),
-    ("EXISTS AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ":0\r\n"),
+    ("EXISTS AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ":0\r\n"),
     ("DBSIZE", ":4\r\n"),
     ("UNLINK AAPL XYZ", ":1\r\n"),
     ("TOUCH AAPL XYZ", ":1\r\n"),
     ("HMSET NEW price 1 volume 2", "+OK\r\n"),
-    ("HMSET NEW volume 1", "-ERR stock 'NEW' is not listed, and listing it needs a price\r\n"),
+    (
+        "HMSET NEW volume 1",
+        "-ERR stock 'NEW' is not listed, and listing it needs a price, a bid, an ask or a status\r\n",
+    ),
     ("MSET AAPL 173 IBM 160", "+OK\r\n"),
     ("MSET AAPL 173 IBM", "-ERR wrong number of arguments for 'mset' command\r\n"),
     (
@@ -236,8 +242,8 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ),
     ("SUBSCRIBE AAPL", "*3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n"),
     (
-        "SUBSCRIBE AAPL AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "*3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$31\r\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n:2\r\n",
+        "SUBSCRIBE AAPL AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "*3\r\n$9\r\nsubscribe\r\n$4\r\nAAPL\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$49\r\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n:2\r\n",
     ),
     ("PSUBSCRIBE A*", "*3\r\n$10\r\npsubscribe\r\n$2\r\nA*\r\n:1\r\n"),
     ("UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"),
