@@ -5,6 +5,7 @@
 //! Python and Node packages, in pinned versions, below the build directory. Where something cannot
 //! be had, the test says so and passes; in CI it fails.
 
+mod differential;
 mod packages;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]

@@ -230,7 +230,7 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("RESET", "+RESET\r\n"),
     (
         "COMMAND INFO get nothing",
-        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n",
+        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n$-1\r\n",
     ),
     (
         "COMMAND DOCS expiretime",
