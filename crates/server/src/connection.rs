@@ -451,6 +451,7 @@ impl Connection {
                     }
                     self.active_at = turn.now;
                     self.client.note_active(turn.now);
+                    turn.cells.reads.add(1);
                     turn.cells.bytes_in.add(bytes as u64);
                     return Ok(Some(bytes));
                 }
@@ -498,6 +499,7 @@ impl Connection {
         if bytes > 0 {
             self.active_at = turn.now;
             self.taken_at = turn.now;
+            turn.cells.writes.add(1);
             turn.cells.bytes_out.add(bytes as u64);
         }
     }

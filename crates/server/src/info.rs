@@ -92,6 +92,7 @@ fn about_clients(Known { metrics, .. }: &Known<'_>) -> Lines {
     lines.add("maxclients", metrics.connections_max);
     // No command waits for anything but the disk.
     lines.add("blocked_clients", 0);
+    lines.add("cluster_connections", 0);
     lines.add("queued_clients", metrics.queued);
     lines.add("queued_clients_peak", metrics.queued_peak);
     lines.add("slow_clients", metrics.slow);
@@ -120,6 +121,13 @@ fn about_memory(Known { server, metrics, .. }: &Known<'_>) -> Lines {
     // Nothing limits the catalog and the connections together.
     lines.add_bytes("maxmemory", 0);
     lines.add("maxmemory_policy", "noeviction");
+    // No scripts, no replicas; memory is given back at once.
+    for name in ["used_memory_lua", "used_memory_scripts", "number_of_cached_scripts"] {
+        lines.add(name, 0);
+    }
+    for name in ["mem_clients_slaves", "active_defrag_running", "lazyfree_pending_objects"] {
+        lines.add(name, 0);
+    }
     lines.add("mem_clients_normal", metrics.memory);
     lines.add("catalog_bytes", catalog);
     lines.add("memory_max", metrics.memory_max);
@@ -137,6 +145,8 @@ fn about_persistence(Known { server, .. }: &Known<'_>) -> Lines {
     for name in ["loading", "async_loading", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"] {
         lines.add(name, 0);
     }
+    lines.add("aof_rewrite_scheduled", 0);
+    lines.add("module_fork_in_progress", 0);
     lines.add("aof_enabled", u8::from(server.engine.commit_report().is_some()));
     if let Some(commits) = server.engine.commit_report() {
         let state = if commits.failed.is_some() { "err" } else { "ok" };
@@ -174,7 +184,11 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("keyspace_misses", totals.misses);
     lines.add("pubsub_channels", server.engine.directory().symbols());
     lines.add("pubsub_patterns", server.engine.directory().patterns());
-    lines.add("latest_fork_usec", 0);
+    for name in ["latest_fork_usec", "migrate_cached_sockets", "slave_expires_tracked_keys"] {
+        lines.add(name, 0);
+    }
+    lines.add("total_reads_processed", metrics.reads);
+    lines.add("total_writes_processed", metrics.writes);
     lines.add("tracking_total_keys", metrics.tracked);
     lines.add("total_error_replies", metrics.errors.iter().sum::<u64>());
     lines.add("lookups", totals.lookups());
@@ -206,7 +220,9 @@ fn about_replication(Known { server, .. }: &Known<'_>) -> Lines {
     lines.add("master_replid2", format_args!("{:040x}", 0));
     lines.add("master_repl_offset", 0);
     lines.add("second_repl_offset", -1);
-    lines.add("repl_backlog_active", 0);
+    for name in ["repl_backlog_active", "repl_backlog_size", "repl_backlog_histlen"] {
+        lines.add(name, 0);
+    }
     lines
 }
 

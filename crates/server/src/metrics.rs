@@ -138,6 +138,10 @@ counters! {
     unterminated,
     /// Requests of the line protocol.
     lines,
+    /// Times that a connection was read.
+    reads,
+    /// Times that a connection was written to.
+    writes,
     /// Bytes of requests received.
     bytes_in,
     /// Bytes of replies sent.
