@@ -11,6 +11,8 @@ pub enum Reply {
     Listed(Quote),
     /// A listed stock was updated or traded; this is its quote after that.
     Updated(Quote),
+    /// Fields were taken away from a listed stock: its quote after that, and how many they were.
+    Cleared(Quote, u32),
     /// The stock was removed; this was its last quote.
     Delisted(Quote),
     /// The write was refused and nothing changed.

@@ -126,7 +126,7 @@ impl Feed {
     /// quote before the change.
     pub fn spare(&mut self, id: SubscriberId, reply: &Reply) {
         let (symbol, after) = match reply {
-            Reply::Listed(quote) | Reply::Updated(quote) => {
+            Reply::Listed(quote) | Reply::Updated(quote) | Reply::Cleared(quote, 1..) => {
                 (&quote.symbol, Stamp::listed(quote.version))
             }
             Reply::Delisted(quote) => (&quote.symbol, Stamp::listed(quote.version).then(None)),
@@ -146,7 +146,9 @@ impl Feed {
         let told = tracker.told(topic, &self.wants.topics);
         let knew = told.is_some_and(|told| match reply {
             Reply::Listed(_) => !told.is_listed(),
-            Reply::Updated(quote) => told == Stamp::listed(quote.version - 1),
+            Reply::Updated(quote) | Reply::Cleared(quote, 1..) => {
+                told == Stamp::listed(quote.version - 1)
+            }
             Reply::Delisted(quote) => told == Stamp::listed(quote.version),
             _ => false,
         });

@@ -183,6 +183,8 @@ pub enum Shape<'a> {
     FieldLength(Option<Field>),
     /// The bytes of what a lookup answers, 0 if not listed (`STRLEN`).
     PriceLength,
+    /// How many fields were taken away (`HDEL`).
+    Cleared,
     /// A last page with the fields whose names match (`HSCAN`).
     Page {
         /// The pattern.
@@ -219,6 +221,7 @@ impl Shape<'_> {
             Shape::HasField(field) => Shape::HasField(field),
             Shape::FieldLength(field) => Shape::FieldLength(field),
             Shape::PriceLength => Shape::PriceLength,
+            Shape::Cleared => Shape::Cleared,
             Shape::Done => Shape::Done,
             Shape::NewFields(fields) => Shape::NewFields(fields),
             Shape::Volume => Shape::Volume,

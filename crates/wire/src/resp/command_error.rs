@@ -60,6 +60,9 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `HDEL` of a field that every quote has.
+    #[error("ERR field '{0}' is there in every quote; DEL delists the stock")]
+    Needed(&'static str),
     /// `SET` with an option.
     #[error(
         "ERR syntax error: SET takes no '{}': a price stays until the next update; use WATCH, MULTI and EXEC to depend on what is there",

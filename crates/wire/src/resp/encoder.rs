@@ -83,7 +83,9 @@ impl Encoder {
         let quote = match reply {
             Reply::Refused(refusal) => return self.error(&Refused(refusal), out),
             Reply::Found(quote) | Reply::Listed(quote) => Some(quote),
-            Reply::Updated(quote) | Reply::Delisted(quote) => Some(quote),
+            Reply::Updated(quote) | Reply::Cleared(quote, _) | Reply::Delisted(quote) => {
+                Some(quote)
+            }
             Reply::NotFound => None,
         };
         match (shape, quote) {
@@ -117,6 +119,10 @@ impl Encoder {
             (Shape::FieldLength(field), _) => {
                 let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
                 self.integer(text.map_or(0, |text| text.as_bytes().len()) as u64, out);
+            }
+            (Shape::Cleared, _) => {
+                let cleared = if let Reply::Cleared(_, fields) = reply { *fields } else { 0 };
+                self.integer(u64::from(cleared), out);
             }
             (Shape::PriceLength, _) => {
                 let answer = quote.map(|quote| quote.answer().to_string());

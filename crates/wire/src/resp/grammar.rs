@@ -109,6 +109,7 @@ fn read_arguments<'a>(
         | Verb::Persist
         | Verb::ObjectEncoding
         | Verb::ObjectRefCount => return ask(lookup(next()?), either(spec.verb)),
+        Verb::HDel => return hdel(next()?, arguments),
         Verb::HSet => return hset(spec, all, true),
         Verb::HMSet => return hset(spec, all, false),
         Verb::MSet => Command::SetAll(prices(spec, all)?),
@@ -246,6 +247,21 @@ fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Incoming<'_>> {
     }
     let fields = Fields { price: Edit::Set(price(text)?), ..Fields::default() };
     Ok(Incoming::Request(Request::Update(symbol(name)?, fields), Shape::Done))
+}
+
+/// Takes fields away. One that quotes do not have is none to take away; one that every quote has is an error.
+fn hdel<'a>(name: &'a [u8], names: Arguments<'a>) -> Outcome<'a, Incoming<'a>> {
+    let mut fields = Fields::default();
+    for field in names.filter_map(Field::find) {
+        if !field.is_optional() {
+            return Err(CommandError::Needed(field.name()));
+        }
+        fields.clear(field);
+    }
+    // What can be no symbol is not listed, so it has no fields.
+    let request =
+        Symbol::parse(name).map_or_else(|_| lookup(name), |it| Request::Clear(it, fields));
+    Ok(Incoming::Request(request, Shape::Cleared))
 }
 
 /// The pairs of `MSET`.

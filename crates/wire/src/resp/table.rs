@@ -106,6 +106,8 @@ commands! {
         "As HSET, and answers OK";
     MSet "mset" 3..=WHOLE, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
         "Updates the prices of listed stocks as one, or of none where one of them is not listed";
+    HDel "hdel" 3..=WHOLE, WRITE ONE_KEY "hash", "symbol field [field …]",
+        "Takes away fields that a quote need not have; how many it had";
     StrLen "strlen" 2..=2, READ ONE_KEY "string", "symbol",
         "The length of what GET answers; 0 if not listed";
     HLen "hlen" 2..=2, READ ONE_KEY "hash", "symbol",

@@ -9,7 +9,9 @@ mod transactions;
 
 use std::collections::BTreeMap;
 
-use stockd_model::{Answer, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{
+    Answer, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume,
+};
 
 use super::*;
 
@@ -349,6 +351,15 @@ impl Conversation {
                     }
                     None => Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take }),
                 }
+            }
+            Request::Clear(symbol, fields) => {
+                let Some(before) = old(&symbol) else { return Reply::NotFound };
+                let quote = fields.outcome(&before);
+                self.stocks.insert(symbol, quote);
+                let fields = |quote: &Quote| {
+                    Field::ALL.into_iter().filter(|it| quote.text_of(*it).is_some()).count()
+                };
+                Reply::Cleared(quote, (fields(&before) - fields(&quote)) as u32)
             }
             Request::Update(symbol, _) if old(&symbol).is_none() => {
                 Reply::Refused(Refusal::NotListed(symbol))

@@ -99,6 +99,13 @@ const TRANSCRIPT: &[(&str, &str)] = &[
         "MSET AAPL x",
         "-ERR 'x' is not a price: write a decimal like 172.5, -37.63 or 1e-5, without $ and thousands separators\r\n",
     ),
+    ("HDEL AAPL volume volume colour", ":1\r\n"),
+    ("HDEL AAPL bid colour", ":0\r\n"),
+    ("HDEL XYZ volume", ":0\r\n"),
+    (
+        "HDEL AAPL volume status",
+        "-ERR field 'status' is there in every quote; DEL delists the stock\r\n",
+    ),
     ("STRLEN AAPL", ":5\r\n"),
     ("STRLEN HALTED", ":1\r\n"),
     ("STRLEN XYZ", ":0\r\n"),
