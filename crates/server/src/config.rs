@@ -3,7 +3,9 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use stockd_model::limits::{CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT};
+use stockd_model::limits::{
+    CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT, UNREAD_REPLIES_MAX,
+};
 
 use crate::{Endpoint, default_memory_max};
 
@@ -35,6 +37,9 @@ pub struct Config {
     /// subscriptions, replies that are being made. Close to it commands that would take more are
     /// refused, above it the connections that hold the most are closed.
     pub memory_max: usize,
+    /// Bytes of replies that all clients together may leave unread beyond
+    /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each. With 0 each has that and no more.
+    pub unread_replies_max: usize,
 }
 
 impl Default for Config {
@@ -48,6 +53,7 @@ impl Default for Config {
             stalled_timeout: STALLED_CLIENT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             memory_max: default_memory_max(),
+            unread_replies_max: UNREAD_REPLIES_MAX,
         }
     }
 }

@@ -181,7 +181,8 @@ fn a_client_that_never_reads_is_held_in_bounded_memory() {
 
 #[test]
 fn a_client_that_never_reads_is_closed_in_the_end() {
-    let server = ServerProcess::start(&["--stalled-timeout", "200ms"]);
+    let server =
+        ServerProcess::start(&["--stalled-timeout", "200ms", "--unread-replies-max", "1MB"]);
     let mut hostile = server.connect();
     fill(&hostile);
     hostile.set_nonblocking(true).unwrap();
