@@ -104,12 +104,21 @@ pub const READ_BYTES_MAX: usize = 16 * 1024;
 /// that the client asks behind it, goes on in the connection's next turn, after all others.
 pub const TURN_WORK: usize = 8192;
 
-/// Work that a connection's turn may always do, however many others have work to do.
+/// Work of a turn of a connection that was quick in its turn before. One that has more to do is heavy:
+/// it goes on when all quick ones had their turns, with [`TURN_WORK`], as long as the pass has time
+/// for heavy ones.
+pub const QUICK_WORK: usize = 512;
+
+/// How long heavy connections have their turns in one pass of a worker, at least: as long as the rest of
+/// the pass took, where that is more. The others come in the next passes.
+pub const HEAVY_SLICE: Duration = Duration::from_millis(2);
+
+/// Work that a step of a command may always do, however little is left of its turn.
 pub const TURN_WORK_MIN: usize = 64;
 
-/// Work of all turns in one pass of a worker over its connections. When it is done, each further
-/// turn does [`TURN_WORK_MIN`], so that the next pass comes soon.
-pub const PASS_WORK: usize = 32 * 1024;
+/// Connections that a worker takes from the work queue in one pass. The others come in its next ones,
+/// unless other workers take them.
+pub const TAKES_PER_PASS: usize = 64;
 
 /// Connections that a worker looks at in one pass for those that have let a timeout pass. The others
 /// come in the next ones.

@@ -145,6 +145,7 @@ mod system_memory;
 mod timers;
 mod transport;
 mod turn;
+mod turn_queue;
 mod unplugged;
 mod worker;
 
