@@ -45,6 +45,7 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod topic_table;
 mod topics;
 mod walk;
 mod wants;

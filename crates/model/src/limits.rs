@@ -99,7 +99,7 @@ pub const FILES_RESERVED: usize = 64;
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Work of one connection's turn, besides plain lookups, whose number [`READ_BYTES_MAX`] bounds. A unit is
+/// Work of one connection's turn, besides plain lookups, which count by the bytes read. A unit is
 /// about what it takes to look at one row of the catalog, 50 ns. What is left of a command, and all
 /// that the client asks behind it, goes on in the connection's next turn, after all others.
 pub const TURN_WORK: usize = 8192;
@@ -107,14 +107,31 @@ pub const TURN_WORK: usize = 8192;
 /// Work of a turn of a connection that was quick in its turn before. One that has more to do is heavy:
 /// it goes on when all quick ones had their turns, with [`TURN_WORK`], as long as the pass has time
 /// for heavy ones.
-pub const QUICK_WORK: usize = 512;
+pub const QUICK_WORK: usize = 128;
 
-/// How long heavy connections have their turns in one pass of a worker, at least: as long as the rest of
-/// the pass took, where that is more. The others come in the next passes.
-pub const HEAVY_SLICE: Duration = Duration::from_millis(2);
+/// Bytes that such a turn reads. Who has sent more is heavy as well.
+pub const QUICK_READ_BYTES: usize = 2 * 1024;
+
+/// Bytes read that count as one unit of work.
+pub const READ_BYTES_PER_WORK: usize = 16;
+
+/// Bytes made and written that count as one unit of work.
+pub const WRITTEN_BYTES_PER_WORK: usize = 64;
+
+/// How long heavy connections have their turns in one pass of a worker, at least. It is as long as
+/// the rest of the pass took up to [`HEAVY_SLICE_MAX`]. The others come in the next passes.
+pub const HEAVY_SLICE_MIN: Duration = Duration::from_millis(2);
+
+/// How long heavy connections have their turns in one pass of a worker, at most, but for the end of the
+/// turn that is under way.
+pub const HEAVY_SLICE_MAX: Duration = Duration::from_millis(10);
 
 /// Work that a step of a command may always do, however little is left of its turn.
 pub const TURN_WORK_MIN: usize = 64;
+
+/// Work that a page of the catalog (`SCAN`, `SNAPSHOT`) may always take, so that a small catalog is one
+/// page however little is left of the turn.
+pub const PAGE_WORK_MIN: usize = 1024;
 
 /// Connections that a worker takes from the work queue in one pass. The others come in its next ones,
 /// unless other workers take them.

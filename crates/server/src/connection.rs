@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 
 use stockd_engine::Answered;
 use stockd_model::limits::{
-    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
+    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, READ_BYTES_PER_WORK,
+    UNDECODED_BYTES_MAX, WRITTEN_BYTES_PER_WORK,
 };
 
 use crate::admission::Permit;
@@ -455,6 +456,7 @@ impl Connection {
                     }
                     self.active_at = turn.now;
                     turn.cells.bytes_in.add(bytes as u64);
+                    turn.work.spend(bytes / READ_BYTES_PER_WORK);
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -491,6 +493,7 @@ impl Connection {
             let unwritten = self.output.unwritten();
             let written = write(&mut self.stream, unwritten, &mut self.writable)?;
             self.output.advance(written);
+            turn.work.spend(written / WRITTEN_BYTES_PER_WORK);
             self.count_written(written, turn);
         }
         Ok(())

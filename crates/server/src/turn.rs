@@ -30,7 +30,7 @@ pub(crate) struct Turn<'a> {
     /// Who has to be told what.
     pub(crate) feed: &'a mut Feed,
     pub(crate) server: &'a ServerState,
-    /// Where a read goes, [`READ_BYTES_MAX`](stockd_model::limits::READ_BYTES_MAX) long.
+    /// Where a read goes, as long as the turn may read.
     pub(crate) input: &'a mut [u8],
     pub(crate) replies: Replies<'a>,
     pub(crate) cells: &'a Cells,

@@ -4,7 +4,7 @@
 //! and else *heavy* until one of its turns does. A pass gives every quick connection one turn, and
 //! then heavy ones as many as fit in a [slice](heavy_until) of time. So a quick connection waits
 //! for one turn of each other quick one and for one slice, however many are heavy and whatever they
-//! ask; and heavy ones have half of the time, or more. Messages of a feed are told in that time, too.
+//! ask; and heavy ones always get on. Messages of a feed are told in their time, too.
 //!
 //! It knows connections by their id alone.
 //!
@@ -14,7 +14,9 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
-use stockd_model::limits::{HEAVY_SLICE, QUICK_WORK, TURN_WORK};
+use stockd_model::limits::{
+    HEAVY_SLICE_MAX, HEAVY_SLICE_MIN, QUICK_READ_BYTES, QUICK_WORK, READ_BYTES_MAX, TURN_WORK,
+};
 
 use crate::connection_id::ConnectionId;
 
@@ -82,6 +84,15 @@ impl TurnQueue {
 }
 
 impl Pace {
+    /// Bytes that a turn reads at most.
+    #[inline]
+    pub(crate) fn read_bytes(self) -> usize {
+        match self {
+            Pace::Quick => QUICK_READ_BYTES,
+            Pace::Heavy => READ_BYTES_MAX,
+        }
+    }
+
     /// The work of a turn.
     #[inline]
     pub(crate) fn work(self) -> usize {
@@ -105,7 +116,10 @@ impl Places {
     /// Its turn has done so much work, and has left something to do or not.
     #[inline]
     pub(crate) fn had_turn(&mut self, done: usize, again: bool) {
-        self.is_heavy = again || done >= QUICK_WORK;
+        // One that is heavy has to do far less to count as quick: else who sends somewhat more than
+        // fits in a quick turn would be one and the other by turns.
+        let most = if self.is_heavy { QUICK_WORK / 4 } else { QUICK_WORK };
+        self.is_heavy = again || done >= most;
     }
 
     /// Its next turns are heavy ones until one is not.
@@ -115,9 +129,10 @@ impl Places {
 }
 
 /// Until when heavy connections get turns in a pass whose quick ones have just had theirs: for as long
-/// as the pass has taken by then, and for [`HEAVY_SLICE`] at least.
+/// as the pass has taken by then, within [`HEAVY_SLICE_MIN`] and [`HEAVY_SLICE_MAX`].
 pub(crate) fn heavy_until(pass_began: Instant, now: Instant) -> Instant {
-    now + now.saturating_duration_since(pass_began).max(HEAVY_SLICE)
+    let pass = now.saturating_duration_since(pass_began);
+    now + pass.clamp(HEAVY_SLICE_MIN, HEAVY_SLICE_MAX)
 }
 
 #[cfg(test)]
@@ -135,7 +150,8 @@ mod tests {
         for (done, again, pace) in [
             (QUICK_WORK - 1, false, Pace::Quick),
             (0, true, Pace::Heavy),
-            (0, false, Pace::Quick),
+            (QUICK_WORK / 4, false, Pace::Heavy),
+            (QUICK_WORK / 4 - 1, false, Pace::Quick),
             (QUICK_WORK, false, Pace::Heavy),
         ] {
             places.had_turn(done, again);
@@ -158,10 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn heavy_ones_get_as_long_as_the_pass_took_and_a_slice_at_least() {
+    fn heavy_ones_get_as_long_as_the_pass_took_within_bounds() {
         let began = Instant::now();
-        assert_eq!(heavy_until(began, began), began + HEAVY_SLICE);
-        let long = HEAVY_SLICE * 5 + Duration::from_nanos(1);
+        assert_eq!(heavy_until(began, began), began + HEAVY_SLICE_MIN);
+        let long = HEAVY_SLICE_MIN + Duration::from_nanos(1);
         assert_eq!(heavy_until(began, began + long), began + 2 * long);
+        let longer = HEAVY_SLICE_MAX * 10;
+        assert_eq!(heavy_until(began, began + longer), began + longer + HEAVY_SLICE_MAX);
     }
 }

@@ -231,7 +231,7 @@ impl Worker {
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
             server: &self.server,
-            input: &mut self.input,
+            input: &mut self.input[..pace.read_bytes()],
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
             cells,
         };

@@ -2,7 +2,7 @@
 //! the turn has little work left.
 
 use stockd_engine::Snapshot;
-use stockd_model::limits::{SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX, TURN_WORK_MIN};
+use stockd_model::limits::{PAGE_WORK_MIN, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_wire::resp::{Encoder, Scan};
 
 use super::cost;
@@ -63,5 +63,5 @@ pub(super) fn scan(scan: &Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// As many of the rows as the work that is left is for, or a few where it is nearly spent.
 fn rows_within(work: usize, row_cost: usize, rows: usize) -> usize {
-    rows.min((work.max(TURN_WORK_MIN) / row_cost).max(1))
+    rows.min((work.max(PAGE_WORK_MIN) / row_cost).max(1))
 }

@@ -7,10 +7,10 @@
 //! and not written is in [`Walk::bytes`].
 
 use stockd_model::Pattern;
-use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX};
+use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, WRITTEN_BYTES_PER_WORK};
 use stockd_wire::resp::{Description, Encoder, Glob};
 
-use super::cost::{self, BYTES_PER_UNIT};
+use super::cost;
 use super::subscribe;
 use crate::conversation::Waits;
 use crate::turn::Turn;
@@ -176,10 +176,10 @@ fn list_clients(
 /// Writes some more of a reply.
 fn write(reply: &[u8], written: &mut usize, turn: &mut Turn<'_>) -> Step {
     let rest = reply.get(*written..).unwrap_or_default();
-    let most = turn.replies.room().min(turn.work.left().saturating_mul(BYTES_PER_UNIT));
+    let most = turn.replies.room().min(turn.work.left().saturating_mul(WRITTEN_BYTES_PER_WORK));
     let next = rest.get(..most).unwrap_or(rest);
     turn.replies.out.extend_from_slice(next);
-    turn.work.spend(next.len().div_ceil(BYTES_PER_UNIT));
+    turn.work.spend(next.len().div_ceil(WRITTEN_BYTES_PER_WORK));
     *written += next.len();
     if *written < reply.len() { Step::Next } else { Step::Done }
 }
