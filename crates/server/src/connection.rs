@@ -50,6 +50,7 @@ use crate::session::Session;
 use crate::sweep::Timeouts;
 use crate::transport::Stream;
 use crate::turn::Turn;
+use crate::turn_queue::Pace;
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
 /// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing. (A
@@ -212,7 +213,10 @@ impl Connection {
                 if !self.awaits_commit() {
                     self.serve(turn)?;
                 }
-                self.tell(turn)?;
+                // A quick turn that has done its work leaves this to the next one, a heavy one.
+                if turn.pace == Pace::Heavy || !turn.work.is_spent() {
+                    self.tell(turn)?;
+                }
             }
             Phase::Lingering { .. } => self.discard(turn)?,
             _ => {}

@@ -12,6 +12,7 @@ use crate::connection_id::ConnectionId;
 use crate::memory::MemoryFull;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
+use crate::turn_queue::Pace;
 
 /// One connection's turn.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) id: ConnectionId,
     /// When the worker woke up.
     pub(crate) now: Instant,
+    pub(crate) pace: Pace,
     /// The work that is left of it, lookups apart.
     pub(crate) work: Budget,
     /// What the client may see.

@@ -225,6 +225,7 @@ impl Worker {
         let mut turn = Turn {
             id,
             now,
+            pace,
             work,
             access: &slot.endpoint.access,
             executor: &mut self.executor,

@@ -1,6 +1,7 @@
 mod work;
 
 use super::*;
+use crate::turn_queue::Pace;
 use crate::Metrics;
 use crate::connection_id::ConnectionId;
 use crate::conversation::Ending;
@@ -69,6 +70,7 @@ impl Client {
         let mut turn = Turn {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
+            pace: Pace::Heavy,
             work: self.work,
             access: &Access::All,
             executor: &mut self.executor,

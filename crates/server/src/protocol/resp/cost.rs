@@ -15,7 +15,7 @@ pub(super) const WALK: usize = QUICK_WORK;
 pub(super) const PARKED: usize = 1;
 
 /// A subscription that begins or ends.
-pub(super) const SUBSCRIPTION: usize = 16;
+pub(super) const SUBSCRIPTION: usize = 32;
 
 /// A connection in `CLIENT LIST`.
 pub(super) const CLIENT_LINE: usize = 16;
