@@ -1,5 +1,7 @@
 //! What a server listens on and how much it takes on.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use stockd_model::limits::{CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIME
 use crate::{Endpoint, default_memory_max};
 
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen, at least one address.
     pub endpoints: Vec<Endpoint>,
@@ -35,6 +37,8 @@ pub struct Config {
     /// subscriptions, replies that are being made. Close to it commands that would take more are
     /// refused, above it the connections that hold the most are closed.
     pub memory_max: usize,
+    /// Lines of the log that nobody will read, counted by whoever writes it. The metrics show it.
+    pub log_lines_lost: Arc<AtomicU64>,
 }
 
 impl Default for Config {
@@ -48,6 +52,7 @@ impl Default for Config {
             stalled_timeout: STALLED_CLIENT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             memory_max: default_memory_max(),
+            log_lines_lost: Arc::default(),
         }
     }
 }

@@ -46,6 +46,7 @@ fn about_server(server: &ServerState, metrics: &Metrics, now: Instant) -> Lines 
     // Text, since many readers keep numbers in floats.
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
+    lines.add("log_lines_lost", metrics.log_lines_lost);
     lines
 }
 
@@ -68,6 +69,7 @@ fn about_memory(server: &ServerState, metrics: &Metrics) -> Lines {
         lines.add("used_memory_rss", resident);
     }
     lines.add("catalog_bytes", server.engine.memory_bytes());
+    lines.add("snapshot_bytes", metrics.snapshot_bytes);
     lines.add("memory_max", metrics.memory_max);
     lines.add("clients_memory", metrics.memory);
     lines.add("clients_memory_replies", metrics.memory_replies);

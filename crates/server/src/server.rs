@@ -71,7 +71,11 @@ impl Server {
         let state = ServerState::new(engine, config.memory_max, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
-            move || gather(&admission, &pool, &acceptor_cells)
+            let lost = Arc::clone(&config.log_lines_lost);
+            move || Metrics {
+                log_lines_lost: lost.load(Ordering::Relaxed),
+                ..gather(&admission, &pool, &acceptor_cells)
+            }
         });
         let mut server = Server {
             endpoints: listeners.iter().map(|bound| Arc::clone(&bound.endpoint)).collect(),

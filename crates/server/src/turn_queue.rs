@@ -2,7 +2,7 @@
 //!
 //! A connection is *quick* as long as each of its turns finishes what it found within [`QUICK_WORK`],
 //! and else *heavy* until one of its turns does. A pass gives every quick connection one turn, and
-//! then heavy ones as many as fit in a [slice](heavy_until) of time. So a quick connection waits
+//! then heavy ones as many as fit in a slice of time. So a quick connection waits
 //! for one turn of each other quick one and for one slice, however many are heavy and whatever they
 //! ask; and heavy ones always get on. Messages of a feed are told in their time, too.
 //!
@@ -25,6 +25,17 @@ use crate::connection_id::ConnectionId;
 pub(crate) struct TurnQueue {
     quick: VecDeque<ConnectionId>,
     heavy: VecDeque<ConnectionId>,
+}
+
+/// One pass over the queues.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// Quick ones that have still to get their turn.
+    quick: usize,
+    /// Heavy ones, once it is their time.
+    heavy: usize,
+    began: Instant,
+    heavy_until: Option<Instant>,
 }
 
 /// One of the queues.
@@ -60,21 +71,42 @@ impl TurnQueue {
         }
     }
 
-    /// The next of a queue. Its place has to [know](Places::left).
+    /// Begins a pass over those that are queued now, each once at most; `now` is when the worker woke.
     #[inline]
-    pub(crate) fn pop(&mut self, pace: Pace) -> Option<ConnectionId> {
-        match pace {
-            Pace::Quick => self.quick.pop_front(),
-            Pace::Heavy => self.heavy.pop_front(),
+    pub(crate) fn pass(&self, now: Instant) -> Pass {
+        Pass { quick: self.quick.len(), heavy: 0, began: now, heavy_until: None }
+    }
+
+    /// Whose turn is next in the pass. Its place has to [know](Places::left).
+    #[inline]
+    pub(crate) fn next(
+        &mut self,
+        pass: &mut Pass,
+        clock: impl FnOnce() -> Instant,
+    ) -> Option<(Pace, ConnectionId)> {
+        if pass.quick > 0 {
+            pass.quick -= 1;
+            return Some((Pace::Quick, self.quick.pop_front()?));
+        }
+        match self.heavy.is_empty() {
+            true => None,
+            false => self.next_heavy(pass, clock()),
         }
     }
 
-    #[inline]
-    pub(crate) fn len(&self, pace: Pace) -> usize {
-        match pace {
-            Pace::Quick => self.quick.len(),
-            Pace::Heavy => self.heavy.len(),
+    #[inline(never)]
+    fn next_heavy(&mut self, pass: &mut Pass, now: Instant) -> Option<(Pace, ConnectionId)> {
+        match pass.heavy_until {
+            None => {
+                // Those that were quick may have become heavy meanwhile, or have woken others.
+                pass.heavy = self.heavy.len();
+                pass.heavy_until = Some(heavy_until(pass.began, now));
+            }
+            Some(until) if now >= until => return None,
+            Some(_) => {}
         }
+        pass.heavy = pass.heavy.checked_sub(1)?;
+        Some((Pace::Heavy, self.heavy.pop_front()?))
     }
 
     #[inline]
@@ -130,7 +162,7 @@ impl Places {
 
 /// Until when heavy connections get turns in a pass whose quick ones have just had theirs: for as long
 /// as the pass has taken by then, within [`HEAVY_SLICE_MIN`] and [`HEAVY_SLICE_MAX`].
-pub(crate) fn heavy_until(pass_began: Instant, now: Instant) -> Instant {
+fn heavy_until(pass_began: Instant, now: Instant) -> Instant {
     let pass = now.saturating_duration_since(pass_began);
     now + pass.clamp(HEAVY_SLICE_MIN, HEAVY_SLICE_MAX)
 }
@@ -157,10 +189,48 @@ mod tests {
             places.had_turn(done, again);
             queue.push(id(1), &mut places);
             queue.push(id(1), &mut places);
-            assert_eq!((queue.len(pace), queue.pop(pace)), (1, Some(id(1))));
+            let now = Instant::now();
+            let mut pass = queue.pass(now);
+            assert_eq!(queue.next(&mut pass, || now), Some((pace, id(1))));
+            assert_eq!(queue.next(&mut pass, || now), None);
             assert!(queue.is_empty());
             places.left(pace);
         }
+    }
+
+    /// The clock is made up: each heavy turn takes a quarter of a slice.
+    #[test]
+    fn a_quick_one_waits_for_one_slice_of_any_number_of_heavy_ones_and_each_of_those_gets_on() {
+        const HEAVY: usize = 1000;
+        let turn = HEAVY_SLICE_MIN / 4;
+        let mut queue = TurnQueue::default();
+        let mut places = vec![Places::default(); HEAVY + 1];
+        let mut turns = vec![0; HEAVY + 1];
+        for number in 1..=HEAVY {
+            places[number].had_turn(0, true);
+            queue.push(id(number), &mut places[number]);
+        }
+        let mut now = Instant::now();
+        for _ in 0..HEAVY / 4 {
+            queue.push(id(0), &mut places[0]);
+            let mut pass = queue.pass(now);
+            let mut order = Vec::new();
+            while let Some((pace, next)) = queue.next(&mut pass, || now) {
+                let number = next.slot();
+                places[number].left(pace);
+                turns[number] += 1;
+                order.push(pace);
+                if pace == Pace::Heavy {
+                    now += turn;
+                    places[number].had_turn(TURN_WORK, true);
+                    queue.push(next, &mut places[number]);
+                }
+            }
+            assert_eq!(order[0], Pace::Quick);
+            assert_eq!(order[1..], [Pace::Heavy; 4]);
+        }
+        assert_eq!(turns[0], HEAVY / 4);
+        assert!(turns[1..].iter().all(|turns| *turns == 1), "{turns:?}");
     }
 
     /// What it is to be told does not hold up what it asks.
@@ -170,7 +240,7 @@ mod tests {
         queue.push_heavy(id(1), &mut places);
         queue.push(id(1), &mut places);
         queue.push_heavy(id(1), &mut places);
-        assert_eq!([Pace::Quick, Pace::Heavy].map(|pace| queue.len(pace)), [1, 1]);
+        assert_eq!((queue.quick.len(), queue.heavy.len()), (1, 1));
     }
 
     #[test]

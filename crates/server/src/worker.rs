@@ -31,7 +31,7 @@ use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
 use crate::timers::Timers;
 use crate::turn::{Replies, Turn};
-use crate::turn_queue::{Pace, TurnQueue, heavy_until};
+use crate::turn_queue::{Pace, TurnQueue};
 
 /// One worker of the pool.
 #[derive(Debug)]
@@ -192,30 +192,17 @@ impl Worker {
 
     /// Gives every quick connection one turn, and then heavy ones as long as there is time for them.
     fn give_turns(&mut self, now: Instant) {
-        for _ in 0..self.turns.len(Pace::Quick) {
-            self.give_next_turn(Pace::Quick, now);
+        let mut pass = self.turns.pass(now);
+        while let Some((pace, id)) = self.turns.next(&mut pass, Instant::now) {
+            self.give_turn(pace, id, now);
             if self.draining && self.pool.drain_until().is_some_and(|at| Instant::now() >= at) {
-                return;
-            }
-        }
-        let heavy = self.turns.len(Pace::Heavy);
-        if heavy > 0 {
-            let until = heavy_until(now, Instant::now());
-            for _ in 0..heavy {
-                self.give_next_turn(Pace::Heavy, now);
-                if Instant::now() >= until {
-                    break;
-                }
+                break;
             }
         }
     }
 
-    /// Gives a turn to the next of a queue.
     #[inline]
-    fn give_next_turn(&mut self, pace: Pace, now: Instant) {
-        let Some(id) = self.turns.pop(pace) else {
-            return;
-        };
+    fn give_turn(&mut self, pace: Pace, id: ConnectionId, now: Instant) {
         let Some(slot) = live(&mut self.connections, id) else {
             return;
         };

@@ -19,6 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -74,6 +75,11 @@ impl Log {
             .log_internal_errors(false);
         tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
         Ok(log)
+    }
+
+    /// How many lines nobody will read, counted as they are lost.
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+        self.0.queue.lost()
     }
 
     /// How the process ends: says the error, if there is one, and waits for what was logged, as long

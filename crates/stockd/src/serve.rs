@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -38,10 +39,14 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let endpoints = endpoints(&settings)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints)))
+    Ok(log.end(serve(&settings, endpoints, log.lost())))
 }
 
-fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCode> {
+fn serve(
+    settings: &Settings,
+    endpoints: Vec<Endpoint>,
+    log_lines_lost: Arc<AtomicU64>,
+) -> anyhow::Result<ExitCode> {
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
     let engine = Arc::new(data_dir::open_engine(settings)?);
@@ -58,6 +63,7 @@ fn serve(settings: &Settings, endpoints: Vec<Endpoint>) -> anyhow::Result<ExitCo
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
+        log_lines_lost,
         ..Config::default()
     };
     // The error says the cause itself; its source would say it again.

@@ -1,13 +1,13 @@
 mod work;
 
 use super::*;
-use crate::turn_queue::Pace;
 use crate::Metrics;
 use crate::connection_id::ConnectionId;
 use crate::conversation::Ending;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
 use crate::turn::Replies;
+use crate::turn_queue::Pace;
 use std::net::SocketAddr;
 use std::thread;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};

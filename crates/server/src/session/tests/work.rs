@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::*;
 use crate::memory::Ledger;
 use stockd_engine::{Catalog, Sync};
-use stockd_model::limits::{READ_BYTES_MAX, TURN_WORK_MIN};
+use stockd_model::limits::{PAGE_WORK_MIN, READ_BYTES_MAX, TURN_WORK_MIN};
 use stockd_store::{Store, StoreError, Write as StoreWrite};
 
 const MIN: Budget = Budget::new(TURN_WORK_MIN);
@@ -97,7 +97,8 @@ fn keys_in_many_turns_lists_what_it_lists_in_one() {
 
 #[test]
 fn a_scan_looks_at_few_rows_where_little_work_is_left_and_still_comes_round() {
-    let mut client = Client::resp(&listed(500));
+    const STOCKS: usize = 5 * PAGE_WORK_MIN;
+    let mut client = Client::resp(&listed(STOCKS));
     client.work = MIN;
     let (mut cursor, mut scans, mut found) = ("0".to_owned(), 0, 0);
     loop {
@@ -107,14 +108,14 @@ fn a_scan_looks_at_few_rows_where_little_work_is_left_and_still_comes_round() {
         let mut lines = reply.lines();
         cursor = lines.nth(2).unwrap().to_owned();
         let count: usize = lines.next().unwrap()[1..].parse().unwrap();
-        assert!(count <= 2 * TURN_WORK_MIN, "{count}");
+        assert!(count <= 2 * PAGE_WORK_MIN, "{count}");
         (scans, found) = (scans + 1, found + count);
         if cursor == "0" {
             break;
         }
     }
-    assert!(scans >= 500 / (2 * TURN_WORK_MIN));
-    assert_eq!(found, 502);
+    assert!(scans >= STOCKS / (2 * PAGE_WORK_MIN));
+    assert_eq!(found, STOCKS + 2);
 }
 
 #[test]
@@ -294,6 +295,7 @@ fn where_memory_is_scarce_what_takes_some_is_refused_and_lookups_go_on() {
 
     others.count_subscriptions(0);
     others.tell(&client.server.memory, &cells);
-    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Input);
+    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Turn);
+    client.finish(Budget::new(TURN_WORK));
     assert_eq!(client.replied(), "*1\r\n$3\r\nS99\r\n");
 }
