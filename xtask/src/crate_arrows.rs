@@ -11,7 +11,8 @@ use crate::workspace::Workspace;
 /// Which crates each crate may use, besides in its tests and benchmarks.
 const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-model", &[]),
-    ("stockd-catalog", &["stockd-model"]),
+    ("stockd-rows", &[]),
+    ("stockd-catalog", &["stockd-model", "stockd-rows"]),
     ("stockd-wire", &["stockd-model"]),
     ("stockd-store", &["stockd-model"]),
     ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),

@@ -23,7 +23,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use foldhash::fast::RandomState;
 use stockd_catalog::{Catalog, CatalogFull, Change};
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Price, Quote, Symbol, Volume};
 
 /// Lookups in one turn.
 const TURN: usize = 16;
@@ -36,8 +36,7 @@ trait Table: Sync {
 
 impl Table for Catalog {
     fn put(&self, quote: Quote) {
-        let Quote { price, volume, status, .. } = quote;
-        let put = Change::Put { price, volume, status };
+        let put = Change::Put(quote);
         self.change::<CatalogFull>(&quote.symbol, quote.updated_ns, |_| Ok(put)).expect("room");
     }
 
@@ -81,12 +80,11 @@ impl Table for papaya::HashMap<Symbol, Quote, RandomState> {
 
 fn quote(stock: u64) -> Quote {
     Quote {
-        symbol: format!("S{stock}").parse().expect("a symbol"),
-        price: Price::new(1 + stock.cast_signed(), 2).expect("a price"),
+        price: Price::new(1 + stock.cast_signed(), 2),
         volume: Some(Volume::new(stock)),
-        status: Status::Trading,
         version: 1,
         updated_ns: stock,
+        ..Quote::new(format!("S{stock}").parse().expect("a symbol"))
     }
 }
 

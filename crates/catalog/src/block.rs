@@ -1,4 +1,4 @@
-//! The memory of one table: a power of two of rows, zeroed, without pointers.
+//! The memory of one table: a power of two of rows, and as many side rows, zeroed, without pointers.
 //!
 //! Whoever first touches a page waits until the system has zeroed it, and a page may be large.
 //! [`Block::fault_in`] does that beforehand.
@@ -6,7 +6,7 @@
 //! A block knows where a stock's probe begins and how it goes on. It does not know who may claim
 //! rows, nor when it is replaced. This is the crate's one file with `unsafe`: rows are laid over
 //! memory that the system hands out zeroed and page by page, so a large block costs nothing until
-//! it is used.
+//! it is used, and side rows cost nothing where no stock has anything in them.
 //!
 //! Invariant: at least one row is empty, so every probe ends.
 
@@ -15,10 +15,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(loom))]
-use memmap2::{Advice, MmapMut};
+use memmap2::{Advice, MmapMut, MmapOptions};
 use stockd_model::{Answer, Quote, Symbol};
+use stockd_rows::{Place, Row, Side, Words};
 
-use crate::row::{Held, Locked, Row};
+use crate::row::{self, Held, Locked};
 use crate::sync::Successor;
 
 /// Rows of the smallest block.
@@ -37,6 +38,11 @@ pub(crate) struct Block {
     memory: MmapMut,
     #[cfg(loom)]
     memory: Box<[Row]>,
+    /// The side rows. Hardly any symbol is so long, and few catalogs have bids and asks.
+    #[cfg(not(loom))]
+    side_memory: MmapMut,
+    #[cfg(loom)]
+    side_memory: Box<[Side]>,
     /// How far a hash is shifted right to give the row where its probe begins. The highest bits
     /// count, so that rows lie in the order of hashes in a block of any size.
     shift: u32,
@@ -64,6 +70,7 @@ impl Block {
         let rows = rows.max(ROWS_MIN).next_power_of_two();
         Ok(Block {
             memory: Block::allocate(rows)?,
+            side_memory: Block::allocate_sides(rows)?,
             shift: u64::BITS - rows.trailing_zeros(),
             faulted: AtomicUsize::new(0),
             next: Successor::none(),
@@ -92,12 +99,19 @@ impl Block {
         (row < self.rows().len()).then_some((row as u64) << self.shift)
     }
 
-    /// The rows from this one on, around the end, each once.
+    /// The places from this row on, around the end, each once.
     #[inline]
-    pub(crate) fn rows_from(&self, start: usize) -> impl Iterator<Item = &Row> {
-        let rows = self.rows();
+    pub(crate) fn places_from(&self, start: usize) -> impl Iterator<Item = Place<'_>> {
+        let (rows, sides) = (self.rows(), self.sides());
         let mask = rows.len() - 1;
-        (start..start + rows.len()).map(move |index| &rows[index & mask])
+        let place = move |index| Place { row: &rows[index & mask], side: &sides[index & mask] };
+        (start..start + rows.len()).map(place)
+    }
+
+    /// Both rows of an index.
+    #[inline(always)]
+    pub(crate) fn place(&self, index: usize) -> Place<'_> {
+        Place { row: &self.rows()[index], side: &self.sides()[index] }
     }
 
     /// Prefetches the row where the probe of this hash begins and the one behind it. Few probes go
@@ -114,44 +128,47 @@ impl Block {
     /// Reads the quote of a stock; `None` within when it is delisted.
     #[inline(always)]
     pub(crate) fn get(&self, symbol: &Symbol, hash: u64) -> Found<Option<Quote>> {
-        self.probe(hash, |row| row.get(symbol))
+        self.probe(hash, |index| row::get(self.place(index), symbol))
     }
 
-    /// What a lookup of a stock answers; `None` within when it is delisted.
+    /// What a lookup of a stock answers whose symbol has at most 30 bytes; `None` within when it is
+    /// delisted. A longer one is never found.
     #[inline(always)]
-    pub(crate) fn answer(&self, symbol: &Symbol, hash: u64) -> Found<Option<Answer>> {
-        self.probe(hash, |row| row.answer(symbol))
+    pub(crate) fn answer(&self, words: &Words, hash: u64) -> Found<Option<Answer>> {
+        self.probe(hash, |index| row::answer(&self.rows()[index], words))
     }
 
-    /// Locks the row of a stock, also of one that is delisted.
+    /// Locks the rows of a stock, also of one that is delisted.
     pub(crate) fn lock(&self, symbol: &Symbol, hash: u64) -> Found<Locked<'_>> {
-        self.probe(hash, |row| row.lock(symbol))
+        self.probe(hash, |index| row::lock(self.place(index), symbol))
     }
 
-    /// The first empty row for this hash. One thread at a time claims rows of a block.
-    pub(crate) fn vacancy(&self, hash: u64) -> &Row {
-        self.rows_from(self.home(hash)).find(|row| row.is_empty()).expect("a block is never full")
+    /// The first empty place for this hash. One thread at a time claims rows of a block.
+    pub(crate) fn vacancy(&self, hash: u64) -> Place<'_> {
+        let mut places = self.places_from(self.home(hash));
+        places.find(|place| row::is_empty(place.row)).expect("a block is never full")
     }
 
     /// Makes the system hand out the memory of about this many further rows. They stay as they are,
     /// and may be in use. Several threads may do so, each for rows of its own. Whether more are left.
+    /// Side rows are left alone: nobody may ever need them.
     pub(crate) fn fault_in(&self, rows: usize) -> bool {
         let all = self.rows();
         let from = self.faulted.fetch_add(rows.min(all.len()), Relaxed);
         let end = all.len().min(from.saturating_add(rows));
         let rows = all.get(from..end).unwrap_or_default();
-        rows.iter().step_by(ROWS_PER_PAGE).for_each(Row::touch);
+        rows.iter().step_by(ROWS_PER_PAGE).for_each(row::touch);
         end < all.len()
     }
 
     #[inline(always)]
-    fn probe<'a, T>(&'a self, hash: u64, look: impl Fn(&'a Row) -> Held<T>) -> Found<T> {
-        let rows = self.rows();
+    fn probe<T>(&self, hash: u64, look: impl Fn(usize) -> Held<T>) -> Found<T> {
+        let mask = self.rows().len() - 1;
         let mut index = self.home(hash);
         loop {
-            match look(&rows[index]) {
+            match look(index) {
                 Held::This(found) => return Found::Here(found),
-                Held::Other => index = (index + 1) & (rows.len() - 1),
+                Held::Other => index = (index + 1) & mask,
                 Held::Empty | Held::Moved => return Found::Elsewhere,
             }
         }
@@ -169,6 +186,15 @@ impl Block {
     }
 
     #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    #[inline]
+    fn sides(&self) -> &[Side] {
+        let sides = self.side_memory.len() / size_of::<Side>();
+        // SAFETY: as of the rows above.
+        unsafe { std::slice::from_raw_parts(self.side_memory.as_ptr().cast::<Side>(), sides) }
+    }
+
+    #[cfg(not(loom))]
     fn allocate(rows: usize) -> std::io::Result<MmapMut> {
         let bytes = rows * size_of::<Row>();
         let memory = MmapMut::map_anon(bytes)?;
@@ -177,6 +203,29 @@ impl Block {
             let _ = memory.advise(Advice::HugePage);
         }
         Ok(memory)
+    }
+
+    /// Memory that is there only where it is touched: no swap is reserved for it, and a huge page would
+    /// be there as a whole.
+    #[cfg(not(loom))]
+    fn allocate_sides(sides: usize) -> std::io::Result<MmapMut> {
+        let bytes = sides * size_of::<Side>();
+        let memory = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
+        if bytes >= HUGE_PAGES_FROM_BYTES {
+            // Advice: where the system does not take it, side rows cost more memory.
+            let _ = memory.advise(Advice::NoHugePage);
+        }
+        Ok(memory)
+    }
+
+    #[cfg(loom)]
+    fn sides(&self) -> &[Side] {
+        &self.side_memory
+    }
+
+    #[cfg(loom)]
+    fn allocate_sides(sides: usize) -> std::io::Result<Box<[Side]>> {
+        Ok((0..sides).map(|_| Side::new()).collect())
     }
 
     #[cfg(loom)]

@@ -5,20 +5,14 @@
 //!
 //! Invariant: a change that changes anything raises the version of the stock.
 
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Quote, Symbol};
 
 /// What to do with a stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// List it, or replace these fields of its quote. Its version goes up by one.
-    Put {
-        /// The new price.
-        price: Price,
-        /// The new volume; `None` where shares are not counted.
-        volume: Option<Volume>,
-        /// The new status.
-        status: Status,
-    },
+    /// List it, or give it what this quote says, but for the version, which goes up by one, and the time
+    /// of the change.
+    Put(Quote),
     /// Give it exactly this quote, with the version and the time in it. The version must be above
     /// that of any quote the stock has had.
     Restore(Quote),
@@ -38,6 +32,15 @@ pub struct Changed {
     pub before: Option<Quote>,
     /// The quote that replaced it.
     pub after: Option<Quote>,
+}
+
+impl Changed {
+    /// Whether anything has changed: the version, or whether the stock is listed.
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        let version = |quote: &Option<Quote>| quote.as_ref().map(|quote| quote.version);
+        version(&self.before) != version(&self.after)
+    }
 }
 
 /// A stock could not be listed. Everything else goes on as before.
@@ -63,7 +66,7 @@ impl Change {
     /// The quote of a stock after this change; `None` when it is not listed then.
     ///
     /// `before` is its quote now and `version` its latest version, which a stock has even while it
-    /// is not listed. `now_ns` becomes the time of the update.
+    /// is not listed. `now_ns` becomes the time of the update, unless the last one was later.
     #[inline]
     pub fn outcome(
         &self,
@@ -73,9 +76,10 @@ impl Change {
         now_ns: u64,
     ) -> Option<Quote> {
         match *self {
-            Change::Put { price, volume, status } => {
-                let (symbol, version) = (*symbol, version + 1);
-                Some(Quote { symbol, price, volume, status, version, updated_ns: now_ns })
+            Change::Put(quote) => {
+                // The clock may have been set back.
+                let updated_ns = before.map_or(now_ns, |before| now_ns.max(before.updated_ns));
+                Some(Quote { symbol: *symbol, version: version + 1, updated_ns, ..quote })
             }
             Change::Restore(quote) => Some(quote),
             Change::Delist | Change::DelistAt(_) => None,

@@ -10,8 +10,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use stockd_rows::Row;
+
 use crate::block::Block;
-use crate::row::Row;
 use crate::table::Catalog;
 
 /// A next block that is being prepared, from [`Catalog::next_growth`]. Dropping it leaves the block

@@ -19,8 +19,10 @@
 //!
 //! # How
 //!
-//! An open-addressed table with linear probing. One quote is one row of 64 bytes, a cache
-//! line, under a sequence counter (a *seqlock*). Rows lie in one block without pointers.
+//! An open-addressed table with linear probing. What a lookup needs of a quote is one row of 64
+//! bytes, a cache line, under a sequence counter (a *seqlock*); the rest, and the end of a long symbol,
+//! is a side row, which is touched only where there is any (`stockd-rows` draws both). Rows lie in one
+//! block without pointers, side rows in another.
 //! When a block fills up a larger one is put behind it and each later write moves a few rows over,
 //! so that no single write pays for the whole; nor for its memory, where a thread
 //! [prepares it](Catalog::grow_ahead). docs/concurrency.md spells out the
@@ -29,14 +31,12 @@
 //!
 //! ```
 //! use stockd_catalog::{Catalog, CatalogFull, Change};
-//! use stockd_model::{Status, Symbol, Volume};
+//! use stockd_model::{Quote, Symbol};
 //!
 //! let catalog = Catalog::new();
 //! let apple: Symbol = "AAPL".parse()?;
-//! let price = "172.50".parse()?;
-//! let listed = catalog.change::<CatalogFull>(&apple, 0, |_| {
-//!     Ok(Change::Put { price, volume: Some(Volume::new(100)), status: Status::Trading })
-//! })?;
+//! let quote = Quote { price: "172.50".parse().ok(), ..Quote::new(apple) };
+//! let listed = catalog.change::<CatalogFull>(&apple, 0, |_| Ok(Change::Put(quote)))?;
 //! assert_eq!(listed.after, catalog.view().get(&apple));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -25,7 +25,7 @@ use stockd_model::{Quote, Symbol};
 
 use crate::block::Block;
 use crate::change::CatalogFull;
-use crate::row::Held;
+use crate::row::{self, Held};
 
 /// Rows of a block for each stock that it has held, at least; with fewer the block grows. At two a
 /// lookup of a listed stock touches 1.5 rows on average and a lookup of an unknown one 2.5 (Knuth,
@@ -222,8 +222,8 @@ impl Listing {
         };
         let rows = self.block.rows();
         let end = rows.len().min(growth.moved + ROWS_MOVED_AT_ONCE);
-        for row in &rows[growth.moved..end] {
-            let Held::This(locked) = row.lock_any() else {
+        for index in growth.moved..end {
+            let Held::This(locked) = row::lock_any(self.block.place(index)) else {
                 continue;
             };
             self.used -= 1;
@@ -256,14 +256,14 @@ impl Listing {
             Some(growth) => (&growth.next, &mut growth.used),
             None => (&self.block, &mut self.used),
         };
-        block.vacancy(hash).claim(quote);
+        row::claim(block.vacancy(hash), quote);
         *used += 1;
     }
 
     /// What holds between two growths. Walks the whole block: for debug builds.
     fn check_invariants(&self) {
         if cfg!(all(debug_assertions, not(loom))) {
-            let used = self.block.rows().iter().filter(|row| !row.is_empty()).count();
+            let used = self.block.rows().iter().filter(|row| !row::is_empty(row)).count();
             assert_eq!(used, self.used, "rows used");
             assert!(used < self.block.rows().len(), "a probe would not end");
         }

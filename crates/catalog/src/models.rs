@@ -9,7 +9,7 @@ use loom::sync::Notify;
 use loom::thread;
 use std::sync::Arc;
 
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Price, Quote, Symbol, Volume};
 
 use crate::{Catalog, CatalogFull, Change, Options};
 
@@ -62,20 +62,37 @@ fn symbol(name: &str) -> Symbol {
 /// Sets price and volume of a stock to the same digits, and the places of the price to their number,
 /// so that a torn quote shows.
 fn set(catalog: &Catalog, name: &str, number: i64) -> Quote {
-    let put = Change::Put {
-        price: Price::new(number, number as u8).unwrap(),
-        volume: Some(Volume::new(number.unsigned_abs())),
-        status: Status::Trading,
-    };
-    catalog.change::<CatalogFull>(&symbol(name), 0, |_| Ok(put)).unwrap().after.unwrap()
+    put(catalog, plain(name, number))
 }
+
+fn put(catalog: &Catalog, quote: Quote) -> Quote {
+    let put = Change::Put(quote);
+    catalog.change::<CatalogFull>(&quote.symbol, 0, |_| Ok(put)).unwrap().after.unwrap()
+}
+
+fn plain(name: &str, number: i64) -> Quote {
+    Quote {
+        price: Price::new(number, number as u8),
+        volume: Some(Volume::new(number.unsigned_abs())),
+        ..Quote::new(symbol(name))
+    }
+}
+
+/// As [`plain`], with the number in the side row too, beginning and end of it.
+fn whole(name: &str, number: i64) -> Quote {
+    let time_ns = Some(number.unsigned_abs());
+    Quote { bid: Price::new(number, number as u8), time_ns, ..plain(name, number) }
+}
+
+/// A symbol that does not fit a row.
+const LONG: &str = "a symbol that is longer than thirty bytes";
 
 /// Adds one to the volume of a stock that must be listed.
 fn add_one(catalog: &Catalog, name: &str) {
     let add = |quote: Option<&Quote>| {
-        let &Quote { price, volume, status, .. } = quote.expect("listed");
-        let volume = volume.unwrap().after_trade(1);
-        Ok::<_, CatalogFull>(Change::Put { price, volume, status })
+        let quote = *quote.expect("listed");
+        let volume = quote.volume.unwrap().after_trade(1);
+        Ok::<_, CatalogFull>(Change::Put(Quote { volume, ..quote }))
     };
     catalog.change(&symbol(name), 0, add).unwrap();
 }
@@ -107,9 +124,67 @@ fn shares(quote: &Quote) -> u64 {
 }
 
 fn assert_whole(quote: &Quote) {
-    let price = quote.price;
-    assert_eq!(price.coefficient().unsigned_abs(), shares(quote), "torn: {quote:?}");
-    assert_eq!(u64::from(price.places()), shares(quote), "torn: {quote:?}");
+    for price in quote.price.into_iter().chain(quote.bid) {
+        assert_eq!(price.coefficient().unsigned_abs(), shares(quote), "torn: {quote:?}");
+        assert_eq!(u64::from(price.places()), shares(quote), "torn: {quote:?}");
+    }
+    assert_eq!(quote.time_ns, quote.bid.map(|_| shares(quote)), "torn: {quote:?}");
+}
+
+/// A side row that comes, changes and goes is read with its row.
+#[test]
+fn a_reader_sees_both_rows_of_one_moment() {
+    check(|| {
+        let catalog = empty();
+        put(&catalog, whole("A", 1));
+        let write = |catalog: &Catalog| {
+            put(catalog, whole("A", 2));
+            put(catalog, plain("A", 3));
+        };
+        let read = |catalog: &Catalog| {
+            let quote = catalog.get(&symbol("A")).expect("listed");
+            assert_whole(&quote);
+            assert_eq!((shares(&quote), quote.bid.is_some()), (quote.version, quote.version < 3));
+        };
+        race(&catalog, write, read);
+    });
+}
+
+/// The end of its symbol is there when the row is.
+#[test]
+fn a_stock_with_a_long_symbol_is_seen_whole_or_not_at_all() {
+    check_with(2, || {
+        let catalog = empty();
+        let list = |catalog: &Catalog| {
+            put(catalog, whole(LONG, 1));
+        };
+        race(&catalog, list, |catalog| {
+            let seen = all(catalog);
+            if let Some(quote) = catalog.get(&symbol(LONG)) {
+                assert_whole(&quote);
+                assert!(quote.bid.is_some());
+            } else {
+                assert!(seen.is_empty(), "gone again: {seen:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn side_rows_move_with_their_rows_while_the_table_grows() {
+    check_with(2, || {
+        let catalog = empty();
+        put(&catalog, whole("A", 1));
+        put(&catalog, whole(LONG, 1));
+        race(&catalog, list_two_more, |catalog| {
+            for name in ["A", LONG] {
+                let quote = catalog.get(&symbol(name)).expect("listed throughout");
+                assert_whole(&quote);
+                assert!(quote.bid.is_some());
+            }
+        });
+        assert!(["A", LONG].iter().all(|name| catalog.get(&symbol(name)).unwrap().bid.is_some()));
+    });
 }
 
 #[test]

@@ -1,71 +1,36 @@
-//! One quote in one cache line, under a sequence counter.
+//! One stock's rows, as the catalog uses them: read until they are whole, and written.
 //!
-//! ```text
-//!  0        8        16       24       32                                  62      64
-//!  ┌────────┬────────┬────────┬────────┬───────────────────────────────────┬───────┐
-//!  │sequence│ price  │ volume │updated │ symbol, padded with zeros         │ state │
-//!  └────────┴────────┴────────┴────────┴───────────────────────────────────┴───────┘
-//!                                                                  ┌───────┘       │
-//!   bits of `state`, from the lowest:                              │ 5   5   1   1  4
-//!                                                                  └─┴───┴───┴───┴─┘
-//!       places of the price, places of the volume (31: no volume), halted, delisted, 4 unused
-//! ```
+//! `stockd-rows` owns the layout and the reading half; this file owns the writing half, and how a
+//! quote becomes a row and the other way round. It knows neither blocks nor who may write.
 //!
-//! All of it in native byte order. Price and volume are their coefficients, without the point. The
-//! length of the symbol is not kept: no symbol has a zero in it, so it ends where the padding begins,
-//! and equal words are equal symbols. Where there is no volume its word is not zero, so that a zero
-//! there always means that no shares are left. The sequence tells what the row is:
-//!
-//! | sequence | the row |
-//! |---|---|
-//! | 0 | empty: never held a stock, ends every probe |
-//! | 1 | claimed: its first quote is being written; to others it is still empty |
-//! | even | stable; the quote's version is half the sequence |
-//! | odd | locked: its one writer is at work |
-//! | [`MOVED`] set | left behind: the stock lives in the next block. Never changes again |
-//!
-//! Invariant: the symbol is written while the row is claimed and never changes after that, so a
-//! probe compares symbols without waiting for a writer. Everything else is read between two equal,
-//! even sequences, or read again.
+//! Invariant: both rows are written by one thread at a time, between an odd sequence and a later even
+//! one, and the symbol while the row is claimed alone.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use stockd_model::limits::{DECIMAL_PLACES_MAX, SYMBOL_BYTES_MAX};
+use stockd_model::limits::DECIMAL_PLACES_MAX;
 use stockd_model::{Answer, Price, Quote, Status, Symbol, Volume};
+use stockd_rows::{
+    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Extras, Fields, HALTED, LOCKED, LONG, MOVED,
+    NO_PLACES, Place, Row, STATE_SHIFT, Seen, TEXT, Tradable, UNPRICED, Words, is_long,
+};
 
-use crate::sync::{AtomicU64, Wait, fence};
+use crate::sync::{Wait, fence};
 
-const EMPTY: u64 = 0;
-const CLAIMED: u64 = 1;
-const LOCKED: u64 = 1;
-/// What one change adds to the sequence.
-const CHANGE: u64 = 2;
-/// Set in the sequence of a row that has moved to the next block.
-const MOVED: u64 = 1 << 63;
+/// How many bits of the state, or of the marks, the places of a decimal take.
+const PLACES_BITS: u32 = 5;
+const VOLUME_SHIFT: u32 = PLACES_BITS;
+const NO_VOLUME: u64 = NO_PLACES << VOLUME_SHIFT;
 
-/// Where the state stands in the last word of the symbol: the two bytes behind the text.
-const STATE_SHIFT: u32 = if cfg!(target_endian = "little") { 48 } else { 0 };
-const STATE_MASK: u64 = 0xffff << STATE_SHIFT;
+/// Where the places of the side row's decimals stand in its marks.
+const BID_SHIFT: u32 = 0;
+const ASK_SHIFT: u32 = PLACES_BITS;
+const BID_SIZE_SHIFT: u32 = 2 * PLACES_BITS;
+const ASK_SIZE_SHIFT: u32 = 3 * PLACES_BITS;
+/// Set in the marks where there is a time.
+const TIMED: u64 = 1 << 20;
 
-/// Five bits of the state at a time.
-const PLACES_MASK: u64 = 31;
-const VOLUME_PLACES_SHIFT: u32 = 5;
-const NO_VOLUME: u64 = PLACES_MASK << VOLUME_PLACES_SHIFT;
-const HALTED: u64 = 1 << 10;
-const DELISTED: u64 = 1 << 11;
-
-const _: () = assert!((DECIMAL_PLACES_MAX as u64) < PLACES_MASK && SYMBOL_BYTES_MAX == 30);
-
-/// A row; see the module.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Row {
-    sequence: AtomicU64,
-    price: AtomicU64,
-    volume: AtomicU64,
-    updated: AtomicU64,
-    symbol: [AtomicU64; 4],
-}
+const _: () = assert!((DECIMAL_PLACES_MAX as u64) < NO_PLACES);
 
 /// What a row holds, seen from outside.
 #[derive(Debug)]
@@ -80,266 +45,146 @@ pub(crate) enum Held<T> {
     This(T),
 }
 
-/// Everything of a quote but its symbol and version, as it is kept.
-#[derive(Clone, Copy, Debug)]
-struct Fields {
-    tradable: Tradable,
-    updated: u64,
-}
-
-/// What a lookup is answered from, as it is kept.
-#[derive(Clone, Copy, Debug)]
-struct Tradable {
-    price: u64,
-    volume: u64,
-    state: u64,
-}
-
-impl Row {
-    #[cfg(any(loom, test))]
-    pub(crate) fn new() -> Row {
-        let zero = || AtomicU64::new(0);
-        Row {
-            sequence: zero(),
-            price: zero(),
-            volume: zero(),
-            updated: zero(),
-            symbol: [zero(), zero(), zero(), zero()],
+/// Looks again until no writer is in the way.
+#[inline(always)]
+fn settled<T>(look: impl Fn() -> Seen<T>) -> Held<T> {
+    let mut wait = Wait::default();
+    loop {
+        match look() {
+            Seen::This(found) => return Held::This(found),
+            Seen::Other => return Held::Other,
+            Seen::Empty => return Held::Empty,
+            Seen::Moved => return Held::Moved,
+            Seen::Busy => wait.once_more(),
         }
-    }
-
-    /// Reads the quote of `symbol`, if it is this row's; `None` within when it is delisted.
-    #[inline(always)]
-    pub(crate) fn get(&self, symbol: &Symbol) -> Held<Option<Quote>> {
-        match self.read_for(symbol, Row::load_fields) {
-            Ok((fields, sequence)) => Held::This(fields.quote(symbol, sequence)),
-            Err(held) => held,
-        }
-    }
-
-    /// What a lookup of `symbol` answers, if this row is its; `None` within when it is delisted. As
-    /// the answer of the quote, but quicker: it reads no more than it needs.
-    #[inline(always)]
-    pub(crate) fn answer(&self, symbol: &Symbol) -> Held<Option<Answer>> {
-        match self.read_for(symbol, Row::load_tradable) {
-            Ok((tradable, _)) => Held::This(tradable.answer()),
-            Err(held) => held,
-        }
-    }
-
-    /// Reads of the row what `load` does, under the sequence that is returned with it, if the row is
-    /// for `symbol`; else says what it holds.
-    #[inline(always)]
-    fn read_for<T, U>(
-        &self,
-        symbol: &Symbol,
-        load: impl Fn(&Row) -> T,
-    ) -> Result<(T, u64), Held<U>> {
-        let words = symbol.words();
-        let mut wait = Wait::default();
-        loop {
-            let sequence = self.sequence_of(&words)?;
-            if sequence & LOCKED == 0
-                && let Some(loaded) = self.read(sequence, &load)
-            {
-                return Ok((loaded, sequence));
-            }
-            wait.once_more();
-        }
-    }
-
-    /// Reads whatever quote the row holds; `None` within when it is delisted. Never `Other`.
-    pub(crate) fn get_any(&self) -> Held<Option<Quote>> {
-        if self.sequence.load(Acquire) <= CLAIMED {
-            return Held::Empty;
-        }
-        self.get(&self.symbol())
-    }
-
-    /// Locks the row of `symbol`, if it is this one. Waits for the writer that has it.
-    pub(crate) fn lock(&self, symbol: &Symbol) -> Held<Locked<'_>> {
-        let words = symbol.words();
-        let mut wait = Wait::default();
-        loop {
-            let sequence = match self.sequence_of(&words) {
-                Ok(sequence) => sequence,
-                Err(held) => return held,
-            };
-            if sequence & LOCKED == 0
-                && self
-                    .sequence
-                    .compare_exchange_weak(sequence, sequence | LOCKED, Acquire, Relaxed)
-                    .is_ok()
-            {
-                return Held::This(Locked { row: self, sequence });
-            }
-            wait.once_more();
-        }
-    }
-
-    /// Locks whatever row this is. Never `Other`.
-    pub(crate) fn lock_any(&self) -> Held<Locked<'_>> {
-        if self.sequence.load(Acquire) <= CLAIMED {
-            return Held::Empty;
-        }
-        self.lock(&self.symbol())
-    }
-
-    /// Whether no stock was ever put here. Asked by the holder of the listing lock.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sequence.load(Relaxed) == EMPTY
-    }
-
-    /// Makes the system hand out the memory of the row, which stays as it is. A load would not do,
-    /// nor what the compiler can turn into one.
-    pub(crate) fn touch(&self) {
-        let _ = self.sequence.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed);
-    }
-
-    /// Puts the first quote into an empty row. Only the holder of the listing lock does this.
-    pub(crate) fn claim(&self, quote: &Quote) {
-        debug_assert!(self.is_empty());
-        self.put_first(&quote.symbol, &Fields::of(quote), quote.version * CHANGE);
-    }
-
-    fn put_first(&self, symbol: &Symbol, fields: &Fields, sequence: u64) {
-        self.sequence.store(CLAIMED, Relaxed);
-        let [first, second, third, last] = symbol.words();
-        self.symbol[0].store(first, Relaxed);
-        self.symbol[1].store(second, Relaxed);
-        self.symbol[2].store(third, Relaxed);
-        self.write(fields, last);
-        self.sequence.store(sequence, Release);
-    }
-
-    /// The sequence of the row, if it holds the symbol of these words; else what it holds.
-    #[inline(always)]
-    fn sequence_of<T>(&self, words: &[u64; 4]) -> Result<u64, Held<T>> {
-        let sequence = self.sequence.load(Acquire);
-        if sequence <= CLAIMED {
-            Err(Held::Empty)
-        } else if !self.is_for(words) {
-            Err(Held::Other)
-        } else if sequence & MOVED != 0 {
-            Err(Held::Moved)
-        } else {
-            Ok(sequence)
-        }
-    }
-
-    /// Whether the row is for the symbol of these words. Asked of a row that is past its claim.
-    #[inline]
-    fn is_for(&self, words: &[u64; 4]) -> bool {
-        let differ = |i: usize| self.symbol[i].load(Relaxed) ^ words[i];
-        differ(0) | differ(1) | differ(2) | (differ(3) & !STATE_MASK) == 0
-    }
-
-    /// The symbol of a row that is past its claim.
-    fn symbol(&self) -> Symbol {
-        let word = |i: usize| self.symbol[i].load(Relaxed);
-        Symbol::from_padded_words([word(0), word(1), word(2), word(3)])
-    }
-
-    /// Reads of the row what `load` does, under this sequence; `None` when a writer changed it
-    /// meanwhile.
-    #[inline(always)]
-    fn read<T>(&self, sequence: u64, load: impl Fn(&Row) -> T) -> Option<T> {
-        let loaded = load(self);
-        // Any field above that a later writer wrote makes that writer's odd sequence visible here.
-        fence(Acquire);
-        (self.sequence.load(Relaxed) == sequence).then_some(loaded)
-    }
-
-    #[inline(always)]
-    fn load_tradable(&self) -> Tradable {
-        Tradable {
-            price: self.price.load(Relaxed),
-            volume: self.volume.load(Relaxed),
-            state: (self.symbol[3].load(Relaxed) & STATE_MASK) >> STATE_SHIFT,
-        }
-    }
-
-    #[inline(always)]
-    fn load_fields(&self) -> Fields {
-        Fields { tradable: self.load_tradable(), updated: self.updated.load(Relaxed) }
-    }
-
-    fn write(&self, fields: &Fields, last_word: u64) {
-        let Fields { tradable: Tradable { price, volume, state }, updated } = *fields;
-        self.price.store(price, Relaxed);
-        self.volume.store(volume, Relaxed);
-        self.updated.store(updated, Relaxed);
-        self.symbol[3].store(last_word & !STATE_MASK | state << STATE_SHIFT, Relaxed);
     }
 }
 
-impl Fields {
-    fn of(quote: &Quote) -> Fields {
-        let (volume, volume_places) = match quote.volume {
-            Some(volume) => {
-                (volume.coefficient(), u64::from(volume.places()) << VOLUME_PLACES_SHIFT)
-            }
-            None => (1, NO_VOLUME),
+/// What a lookup of a symbol of at most 30 bytes answers, if this row is its; `None` within when it is
+/// delisted. As the answer of the quote, but quicker: it reads no more than it needs.
+#[inline(always)]
+pub(crate) fn answer(row: &Row, words: &Words) -> Held<Option<Answer>> {
+    match settled(|| row.tradable(words)) {
+        Held::This(tradable) => Held::This(answer_of(&tradable)),
+        Held::Empty => Held::Empty,
+        Held::Other => Held::Other,
+        Held::Moved => Held::Moved,
+    }
+}
+
+/// Reads the quote of a symbol, if these rows are its; `None` within when it is delisted.
+#[inline(always)]
+pub(crate) fn get(place: Place<'_>, symbol: &Symbol) -> Held<Option<Quote>> {
+    let words = symbol.words();
+    match settled(|| place.fields(&words)) {
+        Held::This(fields) => Held::This(quote_of(&fields, symbol)),
+        Held::Empty => Held::Empty,
+        Held::Other => Held::Other,
+        Held::Moved => Held::Moved,
+    }
+}
+
+/// Reads whatever quote the rows hold; `None` within when it is delisted. Never `Other`.
+pub(crate) fn get_any(place: Place<'_>) -> Held<Option<Quote>> {
+    match place.symbol() {
+        Some(words) => get(place, &Symbol::from_words(words)),
+        None => Held::Empty,
+    }
+}
+
+/// Locks the rows of `symbol`, if they are these. Waits for the writer that has them.
+pub(crate) fn lock<'a>(place: Place<'a>, symbol: &Symbol) -> Held<Locked<'a>> {
+    let words = symbol.words();
+    settled(|| {
+        let sequence = match place.sequence_for(&words) {
+            Ok(sequence) => sequence,
+            Err(seen) => return seen,
         };
-        let halted = if quote.status == Status::Halted { HALTED } else { 0 };
-        let price = quote.price.coefficient().cast_unsigned();
-        let state = u64::from(quote.price.places()) | volume_places | halted;
-        Fields { tradable: Tradable { price, volume, state }, updated: quote.updated_ns }
-    }
-
-    #[inline]
-    fn quote(&self, symbol: &Symbol, sequence: u64) -> Option<Quote> {
-        let Fields { tradable, updated } = self;
-        if tradable.state & DELISTED != 0 {
-            return None;
-        }
-        Some(Quote {
-            symbol: *symbol,
-            price: tradable.price(),
-            volume: tradable.volume(),
-            status: if tradable.state & HALTED == 0 { Status::Trading } else { Status::Halted },
-            version: sequence / CHANGE,
-            updated_ns: *updated,
-        })
-    }
-}
-
-impl Tradable {
-    #[inline(always)]
-    fn answer(&self) -> Option<Answer> {
-        if self.state & (HALTED | DELISTED) == 0 && self.volume != 0 {
-            Some(Answer::Price(self.price()))
-        } else if self.state & DELISTED == 0 {
-            Some(Answer::NotTradable)
+        let row = place.row;
+        let locks = |sequence| {
+            let locked = sequence | LOCKED;
+            row.sequence.compare_exchange_weak(sequence, locked, Acquire, Relaxed).is_ok()
+        };
+        if sequence & LOCKED == 0 && locks(sequence) {
+            Seen::This(Locked { place, sequence })
         } else {
-            None
+            Seen::Busy
         }
-    }
+    })
+}
 
-    #[inline(always)]
-    fn price(&self) -> Price {
-        Price::from_parts(self.price.cast_signed(), (self.state & PLACES_MASK) as u8)
-    }
-
-    #[inline(always)]
-    fn volume(&self) -> Option<Volume> {
-        let places = self.state >> VOLUME_PLACES_SHIFT & PLACES_MASK;
-        (self.state & NO_VOLUME != NO_VOLUME).then(|| Volume::from_parts(self.volume, places as u8))
+/// Locks whatever rows these are. Never `Other`.
+pub(crate) fn lock_any(place: Place<'_>) -> Held<Locked<'_>> {
+    match place.symbol() {
+        Some(words) => lock(place, &Symbol::from_words(words)),
+        None => Held::Empty,
     }
 }
 
-/// A row and the right to write it. Dropping it unlocks the row unchanged.
+/// Whether no stock was ever put here. Asked by the holder of the listing lock.
+pub(crate) fn is_empty(row: &Row) -> bool {
+    row.sequence.load(Relaxed) == EMPTY
+}
+
+/// Makes the system hand out the memory of the row, which stays as it is. A load would not do, nor
+/// what the compiler can turn into one.
+pub(crate) fn touch(row: &Row) {
+    let _ = row.sequence.compare_exchange(EMPTY, EMPTY, Relaxed, Relaxed);
+}
+
+/// Puts the first quote into empty rows. Only the holder of the listing lock does this.
+pub(crate) fn claim(place: Place<'_>, quote: &Quote) {
+    debug_assert!(is_empty(place.row));
+    put_first(place, &quote.symbol.words(), &fields_of(quote));
+}
+
+fn put_first(place: Place<'_>, words: &Words, fields: &Fields) {
+    place.row.sequence.store(CLAIMED, Relaxed);
+    let mut last = words[3] & TEXT;
+    if is_long(words) {
+        last |= LONG << STATE_SHIFT;
+        place.side.put_tail(words);
+    }
+    for (word, text) in place.row.symbol.iter().zip([words[0], words[1], words[2], last]) {
+        word.store(text, Relaxed);
+    }
+    write(place, fields);
+    place.row.sequence.store(fields.sequence, Release);
+}
+
+fn write(Place { row, side }: Place<'_>, fields: &Fields) {
+    let Fields { tradable: Tradable { price, volume, state }, updated, extras, .. } = fields;
+    row.price.store(*price, Relaxed);
+    row.volume.store(*volume, Relaxed);
+    row.updated.store(*updated, Relaxed);
+    let kept = row.symbol[3].load(Relaxed) & (TEXT | LONG << STATE_SHIFT);
+    row.symbol[3].store(kept | state << STATE_SHIFT, Relaxed);
+    if let Some(extras) = extras {
+        side.put(extras);
+    }
+}
+
+/// Both rows of a stock and the right to write them. Dropping it unlocks them unchanged.
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
-    row: &'a Row,
+    place: Place<'a>,
     /// The even sequence that the row had.
     sequence: u64,
 }
 
 impl Locked<'_> {
-    /// The quote in the row; `None` when it is delisted.
+    /// The symbol of the rows.
+    pub(crate) fn symbol(&self) -> Symbol {
+        Symbol::from_words(self.words())
+    }
+
+    fn words(&self) -> Words {
+        self.place.symbol().expect("a locked row is past its claim")
+    }
+
+    /// The quote in the rows; `None` when it is delisted.
     pub(crate) fn quote(&self) -> Option<Quote> {
-        self.fields().quote(&self.row.symbol(), self.sequence)
+        quote_of(&self.fields(), &self.symbol())
     }
 
     /// The version that the row has, listed or not.
@@ -347,10 +192,10 @@ impl Locked<'_> {
         self.sequence / CHANGE
     }
 
-    /// Puts this quote, of the row's symbol and a later version, into the row.
+    /// Puts this quote, of the rows' symbol and a later version, into the rows.
     pub(crate) fn put(self, quote: &Quote) {
-        assert!(quote.symbol == self.row.symbol() && quote.version > self.version(), "{quote:?}");
-        self.commit(&Fields::of(quote), quote.version * CHANGE);
+        assert!(quote.symbol == self.symbol() && quote.version > self.version(), "{quote:?}");
+        self.commit(&fields_of(quote));
     }
 
     /// Marks the stock as delisted at this later version. The row keeps its symbol, and counts on when
@@ -360,83 +205,254 @@ impl Locked<'_> {
         let mut fields = self.fields();
         fields.tradable.state |= DELISTED;
         fields.updated = now_ns;
-        self.commit(&fields, version * CHANGE);
+        fields.sequence = version * CHANGE;
+        self.commit(&fields);
     }
 
-    /// Copies the row with its version to an empty row of the next block, and leaves this one
-    /// behind. A thread that sees it left behind also sees the copy.
-    pub(crate) fn move_to(self, empty: &Row) {
-        debug_assert!(empty.is_empty());
-        empty.put_first(&self.row.symbol(), &self.fields(), self.sequence);
+    /// Copies the rows with their version to empty ones of the next block, and leaves these behind. A
+    /// thread that sees them left behind also sees the copy.
+    pub(crate) fn move_to(self, empty: Place<'_>) {
+        debug_assert!(is_empty(empty.row));
+        put_first(empty, &self.words(), &self.fields());
         self.leave_behind();
     }
 
-    /// Leaves the row behind without a copy: its stock is delisted.
+    /// Leaves the rows behind without a copy: their stock is delisted.
     pub(crate) fn leave_behind(self) {
-        self.row.sequence.store(self.sequence | MOVED, Release);
+        self.place.row.sequence.store(self.sequence | MOVED, Release);
         std::mem::forget(self);
     }
 
+    /// What is in the rows: they are ours, so it does not change meanwhile.
     fn fields(&self) -> Fields {
-        // The row is ours, so its odd sequence cannot change meanwhile.
-        self.row
-            .read(self.sequence | LOCKED, Row::load_fields)
-            .expect("a locked row has one writer")
+        self.place.load(self.sequence)
     }
 
-    fn commit(self, fields: &Fields, sequence: u64) {
+    fn commit(self, fields: &Fields) {
         // A thread that reads one of the stores below also sees the odd sequence.
         fence(Release);
-        self.row.write(fields, self.row.symbol[3].load(Relaxed));
-        self.row.sequence.store(sequence, Release);
+        write(self.place, fields);
+        self.place.row.sequence.store(fields.sequence, Release);
         std::mem::forget(self);
     }
 }
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.row.sequence.store(self.sequence, Release);
+        self.place.row.sequence.store(self.sequence, Release);
     }
+}
+
+#[inline(always)]
+fn answer_of(tradable: &Tradable) -> Option<Answer> {
+    let Tradable { price, volume, state } = *tradable;
+    if state & (HALTED | DELISTED | UNPRICED) == 0 && volume != 0 {
+        Some(Answer::Price(Price::from_parts(price.cast_signed(), places(state, 0))))
+    } else if state & DELISTED == 0 {
+        Some(Answer::NotTradable)
+    } else {
+        None
+    }
+}
+
+#[inline]
+fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
+    let Fields { tradable: Tradable { price: digits, volume: shares, state }, .. } = *fields;
+    if state & DELISTED != 0 {
+        return None;
+    }
+    let mut quote = Quote {
+        price: (state & UNPRICED == 0)
+            .then(|| Price::from_parts(digits.cast_signed(), places(state, 0))),
+        volume: volume(shares, state, VOLUME_SHIFT),
+        status: if state & HALTED == 0 { Status::Trading } else { Status::Halted },
+        version: fields.sequence / CHANGE,
+        updated_ns: fields.updated,
+        ..Quote::new(*symbol)
+    };
+    if let Some(extras) = &fields.extras {
+        let marks = extras.marks;
+        quote.bid = price(extras.bid, marks, BID_SHIFT);
+        quote.ask = price(extras.ask, marks, ASK_SHIFT);
+        quote.bid_size = volume(extras.bid_size, marks, BID_SIZE_SHIFT);
+        quote.ask_size = volume(extras.ask_size, marks, ASK_SIZE_SHIFT);
+        quote.time_ns = (marks & TIMED != 0).then_some(extras.time);
+    }
+    Some(quote)
+}
+
+fn fields_of(quote: &Quote) -> Fields {
+    let (price, price_places) = price_parts(quote.price, 0);
+    let (volume, volume_places) = match quote.volume {
+        None => (1, NO_VOLUME),
+        volume => volume_parts(volume, VOLUME_SHIFT),
+    };
+    let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+    let extras = extras_of(quote);
+    let state = price_places
+        | volume_places
+        | flag(quote.status == Status::Halted, HALTED)
+        | flag(quote.price.is_none(), UNPRICED)
+        | flag(extras.is_some(), EXTRA);
+    Fields {
+        tradable: Tradable { price, volume, state },
+        updated: quote.updated_ns,
+        extras,
+        sequence: quote.version * CHANGE,
+    }
+}
+
+/// What stands in the side row, if there is any of it.
+#[inline]
+fn extras_of(quote: &Quote) -> Option<Extras> {
+    let Quote { bid, ask, bid_size, ask_size, time_ns, .. } = quote;
+    if let (None, None, None, None, None) = (bid, ask, bid_size, ask_size, time_ns) {
+        return None;
+    }
+    let (bid, bid_places) = price_parts(*bid, BID_SHIFT);
+    let (ask, ask_places) = price_parts(*ask, ASK_SHIFT);
+    let (bid_size, bid_size_places) = volume_parts(*bid_size, BID_SIZE_SHIFT);
+    let (ask_size, ask_size_places) = volume_parts(*ask_size, ASK_SIZE_SHIFT);
+    let timed = if time_ns.is_some() { TIMED } else { 0 };
+    Some(Extras {
+        bid,
+        ask,
+        bid_size,
+        ask_size,
+        time: time_ns.unwrap_or_default(),
+        marks: bid_places | ask_places | bid_size_places | ask_size_places | timed,
+    })
+}
+
+#[inline(always)]
+fn places(bits: u64, shift: u32) -> u8 {
+    (bits >> shift & NO_PLACES) as u8
+}
+
+fn price(coefficient: u64, bits: u64, shift: u32) -> Option<Price> {
+    let places = places(bits, shift);
+    let coefficient = coefficient.cast_signed();
+    (u64::from(places) != NO_PLACES).then(|| Price::from_parts(coefficient, places))
+}
+
+#[inline]
+fn volume(coefficient: u64, bits: u64, shift: u32) -> Option<Volume> {
+    let places = places(bits, shift);
+    (u64::from(places) != NO_PLACES).then(|| Volume::from_parts(coefficient, places))
+}
+
+fn price_parts(price: Option<Price>, shift: u32) -> (u64, u64) {
+    price.map_or((0, NO_PLACES << shift), |price| {
+        (price.coefficient().cast_unsigned(), u64::from(price.places()) << shift)
+    })
+}
+
+fn volume_parts(volume: Option<Volume>, shift: u32) -> (u64, u64) {
+    volume.map_or((0, NO_PLACES << shift), |volume| {
+        (volume.coefficient(), u64::from(volume.places()) << shift)
+    })
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::block::Block;
+
+    /// Every value of a field, against every name.
+    fn quotes() -> impl Iterator<Item = Quote> {
+        let prices = ["", "0", "-1", "172.5", "1e-18", "-9223372036854775807"];
+        let volumes = ["", "0", "1000", "0.000000000000000001", "18446744073709551615"];
+        let names = [
+            "A",
+            "1234567",
+            "123456789012345678901234567890",
+            "1234567890123456789012345678901",
+            "123456789012345678901234567890123456789012345678",
+            "牛来USDT",
+            "牛牛牛牛牛牛牛牛牛牛牛牛牛牛牛牛",
+        ];
+        names
+            .into_iter()
+            .flat_map(move |name| {
+                prices.into_iter().flat_map(move |price| {
+                    volumes.into_iter().flat_map(move |volume| {
+                        [Status::Trading, Status::Halted].map(|status| {
+                            let bare = Quote {
+                                price: price.parse().ok(),
+                                volume: volume.parse().ok(),
+                                status,
+                                version: 7,
+                                updated_ns: u64::MAX,
+                                ..Quote::new(name.parse().unwrap())
+                            };
+                            let whole = Quote {
+                                bid: bare.price,
+                                ask: price.parse().ok().filter(|_| status == Status::Trading),
+                                bid_size: bare.volume,
+                                ask_size: volume.parse().ok(),
+                                time_ns: (status == Status::Halted).then_some(u64::MAX),
+                                ..bare
+                            };
+                            [bare, whole]
+                        })
+                    })
+                })
+            })
+            .flatten()
+    }
 
     #[test]
     fn every_quote_comes_back_as_it_was_put() {
-        let volumes = ["0", "1000", "0.000000000000000001", "18446744073709551615"];
-        let volumes = volumes.map(|text| Some(text.parse().unwrap())).into_iter().chain([None]);
-        for volume in volumes {
-            for price in ["0", "-1", "172.5", "1e-18", "-9223372036854775807"] {
-                for status in [Status::Trading, Status::Halted] {
-                    for name in ["A", "1234567", "123456789012345678901234567890", "牛来USDT"] {
-                        let (symbol, price) = (name.parse().unwrap(), price.parse().unwrap());
-                        let updated_ns = u64::MAX;
-                        let quote = Quote { symbol, price, volume, status, version: 7, updated_ns };
-                        let (row, next) = (Row::new(), Row::new());
-                        row.claim(&quote);
-                        assert!(matches!(row.get(&symbol), Held::This(Some(it)) if it == quote));
-                        let answer = row.answer(&symbol);
-                        assert!(matches!(answer, Held::This(Some(it)) if it == quote.answer()));
-                        let Held::This(locked) = row.lock_any() else { panic!("{row:?}") };
-                        assert_eq!(locked.quote(), Some(quote));
-                        locked.move_to(&next);
-                        assert!(matches!(next.get_any(), Held::This(Some(it)) if it == quote));
-                        let Held::This(locked) = next.lock_any() else { panic!("{next:?}") };
-                        let version = locked.version() + 1;
-                        locked.delist(version, 1);
-                        assert!(matches!(next.get(&symbol), Held::This(None)));
-                        assert!(matches!(next.answer(&symbol), Held::This(None)));
-                    }
+        for quote in quotes() {
+            let block = Block::new(4).unwrap();
+            let (first, next) = (block.place(0), block.place(1));
+            let symbol = quote.symbol;
+            claim(first, &quote);
+            assert!(matches!(get(first, &symbol), Held::This(Some(it)) if it == quote));
+            match answer(first.row, &symbol.words()) {
+                Held::This(Some(it)) => assert_eq!(it, quote.answer()),
+                held => {
+                    assert!(is_long(&symbol.words()) && matches!(held, Held::Other), "{held:?}")
                 }
+            }
+            let Held::This(locked) = lock_any(first) else { panic!("{first:?}") };
+            assert_eq!(locked.quote(), Some(quote));
+            locked.move_to(next);
+            assert!(matches!(get_any(next), Held::This(Some(it)) if it == quote));
+            let Held::This(locked) = lock_any(next) else { panic!("{next:?}") };
+            let version = locked.version() + 1;
+            locked.delist(version, 1);
+            assert!(matches!(get(next, &symbol), Held::This(None)));
+            let Held::This(locked) = lock(next, &symbol) else { panic!("{next:?}") };
+            let again = Quote { version: version + 1, ..quote };
+            locked.put(&again);
+            assert!(matches!(get_any(next), Held::This(Some(it)) if it == again));
+        }
+    }
+
+    #[test]
+    fn symbols_that_begin_alike_are_told_apart() {
+        let names = [30, 31, 32, 33, 47, 48].map(|bytes| "A".repeat(bytes));
+        let other_tail = ["A".repeat(30) + "B", "A".repeat(47) + "B", "A".repeat(29) + "B"];
+        let names: Vec<Symbol> =
+            names.iter().chain(&other_tail).map(|name| name.parse().unwrap()).collect();
+        for held in &names {
+            let block = Block::new(4).unwrap();
+            claim(block.place(0), &Quote { version: 1, ..Quote::new(*held) });
+            for asked in &names {
+                let found = matches!(get(block.place(0), asked), Held::This(_));
+                assert_eq!(found, held == asked, "{asked} in the row of {held}");
+                let answered = answer(block.place(0).row, &asked.words());
+                let is_answered = matches!(answered, Held::This(_));
+                assert_eq!(is_answered, found && !is_long(&asked.words()), "{asked}, {held}");
             }
         }
     }
 
     #[test]
-    fn a_row_is_one_cache_line() {
-        assert_eq!(size_of::<Row>(), 64);
-        assert_eq!(align_of::<Row>(), 64);
+    fn a_row_is_one_cache_line_and_so_is_its_side() {
+        assert_eq!((size_of::<Row>(), align_of::<Row>()), (64, 64));
+        let side = size_of::<stockd_rows::Side>();
+        assert_eq!((side, align_of::<stockd_rows::Side>()), (64, 64));
     }
 }

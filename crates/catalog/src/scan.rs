@@ -10,7 +10,7 @@
 use stockd_model::{Quote, Symbol};
 
 use crate::block::Block;
-use crate::row::Held;
+use crate::row::{self, Held};
 use crate::table::Catalog;
 
 /// A page of the catalog, from [`Catalog::page`].
@@ -38,8 +38,8 @@ impl Catalog {
         let mut blocks = 0;
         while let Some(here) = block {
             let (first_row, last_row) = (here.home(from), here.home(last));
-            for (index, row) in (first_row..).zip(here.rows_from(first_row)) {
-                match row.get_any() {
+            for (index, place) in (first_row..).zip(here.places_from(first_row)) {
+                match row::get_any(place) {
                     // No stock of this page was shifted further than to here.
                     Held::Empty if index > last_row => break,
                     Held::This(Some(quote)) if in_page(self.hash(&quote.symbol)) => {

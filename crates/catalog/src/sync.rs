@@ -3,7 +3,7 @@
 
 #[cfg(not(loom))]
 mod real {
-    pub(crate) use std::sync::atomic::{AtomicU64, fence};
+    pub(crate) use std::sync::atomic::fence;
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     use std::sync::{Arc, OnceLock};
@@ -71,7 +71,7 @@ mod real {
 
 #[cfg(loom)]
 mod modelled {
-    pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+    pub(crate) use loom::sync::atomic::fence;
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     use std::sync::{Arc, OnceLock};

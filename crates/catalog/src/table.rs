@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use foldhash::fast::FixedState;
 use stockd_model::limits::STOCKS_MAX;
-use stockd_model::{Answer, Quote, Symbol};
+use stockd_model::{Answer, Quote, SYMBOL_WORDS, Symbol};
+use stockd_rows::{HashKey, is_long};
 
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
@@ -33,7 +33,7 @@ pub struct Catalog {
     /// Stocks that are listed.
     listed: AtomicUsize,
     stocks_max: usize,
-    hasher: FixedState,
+    hash_key: HashKey,
 }
 
 /// How a catalog is made.
@@ -79,7 +79,7 @@ impl Catalog {
             listing: Mutex::new(Listing::new(block)),
             listed: AtomicUsize::new(0),
             stocks_max,
-            hasher: FixedState::with_seed(options.hash_seed.unwrap_or_else(random_seed)),
+            hash_key: HashKey::new(options.hash_seed.unwrap_or_else(random_seed)),
         }
     }
 
@@ -93,7 +93,8 @@ impl Catalog {
         self.len() == 0
     }
 
-    /// Bytes of the blocks: 64 for each row, used or not, and whether its memory is there or not.
+    /// Bytes of the blocks: 64 for each row, used or not, and whether its memory is there or not. Side
+    /// rows come on top, where stocks have bids, asks, times or long symbols.
     pub fn memory_bytes(&self) -> usize {
         let listing = self.listing();
         let prepared = listing.prepared().map_or(0, |block| size_of_val(block.rows()));
@@ -111,9 +112,9 @@ impl Catalog {
     }
 
     /// The hash of a symbol, which says where its probe begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hash(&self, symbol: &Symbol) -> u64 {
-        self.hasher.hash_one(symbol)
+        self.hash_key.hash(&symbol.words())
     }
 
     /// The quote of one stock, or `None` if it is not listed.
@@ -228,7 +229,7 @@ impl Catalog {
         let change = decide(before.as_ref())?;
         let after = change.outcome(symbol, before.as_ref(), locked.version(), now_ns);
         match after {
-            _ if change == Change::Keep => {}
+            _ if matches!(change, Change::Keep) => {}
             Some(quote) => {
                 if before.is_none() {
                     self.count_listed()?;
@@ -314,7 +315,7 @@ impl Sought {
     /// What is never found: stands for a name that no stock can have.
     #[inline]
     pub fn nothing() -> Sought {
-        Sought { symbol: Symbol::from_words([0; 4]), hash: 0 }
+        Sought { symbol: Symbol::from_words([0; SYMBOL_WORDS]), hash: 0 }
     }
 }
 
@@ -354,13 +355,24 @@ impl View<'_> {
     #[inline(always)]
     pub fn answer_sought(&self, sought: &Sought) -> Option<Answer> {
         let Sought { symbol, hash } = sought;
+        let words = symbol.words();
         let mut block: &Block = &self.block;
         loop {
-            match block.answer(symbol, *hash) {
+            match block.answer(&words, *hash) {
                 Found::Here(answer) => return answer,
-                Found::Elsewhere => block = block.next()?,
+                Found::Elsewhere => match block.next() {
+                    Some(next) => block = next,
+                    None if is_long(&words) => return self.answer_long(sought),
+                    None => return None,
+                },
             }
         }
+    }
+
+    /// The symbol does not fit a row, so its side row has to be read, too.
+    #[cold]
+    fn answer_long(&self, sought: &Sought) -> Option<Answer> {
+        self.get_sought(sought).map(|quote| quote.answer())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use stockd_catalog::{Catalog, CatalogFull, Change};
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Quote, Symbol, Volume};
 
 /// Rows of the catalog at first: enough for its next block to be prepared.
 const ROWS: usize = 32 * 1024;
@@ -17,7 +17,7 @@ const THREE_QUARTERS: usize = ROWS / 4 * 3;
 fn list(catalog: &Catalog, stocks: std::ops::Range<usize>) {
     for stock in stocks {
         let volume = Some(Volume::new(stock as u64));
-        let put = Change::Put { price: Price::MIN, volume, status: Status::Trading };
+        let put = Change::Put(Quote { volume, ..Quote::new(symbol(stock)) });
         catalog.change::<CatalogFull>(&symbol(stock), 0, |_| Ok(put)).unwrap();
     }
 }

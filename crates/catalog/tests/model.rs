@@ -8,7 +8,7 @@ use stockd_model::{Price, Quote, Status, Symbol, Volume};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { stock: u16, price: Price, volume: Option<Volume>, halted: bool },
+    Put { stock: u16, quote: Quote },
     Delist { stock: u16 },
     Keep { stock: u16 },
     Get { stock: u16 },
@@ -18,8 +18,7 @@ enum Step {
 fn step(stocks: u16) -> impl Strategy<Value = Step> {
     let stock = 0..stocks;
     prop_oneof![
-        6 => (stock.clone(), price(), volume(), any::<bool>())
-            .prop_map(|(stock, price, volume, halted)| Step::Put { stock, price, volume, halted }),
+        6 => (stock.clone(), quote()).prop_map(|(stock, quote)| Step::Put { stock, quote }),
         3 => stock.clone().prop_map(|stock| Step::Delist { stock }),
         1 => stock.clone().prop_map(|stock| Step::Keep { stock }),
         3 => stock.prop_map(|stock| Step::Get { stock }),
@@ -27,19 +26,31 @@ fn step(stocks: u16) -> impl Strategy<Value = Step> {
     ]
 }
 
-fn price() -> impl Strategy<Value = Price> {
-    (-i64::MAX..=i64::MAX, 0..=18_u8)
-        .prop_map(|(digits, places)| Price::new(digits, places).expect("a price"))
-}
-
-fn volume() -> impl Strategy<Value = Option<Volume>> {
-    proptest::option::of((any::<u64>(), 0..=18_u8))
-        .prop_map(|volume| volume.and_then(|(digits, places)| Volume::with_places(digits, places)))
+/// Any values, of some stock. A field is there or not by the bits of `which`, and a side row is in use
+/// or not.
+fn quote() -> impl Strategy<Value = Quote> {
+    (any::<u64>(), any::<u64>(), any::<u16>()).prop_map(|(digits, shares, which)| {
+        let has = |bit: u16| which >> bit & 1 == 1;
+        let places = (which >> 8) as u8 % 19;
+        let price = |digits: u64| Price::new(digits.cast_signed().max(-i64::MAX), places);
+        let size = |digits: u64| Volume::with_places(digits, places);
+        Quote {
+            price: price(digits).filter(|_| has(0)),
+            volume: size(shares).filter(|_| has(1)),
+            bid: price(digits ^ 1).filter(|_| has(2) && has(7)),
+            ask: price(!digits).filter(|_| has(3) && has(7)),
+            bid_size: size(!shares).filter(|_| has(4) && has(7)),
+            ask_size: size(shares ^ 2).filter(|_| has(5) && has(7)),
+            status: if has(6) { Status::Halted } else { Status::Trading },
+            time_ns: Some(digits ^ shares).filter(|_| has(7) && has(8)),
+            ..Quote::new(symbol(0))
+        }
+    })
 }
 
 fn symbol(stock: u16) -> Symbol {
-    // Lengths from 1 to 30, so that all four words of a symbol differ somewhere.
-    let text = format!("{stock:x}{}", "+".repeat(usize::from(stock) % 27));
+    // Lengths from 1 to 48, so that all words of a symbol differ somewhere, and the last one too.
+    let text = format!("{stock:x}{}{stock:x}", "+".repeat(usize::from(stock) % 43));
     text.parse().unwrap()
 }
 
@@ -70,13 +81,12 @@ fn check(steps: &[Step], stocks_max: usize) {
     let mut model = Model::default();
     for (now_ns, step) in (0_u64..).zip(steps) {
         match *step {
-            Step::Put { stock, price, volume, halted } => {
+            Step::Put { stock, quote } => {
                 let symbol = symbol(stock);
-                let status = if halted { Status::Halted } else { Status::Trading };
                 let before = model.listed.get(&symbol).copied();
                 let changed = catalog.change::<CatalogFull>(&symbol, now_ns, |seen| {
                     assert_eq!(seen, before.as_ref());
-                    Ok(Change::Put { price, volume, status })
+                    Ok(Change::Put(quote))
                 });
                 if before.is_none() && model.listed.len() == stocks_max {
                     assert_eq!(changed, Err(CatalogFull::AtLimit { stocks_max }));
@@ -85,8 +95,7 @@ fn check(steps: &[Step], stocks_max: usize) {
                     assert_eq!(changed.before, before);
                     let after = changed.after.unwrap();
                     let version = after.version;
-                    let expected =
-                        Quote { symbol, price, volume, status, version, updated_ns: now_ns };
+                    let expected = Quote { symbol, version, updated_ns: now_ns, ..quote };
                     assert_eq!(after, expected);
                     model.put(after);
                 }
@@ -157,10 +166,10 @@ proptest! {
 fn stocks_that_come_and_go_do_not_make_the_table_grow() {
     let catalog = Catalog::with_capacity(100);
     let bytes = catalog.memory_bytes();
-    let put = Change::Put { price: Price::MIN, volume: None, status: Status::Trading };
     let mut version_highest = 0;
     for stock in 0..50_000 {
         let symbol: Symbol = format!("S{stock}").parse().unwrap();
+        let put = Change::Put(Quote::new(symbol));
         let listed = catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(put)).unwrap().after.unwrap();
         version_highest = version_highest.max(listed.version);
         catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(Change::Delist)).unwrap();
@@ -175,6 +184,7 @@ fn stocks_that_come_and_go_do_not_make_the_table_grow() {
 
     // A stock from the first days is listed again, long after its row is gone.
     let symbol: Symbol = "S0".parse().unwrap();
+    let put = Change::Put(Quote::new(symbol));
     let again = catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(put)).unwrap().after.unwrap();
     assert!(again.version > 1, "{again:?}");
 }

@@ -8,30 +8,37 @@ use stockd_catalog::{Catalog, CatalogFull, Change};
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
 
 fn symbol(stock: u64) -> Symbol {
-    format!("S{stock}").parse().unwrap()
+    // Every other one goes on in the side row.
+    let tail = if stock.is_multiple_of(2) { "" } else { ", with a name of more than thirty bytes" };
+    format!("S{stock}{tail}").parse().unwrap()
 }
 
 /// A quote whose every field follows from one number, so that a torn one shows.
-fn put(number: u64) -> Change {
-    Change::Put {
-        price: Price::new(number.cast_signed() - 1000, (number % 19) as u8).unwrap(),
-        volume: (!number.is_multiple_of(5)).then(|| {
-            let coefficient = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Volume::with_places(coefficient, (number % 17) as u8).unwrap()
-        }),
+fn quote(stock: u64, number: u64) -> Quote {
+    let price = Price::new(number.cast_signed() - 1000, (number % 19) as u8);
+    let coefficient = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let volume = Volume::with_places(coefficient, (number % 17) as u8);
+    Quote {
+        price: price.filter(|_| !number.is_multiple_of(11)),
+        volume: volume.filter(|_| !number.is_multiple_of(5)),
+        bid: price.filter(|_| number.is_multiple_of(3)),
+        ask_size: volume.filter(|_| number.is_multiple_of(3)),
+        time_ns: (number.is_multiple_of(3) && number.is_multiple_of(2)).then_some(number),
         status: if number.is_multiple_of(2) { Status::Trading } else { Status::Halted },
+        ..Quote::new(symbol(stock))
     }
 }
 
 fn set(catalog: &Catalog, stock: u64, number: u64) -> Quote {
-    let changed = catalog.change::<CatalogFull>(&symbol(stock), number, |_| Ok(put(number)));
+    let changed = catalog
+        .change::<CatalogFull>(&symbol(stock), number, |_| Ok(Change::Put(quote(stock, number))));
     changed.unwrap().after.unwrap()
 }
 
-fn assert_whole(quote: &Quote) {
-    let number = quote.updated_ns;
-    let Change::Put { price, volume, status } = put(number) else { unreachable!() };
-    assert_eq!((quote.price, quote.volume, quote.status), (price, volume, status), "torn");
+fn assert_whole(seen: &Quote) {
+    let number = seen.updated_ns;
+    let Quote { symbol, version, updated_ns, .. } = *seen;
+    assert_eq!(*seen, Quote { symbol, version, updated_ns, ..quote(0, number) }, "torn");
 }
 
 /// Ends the other threads of a scope when the test is done, or has failed.
@@ -83,14 +90,14 @@ fn racing_trades_sum_up_exactly_while_the_table_grows() {
     let catalog = Catalog::with_capacity(2);
     let symbol = symbol(0);
     let volume = Some(Volume::new(1_000_000));
-    let first = Change::Put { price: Price::ZERO, volume, status: Status::Trading };
+    let first = Change::Put(Quote { volume, ..Quote::new(symbol) });
     catalog.change::<CatalogFull>(&symbol, 0, |_| Ok(first)).unwrap();
     let add = |delta: i64| {
         let decide = |quote: Option<&Quote>| {
-            let &Quote { price, volume, status, .. } = quote.expect("listed");
-            let volume = volume.and_then(|volume| volume.after_trade(delta));
+            let quote = *quote.expect("listed");
+            let volume = quote.volume.and_then(|volume| volume.after_trade(delta));
             assert!(volume.is_some(), "in range");
-            Ok::<_, CatalogFull>(Change::Put { price, volume, status })
+            Ok::<_, CatalogFull>(Change::Put(Quote { volume, ..quote }))
         };
         catalog.change(&symbol, 0, decide).unwrap();
     };

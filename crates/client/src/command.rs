@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Edit, Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Field, Fields, Price, Quote, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
 use crate::error::Refused;
@@ -14,7 +14,8 @@ use crate::resp::Replies;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Lists the stock, or updates the given fields of a listed one, all at once. Listing needs a
-    /// price; the status is then trading unless given, and what else is not given is absent.
+    /// price, a bid, an ask or a status; the status is then trading unless given, and what else is not
+    /// given is absent. A write with a time before that of the stock is refused.
     Set(Symbol, Fields),
     /// Updates the price of a stock that must be listed.
     Price(Symbol, Price),
@@ -58,23 +59,17 @@ impl Request for Write {
         let symbol = self.symbol().as_bytes();
         match self {
             Write::Set(_, fields) => {
-                let Fields { price, volume, status } = fields;
-                let price = price.map(Price::text);
-                let set_volume = match volume {
-                    Edit::Set(volume) => Some(volume.text()),
-                    Edit::Keep | Edit::Clear => None,
-                };
+                // What the fields make of a quote of which nothing is known is what they give.
+                let given = fields.outcome(&Quote::new(*self.symbol()));
+                let texts = Field::WRITABLE.map(|field| given.text_of(field));
                 let mut parts: Vec<&[u8]> = vec![b"HSET", symbol];
-                if let Some(price) = &price {
-                    parts.extend([&b"price"[..], price.as_str().as_bytes()]);
-                }
-                if let Some(volume) = &set_volume {
-                    parts.extend([&b"volume"[..], volume.as_bytes()]);
-                } else if *volume == Edit::Clear {
-                    parts.extend([&b"volume"[..], b"none"]);
-                }
-                if let Some(status) = status {
-                    parts.extend([&b"status"[..], status.as_str().as_bytes()]);
+                for (field, text) in Field::WRITABLE.into_iter().zip(&texts) {
+                    let name = field.name().as_bytes();
+                    match text {
+                        Some(text) if fields.gives(field) => parts.extend([name, text.as_bytes()]),
+                        None if fields.clears(field) => parts.extend([name, &b"none"[..]]),
+                        _ => {}
+                    }
                 }
                 frame::command(&parts, chunk);
             }
@@ -190,16 +185,18 @@ fn quote(parts: &[Value]) -> Option<Quote> {
             _ => None,
         })
     };
+    let symbol = value("symbol")?.parse().ok()?;
+    value("status")?;
+    let mut fields = Fields::default();
+    for field in Field::WRITABLE {
+        if let Some(text) = value(field.name()) {
+            fields.set(field, text.as_bytes()).ok()?;
+        }
+    }
     Some(Quote {
-        symbol: value("symbol")?.parse().ok()?,
-        price: value("price")?.parse().ok()?,
-        volume: match value("volume") {
-            Some(volume) => Some(volume.parse().ok()?),
-            None => None,
-        },
-        status: value("status")?.parse().ok()?,
         version: value("version")?.parse().ok()?,
         updated_ns: value("updated")?.parse().ok()?,
+        ..fields.outcome(&Quote::new(symbol))
     })
 }
 
@@ -258,7 +255,7 @@ impl Question<Replies> for GetPage {
         let quote = |part: &Value| match part {
             Value::Text(json) => match payload::parse(json)? {
                 Update::Quote(quote) => Some(quote),
-                Update::Delisted(_) => None,
+                Update::Delisted(_) | Update::Unlisted(_) => None,
             },
             _ => None,
         };
@@ -277,6 +274,7 @@ impl Question<Replies> for GetPage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stockd_model::Edit;
 
     fn encoded(request: &impl Request) -> String {
         let mut chunk = Vec::new();
@@ -294,7 +292,7 @@ mod tests {
     fn writes_are_the_commands_of_redis() {
         let symbol = "A B".parse().unwrap();
         let price = "172.50".parse().unwrap();
-        let mut fields = Fields { price: Some(price), ..Fields::default() };
+        let mut fields = Fields { price: Edit::Set(price), ..Fields::default() };
         assert_eq!(encoded(&Write::Set(symbol, fields)), "HSET A B price 172.5");
         fields.volume = Edit::Set(Volume::new(u64::MAX));
         fields.status = Some(stockd_model::Status::Halted);
@@ -337,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_needs_all_its_fields_but_a_volume() {
+    fn a_quote_needs_all_its_fields_but_those_that_may_be_absent() {
         let fields = [
             ("symbol", "AAPL"),
             ("colour", "red"),
@@ -353,19 +351,21 @@ mod tests {
             )
         };
         let quote = GetQuote("AAPL").answer(reply(&fields)).unwrap().unwrap().unwrap();
-        assert_eq!(quote.price.to_string(), "172.5");
+        assert_eq!(quote.price, "172.5".parse().ok());
         assert_eq!(quote.volume, Some(Volume::new(9)));
         assert_eq!((quote.version, quote.updated_ns), (3, 1_790_000_000_000_000_000));
         assert_eq!(GetQuote("AAPL").answer(reply(&[])), Ok(Ok(None)));
-        for missing in (0..fields.len()).filter(|&at| !["colour", "volume"].contains(&fields[at].0))
-        {
+        let optional = ["colour", "price", "volume"];
+        for missing in (0..fields.len()).filter(|&at| !optional.contains(&fields[at].0)) {
             let mut fields = fields.to_vec();
             fields.remove(missing);
             assert!(GetQuote("AAPL").answer(reply(&fields)).is_err(), "{missing}");
         }
-        let uncounted: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "volume").collect();
-        let quote = GetQuote("AAPL").answer(reply(&uncounted)).unwrap().unwrap().unwrap();
-        assert_eq!(quote.volume, None);
+        let (bid, time) = (("bid", "-37.63"), ("time", "1790000000123456789"));
+        let quoted = [&[bid, time], &fields[..2], &fields[4..]].concat();
+        let quote = GetQuote("AAPL").answer(reply(&quoted)).unwrap().unwrap().unwrap();
+        assert_eq!((quote.price, quote.volume, quote.bid), (None, None, "-37.63".parse().ok()));
+        assert_eq!(quote.time_ns, Some(1_790_000_000_123_456_789));
         let odd = Value::Array(vec![text("symbol")]);
         assert!(GetQuote("AAPL").answer(odd).is_err());
     }

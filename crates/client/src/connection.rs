@@ -157,7 +157,7 @@ impl<R: Replies> Connection<R> {
         loop {
             match self.fill()? {
                 Filled::Bytes => {}
-                Filled::TimedOut => return Err(self.timed_out(awaited(name))),
+                Filled::TimedOut => return Err(self.no_reply_in_time(name)),
                 Filled::Closed => {
                     return Err(ClientError::Closed {
                         server: self.server.clone(),
@@ -169,9 +169,18 @@ impl<R: Replies> Connection<R> {
                 return Ok(reply);
             }
             if since.elapsed() >= self.timeout {
-                return Err(self.timed_out(awaited(name)));
+                return Err(self.no_reply_in_time(name));
             }
         }
+    }
+
+    /// A server of another make may answer without the end that replies have.
+    fn no_reply_in_time(&mut self, name: &str) -> ClientError {
+        let awaited = match self.replies.buffer().waiting() {
+            [] => format!("answer '{}'", excerpt(name)),
+            begun => format!("end its reply '{}' to '{}'", excerpt(begun), excerpt(name)),
+        };
+        self.timed_out(awaited)
     }
 
     /// Reads once.
@@ -207,10 +216,6 @@ impl<R: Replies> Connection<R> {
     fn failed(&self, cause: std::io::Error) -> ClientError {
         ClientError::Failed { server: self.server.clone(), cause }
     }
-}
-
-fn awaited(name: &str) -> String {
-    format!("answer '{}'", excerpt(name))
 }
 
 fn is_disconnect(kind: ErrorKind) -> bool {

@@ -10,7 +10,7 @@
 //! # use stockd_model::{Fields, Request};
 //! # use stockd_server::{Config, Endpoint, Protocol, Server};
 //! # let engine = Arc::new(Engine::default());
-//! # let fields = Fields { price: Some("172.50".parse()?), volume: "9".parse()?, status: None };
+//! # let fields = Fields { price: "172.50".parse()?, volume: "9".parse()?, ..Fields::default() };
 //! # engine.executor().batch(&Access::All).execute(&Request::Set("AAPL".parse()?, fields));
 //! # let listener = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
 //! # let config = Config { endpoints: vec![listener], workers: 1, ..Config::default() };

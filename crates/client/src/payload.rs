@@ -10,9 +10,11 @@ use stockd_model::{Quote, Symbol, rfc3339};
 pub(crate) enum Update {
     Quote(Quote),
     Delisted(Symbol),
+    /// What was subscribed to is not listed.
+    Unlisted(Symbol),
 }
 
-/// The object as it is written. A delisted stock has a symbol and a status alone.
+/// The object as it is written. A stock that is not listed has a symbol and a status alone.
 #[derive(Deserialize)]
 struct Payload<'a> {
     #[serde(borrow)]
@@ -23,6 +25,16 @@ struct Payload<'a> {
     price: Option<Cow<'a, str>>,
     #[serde(borrow)]
     volume: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    bid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    ask: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    bid_size: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    ask_size: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    time: Option<Cow<'a, str>>,
     version: Option<u64>,
     #[serde(borrow)]
     updated: Option<Cow<'a, str>>,
@@ -32,20 +44,39 @@ struct Payload<'a> {
 pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
     let payload: Payload<'_> = serde_json::from_slice(payload).ok()?;
     let symbol = payload.symbol.parse().ok()?;
-    if payload.status == "delisted" {
-        return Some(Update::Delisted(symbol));
+    match &*payload.status {
+        "delisted" => return Some(Update::Delisted(symbol)),
+        "unlisted" => return Some(Update::Unlisted(symbol)),
+        _ => {}
     }
-    Some(Update::Quote(Quote {
-        symbol,
-        price: payload.price?.parse().ok()?,
-        volume: match payload.volume {
-            Some(volume) => Some(volume.parse().ok()?),
-            None => None,
-        },
+    let mut quote = Quote {
         status: payload.status.parse().ok()?,
         version: payload.version?,
-        updated_ns: rfc3339::parse(payload.updated?.as_bytes())?.try_into().ok()?,
-    }))
+        updated_ns: moment(&payload.updated?)?,
+        ..Quote::new(symbol)
+    };
+    for (price, text) in [
+        (&mut quote.price, payload.price),
+        (&mut quote.bid, payload.bid),
+        (&mut quote.ask, payload.ask),
+    ] {
+        *price = text.map(|text| text.parse()).transpose().ok()?;
+    }
+    for (volume, text) in [
+        (&mut quote.volume, payload.volume),
+        (&mut quote.bid_size, payload.bid_size),
+        (&mut quote.ask_size, payload.ask_size),
+    ] {
+        *volume = text.map(|text| text.parse()).transpose().ok()?;
+    }
+    if let Some(time) = payload.time {
+        quote.time_ns = Some(moment(&time)?);
+    }
+    Some(Update::Quote(quote))
+}
+
+fn moment(text: &str) -> Option<u64> {
+    rfc3339::parse(text.as_bytes())?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -56,18 +87,25 @@ mod tests {
 
     #[test]
     fn a_quote_is_read_exactly() {
-        let payload = r#"{"symbol":"A\"B","price":"9223372036854775807","volume":"18446744073709551615","status":"halted","version":17,"updated":"2026-09-21T14:13:20.123500001Z","new":[1]}"#;
+        let payload = r#"{"symbol":"A\"B","price":"9223372036854775807","volume":"18446744073709551615","bid":"-0.5","ask":"1","bid_size":"0.25","ask_size":"0","status":"halted","time":"2026-09-21T14:13:20.123456789Z","version":17,"updated":"2026-09-21T14:13:20.123500001Z","new":[1]}"#;
         let quote = Quote {
-            symbol: "A\"B".parse().unwrap(),
-            price: stockd_model::Price::MAX,
+            price: Some(stockd_model::Price::MAX),
             volume: Some(stockd_model::Volume::new(u64::MAX)),
+            bid: "-0.5".parse().ok(),
+            ask: "1".parse().ok(),
+            bid_size: "0.25".parse().ok(),
+            ask_size: "0".parse().ok(),
             status: Status::Halted,
+            time_ns: Some(1_790_000_000_123_456_789),
             version: 17,
             updated_ns: 1_790_000_000_123_500_001,
+            ..Quote::new("A\"B".parse().unwrap())
         };
         assert_eq!(parse(payload.as_bytes()), Some(Update::Quote(quote)));
         let delisted = parse(br#"{"symbol":"AAPL","status":"delisted"}"#);
         assert_eq!(delisted, Some(Update::Delisted("AAPL".parse().unwrap())));
+        let unlisted = parse(br#"{"symbol":"XYZ","status":"unlisted"}"#);
+        assert_eq!(unlisted, Some(Update::Unlisted("XYZ".parse().unwrap())));
     }
 
     #[test]
@@ -82,6 +120,8 @@ mod tests {
             r#"{"symbol":"A","status":"open","price":"1","volume":"1","version":1,"updated":"2026-09-21T14:13:20Z"}"#,
             r#"{"symbol":"A","status":"trading","price":"1","volume":"1","updated":"2026-09-21T14:13:20Z"}"#,
             r#"{"symbol":"A","status":"trading","price":"1","volume":"1","version":1,"updated":1}"#,
+            r#"{"symbol":"A","status":"trading","bid":1,"version":1,"updated":"2026-09-21T14:13:20Z"}"#,
+            r#"{"symbol":"A","status":"trading","time":"today","version":1,"updated":"2026-09-21T14:13:20Z"}"#,
             r#"{"symbol":"A","status":"trading","price":"1","version":1,"updated":"1969-12-31T23:59:59Z"}"#,
         ] {
             assert_eq!(parse(payload.as_bytes()), None, "{payload}");

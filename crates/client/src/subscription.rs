@@ -35,8 +35,9 @@ use crate::{Address, ClientError, Options, ToAddresses};
 /// let symbols = ["AAPL".parse()?];
 /// for event in Subscription::open("127.0.0.1:7879", symbols, ["BRK/*"])? {
 ///     match event {
-///         Event::Quote(quote) => println!("{} {}", quote.symbol, quote.price),
+///         Event::Quote(quote) => println!("{} {}", quote.symbol, quote.answer()),
 ///         Event::Delisted(symbol) => println!("{symbol} is gone"),
+///         Event::Unlisted(symbol) => println!("{symbol} is not there yet"),
 ///         Event::Disconnected { reason, .. } => eprintln!("{reason}"),
 ///         Event::Reconnected => eprintln!("connected again"),
 ///     }
@@ -67,6 +68,8 @@ pub enum Event {
     Quote(Quote),
     /// The stock is not listed any more.
     Delisted(Symbol),
+    /// A stock that was subscribed to by its name is not listed, and was not before.
+    Unlisted(Symbol),
     /// The connection was lost, or an attempt to reconnect failed. Changes may go unseen until
     /// [`Event::Reconnected`]; then each stock's latest quote comes, if it is newer.
     Disconnected {
@@ -283,6 +286,17 @@ impl Subscription {
                 let told = self.told.entry(symbol).or_insert(nothing);
                 std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
             }
+            Update::Unlisted(symbol) => match self.told.get_mut(&symbol) {
+                // It was delisted while there was no connection, or that was told already.
+                Some(told) => {
+                    std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
+                }
+                None => {
+                    let nothing = Told { version: 0, updated_ns: 0, is_listed: false };
+                    self.told.insert(symbol, nothing);
+                    Some(Event::Unlisted(symbol))
+                }
+            },
         }
     }
 

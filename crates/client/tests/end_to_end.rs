@@ -21,9 +21,10 @@ fn serve(engine: &Arc<Engine>, mut config: Config) -> (Server, SocketAddr) {
 
 fn list(engine: &Arc<Engine>, name: &str, price: &str, volume: u64, status: Status) {
     let fields = Fields {
-        price: Some(price.parse().unwrap()),
+        price: Edit::Set(price.parse().unwrap()),
         volume: Edit::Set(Volume::new(volume)),
         status: Some(status),
+        ..Fields::default()
     };
     let set = Request::Set(name.parse().unwrap(), fields);
     engine.executor().batch(&Access::All).execute(&set);

@@ -147,6 +147,20 @@ fn a_reply_that_comes_in_endless_drips_times_out() {
     server.finish();
 }
 
+/// The textbook's server sends the price and nothing behind it.
+#[test]
+fn a_reply_without_its_line_feed_is_named_when_the_time_is_over() {
+    let server = ScriptedServer::start([script(move |mut stream| {
+        read_request(&stream);
+        stream.write_all(b"172.5").unwrap();
+        await_end(stream);
+    })]);
+    let error = server.client_with(Duration::from_secs(1)).lookup("S1").unwrap_err();
+    let expected = "did not end its reply '172.5' to 'S1' within 1s";
+    assert!(error.to_string().contains(expected), "{error}");
+    server.finish();
+}
+
 #[test]
 fn a_server_that_never_reads_times_out() {
     let (done, finished) = mpsc::channel::<()>();

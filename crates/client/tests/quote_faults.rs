@@ -149,8 +149,9 @@ fn a_subscription_goes_on_after_losses_and_never_back() {
     let told: Vec<String> = subscription
         .take(6)
         .map(|event| match event {
-            Event::Quote(quote) => format!("{} {}", quote.price, quote.version),
+            Event::Quote(quote) => format!("{} {}", quote.answer(), quote.version),
             Event::Delisted(symbol) => format!("{symbol} delisted"),
+            Event::Unlisted(symbol) => format!("{symbol} unlisted"),
             Event::Disconnected { reason, .. } => match reason {
                 ClientError::NotAReply { .. } => "rubbish".to_owned(),
                 other => other.to_string(),

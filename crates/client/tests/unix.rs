@@ -38,9 +38,9 @@ fn all_clients_work_and_come_back_to_a_server_that_comes_back() {
     let mut quotes = QuoteClient::connect(&resp).unwrap();
     let stock: Symbol = "AAPL".parse().unwrap();
     let fields = |price: &str| Fields {
-        price: Some(price.parse().unwrap()),
+        price: Edit::Set(price.parse().unwrap()),
         volume: Edit::Set(Volume::new(1)),
-        status: None,
+        ..Fields::default()
     };
     quotes.set(stock, fields("172.50")).unwrap();
     let mut subscription = Subscription::open(&resp, [stock], [""; 0]).unwrap();

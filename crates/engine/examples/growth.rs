@@ -76,7 +76,11 @@ fn list(engine: &Arc<Engine>, stocks: u64, listed: &AtomicU64) -> Vec<Timed> {
     for first in (0..stocks).step_by(BATCH as usize) {
         let requests: Vec<Request> = (first..stocks.min(first + BATCH))
             .map(|number| {
-                let fields = Fields { price, volume: Edit::Set(Volume::new(1)), status: None };
+                let fields = Fields {
+                    price: price.into(),
+                    volume: Edit::Set(Volume::new(1)),
+                    ..Fields::default()
+                };
                 Request::Set(symbol(number), fields)
             })
             .collect();

@@ -69,6 +69,16 @@ counters! {
     conflicts,
 }
 
+impl Cells {
+    /// Adds the lookups of one batch, found or not, as [`add`](Cells::add) does.
+    #[inline]
+    pub(crate) fn add_lookups(&self, hits: u64, misses: u64) {
+        for (cell, more) in [(&self.hits, hits), (&self.misses, misses)] {
+            cell.store(cell.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Totals {
     /// All lookups, found or not.
     pub fn lookups(&self) -> u64 {

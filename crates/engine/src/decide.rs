@@ -5,7 +5,7 @@
 
 use stockd_catalog::{Change, Changed};
 use stockd_model::{
-    Condition, Conditional, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
+    Condition, Conditional, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
 };
 
 use crate::counters::Totals;
@@ -108,26 +108,33 @@ impl Totals {
 }
 
 fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change, Refusal> {
-    let price = fields.price.or(quote.map(|quote| quote.price));
-    Ok(Change::Put {
-        price: price.ok_or(Refusal::PriceMissing(*symbol))?,
-        volume: fields.volume.outcome(quote.and_then(|quote| quote.volume)),
-        status: fields.status.or(quote.map(|quote| quote.status)).unwrap_or(Status::Trading),
-    })
+    let symbol = *symbol;
+    let Some(quote) = quote else {
+        return match fields.can_list() {
+            true => Ok(Change::Put(fields.outcome(&Quote::new(symbol)))),
+            false => Err(Refusal::PriceMissing(symbol)),
+        };
+    };
+    if let (Edit::Set(time_ns), Some(latest_ns)) = (fields.time_ns, quote.time_ns)
+        && time_ns < latest_ns
+    {
+        return Err(Refusal::Late { symbol, time_ns, latest_ns });
+    }
+    Ok(Change::Put(fields.outcome(quote)))
 }
 
 fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, Refusal> {
     let symbol = *symbol;
-    let &Quote { price, volume, status, .. } = quote.ok_or(Refusal::NotListed(symbol))?;
-    if status == Status::Halted {
+    let quote = quote.ok_or(Refusal::NotListed(symbol))?;
+    if quote.status == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
-    let volume = volume.ok_or(Refusal::VolumeAbsent(symbol))?;
+    let volume = quote.volume.ok_or(Refusal::VolumeAbsent(symbol))?;
     let shares = delta.unsigned_abs();
     let refusal = match delta {
         ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
         0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
     };
     let left = volume.after_trade(delta).ok_or(refusal)?;
-    Ok(Change::Put { price, volume: Some(left), status })
+    Ok(Change::Put(Quote { volume: Some(left), ..*quote }))
 }

@@ -16,7 +16,7 @@ use stockd_store::{Store, random_epoch};
 use crate::access::Access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
-use crate::feed::Feed;
+use crate::feed::{Directory, Feed};
 use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
@@ -133,6 +133,11 @@ impl Engine {
         Feed::new(&self.market, wake)
     }
 
+    /// Who is subscribed to what, over all feeds.
+    pub fn directory(&self) -> &Directory {
+        &self.market.directory
+    }
+
     /// The means to have requests executed by the committer, for one thread that must not wait;
     /// `None` when the catalog is in memory alone. When there are replies to take, `wake` is called
     /// on the committer's thread, at most once until they are taken.
@@ -182,7 +187,8 @@ mod tests {
         let engine = Arc::new(Engine::default());
         let apple = "AAPL".parse().unwrap();
         let price = Some("172.5".parse().unwrap());
-        let fields = Fields { price, volume: Edit::Set(Volume::new(1)), status: None };
+        let fields =
+            Fields { price: price.into(), volume: Edit::Set(Volume::new(1)), ..Fields::default() };
         engine.executor().batch(&Access::All).execute(&Request::Set(apple, fields));
         (engine, apple)
     }

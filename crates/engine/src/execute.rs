@@ -60,7 +60,8 @@ impl Executor {
         Batch {
             view: self.account.engine.market.catalog.view(),
             account: &self.account,
-            done: Totals::default(),
+            hits: 0,
+            misses: 0,
             sought: &mut self.sought,
             begun: 0,
             access,
@@ -106,6 +107,14 @@ impl Executor {
     }
 }
 
+impl Account {
+    fn count(&self, request: &Request, reply: &Reply) {
+        let mut done = Totals::default();
+        done.count(request, reply);
+        self.cells.add(&done);
+    }
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         self.engine.market.registry.retire(&self.cells);
@@ -113,14 +122,16 @@ impl Drop for Account {
     }
 }
 
-/// Requests executed together: they share one view of the catalog and are counted at the end.
+/// Requests executed together: they share one view of the catalog, and its lookups are counted at the end.
 /// Meant to be short-lived: memory that the catalog has outgrown is freed when the last batch that
 /// saw it ends.
 #[derive(Debug)]
 pub struct Batch<'a> {
     view: View<'a>,
     account: &'a Account,
-    done: Totals,
+    /// Lookups that found a listed stock, and those that found none.
+    hits: u64,
+    misses: u64,
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
@@ -165,8 +176,8 @@ impl<'a> Batch<'a> {
         for sought in &self.sought[..self.begun] {
             let answer = self.view.answer_sought(sought);
             match answer {
-                Some(_) => self.done.hits += 1,
-                None => self.done.misses += 1,
+                Some(_) => self.hits += 1,
+                None => self.misses += 1,
             }
             each(answer.unwrap_or(Answer::NotFound));
         }
@@ -212,7 +223,7 @@ impl<'a> Batch<'a> {
                 decide::reply(&request, &changed)
             }
         };
-        self.done.count(&request, &reply);
+        self.account.count(&request, &reply);
         reply
     }
 
@@ -224,7 +235,7 @@ impl<'a> Batch<'a> {
         match request {
             Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
             Request::Lookup(Err(_)) => {
-                self.done.misses += 1;
+                self.misses += 1;
                 Some(Reply::NotFound)
             }
             write => self.write_now(write),
@@ -236,11 +247,11 @@ impl<'a> Batch<'a> {
         let quote = if self.access.reads(symbol) { self.view.get(symbol) } else { None };
         match quote {
             Some(quote) => {
-                self.done.hits += 1;
+                self.hits += 1;
                 Reply::Found(quote)
             }
             None => {
-                self.done.misses += 1;
+                self.misses += 1;
                 Reply::NotFound
             }
         }
@@ -258,7 +269,7 @@ impl<'a> Batch<'a> {
                 decide::reply(request, &changed)
             }
         };
-        self.done.count(request, &reply);
+        self.account.count(request, &reply);
         Some(reply)
     }
 
@@ -272,7 +283,7 @@ impl<'a> Batch<'a> {
 impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.account.cells.add(&self.done);
+        self.account.cells.add_lookups(self.hits, self.misses);
     }
 }
 
@@ -287,9 +298,9 @@ mod tests {
 
     fn fields(price: &str, volume: u64) -> Fields {
         Fields {
-            price: Some(price.parse().unwrap()),
+            price: Edit::Set(price.parse().unwrap()),
             volume: Edit::Set(Volume::new(volume)),
-            status: None,
+            ..Fields::default()
         }
     }
 
@@ -304,10 +315,10 @@ mod tests {
         let Reply::Listed(first) = batch.execute(&Request::Set(apple, fields("172.5", 10))) else {
             panic!("not listed")
         };
-        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price)));
+        assert_eq!((first.version, first.answer()), (1, Answer::Price(first.price.unwrap())));
         assert!(first.updated_ns > 1_700_000_000_000_000_000);
 
-        let price_alone = Fields { price: Some("173".parse().unwrap()), ..Fields::default() };
+        let price_alone = Fields { price: Edit::Set("173".parse().unwrap()), ..Fields::default() };
         let Reply::Updated(second) = batch.execute(&Request::Update(apple, price_alone)) else {
             panic!("not updated")
         };
@@ -365,7 +376,7 @@ mod tests {
         let no_price = Fields { volume: Edit::Set(Volume::new(1)), ..Fields::default() };
         assert_eq!(
             why(Request::Set(apple, no_price)),
-            "stock 'AAPL' is not listed, and listing it needs a price"
+            "stock 'AAPL' is not listed, and listing it needs a price, a bid, an ask or a status"
         );
         assert_eq!(
             why(Request::Update(apple, fields("1", 1))),

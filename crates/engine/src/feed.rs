@@ -33,6 +33,7 @@
 //! twice by the same way, none goes back, and the last one comes.
 
 mod budget;
+mod directory;
 mod filter;
 mod interest;
 mod members;
@@ -58,6 +59,7 @@ use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTIONS_MAX, UNINDEXED_PATTERNS_M
 use stockd_model::{Pattern, Symbol};
 
 pub use budget::{Budget, Progress};
+pub use directory::Directory;
 #[cfg(all(test, loom))]
 pub(crate) use interest::Watcher;
 pub(crate) use interest::{Marks, Watchers};
@@ -113,7 +115,7 @@ impl Feed {
         wake: impl Fn() + Send + std::marker::Sync + 'static,
     ) -> Feed {
         Feed {
-            wants: Wants::new(market.watchers.watcher(wake)),
+            wants: Wants::new(market.watchers.watcher(wake), Arc::clone(&market.directory)),
             market: Arc::clone(market),
             subscribers: Subscribers::default(),
             payloads: Payloads::default(),
@@ -146,6 +148,7 @@ impl Feed {
         // First this, then the quote: see `Watcher`.
         let topic = self.wants.join(symbol, number);
         subscriber.symbols.insert(topic);
+        self.market.directory.join(symbol);
         let topics = &mut self.wants.topics;
         let (stamp, _) = topics.observe(topic, &self.market.catalog);
         if stamp.is_listed() && subscriber.new.insert(topic) {
@@ -183,6 +186,7 @@ impl Feed {
         // First this, then the quotes: see `Watcher`.
         let joined = self.wants.join_pattern(pattern, subscriber.number);
         let (way, pattern) = joined.map_err(|_| TooManySubscriptions::Unindexed)?;
+        self.market.directory.join_pattern(&pattern);
         subscriber.patterns.insert(way, pattern);
         subscriber.walk.join(way);
         Ok(self.subscribed(id, before))
@@ -201,6 +205,7 @@ impl Feed {
         };
         let before = subscriber.len();
         if subscriber.symbols.remove(&topic) {
+            self.market.directory.end(symbol);
             let Wants { topics, patterns, .. } = &mut self.wants;
             if subscriber.new.remove(&topic) {
                 topics.let_go(topic, patterns);
@@ -232,6 +237,7 @@ impl Feed {
         };
         let before = subscriber.len();
         if subscriber.patterns.remove(&way).is_some() {
+            self.market.directory.end_pattern(pattern);
             subscriber.walk.leave(way);
             self.wants.end_pattern(way, number);
         }
@@ -266,6 +272,12 @@ impl Feed {
     #[inline]
     pub fn len(&self, id: SubscriberId) -> usize {
         self.subscribers.get(id).map_or(0, Subscriber::len)
+    }
+
+    /// How many symbols and how many patterns a subscriber is subscribed to.
+    pub fn subscriptions(&self, id: SubscriberId) -> (usize, usize) {
+        let count = |it: &Subscriber| (it.symbols.len(), it.patterns.len());
+        self.subscribers.get(id).map_or((0, 0), count)
     }
 
     /// How many symbols are marked for a subscriber.

@@ -23,7 +23,7 @@
 //! let mut batch = executor.batch(&Access::All);
 //!
 //! let apple: Symbol = "AAPL".parse()?;
-//! let fields = Fields { price: Some("172.50".parse()?), volume: "100".parse()?, status: None };
+//! let fields = Fields { price: "172.50".parse()?, volume: "100".parse()?, ..Fields::default() };
 //! assert!(matches!(batch.execute(&Request::Set(apple, fields)), Reply::Listed(_)));
 //!
 //! let Reply::Found(quote) = batch.execute(&Request::Lookup(Ok(apple))) else { panic!("listed") };
@@ -58,7 +58,7 @@ pub use committer::{CloseError, CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
+pub use feed::{Budget, Directory, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 pub use market::now_ns;
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;

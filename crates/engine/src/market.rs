@@ -13,7 +13,7 @@ use stockd_catalog::{Catalog, CatalogFull, Change, Changed};
 use stockd_model::{Quote, Refusal, Symbol};
 
 use crate::counters::Registry;
-use crate::feed::Watchers;
+use crate::feed::{Directory, Watchers};
 use crate::gate::Gate;
 use crate::saved::SavedQuotes;
 
@@ -23,6 +23,8 @@ pub(crate) struct Market {
     pub(crate) catalog: Catalog,
     pub(crate) registry: Registry,
     pub(crate) watchers: Arc<Watchers>,
+    /// Who is subscribed to what.
+    pub(crate) directory: Arc<Directory>,
     pub(crate) saved: SavedQuotes,
     /// Keeps writes and transactions apart.
     pub(crate) gate: Gate,
@@ -44,13 +46,13 @@ impl Market {
     ) -> Result<Changed, Refused> {
         let changed = self.catalog.change(symbol, now_ns(), |quote| {
             let change = decide(quote).map_err(Refused)?;
-            if change != Change::Keep {
+            if !matches!(change, Change::Keep) {
                 let place = || self.catalog.place(symbol);
-                self.saved.save(symbol, place, quote, change == Change::Delist);
+                self.saved.save(symbol, place, quote, matches!(change, Change::Delist));
             }
             Ok::<_, Refused>(change)
         })?;
-        if changed.before != changed.after {
+        if changed.is_any() {
             self.watchers.mark(symbol);
         }
         Ok(changed)

@@ -308,7 +308,7 @@ fn lock(saved: &Mutex<Saved>) -> MutexGuard<'_, Saved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stockd_model::{Price, Status, Volume};
+    use stockd_model::{Price, Volume};
 
     const BYTES_MAX: usize = 1024 * 1024;
 
@@ -323,12 +323,11 @@ mod tests {
 
     fn save(saved: &SavedQuotes, number: u64) {
         let quote = Quote {
-            symbol: symbol(number),
-            price: Price::MIN,
+            price: Some(Price::MIN),
             volume: Some(Volume::EXHAUSTED),
-            status: Status::Trading,
             version: 1,
             updated_ns: 0,
+            ..Quote::new(symbol(number))
         };
         saved.save(&symbol(number), || place(number), Some(&quote), false);
     }

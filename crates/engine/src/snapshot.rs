@@ -85,7 +85,7 @@ mod tests {
     fn set(number: u64, volume: u64) -> Request {
         let price = Some("1".parse().unwrap());
         let volume = Edit::Set(Volume::new(volume));
-        Request::Set(symbol(number), Fields { price, volume, status: None })
+        Request::Set(symbol(number), Fields { price: price.into(), volume, ..Fields::default() })
     }
 
     fn begin(engine: &Engine) -> Snapshot {

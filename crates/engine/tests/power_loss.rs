@@ -39,13 +39,15 @@ fn own(client: u64, number: u64) -> Symbol {
 }
 
 /// A price that tells whether the volume beside it is that of the same write.
-fn price_of(volume: u64) -> Price {
-    Price::new(volume as i64 * 1009 + 1, 9).unwrap()
+fn price_of(volume: u64) -> Option<Price> {
+    Price::new(volume as i64 * 1009 + 1, 9)
 }
 
 fn set(symbol: Symbol, volume: u64) -> Request {
-    let (price, volume) = (Some(price_of(volume)), Edit::Set(Volume::new(volume)));
-    Request::Set(symbol, Fields { price, volume, status: None })
+    // Where it is even the side row tells it, too.
+    let ask = price_of(volume).filter(|_| volume.is_multiple_of(2)).into();
+    let (price, volume) = (price_of(volume).into(), Edit::Set(Volume::new(volume)));
+    Request::Set(symbol, Fields { price, volume, ask, ..Fields::default() })
 }
 
 /// What was seen of a stock, over all lives of the engine.
@@ -165,8 +167,9 @@ impl Told {
                 Some(Request::Delist(stock)) if stock == symbol => found.is_none(),
                 Some(Request::Set(stock, fields)) if stock == symbol => {
                     found.is_some_and(|quote| {
-                        Some(quote.price) == fields.price
+                        Edit::from(quote.price) == fields.price
                             && Edit::from(quote.volume) == fields.volume
+                            && Edit::from(quote.ask) == fields.ask
                     })
                 }
                 _ => false,

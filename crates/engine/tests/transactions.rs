@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use stockd_engine::{Access, Catalog, Engine, Executor, Outcome, Sync, Transaction};
 use stockd_model::{
-    Condition, Conditional, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume,
-    Watched,
+    Condition, Conditional, Edit, Fields, Price, Quote, Refusal, Reply, Request, Status, Symbol,
+    Volume, Watched,
 };
 use stockd_store::simulation::Disk;
 
@@ -22,7 +22,7 @@ fn symbol(number: u64) -> Symbol {
 
 fn set(number: u64, volume: u64) -> Request {
     let fields = Fields {
-        price: Some("1".parse().unwrap()),
+        price: Edit::Set("1".parse().unwrap()),
         volume: Edit::Set(Volume::new(volume)),
         ..Fields::default()
     };
@@ -56,12 +56,17 @@ fn request() -> impl Strategy<Value = Request> {
         prop::option::of(1_u64..9),
         prop::option::of(0_u64..9),
         prop::option::of(prop::sample::select(vec![Status::Trading, Status::Halted])),
+        prop::option::of(prop::option::of(1_i64..9)),
+        prop::option::of(0_u64..9),
     );
     let fields = || {
-        fields.clone().prop_map(|(price, volume, status)| Fields {
-            price: price.map(|price| price.to_string().parse().unwrap()),
+        fields.clone().prop_map(|(price, volume, status, bid, time_ns)| Fields {
+            price: price.map_or(Edit::Keep, |price| price.to_string().parse().unwrap()),
             volume: volume.map_or(Edit::Keep, |volume| Edit::Set(Volume::new(volume))),
+            bid: bid.map_or(Edit::Keep, |bid| bid.and_then(|bid| Price::new(bid, 1)).into()),
             status,
+            time_ns: time_ns.map_or(Edit::Keep, Edit::Set),
+            ..Fields::default()
         })
     };
     prop_oneof![
@@ -143,9 +148,16 @@ impl Naive {
         if must_be_listed && before.is_none() {
             return Reply::Refused(Refusal::NotListed(symbol));
         }
-        let Some(price) = fields.price.or(before.map(|quote| quote.price)) else {
+        let Fields { price, volume, bid, status, time_ns, .. } = fields;
+        if before.is_none() && !price.sets() && !bid.sets() && status.is_none() {
             return Reply::Refused(Refusal::PriceMissing(symbol));
-        };
+        }
+        let latest_ns = before.and_then(|quote| quote.time_ns);
+        if let (Edit::Set(time_ns), Some(latest_ns)) = (time_ns, latest_ns)
+            && time_ns < latest_ns
+        {
+            return Reply::Refused(Refusal::Late { symbol, time_ns, latest_ns });
+        }
         let (Reply::Listed(told) | Reply::Updated(told)) = *engine else {
             panic!("{request:?} was answered {engine:?}");
         };
@@ -156,15 +168,16 @@ impl Naive {
                 told.version
             }
         };
-        let volume = fields.volume.outcome(before.and_then(|quote| quote.volume));
-        let status = fields.status.or(before.map(|quote| quote.status));
+        let status = status.or(before.map(|quote| quote.status));
         let quote = Quote {
-            symbol,
-            price,
-            volume,
+            price: price.outcome(before.and_then(|quote| quote.price)),
+            volume: volume.outcome(before.and_then(|quote| quote.volume)),
+            bid: bid.outcome(before.and_then(|quote| quote.bid)),
             status: status.unwrap_or(Status::Trading),
+            time_ns: time_ns.outcome(latest_ns),
             version,
             updated_ns: told.updated_ns,
+            ..Quote::new(symbol)
         };
         self.quotes.insert(symbol, quote);
         self.versions.insert(symbol, version);

@@ -9,7 +9,7 @@ use crate::{Price, Status, Volume};
 pub enum Answer {
     /// The stock trades at this price.
     Price(Price),
-    /// The stock is listed, but halted or without volume left: nothing can be traded.
+    /// The stock is listed, but halted, without volume left or without a price: nothing can be traded.
     NotTradable,
     /// No such stock is listed, or the name is not a possible symbol.
     NotFound,
@@ -18,11 +18,14 @@ pub enum Answer {
 impl Answer {
     /// The answer for a listed stock of this price, volume and status.
     #[inline]
-    pub fn of(price: Price, volume: Option<Volume>, status: Status) -> Answer {
-        if volume.is_some_and(Volume::is_exhausted) || status == Status::Halted {
-            Answer::NotTradable
-        } else {
-            Answer::Price(price)
+    pub fn of(price: Option<Price>, volume: Option<Volume>, status: Status) -> Answer {
+        match price {
+            Some(price)
+                if status == Status::Trading && !volume.is_some_and(Volume::is_exhausted) =>
+            {
+                Answer::Price(price)
+            }
+            _ => Answer::NotTradable,
         }
     }
 
@@ -54,10 +57,11 @@ mod tests {
     #[test]
     fn a_stock_whose_shares_are_not_counted_is_answered_with_its_price() {
         let price = Price::ZERO;
-        let answer = |volume, status| Answer::of(price, volume, status);
+        let answer = |volume, status| Answer::of(Some(price), volume, status);
         assert_eq!(answer(None, Status::Trading), Answer::Price(price));
         assert_eq!(answer(Some(Volume::EXHAUSTED), Status::Trading), Answer::NotTradable);
         assert_eq!(answer(None, Status::Halted), Answer::NotTradable);
+        assert_eq!(Answer::of(None, None, Status::Trading), Answer::NotTradable);
     }
 
     #[test]

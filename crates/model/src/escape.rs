@@ -9,6 +9,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::invisible::is_format_or_separator;
+
 /// Shows a foreign text on one line, whatever bytes it holds.
 ///
 /// Control characters and invisible format characters become escapes like `\n` and `\u{202e}`,
@@ -101,25 +103,18 @@ impl Piece {
 }
 
 /// Whether a character could steer a terminal, break a line, or be there unseen: controls (Unicode
-/// category Cc), line and paragraph separators (Zl, Zp), and the format characters (Cf) and fillers
-/// that have no width or reorder the text around them.
+/// category Cc), what a [symbol](crate::Symbol) cannot have either, and the fillers and selectors that
+/// have no shape of their own.
 fn is_unsafe(character: char) -> bool {
     character.is_control()
+        || is_format_or_separator(character)
         || matches!(
             character,
-            '\u{ad}' // soft hyphen
-            | '\u{34f}' // combining grapheme joiner
-            | '\u{61c}' // Arabic letter mark
+            '\u{34f}' // combining grapheme joiner
             | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
             | '\u{17b4}' | '\u{17b5}' // Khmer vowels without a shape
-            | '\u{180b}'..='\u{180f}' // Mongolian variation selectors and vowel separator
-            | '\u{200b}'..='\u{200f}' // zero-width space and joiners, direction marks
-            | '\u{2028}'..='\u{202e}' // separators, embeddings and overrides of direction
-            | '\u{2060}'..='\u{206f}' // word joiner, isolates of direction, deprecated controls
-            | '\u{feff}' // byte order mark
-            | '\u{fff9}'..='\u{fffb}' // interlinear annotations
-            | '\u{1bca0}'..='\u{1bca3}' // shorthand controls
-            | '\u{1d173}'..='\u{1d17a}' // musical controls
+            | '\u{180b}'..='\u{180f}' // Mongolian variation selectors
+            | '\u{2065}' // not assigned, and not to be shown
             | '\u{e0000}'..='\u{e0fff}' // tags and further variation selectors
         )
 }

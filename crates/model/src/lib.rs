@@ -4,7 +4,7 @@
 //! This crate owns what a value *is* and which values are possible. It knows nothing of tables,
 //! bytes on the wire, files or clocks, and every other crate may depend on it.
 //!
-//! Invariant: a value that exists is valid. A [`Symbol`] is 1 to 30 bytes of printable UTF-8, a
+//! Invariant: a value that exists is valid. A [`Symbol`] is 1 to 48 bytes of printable UTF-8, a
 //! [`Price`] is exact, a [`SocketPath`] fits into a socket's address. Text becomes
 //! such a value once, at the edge, and is never checked again.
 
@@ -15,6 +15,8 @@ mod answer;
 mod condition;
 mod decimal;
 mod escape;
+mod field;
+mod invisible;
 pub mod limits;
 mod pattern;
 mod price;
@@ -32,11 +34,12 @@ pub use answer::Answer;
 pub use condition::{Condition, Conditional, Watched};
 pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};
+pub use field::{Field, FieldError, FieldText, parse_time};
 pub use pattern::Pattern;
 pub use price::{Price, PriceError};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};
 pub use request::{Edit, Fields, Request};
 pub use status::{Status, StatusError};
-pub use symbol::{Symbol, SymbolError};
+pub use symbol::{SYMBOL_WORDS, Symbol, SymbolError};
 pub use volume::{Volume, VolumeError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Bytes in a symbol, at most. A longer name is not a possible symbol: lookups answer "not
 /// found", writes are refused.
-pub const SYMBOL_BYTES_MAX: usize = 30;
+pub const SYMBOL_BYTES_MAX: usize = 48;
 
 /// Bytes of a foreign text that an error message or a log line shows, escapes included. An ellipsis
 /// stands for the rest.
@@ -23,7 +23,27 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the very first bytes of a line-protocol connection may lack a newline before the
 /// connection counts as unterminated.
-pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(10);
+pub const UNTERMINATED_AFTER: Duration = Duration::from_millis(1);
+
+/// The same for a client of a host whose latest client was unterminated: what was sent together, and
+/// cut on its way, still comes together.
+pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
+
+/// Bytes of the header that a proxy sends before its client's, at most. A longer one is an error and
+/// ends the connection.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
+/// How long a TCP connection may be silent before the system asks the other end whether it is still
+/// there; and how soon it asks again, and how often, before it gives the connection up.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
+/// See [`KEEPALIVE_AFTER`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// See [`KEEPALIVE_AFTER`].
+pub const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Hosts that are known to have unterminated clients, at most: 8 bytes each. Others take their
+/// places.
+pub const UNTERMINATED_PEERS_MAX: usize = 4096;
 
 /// Bytes of replies that wait for one client. When it is reached the server stops reading from
 /// that client until it has read its replies.
@@ -226,11 +246,15 @@ pub const PATTERN_BYTES_MAX: usize = 256;
 /// Stocks that one `SCAN` is asked to look at. A larger `COUNT` counts as this one.
 pub const SCAN_COUNT_MAX: usize = 4096;
 
+/// Rows of the catalog that one `SCAN` reads to find its stocks, at least, and twice its count if that is
+/// more. Where they hold fewer stocks it answers those, and where to go on.
+pub const SCAN_ROWS: usize = 8192;
+
 /// Stocks that `KEYS` lists at once. Where more match it is refused; `SCAN` has no such limit.
 pub const KEYS_MAX: usize = 100_000;
 
 /// Bytes of a name or library name that a client gives its connection. A longer one is refused.
-pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+pub const CLIENT_NAME_BYTES_MAX: usize = 512;
 
 /// Bytes that a session keeps of a request that has not come whole, beyond one read.
 pub const UNDECODED_BYTES_MAX: usize = RESP_COMMAND_BYTES_MAX;

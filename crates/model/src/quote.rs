@@ -1,24 +1,62 @@
 use crate::{Answer, Price, Status, Symbol, Volume};
 
 /// All that is known of one stock at one moment.
+///
+/// ```
+/// use stockd_model::{Answer, Quote};
+///
+/// let quote = Quote { bid: "1.0833".parse().ok(), ..Quote::new("EURUSD".parse()?) };
+/// assert_eq!(quote.answer(), Answer::NotTradable, "it has no price yet");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// The name of the stock.
     pub symbol: Symbol,
-    /// Its last price.
-    pub price: Price,
+    /// Its last price; `None` before its first trade.
+    pub price: Option<Price>,
     /// Shares that remain; `None` where shares are not counted, as of an index or a currency.
     pub volume: Option<Volume>,
+    /// The highest price that somebody would buy at, if known.
+    pub bid: Option<Price>,
+    /// The lowest price that somebody would sell at, if known.
+    pub ask: Option<Price>,
+    /// How much would be bought at the bid, if known.
+    pub bid_size: Option<Volume>,
+    /// How much would be sold at the ask, if known.
+    pub ask_size: Option<Volume>,
     /// Whether it can be traded.
     pub status: Status,
+    /// When it happened, as its source says, if it does: Unix time in nanoseconds. A write with an earlier time
+    /// is refused.
+    pub time_ns: Option<u64>,
     /// Counts the changes of this stock, from 1. A reader never sees it go back.
     pub version: u64,
-    /// When it last changed: Unix time in nanoseconds, by the server's clock.
+    /// When it last changed: Unix time in nanoseconds, by the server's clock. It never goes back.
     pub updated_ns: u64,
 }
 
 impl Quote {
-    /// What a lookup answers: the price, unless the stock is halted or has no shares left.
+    /// A stock of which nothing is known but that it can be traded. Its version and the time of its
+    /// last change are 0.
+    pub const fn new(symbol: Symbol) -> Quote {
+        Quote {
+            symbol,
+            price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            bid_size: None,
+            ask_size: None,
+            status: Status::Trading,
+            time_ns: None,
+            version: 0,
+            updated_ns: 0,
+        }
+    }
+
+    /// What a lookup answers: the price, unless there is none, the stock is halted or has no shares
+    /// left.
     #[inline]
     pub fn answer(&self) -> Answer {
         Answer::of(self.price, self.volume, self.status)

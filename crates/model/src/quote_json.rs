@@ -2,27 +2,27 @@
 //! and of exported catalogs.
 //!
 //! ```text
-//! {"symbol":"AAPL","price":"172.5","volume":"1000","status":"trading","version":17,"updated":"2026-09-21T14:13:20.123500001Z"}
+//! {"symbol":"AAPL","price":"172.5","volume":"1000","bid":"172.49","ask":"172.51","bid_size":"300","ask_size":"200","status":"trading","time":"2026-09-21T14:13:20.123456789Z","version":17,"updated":"2026-09-21T14:13:20.123500001Z"}
 //! {"symbol":"EURUSD","price":"1.0834","status":"trading"}
 //! {"symbol":"AAPL","status":"delisted"}
+//! {"symbol":"XYZ","status":"unlisted"}
 //! ```
 //!
 //! This module owns the bytes of these objects. It does not know who sends or stores them.
 //!
 //! Invariant: each object is one line without its line end, with its keys in this order. What is
-//! absent is left out. Price and volume are strings, since many readers of JSON turn its numbers into
-//! floats, and so is `updated`, as RFC 3339 writes it in UTC with nine decimals.
+//! absent is left out. Decimals are strings, since many readers of JSON turn its numbers into
+//! floats, and so are `time` and `updated`, as RFC 3339 writes them in UTC with nine decimals.
 
-use crate::{DecimalText, Quote, Symbol, rfc3339};
+use crate::{DecimalText, Price, Quote, Symbol, Volume, rfc3339};
 
-/// Appends the object of a whole quote. At most 260 bytes.
+/// Appends the object of a whole quote. At most 500 bytes.
 pub fn encode_quote(quote: &Quote, out: &mut Vec<u8>) {
     encode_fields(quote, out);
     out.extend_from_slice(b",\"version\":");
     out.extend_from_slice(itoa::Buffer::new().format(quote.version).as_bytes());
-    out.extend_from_slice(b",\"updated\":\"");
-    out.extend_from_slice(&rfc3339::encode(quote.updated_ns));
-    out.extend_from_slice(b"\"}");
+    encode_text(b",\"updated\":\"", &rfc3339::encode(quote.updated_ns), out);
+    out.push(b'}');
 }
 
 /// Appends the object of what a user sets: a quote without its version and time. It is one stock
@@ -38,21 +38,36 @@ pub fn encode_delisted(symbol: &Symbol, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"status\":\"delisted\"}");
 }
 
-/// Appends the opening brace and the keys from symbol to status.
-fn encode_fields(quote: &Quote, out: &mut Vec<u8>) {
-    encode_symbol(&quote.symbol, out);
-    encode_decimal(b",\"price\":\"", quote.price.text(), out);
-    if let Some(volume) = quote.volume {
-        encode_decimal(b",\"volume\":\"", volume.text(), out);
-    }
-    out.extend_from_slice(b",\"status\":\"");
-    out.extend_from_slice(quote.status.as_str().as_bytes());
-    out.push(b'"');
+/// Appends the object that says, to a new subscriber, that a stock is not listed.
+pub fn encode_unlisted(symbol: &Symbol, out: &mut Vec<u8>) {
+    encode_symbol(symbol, out);
+    out.extend_from_slice(b",\"status\":\"unlisted\"}");
 }
 
-fn encode_decimal(key: &[u8], decimal: DecimalText, out: &mut Vec<u8>) {
+/// Appends the opening brace and the keys from symbol to time.
+fn encode_fields(quote: &Quote, out: &mut Vec<u8>) {
+    encode_symbol(&quote.symbol, out);
+    encode_decimal(b",\"price\":\"", quote.price.map(Price::text), out);
+    encode_decimal(b",\"volume\":\"", quote.volume.map(Volume::text), out);
+    encode_decimal(b",\"bid\":\"", quote.bid.map(Price::text), out);
+    encode_decimal(b",\"ask\":\"", quote.ask.map(Price::text), out);
+    encode_decimal(b",\"bid_size\":\"", quote.bid_size.map(Volume::text), out);
+    encode_decimal(b",\"ask_size\":\"", quote.ask_size.map(Volume::text), out);
+    encode_text(b",\"status\":\"", quote.status.as_str().as_bytes(), out);
+    if let Some(time_ns) = quote.time_ns {
+        encode_text(b",\"time\":\"", &rfc3339::encode(time_ns), out);
+    }
+}
+
+fn encode_decimal(key: &[u8], decimal: Option<DecimalText>, out: &mut Vec<u8>) {
+    if let Some(decimal) = decimal {
+        encode_text(key, decimal.as_bytes(), out);
+    }
+}
+
+fn encode_text(key: &[u8], text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(key);
-    out.extend_from_slice(decimal.as_bytes());
+    out.extend_from_slice(text);
     out.push(b'"');
 }
 
@@ -72,62 +87,90 @@ fn encode_symbol(symbol: &Symbol, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Status, Volume};
+    use crate::Status;
 
     fn quote(name: &str) -> Quote {
         Quote {
-            symbol: name.parse().unwrap(),
-            price: "172.50".parse().unwrap(),
+            price: "172.50".parse().ok(),
             volume: Some(Volume::new(1000)),
-            status: Status::Trading,
             version: 17,
             updated_ns: 1_790_000_000_123_500_001,
+            ..Quote::new(name.parse().unwrap())
         }
     }
 
-    fn encoded(quote: &Quote) -> String {
+    fn whole(name: &str) -> Quote {
+        Quote {
+            bid: "172.49".parse().ok(),
+            ask: "172.51".parse().ok(),
+            bid_size: Some(Volume::new(300)),
+            ask_size: Some(Volume::new(200)),
+            time_ns: Some(1_790_000_000_123_456_789),
+            ..quote(name)
+        }
+    }
+
+    fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
-        encode_quote(quote, &mut out);
+        encode(&mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_quote_is_one_object_with_its_keys_in_order() {
         assert_eq!(
-            encoded(&quote("AAPL")),
-            r#"{"symbol":"AAPL","price":"172.5","volume":"1000","status":"trading","version":17,"updated":"2026-09-21T14:13:20.123500001Z"}"#
+            encoded(|out| encode_quote(&whole("AAPL"), out)),
+            r#"{"symbol":"AAPL","price":"172.5","volume":"1000","bid":"172.49","ask":"172.51","bid_size":"300","ask_size":"200","status":"trading","time":"2026-09-21T14:13:20.123456789Z","version":17,"updated":"2026-09-21T14:13:20.123500001Z"}"#
         );
-        let mut out = Vec::new();
-        encode_stock(&quote("AAPL"), &mut out);
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            encoded(|out| encode_stock(&quote("AAPL"), out)),
             r#"{"symbol":"AAPL","price":"172.5","volume":"1000","status":"trading"}"#
         );
         let uncounted = Quote { volume: None, ..quote("EURUSD") };
-        let mut out = Vec::new();
-        encode_stock(&uncounted, &mut out);
-        assert_eq!(out, br#"{"symbol":"EURUSD","price":"172.5","status":"trading"}"#);
-        let mut out = Vec::new();
-        encode_delisted(&"AAPL".parse().unwrap(), &mut out);
-        assert_eq!(out, br#"{"symbol":"AAPL","status":"delisted"}"#);
+        assert_eq!(
+            encoded(|out| encode_stock(&uncounted, out)),
+            r#"{"symbol":"EURUSD","price":"172.5","status":"trading"}"#
+        );
+        let symbol = "AAPL".parse().unwrap();
+        let bare = Quote { status: Status::Halted, ..Quote::new(symbol) };
+        assert_eq!(
+            encoded(|out| encode_stock(&bare, out)),
+            r#"{"symbol":"AAPL","status":"halted"}"#
+        );
+        assert_eq!(
+            encoded(|out| encode_delisted(&symbol, out)),
+            r#"{"symbol":"AAPL","status":"delisted"}"#
+        );
+        assert_eq!(
+            encoded(|out| encode_unlisted(&symbol, out)),
+            r#"{"symbol":"AAPL","status":"unlisted"}"#
+        );
     }
 
     #[test]
     fn quotes_and_backslashes_in_a_symbol_are_escaped_and_nothing_else() {
-        let json = encoded(&quote(r#"A"B\C/D 牛"#));
+        let json = encoded(|out| encode_quote(&quote(r#"A"B\C/D 牛"#), out));
         assert!(json.starts_with(r#"{"symbol":"A\"B\\C/D 牛","price""#), "{json}");
     }
 
     #[test]
     fn the_longest_quote_fits_the_documented_bound() {
+        let price = "-9.223372036854775807".parse().ok();
+        let volume = Volume::with_places(u64::MAX, 18);
         let longest = Quote {
-            symbol: "\\".repeat(30).parse().unwrap(),
-            price: "-9.223372036854775807".parse().unwrap(),
-            volume: Volume::with_places(u64::MAX, 18),
+            price,
+            volume,
+            bid: price,
+            ask: price,
+            bid_size: volume,
+            ask_size: volume,
             status: Status::Trading,
+            time_ns: Some(u64::MAX),
             version: u64::MAX,
             updated_ns: u64::MAX,
+            ..Quote::new("\\".repeat(48).parse().unwrap())
         };
-        assert!(encoded(&longest).len() <= 260, "{}", encoded(&longest).len());
+        let json = encoded(|out| encode_quote(&longest, out));
+        assert!(json.len() <= 500, "{}", json.len());
     }
 }

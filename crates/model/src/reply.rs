@@ -23,9 +23,21 @@ pub enum Refusal {
     /// The stock must be listed for this write.
     #[error("stock '{0}' is not listed; list it with a price first")]
     NotListed(Symbol),
-    /// A stock is listed with a price.
-    #[error("stock '{0}' is not listed, and listing it needs a price")]
+    /// A stock is listed with a price, a bid, an ask or a status.
+    #[error("stock '{0}' is not listed, and listing it needs a price, a bid, an ask or a status")]
     PriceMissing(Symbol),
+    /// The stock has a quote of a later time already.
+    #[error(
+        "the write of '{symbol}' is late: its time is {time_ns}, and the stock is at {latest_ns}"
+    )]
+    Late {
+        /// The stock.
+        symbol: Symbol,
+        /// The time of the write, Unix time in nanoseconds.
+        time_ns: u64,
+        /// The time of the stock.
+        latest_ns: u64,
+    },
     /// Halted stocks do not trade.
     #[error("stock '{0}' is halted; trades are refused until its status is trading")]
     Halted(Symbol),

@@ -2,21 +2,23 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use crate::invisible::is_format_or_separator;
 use crate::limits::SYMBOL_BYTES_MAX;
 
-/// The name of a stock: UTF-8, 1 to 30 bytes, no control characters, no white space at either
-/// end. Case matters and spaces inside are allowed (`BRK/A`, `ABR^D`, `AAPL  260116C00200000`).
+/// The name of a stock: UTF-8, 1 to 48 bytes, no white space at either end, no characters that
+/// control, hide or reorder what is around them. Case matters and spaces inside are allowed (`BRK/A`,
+/// `ABR^D`, `AAPL  260116C00200000`).
 ///
-/// A symbol is 32 bytes, held in place. Equal symbols have equal [`words`](Symbol::words).
+/// A symbol is 48 bytes, held in place. Equal symbols have equal [`words`](Symbol::words).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Symbol {
-    /// The text, then zeros; the length at [`LEN_AT`]; the last byte is always zero.
-    bytes: [u8; 32],
+    /// The text, then zeros. No text has a zero in it.
+    bytes: [u8; SYMBOL_BYTES_MAX],
 }
 
-/// Where in `bytes` the length stands.
-const LEN_AT: usize = SYMBOL_BYTES_MAX;
+/// Words of a symbol.
+pub const SYMBOL_WORDS: usize = SYMBOL_BYTES_MAX / 8;
 
 /// Why a name is not a possible symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,13 @@ pub enum SymbolError {
     #[error("the symbol has a control character, U+{:04X}", u32::from(*.character))]
     Control {
         /// The first control character.
+        character: char,
+    },
+    /// The name has a format character, as the zero-width ones and those that change the direction
+    /// of text, or a line or paragraph separator.
+    #[error("the symbol has an invisible character, U+{:04X}", u32::from(*.character))]
+    Invisible {
+        /// The first such character.
         character: char,
     },
 }
@@ -78,12 +87,12 @@ impl Symbol {
         let ends = outside(b'!', word);
         let bytes = ends.trailing_zeros() as usize / 8;
         let used = (ends ^ ends.wrapping_sub(1)) >> 8;
-        matches!(bytes, 1..=7).then(|| (Symbol::from_first_word(word & used, bytes), bytes))
+        matches!(bytes, 1..=7).then(|| (Symbol::from_first_word(word & used), bytes))
     }
 
     #[inline(always)]
-    fn from_first_word(word: u64, bytes: usize) -> Symbol {
-        Symbol::from_words([word, 0, 0, length_word(bytes)].map(u64::to_le))
+    fn from_first_word(word: u64) -> Symbol {
+        Symbol::from_words([word, 0, 0, 0, 0, 0])
     }
 
     /// The whole rule, for names that are not plain ASCII, are padded or are not valid.
@@ -98,6 +107,9 @@ impl Symbol {
         if let Some(character) = text.chars().find(|character| character.is_control()) {
             return Err(SymbolError::Control { character });
         }
+        if let Some(character) = text.chars().find(|&character| is_format_or_separator(character)) {
+            return Err(SymbolError::Invisible { character });
+        }
         if text.len() > SYMBOL_BYTES_MAX {
             return Err(SymbolError::TooLong { bytes: text.len() });
         }
@@ -105,9 +117,8 @@ impl Symbol {
     }
 
     fn from_valid(text: &[u8]) -> Symbol {
-        let mut bytes = [0; 32];
+        let mut bytes = [0; SYMBOL_BYTES_MAX];
         bytes[..text.len()].copy_from_slice(text);
-        bytes[LEN_AT] = text.len() as u8;
         Symbol { bytes }
     }
 
@@ -119,50 +130,37 @@ impl Symbol {
     /// The symbol as UTF-8 bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.bytes[LEN_AT])]
+        let words = self.words();
+        let mut last = SYMBOL_WORDS - 1;
+        while last > 0 && words[last] == 0 {
+            last -= 1;
+        }
+        &self.bytes[..8 * (last + 1) - words[last].leading_zeros() as usize / 8]
     }
 
-    /// The symbol as four words in native byte order: text padded with zeros to 30 bytes, then
-    /// its length, then a zero byte.
+    /// The symbol as words, its first byte the lowest of the first word, padded with zeros.
     #[inline(always)]
-    pub fn words(&self) -> [u64; 4] {
+    pub fn words(&self) -> [u64; SYMBOL_WORDS] {
         let (words, _) = self.bytes.as_chunks::<8>();
-        [0, 1, 2, 3].map(|i| u64::from_ne_bytes(words[i]))
-    }
-
-    /// The symbol whose text these words are, padded with zeros to 30 bytes. The two bytes behind it
-    /// may be anything. No text has a zero in it, so that its length need not be kept beside it.
-    #[inline]
-    pub fn from_padded_words(words: [u64; 4]) -> Symbol {
-        /// The bytes of the last word that are text.
-        const TEXT: u64 = u64::MAX >> (8 * (32 - LEN_AT));
-        let [first, second, third, last] = words.map(u64::from_le);
-        let last = last & TEXT;
-        let end = |before: usize, word: u64| before + 8 - word.leading_zeros() as usize / 8;
-        let len = match (second, third, last) {
-            (0, 0, 0) => end(0, first),
-            (_, 0, 0) => end(8, second),
-            (_, _, 0) => end(16, third),
-            _ => end(24, last),
-        };
-        Symbol::from_words([first, second, third, last | length_word(len)].map(u64::to_le))
+        let word = |at: usize| u64::from_le_bytes(words[at]);
+        [word(0), word(1), word(2), word(3), word(4), word(5)]
     }
 
     /// The symbol whose [`words`](Symbol::words) these are. Words that no symbol has give a
     /// symbol that equals no other, and whose text is not to be asked for: it panics.
     #[inline(always)]
-    pub fn from_words(words: [u64; 4]) -> Symbol {
-        let mut bytes = [0; 32];
+    pub fn from_words(words: [u64; SYMBOL_WORDS]) -> Symbol {
+        let mut bytes = [0; SYMBOL_BYTES_MAX];
         for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-            *chunk = word.to_ne_bytes();
+            *chunk = word.to_le_bytes();
         }
         Symbol { bytes }
     }
 }
 
 /// The symbol in the first `bytes` bytes of the input, if they are printable ASCII without white
-/// space around it, as nearly every name is. Word by word and without a loop: this is a good part of
-/// the work of a lookup.
+/// space around it and no longer than 32 bytes, as nearly every name is. Word by word and without a
+/// loop: this is a good part of the work of a lookup.
 #[inline(always)]
 fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
     // The last word of the name has as many bits less.
@@ -172,7 +170,7 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
     if let 1..=8 = bytes {
         // Without spaces, for there is no room for the names that have any inside.
         let plain = are_within(b'!', first, used);
-        return plain.then(|| Symbol::from_first_word(first & used, bytes));
+        return plain.then(|| Symbol::from_first_word(first & used));
     }
     let word = |at: usize| input.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
     let last = u64::from_le_bytes(*input.get(..bytes)?.last_chunk()?) >> unused;
@@ -182,7 +180,7 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
             let second = word(8)?;
             ([second, last, 0], are_within(b' ', second, u64::MAX))
         }
-        25..=SYMBOL_BYTES_MAX => {
+        25..=32 => {
             let (second, third) = (word(8)?, word(16)?);
             let plain = are_within(b' ', second, u64::MAX) && are_within(b' ', third, u64::MAX);
             ([second, third, last], plain)
@@ -192,14 +190,7 @@ fn plain(input: &[u8], bytes: usize) -> Option<Symbol> {
     let padded = first as u8 == b' ' || (last << unused >> 56) as u8 == b' ';
     let plain =
         plain && are_within(b' ', first, u64::MAX) && are_within(b' ', last, used) && !padded;
-    let words = [first, second, third, fourth | length_word(bytes)];
-    plain.then(|| Symbol::from_words(words.map(u64::to_le)))
-}
-
-/// The length of a name where it stands in the last word of a symbol.
-#[inline(always)]
-fn length_word(bytes: usize) -> u64 {
-    (bytes as u64) << (LEN_AT % 8 * 8)
+    plain.then(|| Symbol::from_words([first, second, third, fourth, 0, 0]))
 }
 
 /// A word of eight times this byte.
@@ -257,7 +248,8 @@ impl Hash for Symbol {
 
 impl Ord for Symbol {
     fn cmp(&self, other: &Symbol) -> std::cmp::Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        // No text has a zero in it, so a text that ends is before one that goes on.
+        self.bytes.cmp(&other.bytes)
     }
 }
 
@@ -309,12 +301,12 @@ mod tests {
     }
 
     #[test]
-    fn thirty_bytes_are_a_symbol_and_thirty_one_are_not() {
-        let longest = "A".repeat(30);
+    fn forty_eight_bytes_are_a_symbol_and_forty_nine_are_not() {
+        let longest = "A".repeat(48);
         assert_eq!(longest.parse::<Symbol>().unwrap().as_str(), longest);
-        let error = "A".repeat(31).parse::<Symbol>().unwrap_err();
-        assert_eq!(error.to_string(), "the symbol is 31 bytes long, the limit is 30");
-        assert_eq!("牛".repeat(11).parse::<Symbol>(), Err(SymbolError::TooLong { bytes: 33 }));
+        let error = "A".repeat(49).parse::<Symbol>().unwrap_err();
+        assert_eq!(error.to_string(), "the symbol is 49 bytes long, the limit is 48");
+        assert_eq!("牛".repeat(17).parse::<Symbol>(), Err(SymbolError::TooLong { bytes: 51 }));
     }
 
     #[test]
@@ -326,6 +318,12 @@ mod tests {
         assert_eq!(why(b"AA\x07PL"), "the symbol has a control character, U+0007");
         assert_eq!(why("A\u{85}B".as_bytes()), "the symbol has a control character, U+0085");
         assert_eq!(why(b"A\0"), "the symbol has a control character, U+0000");
+        for hidden in ['\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{ad}', '\u{feff}'] {
+            let name = format!("AA{hidden}PL");
+            let code = u32::from(hidden);
+            let words = format!("the symbol has an invisible character, U+{code:04X}");
+            assert_eq!(why(name.as_bytes()), words);
+        }
     }
 
     /// Any one byte in any place of a name of any length, whatever comes behind the name.
@@ -346,12 +344,12 @@ mod tests {
     proptest! {
         /// The fast path for ASCII and the whole rule agree on everything.
         #[test]
-        fn fast_path_agrees_with_the_rule(name in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn fast_path_agrees_with_the_rule(name in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert_eq!(Symbol::parse(&name), Symbol::parse_any(&name));
         }
 
         #[test]
-        fn fast_path_agrees_with_the_rule_on_text(name in "[ -~\t\u{a0}牛]{0,34}") {
+        fn fast_path_agrees_with_the_rule_on_text(name in "[ -~\t\u{a0}\u{200b}牛]{0,34}") {
             prop_assert_eq!(Symbol::parse(name.as_bytes()), Symbol::parse_any(name.as_bytes()));
         }
 
@@ -366,12 +364,9 @@ mod tests {
         }
 
         #[test]
-        fn words_and_back_is_the_identity(name in "[!-~]{1,30}") {
+        fn words_and_back_is_the_identity(name in "[!-~]{1,48}") {
             let symbol: Symbol = name.parse().unwrap();
             prop_assert_eq!(Symbol::from_words(symbol.words()), symbol);
-            let mut padded = symbol;
-            padded.bytes[LEN_AT..].fill(0xff);
-            prop_assert_eq!(Symbol::from_padded_words(padded.words()), symbol);
             prop_assert_eq!(symbol.as_str(), name);
         }
 

@@ -36,9 +36,9 @@ fn engine() -> Arc<Engine> {
     for stock in 0..STOCKS {
         let symbol: Symbol = format!("S{stock}").parse().expect("a symbol");
         let fields = Fields {
-            price: "172.5".parse().ok(),
+            price: "172.5".parse().expect("a price"),
             volume: Edit::Set(Volume::new(100)),
-            status: None,
+            ..Fields::default()
         };
         batch.execute(&Request::Set(symbol, fields));
     }
@@ -89,7 +89,7 @@ fn update_beside_patterns() {
         assert_eq!(subscribed, Ok(1));
     }
     let mut executor = engine.executor();
-    let fields = Fields { price: "173.25".parse().ok(), ..Fields::default() };
+    let fields = Fields { price: "173.25".parse().expect("a price"), ..Fields::default() };
     let request = Request::Set(Symbol::parse(b"S4711").expect("a symbol"), fields);
     assert!(matches!(executor.batch(&Access::All).execute(&request), Reply::Updated(_)));
     measured(&mut || {

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use socket2::Socket;
 use stockd_model::Address;
+use stockd_wire::resp::{ClientFilter, CommandId, command_name};
 
 use crate::endpoint::Protocol;
 use crate::metrics::Cell;
@@ -28,17 +31,49 @@ pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
+    /// Whom the peer speaks for, where it is a proxy that says so.
+    source: OnceLock<Address>,
+    /// Where it has come to, and its file.
+    local: Option<Address>,
+    file: i32,
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
+    /// When it last sent something: milliseconds since it came.
+    active_ms: Cell,
+    /// Bytes of requests that are not answered yet.
+    pub(crate) requests: Cell,
     /// Bytes of replies and messages that wait for the client.
     pub(crate) unsent: Cell,
+    /// Bytes of memory for those, and the most that there ever were.
+    pub(crate) replies: Cell,
+    pub(crate) replies_peak: Cell,
     /// Symbols whose quote it has still to be told.
     pub(crate) marks: Cell,
-    /// Symbols and patterns it is subscribed to.
-    pub(crate) subscriptions: Cell,
+    /// Symbols it is subscribed to.
+    pub(crate) symbols: Cell,
+    /// Patterns it is subscribed to.
+    pub(crate) patterns: Cell,
     /// Bytes that it holds.
     pub(crate) memory: Cell,
+    pub(crate) conversation: Conversed,
+}
+
+/// What the conversation of a connection tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Conversed {
+    /// One more than the number of the last command, or 0.
+    pub(crate) command: Cell,
+    /// One more than the number of commands that are queued in a transaction, or 0.
+    pub(crate) queued: Cell,
+    /// Bytes of those.
+    pub(crate) queued_bytes: Cell,
+    /// Stocks that are watched for a transaction.
+    pub(crate) watched: Cell,
+    /// Bytes of what the client calls itself.
+    pub(crate) names_bytes: Cell,
+    /// 1 where RESP3 is spoken.
+    pub(crate) is_resp3: Cell,
 }
 
 /// What a client calls itself.
@@ -49,23 +84,72 @@ pub(crate) struct Names {
     pub(crate) library_version: String,
 }
 
+/// Which connections are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    All,
+    Normal,
+    Subscribed,
+    None,
+    Ids(Vec<u64>),
+}
+
+impl From<&ClientFilter<'_>> for Listed {
+    fn from(filter: &ClientFilter<'_>) -> Listed {
+        match *filter {
+            ClientFilter::All => Listed::All,
+            ClientFilter::Normal => Listed::Normal,
+            ClientFilter::Subscribed => Listed::Subscribed,
+            ClientFilter::None => Listed::None,
+            ClientFilter::Ids(ids) => {
+                let number = |id| std::str::from_utf8(id).ok()?.parse().ok();
+                Listed::Ids(ids.filter_map(number).collect())
+            }
+        }
+    }
+}
+
+impl Listed {
+    fn has(&self, client: &ClientInfo) -> bool {
+        match self {
+            Listed::All => true,
+            Listed::Normal => !client.is_subscriber(),
+            Listed::Subscribed => client.is_subscriber(),
+            Listed::None => false,
+            Listed::Ids(ids) => ids.contains(&client.id),
+        }
+    }
+}
+
 impl ClientList {
+    /// Enters a connection, whose socket is this, if it has one.
     pub(crate) fn enter(
         &self,
         peer: Address,
         protocol: Protocol,
         since: Instant,
+        socket: Option<&Socket>,
     ) -> Arc<ClientInfo> {
+        let local = socket.and_then(|socket| socket.local_addr().ok()?.as_socket());
         let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
+            source: OnceLock::new(),
+            local: local.map(Address::Tcp),
+            file: socket.map_or(-1, |socket| socket.as_raw_fd()),
             protocol,
             since,
             names: Mutex::default(),
+            active_ms: Cell::default(),
+            requests: Cell::default(),
             unsent: Cell::default(),
+            replies: Cell::default(),
+            replies_peak: Cell::default(),
             marks: Cell::default(),
-            subscriptions: Cell::default(),
+            symbols: Cell::default(),
+            patterns: Cell::default(),
             memory: Cell::default(),
+            conversation: Conversed::default(),
         });
         self.lock().insert(info.id, Arc::clone(&info));
         info
@@ -80,19 +164,21 @@ impl ClientList {
         self.latest.load(Ordering::Relaxed)
     }
 
-    /// Appends a line for each of the first `count` connections with these numbers, in the order they
-    /// came. Returns the last of them, or `None` where there was none.
+    /// Looks at the first `count` connections with these numbers, in the order they came, and appends a
+    /// line for each that is to be listed. Returns the last that was looked at, or `None` where there was
+    /// none.
     pub(crate) fn write_lines(
         &self,
         numbers: RangeInclusive<u64>,
         count: usize,
+        listed: &Listed,
         now: Instant,
         lines: &mut String,
     ) -> Option<u64> {
         // Written when the lock is released: connections come and go meanwhile.
         let next: Vec<_> =
             self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
-        for info in &next {
+        for info in next.iter().filter(|info| listed.has(info)) {
             info.write_line(now, lines);
         }
         next.last().map(|info| info.id)
@@ -110,28 +196,95 @@ impl ClientInfo {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it comes from; of a Unix socket that is the socket that it came to.
-    pub(crate) fn peer(&self) -> &Address {
-        &self.peer
+    /// Notes which command it has given last.
+    #[inline]
+    pub(crate) fn note_command(&self, command: CommandId) {
+        self.conversation.command.set(command.index() as u64 + 1);
     }
 
-    /// The connection in the words of Redis: bytes that wait are `omem`, all that it holds is
-    /// `tot-mem`, subscriptions `sub`; and in one of ours: symbols to be told of are `marks`.
+    /// Changes what the client calls itself.
+    pub(crate) fn rename(&self, change: impl FnOnce(&mut Names)) {
+        let mut names = self.names();
+        change(&mut names);
+        let Names { client, library, library_version } = &*names;
+        let bytes = client.capacity() + library.capacity() + library_version.capacity();
+        self.conversation.names_bytes.set(bytes as u64);
+    }
+
+    /// Where it comes from; of a Unix socket that is the socket that it came to.
+    pub(crate) fn peer(&self) -> &Address {
+        self.source.get().unwrap_or(&self.peer)
+    }
+
+    /// Its peer is a proxy, which has said where the client comes from.
+    pub(crate) fn speaks_for(&self, source: Address) {
+        let _ = self.source.set(source);
+    }
+
+    /// It has sent something.
+    #[inline]
+    pub(crate) fn note_active(&self, now: Instant) {
+        self.active_ms.set(now.saturating_duration_since(self.since).as_millis() as u64);
+    }
+
+    fn is_subscriber(&self) -> bool {
+        self.symbols.get() + self.patterns.get() > 0
+    }
+
+    /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
-        let ClientInfo { id, protocol, .. } = self;
-        let peer = match &self.peer {
-            Address::Tcp(address) => address.to_string(),
-            Address::Unix(path) => format!("{}:0", path.display()),
+        let ClientInfo { id, protocol, file, .. } = self;
+        let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes } =
+            &self.conversation;
+        let (peer, local) = match (self.peer(), &self.local) {
+            (Address::Tcp(peer), Some(Address::Tcp(local))) => {
+                (peer.to_string(), local.to_string())
+            }
+            (Address::Tcp(peer), _) => (peer.to_string(), String::new()),
+            (Address::Unix(path), _) => {
+                (format!("{}:0", path.display()), format!("{}:0", path.display()))
+            }
         };
-        let age = now.saturating_duration_since(self.since).as_secs();
+        let age = now.saturating_duration_since(self.since);
+        let idle = (age.as_millis() as u64).saturating_sub(self.active_ms.get()) / 1000;
         let Names { client, library, library_version } = self.names().clone();
-        let (unsent, marks) = (self.unsent.get(), self.marks.get());
-        let (subscriptions, memory) = (self.subscriptions.get(), self.memory.get());
+        let unsent = self.unsent.get();
+        let flags = self.flags();
+        let is_waiting = u8::from(unsent > 0);
+        let command = command_name(command.get().wrapping_sub(1) as usize).unwrap_or("NULL");
         let written = writeln!(
             lines,
-            "id={id} addr={peer} name={client} age={age} db=0 sub={subscriptions} omem={unsent} \
-             tot-mem={memory} marks={marks} protocol={protocol} lib-name={library} lib-ver={library_version}"
+            "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
+             db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
+             rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
+             user=default redir=-1 resp={} lib-name={library} lib-ver={library_version} marks={} \
+             protocol={protocol}",
+            age.as_secs(),
+            self.symbols.get(),
+            self.patterns.get(),
+            queued.get() as i64 - 1,
+            watched.get(),
+            self.requests.get().saturating_sub(queued_bytes.get() + names_bytes.get()),
+            queued_bytes.get(),
+            self.replies.get(),
+            self.replies_peak.get(),
+            self.memory.get(),
+            if unsent > 0 { "rw" } else { "r" },
+            2 + is_resp3.get(),
+            self.marks.get(),
         );
         debug_assert!(written.is_ok(), "a string takes everything");
+    }
+
+    /// As Redis writes them: a letter for each thing that the connection is, `N` for nothing.
+    fn flags(&self) -> String {
+        let flags = [
+            (self.is_subscriber(), 'P'),
+            (self.conversation.queued.get() > 0, 'x'),
+            (matches!(self.peer, Address::Unix(_)), 'U'),
+        ];
+        let flags: String =
+            flags.into_iter().filter_map(|(has, flag)| has.then_some(flag)).collect();
+        if flags.is_empty() { "N".to_owned() } else { flags }
     }
 }

@@ -40,8 +40,7 @@ use stockd_model::limits::{
 use crate::admission::Permit;
 use crate::client_list::ClientInfo;
 use crate::closed::Closed;
-use crate::conversation::{Ending, Waits};
-use crate::endpoint::Protocol;
+use crate::conversation::{Conversation, Ending, Patience, Waits};
 use crate::memory::Held;
 use crate::output::Output;
 use crate::protocol;
@@ -121,7 +120,7 @@ pub(crate) struct Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delay {
     /// Then it has [fallen silent](Connection::fall_silent).
-    Silence,
+    Silence(Patience),
     /// Then it is closed.
     Linger,
 }
@@ -139,14 +138,14 @@ enum Step {
 impl Connection {
     pub(crate) fn new(
         stream: Stream,
-        protocol: Protocol,
+        conversation: Box<dyn Conversation>,
         permit: Permit,
         client: Arc<ClientInfo>,
         now: Instant,
     ) -> Connection {
         Connection {
             stream,
-            session: Session::new(protocol, &client),
+            session: Session::new(conversation),
             client,
             output: Output::default(),
             phase: Phase::Serving,
@@ -206,7 +205,7 @@ impl Connection {
     #[inline]
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         self.output_bytes_max = turn.server.memory.output_bytes_max();
-        let awaited_newline = self.session.awaits_newline();
+        let had_undecoded = self.session.has_undecoded();
         self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
@@ -231,8 +230,8 @@ impl Connection {
                 AtEnd::Linger => self.linger()?,
             }
             next.start = Some(Delay::Linger);
-        } else if !awaited_newline && self.session.awaits_newline() {
-            next.start = Some(Delay::Silence);
+        } else if !had_undecoded {
+            next.start = self.session.awaits_newline(turn).map(Delay::Silence);
         }
         next.again = self.has_work() || self.is_to_be_told(turn);
         self.check_invariants();
@@ -352,7 +351,7 @@ impl Connection {
             tracing::debug!("{}: closing: {ending:?}", self.client.peer());
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
-                Ending::ProtocolError => turn.cells.closed_protocol_error.add(1),
+                Ending::ProtocolError | Ending::Foreign => turn.cells.closed_protocol_error.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);
@@ -372,11 +371,7 @@ impl Connection {
                 waits
             }
             Step::HeldBack => self.session.resume(turn),
-            Step::Silence => {
-                let unterminated = self.session.fall_silent(turn);
-                turn.cells.unterminated.add(u64::from(unterminated));
-                Waits::Input
-            }
+            Step::Silence => self.session.fall_silent(turn),
             Step::End => {
                 self.session.end(turn);
                 self.phase = Phase::Finishing(AtEnd::Close);
@@ -439,7 +434,7 @@ impl Connection {
                 None => {}
             }
         }
-        if std::mem::take(&mut self.silent) {
+        if mem::take(&mut self.silent) {
             return Ok(Some(Step::Silence));
         }
         Ok(self.drain_bytes.map(|_| Step::Stop))
@@ -459,6 +454,7 @@ impl Connection {
                         self.readable = false;
                     }
                     self.active_at = turn.now;
+                    self.client.note_active(turn.now);
                     turn.cells.bytes_in.add(bytes as u64);
                     turn.work.spend(bytes / READ_BYTES_PER_WORK);
                     return Ok(Some(bytes));

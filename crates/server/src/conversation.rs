@@ -32,9 +32,16 @@ pub(crate) trait Conversation: fmt::Debug + Send {
     /// end.
     fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>);
 
-    /// Whether bytes that make no whole request may yet be one, if nothing follows them.
-    fn may_be_unterminated(&self) -> bool {
-        false
+    /// How long what follows bytes that make no whole request may take to come, before they are one by
+    /// themselves. `None` where they cannot be one.
+    fn patience(&self, _: &Turn<'_>) -> Option<Patience> {
+        None
+    }
+
+    /// Nothing has followed them for that time: answers them, if they are a request. Returns as
+    /// [`answer`](Conversation::answer) does.
+    fn fall_silent(&mut self, _: &[u8], _: &mut Turn<'_>) -> (usize, Waits) {
+        (0, Waits::Input)
     }
 
     /// Whether replies are to come from the committer.
@@ -55,6 +62,15 @@ pub(crate) trait Conversation: fmt::Debug + Send {
     fn tell(&mut self, _: &mut Turn<'_>, _bytes_max: usize) -> u64 {
         0
     }
+}
+
+/// How long the rest of a request may take to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// [`UNTERMINATED_AFTER_KNOWN`](stockd_model::limits::UNTERMINATED_AFTER_KNOWN).
+    Short,
+    /// [`UNTERMINATED_AFTER`](stockd_model::limits::UNTERMINATED_AFTER).
+    Usual,
 }
 
 /// What a conversation waits for.
@@ -78,6 +94,8 @@ pub(crate) enum Waits {
 pub(crate) enum Ending {
     /// A line was too long.
     LineTooLong,
+    /// The client speaks another protocol, in which it is told so.
+    Foreign,
     /// The input was no command. The reply says so.
     ProtocolError,
     /// The client said goodbye.

@@ -21,6 +21,9 @@ pub struct Endpoint {
     pub transport: Transport,
     /// What its clients may see.
     pub access: Access,
+    /// Whether every client comes through a proxy that says whom it speaks for, in a header of the PROXY
+    /// protocol ([`stockd_wire::proxy`]). A connection without one is refused then.
+    pub proxied: bool,
 }
 
 /// What is spoken on a connection.
@@ -37,7 +40,8 @@ impl Endpoint {
     /// An endpoint without encryption, whose clients may see everything.
     pub fn plain(protocol: Protocol, address: impl Into<Address>) -> Endpoint {
         let address = address.into();
-        Endpoint { address, protocol, transport: Transport::Plain, access: Access::All }
+        let (transport, access) = (Transport::Plain, Access::All);
+        Endpoint { address, protocol, transport, access, proxied: false }
     }
 }
 

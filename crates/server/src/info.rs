@@ -1,48 +1,87 @@
 //! What `INFO` says, from what every part of the server counts.
+//!
+//! Sections and lines have the names that Redis gives them where they mean the same, so that monitors
+//! find what they divide by, and names of ours where Redis has no such thing.
+//!
+//! Invariant: every number is measured or counted. What is 0 because there is no such thing here
+//! (replicas, evicted keys) is 0; what is not known is left out.
 
 use std::fmt::{self, Write};
 use std::time::Instant;
 
 use stockd_engine::Access;
-use stockd_wire::resp::Arguments;
+use stockd_wire::resp::{Arguments, command_name, error_codes};
 
 use crate::Metrics;
+use crate::process::{self, CpuSeconds};
 use crate::server_state::ServerState;
+use crate::system_memory;
 
-/// The sections of these names, in any case, or all of them where none is named.
+/// What is said where no section is named.
+const DEFAULT: &[Section] = &[
+    ("Server", about_server),
+    ("Clients", about_clients),
+    ("Memory", about_memory),
+    ("Persistence", about_persistence),
+    ("Stats", about_work),
+    ("Replication", about_replication),
+    ("CPU", about_cpu),
+    ("Modules", about_nothing),
+    ("Errorstats", about_errors),
+    ("Cluster", about_cluster),
+    ("Keyspace", about_stocks),
+];
+
+/// What is said on top of that where all is asked for.
+const FURTHER: &[Section] = &[("Commandstats", about_commands)];
+
+/// The version of Redis whose commands clients may expect.
+const REDIS_VERSION: &str = "7.0.0";
+
+/// A title, and what stands below it.
+type Section = (&'static str, fn(&Known<'_>) -> Lines);
+
+/// What is known of the server at one moment.
+struct Known<'a> {
+    server: &'a ServerState,
+    metrics: Metrics,
+    now: Instant,
+}
+
+/// The sections of these names, in any case; those that are told by default where none is named.
 pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> String {
-    let all = asked.into_iter().all(|name| {
-        let whole = [b"all".as_slice(), b"default", b"everything"];
-        whole.iter().any(|whole| whole.eq_ignore_ascii_case(name))
-    });
-    let metrics = server.metrics();
-    let sections = [
-        ("Server", about_server(server, &metrics, now)),
-        ("Clients", about_clients(&metrics)),
-        ("Memory", about_memory(server, &metrics)),
-        ("Persistence", about_persistence(server)),
-        ("Stats", about_work(server, &metrics)),
-        ("Keyspace", about_stocks(server)),
-    ];
+    let asks = |name: &str| asked.into_iter().any(|it| it.eq_ignore_ascii_case(name.as_bytes()));
+    let all = asks("all") || asks("everything");
+    let default = all || asks("default") || asked.len() == 0;
+    let known = Known { server, metrics: server.metrics(), now };
+    let wanted = |sections: &'static [Section], whole: bool| {
+        sections.iter().filter(move |(title, _)| whole || asks(title))
+    };
     let mut text = String::new();
-    for (name, lines) in sections {
-        if all || asked.into_iter().any(|asked| asked.eq_ignore_ascii_case(name.as_bytes())) {
-            let separator = if text.is_empty() { "" } else { "\r\n" };
-            let written = write!(text, "{separator}# {name}\r\n{lines}");
-            debug_assert!(written.is_ok(), "a string takes everything");
-        }
+    for (title, tell) in wanted(DEFAULT, default).chain(wanted(FURTHER, all)) {
+        let separator = if text.is_empty() { "" } else { "\r\n" };
+        let written = write!(text, "{separator}# {title}\r\n{}", tell(&known));
+        debug_assert!(written.is_ok(), "a string takes everything");
     }
     text
 }
 
-fn about_server(server: &ServerState, metrics: &Metrics, now: Instant) -> Lines {
+fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     lines.add("stockd_version", env!("CARGO_PKG_VERSION"));
     // What clients of Redis look for to know which commands they may use.
-    lines.add("redis_version", "7.0.0");
+    lines.add("redis_version", REDIS_VERSION);
     lines.add("redis_mode", "standalone");
+    lines.add("os", format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH));
+    lines.add("arch_bits", usize::BITS);
     lines.add("process_id", std::process::id());
-    lines.add("uptime_in_seconds", now.saturating_duration_since(server.started).as_secs());
+    if let Some(port) = server.port.get() {
+        lines.add("tcp_port", port);
+    }
+    lines.add("server_time_usec", stockd_engine::now_ns() / 1000);
+    let uptime = now.saturating_duration_since(server.started).as_secs();
+    lines.add("uptime_in_seconds", uptime);
+    lines.add("uptime_in_days", uptime / (24 * 60 * 60));
     // Text, since many readers keep numbers in floats.
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
@@ -50,25 +89,41 @@ fn about_server(server: &ServerState, metrics: &Metrics, now: Instant) -> Lines 
     lines
 }
 
-fn about_clients(metrics: &Metrics) -> Lines {
+fn about_clients(Known { metrics, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     lines.add("connected_clients", metrics.open);
     lines.add("maxclients", metrics.connections_max);
+    // No command waits for anything but the disk.
+    lines.add("blocked_clients", 0);
     lines.add("queued_clients", metrics.queued);
     lines.add("queued_clients_peak", metrics.queued_peak);
     lines.add("slow_clients", metrics.slow);
     lines.add("unsent_bytes", metrics.bytes_unsent);
+    lines.add("pubsub_clients", metrics.subscribers);
     lines.add("subscribers", metrics.subscribers);
     lines.add("subscriptions", metrics.subscriptions);
     lines
 }
 
-fn about_memory(server: &ServerState, metrics: &Metrics) -> Lines {
+fn about_memory(Known { server, metrics, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
-    if let Some(resident) = resident_bytes() {
-        lines.add("used_memory_rss", resident);
+    let catalog = server.engine.memory_bytes();
+    let counted = catalog + metrics.memory as usize;
+    let resident = process::resident_bytes();
+    lines.add_bytes("used_memory", resident.map_or(counted, |resident| resident.now));
+    if let Some(resident) = resident {
+        lines.add_bytes("used_memory_rss", resident.now);
+        lines.add_bytes("used_memory_peak", resident.peak);
     }
-    lines.add("catalog_bytes", server.engine.memory_bytes());
+    lines.add("used_memory_dataset", catalog);
+    if let Some(bytes) = system_memory::total_system_memory() {
+        lines.add_bytes("total_system_memory", bytes);
+    }
+    // Nothing limits the catalog and the connections together.
+    lines.add_bytes("maxmemory", 0);
+    lines.add("maxmemory_policy", "noeviction");
+    lines.add("mem_clients_normal", metrics.memory);
+    lines.add("catalog_bytes", catalog);
     lines.add("snapshot_bytes", metrics.snapshot_bytes);
     lines.add("memory_max", metrics.memory_max);
     lines.add("clients_memory", metrics.memory);
@@ -80,9 +135,11 @@ fn about_memory(server: &ServerState, metrics: &Metrics) -> Lines {
     lines
 }
 
-fn about_persistence(server: &ServerState) -> Lines {
+fn about_persistence(Known { server, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
-    lines.add("loading", 0);
+    for name in ["loading", "async_loading", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"] {
+        lines.add(name, 0);
+    }
     lines.add("aof_enabled", u8::from(server.engine.commit_report().is_some()));
     if let Some(commits) = server.engine.commit_report() {
         let state = if commits.failed.is_some() { "err" } else { "ok" };
@@ -97,17 +154,33 @@ fn about_persistence(server: &ServerState) -> Lines {
     lines
 }
 
-fn about_work(server: &ServerState, metrics: &Metrics) -> Lines {
+fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     let totals = server.engine.totals();
+    let rate = server.rates.per_second(*now, metrics.into());
+    let kilobytes = |bytes: u64| bytes as f64 / 1024.0;
     let mut lines = Lines::default();
     lines.add("total_connections_received", metrics.accepted);
-    let refused = metrics.refused_at_limit + metrics.refused_queue_full;
-    lines.add("rejected_connections", refused);
+    lines.add("total_commands_processed", metrics.requests());
+    lines.add("instantaneous_ops_per_sec", rate.requests);
     lines.add("total_net_input_bytes", metrics.bytes_in);
     lines.add("total_net_output_bytes", metrics.bytes_out);
-    lines.add("lookups", totals.lookups());
+    lines.add("instantaneous_input_kbps", format_args!("{:.2}", kilobytes(rate.bytes_in)));
+    lines.add("instantaneous_output_kbps", format_args!("{:.2}", kilobytes(rate.bytes_out)));
+    let refused = metrics.refused_at_limit + metrics.refused_queue_full;
+    lines.add("rejected_connections", refused);
+    for name in ["sync_full", "sync_partial_ok", "sync_partial_err", "expired_keys", "evicted_keys"]
+    {
+        lines.add(name, 0);
+    }
+    lines.add("evicted_clients", metrics.closed_memory);
     lines.add("keyspace_hits", totals.hits);
     lines.add("keyspace_misses", totals.misses);
+    lines.add("pubsub_channels", server.engine.directory().symbols());
+    lines.add("pubsub_patterns", server.engine.directory().patterns());
+    lines.add("latest_fork_usec", 0);
+    lines.add("total_error_replies", metrics.errors.iter().sum::<u64>());
+    lines.add("lookups", totals.lookups());
+    lines.add("line_requests", metrics.lines);
     lines.add("listings", totals.listings);
     lines.add("updates", totals.updates);
     lines.add("trades", totals.trades);
@@ -125,10 +198,67 @@ fn about_work(server: &ServerState, metrics: &Metrics) -> Lines {
     lines
 }
 
-fn about_stocks(server: &ServerState) -> Lines {
+fn about_replication(Known { server, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    lines.add("role", "master");
+    lines.add("connected_slaves", 0);
+    lines.add("master_failover_state", "no-failover");
+    // As long as that of Redis. It names the history of versions, as that names one of writes.
+    lines.add("master_replid", format_args!("{:040x}", server.engine.epoch()));
+    lines.add("master_replid2", format_args!("{:040x}", 0));
+    lines.add("master_repl_offset", 0);
+    lines.add("second_repl_offset", -1);
+    lines.add("repl_backlog_active", 0);
+    lines
+}
+
+fn about_cpu(_: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    if let Some(CpuSeconds { user, system, user_children, system_children }) =
+        process::cpu_seconds()
+    {
+        lines.add("used_cpu_sys", format_args!("{system:.6}"));
+        lines.add("used_cpu_user", format_args!("{user:.6}"));
+        lines.add("used_cpu_sys_children", format_args!("{system_children:.6}"));
+        lines.add("used_cpu_user_children", format_args!("{user_children:.6}"));
+    }
+    lines
+}
+
+fn about_commands(Known { metrics, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    for (index, calls) in metrics.calls.iter().enumerate().filter(|(_, calls)| **calls > 0) {
+        if let Some(name) = command_name(index) {
+            lines.add(&format!("cmdstat_{name}"), format_args!("calls={calls}"));
+        }
+    }
+    lines
+}
+
+fn about_errors(Known { metrics, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    for (code, count) in error_codes().iter().zip(&metrics.errors).filter(|(_, it)| **it > 0) {
+        lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    lines
+}
+
+fn about_nothing(_: &Known<'_>) -> Lines {
+    Lines::default()
+}
+
+fn about_cluster(_: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    lines.add("cluster_enabled", 0);
+    lines
+}
+
+fn about_stocks(Known { server, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     let stocks = server.engine.count(&Access::All);
-    lines.add("db0", format_args!("keys={stocks},expires=0,avg_ttl=0"));
+    if stocks > 0 {
+        lines.add("db0", format_args!("keys={stocks},expires=0,avg_ttl=0"));
+    }
     lines
 }
 
@@ -141,17 +271,29 @@ impl Lines {
         let written = write!(self.0, "{name}:{value}\r\n");
         debug_assert!(written.is_ok(), "a string takes everything");
     }
+
+    /// A number of bytes, and the same as people read it.
+    fn add_bytes(&mut self, name: &str, bytes: usize) {
+        self.add(name, bytes);
+        self.add(&format!("{name}_human"), Human(bytes));
+    }
+}
+
+/// Bytes in the largest unit of which there is one, as Redis writes them: `1.50M`.
+struct Human(usize);
+
+impl fmt::Display for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
+        match units.into_iter().find(|(unit, _)| self.0 >= *unit) {
+            Some((unit, letter)) => write!(f, "{:.2}{letter}", self.0 as f64 / unit as f64),
+            None => write!(f, "{}B", self.0),
+        }
+    }
 }
 
 impl fmt::Display for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Memory of the process that is in use now, where the system tells (Linux: proc(5), `statm`).
-fn resident_bytes() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size())
 }

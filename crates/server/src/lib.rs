@@ -94,7 +94,7 @@
 //! use stockd_server::{Config, Endpoint, Protocol, Server};
 //!
 //! let engine = Arc::new(Engine::default());
-//! let fields = Fields { price: Some("172.50".parse()?), volume: "100".parse()?, status: None };
+//! let fields = Fields { price: "172.50".parse()?, volume: "100".parse()?, ..Fields::default() };
 //! engine.executor().batch(&Access::All).execute(&Request::Set("AAPL".parse()?, fields));
 //!
 //! let endpoint = Endpoint::plain(Protocol::Line, ([127, 0, 0, 1], 0));
@@ -131,8 +131,10 @@ mod memory;
 mod metrics;
 mod output;
 mod pool;
+mod process;
 mod protocol;
 mod queue;
+mod rates;
 mod reactor;
 mod relief;
 mod server;
@@ -147,6 +149,7 @@ mod transport;
 mod turn;
 mod turn_queue;
 mod unplugged;
+mod unterminated_peers;
 mod worker;
 
 pub use config::Config;

@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use socket2::{Domain, Socket, Type};
-use stockd_model::limits::{ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, WORK_QUEUE_PATIENCE};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+use stockd_model::limits::{
+    ACCEPT_BACKLOG, ACCEPT_BATCH, ACCEPT_RETRY, KEEPALIVE_AFTER, KEEPALIVE_INTERVAL,
+    KEEPALIVE_RETRIES, WORK_QUEUE_PATIENCE,
+};
 use stockd_model::{Address, SocketPath};
 
 use crate::admission::{Accepted, Admission, Refused};
@@ -83,10 +86,25 @@ fn open_tcp(address: SocketAddr) -> io::Result<Opened> {
     socket.set_reuse_address(true)?;
     // Replies leave at once: connections have this from their listener.
     socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        // Its own port, and not that of IPv4 too: one may listen on both.
+        socket.set_only_v6(true)?;
+    }
+    keep_alive(&socket)?;
     socket.bind(&address.into())?;
     listen(&socket)?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok((bound.into(), socket, None))
+}
+
+/// Has the system find out when clients are gone that did not say so. Connections take this over from
+/// the socket that they came to.
+fn keep_alive(socket: &Socket) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 fn open_unix(path: &SocketPath) -> io::Result<Opened> {
@@ -296,6 +314,24 @@ mod tests {
     use crate::Protocol;
     use mio::Waker;
     use std::thread;
+
+    /// What the kernel says of the keepalive of an accepted socket.
+    #[test]
+    fn accepted_connections_are_kept_alive_and_ipv6_leaves_ipv4_its_port() {
+        let plain = |address: SocketAddr| Bound::listen(Endpoint::plain(Protocol::Line, address));
+        let bound = plain(([0, 0, 0, 0], 0).into()).unwrap();
+        let port = bound.endpoint.address.tcp().unwrap().port();
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        bound.socket.set_nonblocking(false).unwrap();
+        let (accepted, peer) = bound.accept().unwrap();
+        assert_eq!(peer.tcp(), client.local_addr().ok());
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        match plain((std::net::Ipv6Addr::UNSPECIFIED, port).into()) {
+            Ok(both) => assert!(both.socket.only_v6().unwrap()),
+            Err(error) => assert!(!error.to_string().contains("in use"), "{error}"),
+        }
+    }
 
     /// The workers of this pool are away, so the queue stays as full as it gets.
     #[test]

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use stockd_wire::resp::{CommandId, ErrorCounts};
+
 /// Declares the counters once: their names and meanings, the cells and the snapshot.
 macro_rules! counters {
     ($($(#[$meaning:meta])* $name:ident,)*) => {
@@ -21,6 +23,12 @@ macro_rules! counters {
             pub queued_peak: usize,
             /// Connections that each worker serves now.
             pub open_per_worker: Vec<usize>,
+            /// How often each command of RESP was executed, in the order of
+            /// [`command_name`](stockd_wire::resp::command_name).
+            pub calls: Vec<u64>,
+            /// Errors that RESP has answered, in the order of
+            /// [`error_codes`](stockd_wire::resp::error_codes).
+            pub errors: Vec<u64>,
             /// Bytes of replies that wait now for clients to take them.
             pub bytes_unsent: u64,
             /// Connections that are subscribed to something now.
@@ -53,6 +61,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Cells {
             $(pub(crate) $name: Cell,)*
+            pub(crate) calls: PerKind<{ CommandId::COUNT }>,
+            pub(crate) errors: PerKind<{ ErrorCounts::CODES }>,
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
@@ -68,6 +78,8 @@ macro_rules! counters {
             /// Adds what one thread has counted.
             pub(crate) fn add(&mut self, cells: &Cells) {
                 $(self.$name = self.$name.wrapping_add(cells.$name.get());)*
+                cells.calls.add_to(&mut self.calls);
+                cells.errors.add_to(&mut self.errors);
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
@@ -80,6 +92,13 @@ macro_rules! counters {
             }
         }
     };
+}
+
+impl Metrics {
+    /// Requests executed, over all protocols.
+    pub fn requests(&self) -> u64 {
+        self.lines + self.calls.iter().sum::<u64>()
+    }
 }
 
 counters! {
@@ -113,10 +132,39 @@ counters! {
     conflated,
     /// Connections declared unterminated: the client ends its requests with silence.
     unterminated,
+    /// Requests of the line protocol.
+    lines,
     /// Bytes of requests received.
     bytes_in,
     /// Bytes of replies sent.
     bytes_out,
+}
+
+/// Numbers that one thread writes and any thread reads, one for each kind of something.
+#[derive(Debug)]
+pub(crate) struct PerKind<const KINDS: usize>([Cell; KINDS]);
+
+impl<const KINDS: usize> Default for PerKind<KINDS> {
+    fn default() -> PerKind<KINDS> {
+        PerKind([const { Cell(AtomicU64::new(0)) }; KINDS])
+    }
+}
+
+impl<const KINDS: usize> PerKind<KINDS> {
+    /// Adds to the number of a kind. Only the one writer may call this.
+    #[inline]
+    pub(crate) fn add(&self, kind: usize, count: u64) {
+        if let Some(cell) = self.0.get(kind) {
+            cell.add(count);
+        }
+    }
+
+    fn add_to(&self, sums: &mut Vec<u64>) {
+        sums.resize(KINDS, 0);
+        for (sum, cell) in sums.iter_mut().zip(&self.0) {
+            *sum = sum.wrapping_add(cell.get());
+        }
+    }
 }
 
 /// A number that one thread writes and any thread reads.

@@ -2,10 +2,24 @@
 //! protocol is told from another.
 
 mod line;
+mod proxied;
 mod resp;
 
-use crate::Protocol;
-use crate::conversation::Definition;
+use std::sync::Arc;
+
+use crate::client_list::ClientInfo;
+use crate::conversation::{Conversation, Definition};
+use crate::{Endpoint, Protocol};
+use proxied::ProxiedConversation;
+
+/// Begins the conversation with a client that has come to an endpoint.
+pub(crate) fn begin(endpoint: &Endpoint, client: &Arc<ClientInfo>) -> Box<dyn Conversation> {
+    let conversation = (of(endpoint.protocol).begin)(client);
+    match endpoint.proxied {
+        true => Box::new(ProxiedConversation::new(client, conversation)),
+        false => conversation,
+    }
+}
 
 /// The definition of a protocol.
 pub(crate) fn of(protocol: Protocol) -> &'static Definition {

@@ -19,7 +19,7 @@ use crate::reactor::Reactor;
 use crate::server_state::ServerState;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
-use crate::{Config, Endpoint, Metrics, StartError};
+use crate::{Config, Endpoint, Metrics, Protocol, StartError};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -77,6 +77,11 @@ impl Server {
                 ..gather(&admission, &pool, &acceptor_cells)
             }
         });
+        let is_resp = |bound: &&Bound| bound.endpoint.protocol == Protocol::Resp;
+        let address = |bound: &Bound| bound.endpoint.address.tcp();
+        if let Some(address) = listeners.iter().filter(is_resp).find_map(address) {
+            let _ = state.port.set(address.port());
+        }
         let mut server = Server {
             endpoints: listeners.iter().map(|bound| Arc::clone(&bound.endpoint)).collect(),
             admission,

@@ -2,14 +2,17 @@
 //! asks, over whatever protocol.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use stockd_engine::Engine;
+use stockd_model::limits::RESP_BULK_BYTES_MAX;
 
 use crate::Metrics;
 use crate::client_list::ClientList;
 use crate::memory::Memory;
+use crate::rates::{Counted, Rates};
+use crate::unterminated_peers::UnterminatedPeers;
 
 /// The parts of a running server that tell something of it.
 pub(crate) struct ServerState {
@@ -17,8 +20,12 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     /// What all connections hold.
     pub(crate) memory: Memory,
+    pub(crate) unterminated_peers: UnterminatedPeers,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     pub(crate) started: Instant,
+    /// The first TCP port at which RESP is spoken.
+    pub(crate) port: OnceLock<u16>,
+    pub(crate) rates: Rates,
 }
 
 impl ServerState {
@@ -29,7 +36,16 @@ impl ServerState {
     ) -> Arc<ServerState> {
         let started = Instant::now();
         let (clients, memory) = (ClientList::default(), Memory::new(memory_max));
-        Arc::new(ServerState { clients, engine, memory, metrics: Box::new(metrics), started })
+        Arc::new(ServerState {
+            clients,
+            engine,
+            memory,
+            unterminated_peers: UnterminatedPeers::default(),
+            metrics: Box::new(metrics),
+            started,
+            port: OnceLock::new(),
+            rates: Rates::new(started),
+        })
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
@@ -45,7 +61,38 @@ impl ServerState {
     pub(crate) fn with_settings(&self, tell: impl FnOnce(&[(&str, &str)])) {
         let connections_max = self.metrics().connections_max.to_string();
         let appendonly = if self.engine.commit_report().is_some() { "yes" } else { "no" };
-        tell(&[("save", ""), ("appendonly", appendonly), ("maxclients", &connections_max)]);
+        let port = self.port.get().map_or_else(|| "0".to_owned(), u16::to_string);
+        tell(&[
+            ("save", ""),
+            ("appendonly", appendonly),
+            ("maxclients", &connections_max),
+            ("databases", "1"),
+            ("maxmemory", "0"),
+            ("maxmemory-policy", "noeviction"),
+            ("port", &port),
+            ("cluster-enabled", "no"),
+            ("slowlog-max-len", "0"),
+            ("slowlog-log-slower-than", "-1"),
+            ("latency-monitor-threshold", "0"),
+            ("notify-keyspace-events", ""),
+            ("proto-max-bulk-len", &RESP_BULK_BYTES_MAX.to_string()),
+        ]);
+    }
+
+    /// Takes a sample for the rates of `INFO`, if one is due.
+    #[inline]
+    pub(crate) fn sample(&self, now: Instant) {
+        self.rates.sample(now, || (&(self.metrics)()).into());
+    }
+}
+
+impl From<&Metrics> for Counted {
+    fn from(metrics: &Metrics) -> Counted {
+        Counted {
+            requests: metrics.requests(),
+            bytes_in: metrics.bytes_in,
+            bytes_out: metrics.bytes_out,
+        }
     }
 }
 

@@ -8,16 +8,12 @@
 //! whole request yet, or for whose replies there was no room, are kept.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Instant;
 
 use stockd_engine::Answered;
 
-use crate::Protocol;
-use crate::client_list::ClientInfo;
-use crate::conversation::{Conversation, Waits};
+use crate::conversation::{Conversation, Patience, Waits};
 use crate::memory::Held;
-use crate::protocol;
 use crate::turn::Turn;
 
 /// One connection's side of the conversation.
@@ -32,8 +28,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(protocol: Protocol, client: &Arc<ClientInfo>) -> Session {
-        let conversation = (protocol::of(protocol).begin)(client);
+    pub(crate) fn new(conversation: Box<dyn Conversation>) -> Session {
         let waits = Waits::Input;
         Session { conversation, undecoded: Vec::new(), undecoded_since: None, waits }
     }
@@ -58,8 +53,16 @@ impl Session {
 
     /// Answers what was held back.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> Waits {
+        self.answer_undecoded(turn, |conversation, input, turn| conversation.answer(input, turn))
+    }
+
+    fn answer_undecoded(
+        &mut self,
+        turn: &mut Turn<'_>,
+        answer: impl FnOnce(&mut dyn Conversation, &[u8], &mut Turn<'_>) -> (usize, Waits),
+    ) -> Waits {
         let mut input = mem::take(&mut self.undecoded);
-        let (consumed, waits) = self.conversation.answer(&input, turn);
+        let (consumed, waits) = answer(&mut *self.conversation, &input, turn);
         self.waits = waits;
         if consumed < input.len() && !matches!(waits, Waits::Nothing(_)) {
             if consumed > 0 {
@@ -74,15 +77,15 @@ impl Session {
         waits
     }
 
-    /// The client has sent its first bytes and nothing in the time that a newline has to follow:
-    /// it is unterminated, and what is there is its request. Returns whether that was so; a
-    /// connection that is decided already stays what it is.
-    pub(crate) fn fall_silent(&mut self, turn: &mut Turn<'_>) -> bool {
-        let undecided = self.awaits_newline();
-        if undecided {
-            self.end(turn);
+    /// The client has sent its first bytes and nothing in the time that a newline has to follow: what
+    /// is there is its request. A connection that is decided already stays what it is.
+    pub(crate) fn fall_silent(&mut self, turn: &mut Turn<'_>) -> Waits {
+        if self.awaits_newline(turn).is_none() {
+            return self.waits;
         }
-        undecided
+        self.answer_undecoded(turn, |conversation, input, turn| {
+            conversation.fall_silent(input, turn)
+        })
     }
 
     /// The client has ended its stream: answers what is left of it, a last request without its
@@ -97,7 +100,7 @@ impl Session {
     /// be all that the client ever meant to send. Half a line is given up: what it would ask is
     /// not known.
     pub(crate) fn stop(&mut self, turn: &mut Turn<'_>) {
-        self.fall_silent(turn);
+        let _ = self.fall_silent(turn);
         self.give_up();
     }
 
@@ -106,10 +109,10 @@ impl Session {
         self.undecoded = Vec::new();
     }
 
-    /// Whether the first bytes have come and a newline has to follow soon.
+    /// How soon a newline has to follow, where the first bytes have come and none is among them.
     #[inline]
-    pub(crate) fn awaits_newline(&self) -> bool {
-        !self.undecoded.is_empty() && self.conversation.may_be_unterminated()
+    pub(crate) fn awaits_newline(&self, turn: &Turn<'_>) -> Option<Patience> {
+        if self.undecoded.is_empty() { None } else { self.conversation.patience(turn) }
     }
 
     /// Tells a subscriber what it has not been told, until the replies have `bytes_max` bytes. Returns
@@ -149,6 +152,12 @@ impl Session {
     /// The committer has answered what was handed to it first.
     pub(crate) fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
         self.conversation.committed(answered, out);
+    }
+
+    /// Whether a part of a request is there.
+    #[inline]
+    pub(crate) fn has_undecoded(&self) -> bool {
+        !self.undecoded.is_empty()
     }
 
     /// Bytes of requests that are kept.

@@ -71,7 +71,9 @@ impl Sums {
             let client = slot.connection.client();
             marks = feed.backlog(subscriber);
             held.subscriptions = feed.bytes_with_share(subscriber);
-            client.subscriptions.set(feed.len(subscriber) as u64);
+            let (symbols, patterns) = feed.subscriptions(subscriber);
+            client.symbols.set(symbols as u64);
+            client.patterns.set(patterns as u64);
             client.marks.set(marks as u64);
         }
         self.change(slot, Noted { held, unsent, is_slow: unsent + marks > 0 }, cells);
@@ -96,6 +98,9 @@ impl Sums {
         let client = slot.connection.client();
         client.unsent.set(now.unsent as u64);
         client.memory.set(now.held.sum() as u64);
+        client.requests.set(now.held.requests as u64);
+        client.replies.set(now.held.replies as u64);
+        client.replies_peak.set(client.replies_peak.get().max(now.held.replies as u64));
     }
 }
 

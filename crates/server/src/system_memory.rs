@@ -15,6 +15,11 @@ pub fn default_memory_max() -> usize {
     (allowed / 4).max(MEMORY_MIN)
 }
 
+/// All the memory that the system has, where that is known.
+pub(crate) fn total_system_memory() -> Option<usize> {
+    fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total)
+}
+
 /// What the process may use, where that is known.
 fn allowed(root: &Path) -> Option<usize> {
     let read = |path: &str| fs::read_to_string(root.join(path)).ok();

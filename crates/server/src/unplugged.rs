@@ -10,6 +10,7 @@ use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
 use crate::metrics::Cells;
+use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
 use crate::turn::{Replies, Turn};
@@ -37,9 +38,9 @@ impl Unplugged {
         let owner = thread::current();
         let server = ServerState::new(Arc::clone(engine), usize::MAX, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        let client = server.clients.enter(peer, protocol, now);
+        let client = server.clients.enter(peer, protocol, now, None);
         Unplugged {
-            session: Session::new(protocol, &client),
+            session: Session::new((protocol::of(protocol).begin)(&client)),
             executor: engine.executor(),
             writer: engine.write_handle(move || owner.unpark()),
             replies: Vec::new(),

@@ -16,14 +16,16 @@ use stockd_engine::{
 };
 use stockd_model::limits::{
     CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX,
-    REPLY_BUFFER_BYTES, UNTERMINATED_AFTER,
+    REPLY_BUFFER_BYTES, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::admission::Accepted;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
+use crate::conversation::Patience;
 use crate::pool::Pool;
+use crate::protocol;
 use crate::reactor::{Event, Reactor};
 use crate::relief::Relief;
 use crate::server_state::ServerState;
@@ -59,6 +61,8 @@ pub(crate) struct Worker {
     serial: u64,
     turns: TurnQueue,
     silences: Timers,
+    /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
+    short_silences: Timers,
     lingers: Timers,
     sweep: Sweep,
     /// Whether it looks again and again instead of waiting.
@@ -106,6 +110,7 @@ impl Worker {
             serial: 0,
             turns: TurnQueue::default(),
             silences: Timers::new(UNTERMINATED_AFTER),
+            short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
             sweep,
             spins,
@@ -149,6 +154,7 @@ impl Worker {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.server.sample(now);
             self.tidy_feed();
             self.sweep(now);
             self.relieve_memory(now);
@@ -165,6 +171,7 @@ impl Worker {
         let has_work = !self.turns.is_empty()
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
+            || self.short_silences.next().is_some()
             || self.relief.more;
         if self.spins || has_work {
             return Some(Duration::ZERO);
@@ -236,7 +243,13 @@ impl Worker {
             match next.start {
                 None => {}
                 // Measured from here, not from the start of a pass that may have been long.
-                Some(Delay::Silence) => self.silences.start(Instant::now(), id),
+                Some(Delay::Silence(patience)) => {
+                    let timers = match patience {
+                        Patience::Short => &mut self.short_silences,
+                        Patience::Usual => &mut self.silences,
+                    };
+                    timers.start(Instant::now(), id);
+                }
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
             }
         }
@@ -311,10 +324,12 @@ impl Worker {
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
-        while let Some(id) = self.silences.pop_passed(now) {
-            if let Some(slot) = live(&mut self.connections, id) {
-                slot.connection.fall_silent();
-                slot.queue_turn(&mut self.turns);
+        for timers in [&mut self.short_silences, &mut self.silences] {
+            while let Some(id) = timers.pop_passed(now) {
+                if let Some(slot) = live(&mut self.connections, id) {
+                    slot.connection.fall_silent();
+                    slot.queue_turn(&mut self.turns);
+                }
             }
         }
         for _ in 0..CLOSES_PER_PASS {
@@ -445,8 +460,9 @@ impl Worker {
             return;
         }
         let stream = endpoint.transport.accept(socket);
-        let client = self.server.clients.enter(peer, endpoint.protocol, now);
-        let connection = Connection::new(stream, endpoint.protocol, permit, client, now);
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
+        let conversation = protocol::begin(&endpoint, &client);
+        let connection = Connection::new(stream, conversation, permit, client, now);
         let slot = entry.insert(Slot::new(connection, id, endpoint));
         if self.draining {
             slot.connection.drain();

@@ -16,7 +16,11 @@ fn engine() -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     for (name, volume) in [("AAPL", 100), ("SOLD", 0)] {
         let price = "743500.0005".parse().ok();
-        let fields = Fields { price, volume: Edit::Set(Volume::new(volume)), status: None };
+        let fields = Fields {
+            price: price.into(),
+            volume: Edit::Set(Volume::new(volume)),
+            ..Fields::default()
+        };
         engine.executor().batch(&Access::All).execute(&Request::Set(name.parse().unwrap(), fields));
     }
     engine

@@ -79,7 +79,7 @@ fn reads_little_before_the_latest(address: Address) {
 
 fn set(executor: &mut Executor, units: u64) {
     let price = Some(format!("{units}").parse().unwrap());
-    let fields = Fields { price, ..Fields::default() };
+    let fields = Fields { price: price.into(), ..Fields::default() };
     executor.batch(&Access::All).execute(&Request::Set("AAPL".parse().unwrap(), fields));
 }
 

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use stockd_client::{ClientError, QuoteClient};
-use stockd_model::{DecimalText, Quote, Volume, escaped, quote_json};
+use stockd_model::{Field, FieldText, Quote, escaped, quote_json, rfc3339};
 
 use crate::catalog_file::Format;
 use crate::output;
@@ -23,8 +23,8 @@ use crate::usage_error::UsageError;
 
 /// Write the catalog of a running server to a file.
 ///
-/// Symbol, price, volume and status of every stock, sorted by symbol; where a stock has no volume its
-/// field is empty, or left out in JSON. 'stockd import' and 'stockd
+/// Symbol, price, volume, status and what else is known of every stock, sorted by symbol; what a stock
+/// does not have is empty, or left out in JSON. 'stockd import' and 'stockd
 /// serve --catalog' read it. An existing file is replaced when the new one is complete. The file is
 /// a consistent snapshot: later changes are not in it.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub(crate) struct ExportArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ExportFormat {
-    /// A header, then symbol,price,volume,status.
+    /// A header, then a row for each stock.
     Csv,
     /// A JSON object a line.
     Jsonl,
@@ -119,24 +119,38 @@ struct Rows {
 }
 
 impl Rows {
+    fn write_field(
+        &self,
+        quote: &Quote,
+        field: Field,
+        row: &mut csv::Writer<impl Write>,
+    ) -> io::Result<()> {
+        match (field, quote.time_ns) {
+            // Of all of them, the symbol alone is text that others choose.
+            (Field::Symbol, _) if self.spreadsheet_safe => {
+                row.write_field(&*no_formula(quote.symbol.as_str()))?;
+            }
+            // A spreadsheet would round so many digits.
+            (Field::Time, Some(time_ns)) => row.write_field(rfc3339::encode(time_ns))?,
+            _ => {
+                let text = quote.text_of(field);
+                row.write_field(text.as_ref().map_or("", FieldText::as_str))?;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, quotes: &[Quote], mut out: impl Write) -> io::Result<()> {
         match self.format {
             Format::Csv => {
+                let columns = columns(quotes);
                 let mut rows = csv::Writer::from_writer(out);
-                rows.write_record(["symbol", "price", "volume", "status"])?;
-                for Quote { symbol, price, volume, status, .. } in quotes {
-                    // Of the four, the symbol alone is text that others choose.
-                    let symbol = match self.spreadsheet_safe {
-                        true => no_formula(symbol.as_str()),
-                        false => Cow::Borrowed(symbol.as_str()),
-                    };
-                    let volume = volume.map(Volume::text);
-                    rows.write_record([
-                        &*symbol,
-                        price.text().as_str(),
-                        volume.as_ref().map_or("", DecimalText::as_str),
-                        status.as_str(),
-                    ])?;
+                rows.write_record(columns.iter().map(|field| field.name()))?;
+                for quote in quotes {
+                    for field in &columns {
+                        self.write_field(quote, *field, &mut rows)?;
+                    }
+                    rows.write_record(None::<&[u8]>)?;
                 }
                 rows.flush()
             }
@@ -152,6 +166,15 @@ impl Rows {
             }
         }
     }
+}
+
+/// Symbol, price, volume and status, and what else any stock has, in the order in which a quote is
+/// written.
+fn columns(quotes: &[Quote]) -> Vec<Field> {
+    let usual = [Field::Symbol, Field::Price, Field::Volume, Field::Status];
+    let is_there = |field: Field| quotes.iter().any(|quote| quote.text_of(field).is_some());
+    let named = |field: &Field| usual.contains(field) || is_there(*field);
+    [Field::Symbol].into_iter().chain(Field::WRITABLE).filter(named).collect()
 }
 
 /// The text, with an apostrophe before it where a spreadsheet would take it for a formula: OWASP,

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     })?;
     let Loaded { rows, bad_rows } = source.read()?;
     bad_rows.report(args.lenient, "nothing is imported")?;
-    let writes: Vec<Write> = rows.iter().map(|row| Write::Set(row.symbol, row.fields())).collect();
+    let writes: Vec<Write> = rows.iter().map(|row| Write::Set(row.symbol, row.fields)).collect();
 
     let mut client = args.server.connect()?;
     let mut tally = WriteTally::default();

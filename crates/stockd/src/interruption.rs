@@ -1,13 +1,14 @@
-//! Ctrl-C and SIGTERM, for the server and for commands that run until then and end cleanly.
+//! Ctrl-C and SIGTERM, for the server and for commands that run until then and end cleanly; and SIGHUP,
+//! by which the server is told to read its settings again.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TrySendError};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -15,8 +16,17 @@ use signal_hook::iterator::Signals;
 /// exit code.
 #[derive(Debug)]
 pub(crate) struct Interruption {
-    /// The number of the signal; then the channel closes.
+    /// The number of the signal; then the channel closes. Only SIGHUP may come before.
     signal: Receiver<i32>,
+}
+
+/// What the server is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// To read its settings again.
+    Reload,
+    /// To stop, by the signal of this name.
+    Stop(&'static str),
 }
 
 impl Interruption {
@@ -26,17 +36,44 @@ impl Interruption {
     ///
     /// When the system has no handler or no thread for it.
     pub(crate) fn watch() -> io::Result<Interruption> {
+        Interruption::watch_for(&[SIGTERM, SIGINT])
+    }
+
+    /// As [`watch`](Interruption::watch), where SIGHUP does not end the process either.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn watch_with_reload() -> io::Result<Interruption> {
+        Interruption::watch_for(&[SIGTERM, SIGINT, SIGHUP])
+    }
+
+    fn watch_for(watched: &[i32]) -> io::Result<Interruption> {
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
             // In this order: the first signal finds the flag down and raises it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
             flag::register(signal, Arc::clone(&stopping))?;
         }
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        let (sender, signal) = mpsc::channel();
+        let mut signals = Signals::new(watched)?;
+        let (sender, signal) = mpsc::sync_channel(1);
         thread::Builder::new().name("stockd-signals".to_owned()).spawn(move || {
-            // There is no receiver any more if the command has ended.
-            let _ = signals.forever().next().map(|signal| sender.send(signal));
+            for signal in &mut signals {
+                // One that waits stands for all that come meanwhile. There is no receiver any more if the
+                // command has ended.
+                let ended = match signal {
+                    SIGHUP => {
+                        matches!(sender.try_send(signal), Err(TrySendError::Disconnected(_)))
+                    }
+                    _ => {
+                        let _ = sender.send(signal);
+                        true
+                    }
+                };
+                if ended {
+                    break;
+                }
+            }
         })?;
         Ok(Interruption { signal })
     }
@@ -46,9 +83,19 @@ impl Interruption {
         self.signal.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
     }
 
-    /// Waits for the signal and names it.
-    pub(crate) fn wait(&self) -> &'static str {
-        let signal = self.signal.recv().ok();
-        signal.and_then(signal_hook::low_level::signal_name).unwrap_or("signal")
+    /// Waits for the signal to stop.
+    pub(crate) fn wait(&self) {
+        while self.next() == Told::Reload {}
+    }
+
+    /// Waits for the next signal.
+    pub(crate) fn next(&self) -> Told {
+        match self.signal.recv().ok() {
+            Some(SIGHUP) => Told::Reload,
+            signal => {
+                let name = signal.and_then(signal_hook::low_level::signal_name);
+                Told::Stop(name.unwrap_or("signal"))
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use std::os::fd::AsFd;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -36,6 +36,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use self::queue::{LineQueue, Taken};
 use self::repeats::Repeats;
@@ -50,6 +51,7 @@ pub(crate) struct Log(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     queue: LineQueue,
+    level: OnceLock<reload::Handle<LevelFilter, Registry>>,
     repeats: Mutex<Repeats<Identifier, (Level, String)>>,
 }
 
@@ -73,13 +75,23 @@ impl Log {
             .with_ansi(is_colourful)
             .with_target(false)
             .log_internal_errors(false);
+        let (level, handle) = reload::Layer::new(level);
         tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
+        let _ = log.0.level.set(handle);
         Ok(log)
     }
 
     /// How many lines nobody will read, counted as they are lost.
     pub(crate) fn lost(&self) -> Arc<AtomicU64> {
         self.0.queue.lost()
+    }
+
+    /// Logs at this level from now on.
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        if let Some(handle) = self.0.level.get() {
+            // It fails where there is no log any more.
+            let _ = handle.reload(level);
+        }
     }
 
     /// How the process ends: says the error, if there is one, and waits for what was logged, as long

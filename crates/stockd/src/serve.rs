@@ -7,7 +7,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -19,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::catalog_file::{Loaded, Row};
 use crate::data_dir;
-use crate::interruption::Interruption;
+use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
 use crate::usage_error::UsageError;
@@ -39,13 +38,14 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let endpoints = endpoints(&settings)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints, log.lost())))
+    Ok(log.end(serve(&settings, endpoints, &args.flags, &log)))
 }
 
 fn serve(
     settings: &Settings,
     endpoints: Vec<Endpoint>,
-    log_lines_lost: Arc<AtomicU64>,
+    flags: &SettingFlags,
+    log: &Log,
 ) -> anyhow::Result<ExitCode> {
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
@@ -53,7 +53,7 @@ fn serve(
     list_stocks(&rows, &engine)?;
     drop(rows);
 
-    let interruption = Interruption::watch()?;
+    let interruption = Interruption::watch_with_reload()?;
     let file_limit = stockd_server::raise_file_limit();
     let config = Config {
         endpoints,
@@ -63,7 +63,7 @@ fn serve(
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
-        log_lines_lost,
+        log_lines_lost: log.lost(),
         ..Config::default()
     };
     // The error says the cause itself; its source would say it again.
@@ -81,7 +81,12 @@ fn serve(
     );
     print_addresses(&server).context("cannot print the addresses on standard output")?;
 
-    let signal = interruption.wait();
+    let signal = loop {
+        match interruption.next() {
+            Told::Reload => reload(settings, flags, log),
+            Told::Stop(signal) => break signal,
+        }
+    };
     let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
     info!(signal, "stopping: answering what was asked");
     let report = server.shutdown();
@@ -101,10 +106,34 @@ fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the settings again. What can change while the server runs is changed: the level of the log. Of
+/// all else it is said that it takes a restart.
+fn reload(settings: &Settings, flags: &SettingFlags, log: &Log) {
+    match Settings::load(flags, std::env::vars_os()) {
+        Ok(now) => {
+            log.set_level(now.log);
+            let changed = now.differences(settings);
+            let waiting: Vec<_> = changed.into_iter().filter(|key| *key != "log").collect();
+            match waiting.is_empty() {
+                true => info!(log = %now.log, "settings were read again"),
+                false => warn!(
+                    log = %now.log,
+                    "settings were read again; these take a restart: {}",
+                    waiting.join(", ")
+                ),
+            }
+        }
+        Err(error) => warn!("the settings stay as they are: {error}"),
+    }
+}
+
 /// What to listen on: at least one address.
 fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
     let of = |protocol, addresses: &[Address]| {
-        let endpoint = |address: &Address| Endpoint::plain(protocol, address.clone());
+        let endpoint = |address: &Address| Endpoint {
+            proxied: settings.proxy_protocol,
+            ..Endpoint::plain(protocol, address.clone())
+        };
         addresses.iter().map(endpoint).collect::<Vec<_>>()
     };
     let endpoints =
@@ -139,7 +168,7 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// Lists the stocks that are not listed yet, and leaves the others as they are.
 fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
     let is_new = |row: &&Row| engine.quote(&Access::All, &row.symbol).is_none();
-    let listing = |row: &Row| Request::Set(row.symbol, row.fields());
+    let listing = |row: &Row| Request::Set(row.symbol, row.fields);
     let listings: Vec<Request> = rows.iter().filter(is_new).map(listing).collect();
     let mut executor = engine.executor();
     for listings in listings.chunks(COMMIT_QUEUE_REQUESTS_MAX) {

@@ -42,6 +42,17 @@ macro_rules! settings {
             }
         }
 
+        impl Settings {
+            /// The keys of the settings in which two differ.
+            pub(crate) fn differences(&self, other: &Settings) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $(if self.$key != other.$key {
+                    keys.push(stringify!($key));
+                })+
+                keys
+            }
+        }
+
         const TABLE: &[Setting] = &[$(Setting {
             key: stringify!($key),
             help: &[$($help),+],
@@ -62,6 +73,10 @@ settings! {
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
     resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
+
+    /// Let every client come through a proxy that sends a header of the PROXY protocol, version 1 or 2,
+    /// such as HAProxy with `send-proxy`. A connection without one is refused.
+    proxy_protocol: bool = "false", "BOOL", value::boolean;
 
     /// Worker threads that serve connections: 1 to 1024, or `cores` for one per processor core.
     workers: usize = "cores", "N", value::workers;
@@ -171,7 +186,9 @@ impl Settings {
             let Some(suffix) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
                 continue;
             };
-            if OTHER_VARIABLES.contains(&suffix) || is_service_link(suffix, &value) {
+            // An empty variable is how scripts and containers leave one out.
+            let is_left_out = value.is_empty() || is_service_link(suffix, &value);
+            if OTHER_VARIABLES.contains(&suffix) || is_left_out {
                 continue;
             }
             let setting = TABLE.iter().find(|setting| setting.variable() == name);
@@ -240,12 +257,19 @@ impl Setting {
 }
 
 /// Whether it is one of the variables that Kubernetes sets in every container beside a service
-/// named `stockd` (`STOCKD_SERVICE_HOST`, `STOCKD_PORT=tcp://…`, `STOCKD_PORT_7878_TCP_ADDR`…).
-/// They are not typed by hand, so they are no typing errors.
+/// named `stockd` (`STOCKD_SERVICE_HOST`, `STOCKD_PORT=tcp://…`, `STOCKD_PORT_7878_TCP_ADDR`…) or
+/// `stockd-resp` (`STOCKD_RESP_SERVICE_HOST`…). They are not typed by hand, so they are no typing errors.
 fn is_service_link(suffix: &str, value: &str) -> bool {
-    suffix.starts_with("SERVICE_")
-        || suffix.starts_with("PORT_")
-        || (suffix == "PORT" && value.contains("://"))
+    let suffix = format!("_{suffix}");
+    let is_of_port = |behind: &str| {
+        let digits = behind.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let protocols = ["_TCP", "_UDP", "_SCTP"];
+        digits.len() < behind.len() && protocols.iter().any(|it| digits.starts_with(it))
+    };
+    suffix.contains("_SERVICE_HOST")
+        || suffix.contains("_SERVICE_PORT")
+        || suffix.match_indices("_PORT_").any(|(at, it)| is_of_port(&suffix[at + it.len()..]))
+        || (suffix.ends_with("_PORT") && value.contains("://"))
 }
 
 /// The error for an unknown name. It suggests the keys that are similar, or lists all.

@@ -24,7 +24,7 @@ use board::Board;
 ///
 /// On a terminal it shows a table that is kept up to date, until Ctrl-C. In a pipe it prints a
 /// line for each change, with the quote as a JSON object; a stock that is delisted has
-/// "status":"delisted" and nothing else. Where changes come faster than they can be shown, each
+/// "status":"delisted" and nothing else, and one that is not listed to begin with has "unlisted". Where changes come faster than they can be shown, each
 /// shows the latest quote. A lost connection is opened again, however long it takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
@@ -61,7 +61,10 @@ fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     let mut messages = 0;
     while !interruption.within(Duration::ZERO) {
         if let Some(event) = subscription.next_timeout(REDRAW_INTERVAL) {
-            messages += u64::from(matches!(event, Event::Quote(_) | Event::Delisted(_)));
+            messages += u64::from(matches!(
+                event,
+                Event::Quote(_) | Event::Delisted(_) | Event::Unlisted(_)
+            ));
             view.show(&event)?;
         }
         if args.count.is_some_and(|count| messages >= count) {
@@ -124,6 +127,7 @@ fn print_line(event: &Event) -> io::Result<()> {
     match event {
         Event::Quote(quote) => quote_json::encode_quote(quote, &mut line),
         Event::Delisted(symbol) => quote_json::encode_delisted(symbol, &mut line),
+        Event::Unlisted(symbol) => quote_json::encode_unlisted(symbol, &mut line),
         // Standard output is for messages alone.
         Event::Disconnected { .. } | Event::Reconnected => {
             output::problem(format_args!("{}", connection_news(event)));
@@ -172,7 +176,7 @@ impl Table {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Quote(quote) => self.board.update(*quote),
-            Event::Delisted(symbol) => self.board.delist(*symbol),
+            Event::Delisted(symbol) | Event::Unlisted(symbol) => self.board.delist(*symbol),
             Event::Disconnected { .. } => self.news = escaped(&connection_news(event)).to_string(),
             Event::Reconnected => self.news.clear(),
         }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fjall::{KeyspaceCreateOptions, PersistMode};
-use stockd_model::{Price, Quote, Status, Volume};
+use stockd_model::{Price, Quote, Volume};
 use stockd_store::{DataDir, Store, Write};
 
 const ROUNDS: usize = 3;
@@ -127,7 +127,7 @@ impl Candidate for Append {
 fn record(quote: &Quote) -> [u8; 34] {
     let mut bytes = [1; 34];
     let numbers = [
-        quote.price.coefficient() as u64,
+        quote.price.expect("a price").coefficient() as u64,
         quote.volume.unwrap().coefficient(),
         quote.version,
         quote.updated_ns,
@@ -140,12 +140,11 @@ fn record(quote: &Quote) -> [u8; 34] {
 
 fn quote(number: usize, version: u64) -> Quote {
     Quote {
-        symbol: format!("STK{number:07}").parse().expect("a symbol"),
-        price: Price::new(1 + (number as i64 + 1) * version as i64, 9).expect("above 0"),
+        price: Price::new(1 + (number as i64 + 1) * version as i64, 9),
         volume: Some(Volume::new(version.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
-        status: Status::Trading,
         version,
         updated_ns: 1_790_000_000_000_000_000 + version,
+        ..Quote::new(format!("STK{number:07}").parse().expect("a symbol"))
     }
 }
 

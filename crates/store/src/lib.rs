@@ -7,19 +7,18 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use stockd_model::{Quote, Status};
+//! use stockd_model::Quote;
 //! use stockd_store::{DataDir, Store, Write};
 //!
 //! # let home = tempfile::tempdir()?;
 //! # let path = home.path().join("data");
 //! let mut data = DataDir::open(&path, true)?;
 //! let apple = Quote {
-//!     symbol: "AAPL".parse()?,
-//!     price: "172.5".parse()?,
+//!     price: "172.5".parse().ok(),
 //!     volume: Some("100".parse()?),
-//!     status: Status::Trading,
 //!     version: 1,
 //!     updated_ns: 1_790_000_000_000_000_000,
+//!     ..Quote::new("AAPL".parse()?)
 //! };
 //! data.commit(&[Write::Put(apple)], 0)?;
 //! drop(data);

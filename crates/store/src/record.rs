@@ -1,17 +1,18 @@
 //! One quote as bytes: the value of a record, whose key is the symbol.
 //!
 //! ```text
-//!   0        1        2        4            12           20       21              29       30
-//!   ┌────────┬────────┬────────┬────────────┬────────────┬────────┬──────────────┬────────┬──────────────┐
-//!   │ format │ status │ fields │  version   │  updated   │ places │    price     │ places │    volume    │
-//!   └────────┴────────┴────────┴────────────┴────────────┴────────┴──────────────┴────────┴──────────────┘
+//!   0        1        2        4            12           20       21              29
+//!   ┌────────┬────────┬────────┬────────────┬────────────┬────────┬──────────────┬─ ─ ┬──────────────┐
+//!   │ format │ status │ fields │  version   │  updated   │ places │    price     │    │     time     │
+//!   └────────┴────────┴────────┴────────────┴────────────┴────────┴──────────────┴─ ─ ┴──────────────┘
 //!                                                         for each bit of `fields`, in their order
 //! ```
 //!
 //! Integers are little-endian. A bit of `fields` says that a field is there: bit 0 the price, bit 1
-//! the volume. A decimal is its digits without the point, and before them how many of them stand
-//! behind it. Records of [format 1](decode_1) are read, and written in this format when their stock
-//! changes. It knows no file.
+//! the volume, bits 2 to 5 bid, ask, bid size and ask size, bit 6 the time. A decimal is its digits
+//! without the point, and before them how many of them stand behind it; the time is 8 bytes. Records
+//! of [format 1](decode_1) are read, and written in this format when their stock changes. It knows no
+//! file.
 //!
 //! Invariant: what is decoded is a valid quote, and encoding it gives the same bytes, but for those of
 //! format 1.
@@ -24,15 +25,23 @@ const FORMAT: u8 = 2;
 
 const PRICE: u16 = 1;
 const VOLUME: u16 = 1 << 1;
+const BID: u16 = 1 << 2;
+const ASK: u16 = 1 << 3;
+const BID_SIZE: u16 = 1 << 4;
+const ASK_SIZE: u16 = 1 << 5;
+const TIME: u16 = 1 << 6;
+/// All bits that there are.
+const FIELDS: u16 = 2 * TIME - 1;
 
 /// What every record begins with, and a decimal behind it.
 const HEAD_BYTES: usize = 20;
 const DECIMAL_BYTES: usize = 9;
+const RECORD_BYTES_MAX: usize = HEAD_BYTES + 6 * DECIMAL_BYTES + 8;
 
 /// The value of a record: a whole quote but its symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    bytes: [u8; HEAD_BYTES + 2 * DECIMAL_BYTES],
+    bytes: [u8; RECORD_BYTES_MAX],
     len: usize,
 }
 
@@ -47,7 +56,7 @@ pub(crate) enum RecordError {
     Format(u8),
     #[error("its status is {0}, neither 0 (trading) nor 1 (halted)")]
     Status(u8),
-    #[error("its fields are {0:b}, not a price (1) or a price and a volume (11)")]
+    #[error("its fields are {0:b}, of which there are no more than {FIELDS:b}")]
     Fields(u16),
     #[error("its price is {digits} with {places} places, which is no price in normal form")]
     Price { digits: i64, places: u8 },
@@ -59,27 +68,47 @@ pub(crate) enum RecordError {
 
 impl Record {
     pub(crate) fn encode(quote: &Quote) -> Record {
-        let mut bytes = [0; HEAD_BYTES + 2 * DECIMAL_BYTES];
-        let fields = if quote.volume.is_some() { PRICE | VOLUME } else { PRICE };
-        bytes[0] = FORMAT;
-        bytes[1] = match quote.status {
+        let mut record = Record { bytes: [0; RECORD_BYTES_MAX], len: HEAD_BYTES };
+        record.bytes[0] = FORMAT;
+        record.bytes[1] = match quote.status {
             Status::Trading => 0,
             Status::Halted => 1,
         };
-        bytes[2..4].copy_from_slice(&fields.to_le_bytes());
-        bytes[4..12].copy_from_slice(&quote.version.to_le_bytes());
-        bytes[12..20].copy_from_slice(&quote.updated_ns.to_le_bytes());
-        let mut len = HEAD_BYTES;
-        let mut append = |places: u8, digits: [u8; 8]| {
-            bytes[len] = places;
-            bytes[len + 1..len + DECIMAL_BYTES].copy_from_slice(&digits);
-            len += DECIMAL_BYTES;
-        };
-        append(quote.price.places(), quote.price.coefficient().to_le_bytes());
-        if let Some(volume) = quote.volume {
-            append(volume.places(), volume.coefficient().to_le_bytes());
+        record.bytes[4..12].copy_from_slice(&quote.version.to_le_bytes());
+        record.bytes[12..20].copy_from_slice(&quote.updated_ns.to_le_bytes());
+        let mut fields = record.append_price(PRICE, quote.price);
+        fields |= record.append_volume(VOLUME, quote.volume);
+        fields |= record.append_price(BID, quote.bid);
+        fields |= record.append_price(ASK, quote.ask);
+        fields |= record.append_volume(BID_SIZE, quote.bid_size);
+        fields |= record.append_volume(ASK_SIZE, quote.ask_size);
+        if let Some(time_ns) = quote.time_ns {
+            record.append(&time_ns.to_le_bytes());
+            fields |= TIME;
         }
-        Record { bytes, len }
+        record.bytes[2..4].copy_from_slice(&fields.to_le_bytes());
+        record
+    }
+
+    /// Appends a price, if there is one. Returns its bit then.
+    fn append_price(&mut self, bit: u16, price: Option<Price>) -> u16 {
+        let Some(price) = price else { return 0 };
+        self.append(&[price.places()]);
+        self.append(&price.coefficient().to_le_bytes());
+        bit
+    }
+
+    /// Appends a volume, if there is one. Returns its bit then.
+    fn append_volume(&mut self, bit: u16, volume: Option<Volume>) -> u16 {
+        let Some(volume) = volume else { return 0 };
+        self.append(&[volume.places()]);
+        self.append(&volume.coefficient().to_le_bytes());
+        bit
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -101,29 +130,35 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Quote, RecordError> {
 }
 
 fn decode_2(symbol: Symbol, value: &[u8]) -> Result<Quote, RecordError> {
-    let wrong_length = RecordError::Length(value.len());
-    let Some((&[_, status, low, high], numbers)) = value.split_first_chunk() else {
-        return Err(wrong_length);
-    };
-    let Some((version, numbers)) = numbers.split_first_chunk() else { return Err(wrong_length) };
-    let Some((updated, decimals)) = numbers.split_first_chunk() else { return Err(wrong_length) };
+    let wrong_length = || RecordError::Length(value.len());
+    let (&[_, status, low, high], rest) = value.split_first_chunk().ok_or_else(wrong_length)?;
+    let (version, rest) = rest.split_first_chunk().ok_or_else(wrong_length)?;
+    let (updated, rest) = rest.split_first_chunk().ok_or_else(wrong_length)?;
     let fields = u16::from_le_bytes([low, high]);
-    if fields != PRICE && fields != PRICE | VOLUME {
+    if fields & !FIELDS != 0 {
         return Err(RecordError::Fields(fields));
     }
-    let (decimals, []) = decimals.as_chunks::<DECIMAL_BYTES>() else { return Err(wrong_length) };
-    let (price, volume) = match *decimals {
-        [price] if fields & VOLUME == 0 => (price, None),
-        [price, volume] if fields & VOLUME != 0 => (price, Some(volume)),
-        _ => return Err(wrong_length),
-    };
+    let has = |bit: u16| fields & bit != 0;
+    let decimals = DECIMAL_BYTES * (fields & !TIME).count_ones() as usize;
+    if rest.len() != decimals + if has(TIME) { 8 } else { 0 } {
+        return Err(wrong_length());
+    }
+    let (mut decimals, mut rest) = (rest.as_chunks::<DECIMAL_BYTES>().0.iter(), &rest[decimals..]);
+    let mut decimal = |bit: u16| if has(bit) { decimals.next() } else { None };
     Ok(Quote {
-        symbol,
-        price: decode_price(price)?,
-        volume: volume.map(decode_volume).transpose()?,
+        price: decimal(PRICE).map(decode_price).transpose()?,
+        volume: decimal(VOLUME).map(decode_volume).transpose()?,
+        bid: decimal(BID).map(decode_price).transpose()?,
+        ask: decimal(ASK).map(decode_price).transpose()?,
+        bid_size: decimal(BID_SIZE).map(decode_volume).transpose()?,
+        ask_size: decimal(ASK_SIZE).map(decode_volume).transpose()?,
         status: decode_status(status)?,
+        time_ns: rest
+            .split_off(..8)
+            .and_then(|time| Some(u64::from_le_bytes(*time.first_chunk()?))),
         version: decode_version(*version)?,
         updated_ns: u64::from_le_bytes(*updated),
+        ..Quote::new(symbol)
     })
 }
 
@@ -147,23 +182,23 @@ fn decode_1(symbol: Symbol, value: &[u8]) -> Result<Quote, RecordError> {
     let digits = i64::from_le_bytes(price);
     let price = Price::new(digits, PLACES).filter(|price| *price > Price::ZERO);
     Ok(Quote {
-        symbol,
-        price: price.ok_or(RecordError::Price { digits, places: PLACES })?,
+        price: Some(price.ok_or(RecordError::Price { digits, places: PLACES })?),
         volume: Some(Volume::new(u64::from_le_bytes(volume))),
         status: decode_status(status)?,
         version: decode_version(version)?,
         updated_ns: u64::from_le_bytes(updated),
+        ..Quote::new(symbol)
     })
 }
 
-fn decode_price([places, digits @ ..]: [u8; DECIMAL_BYTES]) -> Result<Price, RecordError> {
-    let digits = i64::from_le_bytes(digits);
+fn decode_price(&[places, ref digits @ ..]: &[u8; DECIMAL_BYTES]) -> Result<Price, RecordError> {
+    let digits = i64::from_le_bytes(*digits);
     let price = Price::new(digits, places).filter(|price| price.places() == places);
     price.ok_or(RecordError::Price { digits, places })
 }
 
-fn decode_volume([places, digits @ ..]: [u8; DECIMAL_BYTES]) -> Result<Volume, RecordError> {
-    let digits = u64::from_le_bytes(digits);
+fn decode_volume(&[places, ref digits @ ..]: &[u8; DECIMAL_BYTES]) -> Result<Volume, RecordError> {
+    let digits = u64::from_le_bytes(*digits);
     let volume = Volume::with_places(digits, places).filter(|volume| volume.places() == places);
     volume.ok_or(RecordError::Volume { digits, places })
 }
@@ -196,19 +231,33 @@ mod tests {
 
     fn quote() -> Quote {
         Quote {
-            symbol: "BRK/A".parse().unwrap(),
-            price: "743500.000000001".parse().unwrap(),
-            volume: Some("123456789.012345678".parse().unwrap()),
+            price: "743500.000000001".parse().ok(),
+            volume: "123456789.012345678".parse().ok(),
+            bid: "-37.63".parse().ok(),
+            ask: "743500.25".parse().ok(),
+            bid_size: "300".parse().ok(),
+            ask_size: "0.5".parse().ok(),
+            time_ns: Some(0x4142_4344_4546_4748),
+            ..old_quote()
+        }
+    }
+
+    /// What format 1 has room for.
+    fn old_quote() -> Quote {
+        Quote {
+            price: "743500.000000001".parse().ok(),
+            volume: Some(Volume::new(1000)),
             status: Status::Halted,
             version: 0x2122_2324_2526_2728,
             updated_ns: 0x3132_3334_3536_3738,
+            ..Quote::new("BRK/A".parse().unwrap())
         }
     }
 
     /// The quote in the bytes of format 1.
     fn format_1() -> Vec<u8> {
-        let quote = quote();
-        let price = quote.price.coefficient().to_le_bytes();
+        let quote = old_quote();
+        let price = quote.price.unwrap().coefficient().to_le_bytes();
         let numbers = [1000, quote.version, quote.updated_ns].map(u64::to_le_bytes);
         [&[1, 1], &price[..], &numbers.concat()].concat()
     }
@@ -226,13 +275,22 @@ mod tests {
         let lines = [
             "02 ",
             "01 ",
-            "03 00 ",
+            "7f 00 ",
             "28 27 26 25 24 23 22 21 ",
             "38 37 36 35 34 33 32 31 ",
             "09 ",
             "01 f8 63 95 35 a4 02 00 ",
             "09 ",
             "4e f3 30 a6 4b 9b b6 01 ",
+            "02 ",
+            "4d f1 ff ff ff ff ff ff ",
+            "02 ",
+            "c9 7d 6e 04 00 00 00 00 ",
+            "00 ",
+            "2c 01 00 00 00 00 00 00 ",
+            "01 ",
+            "05 00 00 00 00 00 00 00 ",
+            "48 47 46 45 44 43 42 41 ",
         ];
         assert_eq!(hex(&bytes), lines.concat());
         let docs = include_str!("../../../docs/durability.md");
@@ -244,27 +302,36 @@ mod tests {
 
     #[test]
     fn a_record_of_format_1_is_the_same_quote() {
-        let volume = Some(Volume::new(1000));
-        assert_eq!(decode(b"BRK/A", &format_1()), Ok(Quote { volume, ..quote() }));
+        assert_eq!(decode(b"BRK/A", &format_1()), Ok(old_quote()));
     }
 
     #[test]
     fn the_extremes_come_back() {
-        for symbol in
-            ["A", "NA", "牛来USDT", "AAPL  260116C00200000", "123456789012345678901234567890"]
-        {
-            for price in [Price::MIN, Price::MAX, Price::ZERO, "-1e-18".parse().unwrap()] {
-                for (volume, version, updated_ns) in [
-                    (None, 1, 0),
-                    (Some(Volume::EXHAUSTED), 1, 0),
-                    (Some(Volume::new(u64::MAX)), VERSION_MAX, u64::MAX),
-                    (Volume::with_places(u64::MAX, 18), 2, 1),
-                ] {
-                    for status in [Status::Trading, Status::Halted] {
-                        let symbol = symbol.parse().unwrap();
-                        let quote = Quote { symbol, price, volume, status, version, updated_ns };
-                        assert_eq!(decode(symbol.as_bytes(), &encoded(&quote)), Ok(quote));
-                    }
+        let long = "123456789012345678901234567890123456789012345678";
+        let prices = [None, Some(Price::MIN), Some(Price::MAX), "-1e-18".parse().ok()];
+        let volumes = [
+            (None, 1, None),
+            (Some(Volume::EXHAUSTED), 1, Some(0)),
+            (Some(Volume::new(u64::MAX)), VERSION_MAX, Some(u64::MAX)),
+            (Volume::with_places(u64::MAX, 18), 2, Some(1)),
+        ];
+        for symbol in ["A", "NA", "牛来USDT", "AAPL  260116C00200000", long] {
+            for (price, (volume, version, time_ns)) in
+                prices.into_iter().flat_map(|price| volumes.map(|volume| (price, volume)))
+            {
+                for status in [Status::Trading, Status::Halted] {
+                    let quote = Quote {
+                        price,
+                        volume,
+                        ask: price,
+                        bid_size: volume,
+                        status,
+                        version,
+                        time_ns,
+                        updated_ns: u64::MAX,
+                        ..Quote::new(symbol.parse().unwrap())
+                    };
+                    assert_eq!(decode(symbol.as_bytes(), &encoded(&quote)), Ok(quote));
                 }
             }
         }
@@ -280,10 +347,11 @@ mod tests {
         let good = encoded(&quote());
         assert_eq!(with(&good, 0, &[3]), Err(RecordError::Format(3)));
         assert_eq!(with(&good, 1, &[2]), Err(RecordError::Status(2)));
-        for fields in [0, 2, 4, 7, 0xffff] {
+        for fields in [0x80, 0x100, 0xff, 0xffff] {
             assert_eq!(with(&good, 2, &u16::to_le_bytes(fields)), Err(RecordError::Fields(fields)));
         }
-        assert_eq!(with(&good, 2, &[1, 0]), Err(RecordError::Length(38)));
+        assert_eq!(with(&good, 2, &[0x3f, 0]), Err(RecordError::Length(82)));
+        assert_eq!(with(&good, 2, &[0x7e, 0]), Err(RecordError::Length(82)));
         assert_eq!(with(&good, 4, &[0; 8]), Err(RecordError::Version(0)));
         assert_eq!(with(&good, 4, &[0xff; 8]), Err(RecordError::Version(u64::MAX)));
         let price = |places, digits| Err(RecordError::Price { places, digits });
@@ -304,7 +372,7 @@ mod tests {
             }
             let longer = [good.as_slice(), &[0]].concat();
             assert_eq!(decode(b"A", &longer), Err(RecordError::Length(longer.len())));
-            for key in [b"".as_slice(), b" A", b"A ", b"\xff", b"A\n", &[b'A'; 31]] {
+            for key in [b"".as_slice(), b" A", b"A ", b"\xff", b"A\n", &[b'A'; 49]] {
                 assert_eq!(decode(key, &good), Err(RecordError::Key));
             }
         }
@@ -312,7 +380,8 @@ mod tests {
 
     #[test]
     fn what_is_decoded_is_encoded_the_same() {
-        for good in [encoded(&quote()), encoded(&Quote { volume: None, ..quote() })] {
+        for good in [encoded(&quote()), encoded(&Quote { volume: None, time_ns: None, ..quote() })]
+        {
             for at in 0..good.len() {
                 for value in 0..=255 {
                     let mut bytes = good.clone();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Price, Quote, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Random, SECTOR};
 use stockd_store::{Store, StoreError, Write};
 
@@ -16,12 +16,13 @@ const HEADER: usize = 320;
 
 fn quote(number: u64, version: u64) -> Quote {
     Quote {
-        symbol: format!("STOCK {number}").parse().unwrap(),
-        price: Price::new((version * 1000 + number + 1) as i64, 9).unwrap(),
+        price: Price::new((version * 1000 + number + 1) as i64, 9),
         volume: Some(Volume::new(version * 1000 + number)),
-        status: Status::Trading,
+        bid_size: Volume::with_places(version, 3),
+        time_ns: version.is_multiple_of(2).then_some(version),
         version,
         updated_ns: 0,
+        ..Quote::new(format!("STOCK {number}").parse().unwrap())
     }
 }
 

@@ -15,12 +15,12 @@ fn home() -> TempDir {
 
 fn quote(symbol: &str, version: u64) -> Quote {
     Quote {
-        symbol: symbol.parse().unwrap(),
-        price: Price::new(version as i64 * 1_000_000_001, 9).unwrap(),
+        price: Price::new(version as i64 * 1_000_000_001, 9),
         volume: Some(Volume::new(version * 7)),
         status: if version.is_multiple_of(2) { Status::Halted } else { Status::Trading },
         version,
         updated_ns: version * 1000,
+        ..Quote::new(symbol.parse().unwrap())
     }
 }
 

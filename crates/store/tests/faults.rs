@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Price, Quote, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Operations};
 use stockd_store::{Database, Store, StoreError, Write};
 
@@ -19,12 +19,13 @@ const SEEDS: u64 = 2;
 
 fn quote(number: u64, version: u64) -> Quote {
     Quote {
-        symbol: format!("S{number}").parse().unwrap(),
-        price: Price::new((number * 1000 + version) as i64, 9).unwrap(),
+        price: Price::new((number * 1000 + version) as i64, 9),
         volume: Some(Volume::new(version)),
-        status: Status::Trading,
+        bid_size: Volume::with_places(version, 3),
+        time_ns: version.is_multiple_of(2).then_some(version),
         version,
         updated_ns: version,
+        ..Quote::new(format!("S{number}").parse().unwrap())
     }
 }
 

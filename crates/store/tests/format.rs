@@ -16,12 +16,12 @@ const FORMAT_2: &[u8] = include_bytes!("format_2.redb.gz");
 
 fn quote(symbol: &str, price: &str, volume: Option<&str>, status: Status) -> Quote {
     Quote {
-        symbol: symbol.parse().unwrap(),
-        price: price.parse().unwrap(),
+        price: price.parse().ok(),
         volume: volume.map(|volume| volume.parse().unwrap()),
         status,
         version: 1,
         updated_ns: 0,
+        ..Quote::new(symbol.parse().unwrap())
     }
 }
 

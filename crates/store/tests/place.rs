@@ -6,17 +6,16 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use stockd_model::{Price, Quote, Status, Volume};
+use stockd_model::{Price, Quote, Volume};
 use stockd_store::{DataDir, Found, Store, StoreError, Write};
 
 fn put(version: u64) -> [Write; 1] {
     [Write::Put(Quote {
-        symbol: "AAPL".parse().unwrap(),
-        price: Price::MIN,
+        price: Some(Price::MIN),
         volume: Some(Volume::new(1)),
-        status: Status::Trading,
         version,
         updated_ns: 1,
+        ..Quote::new("AAPL".parse().unwrap())
     })]
 }
 

@@ -57,13 +57,14 @@ impl Model {
                 Write::Remove(symbol)
             } else {
                 Write::Put(Quote {
-                    symbol,
-                    price: Price::new(1 + random.below(1 << 62) as i64, random.below(19) as u8)
-                        .unwrap(),
+                    price: Price::new(1 + random.below(1 << 62) as i64, random.below(19) as u8),
                     volume: Some(Volume::new(random.number())),
+                    ask: Price::new(random.below(1 << 62) as i64, random.below(19) as u8),
+                    time_ns: Some(random.number()).filter(|time| time % 2 == 0),
                     status: [Status::Trading, Status::Halted][random.below(2) as usize],
                     version,
                     updated_ns: random.number(),
+                    ..Quote::new(symbol)
                 })
             };
             writes.insert(symbol, write);

@@ -10,11 +10,12 @@
 //! panic.
 //!
 //! One protocol is one module: [`mod@line`], drawn byte by byte in docs/line-protocol.md, and [`resp`],
-//! described in docs/resp.md. What a client's decoders of either share is in [`reply`]. The JSON of a
+//! described in docs/resp.md. [`mod@proxy`] is what may come before either. What a client's decoders of either share is in [`reply`]. The JSON of a
 //! quote, which more than one of them carries, is [`stockd_model::quote_json`].
 
 #![forbid(unsafe_code)]
 
 pub mod line;
+pub mod proxy;
 pub mod reply;
 pub mod resp;

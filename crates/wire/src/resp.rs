@@ -37,12 +37,14 @@
 //! # Ok::<(), stockd_wire::resp::ProtocolError>(())
 //! ```
 
+mod absent;
 mod arguments;
 mod command;
 mod command_error;
 mod decoder;
 mod describe;
 mod encoder;
+mod error_counts;
 pub mod frame;
 mod glob;
 mod grammar;
@@ -51,21 +53,26 @@ mod part;
 mod protocol_error;
 mod push;
 mod reply;
+mod spec;
 mod table;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod value;
 
 pub use arguments::Arguments;
 pub use command::{
-    Client, Command, Credentials, Describe, Field, Hello, Incoming, Queued, Scan, Shape, Version,
+    Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming, Prices,
+    Queued, Scan, Shape, Version,
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};
 pub use describe::Description;
 pub use encoder::{ANSWER_BYTES_MAX, Encoder};
+pub use error_counts::{ErrorCounts, error_codes};
 pub use glob::Glob;
 pub use protocol_error::ProtocolError;
 pub use push::Confirmation;
 pub use reply::{Piece, decode_piece};
+pub use spec::{CommandId, command_name};
 pub use value::{Value, ValueDecoder, ValueError};

@@ -77,8 +77,11 @@ fn quote_of(engine: &Engine, symbol: &Symbol) -> Option<Quote> {
 }
 
 fn set(name: &str, volume: u64) -> Request {
-    let fields =
-        Fields { price: Some(Price::MIN), volume: Edit::Set(Volume::new(volume)), status: None };
+    let fields = Fields {
+        price: Edit::Set(Price::MIN),
+        volume: Edit::Set(Volume::new(volume)),
+        ..Fields::default()
+    };
     Request::Set(symbol(name), fields)
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_catalog::{CatalogFull, Change};
-use stockd_model::{Pattern, Price, Status, Symbol};
+use stockd_model::{Pattern, Price, Quote, Symbol};
 
 use super::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
 use crate::market::Market;
@@ -53,11 +53,11 @@ impl Stage {
 
     /// Changes a row, or delists the stock for 0; the mark comes later.
     fn change(&mut self, name: &str, units: i64) {
+        let symbol = symbol(name);
         let change = match Price::new(units, 9) {
             None | Some(Price::ZERO) => Change::Delist,
-            Some(price) => Change::Put { price, volume: None, status: Status::Trading },
+            price => Change::Put(Quote { price, ..Quote::new(symbol) }),
         };
-        let symbol = symbol(name);
         let changed =
             self.market.catalog.change(&symbol, 1, |_| Ok::<_, CatalogFull>(change)).unwrap();
         if changed.before != changed.after {

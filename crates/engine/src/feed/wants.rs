@@ -10,6 +10,7 @@ use std::sync::Arc;
 use stockd_model::{Pattern, Symbol};
 
 use super::budget::Budget;
+use super::directory::Directory;
 use super::interest::{TooManyUnindexed, Watcher};
 use super::members::{Members, Number};
 use super::subscriber::{Subscriber, Way};
@@ -19,13 +20,14 @@ use super::topics::{Patterns, TopicId, Topics};
 #[derive(Debug)]
 pub(crate) struct Wants {
     pub(crate) watcher: Watcher,
+    directory: Arc<Directory>,
     pub(crate) topics: Topics,
     pub(crate) patterns: Patterns,
 }
 
 impl Wants {
-    pub(crate) fn new(watcher: Watcher) -> Wants {
-        Wants { watcher, topics: Topics::default(), patterns: Patterns::default() }
+    pub(crate) fn new(watcher: Watcher, directory: Arc<Directory>) -> Wants {
+        Wants { watcher, directory, topics: Topics::default(), patterns: Patterns::default() }
     }
 
     /// A subscriber wants a symbol from now on.
@@ -41,7 +43,7 @@ impl Wants {
 
     /// A subscriber wants a symbol no longer.
     pub(crate) fn end(&mut self, topic: TopicId, number: Number) {
-        let Wants { watcher, topics, patterns } = self;
+        let Wants { watcher, topics, patterns, .. } = self;
         let wanted = topics.get_mut(topic);
         wanted.direct.remove(number);
         if wanted.direct.is_empty() {
@@ -95,9 +97,11 @@ impl Wants {
                 self.topics.let_go(topic, &self.patterns);
             } else if let Some(topic) = left.symbols.pop_first() {
                 budget.spend(WATCHED_WORK);
+                self.directory.end(&self.topics.get(topic).symbol);
                 self.end(topic, left.number);
-            } else if let Some((way, _)) = left.patterns.pop_first() {
+            } else if let Some((way, pattern)) = left.patterns.pop_first() {
                 budget.spend(WATCHED_WORK);
+                self.directory.end_pattern(&pattern);
                 left.walk.leave(way);
                 self.end_pattern(way, left.number);
             } else {

@@ -24,7 +24,7 @@ use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
 };
 use stockd_wire::resp::{
-    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, Confirmation, Decoder, Encoder, Hello,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandId, Confirmation, Decoder, Encoder, Hello,
     Incoming, NotDeferrable, Shape, Version,
 };
 
@@ -33,6 +33,7 @@ use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
 use crate::info;
 use crate::memory::Held;
+use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use walk::Walk;
 
@@ -70,6 +71,8 @@ struct Parked(VecDeque<Awaited>);
 enum Awaited {
     Reply(Shape<'static>),
     Outcome(Box<transaction::Queue>),
+    /// Of `MSET`.
+    SetAll(transaction::SetAll),
 }
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
@@ -85,63 +88,9 @@ enum After {
 
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
-        if self.speaker.walk.is_some()
-            && let Some(waits) = self.walk_on(turn)
-        {
-            return (0, waits);
-        }
-        let mut rest = input;
-        let waits = 'answer: loop {
-            // What is performed may need the executor for itself, so the batch ends before it.
-            let command = {
-                let mut batch = turn.executor.batch(turn.access);
-                loop {
-                    if !self.parked.is_empty() {
-                        if turn.work.is_spent() {
-                            break 'answer Waits::Turn;
-                        }
-                        turn.work.spend(cost::PARKED);
-                        let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                        match self.park_next(&mut rest, writer, access, turn.id) {
-                            Some(waits) => break 'answer waits,
-                            None => continue,
-                        }
-                    }
-                    match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies) {
-                        Some(waits) => break 'answer waits,
-                        None if turn.work.is_spent() => break 'answer Waits::Turn,
-                        None => {}
-                    }
-                    match self.decoder.decode(&mut rest) {
-                        Ok(Some(Incoming::Request(request, shape))) => {
-                            turn.work.spend(cost::request(&request));
-                            let Some(reply) = batch.execute_now(&request) else {
-                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                                self.parked.park(request, &shape, writer, access, turn.id);
-                                continue;
-                            };
-                            let before = turn.replies.out.len();
-                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
-                            let made = turn.replies.out.len() - before;
-                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
-                        }
-                        Ok(Some(Incoming::Command(command))) => break command,
-                        Ok(None) => break 'answer Waits::Input,
-                        Err(error) => {
-                            self.speaker.encoder.error(&error, turn.replies.out);
-                            break 'answer Waits::Nothing(Ending::ProtocolError);
-                        }
-                    }
-                }
-            };
-            match self.speaker.perform(command, &mut self.parked, turn) {
-                After::Nothing => {}
-                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
-                After::Wait(waits) => break waits,
-                After::Quit => break Waits::Nothing(Ending::Quit),
-            }
-        };
-        (input.len() - rest.len(), waits)
+        let answered = self.answer_all(input, turn);
+        self.count(turn.cells);
+        answered
     }
 
     fn end(&mut self, _: &[u8], _: &mut Turn<'_>) {
@@ -161,12 +110,16 @@ impl Conversation for RespConversation {
             (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
                 queue.answer(outcome, encoder, out);
             }
+            (Some(Awaited::SetAll(set)), Answered::Outcome(outcome)) => {
+                set.answer(outcome, encoder, out);
+            }
             (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
         }
     }
 
     fn add_held(&self, held: &mut Held) {
-        held.requests += self.decoder.held_bytes() + self.speaker.transaction.held_bytes();
+        let names = self.speaker.client.conversation.names_bytes.get() as usize;
+        held.requests += self.decoder.held_bytes() + self.speaker.transaction.held_bytes() + names;
         held.walks += self.speaker.walk.as_ref().map_or(0, |walk| walk.bytes());
         held.parked += self.parked.bytes();
     }
@@ -209,6 +162,81 @@ impl RespConversation {
         }
     }
 
+    /// Answers the input, as [`Conversation::answer`] does.
+    fn answer_all(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        if self.speaker.walk.is_some()
+            && let Some(waits) = self.walk_on(turn)
+        {
+            return (0, waits);
+        }
+        let mut rest = input;
+        let waits = 'answer: loop {
+            // What is performed may need the executor for itself, so the batch ends before it.
+            let command = {
+                let mut batch = turn.executor.batch(turn.access);
+                loop {
+                    if !self.parked.is_empty() {
+                        if turn.work.is_spent() {
+                            break 'answer Waits::Turn;
+                        }
+                        turn.work.spend(cost::PARKED);
+                        let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                        self.count(turn.cells);
+                        match self.park_next(&mut rest, writer, access, turn.id) {
+                            Some(waits) => break 'answer waits,
+                            None => continue,
+                        }
+                    }
+                    self.count(turn.cells);
+                    match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
+                    {
+                        Some(waits) => break 'answer waits,
+                        None if turn.work.is_spent() => break 'answer Waits::Turn,
+                        None => {}
+                    }
+                    match self.decoder.decode(&mut rest) {
+                        Ok(Some(Incoming::Request(request, shape))) => {
+                            turn.work.spend(cost::request(&request));
+                            let Some(reply) = batch.execute_now(&request) else {
+                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                                self.parked.park(request, &shape, writer, access, turn.id);
+                                continue;
+                            };
+                            let before = turn.replies.out.len();
+                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                            let made = turn.replies.out.len() - before;
+                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
+                        }
+                        Ok(Some(Incoming::Command(command))) => break command,
+                        Ok(None) => break 'answer Waits::Input,
+                        Err(error) => {
+                            self.speaker.encoder.error(&error, turn.replies.out);
+                            break 'answer Waits::Nothing(Ending::ProtocolError);
+                        }
+                    }
+                }
+            };
+            match self.speaker.perform(command, &mut self.parked, turn) {
+                After::Nothing => {}
+                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
+                After::Wait(waits) => break waits,
+                After::Quit => break Waits::Nothing(Ending::Quit),
+            }
+        };
+        (input.len() - rest.len(), waits)
+    }
+
+    /// Counts the command that was decoded last, and errors.
+    #[inline]
+    fn count(&mut self, cells: &Cells) {
+        if let Some(command) = self.decoder.take_decoded() {
+            self.speaker.count(command, 1, cells);
+        }
+        if let Some(errors) = self.speaker.encoder.take_errors() {
+            errors.counts().enumerate().for_each(|(code, count)| cells.errors.add(code, count));
+        }
+    }
+
     /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
     /// end.
     #[cold]
@@ -222,16 +250,16 @@ impl RespConversation {
 
     /// Answers the lookups that come next. Says what the conversation waits for when they were all, or
     /// there is no room for more; `None` when something else comes.
-    ///
-    /// A function of its own, so that nothing else takes registers from it.
-    #[inline(never)]
+    #[inline(always)]
     fn answer_lookups(
         &mut self,
         rest: &mut &[u8],
         batch: &mut Batch<'_>,
         replies: &mut Replies<'_>,
+        cells: &Cells,
     ) -> Option<Waits> {
         let mut input = *rest;
+        let are_gets = !self.decoder.is_streaming();
         loop {
             let together = replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
@@ -242,6 +270,9 @@ impl RespConversation {
             if batch.begun() == 0 {
                 *rest = input;
                 return None;
+            }
+            if are_gets {
+                self.speaker.count(CommandId::GET, batch.begun() as u64, cells);
             }
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
             batch.answer(|answer| encoder.answer(answer, out));
@@ -293,7 +324,7 @@ impl Parked {
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
         let outcomes = self.0.iter().map(|awaited| match awaited {
-            Awaited::Reply(_) => 0,
+            Awaited::Reply(_) | Awaited::SetAll(_) => 0,
             Awaited::Outcome(queue) => queue.held_bytes(),
         });
         self.0.capacity() * size_of::<Awaited>()
@@ -325,6 +356,13 @@ impl Parked {
 }
 
 impl Speaker {
+    /// Counts a command that the client has given so many times.
+    #[inline]
+    fn count(&self, command: CommandId, times: u64, cells: &Cells) {
+        cells.calls.add(command.index(), times);
+        self.client.note_command(command);
+    }
+
     /// Performs any command but a request to the engine.
     #[cold]
     fn perform(&mut self, command: Command<'_>, parked: &mut Parked, turn: &mut Turn<'_>) -> After {
@@ -332,7 +370,13 @@ impl Speaker {
         turn.work.spend(cost::of(&command));
         let after = match command {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
-            Command::Client(Client::List) => self.begin(Walk::clients(turn), turn),
+            Command::Client(Client::List(filter)) => {
+                self.client.note_command(CommandId::CLIENT_LIST);
+                self.begin(Walk::clients(&filter, turn), turn)
+            }
+            Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
+            Command::RandomKey => self.begin(Walk::random(), turn),
+            Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
             Command::Describe(describe) => {
                 let description = self.encoder.describe(&describe, turn.replies.out);
                 self.begin(Walk::Describe(description), turn)
@@ -344,11 +388,11 @@ impl Speaker {
                 self.end_all(Confirmation::UnsubscribedPattern, Walk::EndPatterns, turn)
             }
             Command::Subscribe(symbol) => {
-                subscribe::symbol(&symbol, &self.encoder, turn);
+                subscribe::symbol(symbol, &self.encoder, turn);
                 After::Admit
             }
             Command::SubscribePattern(pattern) => {
-                subscribe::pattern(pattern.as_bytes(), &self.encoder, turn);
+                subscribe::pattern(pattern, &self.encoder, turn);
                 After::Admit
             }
             Command::Unsubscribe(name) => {
@@ -362,7 +406,18 @@ impl Speaker {
             command => self.perform_at_once(command, parked, turn),
         };
         turn.work.spend(turn.replies.out.len().saturating_sub(before) / WRITTEN_BYTES_PER_WORK);
+        self.describe();
         after
+    }
+
+    /// Lets others know how the conversation stands.
+    fn describe(&self) {
+        let told = &self.client.conversation;
+        let (queued, queued_bytes, watched) = self.transaction.describe();
+        told.queued.set(queued.map_or(0, |commands| commands as u64 + 1));
+        told.queued_bytes.set(queued_bytes as u64);
+        told.watched.set(watched as u64);
+        told.is_resp3.set(u64::from(self.encoder.version() == Version::Resp3));
     }
 
     /// Performs a command that is neither a walk nor about subscriptions.
@@ -380,14 +435,19 @@ impl Speaker {
                 encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
             }
             Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
-            Command::Scan(scan) => browse::scan(&scan, encoder, turn),
             Command::Ping(message) => {
                 let subscribed = turn.feed.len(turn.id.into()) > 0;
                 encoder.pong(message, subscribed, out);
             }
             Command::Echo(message) => encoder.text(message, out),
-            Command::Hello(Hello { credentials: Some(_), .. }) | Command::Auth(_) => {
-                encoder.error(&CommandError::NoPasswordConfigured, out);
+            Command::Auth(credentials) => match credentials.check_open() {
+                Ok(()) => encoder.ok(out),
+                Err(error) => encoder.error(&error, out),
+            },
+            Command::Hello(Hello { credentials: Some(credentials), .. })
+                if let Err(error) = credentials.check_open() =>
+            {
+                encoder.error(&error, out);
             }
             Command::Hello(hello) => {
                 client::hello(&hello, client, encoder, out);
@@ -401,7 +461,16 @@ impl Speaker {
                 encoder.lines(&info::text(turn.server, sections, turn.now), out);
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
-            Command::Nothing => encoder.ok(out),
+            Command::Constant(constant) => encoder.constant(constant, out),
+            Command::MemoryUsage(symbol) => browse::memory_usage(&symbol, encoder, turn),
+            Command::PatternCount => {
+                encoder.integer(turn.executor.engine().directory().patterns() as u64, out);
+            }
+            Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
+            Command::SetAll(prices) => {
+                let set = transaction::set_all(prices, encoder, turn);
+                parked.0.extend(set.map(Awaited::SetAll));
+            }
             Command::Multi => {
                 transaction.multi(encoder, out);
                 return After::Admit;

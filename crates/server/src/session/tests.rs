@@ -1,14 +1,17 @@
 mod work;
 
 use super::*;
-use crate::Metrics;
+use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::Ending;
 use crate::metrics::Cells;
+use crate::protocol;
 use crate::server_state::ServerState;
 use crate::turn::Replies;
 use crate::turn_queue::Pace;
+use crate::{Endpoint, Metrics, Protocol};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
@@ -40,18 +43,18 @@ impl Client {
         let mut executor = engine.executor();
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159.00")] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(1)),
-                status: None,
+                ..Fields::default()
             };
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);
         }
         let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        let info = server.clients.enter(peer, protocol, Instant::now());
+        let info = server.clients.enter(peer, protocol, Instant::now(), None);
         Client {
-            session: Session::new(protocol, &info),
+            session: Session::new((protocol::of(protocol).begin)(&info)),
             executor,
             out: Vec::new(),
             out_bytes_max: usize::MAX,
@@ -86,6 +89,21 @@ impl Client {
 
     fn receive(&mut self, input: &[u8]) -> Waits {
         self.with(|session, turn| session.receive(input, turn))
+    }
+
+    fn awaits_newline(&mut self) -> Option<Patience> {
+        self.with(|session, turn| session.awaits_newline(turn))
+    }
+
+    fn fall_silent(&mut self) -> Waits {
+        self.with(Session::fall_silent)
+    }
+
+    /// As another client of the same host.
+    fn connect_again(&mut self) {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 2)).into();
+        let info = self.server.clients.enter(peer, Protocol::Line, Instant::now(), None);
+        self.session = Session::new((protocol::of(Protocol::Line).begin)(&info));
     }
 
     fn replied(&mut self) -> String {
@@ -127,26 +145,86 @@ fn any_number_of_requests_in_one_read_is_answered_in_order() {
 #[test]
 fn first_bytes_without_a_newline_are_a_request_after_silence() {
     let mut client = Client::new();
-    assert!(!client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), None);
     assert_eq!(client.receive(b"AA"), Waits::Input);
-    assert!(client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), Some(Patience::Usual));
     assert_eq!(client.receive(b"PL"), Waits::Input);
     assert_eq!(client.replied(), "");
-    assert!(client.with(Session::fall_silent));
+    assert_eq!(client.fall_silent(), Waits::Input);
     assert_eq!(client.replied(), "172.5");
     assert_eq!(client.receive(b"IBM"), Waits::Input);
     assert_eq!(client.replied(), "159");
-    assert!(!client.session.awaits_newline());
+    assert_eq!(client.awaits_newline(), None);
+    assert_eq!(client.cells.unterminated.get(), 1);
 }
 
 #[test]
 fn silence_in_the_middle_of_a_later_line_means_nothing() {
     let mut client = Client::new();
     assert_eq!(client.receive(b"AAPL\nIB"), Waits::Input);
-    assert!(!client.session.awaits_newline());
-    assert!(!client.with(Session::fall_silent));
+    assert_eq!(client.awaits_newline(), None);
+    assert_eq!(client.fall_silent(), Waits::Input);
     assert_eq!(client.receive(b"M\n"), Waits::Input);
     assert_eq!(client.replied(), "172.5\n159\n");
+}
+
+#[test]
+fn a_newline_that_comes_late_ends_the_reply_and_begins_lines() {
+    let mut client = Client::new();
+    assert_eq!(client.receive(b"AAPL"), Waits::Input);
+    assert_eq!(client.fall_silent(), Waits::Input);
+    assert_eq!(client.receive(b"\r"), Waits::Input);
+    assert_eq!(client.receive(b"\nIBM"), Waits::Input);
+    assert_eq!(client.replied(), "172.5\n");
+    assert_eq!(client.receive(b"\n"), Waits::Input);
+    assert_eq!(client.replied(), "159\n");
+}
+
+#[test]
+fn the_next_client_of_a_host_with_an_unterminated_one_waits_for_less() {
+    let mut client = Client::new();
+    let _ = client.receive(b"AAPL");
+    assert_eq!(client.fall_silent(), Waits::Input);
+    client.connect_again();
+    let _ = client.receive(b"IB");
+    assert_eq!(client.awaits_newline(), Some(Patience::Short));
+    let _ = client.receive(b"M");
+    assert_eq!(client.fall_silent(), Waits::Input);
+    assert_eq!(client.replied(), "172.5159");
+
+    client.connect_again();
+    let _ = client.receive(b"AAPL\n");
+    client.connect_again();
+    let _ = client.receive(b"IBM");
+    assert_eq!(client.awaits_newline(), Some(Patience::Usual), "the latest spoke in lines");
+}
+
+#[test]
+fn another_protocol_is_answered_in_its_own_and_nothing_behind_it_is() {
+    for (sent, answered) in [
+        ("*2\r\n$3\r\nGET\r\n$4\r\nAAPL\r\nAAPL\n", "-ERR "),
+        ("GET /AAPL HTTP/1.1\r\nHost: x\r\n\r\nAAPL\n", "HTTP/1.1 400 "),
+        ("PROXY TCP4 127.0.0.1 127.0.0.1 55 7878\r\nAAPL\n", "ERR "),
+        ("\x16\x03\x01\x02\0\x01\nAAPL\n", "\x15\x03\x01\0\x02\x02"),
+    ] {
+        let mut client = Client::new();
+        assert_eq!(client.receive(sent.as_bytes()), Waits::Nothing(Ending::Foreign));
+        let replied = client.replied();
+        assert!(replied.starts_with(answered) && !replied.contains("172.5"), "{replied}");
+    }
+}
+
+#[test]
+fn a_call_is_a_lookup_of_the_name_within_it_unless_the_whole_is_listed() {
+    let mut client = Client::new();
+    let _ = client.receive(b"Lookup AAPL\nIBM\nLookup,IBM\nLookup:XYZ\n");
+    assert_eq!(client.replied(), "172.5\n159\n159\n-1\n");
+    let fields = Fields { price: "7".parse().unwrap(), ..Fields::default() };
+    let set = Request::Set("Lookup AAPL".parse().unwrap(), fields);
+    client.executor.batch(&Access::All).execute(&set);
+    let _ = client.receive(b"Lookup AAPL\nLookup IBM");
+    client.with(Session::end);
+    assert_eq!(client.replied(), "7\n159\n");
 }
 
 #[test]
@@ -200,4 +278,40 @@ fn a_line_too_long_is_the_end_after_the_replies_before_it() {
     assert_eq!(client.receive(b"A"), Waits::Nothing(Ending::LineTooLong));
     assert_eq!(client.replied(), "159\n");
     assert_eq!(client.session.undecoded.capacity(), 0);
+}
+
+/// A client that has come through a proxy, or past it.
+fn proxied(protocol: Protocol) -> (Client, Arc<ClientInfo>) {
+    let mut client = Client::over(protocol);
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let endpoint = Endpoint { proxied: true, ..Endpoint::plain(protocol, address) };
+    let info = client.server.clients.enter(address.into(), protocol, Instant::now(), None);
+    client.session = Session::new(protocol::begin(&endpoint, &info));
+    (client, info)
+}
+
+#[test]
+fn a_client_behind_a_proxy_is_the_one_that_the_header_names() {
+    let stream = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 7878\r\nAAPL\nIBM\n";
+    for cut in 0..=stream.len() {
+        let (mut client, info) = proxied(Protocol::Line);
+        let (head, tail) = stream.split_at(cut);
+        assert_eq!(client.receive(head), Waits::Input);
+        assert_eq!(client.receive(tail), Waits::Input);
+        assert_eq!(client.replied(), "172.5\n159\n", "cut at {cut}");
+        assert_eq!(info.peer().to_string(), "192.0.2.1:56324");
+    }
+    let (mut client, _) = proxied(Protocol::Resp);
+    assert_eq!(client.receive(b"PROXY UNKNOWN\r\nGET AAPL\r\n"), Waits::Input);
+    assert_eq!(client.replied(), "$5\r\n172.5\r\n");
+}
+
+#[test]
+fn a_client_that_comes_past_the_proxy_is_refused() {
+    for (protocol, refusal) in [(Protocol::Line, "ERR "), (Protocol::Resp, "-ERR ")] {
+        let (mut client, _) = proxied(protocol);
+        assert_eq!(client.receive(b"GET AAPL\r\n"), Waits::Nothing(Ending::Foreign));
+        let replied = client.replied();
+        assert!(replied.starts_with(refusal) && replied.contains("proxy_protocol"), "{replied}");
+    }
 }

@@ -69,8 +69,11 @@ impl Stage {
 
 /// Lists a stock, or sets its price.
 pub(crate) fn set(engine: &Arc<Engine>, stock: usize, price: &str) {
-    let fields =
-        Fields { price: price.parse().ok(), volume: Edit::Set(Volume::new(1)), status: None };
+    let fields = Fields {
+        price: price.parse().expect("a price"),
+        volume: Edit::Set(Volume::new(1)),
+        ..Fields::default()
+    };
     let request = Request::Set(format!("S{stock}").parse().unwrap(), fields);
     engine.executor().batch(&Access::All).execute(&request);
 }

@@ -9,6 +9,10 @@ use ways::{Embedded, Home, Line, Outcome, Over, Resp, WayIn};
 enum Step {
     /// List or update: symbol, price, volume, status; empty where it is not given.
     Set([&'static str; 4]),
+    /// List or update: the symbol, and names of fields with their values.
+    Give(&'static str, &'static [(&'static str, &'static str)]),
+    /// The stock has these fields and no others that a writer gives.
+    Has(&'static str, &'static [(&'static str, &'static str)]),
     Trade(&'static str, i64),
     Delist(&'static str),
     /// Both of these trades as one. One that is refused does not keep the other from taking effect.
@@ -21,7 +25,7 @@ enum Step {
     Answers(&'static [u8], &'static str),
 }
 
-use Step::{Answers, Delist, Is, Refused, Set, Trade, TradeBoth};
+use Step::{Answers, Delist, Give, Has, Is, Refused, Set, Trade, TradeBoth};
 
 const SCENARIOS: &[(&str, &[Step])] = &[
     (
@@ -109,6 +113,61 @@ const SCENARIOS: &[(&str, &[Step])] = &[
         ],
     ),
     (
+        "a quote has a bid and an ask, sizes and a time, each of which may be absent",
+        &[
+            Give("SPY", &[("bid", "722.99"), ("ask", "723.01")]),
+            Has("SPY", &[("bid", "722.99"), ("ask", "723.01"), ("status", "trading")]),
+            Answers(b"SPY", "0"),
+            Give("SPY", &[("price", "723"), ("bid_size", "300"), ("ask_size", "0.5")]),
+            Give("SPY", &[("time", "1790000000123456789"), ("bid", "none")]),
+            Answers(b"SPY", "723"),
+            Has(
+                "SPY",
+                &[
+                    ("price", "723"),
+                    ("ask", "723.01"),
+                    ("bid_size", "300"),
+                    ("ask_size", "0.5"),
+                    ("status", "trading"),
+                    ("time", "1790000000123456789"),
+                ],
+            ),
+            Give("SPY", &[("price", "none"), ("ask", "none"), ("ask_size", "none")]),
+            Give("SPY", &[("bid_size", "none"), ("time", "none"), ("status", "halted")]),
+            Has("SPY", &[("status", "halted")]),
+            Give("SPY", &[("bid", "$1"), ("price", "1")]),
+            Refused("bid: '$1' is not a price"),
+            Give("SPY", &[("time", "soon"), ("price", "1")]),
+            Refused("'soon' is not a time"),
+            Has("SPY", &[("status", "halted")]),
+            Give("SPX", &[("bid_size", "1"), ("volume", "2"), ("time", "1")]),
+            Refused("stock 'SPX' is not listed, and listing it needs a price, a bid"),
+            Give("SPX", &[("status", "halted")]),
+            Answers(b"SPX", "0"),
+            Trade("SPX", -1),
+            Refused("stock 'SPX' is halted"),
+        ],
+    ),
+    (
+        "a late update is refused whole, one of the same time counts, one without a time is not late",
+        &[
+            Give("TICK", &[("price", "1"), ("time", "1000")]),
+            Give("TICK", &[("price", "2"), ("time", "999")]),
+            Refused("the write of 'TICK' is late: its time is 999, and the stock is at 1000"),
+            Has("TICK", &[("price", "1"), ("status", "trading"), ("time", "1000")]),
+            Give("TICK", &[("price", "3"), ("time", "1000")]),
+            Give("TICK", &[("price", "4")]),
+            Has("TICK", &[("price", "4"), ("status", "trading"), ("time", "1000")]),
+            Give("TICK", &[("price", "5"), ("time", "1970-01-01T00:00:00.000000999Z")]),
+            Refused("is late"),
+            Give("TICK", &[("time", "1001")]),
+            Has("TICK", &[("price", "4"), ("status", "trading"), ("time", "1001")]),
+            Delist("TICK"),
+            Give("TICK", &[("price", "6"), ("time", "5")]),
+            Answers(b"TICK", "6"),
+        ],
+    ),
+    (
         "exhausted and halted stocks answer 0, unknown ones -1",
         &[
             Answers(b"NA", "-1"),
@@ -130,6 +189,10 @@ const SCENARIOS: &[(&str, &[Step])] = &[
             Answers(b"AAPL\xff", "-1"),
             Answers(b"AA\x07PL", "-1"),
             Answers(&[b'A'; 31], "-1"),
+            Answers(&[b'A'; 49], "-1"),
+            Answers("AA\u{200b}PL".as_bytes(), "-1"),
+            Give("AA\u{202e}PL", &[("price", "1")]),
+            Refused("the symbol has an invisible character, U+202E"),
             Answers(&[b'A'; 5000], "-1"),
         ],
     ),
@@ -142,6 +205,16 @@ const SCENARIOS: &[(&str, &[Step])] = &[
             Set(["AAPL  260116C00200000", "3.25", "1", ""]),
             Answers(b"AAPL  260116C00200000", "3.25"),
             Answers(b"TRUE", "-1"),
+            Set(["EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGkZwyTDt1v", "1", "1", ""]),
+            Answers(b" EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGkZwyTDt1v", "1"),
+            Answers(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G", "-1"),
+            Set(["EPjFWdd5AufqSSqeM2qN1xzybapC8G", "2", "1", ""]),
+            Set(["EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGkZwyTDt1w", "3", "0", ""]),
+            Answers(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G", "2"),
+            Answers(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGkZwyTDt1w", "0"),
+            Answers(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGkZwyTDt1v", "1"),
+            Set(["123456789012345678901234567890123456789012345678", "-37.63", "", ""]),
+            Is("123456789012345678901234567890123456789012345678", ["-37.63", "", "trading"]),
         ],
     ),
     (
@@ -150,7 +223,9 @@ const SCENARIOS: &[(&str, &[Step])] = &[
             Trade("X", -1),
             Refused("stock 'X' is not listed"),
             Set(["X", "", "5", ""]),
-            Refused("stock 'X' is not listed, and listing it needs a price"),
+            Refused(
+                "stock 'X' is not listed, and listing it needs a price, a bid, an ask or a status",
+            ),
             Answers(b"X", "-1"),
             Set(["X", "7", "3", ""]),
             Trade("X", -5),
@@ -210,12 +285,30 @@ fn play(way: &mut dyn WayIn) {
             }
             assert_eq!(outcome, Ok(()), "{place}: refused before it");
             outcome = match step {
-                Set(fields) => way.set(*fields),
+                Set([symbol, price, volume, status]) => {
+                    let mut fields =
+                        vec![("price", *price), ("volume", volume), ("status", status)];
+                    fields.retain(|(_, value)| !value.is_empty());
+                    way.set(symbol, &fields)
+                }
+                Give(symbol, fields) => way.set(symbol, fields),
+                Has(symbol, fields) => {
+                    let owned =
+                        |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+                    let expected: Vec<_> = fields.iter().map(owned).collect();
+                    assert_eq!(way.fields(symbol), expected, "{place}: {symbol}");
+                    Ok(())
+                }
                 Trade(symbol, shares) => way.trade(symbol, *shares),
                 TradeBoth(trades) => way.trade_both(*trades),
                 Delist(symbol) => way.delist(symbol),
                 Is(symbol, fields) => {
-                    assert_eq!(way.fields(symbol), *fields, "{place}: {symbol}");
+                    let has = way.fields(symbol);
+                    let value = |field: &str| has.iter().find(|(name, _)| name == field);
+                    let text =
+                        |field| value(field).map(|(_, text)| text.clone()).unwrap_or_default();
+                    let found = ["price", "volume", "status"].map(text);
+                    assert_eq!(found, *fields, "{place}: {symbol}");
                     Ok(())
                 }
                 Answers(name, answer) => {

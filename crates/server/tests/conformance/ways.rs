@@ -8,20 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_engine::{self as engine, Access, Catalog, Engine, Sync, Transaction};
-use stockd_model::{Address, Fields, PriceError, Reply, Request, Symbol, VolumeError};
+use stockd_model::{Address, Field, Fields, Reply, Request, Symbol, SymbolError};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 use stockd_store::DataDir;
 use tempfile::TempDir;
 
 pub(crate) type Outcome = Result<(), String>;
 
+/// Names of fields, and their values.
+pub(crate) type Given = Vec<(String, String)>;
+
 /// A way to ask and, for most, to write.
 pub(crate) trait WayIn {
     /// What a lookup answers: a price, `0` or `-1`.
     fn lookup(&mut self, name: &[u8]) -> String;
-    /// Price, volume and status of a listed stock; empty where one is absent.
-    fn fields(&mut self, name: &str) -> [String; 3];
-    fn set(&mut self, fields: [&str; 4]) -> Outcome;
+    /// The fields of a listed stock that it has, but for its symbol, version and time of change.
+    fn fields(&mut self, name: &str) -> Given;
+    /// Lists or updates a stock: these values for the fields of these names.
+    fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome;
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
     /// Trades twice, as one transaction. The first refusal is its outcome.
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome;
@@ -76,28 +80,25 @@ impl WayIn for Embedded {
         }
     }
 
-    fn fields(&mut self, name: &str) -> [String; 3] {
+    fn fields(&mut self, name: &str) -> Given {
         match self.execute(&Request::Lookup(Ok(name.parse().unwrap()))) {
             Reply::Found(quote) => {
-                let volume = quote.volume.map(|volume| volume.to_string());
-                [quote.price.to_string(), volume.unwrap_or_default(), quote.status.to_string()]
+                let text = |field| Some((field, quote.text_of(field)?));
+                let texts = Field::WRITABLE.into_iter().filter_map(text);
+                texts.map(|(field, text)| (field.name().into(), text.as_str().into())).collect()
             }
             reply => panic!("{reply:?} to a lookup"),
         }
     }
 
-    fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {
+    fn set(&mut self, symbol: &str, given: &[(&str, &str)]) -> Outcome {
+        let symbol = symbol.parse().map_err(|error: SymbolError| error.to_string())?;
         let mut fields = Fields::default();
-        if !price.is_empty() {
-            fields.price = Some(price.parse().map_err(|error: PriceError| error.to_string())?);
+        for (name, text) in given {
+            let field = Field::find(name.as_bytes()).unwrap();
+            fields.set(field, text.as_bytes()).map_err(|error| error.to_string())?;
         }
-        if !volume.is_empty() {
-            fields.volume = volume.parse().map_err(|error: VolumeError| error.to_string())?;
-        }
-        if !status.is_empty() {
-            fields.status = Some(status.parse().unwrap());
-        }
-        self.write(&Request::Set(symbol.parse().unwrap(), fields))
+        self.write(&Request::Set(symbol, fields))
     }
 
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
@@ -205,12 +206,12 @@ impl WayIn for Line {
         self.link.read_line()
     }
 
-    fn fields(&mut self, name: &str) -> [String; 3] {
+    fn fields(&mut self, name: &str) -> Given {
         self.engine.fields(name)
     }
 
-    fn set(&mut self, fields: [&str; 4]) -> Outcome {
-        self.engine.set(fields)
+    fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome {
+        self.engine.set(symbol, fields)
     }
 
     fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
@@ -273,7 +274,7 @@ impl Resp {
     fn write(&mut self, parts: &[&str]) -> Outcome {
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let reply = self.ask(&parts);
-        match reply.strip_prefix("-ERR ") {
+        match reply.strip_prefix("-ERR ").or(reply.strip_prefix("-LATE ")) {
             Some(refusal) => Err(refusal.to_owned()),
             None if reply.starts_with('$') => {
                 // A volume that is no signed number.
@@ -295,7 +296,7 @@ impl WayIn for Resp {
         answer
     }
 
-    fn fields(&mut self, name: &str) -> [String; 3] {
+    fn fields(&mut self, name: &str) -> Given {
         let head = self.ask(&[b"HGETALL", name.as_bytes()]);
         let texts = match head.split_at(1) {
             ("*", texts) => texts.parse().unwrap(),
@@ -307,20 +308,27 @@ impl WayIn for Resp {
                 self.text(&head).expect("what is absent is left out")
             })
             .collect();
-        ["price", "volume", "status"].map(|field| {
+        let value = |field: &str| {
             let pair = texts.chunks(2).find(|pair| pair[0] == field);
-            let value = pair.map(|pair| pair[1].clone());
+            pair.map(|pair| pair[1].clone())
+        };
+        let names = Field::WRITABLE.map(Field::name);
+        for field in names {
             let head = self.ask(&[b"HGET", name.as_bytes(), field.as_bytes()]);
-            assert_eq!(self.text(&head), value, "HGET as HGETALL");
-            value.unwrap_or_default()
-        })
+            assert_eq!(self.text(&head), value(field), "HGET as HGETALL");
+        }
+        let parts = names.map(str::as_bytes);
+        assert_eq!(self.ask(&[&[b"HMGET", name.as_bytes()], &parts[..]].concat()), "*8");
+        for field in names {
+            let head = self.link.read_line();
+            assert_eq!(self.text(&head), value(field), "HMGET as HGETALL");
+        }
+        names.into_iter().filter_map(|field| Some((field.to_owned(), value(field)?))).collect()
     }
 
-    fn set(&mut self, [symbol, price, volume, status]: [&str; 4]) -> Outcome {
-        let fields = [("price", price), ("volume", volume), ("status", status)];
-        let given = fields.iter().filter(|(_, value)| !value.is_empty());
+    fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome {
         let mut parts = vec!["HSET", symbol];
-        parts.extend(given.flat_map(|(name, value)| [*name, *value]));
+        parts.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
         self.write(&parts)
     }
 

@@ -55,9 +55,10 @@ impl Market {
             ("HALTED", "10", 100, Status::Halted),
         ] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(volume)),
                 status: Some(status),
+                ..Fields::default()
             };
             let reply = set(&mut executor, name, fields);
             assert!(matches!(reply, Reply::Listed(_)));

@@ -232,9 +232,9 @@ fn a_client_sees_only_prices_that_were_set_and_in_that_order() {
                 // Known before it is set, so that a reader can never be ahead of it.
                 latest.store(next, Ordering::SeqCst);
                 let fields = Fields {
-                    price: Price::new(next as i64, 0),
+                    price: Price::new(next as i64, 0).into(),
                     volume: Edit::Set(Volume::new(1)),
-                    status: None,
+                    ..Fields::default()
                 };
                 set(&mut executor, "TICK", fields);
             }

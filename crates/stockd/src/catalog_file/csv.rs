@@ -3,6 +3,8 @@
 //! A record never spans lines, which RFC 4180 would allow: so a stray quote spoils one row, and not
 //! the rest of the file.
 
+use stockd_model::Field;
+
 use super::row::{BadRow, Row, shown};
 
 /// The error of a file that ends before its header.
@@ -12,9 +14,8 @@ pub(super) const NO_HEADER: &str =
 /// The positions of the columns in a row, from the first line of the file.
 pub(super) struct Header {
     symbol: usize,
-    price: usize,
-    volume: usize,
-    status: Option<usize>,
+    /// Of the other fields, those that have a column.
+    fields: Vec<(Field, usize)>,
     columns: usize,
     record: Record,
 }
@@ -35,32 +36,27 @@ impl Header {
                 )
             })
         };
-        Ok(Header {
-            symbol: need("symbol")?,
-            price: need("price")?,
-            volume: need("volume")?,
-            status: record.column("status")?,
-            columns,
-            record,
-        })
+        let symbol = need("symbol")?;
+        need("price")?;
+        need("volume")?;
+        let mut fields = Vec::new();
+        for field in Field::WRITABLE {
+            fields.extend(record.column(field.name())?.map(|at| (field, at)));
+        }
+        Ok(Header { symbol, fields, columns, record })
     }
 
     /// Reads the row on one line.
     pub(super) fn row(&mut self, line: &[u8]) -> Result<Row, BadRow> {
-        let record = &mut self.record;
-        record.read(line)?;
+        self.record.read(line)?;
+        let record = &self.record;
         if record.len() != self.columns {
             let (fields, columns) = (record.len(), self.columns);
             let why = format!("the row has {fields} fields, the header {columns}");
             return Err(BadRow { column: None, why });
         }
-        let status = self.status.map(|at| record.field(at));
-        Row::parse(
-            record.field(self.symbol),
-            record.field(self.price),
-            record.field(self.volume),
-            status.unwrap_or_default(),
-        )
+        let texts = self.fields.iter().map(|&(field, at)| (field, record.field(at)));
+        Row::parse(record.field(self.symbol), texts)
     }
 }
 

@@ -1,12 +1,13 @@
-//! JSON lines: one object a line, with symbol, price and optionally volume and status.
+//! JSON lines: one object a line, with a symbol and any fields of a quote that a writer gives.
 //!
-//! A price or volume is a string, or a number whose digits are taken as they are written. It is
+//! A decimal is a string, or a number whose digits are taken as they are written. It is
 //! never converted to a float.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use stockd_model::Field;
 
 use super::row::{BadRow, Row, shown};
 
@@ -20,7 +21,17 @@ struct Object<'a> {
     #[serde(borrow)]
     volume: Option<&'a RawValue>,
     #[serde(borrow)]
+    bid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ask: Option<&'a RawValue>,
+    #[serde(borrow)]
+    bid_size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ask_size: Option<&'a RawValue>,
+    #[serde(borrow)]
     status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time: Option<&'a RawValue>,
 }
 
 /// Reads the row on one line.
@@ -40,20 +51,24 @@ pub(super) fn row(line: &[u8]) -> Result<Row, BadRow> {
             let why = format!("{} is not a text in quotes", shown(value.get().as_bytes()));
             return Err(BadRow { column: Some("symbol"), why });
         }
-        symbol => need("symbol", symbol)?,
+        Some(symbol) => text_of(symbol),
+        None => {
+            let why = "missing; a row needs a symbol".to_owned();
+            return Err(BadRow { column: Some("symbol"), why });
+        }
     };
-    let price = need("price", object.price)?;
-    let volume = object.volume.map(text_of).unwrap_or_default();
-    let status = object.status.map(text_of).unwrap_or_default();
-    Row::parse(symbol.as_bytes(), price.as_bytes(), volume.as_bytes(), status.as_bytes())
-}
-
-/// The text of a value that must be there.
-fn need<'a>(column: &'static str, value: Option<&'a RawValue>) -> Result<Cow<'a, str>, BadRow> {
-    value.map(text_of).ok_or_else(|| BadRow {
-        column: Some(column),
-        why: "missing; a row needs symbol and price".to_owned(),
-    })
+    let values = [
+        (Field::Price, object.price),
+        (Field::Volume, object.volume),
+        (Field::Bid, object.bid),
+        (Field::Ask, object.ask),
+        (Field::BidSize, object.bid_size),
+        (Field::AskSize, object.ask_size),
+        (Field::Status, object.status),
+        (Field::Time, object.time),
+    ];
+    let texts = values.map(|(field, value)| (field, value.map(text_of).unwrap_or_default()));
+    Row::parse(symbol.as_bytes(), texts.iter().map(|(field, text)| (*field, text.as_bytes())))
 }
 
 /// A text without its quotes and escapes; anything else as it is written.

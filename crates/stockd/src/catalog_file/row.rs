@@ -7,16 +7,15 @@
 use std::fmt;
 
 use stockd_model::limits::EXCERPT_BYTES_MAX;
-use stockd_model::{Edit, Escaped, Fields, Price, Status, Symbol, Volume, escaped};
+use stockd_model::{Escaped, Field, Fields, Quote, Symbol, escaped};
 
 /// One stock of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) symbol: Symbol,
-    pub(super) price: Price,
-    /// `None` where shares are not counted.
-    pub(super) volume: Option<Volume>,
-    pub(super) status: Status,
+    /// All that the row says of its stock: what it does not say is absent. A stock keeps its time where
+    /// the row has none.
+    pub(crate) fields: Fields,
 }
 
 /// Why a row is bad: the column, where one is to blame, and what is wrong with it.
@@ -27,35 +26,27 @@ pub(crate) struct BadRow {
 }
 
 impl Row {
-    /// Reads the texts of a row. A status that is not there is `trading`; a volume that is not there,
-    /// or is `none`, is absent.
-    pub(super) fn parse(
+    /// Reads the texts of a row. A status that is not there is `trading`; what else is not there, or is
+    /// `none`, is absent.
+    pub(super) fn parse<'a>(
         symbol: &[u8],
-        price: &[u8],
-        volume: &[u8],
-        status: &[u8],
+        texts: impl IntoIterator<Item = (Field, &'a [u8])>,
     ) -> Result<Row, BadRow> {
-        let status = String::from_utf8_lossy(status.trim_ascii());
-        Ok(Row {
-            symbol: Symbol::parse(symbol).map_err(|error| BadRow {
-                column: Some("symbol"),
-                why: format!("'{}': {error}", shown(symbol)),
-            })?,
-            price: Price::parse(price.trim_ascii()).map_err(BadRow::at("price"))?,
-            volume: match volume.trim_ascii() {
-                b"" => None,
-                volume => Edit::parse(volume).map_err(BadRow::at("volume"))?.outcome(None),
-            },
-            status: match &*status {
-                "" => Status::Trading,
-                status => status.parse().map_err(BadRow::at("status"))?,
-            },
-        })
-    }
-
-    /// All that a row says of its stock.
-    pub(crate) fn fields(&self) -> Fields {
-        Fields { price: Some(self.price), volume: self.volume.into(), status: Some(self.status) }
+        let symbol = Symbol::parse(symbol).map_err(|error| BadRow {
+            column: Some("symbol"),
+            why: format!("'{}': {error}", shown(symbol)),
+        })?;
+        let mut given = Fields::default();
+        for (field, text) in texts {
+            if !text.trim_ascii().is_empty() {
+                given.set(field, text).map_err(BadRow::at(field.name()))?;
+            }
+        }
+        if !given.can_list() {
+            let why = "missing; a row needs a price, a bid, an ask or a status".to_owned();
+            return Err(BadRow { column: Some("price"), why });
+        }
+        Ok(Row { symbol, fields: Fields::from(&given.outcome(&Quote::new(symbol))) })
     }
 
     pub(super) fn listed_already(&self, line: u64) -> BadRow {

@@ -2,6 +2,8 @@ use std::io::Write;
 
 use proptest::prelude::*;
 
+use stockd_model::{Field, Quote};
+
 use super::*;
 
 /// The contents of a file with this ending and text.
@@ -18,9 +20,14 @@ fn load(ending: &str, text: &[u8]) -> Result<Loaded, String> {
 
 /// Symbol, price, volume and status of every stock, sorted.
 fn stocks(loaded: &Loaded) -> Vec<String> {
-    let text = |Row { symbol, price, volume, status }: &Row| {
-        let volume = volume.map_or("none".to_owned(), |volume| volume.to_string());
-        format!("{symbol} {price} {volume} {status}")
+    let text = |Row { symbol, fields }: &Row| {
+        let quote = fields.outcome(&Quote::new(*symbol));
+        let rest = &Field::WRITABLE[2..];
+        let text = |field: &Field| quote.text_of(*field).map(|text| text.as_str().to_owned());
+        let [price, volume] = [Field::Price, Field::Volume].map(|field| text(&field));
+        let words = [price, volume].map(|text| text.unwrap_or("none".to_owned()));
+        let words = words.into_iter().chain(rest.iter().filter_map(text));
+        format!("{symbol} {}", words.collect::<Vec<_>>().join(" "))
     };
     let mut stocks: Vec<String> = loaded.rows.iter().map(text).collect();
     stocks.sort();
@@ -53,6 +60,32 @@ fn columns_may_stand_in_any_order_beside_others() {
             "TRUE 1 7 trading"
         ]
     );
+}
+
+#[test]
+fn every_field_has_a_column_and_a_key() {
+    let csv = "symbol,price,volume,bid,ask,bid_size,ask_size,status,time\n\
+         A,1,2,0.99,1.01,300,200.5,halted,2026-09-21T14:13:20.123456789Z\n\
+         B,,,-37.63,,,,,1790000000123456789\n\
+         C,,,,,,,halted,\n\
+         D,,7,,,,,,5\n";
+    let json = r#"{"symbol":"A","price":"1","volume":"2","bid":"0.99","ask":1.01,"bid_size":"300","ask_size":"200.5","status":"halted","time":"2026-09-21T14:13:20.123456789Z"}
+{"symbol":"B","bid":"-37.63","time":1790000000123456789}
+{"symbol":"C","status":"halted"}
+{"symbol":"D","volume":7,"time":5}"#;
+    for (ending, text, line) in [(".csv", csv, 5), (".jsonl", json, 4)] {
+        let loaded = load(ending, text.as_bytes()).unwrap();
+        assert_eq!(
+            stocks(&loaded),
+            [
+                "A 1 2 0.99 1.01 300 200.5 halted 1790000000123456789",
+                "B none none -37.63 trading 1790000000123456789",
+                "C none none halted"
+            ]
+        );
+        let why = "price: missing; a row needs a price, a bid, an ask or a status";
+        assert_eq!(loaded.bad_rows.first, [format!("us:{line}:{why}")]);
+    }
 }
 
 #[test]
@@ -113,7 +146,7 @@ fn a_bad_json_line_says_what_is_wrong_with_it() {
     assert_eq!(why(full), "");
     assert_eq!(
         why(r#"{"symbol":"A","volume":"1"}"#),
-        "us:1:price: missing; a row needs symbol and price"
+        "us:1:price: missing; a row needs a price, a bid, an ask or a status"
     );
 
     assert!(why(&full.replace("\"1\"", "null")).starts_with("us:1:price: missing"));

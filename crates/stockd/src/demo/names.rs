@@ -73,9 +73,10 @@ pub(crate) fn list_invented(executor: &mut Executor) -> anyhow::Result<()> {
     let mut batch = executor.batch(&Access::All);
     for stock in INVENTED {
         let fields = Fields {
-            price: Some(stock.price),
+            price: Edit::Set(stock.price),
             volume: Edit::Set(stock.volume),
             status: Some(stock.status),
+            ..Fields::default()
         };
         if let Reply::Refused(refusal) = batch.execute(&Request::Set(stock.symbol.parse()?, fields))
         {

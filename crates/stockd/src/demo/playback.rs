@@ -158,8 +158,11 @@ impl Player {
     fn apply(&mut self, day: &[Bar]) {
         let mut batch = self.executor.batch(&Access::All);
         for bar in day {
-            let fields =
-                Fields { price: Some(bar.price), volume: Edit::Set(bar.volume), status: None };
+            let fields = Fields {
+                price: Edit::Set(bar.price),
+                volume: Edit::Set(bar.volume),
+                ..Fields::default()
+            };
             self.progress.begun.fetch_add(1, Ordering::Release);
             batch.execute(&Request::Set(bar.symbol, fields));
             self.progress.applied.fetch_add(1, Ordering::Release);

@@ -8,7 +8,7 @@ use std::io::BufRead;
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use stockd_client::Write;
-use stockd_model::{Edit, Fields, Price, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Symbol};
 
 use super::moment::Moment;
 use crate::bad_rows::BadRows;
@@ -131,8 +131,7 @@ impl<R: BufRead> Updates<'_, R> {
     }
 }
 
-const HEADER_NEEDS: &str =
-    "the header must name time (or commit_date_utc), symbol and price, and may name op and volume";
+const HEADER_NEEDS: &str = "the header must name time (or commit_date_utc), symbol and price, and may name op, volume, bid, ask, bid_size, ask_size and status";
 
 /// The positions of the columns in a row.
 struct Header {
@@ -140,7 +139,8 @@ struct Header {
     op: Option<usize>,
     symbol: usize,
     price: usize,
-    volume: Option<usize>,
+    /// The fields that have a column, the price among them.
+    fields: Vec<(Field, usize)>,
     columns: usize,
 }
 
@@ -154,12 +154,18 @@ impl Header {
             None => record.column("commit_date_utc")?,
             time => time,
         };
+        let price = record.column("price")?.ok_or_else(|| missing("price"))?;
+        let mut fields = Vec::new();
+        // The time is that of the replay.
+        for field in Field::WRITABLE.into_iter().filter(|field| *field != Field::Time) {
+            fields.extend(record.column(field.name())?.map(|at| (field, at)));
+        }
         Ok(Header {
             time: time.ok_or_else(|| missing("time"))?,
             op: record.column("op")?,
             symbol: record.column("symbol")?.ok_or_else(|| missing("symbol"))?,
-            price: record.column("price")?.ok_or_else(|| missing("price"))?,
-            volume: record.column("volume")?,
+            price,
+            fields,
             columns: record.len(),
         })
     }
@@ -190,12 +196,17 @@ impl Header {
         })?;
         let write = match self.op.map(field).unwrap_or_default() {
             b"" | b"set" | b"add" => {
-                let price = Price::parse(field(self.price)).map_err(BadRow::at("price"))?;
-                let volume = match self.volume.map(field).unwrap_or_default() {
-                    b"" => Edit::Keep,
-                    volume => Edit::parse(volume).map_err(BadRow::at("volume"))?,
-                };
-                Write::Set(symbol, Fields { price: Some(price), volume, status: None })
+                let mut fields = Fields::default();
+                for &(name, at) in &self.fields {
+                    if !field(at).is_empty() {
+                        fields.set(name, field(at)).map_err(BadRow::at(name.name()))?;
+                    }
+                }
+                if !fields.can_list() {
+                    let price = Price::parse(field(self.price)).map_err(BadRow::at("price"))?;
+                    fields.price = Edit::Set(price);
+                }
+                Write::Set(symbol, fields)
             }
             b"del" => Write::Delist(symbol),
             other => {
@@ -250,13 +261,13 @@ mod tests {
         let writes: Vec<Write> = updates.iter().map(|update| update.write).collect();
         let set = |symbol: &str, price: &str, volume: Edit<u64>| {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: match volume {
                     Edit::Set(shares) => Edit::Set(Volume::new(shares)),
                     Edit::Clear => Edit::Clear,
                     Edit::Keep => Edit::Keep,
                 },
-                status: None,
+                ..Fields::default()
             };
             Write::Set(symbol.parse().unwrap(), fields)
         };

@@ -111,7 +111,7 @@ fn an_unknown_name_is_an_error_that_names_the_close_ones() {
         "stockd.toml:2: unknown setting 'worker'; did you mean workers?"
     );
     let error = why("colour = 1", &[]);
-    assert!(error.ends_with("there are line, resp, workers, spin, connections_max, idle_timeout, stalled_timeout, memory_max, catalog, lenient, data_dir, sync, ephemeral, log"), "{error}");
+    assert!(error.ends_with("there are line, resp, proxy_protocol, workers, spin, connections_max, idle_timeout, stalled_timeout, memory_max, catalog, lenient, data_dir, sync, ephemeral, log"), "{error}");
     assert_eq!(
         why("", &[("STOCKD_LINES", "off")]),
         "unknown environment variable 'STOCKD_LINES'; did you mean STOCKD_LINE?"
@@ -128,6 +128,13 @@ fn variables_that_nobody_typed_are_not_typing_errors() {
         ("STOCKD_SERVICE_HOST", "10.0.0.11"),
         ("STOCKD_PORT", "tcp://10.0.0.11:7878"),
         ("STOCKD_PORT_7878_TCP_ADDR", "10.0.0.11"),
+        ("STOCKD_RESP_SERVICE_HOST", "10.96.0.12"),
+        ("STOCKD_RESP_SERVICE_PORT_RESP", "7879"),
+        ("STOCKD_RESP_PORT", "tcp://10.96.0.12:7879"),
+        ("STOCKD_RESP_PORT_7879_TCP", "tcp://10.96.0.12:7879"),
+        ("STOCKD_LINE_PORT_7878_TCP_PROTO", "tcp"),
+        ("STOCKD_WORKERS", ""),
+        ("STOCKD_NO_SETTING", ""),
         ("PATH", "/bin"),
     ];
     assert_eq!(load("", &environment, &[]), Ok(Settings::default()));

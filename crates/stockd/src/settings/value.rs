@@ -11,7 +11,7 @@ use stockd_model::limits::{
     COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, MEMORY_FLOOR, TIMEOUT_MAX,
     WORKERS_MAX,
 };
-use stockd_model::{Address, AddressError};
+use stockd_model::{Address, AddressError, ToAddresses};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::sync::Sync;
@@ -27,11 +27,38 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Address>, Form> {
     if text.split(',').nth(LISTEN_ADDRESSES_MAX).is_some() {
         return Err(format!("write {LISTEN_ADDRESSES_MAX} addresses at most").into());
     }
-    let address = |text: &str| text.trim().parse();
-    text.split(',').map(address).collect::<Result<_, _>>().map_err(|error| match error {
-        AddressError::NoAddress => format!("{error}, several with commas between, or off").into(),
-        error => error.to_string().into(),
-    })
+    let addresses = text.split(',').map(|text| addresses_of(text.trim()));
+    Ok(addresses.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// The addresses that a text stands for: itself, or those of the host that it names. A name has those
+/// of IPv4, or else those of IPv6: many systems know two of `localhost` and have one.
+fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
+    let error = match text.parse() {
+        Ok(address) => return Ok(vec![address]),
+        Err(AddressError::NoAddress) => AddressError::NoAddress,
+        Err(error) => return Err(error.to_string().into()),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let names_host = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains([':', '[']) && is_port(port)
+    });
+    if !names_host {
+        return Err(format!("{error}, several with commas between, or off").into());
+    }
+    let mut found = text.to_addresses().unwrap_or_default();
+    let is_ipv4 = |address: &Address| address.tcp().is_some_and(|address| address.is_ipv4());
+    if found.iter().any(is_ipv4) {
+        found.retain(is_ipv4);
+    }
+    found.sort_by_key(Address::to_string);
+    found.dedup();
+    match found.is_empty() {
+        true => {
+            Err("the system knows no host of this name; write one that it knows, or IP:PORT".into())
+        }
+        false => Ok(found),
+    }
 }
 
 pub(super) fn workers(text: &str) -> Result<usize, Form> {
@@ -228,8 +255,17 @@ mod tests {
         );
         let many = ["unix:s"; LISTEN_ADDRESSES_MAX + 1].join(",");
         assert!(addresses(&many).unwrap_err().ends_with("at most"));
-        for text in ["", "7878", ":7878", "localhost:7878", "127.0.0.1", "127.0.0.1:65536", "unix:"]
-        {
+        assert_eq!(written("localhost:7878"), ["127.0.0.1:7878"]);
+        for text in [
+            "",
+            "7878",
+            ":7878",
+            "localhost",
+            "no.such.invalid:1",
+            "127.0.0.1:65536",
+            "unix:",
+            "::1:1",
+        ] {
             assert!(addresses(text).is_err(), "{text}");
             assert!(addresses(&format!("127.0.0.1:1,{text}")).is_err(), "{text}");
         }

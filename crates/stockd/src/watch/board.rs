@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use stockd_model::{Quote, Status, Symbol, escaped};
+use stockd_model::{Field, Quote, Status, Symbol, escaped};
 use unicode_width::UnicodeWidthStr;
 
 /// The stocks that are watched, sorted by symbol.
@@ -28,14 +28,24 @@ const UP: Style = AnsiColor::Green.on_default();
 const DOWN: Style = AnsiColor::Red.on_default();
 const HALTED: Style = AnsiColor::Yellow.on_default();
 
-const HEADINGS: [&str; 6] = ["symbol", "price", "volume", "status", "version", "age"];
+/// All columns of the table. Bid and ask are left out where no stock has one.
+const HEADINGS: [&str; 8] = ["symbol", "price", "bid", "ask", "volume", "status", "version", "age"];
+const PRICE: usize = 1;
+const BID: usize = 2;
+const ASK: usize = 3;
+const STATUS: usize = 5;
+const VERSION: usize = 6;
+const AGE: usize = 7;
+
+/// What stands where a stock has nothing.
+const NOTHING: &str = "-";
 
 /// Columns of the terminal between two columns of the table.
 const GAP: usize = 2;
 
 /// The texts of a row, and the styles of its price and its status.
 struct Line {
-    texts: [String; 6],
+    texts: [String; 8],
     price: Style,
     status: Style,
 }
@@ -49,7 +59,12 @@ impl Board {
     pub(super) fn update(&mut self, quote: Quote) {
         let stock = self.stocks.entry(quote.symbol).or_default();
         let direction = match stock {
-            Some(last) => quote.price.cmp(&last.quote.price).then(last.direction),
+            Some(Stock { quote: Quote { price: last @ Some(_), .. }, direction })
+                if quote.price.is_some() =>
+            {
+                quote.price.cmp(last).then(*direction)
+            }
+            Some(last) => last.direction,
             None => Ordering::Equal,
         };
         *stock = Some(Stock { quote, direction });
@@ -80,20 +95,21 @@ impl Board {
                 *width = text.width().max(*width);
             }
         }
-        let fitting = fitting(&widths, columns);
-        let heading = HEADINGS.iter().zip(&widths).enumerate().take(fitting);
-        let heading = heading.map(|(at, (text, width))| cell(at, text, *width, HEADING));
+        let is_known = |at: usize| lines.iter().any(|line| line.texts[at] != NOTHING);
+        let mut shown_columns: Vec<usize> = (0..HEADINGS.len()).collect();
+        shown_columns.retain(|&at| !matches!(at, BID | ASK) || is_known(at));
+        shown_columns.truncate(fitting(shown_columns.iter().map(|&at| widths[at]), columns));
+        let heading = shown_columns.iter().map(|&at| cell(at, HEADINGS[at], widths[at], HEADING));
         let mut drawn = vec![heading.collect::<String>()];
         drawn.extend(lines.iter().map(|line| {
-            let cells = line.texts.iter().zip(&widths).enumerate().take(fitting);
-            let cells = cells.map(|(at, (text, width))| {
+            let cells = shown_columns.iter().map(|&at| {
                 let style = match at {
-                    1 => line.price,
-                    3 => line.status,
-                    4 | 5 => DIM,
+                    PRICE => line.price,
+                    STATUS => line.status,
+                    VERSION | AGE => DIM,
                     _ => Style::new(),
                 };
-                cell(at, text, *width, style)
+                cell(at, &line.texts[at], widths[at], style)
             });
             cells.collect()
         }));
@@ -106,9 +122,9 @@ impl Board {
 }
 
 /// How many columns of the table fit; at least one, which is cut if necessary.
-fn fitting(widths: &[usize], columns: usize) -> usize {
+fn fitting(widths: impl Iterator<Item = usize>, columns: usize) -> usize {
     let mut taken = 0;
-    let fits = widths.iter().enumerate().take_while(|(at, width)| {
+    let fits = widths.enumerate().take_while(|(at, width)| {
         taken += *width + if *at == 0 { 0 } else { GAP };
         taken <= columns
     });
@@ -126,15 +142,9 @@ fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
 
 fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
     let Some(Stock { quote, direction }) = stock else {
-        let dash = || "-".to_owned();
-        let texts = [
-            escaped(symbol.as_str()).to_string(),
-            dash(),
-            dash(),
-            "not listed".to_owned(),
-            dash(),
-            dash(),
-        ];
+        let mut texts = [const { String::new() }; 8].map(|_| NOTHING.to_owned());
+        texts[0] = escaped(symbol.as_str()).to_string();
+        texts[STATUS] = "not listed".to_owned();
         return Line { texts, price: DIM, status: DIM };
     };
     let (arrow, price) = match direction {
@@ -143,11 +153,16 @@ fn line(symbol: &Symbol, stock: &Option<Stock>, now_ns: u64) -> Line {
         Ordering::Equal => ("", Style::new()),
     };
     let status = if quote.status == Status::Halted { HALTED } else { Style::new() };
+    let text = |field: Field| {
+        quote.text_of(field).map_or(NOTHING.to_owned(), |text| text.as_str().to_owned())
+    };
     Line {
         texts: [
             escaped(symbol.as_str()).to_string(),
-            format!("{arrow}{}", quote.price),
-            quote.volume.map_or("-".to_owned(), |volume| volume.to_string()),
+            quote.price.map_or(NOTHING.to_owned(), |price| format!("{arrow}{price}")),
+            text(Field::Bid),
+            text(Field::Ask),
+            text(Field::Volume),
             quote.status.to_string(),
             quote.version.to_string(),
             age(Duration::from_nanos(now_ns.saturating_sub(quote.updated_ns))),
@@ -175,12 +190,11 @@ mod tests {
 
     fn quote(symbol: &str, price: &str, version: u64) -> Quote {
         Quote {
-            symbol: symbol.parse().unwrap(),
-            price: price.parse().unwrap(),
+            price: price.parse().ok(),
             volume: Some(Volume::new(1000)),
-            status: Status::Trading,
             version,
             updated_ns: 0,
+            ..Quote::new(symbol.parse().unwrap())
         }
     }
 
@@ -215,6 +229,22 @@ mod tests {
         let lines = drawn(&board, 80, 24);
         assert!(lines[1].contains("▼ 1 "), "{lines:?}");
         assert!(lines[3].contains("not listed"), "{lines:?}");
+    }
+
+    #[test]
+    fn bids_and_asks_are_shown_where_any_are_known() {
+        let mut board = sample();
+        let (bid, price) = ("172.99".parse().ok(), None);
+        board.update(Quote { bid, price, ..quote("AAPL", "1", 4) });
+        board.update(Quote { ask: "0.00051".parse().ok(), ..quote("牛来USDT", "0.0006", 2) });
+        let expected = [
+            "symbol       price     bid      ask  volume      status  version  age",
+            "AAPL             -  172.99        -    1000     trading        4   1m",
+            "XYZ              -       -        -       -  not listed        -    -",
+            "牛来USDT  ▲ 0.0006       -  0.00051    1000     trading        2   1m",
+        ];
+        assert_eq!(drawn(&board, 80, 24), expected);
+        assert_eq!(drawn(&board, 35, 24)[0], "symbol       price     bid      ask");
     }
 
     #[test]

@@ -67,13 +67,13 @@ fn prices_below_zero_and_stocks_without_a_volume_can_be_set() {
 #[test]
 fn errors_are_one_line_and_say_what_to_do() {
     let server = Server::start();
-    let long = "A".repeat(31);
+    let long = "A".repeat(49);
     for (args, code, error) in [
         (&["set", "XYZ", "--volume", "1"][..], 1, "stock 'XYZ' is not listed"),
         (&["buy", "XYZ", "1"], 1, "stock 'XYZ' is not listed"),
         (&["set", "XYZ"], 2, "--price"),
         (&["set", "XYZ", "--price", "$1"], 2, "is not a price: write a decimal like 172.5"),
-        (&["set", &long, "--price", "1"], 2, "the limit is 30"),
+        (&["set", &long, "--price", "1"], 2, "the limit is 48"),
         (&["set", "XYZ", "--price", "1", "--status", "open"], 2, "write trading or halted"),
         (&["buy", "XYZ", "0"], 2, "0"),
         (&["sell", "XYZ", "x"], 2, "x"),

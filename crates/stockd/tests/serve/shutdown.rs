@@ -159,3 +159,34 @@ fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
     assert!(line.starts_with("line 127.0.0.1:"), "{line:?}");
     assert_eq!(status.code(), Some(0));
 }
+
+/// A signal to read the settings again is no signal to stop, as it is for a process that does not know it.
+#[test]
+fn sighup_reads_the_settings_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("stockd.toml");
+    std::fs::write(&file, "log = 'info'\n").unwrap();
+    let server = ServerProcess::start(&["--config", file.to_str().unwrap()]);
+    assert_eq!(server.lookup(&["ACME"]), ["172.5"]);
+    std::fs::write(&file, "log = 'debug'\nworkers = 7\n").unwrap();
+    server.signal(Signal::HUP);
+    assert_eq!(server.lookup(&["ACME"]), ["172.5"]);
+    server.signal(Signal::TERM);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("these take a restart: workers"), "{log}");
+}
+
+#[test]
+fn settings_that_are_not_possible_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("stockd.toml");
+    std::fs::write(&file, "").unwrap();
+    let server = ServerProcess::start(&["--config", file.to_str().unwrap()]);
+    std::fs::write(&file, "workers = 9999\n").unwrap();
+    server.signal(Signal::HUP);
+    server.signal(Signal::TERM);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the settings stay as they are") && log.contains("9999"), "{log}");
+}

@@ -4,7 +4,7 @@
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
 //! [`Command`]: data for the code that serves the connection.
 
-use stockd_model::{Quote, Request, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
 use super::command_error::CommandError;
@@ -42,10 +42,16 @@ pub enum Command<'a> {
     Scan(Scan<'a>),
     /// `KEYS`: every symbol that matches, unless they are too many.
     Keys(Glob<'a>),
-    /// One symbol of `SUBSCRIBE`.
-    Subscribe(Symbol),
-    /// One pattern of `PSUBSCRIBE`.
-    SubscribePattern(Glob<'a>),
+    /// `RANDOMKEY`: any stock.
+    RandomKey,
+    /// `MSET`: update these prices, of pairs of a symbol and a price, as one if all stocks are listed.
+    SetAll(Prices<'a>),
+    /// `MEMORY USAGE`: what this stock takes.
+    MemoryUsage(Result<Symbol, SymbolError>),
+    /// One name of `SUBSCRIBE`, as it was sent. It is confirmed whether it can be a symbol or not.
+    Subscribe(&'a [u8]),
+    /// One pattern of `PSUBSCRIBE`, as it was sent.
+    SubscribePattern(&'a [u8]),
     /// One name of `UNSUBSCRIBE`, as it was sent. It is confirmed whether it was subscribed or
     /// not, and whether it can be a symbol or not.
     Unsubscribe(&'a [u8]),
@@ -55,6 +61,12 @@ pub enum Command<'a> {
     UnsubscribeAll,
     /// `PUNSUBSCRIBE` without patterns.
     UnsubscribeAllPatterns,
+    /// `PUBSUB CHANNELS`: the symbols that somebody is subscribed to.
+    Channels(Glob<'a>),
+    /// `PUBSUB NUMSUB`: how many connections are subscribed to each of these names.
+    SubscriberCounts(Arguments<'a>),
+    /// `PUBSUB NUMPAT`: how many patterns are subscribed to.
+    PatternCount,
     /// `PING`, with a message or without.
     Ping(Option<&'a [u8]>),
     /// `ECHO`.
@@ -86,8 +98,8 @@ pub enum Command<'a> {
     Watch(Arguments<'a>),
     /// `UNWATCH`: forget what is watched.
     Unwatch,
-    /// Nothing but to say OK (`SELECT 0`, `CLIENT NO-EVICT`).
-    Nothing,
+    /// Nothing but to say this.
+    Constant(Constant),
     /// `RESET`: make the connection as if it were new, and say so.
     Reset,
     /// `QUIT`: say OK and close.
@@ -106,6 +118,41 @@ pub struct Queued<'a> {
     pub parts: usize,
 }
 
+/// What is said whatever the server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// `+OK`.
+    Ok,
+    /// A number.
+    Integer(i64),
+    /// A text.
+    Text(&'static str),
+    /// A word, as a status.
+    Status(&'static str),
+    /// Nil.
+    Nil,
+    /// An array without elements.
+    Empty,
+    /// `ROLE` of a server without replicas.
+    Role,
+}
+
+/// The pairs of `MSET`, all of them valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prices<'a>(pub(super) Arguments<'a>);
+
+impl Prices<'_> {
+    /// The updates that they stand for, each of a stock that must be listed.
+    pub fn updates(&self) -> impl Iterator<Item = (Symbol, Request)> {
+        let mut parts = self.0;
+        std::iter::from_fn(move || {
+            let symbol = Symbol::parse(parts.next()?).ok()?;
+            let price = Edit::Set(Price::parse(parts.next()?).ok()?);
+            Some((symbol, Request::Update(symbol, Fields { price, ..Fields::default() })))
+        })
+    }
+}
+
 /// What the reply to a request looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape<'a> {
@@ -117,8 +164,32 @@ pub enum Shape<'a> {
     Field(Option<Field>),
     /// An array of these fields, by name, each of them or nil (`HMGET`).
     Fields(Arguments<'a>),
-    /// `hash` or `none` (`TYPE`).
-    Type,
+    /// One thing for a stock that is listed, another for one that is not (`TYPE`, `TTL`…).
+    Either {
+        /// Where it is listed.
+        listed: Constant,
+        /// Where it is not.
+        unlisted: Constant,
+    },
+    /// How many fields the quote has, 0 if not listed (`HLEN`).
+    Length,
+    /// The names of the fields that the quote has (`HKEYS`).
+    Names,
+    /// Their values (`HVALS`).
+    Values,
+    /// Whether the quote has the field: 1 or 0 (`HEXISTS`).
+    HasField(Option<Field>),
+    /// The bytes of the field, 0 if there is none (`HSTRLEN`).
+    FieldLength(Option<Field>),
+    /// The bytes of what a lookup answers, 0 if not listed (`STRLEN`).
+    PriceLength,
+    /// A last page with the fields whose names match (`HSCAN`).
+    Page {
+        /// The pattern.
+        pattern: Option<Glob<'a>>,
+        /// Whether values come with them.
+        values: bool,
+    },
     /// OK (`SET`).
     Done,
     /// This number for a stock that is new, 0 for one that was updated (`HSET`).
@@ -139,8 +210,15 @@ impl Shape<'_> {
             Shape::Price => Shape::Price,
             Shape::Quote => Shape::Quote,
             Shape::Field(field) => Shape::Field(field),
-            Shape::Fields(_) => return None,
-            Shape::Type => Shape::Type,
+            Shape::Fields(_) | Shape::Page { pattern: Some(_), .. } => return None,
+            Shape::Page { pattern: None, values } => Shape::Page { pattern: None, values },
+            Shape::Either { listed, unlisted } => Shape::Either { listed, unlisted },
+            Shape::Length => Shape::Length,
+            Shape::Names => Shape::Names,
+            Shape::Values => Shape::Values,
+            Shape::HasField(field) => Shape::HasField(field),
+            Shape::FieldLength(field) => Shape::FieldLength(field),
+            Shape::PriceLength => Shape::PriceLength,
             Shape::Done => Shape::Done,
             Shape::NewFields(fields) => Shape::NewFields(fields),
             Shape::Volume => Shape::Volume,
@@ -149,33 +227,17 @@ impl Shape<'_> {
     }
 }
 
-/// A field of a quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The name of the stock.
-    Symbol,
-    /// Its last price, traded or not.
-    Price,
-    /// Shares that remain, where they are counted.
-    Volume,
-    /// `trading` or `halted`.
-    Status,
-    /// Changes so far.
-    Version,
-    /// Unix time of the last change in nanoseconds.
-    Updated,
-}
-
 /// One step of a walk over all stocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan<'a> {
     /// The place in the catalog from which to read.
     pub from: u64,
-    /// Rows of the catalog to read, at most twice [`SCAN_COUNT_MAX`](stockd_model::limits::SCAN_COUNT_MAX).
-    pub rows: usize,
-    pub(super) pattern: Option<Glob<'a>>,
-    /// Whether the type asked for is the one that all stocks have.
-    pub(super) right_type: bool,
+    /// Stocks to look at, at most [`SCAN_COUNT_MAX`](stockd_model::limits::SCAN_COUNT_MAX).
+    pub count: usize,
+    /// Which symbols are to be shown.
+    pub pattern: Option<Glob<'a>>,
+    /// Whether the type asked for is the one that all stocks have. Otherwise none is to be shown.
+    pub right_type: bool,
 }
 
 /// `HELLO`: who the client is and how it wants to be answered.
@@ -202,8 +264,8 @@ pub enum Version {
 /// What a client shows to be let in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
-    /// The user, `default` where none was given.
-    pub user: &'a [u8],
+    /// The user, if one was given.
+    pub user: Option<&'a [u8]>,
     /// The password or token.
     pub password: &'a [u8],
 }
@@ -215,8 +277,8 @@ pub enum Client<'a> {
     Id,
     /// The connection as a line of text.
     Info,
-    /// All connections as lines of text.
-    List,
+    /// All connections of a kind as lines of text.
+    List(ClientFilter<'a>),
     /// The name of the connection.
     Name,
     /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)
@@ -226,6 +288,21 @@ pub enum Client<'a> {
     SetLibraryName(&'a str),
     /// The version of that library, as restricted.
     SetLibraryVersion(&'a str),
+}
+
+/// Which connections `CLIENT LIST` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFilter<'a> {
+    /// All.
+    All,
+    /// Those that are not subscribed to anything.
+    Normal,
+    /// Those that are.
+    Subscribed,
+    /// None: there are no masters and replicas.
+    None,
+    /// Those with these numbers.
+    Ids(Arguments<'a>),
 }
 
 /// Which commands are to be described, and how.
@@ -239,46 +316,12 @@ pub enum Describe<'a> {
     Named(Arguments<'a>),
     /// What the named ones are for, or all where none is named.
     Docs(Arguments<'a>),
-}
-
-impl Field {
-    /// Every field, in the order in which a quote is written.
-    pub const ALL: [Field; 6] =
-        [Field::Symbol, Field::Price, Field::Volume, Field::Status, Field::Version, Field::Updated];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Field::Symbol => "symbol",
-            Field::Price => "price",
-            Field::Volume => "volume",
-            Field::Status => "status",
-            Field::Version => "version",
-            Field::Updated => "updated",
-        }
-    }
-
-    /// Whether the quote has this field.
-    pub(super) fn is_in(self, quote: &Quote) -> bool {
-        self != Field::Volume || quote.volume.is_some()
-    }
-
-    /// The field of this name; like symbols, small letters are not capitals.
-    pub(super) fn find(name: &[u8]) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| field.name().as_bytes() == name)
-    }
-}
-
-impl Scan<'_> {
-    /// Bytes of the pattern that each symbol is compared with.
-    pub fn pattern_bytes(&self) -> usize {
-        self.pattern.map_or(0, |pattern| pattern.as_bytes().len())
-    }
-
-    /// Whether the symbol of this stock is to be shown.
-    pub fn admits(&self, symbol: &Symbol) -> bool {
-        self.right_type && self.pattern.is_none_or(|pattern| pattern.matches(symbol.as_bytes()))
-    }
+    /// The names of all, or of those that match.
+    Names(Option<Glob<'a>>),
+    /// The symbols in a command, which comes with its name.
+    Keys(Arguments<'a>),
+    /// The subcommands of a command.
+    Help(&'static str),
 }
 
 /// A place in the catalog, which is a hash, as the cursor that clients see. A place has no more
@@ -296,11 +339,27 @@ pub(super) fn cursor(place: u64) -> u64 {
     place >> CURSOR_SHIFT
 }
 
+impl Credentials<'_> {
+    /// Whether they let in where no password is asked for: then any is right for the user `default`,
+    /// and one without a user is a mistake, as in Redis.
+    ///
+    /// # Errors
+    ///
+    /// Why they do not.
+    pub fn check_open(&self) -> Result<(), CommandError<'static>> {
+        match self.user {
+            Some(b"default") => Ok(()),
+            Some(_) => Err(CommandError::WrongUser),
+            None => Err(CommandError::NoPasswordConfigured),
+        }
+    }
+}
+
 impl std::fmt::Debug for Credentials<'_> {
     /// Without the password, which must not get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials")
-            .field("user", &self.user.escape_ascii().to_string())
+            .field("user", &self.user.map(|user| user.escape_ascii().to_string()))
             .finish_non_exhaustive()
     }
 }

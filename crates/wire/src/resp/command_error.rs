@@ -11,15 +11,16 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{PriceError, Refusal, StatusError, SymbolError, VolumeError};
+use stockd_model::{FieldError, PriceError, Refusal, SymbolError};
 
+use super::absent;
 use super::arguments::Arguments;
 
 /// A command was refused. Nothing changed, and the connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<'a> {
     /// There is no such command.
-    #[error("ERR unknown command '{}'{}", Shown(.name), Beginning(.arguments))]
+    #[error("ERR unknown command '{}'{}", Shown(.name), Remedy(name, .arguments))]
     UnknownCommand {
         /// What it is called.
         name: &'a [u8],
@@ -27,7 +28,7 @@ pub enum CommandError<'a> {
         arguments: Arguments<'a>,
     },
     /// The command has no such subcommand.
-    #[error("ERR unknown subcommand '{}' of '{command}'; see COMMAND DOCS {command}", Shown(.name))]
+    #[error("ERR unknown subcommand '{}' of '{command}'{}", Shown(.name), SubRemedy(command, .name))]
     UnknownSubcommand {
         /// The command.
         command: &'static str,
@@ -59,6 +60,30 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `SET` with an option.
+    #[error(
+        "ERR syntax error: SET takes no '{}': a price stays until the next update; use WATCH, MULTI and EXEC to depend on what is there",
+        Shown(.0)
+    )]
+    SetOption(&'a [u8]),
+    /// `COMMAND GETKEYS` of something that is no command.
+    #[error("ERR Invalid command specified")]
+    InvalidCommand,
+    /// `COMMAND GETKEYS` of a command with too few parts, or too many.
+    #[error("ERR Invalid number of arguments specified for command")]
+    InvalidArguments,
+    /// `COMMAND GETKEYS` of a command without symbols.
+    #[error("ERR The command has no key arguments")]
+    NoKeys,
+    /// `CLIENT LIST` of a type that there is not.
+    #[error("ERR Unknown client type '{}'", Shown(.0))]
+    ClientType(&'a [u8]),
+    /// `CLIENT LIST ID` of something that is no number of a connection.
+    #[error("ERR Invalid client ID")]
+    ClientId,
+    /// `AUTH` as somebody else than the user `default`.
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongUser,
     /// An argument is no whole number, or does not fit 64 bits.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
@@ -68,18 +93,15 @@ pub enum CommandError<'a> {
     /// A text that is no price.
     #[error("ERR {0}")]
     Price(PriceError),
-    /// A text that is no volume.
+    /// A write of a field with a text that is no value of it, or of a field that only the server sets.
     #[error("ERR {0}")]
-    Volume(VolumeError),
-    /// A text that is no status.
-    #[error("ERR {0}")]
-    Status(StatusError),
+    Field(FieldError),
     /// A write to a field that quotes do not have.
-    #[error("ERR unknown field '{}': the fields to set are price, volume and status", Shown(.0))]
+    #[error(
+        "ERR unknown field '{}': the fields to set are price, volume, bid, ask, bid_size, ask_size, status and time",
+        Shown(.0)
+    )]
     UnknownField(&'a [u8]),
-    /// A write to a field that only the server sets.
-    #[error("ERR field '{0}' is read-only: the fields to set are price, volume and status")]
-    ReadOnlyField(&'static str),
     /// `HINCRBY` of another field than the volume.
     #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
     NotIncremented(&'static str),
@@ -185,6 +207,8 @@ impl fmt::Display for Refused<'_> {
                 f,
                 "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
             ),
+            // A source that knows its updates may come late tells them from its mistakes.
+            refusal @ Refusal::Late { .. } => write!(f, "LATE {refusal}"),
             // The code of Redis for writes that its disk does not take.
             refusal @ (Refusal::ReadOnly { .. } | Refusal::NotKept { .. }) => {
                 write!(f, "MISCONF {refusal}")
@@ -204,6 +228,31 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(SHOWN_BYTES_MAX)];
         f.write_str(&String::from_utf8_lossy(shown))
+    }
+}
+
+/// What to do instead of a command that Redis has, or else how an unknown one begins.
+struct Remedy<'a>(&'a [u8], &'a Arguments<'a>);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match absent::instead(self.0) {
+            Some(instead) => write!(f, ": {instead}"),
+            None => Beginning(self.1).fmt(f),
+        }
+    }
+}
+
+/// The same of a subcommand.
+struct SubRemedy<'a>(&'static str, &'a [u8]);
+
+impl fmt::Display for SubRemedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SubRemedy(command, name) = self;
+        match absent::instead(&[command.as_bytes(), b"|", name].concat()) {
+            Some(instead) => write!(f, ": {instead}"),
+            None => write!(f, "; see {} HELP", command.to_uppercase()),
+        }
     }
 }
 

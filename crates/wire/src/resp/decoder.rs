@@ -19,7 +19,8 @@ use super::grammar;
 use super::inline::Inline;
 use super::part;
 use super::protocol_error::ProtocolError;
-use super::table::{self, Spec, Verb};
+use super::spec::{self, CommandId};
+use super::table::{Spec, Verb};
 
 /// Decodes the commands of one connection.
 #[derive(Debug, Default)]
@@ -59,6 +60,19 @@ impl Decoder {
     /// From the next command on, only these are admitted.
     pub fn admit(&mut self, admits: Admits) {
         self.arrays.admits = admits;
+    }
+
+    /// The command that was decoded since this was last asked, if it is to be executed: neither one that
+    /// was refused for its form, nor one that was queued.
+    #[inline]
+    pub fn take_decoded(&mut self) -> Option<CommandId> {
+        self.arrays.decoded.take()
+    }
+
+    /// Whether parts of a command are to come that is executed part by part.
+    #[inline]
+    pub fn is_streaming(&self) -> bool {
+        self.arrays.is_streaming()
     }
 
     /// Bytes that it holds of a line whose parts are not all taken.
@@ -102,6 +116,7 @@ impl Decoder {
             return Ok(None);
         }
         let before = (*input, self.arrays.state, self.inline.taken);
+        let decoded = self.arrays.decoded;
         match self.decode_found(input) {
             Ok(None) => return Ok(None),
             Ok(Some(Incoming::Request(request, shape))) => {
@@ -112,6 +127,7 @@ impl Decoder {
             Ok(Some(Incoming::Command(_))) | Err(_) => {}
         }
         (*input, self.arrays.state, self.inline.taken) = before;
+        self.arrays.decoded = decoded;
         Err(NotDeferrable)
     }
 
@@ -244,6 +260,8 @@ fn refused(error: CommandError<'_>) -> Incoming<'_> {
 struct Arrays {
     state: State,
     admits: Admits,
+    /// The command that was decoded last, until somebody asks.
+    decoded: Option<CommandId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -297,7 +315,7 @@ impl Arrays {
         advance(&mut rest, taken);
         let arguments = parts.saturating_sub(1);
 
-        let Some(spec) = table::find(name) else {
+        let Some(spec) = spec::find(name) else {
             return self.refuse_unknown(name, arguments, rest, input);
         };
         if let Err(error) = self.check(spec, parts) {
@@ -309,6 +327,7 @@ impl Arrays {
         if spec.is_streamed() && arguments > 0 && !is_queued {
             *input = rest;
             self.state = State::Streaming { verb: spec.verb, left: arguments };
+            self.decoded = Some(spec.verb.into());
             return match spec.verb {
                 Verb::MGet => Ok(Some(Command::Array(arguments).into())),
                 _ => self.stream(input),
@@ -331,7 +350,9 @@ impl Arrays {
             return Ok(Some(Command::Queue(Queued { bytes: before(whole, rest), parts }).into()));
         }
         let arguments = Arguments::new(before(behind_name, rest), arguments);
-        Ok(Some(grammar::read(spec, arguments)))
+        let (spec, incoming) = grammar::read(spec, arguments);
+        self.decoded = spec.map(|spec| spec.verb.into());
+        Ok(Some(incoming))
     }
 
     /// Takes the next part of a command that is executed part by part.

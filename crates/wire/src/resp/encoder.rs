@@ -6,11 +6,14 @@
 
 use std::fmt::{self, Write};
 
-use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Price, Quote, Refusal, Reply, Symbol, quote_json};
+use stockd_model::{
+    Answer, DECIMAL_ROOM_BYTES, Field, Price, Quote, Refusal, Reply, Symbol, quote_json,
+};
 
 use super::arguments::Arguments;
-use super::command::{Field, Shape, Version, cursor};
+use super::command::{Constant, Shape, Version, cursor};
 use super::command_error::Refused;
+use super::error_counts::ErrorCounts;
 use super::frame::{self, bulk, head, simple};
 use super::glob::Glob;
 
@@ -22,6 +25,7 @@ pub const ANSWER_BYTES_MAX: usize = 28;
 pub struct Encoder {
     version: Version,
     tally: Tally,
+    errors: ErrorCounts,
 }
 
 /// What is known so far of a command whose one reply is about several stocks.
@@ -79,15 +83,41 @@ impl Encoder {
             Reply::NotFound => None,
         };
         match (shape, quote) {
-            (Shape::Quote, Some(quote)) => {
-                let present = Field::ALL.into_iter().filter(|field| field.is_in(quote));
-                self.map(present.clone().count(), out);
-                for field in present {
-                    bulk(field.name().as_bytes(), out);
-                    self.field(field, quote, out);
-                }
+            (Shape::Quote, _) => {
+                self.map(present(quote).count(), out);
+                self.fields(present(quote), true, true, out);
             }
-            (Shape::Quote, None) => self.map(0, out),
+            (Shape::Names, _) => {
+                self.array(present(quote).count(), out);
+                self.fields(present(quote), true, false, out);
+            }
+            (Shape::Values, _) => {
+                self.array(present(quote).count(), out);
+                self.fields(present(quote), false, true, out);
+            }
+            (Shape::Page { pattern, values }, _) => {
+                let shows = |field: Field| {
+                    pattern.is_none_or(|pattern| pattern.matches(field.name().as_bytes()))
+                };
+                let shown = present(quote).filter(|(field, _)| shows(*field));
+                self.array(2, out);
+                bulk(b"0", out);
+                self.array(shown.clone().count() * (1 + usize::from(*values)), out);
+                self.fields(shown, true, *values, out);
+            }
+            (Shape::Length, _) => self.integer(present(quote).count() as u64, out),
+            (Shape::HasField(field), _) => {
+                let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
+                self.integer(u64::from(text.is_some()), out);
+            }
+            (Shape::FieldLength(field), _) => {
+                let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
+                self.integer(text.map_or(0, |text| text.as_bytes().len()) as u64, out);
+            }
+            (Shape::PriceLength, _) => {
+                let answer = quote.map(|quote| quote.answer().to_string());
+                self.integer(answer.map_or(0, |answer| answer.len()) as u64, out);
+            }
             (Shape::Fields(names), _) => {
                 self.array(names.len(), out);
                 for name in *names {
@@ -98,8 +128,8 @@ impl Encoder {
                 }
             }
             (Shape::Field(Some(field)), Some(quote)) => self.field(*field, quote, out),
-            (Shape::Type, Some(_)) => simple("hash", out),
-            (Shape::Type, None) => simple("none", out),
+            (Shape::Either { listed, .. }, Some(_)) => self.constant(*listed, out),
+            (Shape::Either { unlisted, .. }, None) => self.constant(*unlisted, out),
             (Shape::Done, _) => self.ok(out),
             (Shape::NewFields(fields), _) => {
                 let listed = matches!(reply, Reply::Listed(_));
@@ -132,26 +162,59 @@ impl Encoder {
 
     /// Appends a field as text; nil where the quote does not have it.
     fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
-        let mut number = itoa::Buffer::new();
-        let decimal;
-        let text = match field {
-            Field::Symbol => quote.symbol.as_bytes(),
-            Field::Price => {
-                decimal = quote.price.text();
-                decimal.as_bytes()
+        match quote.text_of(field) {
+            Some(text) => bulk(text.as_bytes(), out),
+            None => self.nil(out),
+        }
+    }
+
+    /// Appends names of fields, their values, or both in turn.
+    fn fields<'a>(
+        &self,
+        fields: impl Iterator<Item = (Field, &'a Quote)>,
+        names: bool,
+        values: bool,
+        out: &mut Vec<u8>,
+    ) {
+        for (field, quote) in fields {
+            if names {
+                bulk(field.name().as_bytes(), out);
             }
-            Field::Volume => match quote.volume {
-                Some(volume) => {
-                    decimal = volume.text();
-                    decimal.as_bytes()
-                }
-                None => return self.nil(out),
-            },
-            Field::Status => quote.status.as_str().as_bytes(),
-            Field::Version => number.format(quote.version).as_bytes(),
-            Field::Updated => number.format(quote.updated_ns).as_bytes(),
-        };
-        bulk(text, out);
+            if values {
+                self.field(field, quote, out);
+            }
+        }
+    }
+
+    /// Appends what is the same for every server.
+    pub fn constant(&self, constant: Constant, out: &mut Vec<u8>) {
+        match constant {
+            Constant::Ok => self.ok(out),
+            Constant::Integer(number) => self.signed(number, out),
+            Constant::Text(text) => bulk(text.as_bytes(), out),
+            Constant::Status(word) => simple(word, out),
+            Constant::Nil => self.nil(out),
+            Constant::Empty => self.array(0, out),
+            Constant::Role => {
+                self.array(3, out);
+                bulk(b"master", out);
+                self.signed(0, out);
+                self.array(0, out);
+            }
+        }
+    }
+
+    /// Appends the reply to `PUBSUB NUMSUB`: names, each with how many are subscribed to it.
+    pub fn subscriber_counts<'a>(
+        &self,
+        counts: impl ExactSizeIterator<Item = (&'a [u8], usize)>,
+        out: &mut Vec<u8>,
+    ) {
+        self.array(2 * counts.len(), out);
+        for (name, count) in counts {
+            bulk(name, out);
+            self.integer(count as u64, out);
+        }
     }
 
     /// Appends `+OK`.
@@ -207,6 +270,12 @@ impl Encoder {
         out.extend_from_slice(b"\r\n");
     }
 
+    pub(super) fn signed(&self, number: i64, out: &mut Vec<u8>) {
+        out.push(b':');
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// Appends nil.
     #[inline]
     pub fn nil(&self, out: &mut Vec<u8>) {
@@ -237,9 +306,17 @@ impl Encoder {
     /// Appends an error: its code and words, on one line whatever they are.
     pub fn error(&self, error: &dyn fmt::Display, out: &mut Vec<u8>) {
         out.push(b'-');
+        let before = out.len();
         let written = write!(OneLine(out), "{error}");
         debug_assert!(written.is_ok(), "a vector takes everything");
+        self.errors.count(out.get(before..).unwrap_or_default());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Takes the errors that were encoded since this was last asked, by their codes.
+    #[inline]
+    pub fn take_errors(&mut self) -> Option<ErrorCounts> {
+        self.errors.any().then(|| std::mem::take(&mut self.errors))
     }
 
     /// Appends the head of an array. As many replies as it has elements follow.
@@ -347,6 +424,13 @@ impl Encoder {
             bulk(value.as_bytes(), out);
         }
     }
+}
+
+/// The fields that a quote has; none of a stock that is not listed.
+#[inline]
+fn present(quote: Option<&Quote>) -> impl Iterator<Item = (Field, &Quote)> + Clone {
+    let fields = |quote| Field::ALL.into_iter().map(move |field| (field, quote));
+    quote.into_iter().flat_map(fields).filter(|(field, quote)| quote.has(*field))
 }
 
 /// As [`bulk`] of a price that is an answer, but quicker: it is written where it stays.

@@ -6,46 +6,55 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Edit, Fields, Price, Request, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
-    CURSOR_SHIFT, Client, Command, Credentials, Describe, Field, Hello, Incoming, Scan, Shape,
-    Version,
+    CURSOR_SHIFT, Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming,
+    Prices, Scan, Shape, Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
+use super::spec;
 use super::table::{Spec, Verb};
 
 /// A value, or why the command is refused.
 type Outcome<'a, T> = Result<T, CommandError<'a>>;
 
-/// Reads a command that has come whole, and whose number of parts is right.
-pub(super) fn read<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Incoming<'a> {
-    let read = match subcommand(spec, arguments) {
-        Ok((spec, arguments)) => read_arguments(spec, arguments),
-        Err(error) => Err(error),
-    };
-    read.unwrap_or_else(|error| Command::Refused(error).into())
+/// Reads a command that has come whole, and whose number of parts is right. Says which command or
+/// subcommand it is, unless it is refused.
+#[inline]
+pub(super) fn read<'a>(
+    spec: &'static Spec,
+    arguments: Arguments<'a>,
+) -> (Option<&'static Spec>, Incoming<'a>) {
+    let read = subcommand(spec, arguments)
+        .and_then(|(spec, arguments)| Ok((spec, read_arguments(spec, arguments)?)));
+    match read {
+        Ok((spec, incoming)) => (Some(spec), incoming),
+        Err(error) => (None, Command::Refused(error).into()),
+    }
 }
 
 /// Reads one part of a command that is executed part by part.
 #[inline]
 pub(super) fn read_part(verb: Verb, part: &[u8], last: bool) -> Incoming<'_> {
     let command = match verb {
-        Verb::Exists => return Incoming::Request(lookup(part), Shape::Tally { last }),
-        Verb::Del => {
+        Verb::Exists | Verb::Touch => {
+            return Incoming::Request(lookup(part), Shape::Tally { last });
+        }
+        Verb::Del | Verb::Unlink => {
             // What can be no symbol is not listed: nothing to do, and counted as such.
             let request = Symbol::parse(part).map_or_else(|_| lookup(part), Request::Delist);
             return Incoming::Request(request, Shape::Tally { last });
         }
-        Verb::Subscribe => symbol(part).map(Command::Subscribe),
-        Verb::PSubscribe => Glob::new(part).map(Command::SubscribePattern),
-        Verb::Unsubscribe => Ok(Command::Unsubscribe(part)),
-        Verb::PUnsubscribe => Ok(Command::UnsubscribePattern(part)),
+        Verb::Subscribe => Command::Subscribe(part),
+        Verb::PSubscribe => Command::SubscribePattern(part),
+        Verb::Unsubscribe => Command::Unsubscribe(part),
+        Verb::PUnsubscribe => Command::UnsubscribePattern(part),
         _ => return Incoming::Request(lookup(part), Shape::Price),
     };
-    command.unwrap_or_else(Command::Refused).into()
+    command.into()
 }
 
 /// Finds the subcommand where there are such, and what is left for it.
@@ -53,11 +62,14 @@ fn subcommand<'a>(
     spec: &'static Spec,
     mut arguments: Arguments<'a>,
 ) -> Outcome<'a, (&'static Spec, Arguments<'a>)> {
-    if !matches!(spec.verb, Verb::Client | Verb::Command | Verb::Config) {
+    if !spec.has_subcommands() {
         return Ok((spec, arguments));
     }
     let parts = 1 + arguments.len();
     let Some(name) = arguments.next() else { return Ok((spec, arguments)) };
+    if name.eq_ignore_ascii_case(b"help") && parts == 2 {
+        return Ok((spec, arguments));
+    }
     let spec = spec
         .find_subcommand(name)
         .ok_or(CommandError::UnknownSubcommand { command: spec.name, name })?;
@@ -79,8 +91,40 @@ fn read_arguments<'a>(
         Verb::HGetAll => return ask(lookup(next()?), Shape::Quote),
         Verb::HGet => return ask(lookup(next()?), Shape::Field(Field::find(next()?))),
         Verb::HMGet => return ask(lookup(next()?), Shape::Fields(arguments)),
-        Verb::Type => return ask(lookup(next()?), Shape::Type),
-        Verb::HSet => return hset(spec, all),
+        Verb::HLen => return ask(lookup(next()?), Shape::Length),
+        Verb::HKeys => return ask(lookup(next()?), Shape::Names),
+        Verb::HVals => return ask(lookup(next()?), Shape::Values),
+        Verb::HExists => return ask(lookup(next()?), Shape::HasField(Field::find(next()?))),
+        Verb::HStrLen => return ask(lookup(next()?), Shape::FieldLength(Field::find(next()?))),
+        Verb::StrLen => return ask(lookup(next()?), Shape::PriceLength),
+        Verb::HScan => {
+            let request = lookup(next()?);
+            return ask(request, hscan(next()?, arguments)?);
+        }
+        Verb::Type
+        | Verb::Ttl
+        | Verb::PTtl
+        | Verb::ExpireTime
+        | Verb::PExpireTime
+        | Verb::Persist
+        | Verb::ObjectEncoding
+        | Verb::ObjectRefCount => return ask(lookup(next()?), either(spec.verb)),
+        Verb::HSet => return hset(spec, all, true),
+        Verb::HMSet => return hset(spec, all, false),
+        Verb::MSet => Command::SetAll(prices(spec, all)?),
+        Verb::RandomKey => Command::RandomKey,
+        Verb::MemoryUsage => {
+            let symbol = Symbol::parse(next()?);
+            match (arguments.next(), arguments.next()) {
+                (None, _) => {}
+                (Some(samples), Some(_)) if samples.eq_ignore_ascii_case(b"samples") => {}
+                _ => return Err(CommandError::Syntax),
+            }
+            Command::MemoryUsage(symbol)
+        }
+        Verb::PubSubChannels => Command::Channels(Glob::new(arguments.next().unwrap_or(b"*"))?),
+        Verb::PubSubNumSub => Command::SubscriberCounts(arguments),
+        Verb::PubSubNumPat => Command::PatternCount,
         Verb::Set => return set(all),
         Verb::HIncrBy => return trade(next()?, next()?, next()?),
         Verb::DbSize => Command::Count,
@@ -97,27 +141,50 @@ fn read_arguments<'a>(
         Verb::Echo => Command::Echo(next()?),
         Verb::Hello => Command::Hello(hello(arguments)?),
         Verb::Auth => match (next()?, arguments.next()) {
-            (user, Some(password)) => Command::Auth(Credentials { user, password }),
-            (password, None) => Command::Auth(Credentials { user: b"default", password }),
+            (user, Some(password)) => Command::Auth(Credentials { user: Some(user), password }),
+            (password, None) => Command::Auth(Credentials { user: None, password }),
         },
         Verb::Select => match integer(next()?)? {
-            0 => Command::Nothing,
+            0 => Command::Constant(Constant::Ok),
             _ => return Err(CommandError::DbIndex),
         },
         Verb::Quit => Command::Quit,
         Verb::Reset => Command::Reset,
         Verb::ClientId => Command::Client(Client::Id),
         Verb::ClientInfo => Command::Client(Client::Info),
-        Verb::ClientList => Command::Client(Client::List),
+        Verb::ClientList => Command::Client(Client::List(client_filter(arguments)?)),
         Verb::ClientGetName => Command::Client(Client::Name),
         Verb::ClientSetName => Command::Client(Client::SetName(client_name(next()?)?)),
         Verb::ClientSetInfo => Command::Client(library(next()?, next()?)?),
-        Verb::ClientNoEvict => on_or_off(next()?)?,
-        Verb::Command => Command::Describe(Describe::All),
+        Verb::ClientNoEvict | Verb::ClientNoTouch => on_or_off(next()?)?,
+        Verb::ClientGetRedir => Command::Constant(Constant::Integer(-1)),
+        Verb::ClientUnblock => {
+            integer(next()?)?;
+            Command::Constant(Constant::Integer(0))
+        }
+        Verb::ClientUnpause | Verb::SlowLogReset => Command::Constant(Constant::Ok),
+        Verb::AclWhoAmI => Command::Constant(Constant::Text("default")),
+        Verb::LatencyLatest | Verb::LatencyHistory | Verb::ModuleList => {
+            Command::Constant(Constant::Empty)
+        }
+        Verb::SlowLogGet => {
+            arguments.next().map(integer).transpose()?;
+            Command::Constant(Constant::Empty)
+        }
+        Verb::SlowLogLen | Verb::LatencyReset => Command::Constant(Constant::Integer(0)),
+        Verb::Role => Command::Constant(Constant::Role),
+        Verb::Wait => {
+            integer(next()?)?;
+            integer(next()?)?;
+            Command::Constant(Constant::Integer(0))
+        }
+        Verb::Command if all.len() == 0 => Command::Describe(Describe::All),
         Verb::CommandCount => Command::Describe(Describe::Count),
         Verb::CommandInfo if arguments.len() == 0 => Command::Describe(Describe::All),
         Verb::CommandInfo => Command::Describe(Describe::Named(arguments)),
         Verb::CommandDocs => Command::Describe(Describe::Docs(arguments)),
+        Verb::CommandList => Command::Describe(Describe::Names(command_filter(arguments)?)),
+        Verb::CommandGetKeys => Command::Describe(Describe::Keys(keys(arguments)?)),
         Verb::ConfigGet => Command::Settings(arguments),
         Verb::Info => Command::Info(arguments),
         Verb::Time => Command::Time,
@@ -126,12 +193,23 @@ fn read_arguments<'a>(
         Verb::Discard => Command::Discard,
         Verb::Watch => Command::Watch(all),
         Verb::Unwatch => Command::Unwatch,
-        // `CLIENT` and `CONFIG` alone lack parts; the others are read part by part.
-        Verb::Client
+        // Only `HELP` is left of these.
+        Verb::Acl
+        | Verb::Client
+        | Verb::Command
         | Verb::Config
-        | Verb::MGet
+        | Verb::Latency
+        | Verb::Memory
+        | Verb::Module
+        | Verb::Object
+        | Verb::PubSub
+        | Verb::SlowLog => Command::Describe(Describe::Help(spec.name)),
+        // These are read part by part.
+        Verb::MGet
         | Verb::Exists
+        | Verb::Touch
         | Verb::Del
+        | Verb::Unlink
         | Verb::Subscribe
         | Verb::PSubscribe => return Err(CommandError::WrongArity { command: spec.name }),
     };
@@ -157,36 +235,57 @@ fn integer(text: &[u8]) -> Outcome<'_, i64> {
 }
 
 fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Incoming<'_>> {
-    let (Some(name), Some(text), None) = (arguments.next(), arguments.next(), arguments.next())
-    else {
+    let (Some(name), Some(text)) = (arguments.next(), arguments.next()) else {
         return Err(CommandError::Syntax);
     };
-    let fields = Fields { price: Some(price(text)?), ..Fields::default() };
+    if let Some(option) = arguments.find(|option| !option.eq_ignore_ascii_case(b"keepttl")) {
+        return Err(CommandError::SetOption(option));
+    }
+    let fields = Fields { price: Edit::Set(price(text)?), ..Fields::default() };
     Ok(Incoming::Request(Request::Update(symbol(name)?, fields), Shape::Done))
 }
 
-fn hset<'a>(spec: &'static Spec, mut arguments: Arguments<'a>) -> Outcome<'a, Incoming<'a>> {
+/// The pairs of `MSET`.
+fn prices<'a>(spec: &'static Spec, pairs: Arguments<'a>) -> Outcome<'a, Prices<'a>> {
+    let mut parts = pairs;
+    while let Some(name) = parts.next() {
+        let text = parts.next().ok_or(CommandError::WrongArity { command: spec.name })?;
+        symbol(name)?;
+        price(text)?;
+    }
+    Ok(Prices(pairs))
+}
+
+/// What is said of a stock that is listed, and of one that is not.
+fn either(verb: Verb) -> Shape<'static> {
+    use Constant::{Integer, Nil, Status, Text};
+    let (listed, unlisted) = match verb {
+        Verb::Type => (Status("hash"), Status("none")),
+        Verb::Persist => (Integer(0), Integer(0)),
+        Verb::ObjectEncoding => (Text("hashtable"), Nil),
+        Verb::ObjectRefCount => (Integer(1), Nil),
+        _ => (Integer(-1), Integer(-2)),
+    };
+    Shape::Either { listed, unlisted }
+}
+
+/// Reads a write of fields, which says how many were new where it `counts` them.
+fn hset<'a>(
+    spec: &'static Spec,
+    mut arguments: Arguments<'a>,
+    counts: bool,
+) -> Outcome<'a, Incoming<'a>> {
     let wrong_arity = || CommandError::WrongArity { command: spec.name };
     let symbol = symbol(arguments.next().ok_or_else(wrong_arity)?)?;
     let mut fields = Fields::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(wrong_arity)?;
-        match Field::find(name) {
-            Some(Field::Price) => fields.price = Some(price(value)?),
-            Some(Field::Volume) => {
-                fields.volume = Edit::parse(value).map_err(CommandError::Volume)?;
-            }
-            Some(Field::Status) => {
-                let text = String::from_utf8_lossy(value);
-                fields.status = Some(text.parse().map_err(CommandError::Status)?);
-            }
-            Some(read_only) => return Err(CommandError::ReadOnlyField(read_only.name())),
-            None => return Err(CommandError::UnknownField(name)),
-        }
+        let field = Field::find(name).ok_or(CommandError::UnknownField(name))?;
+        fields.set(field, value).map_err(CommandError::Field)?;
     }
-    let given = [fields.price.is_some(), fields.volume.sets(), fields.status.is_some()];
-    let new_fields = given.map(u32::from).iter().sum();
-    Ok(Incoming::Request(Request::Set(symbol, fields), Shape::NewFields(new_fields)))
+    let given = fields.given() as u32;
+    let shape = if counts { Shape::NewFields(given) } else { Shape::Done };
+    Ok(Incoming::Request(Request::Set(symbol, fields), shape))
 }
 
 fn trade<'a>(name: &'a [u8], field: &'a [u8], shares: &'a [u8]) -> Outcome<'a, Incoming<'a>> {
@@ -198,33 +297,114 @@ fn trade<'a>(name: &'a [u8], field: &'a [u8], shares: &'a [u8]) -> Outcome<'a, I
     Ok(Incoming::Request(Request::Trade(symbol(name)?, integer(shares)?), Shape::Volume))
 }
 
-fn scan<'a>(cursor: &'a [u8], mut options: Arguments<'a>) -> Outcome<'a, Scan<'a>> {
-    /// What Redis takes where no count is given.
-    const COUNT_DEFAULT: usize = 10;
+fn scan<'a>(cursor: &'a [u8], options: Arguments<'a>) -> Outcome<'a, Scan<'a>> {
     let cursor = str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse::<u64>().ok());
     let from = cursor.filter(|cursor| cursor.leading_zeros() >= CURSOR_SHIFT);
-    let mut count = COUNT_DEFAULT;
-    let mut pattern = None;
-    let mut right_type = true;
-    while let Some(option) = options.next() {
-        let value = options.next().ok_or(CommandError::Syntax)?;
-        if option.eq_ignore_ascii_case(b"match") {
-            pattern = Some(Glob::new(value)?);
-        } else if option.eq_ignore_ascii_case(b"type") {
-            right_type = value.eq_ignore_ascii_case(b"hash");
-        } else if option.eq_ignore_ascii_case(b"count") {
-            let asked = integer(value)?;
-            count = usize::try_from(asked).unwrap_or(0);
-            if count == 0 {
-                return Err(CommandError::Syntax);
-            }
-        } else {
-            return Err(CommandError::Syntax);
-        }
+    let ScanOptions { pattern, count, right_type, values } = ScanOptions::read(options)?;
+    if !values {
+        return Err(CommandError::Syntax);
     }
     let from = from.ok_or(CommandError::InvalidCursor)? << CURSOR_SHIFT;
-    // About half of the rows hold a stock.
-    Ok(Scan { from, rows: 2 * count.min(SCAN_COUNT_MAX), pattern, right_type })
+    Ok(Scan { from, count: count.min(SCAN_COUNT_MAX), pattern, right_type })
+}
+
+fn hscan<'a>(cursor: &'a [u8], options: Arguments<'a>) -> Outcome<'a, Shape<'a>> {
+    let ScanOptions { pattern, values, .. } = ScanOptions::read(options)?;
+    let cursor = str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse::<u64>().ok());
+    cursor.ok_or(CommandError::InvalidCursor)?;
+    Ok(Shape::Page { pattern, values })
+}
+
+/// What may stand behind the cursor of a scan.
+struct ScanOptions<'a> {
+    pattern: Option<Glob<'a>>,
+    count: usize,
+    /// Whether the type asked for is the one that all stocks have.
+    right_type: bool,
+    values: bool,
+}
+
+impl<'a> ScanOptions<'a> {
+    fn read(mut options: Arguments<'a>) -> Outcome<'a, ScanOptions<'a>> {
+        /// What Redis takes where no count is given.
+        const COUNT_DEFAULT: usize = 10;
+        let mut read =
+            ScanOptions { pattern: None, count: COUNT_DEFAULT, right_type: true, values: true };
+        while let Some(option) = options.next() {
+            if option.eq_ignore_ascii_case(b"novalues") {
+                read.values = false;
+                continue;
+            }
+            let value = options.next().ok_or(CommandError::Syntax)?;
+            if option.eq_ignore_ascii_case(b"match") {
+                read.pattern = Some(Glob::new(value)?);
+            } else if option.eq_ignore_ascii_case(b"type") {
+                read.right_type = value.eq_ignore_ascii_case(b"hash");
+            } else if option.eq_ignore_ascii_case(b"count") {
+                read.count = usize::try_from(integer(value)?).unwrap_or(0);
+                if read.count == 0 {
+                    return Err(CommandError::Syntax);
+                }
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn client_filter(mut options: Arguments<'_>) -> Outcome<'_, ClientFilter<'_>> {
+    let Some(option) = options.next() else { return Ok(ClientFilter::All) };
+    if option.eq_ignore_ascii_case(b"id") && options.len() > 0 {
+        let mut ids = options;
+        let is_id = |id: &[u8]| integer(id).is_ok_and(|id| id > 0);
+        return if ids.all(is_id) {
+            Ok(ClientFilter::Ids(options))
+        } else {
+            Err(CommandError::ClientId)
+        };
+    }
+    let (true, Some(kind), None) =
+        (option.eq_ignore_ascii_case(b"type"), options.next(), options.next())
+    else {
+        return Err(CommandError::Syntax);
+    };
+    match kind.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(ClientFilter::Normal),
+        b"pubsub" => Ok(ClientFilter::Subscribed),
+        b"master" | b"replica" | b"slave" => Ok(ClientFilter::None),
+        _ => Err(CommandError::ClientType(kind)),
+    }
+}
+
+/// The pattern of `COMMAND LIST FILTERBY PATTERN`. Of modules and categories there are none.
+fn command_filter(mut options: Arguments<'_>) -> Outcome<'_, Option<Glob<'_>>> {
+    let Some(option) = options.next() else { return Ok(None) };
+    let (Some(kind), Some(value), None) = (options.next(), options.next(), options.next()) else {
+        return Err(CommandError::Syntax);
+    };
+    if !option.eq_ignore_ascii_case(b"filterby") {
+        return Err(CommandError::Syntax);
+    }
+    match kind.to_ascii_lowercase().as_slice() {
+        b"pattern" => Glob::new(value).map(Some),
+        b"module" | b"aclcat" => Glob::new(b"").map(Some),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+/// The command of `COMMAND GETKEYS`, which has a symbol.
+fn keys(command: Arguments<'_>) -> Outcome<'_, Arguments<'_>> {
+    let mut parts = command;
+    let name = parts.next().unwrap_or_default();
+    let spec = spec::find(name).ok_or(CommandError::InvalidCommand)?;
+    if !spec.parts.contains(&command.len()) {
+        return Err(CommandError::InvalidArguments);
+    }
+    match spec.key_positions(command.len()).next() {
+        Some(_) => Ok(command),
+        None => Err(CommandError::NoKeys),
+    }
 }
 
 fn hello(mut arguments: Arguments<'_>) -> Outcome<'_, Hello<'_>> {
@@ -240,7 +420,7 @@ fn hello(mut arguments: Arguments<'_>) -> Outcome<'_, Hello<'_>> {
         if option.eq_ignore_ascii_case(b"auth")
             && let (Some(user), Some(password)) = (arguments.next(), arguments.next())
         {
-            hello.credentials = Some(Credentials { user, password });
+            hello.credentials = Some(Credentials { user: Some(user), password });
         } else if option.eq_ignore_ascii_case(b"setname")
             && let Some(name) = arguments.next()
         {
@@ -272,5 +452,5 @@ fn library<'a>(attribute: &'a [u8], value: &'a [u8]) -> Outcome<'a, Client<'a>> 
 
 fn on_or_off(state: &[u8]) -> Outcome<'_, Command<'_>> {
     let known = [b"on".as_slice(), b"off"].iter().any(|own| state.eq_ignore_ascii_case(own));
-    if known { Ok(Command::Nothing) } else { Err(CommandError::Syntax) }
+    if known { Ok(Command::Constant(Constant::Ok)) } else { Err(CommandError::Syntax) }
 }

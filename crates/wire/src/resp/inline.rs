@@ -80,6 +80,9 @@ fn array(line: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     if is_http(line) {
         return Err(ProtocolError::Http);
     }
+    if line.starts_with(b"PROXY TCP") || line.starts_with(b"PROXY UNKNOWN") {
+        return Err(ProtocolError::Proxy);
+    }
     let mut rest = line;
     let mut parts = Vec::new();
     let mut count = 0_usize;

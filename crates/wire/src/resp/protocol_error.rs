@@ -35,4 +35,10 @@ pub enum ProtocolError {
     /// executed.
     #[error("ERR Protocol error: this is an HTTP request, and not the port for it")]
     Http,
+    /// A proxy tells of its client, and the server was not told that there is one. The client would get
+    /// a reply too many.
+    #[error(
+        "ERR Protocol error: a proxy's header came first; set proxy_protocol if every client comes through a proxy"
+    )]
+    Proxy,
 }

@@ -1,9 +1,10 @@
 //! Every command, once: its name, how many parts it has and what is said of it.
 //!
 //! Dispatch, the checks before a command is read, the replies of `COMMAND` and the table of
-//! docs/resp.md all come from [`COMMANDS`].
+//! docs/resp.md all come from [`COMMANDS`]. What can be learned from a row is in
+//! [`spec`](super::spec), and what Redis has and this server has not in [`absent`](super::absent).
 //!
-//! Invariant: a name is found if and only if it is in the table, in any case of its letters.
+//! Invariant: a subcommand stands somewhere behind its command.
 
 use std::ops::RangeInclusive;
 
@@ -35,16 +36,18 @@ pub(super) type Keys = (i64, i64, i64);
 const NO_KEY: Keys = (0, 0, 0);
 const ONE_KEY: Keys = (1, 1, 1);
 const ALL_KEYS: Keys = (1, -1, 1);
+const PAIRED_KEYS: Keys = (1, -1, 2);
+const SECOND_KEY: Keys = (2, 2, 1);
 
-const READ: &[&str] = &["readonly", "fast"];
+pub(super) const READ: &[&str] = &["readonly", "fast"];
 const BROWSE: &[&str] = &["readonly"];
-const WRITE: &[&str] = &["write", "fast"];
+pub(super) const WRITE: &[&str] = &["write", "fast"];
 const CONNECTION: &[&str] = &["noscript", "loading", "stale", "fast"];
 const ENTRANCE: &[&str] = &["noscript", "loading", "stale", "fast", "no_auth"];
 const PUBSUB: &[&str] = &["pubsub", "noscript", "loading", "stale"];
 
 /// As many parts as a command may have that is executed part by part.
-const STREAMED: usize = RESP_ARRAY_PARTS_MAX;
+pub(super) const STREAMED: usize = RESP_ARRAY_PARTS_MAX;
 /// As many parts as a command may have that is executed as a whole.
 const WHOLE: usize = RESP_COMMAND_PARTS_MAX;
 
@@ -58,8 +61,7 @@ macro_rules! commands {
             $($verb,)*
         }
 
-        /// Every command, those that are asked most first. A subcommand stands somewhere behind
-        /// its command.
+        /// Every command, those that are asked most first.
         pub(super) static COMMANDS: [Spec; [$($name),*].len()] = [$(Spec {
             verb: Verb::$verb,
             name: $name,
@@ -70,9 +72,6 @@ macro_rules! commands {
             arguments: $arguments,
             summary: $summary,
         },)*];
-
-        /// The names of [`COMMANDS`], packed.
-        static NAMES: [u128; COMMANDS.len()] = [$(packed_literal($name),)*];
     };
 }
 
@@ -82,14 +81,14 @@ commands! {
     MGet "mget" 2..=STREAMED, READ ALL_KEYS "string", "symbol [symbol …]",
         "The same for any number of stocks";
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
-        "symbol price p [volume v|none] [status trading|halted]",
+        "symbol field value [field value …]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HIncrBy "hincrby" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
     Set "set" 3..=WHOLE, WRITE ONE_KEY "string", "symbol price",
         "Updates the price of a listed stock";
     HGetAll "hgetall" 2..=2, READ ONE_KEY "hash", "symbol",
-        "The quote: symbol price volume status version updated";
+        "The quote: its fields and their values, but for those that are absent";
     HGet "hget" 3..=3, READ ONE_KEY "hash", "symbol field",
         "One field of the quote; nil if there is none";
     HMGet "hmget" 3..=WHOLE, READ ONE_KEY "hash", "symbol field [field …]",
@@ -98,10 +97,42 @@ commands! {
         "How many of the stocks are listed";
     Del "del" 2..=STREAMED, WRITE ALL_KEYS "generic", "symbol [symbol …]",
         "Delists stocks; how many were listed";
+    Unlink "unlink" 2..=STREAMED, WRITE ALL_KEYS "generic", "symbol [symbol …]",
+        "As DEL";
+    Touch "touch" 2..=STREAMED, READ ALL_KEYS "generic", "symbol [symbol …]",
+        "As EXISTS";
+    HMSet "hmset" 4..=WHOLE, WRITE ONE_KEY "hash",
+        "symbol field value [field value …]",
+        "As HSET, and answers OK";
+    MSet "mset" 3..=WHOLE, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
+        "Updates the prices of listed stocks as one, or of none where one of them is not listed";
+    StrLen "strlen" 2..=2, READ ONE_KEY "string", "symbol",
+        "The length of what GET answers; 0 if not listed";
+    HLen "hlen" 2..=2, READ ONE_KEY "hash", "symbol",
+        "How many fields the quote has; 0 if not listed";
+    HKeys "hkeys" 2..=2, READ ONE_KEY "hash", "symbol",
+        "The names of the fields that the quote has";
+    HVals "hvals" 2..=2, READ ONE_KEY "hash", "symbol",
+        "The values of the fields that the quote has";
+    HExists "hexists" 3..=3, READ ONE_KEY "hash", "symbol field",
+        "1 if the quote has the field, 0 if not";
+    HStrLen "hstrlen" 3..=3, READ ONE_KEY "hash", "symbol field",
+        "The length of a field; 0 if there is none";
+    HScan "hscan" 3..=8, READ ONE_KEY "hash",
+        "symbol cursor [MATCH pattern] [COUNT n] [NOVALUES]",
+        "The quote as HGETALL gives it, the fields that match, in one page";
     Type "type" 2..=2, READ ONE_KEY "generic", "symbol",
         "hash if the stock is listed, none if not";
+    Ttl "ttl" 2..=2, READ ONE_KEY "generic", "symbol",
+        "-1, since no stock expires; -2 if not listed";
+    PTtl "pttl" 2..=2, READ ONE_KEY "generic", "symbol", "As TTL";
+    ExpireTime "expiretime" 2..=2, READ ONE_KEY "generic", "symbol", "As TTL";
+    PExpireTime "pexpiretime" 2..=2, READ ONE_KEY "generic", "symbol", "As TTL";
+    Persist "persist" 2..=2, READ ONE_KEY "generic", "symbol", "0, since no stock expires";
     DbSize "dbsize" 1..=1, READ NO_KEY "server", "",
         "How many stocks are listed";
+    RandomKey "randomkey" 1..=1, BROWSE NO_KEY "generic", "",
+        "Some stock that is listed; nil if none is";
     Snapshot "snapshot" 1..=2, BROWSE NO_KEY "generic", "[NEXT]",
         "Quotes of the catalog as it is now, and with NEXT further ones of that moment; nil after the last";
     Scan "scan" 2..=8, BROWSE NO_KEY "generic",
@@ -109,6 +140,16 @@ commands! {
         "The next symbols of a walk over all stocks, and the cursor to go on from";
     Keys "keys" 2..=2, BROWSE NO_KEY "generic", "pattern",
         "All symbols that match, at most 100,000";
+    Object "object" 2..=WHOLE, READ SECOND_KEY "generic", "subcommand",
+        "How a stock is kept";
+    ObjectEncoding "object|encoding" 3..=3, READ SECOND_KEY "generic", "symbol",
+        "hashtable, the catalog; nil if not listed";
+    ObjectRefCount "object|refcount" 3..=3, READ SECOND_KEY "generic", "symbol",
+        "1; nil if not listed";
+    Memory "memory" 2..=WHOLE, BROWSE SECOND_KEY "server", "subcommand",
+        "What stocks take";
+    MemoryUsage "memory|usage" 3..=5, BROWSE SECOND_KEY "server", "symbol [SAMPLES n]",
+        "Bytes: the stock's share of the catalog; nil if not listed";
     Subscribe "subscribe" 2..=STREAMED, PUBSUB NO_KEY "pubsub", "symbol [symbol …]",
         "The quote of each stock now, and again whenever it changes";
     PSubscribe "psubscribe" 2..=STREAMED, PUBSUB NO_KEY "pubsub", "pattern [pattern …]",
@@ -117,6 +158,14 @@ commands! {
         "Ends subscriptions to these stocks, or to all";
     PUnsubscribe "punsubscribe" 1..=STREAMED, PUBSUB NO_KEY "pubsub", "[pattern …]",
         "Ends subscriptions to these patterns, or to all";
+    PubSub "pubsub" 2..=WHOLE, PUBSUB NO_KEY "pubsub", "subcommand",
+        "Who is subscribed to what";
+    PubSubChannels "pubsub|channels" 2..=3, PUBSUB NO_KEY "pubsub", "[pattern]",
+        "The symbols that somebody is subscribed to, or those that match, at most 100,000";
+    PubSubNumSub "pubsub|numsub" 2..=WHOLE, PUBSUB NO_KEY "pubsub", "[symbol …]",
+        "How many connections are subscribed to each symbol, those with patterns apart";
+    PubSubNumPat "pubsub|numpat" 2..=2, PUBSUB NO_KEY "pubsub", "",
+        "How many patterns are subscribed to";
     Multi "multi" 1..=1, CONNECTION NO_KEY "transactions", "",
         "Begins a transaction: the commands that follow are queued";
     Exec "exec" 1..=1, CONNECTION NO_KEY "transactions", "",
@@ -135,7 +184,7 @@ commands! {
         "[2|3 [AUTH user password] [SETNAME name]]",
         "Chooses RESP2 or RESP3; what the server is";
     Auth "auth" 2..=3, ENTRANCE NO_KEY "connection", "[user] password",
-        "Shows a token to the server";
+        "OK for the user default: this server asks for no password";
     Select "select" 2..=2, CONNECTION NO_KEY "connection", "0",
         "OK: there is one database, 0";
     Quit "quit" 1..=WHOLE, ENTRANCE NO_KEY "connection", "",
@@ -148,8 +197,9 @@ commands! {
         "The number of this connection";
     ClientInfo "client|info" 2..=2, CONNECTION NO_KEY "connection", "",
         "This connection as a line of text";
-    ClientList "client|list" 2..=2, CONNECTION NO_KEY "connection", "",
-        "The connections as lines of text";
+    ClientList "client|list" 2..=WHOLE, CONNECTION NO_KEY "connection",
+        "[TYPE normal|pubsub|master|replica] [ID id [id …]]",
+        "The connections as lines of text, or those of a type, or with these numbers";
     ClientGetName "client|getname" 2..=2, CONNECTION NO_KEY "connection", "",
         "The name of this connection; nil if it has none";
     ClientSetName "client|setname" 3..=3, CONNECTION NO_KEY "connection", "name",
@@ -159,6 +209,18 @@ commands! {
         "Says which client library is used";
     ClientNoEvict "client|no-evict" 3..=3, CONNECTION NO_KEY "connection", "on|off",
         "OK: nobody is evicted";
+    ClientNoTouch "client|no-touch" 3..=3, CONNECTION NO_KEY "connection", "on|off",
+        "OK: no command notes when a stock was last asked for";
+    ClientGetRedir "client|getredir" 2..=2, CONNECTION NO_KEY "connection", "",
+        "-1, or 0 while reads are tracked: invalidations go to no other connection";
+    ClientUnpause "client|unpause" 2..=2, CONNECTION NO_KEY "connection", "",
+        "OK: nobody is paused";
+    ClientUnblock "client|unblock" 3..=4, CONNECTION NO_KEY "connection", "id [TIMEOUT|ERROR]",
+        "0: no command blocks";
+    Acl "acl" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
+        "Who the client is";
+    AclWhoAmI "acl|whoami" 2..=2, CONNECTION NO_KEY "server", "",
+        "default, the one user that there is";
     Command "command" 1..=WHOLE, CONNECTION NO_KEY "server", "[subcommand]",
         "Every command: name, arity, flags, keys";
     CommandCount "command|count" 2..=2, CONNECTION NO_KEY "server", "",
@@ -166,145 +228,35 @@ commands! {
     CommandInfo "command|info" 2..=WHOLE, CONNECTION NO_KEY "server", "[name …]",
         "The named commands, or all, as COMMAND gives them";
     CommandDocs "command|docs" 2..=WHOLE, CONNECTION NO_KEY "server", "[name …]",
-        "What the named commands, or all, are for";
+        "What the named commands, or all, are for, and their arguments";
+    CommandList "command|list" 2..=5, CONNECTION NO_KEY "server", "[FILTERBY PATTERN pattern]",
+        "The names of all commands, or of those that match";
+    CommandGetKeys "command|getkeys" 3..=WHOLE, CONNECTION NO_KEY "server",
+        "command [argument …]",
+        "The symbols in a command";
     Config "config" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
         "Settings of the server";
     ConfigGet "config|get" 3..=WHOLE, CONNECTION NO_KEY "server", "pattern [pattern …]",
         "The settings whose names match, as far as clients ask for them";
     Info "info" 1..=WHOLE, CONNECTION NO_KEY "server", "[section …]",
         "The state of the server as lines of text";
+    Latency "latency" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
+        "Nothing: latencies are not recorded";
+    LatencyLatest "latency|latest" 2..=2, CONNECTION NO_KEY "server", "", "Empty";
+    LatencyHistory "latency|history" 3..=3, CONNECTION NO_KEY "server", "event", "Empty";
+    LatencyReset "latency|reset" 2..=WHOLE, CONNECTION NO_KEY "server", "[event …]", "0";
+    Module "module" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
+        "Nothing: there are no modules";
+    ModuleList "module|list" 2..=2, CONNECTION NO_KEY "server", "", "Empty";
+    Role "role" 1..=1, CONNECTION NO_KEY "server", "",
+        "master, without replicas";
+    SlowLog "slowlog" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
+        "Nothing: slow commands are not recorded";
+    SlowLogGet "slowlog|get" 2..=3, CONNECTION NO_KEY "server", "[n]", "Empty";
+    SlowLogLen "slowlog|len" 2..=2, CONNECTION NO_KEY "server", "", "0";
+    SlowLogReset "slowlog|reset" 2..=2, CONNECTION NO_KEY "server", "", "OK";
     Time "time" 1..=1, CONNECTION NO_KEY "server", "",
         "The server's clock: Unix time in seconds, and microseconds";
-}
-
-/// The command of this name, in any case.
-#[inline]
-pub(super) fn find(name: &[u8]) -> Option<&'static Spec> {
-    find_any(name).filter(|spec| !spec.is_subcommand())
-}
-
-/// The command or subcommand (`client|id`) of this name, in any case.
-#[inline]
-pub(super) fn find_any(name: &[u8]) -> Option<&'static Spec> {
-    let packed = packed(name)?;
-    let index = NAMES.iter().position(|&own| own == packed)?;
-    COMMANDS.get(index)
-}
-
-impl Spec {
-    /// The subcommand of this name, in any case.
-    pub(super) fn find_subcommand(&self, name: &[u8]) -> Option<&'static Spec> {
-        find_any(&[self.name.as_bytes(), b"|", name].concat())
-    }
-
-    /// Its subcommands.
-    pub(super) fn subcommands(&self) -> impl Iterator<Item = &'static Spec> + Clone {
-        let command = self.name;
-        let is_own = move |name: &str| name.split_once('|').is_some_and(|(own, _)| own == command);
-        COMMANDS.iter().filter(move |spec| is_own(spec.name))
-    }
-
-    pub(super) fn is_subcommand(&self) -> bool {
-        self.name.contains('|')
-    }
-
-    /// Whether it is executed part by part as they come.
-    #[inline]
-    pub(super) fn is_streamed(&self) -> bool {
-        *self.parts.end() == STREAMED
-    }
-
-    /// Whether a subscribed RESP2 connection may give it.
-    pub(super) fn is_for_subscribed(&self) -> bool {
-        self.group == "pubsub" || matches!(self.verb, Verb::Ping | Verb::Quit | Verb::Reset)
-    }
-
-    /// Whether it is executed at once while a transaction is queued.
-    pub(super) fn is_for_queueing(&self) -> bool {
-        use Verb::{Discard, Exec, Multi, Quit, Reset, Watch};
-        matches!(self.verb, Multi | Exec | Discard | Watch | Quit | Reset)
-    }
-
-    /// Whether it may be queued: it reads or writes stocks that it names, or says no more than it was
-    /// told. Its reply is not much longer than itself, or is one quote.
-    pub(super) fn may_be_queued(&self) -> bool {
-        use Verb::{Echo, Ping, Select, Time, Unwatch};
-        [READ, WRITE].contains(&self.flags)
-            || matches!(self.verb, Echo | Ping | Select | Time | Unwatch)
-    }
-
-    /// The number of parts as Redis puts it: negative where there may be more.
-    pub(super) fn arity(&self) -> i64 {
-        let least = *self.parts.start() as i64;
-        if self.parts.start() == self.parts.end() { least } else { -least }
-    }
-}
-
-/// All top-level commands.
-pub(super) fn commands() -> impl Iterator<Item = &'static Spec> + Clone {
-    COMMANDS.iter().filter(|spec| !spec.is_subcommand())
-}
-
-/// Bytes of the longest name that can be packed: the last byte of the word is its length.
-const NAME_BYTES_MAX: usize = size_of::<u128>() - 1;
-
-/// A name in one word, to be compared at once. `None` for one longer than any in the table.
-#[inline]
-fn packed(name: &[u8]) -> Option<u128> {
-    let mut bytes = [0; NAME_BYTES_MAX + 1];
-    bytes[NAME_BYTES_MAX] = name.len() as u8;
-    for (byte, &given) in bytes[..NAME_BYTES_MAX].get_mut(..name.len())?.iter_mut().zip(name) {
-        *byte = given.to_ascii_lowercase();
-    }
-    Some(u128::from_le_bytes(bytes))
-}
-
-const fn packed_literal(name: &str) -> u128 {
-    let name = name.as_bytes();
-    assert!(name.len() <= NAME_BYTES_MAX, "a name too long to be packed");
-    let mut bytes = [0; NAME_BYTES_MAX + 1];
-    bytes[NAME_BYTES_MAX] = name.len() as u8;
-    let mut index = 0;
-    while index < name.len() {
-        assert!(!name[index].is_ascii_uppercase(), "a name in capitals");
-        bytes[index] = name[index];
-        index += 1;
-    }
-    u128::from_le_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_found_in_any_case_and_nothing_else_is() {
-        for spec in &COMMANDS {
-            assert_eq!(find_any(spec.name.as_bytes()), Some(spec));
-            assert_eq!(find_any(spec.name.to_uppercase().as_bytes()), Some(spec));
-            assert_eq!(find(spec.name.as_bytes()).is_some(), !spec.is_subcommand());
-        }
-        for name in
-            ["", "ge", "gett", "eval", "client\\id", "no-such-command-at-all", "g\x05t", "get\0"]
-        {
-            assert_eq!(find(name.as_bytes()), None, "{name}");
-            assert_eq!(find_any(name.as_bytes()), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_subcommand_has_its_command() {
-        for spec in COMMANDS.iter().filter(|spec| spec.is_subcommand()) {
-            let (command, name) = spec.name.split_once('|').unwrap();
-            let command = find(command.as_bytes()).unwrap();
-            assert_eq!(command.find_subcommand(name.as_bytes()), Some(spec));
-            assert!(command.subcommands().any(|own| own == spec));
-        }
-    }
-
-    #[test]
-    fn arity_is_negative_where_there_may_be_more_parts() {
-        let arity = |name: &str| find_any(name.as_bytes()).unwrap().arity();
-        assert_eq!(["get", "mget", "ping", "hincrby", "client|id"].map(arity), [2, -2, -1, 4, 2]);
-    }
+    Wait "wait" 3..=3, CONNECTION NO_KEY "generic", "replicas timeout-ms",
+        "0: there are no replicas";
 }

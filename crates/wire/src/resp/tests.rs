@@ -62,9 +62,10 @@ impl Conversation {
             ("HALTED", "20", 5, Status::Halted),
         ] {
             let fields = Fields {
-                price: Some(price.parse().unwrap()),
+                price: Edit::Set(price.parse().unwrap()),
                 volume: Edit::Set(Volume::new(volume)),
                 status: Some(status),
+                ..Fields::default()
             };
             conversation.execute(Request::Set(name.parse().unwrap(), fields));
         }
@@ -165,19 +166,40 @@ impl Conversation {
                 encoder.quotes(&self.stocks.values().copied().collect::<Vec<_>>(), out);
             }
             Command::Scan(scan) => {
-                let symbols = self.stocks.keys().filter(|symbol| scan.admits(symbol));
+                let fits = |symbol: &&Symbol| {
+                    scan.right_type && scan.pattern.is_none_or(|it| it.matches(symbol.as_bytes()))
+                };
+                let symbols = self.stocks.keys().filter(fits);
                 encoder.scan(None, &symbols.copied().collect::<Vec<_>>(), out);
             }
             Command::Keys(pattern) => {
                 let symbols = self.stocks.keys().filter(|s| pattern.matches(s.as_bytes()));
                 encoder.symbols(&symbols.copied().collect::<Vec<_>>(), out);
             }
-            Command::Subscribe(symbol) => {
-                self.subscribe(Confirmation::Subscribed, symbol.as_bytes());
-            }
+            Command::Subscribe(name) => self.subscribe(Confirmation::Subscribed, name),
             Command::SubscribePattern(pattern) => {
-                self.subscribe(Confirmation::SubscribedPattern, pattern.as_bytes());
+                self.subscribe(Confirmation::SubscribedPattern, pattern);
             }
+            Command::RandomKey => encoder.text(b"IBM", out),
+            Command::SetAll(prices) => self.set_all(prices),
+            Command::MemoryUsage(symbol) => {
+                match symbol.is_ok_and(|symbol| self.stocks.contains_key(&symbol)) {
+                    true => encoder.integer(128, out),
+                    false => encoder.nil(out),
+                }
+            }
+            Command::Channels(pattern) => {
+                let fits = |name: &&Vec<u8>| pattern.matches(name);
+                let found: Vec<_> = self.subscribed.iter().filter(fits).collect();
+                encoder.array(found.len(), out);
+                found.into_iter().for_each(|name| encoder.text(name, out));
+            }
+            Command::SubscriberCounts(names) => {
+                let subscribed = self.subscribed.clone();
+                let count = |name| usize::from(subscribed.iter().any(|own| own == name));
+                encoder.subscriber_counts(names.map(|name| (name, count(name))), out);
+            }
+            Command::PatternCount => encoder.integer(0, out),
             Command::Unsubscribe(name) => self.unsubscribe(Confirmation::Unsubscribed, name),
             Command::UnsubscribePattern(pattern) => {
                 self.unsubscribe(Confirmation::UnsubscribedPattern, pattern);
@@ -188,15 +210,24 @@ impl Conversation {
             }
             Command::Ping(message) => encoder.pong(message, !self.subscribed.is_empty(), out),
             Command::Echo(message) => encoder.text(message, out),
+            Command::Hello(Hello { credentials: Some(credentials), .. })
+                if let Err(error) = credentials.check_open() =>
+            {
+                encoder.error(&error, out);
+            }
             Command::Hello(hello) => {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
                 self.encoder.hello("0.1.0", 7, out);
             }
-            Command::Auth(_) => encoder.error(&CommandError::NoPasswordConfigured, out),
+            Command::Auth(credentials) => match credentials.check_open() {
+                Ok(()) => encoder.ok(out),
+                Err(error) => encoder.error(&error, out),
+            },
             Command::Client(Client::Id) => encoder.integer(7, out),
             Command::Client(Client::Name) => encoder.nil(out),
-            Command::Client(Client::Info | Client::List) => encoder.lines("id=7\n", out),
-            Command::Client(_) | Command::Nothing => encoder.ok(out),
+            Command::Client(Client::Info | Client::List(_)) => encoder.lines("id=7\n", out),
+            Command::Constant(constant) => encoder.constant(constant, out),
+            Command::Client(_) => encoder.ok(out),
             Command::Describe(describe) => {
                 let mut description = encoder.describe(&describe, out);
                 while description.next(&encoder, out) {}
@@ -268,6 +299,17 @@ impl Conversation {
         }
     }
 
+    fn set_all(&mut self, prices: Prices<'_>) {
+        let updates: Vec<_> = prices.updates().collect();
+        if let Some((symbol, _)) = updates.iter().find(|(it, _)| !self.stocks.contains_key(it)) {
+            return self.encoder.refusal(&Refusal::NotListed(*symbol), &mut self.out);
+        }
+        for (_, update) in updates {
+            self.execute(update);
+        }
+        self.encoder.ok(&mut self.out);
+    }
+
     fn subscribe(&mut self, confirmation: Confirmation, channel: &[u8]) {
         self.subscribed.push(channel.to_vec());
         let subscriptions = self.subscribed.len();
@@ -311,17 +353,18 @@ impl Conversation {
             }
             Request::Set(symbol, fields) | Request::Update(symbol, fields) => {
                 let old = old(&symbol);
-                let Some(price) = fields.price.or(old.map(|quote| quote.price)) else {
+                if old.is_none() && !fields.can_list() {
                     return Reply::Refused(Refusal::PriceMissing(symbol));
-                };
-                let quote = Quote {
-                    symbol,
-                    price,
-                    volume: fields.volume.outcome(old.and_then(|quote| quote.volume)),
-                    status: fields.status.or(old.map(|quote| quote.status)).unwrap_or_default(),
-                    version: old.map_or(1, |quote| quote.version + 1),
-                    updated_ns: NOW_NS,
-                };
+                }
+                let latest = old.and_then(|quote| quote.time_ns);
+                if let (Edit::Set(time_ns), Some(latest_ns)) = (fields.time_ns, latest)
+                    && time_ns < latest_ns
+                {
+                    return Reply::Refused(Refusal::Late { symbol, time_ns, latest_ns });
+                }
+                let mut quote = fields.outcome(&old.unwrap_or_else(|| Quote::new(symbol)));
+                quote.version += 1;
+                quote.updated_ns = NOW_NS;
                 self.stocks.insert(symbol, quote);
                 if old.is_none() { Reply::Listed(quote) } else { Reply::Updated(quote) }
             }

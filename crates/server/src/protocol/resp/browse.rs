@@ -1,11 +1,11 @@
-//! The commands that look at a page of the catalog: `SCAN`, `SNAPSHOT`. A page has fewer rows where
-//! the turn has little work left.
+//! The commands that look at the catalog at once: `SNAPSHOT`, whose page has fewer rows where the turn
+//! has little work left, and `MEMORY USAGE`. Those that walk over it are in [`walk`](super::walk).
 
 use stockd_engine::Snapshot;
 use stockd_model::limits::{PAGE_WORK_MIN, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
-use stockd_wire::resp::{Encoder, Scan};
+use stockd_model::{Symbol, SymbolError};
+use stockd_wire::resp::Encoder;
 
-use super::cost;
 use crate::turn::Turn;
 
 /// Sends the next page of the snapshot, and forgets it after the last. Begins one first unless the
@@ -50,15 +50,21 @@ pub(super) fn snapshot(
     }
 }
 
-/// Sends a page of symbols, and where to go on.
-pub(super) fn scan(scan: &Scan<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let row_cost = cost::row(scan.pattern_bytes());
-    let rows = rows_within(turn.work.left(), row_cost, scan.rows);
-    turn.work.spend(rows * row_cost);
-    let page = turn.executor.engine().browse(turn.access, scan.from, rows);
-    let symbols = page.quotes.iter().map(|quote| quote.symbol);
-    let admitted: Vec<_> = symbols.filter(|symbol| scan.admits(symbol)).collect();
-    encoder.scan(page.next, &admitted, turn.replies.out);
+/// Says what a stock takes of the catalog's memory: as much as any other, empty rows included.
+pub(super) fn memory_usage(
+    symbol: &Result<Symbol, SymbolError>,
+    encoder: &Encoder,
+    turn: &mut Turn<'_>,
+) {
+    let engine = turn.executor.engine();
+    let is_listed = |symbol| engine.quote(turn.access, symbol).is_some();
+    match symbol.as_ref().is_ok_and(is_listed) {
+        true => {
+            let stocks = engine.count(turn.access).max(1);
+            encoder.integer((engine.memory_bytes() / stocks) as u64, turn.replies.out);
+        }
+        false => encoder.nil(turn.replies.out),
+    }
 }
 
 /// As many of the rows as the work that is left is for, or a few where it is nearly spent.

@@ -1,6 +1,6 @@
 //! The commands about connections: `HELLO`, `CLIENT`, `RESET`.
 
-use stockd_wire::resp::{Client, Encoder, Hello, Version};
+use stockd_wire::resp::{Client, CommandId, Encoder, Hello, Version};
 
 use crate::client_list::ClientInfo;
 use crate::turn::Turn;
@@ -16,7 +16,7 @@ pub(super) fn hello(
         encoder.set_version(version);
     }
     if let Some(name) = hello.name {
-        name.clone_into(&mut client.names().client);
+        client.rename(|names| name.clone_into(&mut names.client));
     }
     encoder.hello(env!("CARGO_PKG_VERSION"), client.id, out);
 }
@@ -32,22 +32,25 @@ pub(super) fn perform(
     match command {
         Client::Id => return encoder.integer(client.id, out),
         Client::Info => {
+            client.note_command(CommandId::CLIENT_INFO);
             let mut line = String::new();
             client.write_line(turn.now, &mut line);
             return encoder.lines(&line, out);
         }
         // A walk: see `walk.rs`.
-        Client::List => return debug_assert!(false, "CLIENT LIST is a walk"),
+        Client::List(_) => return debug_assert!(false, "CLIENT LIST is a walk"),
         Client::Name => {
             return match client.names().client.as_bytes() {
                 b"" => encoder.nil(out),
                 name => encoder.text(name, out),
             };
         }
-        Client::SetName(name) => name.clone_into(&mut client.names().client),
-        Client::SetLibraryName(name) => name.clone_into(&mut client.names().library),
+        Client::SetName(name) => client.rename(|names| name.clone_into(&mut names.client)),
+        Client::SetLibraryName(name) => {
+            client.rename(|names| name.clone_into(&mut names.library));
+        }
         Client::SetLibraryVersion(version) => {
-            version.clone_into(&mut client.names().library_version);
+            client.rename(|names| version.clone_into(&mut names.library_version));
         }
     }
     encoder.ok(out);
@@ -56,9 +59,10 @@ pub(super) fn perform(
 /// Makes the connection as it was when it was new.
 pub(super) fn reset(client: &ClientInfo, encoder: &mut Encoder, turn: &mut Turn<'_>) {
     turn.feed.leave(turn.id.into());
-    client.subscriptions.set(0);
+    client.symbols.set(0);
+    client.patterns.set(0);
     client.marks.set(0);
     encoder.set_version(Version::Resp2);
-    *client.names() = Default::default();
+    client.rename(|names| *names = Default::default());
     encoder.reset(turn.replies.out);
 }

@@ -26,6 +26,9 @@ pub(super) const CLIENTS_TOGETHER: usize = 64;
 /// A command in `COMMAND`, with its subcommands.
 pub(super) const DESCRIPTION: usize = 32;
 
+/// A write.
+const WRITE: usize = 4;
+
 /// A text of many numbers, some of which the system is asked for.
 const INFO: usize = 512;
 
@@ -40,7 +43,7 @@ const LITTLE: usize = 2;
 pub(super) fn request(request: &Request) -> usize {
     match request {
         Request::Lookup(_) => 1,
-        _ => 4,
+        _ => WRITE,
     }
 }
 
@@ -66,14 +69,15 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Reset
         | Command::Client(
             Client::Info
-            | Client::List
+            | Client::List(_)
             | Client::SetName(_)
             | Client::SetLibraryName(_)
             | Client::SetLibraryVersion(_),
         ) => TEXT,
         // As dear as what it holds, which is bounded by a transaction's limits.
         Command::Queue(_) => TEXT,
-        Command::Watch(symbols) => (1 + symbols.len()) * LITTLE,
+        Command::Watch(names) | Command::SubscriberCounts(names) => (1 + names.len()) * LITTLE,
+        Command::SetAll(prices) => prices.updates().count() * WRITE,
         Command::Multi
         | Command::Exec
         | Command::Discard
@@ -89,7 +93,11 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Echo(_)
         | Command::Client(Client::Id | Client::Name)
         | Command::Time
-        | Command::Nothing
+        | Command::Constant(_)
+        | Command::MemoryUsage(_)
+        | Command::RandomKey
+        | Command::Channels(_)
+        | Command::PatternCount
         | Command::Quit => LITTLE,
     }
 }

@@ -2,18 +2,23 @@
 //! that the connection has then.
 
 use stockd_engine::Progress;
+use stockd_model::limits::PATTERN_BYTES_MAX;
 use stockd_model::{Pattern, Symbol};
-use stockd_wire::resp::{Confirmation, Encoder};
+use stockd_wire::resp::{Arguments, Confirmation, Encoder};
 
 use super::cost;
 use crate::turn::Turn;
 
-/// Subscribes to a symbol, listed or not.
-pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
+/// Subscribes to a symbol, listed or not. A name that can be no symbol is confirmed all the same, since
+/// clients count the confirmations; there will never be a message of it.
+pub(super) fn symbol(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
     if let Err(full) = turn.check_memory() {
         return encoder.error(&full, turn.replies.out);
     }
-    let subscribed = turn.feed.subscribe(turn.id.into(), symbol);
+    let Ok(symbol) = Symbol::parse(name) else {
+        return confirm_unchanged(Confirmation::Subscribed, Some(name), encoder, turn);
+    };
+    let subscribed = turn.feed.subscribe(turn.id.into(), &symbol);
     let out = &mut *turn.replies.out;
     match subscribed {
         Ok(count) => {
@@ -23,10 +28,13 @@ pub(super) fn symbol(symbol: &Symbol, encoder: &Encoder, turn: &mut Turn<'_>) {
     }
 }
 
-/// Subscribes to all symbols that match a pattern.
+/// Subscribes to all symbols that match a pattern. One that is too long is confirmed, and matches nothing.
 pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
     if let Err(full) = turn.check_memory() {
         return encoder.error(&full, turn.replies.out);
+    }
+    if name.len() > PATTERN_BYTES_MAX {
+        return confirm_unchanged(Confirmation::SubscribedPattern, Some(name), encoder, turn);
     }
     let subscribed = turn.feed.subscribe_pattern(turn.id.into(), &Pattern::new(name));
     let out = &mut *turn.replies.out;
@@ -34,6 +42,13 @@ pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
         Ok(count) => encoder.confirm(Confirmation::SubscribedPattern, Some(name), count, out),
         Err(refused) => encoder.error(&format_args!("ERR {refused}"), out),
     }
+}
+
+/// Says how many connections are subscribed to each name.
+pub(super) fn count(names: Arguments<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+    let directory = turn.executor.engine().directory();
+    let count = |name| Symbol::parse(name).map_or(0, |symbol| directory.subscribers(&symbol));
+    encoder.subscriber_counts(names.map(|name| (name, count(name))), turn.replies.out);
 }
 
 /// Ends the subscription to a symbol, if there is one. An impossible name has none.
@@ -86,13 +101,18 @@ pub(super) fn has_some_to_end(
         _ => turn.feed.symbols(subscriber).next().is_some(),
     };
     if !has_some {
-        confirm_none(confirmation, encoder, turn);
+        confirm_unchanged(confirmation, None, encoder, turn);
     }
     has_some
 }
 
-/// Where there is nothing to end, one confirmation names nothing.
-fn confirm_none(confirmation: Confirmation, encoder: &Encoder, turn: &mut Turn<'_>) {
+/// Where nothing begins or ends, one confirmation says so.
+fn confirm_unchanged(
+    confirmation: Confirmation,
+    name: Option<&[u8]>,
+    encoder: &Encoder,
+    turn: &mut Turn<'_>,
+) {
     let count = turn.feed.len(turn.id.into());
-    encoder.confirm(confirmation, None, count, turn.replies.out);
+    encoder.confirm(confirmation, name, count, turn.replies.out);
 }

@@ -11,9 +11,12 @@ use stockd_engine::{Outcome, Transaction};
 use stockd_model::limits::{
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{Reply, Symbol, Watched};
-use stockd_wire::resp::{Arguments, Command, CommandError, Decoder, Encoder, Incoming, Queued};
+use stockd_model::{Condition, Reply, Symbol, Watched};
+use stockd_wire::resp::{
+    Arguments, Command, CommandError, CommandId, Decoder, Encoder, Incoming, Prices, Queued,
+};
 
+use crate::metrics::Cells;
 use crate::turn::Turn;
 
 /// The transaction that a connection has begun, if it has.
@@ -44,6 +47,14 @@ impl Begun {
     /// Whether commands are queued instead of executed.
     pub(super) fn is_queueing(&self) -> bool {
         self.0.as_ref().is_some_and(|state| state.queue.is_some())
+    }
+
+    /// Commands that are queued, if they are; bytes of those; stocks that are watched.
+    pub(super) fn describe(&self) -> (Option<usize>, usize, usize) {
+        let Some(state) = &self.0 else { return (None, 0, 0) };
+        let queue = state.queue.as_ref();
+        let bytes = queue.map_or(0, Queue::held_bytes);
+        (queue.map(|queue| queue.commands), bytes, state.watched.len())
     }
 
     /// Bytes that are held for it.
@@ -136,20 +147,74 @@ impl Begun {
             encoder.error(&CommandError::TransactionAborted, out);
             return None;
         }
-        let transaction = Transaction::new(watched, queue.requests());
-        match (turn.executor.transact_now(turn.access, transaction), turn.writer.as_deref_mut()) {
-            (Ok(outcome), _) => {
-                queue.answer(&outcome, encoder, out);
+        let transaction = Transaction::new(watched, queue.requests(turn.cells));
+        match execute(transaction, turn) {
+            Some(outcome) => {
+                queue.answer(&outcome, encoder, turn.replies.out);
                 None
             }
-            (Err(transaction), Some(writer)) => {
-                writer.submit_transaction(turn.access, turn.id.into(), transaction);
-                Some(queue)
-            }
-            (Err(_), None) => {
-                debug_assert!(false, "where there is a committer there is a way to it");
-                None
-            }
+            None => Some(queue),
+        }
+    }
+}
+
+/// `MSET` is a transaction of its own. What is returned has been handed to the committer.
+pub(super) fn set_all(
+    prices: Prices<'_>,
+    encoder: &mut Encoder,
+    turn: &mut Turn<'_>,
+) -> Option<SetAll> {
+    let (stocks, updates): (Vec<_>, Vec<_>) = prices.updates().unzip();
+    let listed = stocks.into_iter().map(|symbol| (symbol, Condition::Listed)).collect();
+    match execute(Transaction::new(listed, updates), turn) {
+        Some(outcome) => {
+            SetAll.answer(&outcome, encoder, turn.replies.out);
+            None
+        }
+        None => Some(SetAll),
+    }
+}
+
+/// Executes a transaction. `None` where it has been handed to the committer.
+fn execute(transaction: Transaction, turn: &mut Turn<'_>) -> Option<Outcome> {
+    match turn.executor.transact_now(turn.access, transaction) {
+        Ok(outcome) => Some(outcome),
+        Err(transaction) => {
+            let writer = turn.writer.as_deref_mut();
+            debug_assert!(writer.is_some(), "where there is a committer there is a way to it");
+            writer?.submit_transaction(turn.access, turn.id.into(), transaction);
+            None
+        }
+    }
+}
+
+/// The reply to an `MSET`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SetAll;
+
+impl SetAll {
+    /// Encodes what became of it.
+    pub(super) fn answer(self, outcome: &Outcome, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        match outcome {
+            Outcome::Executed { replies, .. } => self.answer_replies(replies.iter(), encoder, out),
+            Outcome::Conflict(why) | Outcome::Refused(why) => encoder.refusal(why, out),
+        }
+    }
+
+    /// The first refusal, if there is one. Only within another transaction there can be.
+    fn answer_replies<'a>(
+        self,
+        mut replies: impl Iterator<Item = &'a Reply>,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) {
+        let refused = replies.find_map(|reply| match reply {
+            Reply::Refused(why) => Some(why),
+            _ => None,
+        });
+        match refused {
+            Some(why) => encoder.refusal(why, out),
+            None => encoder.ok(out),
         }
     }
 }
@@ -189,46 +254,61 @@ impl Queue {
         };
         encoder.array(self.commands, out);
         let mut replies = replies.iter();
-        self.each(|incoming| match incoming {
-            Incoming::Request(_, shape) => {
-                let Some(reply) = replies.next() else { return };
-                match reply {
-                    Reply::Listed(_) => stocks += 1,
-                    Reply::Delisted(_) => stocks = stocks.saturating_sub(1),
-                    _ => {}
+        self.each(
+            |incoming| match incoming {
+                Incoming::Request(_, shape) => {
+                    let Some(reply) = replies.next() else { return };
+                    match reply {
+                        Reply::Listed(_) => stocks += 1,
+                        Reply::Delisted(_) => stocks = stocks.saturating_sub(1),
+                        _ => {}
+                    }
+                    encoder.reply(reply, &shape, out);
                 }
-                encoder.reply(reply, &shape, out);
-            }
-            Incoming::Command(Command::Array(elements)) => encoder.array(elements, out),
-            Incoming::Command(Command::Count) => encoder.integer(stocks as u64, out),
-            Incoming::Command(Command::Ping(message)) => encoder.pong(message, false, out),
-            Incoming::Command(Command::Echo(message)) => encoder.text(message, out),
-            Incoming::Command(Command::Time) => encoder.time(stockd_engine::now_ns(), out),
-            Incoming::Command(Command::Refused(error)) => encoder.error(&error, out),
-            Incoming::Command(Command::Nothing | Command::Unwatch) => encoder.ok(out),
-            Incoming::Command(other) => {
-                debug_assert!(false, "{other:?} may not be queued");
-                encoder.error(&CommandError::Syntax, out);
-            }
-        });
+                Incoming::Command(Command::SetAll(prices)) => {
+                    let own = replies.by_ref().take(prices.updates().count());
+                    SetAll.answer_replies(own.collect::<Vec<_>>().into_iter(), encoder, out);
+                }
+                Incoming::Command(Command::Array(elements)) => encoder.array(elements, out),
+                Incoming::Command(Command::Count) => encoder.integer(stocks as u64, out),
+                Incoming::Command(Command::Ping(message)) => encoder.pong(message, false, out),
+                Incoming::Command(Command::Echo(message)) => encoder.text(message, out),
+                Incoming::Command(Command::Time) => encoder.time(stockd_engine::now_ns(), out),
+                Incoming::Command(Command::Refused(error)) => encoder.error(&error, out),
+                Incoming::Command(Command::Constant(constant)) => encoder.constant(constant, out),
+                Incoming::Command(Command::Unwatch) => encoder.ok(out),
+                Incoming::Command(other) => {
+                    debug_assert!(false, "{other:?} may not be queued");
+                    encoder.error(&CommandError::Syntax, out);
+                }
+            },
+            |_| {},
+        );
     }
 
-    fn requests(&self) -> Vec<stockd_model::Request> {
+    /// What is to be executed. Its commands are counted.
+    fn requests(&self, cells: &Cells) -> Vec<stockd_model::Request> {
         let mut requests = Vec::new();
-        self.each(|incoming| {
-            if let Incoming::Request(request, _) = incoming {
-                requests.push(request);
-            }
-        });
+        self.each(
+            |incoming| match incoming {
+                Incoming::Request(request, _) => requests.push(request),
+                Incoming::Command(Command::SetAll(prices)) => {
+                    requests.extend(prices.updates().map(|(_, update)| update));
+                }
+                Incoming::Command(_) => {}
+            },
+            |command| cells.calls.add(command.index(), 1),
+        );
         requests
     }
 
-    /// Decodes all commands, in order.
-    fn each(&self, mut act: impl FnMut(Incoming<'_>)) {
+    /// Decodes all commands, in order, and says which each was.
+    fn each(&self, mut act: impl FnMut(Incoming<'_>), mut done: impl FnMut(CommandId)) {
         let mut decoder = Decoder::new();
         let mut rest = self.bytes.as_slice();
         while let Ok(Some(incoming)) = decoder.decode(&mut rest) {
             act(incoming);
+            decoder.take_decoded().into_iter().for_each(&mut done);
         }
         debug_assert!(rest.is_empty(), "only whole commands are queued");
     }

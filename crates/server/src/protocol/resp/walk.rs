@@ -6,23 +6,30 @@
 //! Invariant: a step does a bounded piece of work and is charged to the turn; what a walk has made
 //! and not written is in [`Walk::bytes`].
 
-use stockd_model::Pattern;
-use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, WRITTEN_BYTES_PER_WORK};
-use stockd_wire::resp::{Description, Encoder, Glob};
+use std::hash::{BuildHasher, RandomState};
+
+use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS, WRITTEN_BYTES_PER_WORK};
+use stockd_model::{Pattern, Symbol};
+use stockd_wire::resp::{ClientFilter, Description, Encoder, Glob, Scan};
 
 use super::cost;
 use super::subscribe;
+use crate::client_list::Listed;
 use crate::conversation::Waits;
 use crate::turn::Turn;
 
 /// A command that is under way.
 #[derive(Debug)]
 pub(super) enum Walk {
-    /// `KEYS` looks for symbols.
-    Keys(Keys),
+    /// `KEYS` and `PUBSUB CHANNELS` look for symbols.
+    Symbols(Symbols),
+    /// `SCAN` fills a page.
+    Page(Page),
+    /// `RANDOMKEY` looks for a stock from here on, and from the beginning if there is none.
+    Random { from: u64, wrapped: bool },
     /// `CLIENT LIST` describes the connections with these numbers: those that come later are in
     /// another list.
-    Clients { next: u64, last: u64, lines: String },
+    Clients { next: u64, last: u64, listed: Listed, lines: String },
     /// `COMMAND` and its subcommands.
     Describe(Description),
     /// `UNSUBSCRIBE` of all symbols.
@@ -35,13 +42,38 @@ pub(super) enum Walk {
 
 /// The symbols that match, as far as they are found.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct Symbols {
     pattern: Pattern,
-    /// The place in the catalog to go on from.
-    from: u64,
+    place: Place,
     count: usize,
     /// The symbols, encoded.
     found: Vec<u8>,
+}
+
+/// Where symbols are looked for, and how far that has come.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Among the listed stocks.
+    Catalog(u64),
+    /// Among those that somebody is subscribed to.
+    Directory(Option<Symbol>),
+}
+
+/// A page of `SCAN`, as far as it is filled.
+#[derive(Debug)]
+pub(super) struct Page {
+    pattern: Option<Pattern>,
+    right_type: bool,
+    from_the_beginning: bool,
+    /// The place in the catalog to go on from.
+    from: u64,
+    /// Stocks to look at, and rows.
+    stocks_left: usize,
+    rows_left: usize,
+    /// Rows to read next.
+    rows: usize,
+    stocks: usize,
+    found: Vec<Symbol>,
 }
 
 /// What follows a step.
@@ -53,12 +85,40 @@ enum Step {
 
 impl Walk {
     pub(super) fn keys(pattern: Glob<'_>) -> Walk {
-        let pattern = Pattern::new(pattern.as_bytes());
-        Walk::Keys(Keys { pattern, from: 0, count: 0, found: Vec::new() })
+        Walk::symbols(pattern, Place::Catalog(0))
     }
 
-    pub(super) fn clients(turn: &Turn<'_>) -> Walk {
-        Walk::Clients { next: 0, last: turn.server.clients.latest(), lines: String::new() }
+    pub(super) fn channels(pattern: Glob<'_>) -> Walk {
+        Walk::symbols(pattern, Place::Directory(None))
+    }
+
+    fn symbols(pattern: Glob<'_>, place: Place) -> Walk {
+        let pattern = Pattern::new(pattern.as_bytes());
+        Walk::Symbols(Symbols { pattern, place, count: 0, found: Vec::new() })
+    }
+
+    pub(super) fn scan(scan: &Scan<'_>) -> Walk {
+        Walk::Page(Page {
+            pattern: scan.pattern.map(|pattern| Pattern::new(pattern.as_bytes())),
+            right_type: scan.right_type,
+            from_the_beginning: scan.from == 0,
+            from: scan.from,
+            stocks_left: scan.count,
+            rows_left: SCAN_ROWS.max(2 * scan.count),
+            // About half of the rows hold a stock.
+            rows: 2 * scan.count,
+            stocks: 0,
+            found: Vec::new(),
+        })
+    }
+
+    pub(super) fn random() -> Walk {
+        Walk::Random { from: random() & !0xffff, wrapped: false }
+    }
+
+    pub(super) fn clients(filter: &ClientFilter<'_>, turn: &Turn<'_>) -> Walk {
+        let last = turn.server.clients.latest();
+        Walk::Clients { next: 0, last, listed: filter.into(), lines: String::new() }
     }
 
     /// Goes on. Says what it waits for, unless it has come to its end.
@@ -81,7 +141,9 @@ impl Walk {
     /// Bytes that it holds.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Walk::Keys(keys) => keys.found.capacity(),
+            Walk::Symbols(symbols) => symbols.found.capacity(),
+            Walk::Page(page) => page.found.capacity() * size_of::<Symbol>(),
+            Walk::Random { .. } => 0,
             Walk::Clients { lines, .. } => lines.capacity(),
             Walk::Describe(description) => description.bytes(),
             Walk::EndSymbols | Walk::EndPatterns => 0,
@@ -91,8 +153,12 @@ impl Walk {
 
     fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
         match self {
-            Walk::Keys(keys) => keys.step(encoder, turn),
-            Walk::Clients { next, last, lines } => list_clients(next, *last, lines, encoder, turn),
+            Walk::Symbols(symbols) => symbols.step(encoder, turn),
+            Walk::Page(page) => page.step(encoder, turn),
+            Walk::Random { from, wrapped } => find_any(from, wrapped, encoder, turn),
+            Walk::Clients { next, last, listed, lines } => {
+                list_clients((next, *last), listed, lines, encoder, turn)
+            }
             Walk::Describe(description) => {
                 turn.work.spend(cost::DESCRIPTION);
                 match description.next(encoder, turn.replies.out) {
@@ -107,8 +173,8 @@ impl Walk {
     }
 }
 
-impl Keys {
-    /// Looks at a page of the catalog.
+impl Symbols {
+    /// Looks at a page of the catalog or of the directory.
     fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
         if let Err(full) = turn.check_memory() {
             encoder.error(&full, turn.replies.out);
@@ -116,25 +182,35 @@ impl Keys {
         }
         let row_cost = cost::row(self.pattern.as_bytes().len());
         let rows = (turn.work.left() / row_cost).clamp(1, SCAN_COUNT_MAX);
-        let page = turn.executor.engine().browse(turn.access, self.from, rows);
-        let before = self.count;
-        for quote in &page.quotes {
-            if self.pattern.matches(&quote.symbol) {
-                encoder.symbol(&quote.symbol, &mut self.found);
-                self.count += 1;
+        let engine = turn.executor.engine();
+        let (symbols, next): (Vec<Symbol>, _) = match self.place {
+            Place::Catalog(from) => {
+                let page = engine.browse(turn.access, from, rows);
+                let symbols = page.quotes.iter().map(|quote| quote.symbol).collect();
+                (symbols, page.next.map(Place::Catalog))
             }
+            Place::Directory(after) => {
+                let symbols = engine.directory().symbols_after(after.as_ref(), rows);
+                let last = symbols.last().copied();
+                (symbols, last.map(|last| Place::Directory(Some(last))))
+            }
+        };
+        let before = self.count;
+        for symbol in symbols.iter().filter(|symbol| self.pattern.matches(symbol)) {
+            encoder.symbol(symbol, &mut self.found);
+            self.count += 1;
         }
         turn.work.spend(rows * row_cost + self.count - before);
         if self.count > KEYS_MAX {
             let refusal = format_args!(
-                "ERR KEYS would list more than {KEYS_MAX} stocks, the limit; use SCAN"
+                "ERR more than {KEYS_MAX} symbols would be listed, the limit; use SCAN or a narrower pattern"
             );
             encoder.error(&refusal, turn.replies.out);
             return Step::Done;
         }
-        match page.next {
+        match next {
             Some(place) => {
-                self.from = place;
+                self.place = place;
                 Step::Next
             }
             None => {
@@ -145,10 +221,69 @@ impl Keys {
     }
 }
 
+impl Page {
+    /// Looks at some more rows.
+    fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+        let row_cost = cost::row(self.pattern.as_ref().map_or(0, |it| it.as_bytes().len()));
+        let affordable = (turn.work.left() / row_cost).max(1);
+        let rows = self.rows.min(self.rows_left).min(affordable);
+        turn.work.spend(rows * row_cost);
+        let engine = turn.executor.engine();
+        let page = engine.browse(turn.access, self.from, rows);
+        let symbols = page.quotes.iter().map(|quote| quote.symbol);
+        let fits = |symbol: &Symbol| {
+            self.right_type && self.pattern.as_ref().is_none_or(|it| it.matches(symbol))
+        };
+        self.found.extend(symbols.filter(fits));
+        self.stocks += page.quotes.len();
+        self.stocks_left = self.stocks_left.saturating_sub(page.quotes.len());
+        self.rows_left -= rows;
+        // Where stocks are rare more rows are read at once.
+        self.rows =
+            if page.quotes.is_empty() { 2 * rows } else { (2 * self.stocks_left).max(rows) };
+        let has_seen_all = self.from_the_beginning && self.stocks >= engine.count(turn.access);
+        match page.next.filter(|_| !has_seen_all) {
+            Some(place) if self.stocks_left > 0 && self.rows_left > 0 => {
+                self.from = place;
+                Step::Next
+            }
+            next => {
+                encoder.scan(next, &self.found, turn.replies.out);
+                Step::Done
+            }
+        }
+    }
+}
+
+/// Looks at some more rows for a stock, and says which of them it is.
+fn find_any(from: &mut u64, wrapped: &mut bool, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+    const ROWS: usize = 64;
+    turn.work.spend(ROWS);
+    let page = turn.executor.engine().browse(turn.access, *from, ROWS);
+    let number = random() as usize % page.quotes.len().max(1);
+    match (page.quotes.get(number), page.next) {
+        (Some(quote), _) => encoder.symbol(&quote.symbol, turn.replies.out),
+        (None, Some(place)) => {
+            *from = place;
+            return Step::Next;
+        }
+        (None, None) if !*wrapped => {
+            (*from, *wrapped) = (0, true);
+            return Step::Next;
+        }
+        (None, None) => encoder.nil(turn.replies.out),
+    }
+    Step::Done
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(stockd_engine::now_ns())
+}
+
 /// Describes the next few connections.
 fn list_clients(
-    next: &mut u64,
-    last: u64,
+    (next, last): (&mut u64, u64),
+    listed: &Listed,
     lines: &mut String,
     encoder: &Encoder,
     turn: &mut Turn<'_>,
@@ -159,7 +294,7 @@ fn list_clients(
     }
     let count = (turn.work.left() / cost::CLIENT_LINE).clamp(1, cost::CLIENTS_TOGETHER);
     turn.work.spend(count * cost::CLIENT_LINE);
-    match turn.server.clients.write_lines(*next..=last, count, turn.now, lines) {
+    match turn.server.clients.write_lines(*next..=last, count, listed, turn.now, lines) {
         Some(listed) if listed < last => {
             *next = listed + 1;
             Step::Next

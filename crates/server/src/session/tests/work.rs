@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::*;
 use crate::memory::Ledger;
 use stockd_engine::{Catalog, Sync};
-use stockd_model::limits::{PAGE_WORK_MIN, READ_BYTES_MAX, TURN_WORK_MIN};
+use stockd_model::limits::{READ_BYTES_MAX, TURN_WORK_MIN};
 use stockd_store::{Store, StoreError, Write as StoreWrite};
 
 const MIN: Budget = Budget::new(TURN_WORK_MIN);
@@ -16,8 +16,11 @@ fn listed(stocks: usize) -> Arc<Engine> {
     let engine = Arc::new(Engine::default());
     let mut executor = engine.executor();
     let mut batch = executor.batch(&Access::All);
-    let fields =
-        Fields { price: "1".parse().ok(), volume: Edit::Set(Volume::new(1)), status: None };
+    let fields = Fields {
+        price: "1".parse().expect("a price"),
+        volume: Edit::Set(Volume::new(1)),
+        ..Fields::default()
+    };
     for stock in 0..stocks {
         batch.execute(&Request::Set(format!("S{stock}").parse().unwrap(), fields));
     }
@@ -96,26 +99,40 @@ fn keys_in_many_turns_lists_what_it_lists_in_one() {
 }
 
 #[test]
-fn a_scan_looks_at_few_rows_where_little_work_is_left_and_still_comes_round() {
-    const STOCKS: usize = 5 * PAGE_WORK_MIN;
-    let mut client = Client::resp(&listed(STOCKS));
+fn a_scan_looks_at_few_rows_a_turn_and_fills_its_page() {
+    let mut client = Client::resp(&listed(500));
     client.work = MIN;
-    let (mut cursor, mut scans, mut found) = ("0".to_owned(), 0, 0);
+    assert_eq!(client.receive(b"SCAN 0 COUNT 4096\r\nPING\r\n"), Waits::Turn);
+    assert_eq!(client.replied(), "");
+    let turns = client.finish(MIN);
+    let reply = client.replied();
+    assert!(reply.starts_with("*2\r\n$1\r\n0\r\n*502\r\n") && reply.ends_with("+PONG\r\n"));
+    assert!(turns >= 500 / (2 * TURN_WORK_MIN), "{turns}");
+}
+
+#[test]
+fn pages_of_a_scan_have_as_many_stocks_as_asked_for_and_a_small_catalog_is_one() {
+    let mut small = Client::resp(&listed(8));
+    let _ = small.receive(b"SCAN 0\r\n");
+    assert!(small.replied().starts_with("*2\r\n$1\r\n0\r\n*10\r\n"));
+
+    let mut client = Client::resp(&listed(500));
+    let (mut cursor, mut pages, mut found) = ("0".to_owned(), 0, 0);
     loop {
-        assert_eq!(client.receive(format!("SCAN {cursor} COUNT 4096\r\n").as_bytes()), Waits::Turn);
-        client.finish(MIN);
+        let _ = client.receive(format!("SCAN {cursor} COUNT 50\r\n").as_bytes());
         let reply = client.replied();
         let mut lines = reply.lines();
         cursor = lines.nth(2).unwrap().to_owned();
         let count: usize = lines.next().unwrap()[1..].parse().unwrap();
-        assert!(count <= 2 * PAGE_WORK_MIN, "{count}");
-        (scans, found) = (scans + 1, found + count);
+        assert!(count >= 50 || cursor == "0", "a page of {count}");
+        assert!(count <= 200, "a page of {count}");
+        (pages, found) = (pages + 1, found + count);
         if cursor == "0" {
             break;
         }
     }
-    assert!(scans >= STOCKS / (2 * PAGE_WORK_MIN));
-    assert_eq!(found, STOCKS + 2);
+    assert!((3..=11).contains(&pages), "{pages}");
+    assert_eq!(found, 502);
 }
 
 #[test]
@@ -149,7 +166,7 @@ fn a_list_of_thousands_of_clients_is_made_in_turns() {
     let mut client = Client::resp(&listed(0));
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     for _ in 1..CLIENTS {
-        client.server.clients.enter(peer.into(), Protocol::Resp, Instant::now());
+        client.server.clients.enter(peer.into(), Protocol::Resp, Instant::now(), None);
     }
     client.work = MIN;
     assert_eq!(client.receive(b"CLIENT LIST\r\nPING\r\n"), Waits::Turn);

@@ -1,0 +1,5 @@
+//! What clients and monitors of Redis ask without being told to, over real connections.
+
+mod client;
+mod monitors;
+mod unasked;
