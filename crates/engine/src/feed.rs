@@ -46,6 +46,7 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod topic_table;
 mod topics;
 mod walk;
 mod wants;
@@ -354,7 +355,8 @@ impl Feed {
     }
 
     fn begin_pass(&mut self, symbol: &Symbol, budget: &mut Budget) {
-        budget.spend(1);
+        // The symbol, its topic and its row are looked up.
+        budget.spend(8);
         self.passes += 1;
         let Wants { topics, patterns, .. } = &mut self.wants;
         self.pass = Pass::begin(symbol, self.passes, topics, patterns, &self.market.catalog);

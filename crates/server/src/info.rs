@@ -85,6 +85,7 @@ fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     // Text, since many readers keep numbers in floats.
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
+    lines.add("log_lines_lost", metrics.log_lines_lost);
     lines
 }
 
@@ -123,6 +124,7 @@ fn about_memory(Known { server, metrics, .. }: &Known<'_>) -> Lines {
     lines.add("maxmemory_policy", "noeviction");
     lines.add("mem_clients_normal", metrics.memory);
     lines.add("catalog_bytes", catalog);
+    lines.add("snapshot_bytes", metrics.snapshot_bytes);
     lines.add("memory_max", metrics.memory_max);
     lines.add("clients_memory", metrics.memory);
     lines.add("clients_memory_replies", metrics.memory_replies);

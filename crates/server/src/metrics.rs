@@ -51,6 +51,10 @@ macro_rules! counters {
             pub memory_parked: u64,
             /// Of those bytes: subscriptions, and marks of what subscribers have still to be told.
             pub memory_subscriptions: u64,
+            /// Bytes of what writes have saved for snapshots that are being read: bounded on their own.
+            pub snapshot_bytes: u64,
+            /// Lines of the log that nobody will read: see [`Config`](crate::Config).
+            pub log_lines_lost: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.

@@ -73,7 +73,11 @@ impl Server {
         let state = ServerState::new(engine, memory, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
-            move || gather(&admission, &pool, &acceptor_cells)
+            let lost = Arc::clone(&config.log_lines_lost);
+            move || Metrics {
+                log_lines_lost: lost.load(Ordering::Relaxed),
+                ..gather(&admission, &pool, &acceptor_cells)
+            }
         });
         let is_resp = |bound: &&Bound| bound.endpoint.protocol == Protocol::Resp;
         let address = |bound: &Bound| bound.endpoint.address.tcp();

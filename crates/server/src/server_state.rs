@@ -52,6 +52,7 @@ impl ServerState {
         Metrics {
             memory: self.memory.held() as u64,
             memory_max: self.memory.max() as u64,
+            snapshot_bytes: self.engine.snapshot_bytes() as u64,
             ..(self.metrics)()
         }
     }

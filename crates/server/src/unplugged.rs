@@ -15,6 +15,7 @@ use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
 use crate::turn::{Replies, Turn};
+use crate::turn_queue::Pace;
 use crate::{Metrics, Protocol};
 
 /// One client's session, and what a worker would lend it. It belongs to the thread that made it.
@@ -79,6 +80,7 @@ impl Unplugged {
         let turn = Turn {
             id: ConnectionId::new(0, 1),
             now: self.now,
+            pace: Pace::Heavy,
             work: Budget::new(usize::MAX),
             access: &Access::All,
             executor: &mut self.executor,

@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use stockd_engine::{Access, Answered, Batch, Budget, Message, Snapshot, WriteHandle};
 use stockd_model::Request;
-use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
+use stockd_model::limits::{
+    FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
+};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandId, Confirmation, Decoder, Encoder, Hello,
     Incoming, NotDeferrable, Shape, Version,
@@ -200,7 +202,10 @@ impl RespConversation {
                                 self.parked.park(request, &shape, writer, access, turn.id);
                                 continue;
                             };
+                            let before = turn.replies.out.len();
                             self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                            let made = turn.replies.out.len() - before;
+                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
                         }
                         Ok(Some(Incoming::Command(command))) => break command,
                         Ok(None) => break 'answer Waits::Input,
@@ -400,7 +405,7 @@ impl Speaker {
             }
             command => self.perform_at_once(command, parked, turn),
         };
-        turn.work.spend(turn.replies.out.len().saturating_sub(before) / cost::BYTES_PER_UNIT);
+        turn.work.spend(turn.replies.out.len().saturating_sub(before) / WRITTEN_BYTES_PER_WORK);
         self.describe();
         after
     }
@@ -507,6 +512,7 @@ impl Speaker {
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
+        turn.work.spend(cost::WALK);
         self.walk = Some(Box::new(walk));
         self.walk_on(turn).map_or(After::Admit, After::Wait)
     }

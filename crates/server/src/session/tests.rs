@@ -9,6 +9,7 @@ use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::turn::Replies;
+use crate::turn_queue::Pace;
 use crate::{Endpoint, Metrics, Protocol};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Client {
         let mut turn = Turn {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
+            pace: Pace::Heavy,
             work: self.work,
             access: &Access::All,
             executor: &mut self.executor,
