@@ -125,8 +125,8 @@ impl Feed {
         }
     }
 
-    /// Subscribes to a symbol, listed or not. Its quote is the first message. Returns how many
-    /// subscriptions the subscriber has now.
+    /// Subscribes to a symbol, listed or not. Its quote is the first message, or that it is not listed.
+    /// Returns how many subscriptions the subscriber has now.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Feed {
         self.market.directory.join(symbol);
         let topics = &mut self.wants.topics;
         let (stamp, _) = topics.observe(topic, &self.market.catalog);
-        if stamp.is_listed() && subscriber.new.insert(topic) {
+        if subscriber.new.insert(topic) {
             topics.hold(topic);
         }
         if stamp != topics.get(topic).passed {

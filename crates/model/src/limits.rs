@@ -387,6 +387,9 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// connection. The others are counted.
 pub const LOG_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Writes of one connection that are all refused before it is named in the log, once.
+pub const REFUSED_WRITES_NAMED: u32 = 10;
+
 /// Stocks that have changed since the last commit, at most, where writes are committed an interval
 /// after they were answered: the commit comes early then. What one round of the committer decides
 /// comes on top.

@@ -185,7 +185,19 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("updates", totals.updates);
     lines.add("trades", totals.trades);
     lines.add("delistings", totals.delistings);
-    lines.add("refused_writes", totals.refusals);
+    lines.add("refused_writes", totals.refusals + metrics.refused_invalid);
+    for (kind, writes) in [
+        ("late", totals.refused_late),
+        ("condition", totals.refused_condition),
+        ("not_listed", totals.refused_not_listed),
+        ("halted", totals.refused_halted),
+        ("volume", totals.refused_volume),
+        ("full", totals.refused_full),
+        ("storage", totals.refused_storage),
+        ("invalid", metrics.refused_invalid),
+    ] {
+        lines.add(&format!("refused_writes_{kind}"), writes);
+    }
     lines.add("transactions", totals.transactions);
     lines.add("conflicts", totals.conflicts);
     lines.add("messages", metrics.messages);

@@ -120,6 +120,8 @@ counters! {
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.
     refused_memory,
+    /// Writes refused because of what is written in them: no price, no field, no possible symbol.
+    refused_invalid,
     /// Connections closed because of a line longer than the limit.
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.

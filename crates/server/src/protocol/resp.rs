@@ -14,11 +14,12 @@ mod cost;
 mod subscribe;
 mod transaction;
 mod walk;
+mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Answered, Batch, Budget, Message, Snapshot, WriteHandle};
+use stockd_engine::{Access, Answered, Batch, Budget, Message, Outcome, Snapshot, WriteHandle};
 use stockd_model::Request;
 use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
@@ -36,6 +37,7 @@ use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use walk::Walk;
+use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
     begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
@@ -60,6 +62,7 @@ struct Speaker {
     /// The command that is under way. Nothing else is answered before it.
     walk: Option<Box<Walk>>,
     transaction: transaction::Begun,
+    writes: Writes,
 }
 
 /// What the committer is to answer, in order.
@@ -102,7 +105,11 @@ impl Conversation for RespConversation {
     }
 
     fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
-        let encoder = &mut self.speaker.encoder;
+        let Speaker { encoder, client, writes, .. } = &mut self.speaker;
+        match answered {
+            Answered::Reply(reply) => writes.note(reply, client),
+            Answered::Outcome(outcome) => writes.note_all(outcome, client),
+        }
         match (self.parked.0.pop_front(), answered) {
             (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
@@ -157,6 +164,7 @@ impl RespConversation {
                 snapshot: None,
                 walk: None,
                 transaction: transaction::Begun::default(),
+                writes: Writes::default(),
             },
             parked: Parked::default(),
         }
@@ -203,7 +211,9 @@ impl RespConversation {
                                 continue;
                             };
                             let before = turn.replies.out.len();
-                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                            let Speaker { encoder, client, writes, .. } = &mut self.speaker;
+                            writes.note(&reply, client);
+                            encoder.reply(&reply, &shape, turn.replies.out);
                             let made = turn.replies.out.len() - before;
                             turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
                         }
@@ -427,7 +437,8 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, writes, .. } = self;
+        let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
@@ -468,7 +479,7 @@ impl Speaker {
             }
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
-                let set = transaction::set_all(prices, encoder, turn);
+                let set = transaction::set_all(prices, encoder, turn, &mut note);
                 parked.0.extend(set.map(Awaited::SetAll));
             }
             Command::Multi => {
@@ -477,7 +488,7 @@ impl Speaker {
             }
             Command::Queue(command) => transaction.queue(command, encoder, out),
             Command::Exec => {
-                let queue = transaction.exec(encoder, turn);
+                let queue = transaction.exec(encoder, turn, &mut note);
                 parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
                 return After::Admit;
             }
@@ -497,7 +508,13 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
-            Command::Refused(error) => transaction.refuse(&error, encoder, out),
+            Command::Refused(error) => {
+                if error.is_of_a_write() {
+                    turn.cells.refused_invalid.add(1);
+                    writes.note_refused(&error, client);
+                }
+                transaction.refuse(&error, encoder, out);
+            }
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
