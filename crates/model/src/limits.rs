@@ -314,6 +314,10 @@ pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 /// one is refused.
 pub const PATTERNS_MAX: usize = 1024;
 
+/// Stocks that one connection has read and is to be told of when they change (`CLIENT TRACKING`). With a
+/// further one it is told to forget the one that it read longest ago.
+pub const TRACKED_STOCKS_MAX: usize = 65_536;
+
 /// Rows of the catalog that are read at once for the stocks of new patterns.
 pub const SUBSCRIPTION_PAGE_ROWS: usize = 256;
 
