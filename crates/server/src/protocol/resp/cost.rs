@@ -26,8 +26,8 @@ pub(super) const CLIENTS_TOGETHER: usize = 64;
 /// A command in `COMMAND`, with its subcommands.
 pub(super) const DESCRIPTION: usize = 32;
 
-/// A write.
-const WRITE: usize = 4;
+/// A write: a stock may be listed for it, with two rows, or forgotten.
+const WRITE: usize = 16;
 
 /// A text of many numbers, some of which the system is asked for.
 const INFO: usize = 512;
