@@ -46,6 +46,7 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod topic_table;
 mod topics;
 mod tracking;
 mod walk;
@@ -125,8 +126,8 @@ impl Feed {
         }
     }
 
-    /// Subscribes to a symbol, listed or not. Its quote is the first message. Returns how many
-    /// subscriptions the subscriber has now.
+    /// Subscribes to a symbol, listed or not. Its quote is the first message, or that it is not listed.
+    /// Returns how many subscriptions the subscriber has now.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl Feed {
         self.market.directory.join(symbol);
         let topics = &mut self.wants.topics;
         let (stamp, _) = topics.observe(topic, &self.market.catalog);
-        if stamp.is_listed() && subscriber.new.insert(topic) {
+        if subscriber.new.insert(topic) {
             topics.hold(topic);
         }
         if stamp != topics.get(topic).passed {
@@ -360,7 +361,8 @@ impl Feed {
     }
 
     fn begin_pass(&mut self, symbol: &Symbol, budget: &mut Budget) {
-        budget.spend(1);
+        // The symbol, its topic and its row are looked up.
+        budget.spend(8);
         self.passes += 1;
         let Wants { topics, patterns, .. } = &mut self.wants;
         self.pass = Pass::begin(symbol, self.passes, topics, patterns, &self.market.catalog);

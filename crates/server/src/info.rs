@@ -83,6 +83,7 @@ fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     // Text, since many readers keep numbers in floats.
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
+    lines.add("log_lines_lost", metrics.log_lines_lost);
     lines
 }
 
@@ -130,6 +131,7 @@ fn about_memory(Known { server, metrics, .. }: &Known<'_>) -> Lines {
     }
     lines.add("mem_clients_normal", metrics.memory);
     lines.add("catalog_bytes", catalog);
+    lines.add("snapshot_bytes", metrics.snapshot_bytes);
     lines.add("memory_max", metrics.memory_max);
     lines.add("clients_memory", metrics.memory);
     lines.add("clients_memory_replies", metrics.memory_replies);
@@ -197,7 +199,19 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("updates", totals.updates);
     lines.add("trades", totals.trades);
     lines.add("delistings", totals.delistings);
-    lines.add("refused_writes", totals.refusals);
+    lines.add("refused_writes", totals.refusals + metrics.refused_invalid);
+    for (kind, writes) in [
+        ("late", totals.refused_late),
+        ("condition", totals.refused_condition),
+        ("not_listed", totals.refused_not_listed),
+        ("halted", totals.refused_halted),
+        ("volume", totals.refused_volume),
+        ("full", totals.refused_full),
+        ("storage", totals.refused_storage),
+        ("invalid", metrics.refused_invalid),
+    ] {
+        lines.add(&format!("refused_writes_{kind}"), writes);
+    }
     lines.add("transactions", totals.transactions);
     lines.add("conflicts", totals.conflicts);
     lines.add("messages", metrics.messages);

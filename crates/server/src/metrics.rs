@@ -55,6 +55,10 @@ macro_rules! counters {
             pub memory_parked: u64,
             /// Of those bytes: subscriptions, and marks of what subscribers have still to be told.
             pub memory_subscriptions: u64,
+            /// Bytes of what writes have saved for snapshots that are being read: bounded on their own.
+            pub snapshot_bytes: u64,
+            /// Lines of the log that nobody will read: see [`Config`](crate::Config).
+            pub log_lines_lost: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.
@@ -124,6 +128,8 @@ counters! {
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.
     refused_memory,
+    /// Writes refused because of what is written in them: no price, no field, no possible symbol.
+    refused_invalid,
     /// Connections closed because of a line longer than the limit.
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.

@@ -15,12 +15,17 @@ mod subscribe;
 mod tracking;
 mod transaction;
 mod walk;
+mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Answered, Batch, Budget, Feed, Message, Snapshot, WriteHandle};
-use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
+use stockd_engine::{
+    Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
+};
+use stockd_model::limits::{
+    FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
+};
 use stockd_model::{Request, Symbol};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
@@ -36,6 +41,7 @@ use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use tracking::Tracker;
 use walk::Walk;
+use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
     begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
@@ -60,6 +66,7 @@ struct Speaker {
     /// The command that is under way. Nothing else is answered before it.
     walk: Option<Box<Walk>>,
     transaction: transaction::Begun,
+    writes: Writes,
     tracker: Tracker,
 }
 
@@ -103,7 +110,11 @@ impl Conversation for RespConversation {
     }
 
     fn committed(&mut self, answered: &Answered, out: &mut Vec<u8>) {
-        let encoder = &mut self.speaker.encoder;
+        let Speaker { encoder, client, writes, .. } = &mut self.speaker;
+        match answered {
+            Answered::Reply(reply) => writes.note(reply, client),
+            Answered::Outcome(outcome) => writes.note_all(outcome, client),
+        }
         match (self.parked.0.pop_front(), answered) {
             (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
@@ -169,6 +180,7 @@ impl RespConversation {
                 snapshot: None,
                 walk: None,
                 transaction: transaction::Begun::default(),
+                writes: Writes::default(),
                 tracker: Tracker::default(),
             },
             parked: Parked::default(),
@@ -222,7 +234,13 @@ impl RespConversation {
                                 continue 'answer;
                             };
                             tracker.wrote(&reply, id, turn.feed);
-                            self.speaker.encoder.reply(&reply, &shape, turn.replies.out);
+                            let before = turn.replies.out.len();
+                            let (encoder, client) =
+                                (&mut self.speaker.encoder, &self.speaker.client);
+                            self.speaker.writes.note(&reply, client);
+                            encoder.reply(&reply, &shape, turn.replies.out);
+                            let made = turn.replies.out.len() - before;
+                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
                         }
                         Ok(Some(Incoming::Command(command))) => break command,
                         Ok(None) => break 'answer Waits::Input,
@@ -460,7 +478,7 @@ impl Speaker {
             }
             command => self.perform_at_once(command, parked, turn),
         };
-        turn.work.spend(turn.replies.out.len().saturating_sub(before) / cost::BYTES_PER_UNIT);
+        turn.work.spend(turn.replies.out.len().saturating_sub(before) / WRITTEN_BYTES_PER_WORK);
         self.describe();
         after
     }
@@ -483,7 +501,8 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, .. } = self;
+        let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
@@ -536,7 +555,7 @@ impl Speaker {
             }
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
-                let set = transaction::set_all(prices, encoder, turn);
+                let set = transaction::set_all(prices, encoder, turn, &mut note);
                 parked.0.extend(set.map(Awaited::SetAll));
             }
             Command::Multi => {
@@ -545,7 +564,7 @@ impl Speaker {
             }
             Command::Queue(command) => transaction.queue(command, encoder, out),
             Command::Exec => {
-                let queue = transaction.exec(encoder, tracker, turn);
+                let queue = transaction.exec(encoder, tracker, turn, &mut note);
                 parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
                 return After::Admit;
             }
@@ -568,6 +587,10 @@ impl Speaker {
             }
             Command::Refused(error) => {
                 tracker.begun();
+                if error.is_of_a_write() {
+                    turn.cells.refused_invalid.add(1);
+                    writes.note_refused(&error, client);
+                }
                 transaction.refuse(&error, encoder, out);
             }
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
@@ -584,6 +607,7 @@ impl Speaker {
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
+        turn.work.spend(cost::WALK);
         self.walk = Some(Box::new(walk));
         self.walk_on(turn).map_or(After::Admit, After::Wait)
     }

@@ -255,6 +255,21 @@ impl fmt::Display for Refused<'_> {
     }
 }
 
+impl CommandError<'_> {
+    /// Whether a write was refused for what is written in it.
+    pub fn is_of_a_write(&self) -> bool {
+        matches!(
+            self,
+            CommandError::Symbol(_)
+                | CommandError::Price(_)
+                | CommandError::Field(_)
+                | CommandError::UnknownField(_)
+                | CommandError::NotIncremented(_)
+                | CommandError::SetOption(_)
+        )
+    }
+}
+
 /// Bytes of names and arguments that an error repeats, at most, each.
 pub(super) const SHOWN_BYTES_MAX: usize = 128;
 

@@ -141,6 +141,7 @@ impl Begun {
         encoder: &mut Encoder,
         tracker: &Tracker,
         turn: &mut Turn<'_>,
+        note: Note<'_>,
     ) -> Option<Queue> {
         let out = &mut *turn.replies.out;
         let Some(State { watched, queue: Some(queue) }) =
@@ -160,6 +161,7 @@ impl Begun {
         let transaction = Transaction::new(watched, requests);
         match execute(transaction, turn) {
             Some(outcome) => {
+                note(&outcome);
                 queue.answer(&outcome, encoder, turn.replies.out);
                 None
             }
@@ -168,16 +170,21 @@ impl Begun {
     }
 }
 
+/// Is told what became of a transaction that was executed at once.
+type Note<'a> = &'a mut dyn FnMut(&Outcome);
+
 /// `MSET` is a transaction of its own. What is returned has been handed to the committer.
 pub(super) fn set_all(
     prices: Prices<'_>,
     encoder: &mut Encoder,
     turn: &mut Turn<'_>,
+    note: Note<'_>,
 ) -> Option<SetAll> {
     let (stocks, updates): (Vec<_>, Vec<_>) = prices.updates().unzip();
     let listed = stocks.into_iter().map(|symbol| (symbol, Condition::Listed)).collect();
     match execute(Transaction::new(listed, updates), turn) {
         Some(outcome) => {
+            note(&outcome);
             SetAll.answer(&outcome, encoder, turn.replies.out);
             None
         }

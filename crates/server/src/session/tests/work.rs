@@ -312,6 +312,7 @@ fn where_memory_is_scarce_what_takes_some_is_refused_and_lookups_go_on() {
 
     others.count_subscriptions(0);
     others.tell(&client.server.memory, &cells);
-    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Input);
+    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Turn);
+    client.finish(Budget::new(TURN_WORK));
     assert_eq!(client.replied(), "*1\r\n$3\r\nS99\r\n");
 }
