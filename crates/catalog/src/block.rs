@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(loom))]
 use memmap2::{Advice, MmapMut, MmapOptions};
-use stockd_model::{Answer, Quote, Symbol};
-use stockd_rows::{Place, Row, Side, Words};
+use stockd_model::Symbol;
+use stockd_rows::{Fields, Place, Row, Side, Tradable};
 
 use crate::row::{self, Held, Locked};
 use crate::sync::Successor;
@@ -125,17 +125,26 @@ impl Block {
         prefetch(home.wrapping_add(1));
     }
 
-    /// Reads the quote of a stock; `None` within when it is delisted.
+    /// What is kept of a stock, also of one that is delisted.
     #[inline(always)]
-    pub(crate) fn get(&self, symbol: &Symbol, hash: u64) -> Found<Option<Quote>> {
-        self.probe(hash, |index| row::get(self.place(index), symbol))
+    pub(crate) fn fields(&self, symbol: &Symbol, hash: u64) -> Found<Fields> {
+        let mask = self.rows().len() - 1;
+        let mut index = self.home(hash);
+        // Not by way of a closure, for which so much is rarely inlined.
+        loop {
+            match row::fields(self.place(index), symbol) {
+                Held::This(fields) => return Found::Here(fields),
+                Held::Other => index = (index + 1) & mask,
+                Held::Empty | Held::Moved => return Found::Elsewhere,
+            }
+        }
     }
 
-    /// What a lookup of a stock answers whose symbol has at most 30 bytes; `None` within when it is
-    /// delisted. A longer one is never found.
+    /// What a lookup of a stock is answered from whose symbol has at most 30 bytes. A longer one is
+    /// never found.
     #[inline(always)]
-    pub(crate) fn answer(&self, words: &Words, hash: u64) -> Found<Option<Answer>> {
-        self.probe(hash, |index| row::answer(&self.rows()[index], words))
+    pub(crate) fn tradable(&self, symbol: &Symbol, hash: u64) -> Found<Tradable> {
+        self.probe(hash, |index| row::tradable(&self.rows()[index], symbol))
     }
 
     /// Locks the rows of a stock, also of one that is delisted.

@@ -45,72 +45,79 @@ pub(crate) enum Held<T> {
     This(T),
 }
 
-/// Looks again until no writer is in the way.
+/// What was seen, once no writer is in the way.
 #[inline(always)]
-fn settled<T>(look: impl Fn() -> Seen<T>) -> Held<T> {
+fn settled<T>(seen: Seen<T>, look_again: impl FnOnce() -> Held<T>) -> Held<T> {
+    match seen {
+        Seen::This(found) => Held::This(found),
+        Seen::Other => Held::Other,
+        Seen::Empty => Held::Empty,
+        Seen::Moved => Held::Moved,
+        Seen::Busy => look_again(),
+    }
+}
+
+/// Looks again until no writer is in the way. Apart from the first look, so that this takes no
+/// registers from it.
+#[cold]
+#[inline(never)]
+fn wait_for<T>(look: impl Fn() -> Seen<T>) -> Held<T> {
     let mut wait = Wait::default();
     loop {
+        wait.once_more();
         match look() {
-            Seen::This(found) => return Held::This(found),
-            Seen::Other => return Held::Other,
-            Seen::Empty => return Held::Empty,
-            Seen::Moved => return Held::Moved,
-            Seen::Busy => wait.once_more(),
+            Seen::Busy => {}
+            seen => return settled(seen, || unreachable!("it is not busy")),
         }
     }
 }
 
-/// What a lookup of a symbol of at most 30 bytes answers, if this row is its; `None` within when it is
-/// delisted. As the answer of the quote, but quicker: it reads no more than it needs.
+/// What a lookup of a symbol of at most 30 bytes is answered from, if this row is its.
 #[inline(always)]
-pub(crate) fn answer(row: &Row, words: &Words) -> Held<Option<Answer>> {
-    match settled(|| row.tradable(words)) {
-        Held::This(tradable) => Held::This(answer_of(&tradable)),
-        Held::Empty => Held::Empty,
-        Held::Other => Held::Other,
-        Held::Moved => Held::Moved,
-    }
+pub(crate) fn tradable(row: &Row, symbol: &Symbol) -> Held<Tradable> {
+    settled(row.tradable(&symbol.words()), || wait_for(|| row.tradable(&symbol.words())))
 }
 
-/// Reads the quote of a symbol, if these rows are its; `None` within when it is delisted.
+/// What is kept of a symbol, if these rows are its.
 #[inline(always)]
-pub(crate) fn get(place: Place<'_>, symbol: &Symbol) -> Held<Option<Quote>> {
-    let words = symbol.words();
-    match settled(|| place.fields(&words)) {
-        Held::This(fields) => Held::This(quote_of(&fields, symbol)),
-        Held::Empty => Held::Empty,
-        Held::Other => Held::Other,
-        Held::Moved => Held::Moved,
-    }
+pub(crate) fn fields(place: Place<'_>, symbol: &Symbol) -> Held<Fields> {
+    settled(place.fields(&symbol.words()), || wait_for(|| place.fields(&symbol.words())))
 }
 
 /// Reads whatever quote the rows hold; `None` within when it is delisted. Never `Other`.
 pub(crate) fn get_any(place: Place<'_>) -> Held<Option<Quote>> {
-    match place.symbol() {
-        Some(words) => get(place, &Symbol::from_words(words)),
-        None => Held::Empty,
+    let Some(words) = place.symbol() else { return Held::Empty };
+    let symbol = Symbol::from_words(words);
+    match fields(place, &symbol) {
+        Held::This(fields) => Held::This(quote_of(&fields, &symbol)),
+        Held::Empty => Held::Empty,
+        Held::Other => Held::Other,
+        Held::Moved => Held::Moved,
     }
 }
 
 /// Locks the rows of `symbol`, if they are these. Waits for the writer that has them.
+#[inline]
 pub(crate) fn lock<'a>(place: Place<'a>, symbol: &Symbol) -> Held<Locked<'a>> {
     let words = symbol.words();
-    settled(|| {
+    let try_lock = || {
         let sequence = match place.sequence_for(&words) {
             Ok(sequence) => sequence,
             Err(seen) => return seen,
         };
-        let row = place.row;
-        let locks = |sequence| {
+        let locks = || {
             let locked = sequence | LOCKED;
-            row.sequence.compare_exchange_weak(sequence, locked, Acquire, Relaxed).is_ok()
+            let atomic = &place.row.sequence;
+            atomic.compare_exchange_weak(sequence, locked, Acquire, Relaxed).is_ok()
         };
-        if sequence & LOCKED == 0 && locks(sequence) {
-            Seen::This(Locked { place, sequence })
-        } else {
-            Seen::Busy
-        }
-    })
+        if sequence & LOCKED == 0 && locks() { Seen::This(sequence) } else { Seen::Busy }
+    };
+    match settled(try_lock(), || wait_for(try_lock)) {
+        Held::This(sequence) => Held::This(Locked { place, symbol: *symbol, sequence }),
+        Held::Empty => Held::Empty,
+        Held::Other => Held::Other,
+        Held::Moved => Held::Moved,
+    }
 }
 
 /// Locks whatever rows these are. Never `Other`.
@@ -168,23 +175,15 @@ fn write(Place { row, side }: Place<'_>, fields: &Fields) {
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
     place: Place<'a>,
+    symbol: Symbol,
     /// The even sequence that the row had.
     sequence: u64,
 }
 
 impl Locked<'_> {
-    /// The symbol of the rows.
-    pub(crate) fn symbol(&self) -> Symbol {
-        Symbol::from_words(self.words())
-    }
-
-    fn words(&self) -> Words {
-        self.place.symbol().expect("a locked row is past its claim")
-    }
-
     /// The quote in the rows; `None` when it is delisted.
     pub(crate) fn quote(&self) -> Option<Quote> {
-        quote_of(&self.fields(), &self.symbol())
+        quote_of(&self.fields(), &self.symbol)
     }
 
     /// The version that the row has, listed or not.
@@ -194,7 +193,7 @@ impl Locked<'_> {
 
     /// Puts this quote, of the rows' symbol and a later version, into the rows.
     pub(crate) fn put(self, quote: &Quote) {
-        assert!(quote.symbol == self.symbol() && quote.version > self.version(), "{quote:?}");
+        assert!(quote.symbol == self.symbol && quote.version > self.version(), "{quote:?}");
         self.commit(&fields_of(quote));
     }
 
@@ -213,7 +212,7 @@ impl Locked<'_> {
     /// thread that sees them left behind also sees the copy.
     pub(crate) fn move_to(self, empty: Place<'_>) {
         debug_assert!(is_empty(empty.row));
-        put_first(empty, &self.words(), &self.fields());
+        put_first(empty, &self.symbol.words(), &self.fields());
         self.leave_behind();
     }
 
@@ -244,7 +243,7 @@ impl Drop for Locked<'_> {
 }
 
 #[inline(always)]
-fn answer_of(tradable: &Tradable) -> Option<Answer> {
+pub(crate) fn answer_of(tradable: &Tradable) -> Option<Answer> {
     let Tradable { price, volume, state } = *tradable;
     if state & (HALTED | DELISTED | UNPRICED) == 0 && volume != 0 {
         Some(Answer::Price(Price::from_parts(price.cast_signed(), places(state, 0))))
@@ -255,8 +254,8 @@ fn answer_of(tradable: &Tradable) -> Option<Answer> {
     }
 }
 
-#[inline]
-fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
+#[inline(always)]
+pub(crate) fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
     let Fields { tradable: Tradable { price: digits, volume: shares, state }, .. } = *fields;
     if state & DELISTED != 0 {
         return None;
@@ -408,11 +407,11 @@ mod tests {
             let (first, next) = (block.place(0), block.place(1));
             let symbol = quote.symbol;
             claim(first, &quote);
-            assert!(matches!(get(first, &symbol), Held::This(Some(it)) if it == quote));
-            match answer(first.row, &symbol.words()) {
-                Held::This(Some(it)) => assert_eq!(it, quote.answer()),
+            assert!(matches!(get_any(first), Held::This(Some(it)) if it == quote));
+            match tradable(first.row, &symbol) {
+                Held::This(it) => assert_eq!(answer_of(&it), Some(quote.answer())),
                 held => {
-                    assert!(is_long(&symbol.words()) && matches!(held, Held::Other), "{held:?}")
+                    assert!(is_long(&symbol.words()) && matches!(held, Held::Other), "{held:?}");
                 }
             }
             let Held::This(locked) = lock_any(first) else { panic!("{first:?}") };
@@ -422,7 +421,7 @@ mod tests {
             let Held::This(locked) = lock_any(next) else { panic!("{next:?}") };
             let version = locked.version() + 1;
             locked.delist(version, 1);
-            assert!(matches!(get(next, &symbol), Held::This(None)));
+            assert!(matches!(get_any(next), Held::This(None)));
             let Held::This(locked) = lock(next, &symbol) else { panic!("{next:?}") };
             let again = Quote { version: version + 1, ..quote };
             locked.put(&again);
@@ -440,9 +439,9 @@ mod tests {
             let block = Block::new(4).unwrap();
             claim(block.place(0), &Quote { version: 1, ..Quote::new(*held) });
             for asked in &names {
-                let found = matches!(get(block.place(0), asked), Held::This(_));
+                let found = matches!(fields(block.place(0), asked), Held::This(_));
                 assert_eq!(found, held == asked, "{asked} in the row of {held}");
-                let answered = answer(block.place(0).row, &asked.words());
+                let answered = tradable(block.place(0).row, asked);
                 let is_answered = matches!(answered, Held::This(_));
                 assert_eq!(is_answered, found && !is_long(&asked.words()), "{asked}, {held}");
             }

@@ -23,7 +23,7 @@ use stockd_rows::{HashKey, is_long};
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
 use crate::listing::{Listing, ROWS_PER_STOCK_MIN};
-use crate::row::Locked;
+use crate::row::{self, Locked};
 use crate::sync::{Current, Loaded, Mutex, MutexGuard};
 
 /// The table of all quotes. See the [crate] for what concurrent readers may observe.
@@ -342,12 +342,13 @@ impl View<'_> {
     pub fn get_sought(&self, sought: &Sought) -> Option<Quote> {
         let Sought { symbol, hash } = sought;
         let mut block: &Block = &self.block;
-        loop {
-            match block.get(symbol, *hash) {
-                Found::Here(quote) => return quote,
+        let fields = loop {
+            match block.fields(symbol, *hash) {
+                Found::Here(fields) => break fields,
                 Found::Elsewhere => block = block.next()?,
             }
-        }
+        };
+        row::quote_of(&fields, symbol)
     }
 
     /// What a lookup of a stock answers that was [sought](View::seek) in this catalog, or `None` if it
@@ -355,23 +356,18 @@ impl View<'_> {
     #[inline(always)]
     pub fn answer_sought(&self, sought: &Sought) -> Option<Answer> {
         let Sought { symbol, hash } = sought;
-        let words = symbol.words();
-        let mut block: &Block = &self.block;
-        loop {
-            match block.answer(&words, *hash) {
-                Found::Here(answer) => return answer,
-                Found::Elsewhere => match block.next() {
-                    Some(next) => block = next,
-                    None if is_long(&words) => return self.answer_long(sought),
-                    None => return None,
-                },
-            }
+        match self.block.tradable(symbol, *hash) {
+            Found::Here(tradable) => row::answer_of(&tradable),
+            Found::Elsewhere if self.block.next().is_none() && !is_long(&symbol.words()) => None,
+            Found::Elsewhere => self.answer_elsewhere(sought),
         }
     }
 
-    /// The symbol does not fit a row, so its side row has to be read, too.
+    /// The stock is in the next block, or its symbol does not fit a row, so that its side row has to be
+    /// read, too.
     #[cold]
-    fn answer_long(&self, sought: &Sought) -> Option<Answer> {
+    #[inline(never)]
+    fn answer_elsewhere(&self, sought: &Sought) -> Option<Answer> {
         self.get_sought(sought).map(|quote| quote.answer())
     }
 }

@@ -60,8 +60,22 @@ counters! {
     trades,
     /// Stocks delisted.
     delistings,
-    /// Writes refused.
+    /// Writes refused, for whatever reason.
     refusals,
+    /// Of these: because the stock has a later time.
+    refused_late,
+    /// Of these: because a condition of the write does not hold.
+    refused_condition,
+    /// Of these: because the stock is not listed, and the write does not list it.
+    refused_not_listed,
+    /// Of these: because the stock is halted.
+    refused_halted,
+    /// Of these: because the volume is absent, too low or would be too high.
+    refused_volume,
+    /// Of these: because there is no room for another stock.
+    refused_full,
+    /// Of these: because the disk does not keep it.
+    refused_storage,
     /// Transactions executed.
     transactions,
     /// Transactions that were not executed, and writes that were refused, because a stock was not as

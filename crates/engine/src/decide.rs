@@ -88,13 +88,11 @@ pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Re
 impl Totals {
     /// Counts one request that was answered like this.
     pub(crate) fn count(&mut self, request: &Request, reply: &Reply) {
-        if let Reply::Refused(Refusal::VersionDiffers { .. } | Refusal::AlreadyListed { .. }) =
-            reply
-        {
-            self.conflicts += 1;
-        }
         let counter = match (request, reply) {
-            (_, Reply::Refused(_)) => &mut self.refusals,
+            (_, Reply::Refused(refusal)) => {
+                *self.refused(refusal) += 1;
+                &mut self.refusals
+            }
             (_, Reply::Found(_)) => &mut self.hits,
             (Request::Lookup(_), _) => &mut self.misses,
             (_, Reply::NotFound) => return,
@@ -104,6 +102,24 @@ impl Totals {
             (_, Reply::Delisted(_)) => &mut self.delistings,
         };
         *counter += 1;
+    }
+
+    /// Where refusals of this kind are counted. One of a condition is a conflict, too.
+    fn refused(&mut self, refusal: &Refusal) -> &mut u64 {
+        match refusal {
+            Refusal::Late { .. } => &mut self.refused_late,
+            Refusal::VersionDiffers { .. } | Refusal::AlreadyListed { .. } => {
+                self.conflicts += 1;
+                &mut self.refused_condition
+            }
+            Refusal::NotListed(_) | Refusal::PriceMissing(_) => &mut self.refused_not_listed,
+            Refusal::Halted(_) => &mut self.refused_halted,
+            Refusal::VolumeAbsent(_)
+            | Refusal::VolumeTooLow { .. }
+            | Refusal::VolumeTooHigh { .. } => &mut self.refused_volume,
+            Refusal::CatalogFull { .. } | Refusal::NoMemory { .. } => &mut self.refused_full,
+            Refusal::ReadOnly { .. } | Refusal::NotKept { .. } => &mut self.refused_storage,
+        }
     }
 }
 

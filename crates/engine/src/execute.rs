@@ -456,6 +456,7 @@ mod tests {
             trades: 1,
             delistings: 1,
             refusals: 1,
+            refused_volume: 1,
             ..Totals::default()
         };
         assert_eq!(engine.totals(), expected);

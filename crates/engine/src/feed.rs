@@ -48,6 +48,7 @@ mod telling;
 mod tests;
 mod topic_table;
 mod topics;
+mod tracking;
 mod walk;
 mod wants;
 
@@ -125,8 +126,8 @@ impl Feed {
         }
     }
 
-    /// Subscribes to a symbol, listed or not. Its quote is the first message. Returns how many
-    /// subscriptions the subscriber has now.
+    /// Subscribes to a symbol, listed or not. Its quote is the first message, or that it is not listed.
+    /// Returns how many subscriptions the subscriber has now.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl Feed {
         self.market.directory.join(symbol);
         let topics = &mut self.wants.topics;
         let (stamp, _) = topics.observe(topic, &self.market.catalog);
-        if stamp.is_listed() && subscriber.new.insert(topic) {
+        if subscriber.new.insert(topic) {
             topics.hold(topic);
         }
         if stamp != topics.get(topic).passed {
@@ -262,10 +263,11 @@ impl Feed {
         patterns.into_iter().flatten().map(|pattern| &**pattern)
     }
 
-    /// Whether a subscriber has, or had, a subscription.
+    /// Whether a subscriber has, or had, a subscription, or tracks.
     #[inline]
     pub fn has(&self, id: SubscriberId) -> bool {
-        !self.subscribers.is_empty() && self.subscribers.number(id).is_some()
+        (!self.subscribers.is_empty() && self.subscribers.number(id).is_some())
+            || self.subscribers.tracker(id).is_some()
     }
 
     /// How many subscriptions a subscriber has.
@@ -280,9 +282,10 @@ impl Feed {
         self.subscribers.get(id).map_or((0, 0), count)
     }
 
-    /// How many symbols are marked for a subscriber.
+    /// How many symbols are marked for a subscriber, as one and as a tracker.
     pub fn backlog(&self, id: SubscriberId) -> usize {
-        self.subscribers.get(id).map_or(0, |subscriber| subscriber.marks.len())
+        let both = [self.subscribers.get(id), self.subscribers.get_tracker(id)];
+        both.into_iter().flatten().map(|subscriber| subscriber.marks.len()).sum()
     }
 
     /// Subscribers that have a subscription, and subscriptions in all.
@@ -295,12 +298,15 @@ impl Feed {
         self.subscribers.get(id).map_or(0, |subscriber| subscriber.accounted_bytes)
     }
 
-    /// As [`bytes`](Feed::bytes), and an equal share for each subscription of what all subscribers
-    /// hold together.
+    /// As [`bytes`](Feed::bytes), what it holds as a tracker, and an equal share for each subscription of
+    /// what all subscribers hold together.
     pub fn bytes_with_share(&self, id: SubscriberId) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
         let shared = self.bytes_in_all() - self.subscribers.bytes();
-        self.bytes(id) + self.len(id) * (shared / subscriptions.max(1))
+        let tracker = self.subscribers.get_tracker(id);
+        let (tracked, bytes) = tracker.map_or((0, 0), |it| (it.len(), it.accounted_bytes));
+        let share = shared / (subscriptions + self.subscribers.tracked).max(1);
+        self.bytes(id) + bytes + (self.len(id) + tracked) * share
     }
 
     /// About how many bytes are held in all: for all subscribers, those included that have left and

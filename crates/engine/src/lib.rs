@@ -27,7 +27,7 @@
 //! assert!(matches!(batch.execute(&Request::Set(apple, fields)), Reply::Listed(_)));
 //!
 //! let Reply::Found(quote) = batch.execute(&Request::Lookup(Ok(apple))) else { panic!("listed") };
-//! assert_eq!(quote.price.to_string(), "172.5");
+//! assert_eq!(quote.price, "172.5".parse().ok());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -45,8 +45,10 @@ pub const KEEPALIVE_RETRIES: u32 = 3;
 /// places.
 pub const UNTERMINATED_PEERS_MAX: usize = 4096;
 
-/// Bytes of replies that wait for one client. When it is reached the server stops reading from
-/// that client until it has read its replies.
+/// Bytes of replies that may wait for one client in any case. Beyond it a client that sends many
+/// requests before it reads draws on a budget that all share ([`UNREAD_REPLIES_MAX`] unless it is
+/// set), and may hold as much as is left of it. Then the server stops reading from that client until
+/// it has read its replies.
 pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a client may leave waiting replies unread, without progress, before it is closed
@@ -56,6 +58,10 @@ pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the bytes of a request may wait for the rest of it, before the client is told so and
 /// closed.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of replies that may wait for all clients together before each is bounded by
+/// [`OUTPUT_BYTES_MAX`], unless it is set.
+pub const UNREAD_REPLIES_MAX: usize = 256 * 1024 * 1024;
 
 /// Memory that all connections hold together, at least, unless it is set (*default*): a quarter of
 /// what the system or the control group of the process allows is more on most machines. From seven
@@ -308,6 +314,10 @@ pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 /// one is refused.
 pub const PATTERNS_MAX: usize = 1024;
 
+/// Stocks that one connection has read and is to be told of when they change (`CLIENT TRACKING`). With a
+/// further one it is told to forget the one that it read longest ago.
+pub const TRACKED_STOCKS_MAX: usize = 65_536;
+
 /// Rows of the catalog that are read at once for the stocks of new patterns.
 pub const SUBSCRIPTION_PAGE_ROWS: usize = 256;
 
@@ -380,6 +390,9 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often the log shows an event of one kind that clients can cause at will, such as a refused
 /// connection. The others are counted.
 pub const LOG_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Writes of one connection that are all refused before it is named in the log, once.
+pub const REFUSED_WRITES_NAMED: u32 = 10;
 
 /// Stocks that have changed since the last commit, at most, where writes are committed an interval
 /// after they were answered: the commit comes early then. What one round of the committer decides

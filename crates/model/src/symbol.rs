@@ -21,7 +21,10 @@ pub struct Symbol {
 pub const SYMBOL_WORDS: usize = SYMBOL_BYTES_MAX / 8;
 
 /// Why a name is not a possible symbol.
+///
+/// Its tag is as large as a word, so that a result of this or a symbol is held in registers by words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[repr(u64)]
 pub enum SymbolError {
     /// Nothing is left after trimming white space.
     #[error("the symbol is empty")]

@@ -39,7 +39,7 @@ impl Closed {
             }
             Closed::Stalled => {
                 cells.closed_stalled.add(1);
-                tracing::debug!("{peer}: closed: left replies unread for longer than the timeout");
+                tracing::warn!("{peer}: closed: left replies unread for longer than the timeout");
             }
             Closed::HalfRequest => {
                 cells.closed_request_timeout.add(1);

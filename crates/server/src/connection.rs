@@ -391,7 +391,8 @@ impl Connection {
         if !self.is_to_be_told(turn) {
             return Ok(());
         }
-        if !mem::replace(&mut self.is_subscriber, true) {
+        let is_subscriber = turn.feed.len(turn.id.into()) > 0;
+        if is_subscriber && !mem::replace(&mut self.is_subscriber, true) {
             self.stream.keep_few_unsent();
         }
         turn.replies.out.clear();
@@ -407,7 +408,7 @@ impl Connection {
     fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < self.message_bytes_max()
-            && turn.feed.has_messages(turn.id.into())
+            && self.session.has_messages(turn)
     }
 
     #[inline]
@@ -455,6 +456,7 @@ impl Connection {
                     }
                     self.active_at = turn.now;
                     self.client.note_active(turn.now);
+                    turn.cells.reads.add(1);
                     turn.cells.bytes_in.add(bytes as u64);
                     turn.work.spend(bytes / READ_BYTES_PER_WORK);
                     return Ok(Some(bytes));
@@ -504,6 +506,7 @@ impl Connection {
         if bytes > 0 {
             self.active_at = turn.now;
             self.taken_at = turn.now;
+            turn.cells.writes.add(1);
             turn.cells.bytes_out.add(bytes as u64);
         }
     }

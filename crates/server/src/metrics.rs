@@ -35,6 +35,10 @@ macro_rules! counters {
             pub subscribers: u64,
             /// Symbols and patterns that they are subscribed to.
             pub subscriptions: u64,
+            /// Connections that have their reads tracked.
+            pub trackers: u64,
+            /// Stocks and prefixes that they track.
+            pub tracked: u64,
             /// Connections that have not taken all that was sent to them, or have still to be told.
             pub slow: u64,
             /// Bytes that all connections hold now.
@@ -66,6 +70,8 @@ macro_rules! counters {
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
+            pub(crate) trackers: Cell,
+            pub(crate) tracked: Cell,
             pub(crate) slow: Cell,
             pub(crate) memory_replies: Cell,
             pub(crate) memory_requests: Cell,
@@ -83,6 +89,8 @@ macro_rules! counters {
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
+                self.trackers += cells.trackers.get();
+                self.tracked += cells.tracked.get();
                 self.slow += cells.slow.get();
                 self.memory_replies += cells.memory_replies.get();
                 self.memory_requests += cells.memory_requests.get();
@@ -120,6 +128,8 @@ counters! {
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.
     refused_memory,
+    /// Writes refused because of what is written in them: no price, no field, no possible symbol.
+    refused_invalid,
     /// Connections closed because of a line longer than the limit.
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.
@@ -134,6 +144,10 @@ counters! {
     unterminated,
     /// Requests of the line protocol.
     lines,
+    /// Times that a connection was read.
+    reads,
+    /// Times that a connection was written to.
+    writes,
     /// Bytes of requests received.
     bytes_in,
     /// Bytes of replies sent.

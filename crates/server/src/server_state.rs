@@ -31,11 +31,11 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        memory_max: usize,
+        memory: Memory,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<ServerState> {
         let started = Instant::now();
-        let (clients, memory) = (ClientList::default(), Memory::new(memory_max));
+        let clients = ClientList::default();
         Arc::new(ServerState {
             clients,
             engine,

@@ -9,6 +9,7 @@ use std::time::Instant;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
+use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
@@ -36,7 +37,8 @@ impl Unplugged {
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
         let owner = thread::current();
-        let server = ServerState::new(Arc::clone(engine), usize::MAX, Metrics::default);
+        let server =
+            ServerState::new(Arc::clone(engine), Memory::new(usize::MAX, 0), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let client = server.clients.enter(peer, protocol, now, None);
         Unplugged {

@@ -391,6 +391,9 @@ impl Worker {
         let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
+        let (trackers, tracked) = self.feed.tracked();
+        cells.trackers.set(trackers as u64);
+        cells.tracked.set(tracked as u64);
         self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
         if self.sums.ledger.tell(&self.server.memory, cells) {
             self.pool.wake_all();

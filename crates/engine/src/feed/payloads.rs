@@ -14,6 +14,8 @@ use super::topics::TopicId;
 pub(crate) struct Payloads {
     /// As long as the highest place that was needed.
     places: Vec<Option<Payload>>,
+    /// That a stock is not listed, which is encoded for each subscriber.
+    unlisted: Vec<u8>,
     bytes: usize,
 }
 
@@ -55,12 +57,21 @@ impl Payloads {
         &payload.json
     }
 
+    /// The JSON that says that a stock is not listed.
+    pub(crate) fn unlisted(&mut self, symbol: &Symbol) -> &[u8] {
+        self.unlisted.clear();
+        quote_json::encode_unlisted(symbol, &mut self.unlisted);
+        &self.unlisted
+    }
+
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         *self = Payloads::default();
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Option<Payload>>() + self.bytes
+        self.places.capacity() * size_of::<Option<Payload>>()
+            + self.bytes
+            + self.unlisted.capacity()
     }
 }

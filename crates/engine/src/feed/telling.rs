@@ -169,13 +169,21 @@ impl Telling<'_> {
             self.topics.queue(topic);
         }
         if !stamp.is_listed() {
-            return true;
+            // Of what a pattern fits, only what is listed is of interest.
+            return way != DIRECT || self.unlisted(topic, tell);
         }
         if self.subscriber.told(topic, self.topics) == Some(stamp) {
             return self.message(topic, stamp, quote.as_ref(), way, tell);
         }
         self.subscriber.mark(topic, self.topics);
         true
+    }
+
+    /// Says of a symbol that was subscribed to that it is not listed. When it was delisted just now,
+    /// and others have still to be told, that comes as well.
+    fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
+        let symbol = &self.topics.get(topic).symbol;
+        tell(Message { pattern: None, symbol, payload: self.payloads.unlisted(symbol) })
     }
 
     fn message(

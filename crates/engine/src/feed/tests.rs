@@ -3,6 +3,7 @@
 mod bounds;
 mod oracle;
 mod scenarios;
+mod tracking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -97,11 +97,15 @@ impl Wants {
                 self.topics.let_go(topic, &self.patterns);
             } else if let Some(topic) = left.symbols.pop_first() {
                 budget.spend(WATCHED_WORK);
-                self.directory.end(&self.topics.get(topic).symbol);
+                if !left.is_tracker() {
+                    self.directory.end(&self.topics.get(topic).symbol);
+                }
                 self.end(topic, left.number);
             } else if let Some((way, pattern)) = left.patterns.pop_first() {
                 budget.spend(WATCHED_WORK);
-                self.directory.end_pattern(&pattern);
+                if !left.is_tracker() {
+                    self.directory.end_pattern(&pattern);
+                }
                 left.walk.leave(way);
                 self.end_pattern(way, left.number);
             } else {

@@ -117,6 +117,7 @@ fn a_client_is_described_in_the_words_of_redis() {
     assert_eq!(client.ask(&format!("CLIENT SETNAME {name}")), "OK");
     client.ask_all("CLIENT SETINFO LIB-NAME redis-py; CLIENT SETINFO LIB-VER 5.1.0; WATCH A B");
     client.ask("SUBSCRIBE A");
+    assert!(client.next().contains("unlisted"));
     client.ask("PSUBSCRIBE B*");
     let line = client.ask("CLIENT INFO");
     let fields: BTreeMap<_, _> =

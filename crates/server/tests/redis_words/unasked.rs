@@ -87,6 +87,11 @@ fn a_random_stock_is_any_of_them() {
     assert!(bytes >= 64, "{bytes}");
 }
 
+/// The first message to a subscriber of a stock that is not listed.
+fn unlisted(symbol: &str) -> String {
+    format!("[message {symbol} {{\"symbol\":\"{symbol}\",\"status\":\"unlisted\"}}]")
+}
+
 #[test]
 fn who_is_subscribed_to_what_is_known_over_all_workers() {
     let stage = Stage::new();
@@ -95,9 +100,11 @@ fn who_is_subscribed_to_what_is_known_over_all_workers() {
     let mut subscribers: Vec<_> = (0..4).map(|_| stage.client()).collect();
     for subscriber in &mut subscribers {
         assert_eq!(subscriber.ask("SUBSCRIBE A"), "[subscribe A :1]");
+        assert_eq!(subscriber.next(), unlisted("A"));
         assert_eq!(subscriber.ask("PSUBSCRIBE B*"), "[psubscribe B* :2]");
     }
     assert_eq!(subscribers[0].ask("SUBSCRIBE AB"), "[subscribe AB :3]");
+    assert_eq!(subscribers[0].next(), unlisted("AB"));
     assert_eq!(
         asker.ask_all("PUBSUB CHANNELS; PUBSUB CHANNELS *B; PUBSUB NUMSUB A AB NO; PUBSUB NUMPAT"),
         ["[A AB]", "[AB]", "[A :4 AB :1 NO :0]", ":1"]
@@ -119,6 +126,8 @@ fn every_name_is_confirmed_and_impossible_ones_never_match() {
     assert_eq!(client.next(), "[subscribe A :1]");
     assert_eq!(client.next(), format!("[subscribe {long} :1]"));
     assert_eq!(client.next(), "[subscribe B :2]");
+    assert_eq!(client.next(), unlisted("A"));
+    assert_eq!(client.next(), unlisted("B"));
     client.give(&format!("PSUBSCRIBE {pattern} C*"));
     assert_eq!(client.next(), format!("[psubscribe {pattern} :2]"));
     assert_eq!(client.next(), "[psubscribe C* :3]");

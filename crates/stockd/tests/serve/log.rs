@@ -130,6 +130,33 @@ fn dropped_lines_are_counted_where_they_are_missing() {
     assert!(dropped + lines.len() > CLIENTS, "{dropped} and {}", lines.len());
 }
 
+/// A feed whose every write is refused is named, once; one that got a write through is not.
+#[test]
+fn a_client_whose_writes_are_all_refused_is_named() {
+    let mut server = ServerProcess::start(&["--resp", "127.0.0.1:0"]);
+    let resp = server.line().strip_prefix("resp ").unwrap().to_owned();
+    let write = |commands: &str, times: usize| {
+        let mut client = TcpStream::connect(&resp).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let local = client.local_addr().unwrap();
+        client.write_all(commands.repeat(times).as_bytes()).unwrap();
+        let mut replies = BufReader::new(client).lines();
+        for _ in 0..times * commands.lines().count() {
+            replies.next().unwrap().unwrap();
+        }
+        local
+    };
+    let named = write("HSET OIL volume 1\r\nHSET OIL price $1\r\n", 20);
+    let unnamed = write("HSET GAS price 1\r\nHSET GAS price $1\r\n", 20);
+    let (status, log) = server.stop();
+    assert_eq!(status.code(), Some(0));
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("were refused")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    let words = format!("all of the first 10 writes of {named} were refused, the last one: ");
+    assert!(told[0].contains(&words) && told[0].contains("'$1' is not a price"), "{}", told[0]);
+    assert!(!log.contains(&unnamed.to_string()), "{log}");
+}
+
 /// A client is served, the next one refused, and so on: each refusal is news.
 #[test]
 fn what_clients_can_cause_at_will_is_shown_once_a_second_and_counted() {

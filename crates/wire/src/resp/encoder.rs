@@ -20,6 +20,10 @@ use super::glob::Glob;
 /// Bytes of the longest answer to a lookup: the longest price, of 21 bytes, and its length.
 pub const ANSWER_BYTES_MAX: usize = 28;
 
+/// The version of Redis whose commands clients may expect, as far as they are for stocks. Some clients
+/// refuse to track what they read where `HELLO` does not name `redis` and this version or a later one.
+pub const REDIS_VERSION: &str = "7.4.0";
+
 /// Encodes the replies of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
@@ -350,9 +354,9 @@ impl Encoder {
     }
 
     /// Appends the reply to `HELLO`, in the version it asked for, which must be set by now.
-    pub fn hello(&self, server_version: &str, connection: u64, out: &mut Vec<u8>) {
+    pub fn hello(&self, connection: u64, out: &mut Vec<u8>) {
         self.map(7, out);
-        for (name, value) in [("server", "stockd"), ("version", server_version)] {
+        for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
             bulk(name.as_bytes(), out);
             bulk(value.as_bytes(), out);
         }

@@ -31,6 +31,9 @@ impl CommandId {
     /// That of `CLIENT INFO`.
     pub const CLIENT_INFO: CommandId = CommandId(Verb::ClientInfo as u16);
 
+    /// That of `CLIENT CACHING`.
+    pub const CLIENT_CACHING: CommandId = CommandId(Verb::ClientCaching as u16);
+
     /// That of `CLIENT LIST`.
     pub const CLIENT_LIST: CommandId = CommandId(Verb::ClientList as u16);
 

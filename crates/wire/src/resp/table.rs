@@ -211,6 +211,13 @@ commands! {
         "OK: nobody is evicted";
     ClientNoTouch "client|no-touch" 3..=3, CONNECTION NO_KEY "connection", "on|off",
         "OK: no command notes when a stock was last asked for";
+    ClientTracking "client|tracking" 3..=WHOLE, CONNECTION NO_KEY "connection",
+        "ON|OFF [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        "Has this RESP3 connection told what of that it has read has changed, or what begins with a prefix";
+    ClientCaching "client|caching" 3..=3, CONNECTION NO_KEY "connection", "YES|NO",
+        "Whether what the next command reads is tracked";
+    ClientTrackingInfo "client|trackinginfo" 2..=2, CONNECTION NO_KEY "connection", "",
+        "How reads of this connection are tracked";
     ClientGetRedir "client|getredir" 2..=2, CONNECTION NO_KEY "connection", "",
         "-1, or 0 while reads are tracked: invalidations go to no other connection";
     ClientUnpause "client|unpause" 2..=2, CONNECTION NO_KEY "connection", "",

@@ -217,7 +217,7 @@ impl Conversation {
             }
             Command::Hello(hello) => {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
-                self.encoder.hello("0.1.0", 7, out);
+                self.encoder.hello(7, out);
             }
             Command::Auth(credentials) => match credentials.check_open() {
                 Ok(()) => encoder.ok(out),
@@ -225,6 +225,8 @@ impl Conversation {
             },
             Command::Client(Client::Id) => encoder.integer(7, out),
             Command::Client(Client::Name) => encoder.nil(out),
+            Command::Client(Client::Redirection) => encoder.constant(Constant::Integer(-1), out),
+            Command::Client(Client::TrackingInfo) => encoder.tracking(&["off"], &[], out),
             Command::Client(Client::Info | Client::List(_)) => encoder.lines("id=7\n", out),
             Command::Constant(constant) => encoder.constant(constant, out),
             Command::Client(_) => encoder.ok(out),

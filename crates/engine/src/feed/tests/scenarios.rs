@@ -27,17 +27,19 @@ fn the_first_message_is_the_quote_now_and_each_later_one_is_newer() {
 #[test]
 fn a_stock_not_listed_yet_is_told_when_it_is_listed_and_when_it_is_delisted() {
     let mut stage = Stage::new();
+    let unlisted = r#"{"symbol":"NEW","status":"unlisted"}"#;
     stage.subscribe(1, "NEW");
-    assert!(stage.tell(1, 10).is_empty());
+    assert_eq!(stage.tell(1, 10), [unlisted]);
     stage.set("NEW", 5);
     stage.pass_on();
     assert_eq!(stage.tell(1, 10).len(), 1);
     stage.delist("NEW");
     stage.pass_on();
     assert_eq!(stage.tell(1, 10), [r#"{"symbol":"NEW","status":"delisted"}"#]);
-    // Who comes now is told nothing until it is listed again.
+    // Who comes now learns that it is not listed; a pattern tells nothing of it.
     stage.subscribe(2, "NEW");
-    assert!(stage.tell(2, 10).is_empty());
+    stage.subscribe_pattern(3, "NE*");
+    assert_eq!((stage.tell(2, 10), stage.tell(3, 10)), (vec![unlisted.to_owned()], vec![]));
     stage.set("NEW", 6);
     stage.pass_on();
     assert_eq!(stage.tell(1, 10), stage.tell(2, 10));

@@ -70,6 +70,8 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Client(
             Client::Info
             | Client::List(_)
+            | Client::Tracking(_)
+            | Client::TrackingInfo
             | Client::SetName(_)
             | Client::SetLibraryName(_)
             | Client::SetLibraryVersion(_),
@@ -91,7 +93,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::UnsubscribeAllPatterns
         | Command::Ping(_)
         | Command::Echo(_)
-        | Command::Client(Client::Id | Client::Name)
+        | Command::Client(Client::Id | Client::Name | Client::Caching(_) | Client::Redirection)
         | Command::Time
         | Command::Constant(_)
         | Command::MemoryUsage(_)

@@ -16,6 +16,7 @@ use stockd_wire::resp::{
     Arguments, Command, CommandError, CommandId, Decoder, Encoder, Incoming, Prices, Queued,
 };
 
+use super::tracking::Tracker;
 use crate::metrics::Cells;
 use crate::turn::Turn;
 
@@ -135,7 +136,13 @@ impl Begun {
 
     /// `EXEC`. What is returned has been handed to the committer, whose answer it
     /// [encodes](Queue::answer).
-    pub(super) fn exec(&mut self, encoder: &mut Encoder, turn: &mut Turn<'_>) -> Option<Queue> {
+    pub(super) fn exec(
+        &mut self,
+        encoder: &mut Encoder,
+        tracker: &Tracker,
+        turn: &mut Turn<'_>,
+        note: Note<'_>,
+    ) -> Option<Queue> {
         let out = &mut *turn.replies.out;
         let Some(State { watched, queue: Some(queue) }) =
             self.0.take_if(|state| state.queue.is_some()).map(|state| *state)
@@ -147,9 +154,14 @@ impl Begun {
             encoder.error(&CommandError::TransactionAborted, out);
             return None;
         }
-        let transaction = Transaction::new(watched, queue.requests(turn.cells));
+        let requests = queue.requests(turn.cells);
+        for request in &requests {
+            tracker.reads(request, turn.id.into(), turn.feed, &turn.server.memory);
+        }
+        let transaction = Transaction::new(watched, requests);
         match execute(transaction, turn) {
             Some(outcome) => {
+                note(&outcome);
                 queue.answer(&outcome, encoder, turn.replies.out);
                 None
             }
@@ -158,16 +170,21 @@ impl Begun {
     }
 }
 
+/// Is told what became of a transaction that was executed at once.
+type Note<'a> = &'a mut dyn FnMut(&Outcome);
+
 /// `MSET` is a transaction of its own. What is returned has been handed to the committer.
 pub(super) fn set_all(
     prices: Prices<'_>,
     encoder: &mut Encoder,
     turn: &mut Turn<'_>,
+    note: Note<'_>,
 ) -> Option<SetAll> {
     let (stocks, updates): (Vec<_>, Vec<_>) = prices.updates().unzip();
     let listed = stocks.into_iter().map(|symbol| (symbol, Condition::Listed)).collect();
     match execute(Transaction::new(listed, updates), turn) {
         Some(outcome) => {
+            note(&outcome);
             SetAll.answer(&outcome, encoder, turn.replies.out);
             None
         }

@@ -160,11 +160,11 @@ impl Walk {
                 list_clients((next, *last), listed, lines, encoder, turn)
             }
             Walk::Describe(description) => {
-                turn.work.spend(cost::DESCRIPTION);
-                match description.next(encoder, turn.replies.out) {
-                    true => Step::Next,
-                    false => Step::Done,
-                }
+                let before = turn.replies.out.len();
+                let is_over = !description.next(encoder, turn.replies.out);
+                let bytes = turn.replies.out.len() - before;
+                turn.work.spend(cost::DESCRIPTION + bytes / WRITTEN_BYTES_PER_WORK);
+                if is_over { Step::Done } else { Step::Next }
             }
             Walk::EndSymbols => subscribe::end_next_symbol(encoder, turn).into(),
             Walk::EndPatterns => subscribe::end_next_pattern(encoder, turn).into(),
