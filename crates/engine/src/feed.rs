@@ -22,7 +22,7 @@
 //! quote. The listed stocks that a new pattern fits need no marks: they are told on a walk over the
 //! catalog ([`walk`]).
 //!
-//! A feed knows no threads, no sockets and no protocols. Whoever serves the subscribers names them
+//! A feed knows no threads, no sockets and no protocols. Its owner, who serves the subscribers, names them
 //! with numbers, and gives every walk a [`Budget`]: passing on, telling, and [tidying](Feed::tidy) up behind those that
 //! have left. No other call takes longer for more subscribers, more subscriptions or more stocks
 //! than a search tree does.
@@ -374,7 +374,7 @@ impl Feed {
         self.pass.is_some() || self.wants.topics.has_queued()
     }
 
-    /// Takes apart what subscribers held that have left, and forgets symbols that nobody wants any
+    /// Takes apart what subscribers held that have left, and forgets symbols that no subscriber wants any
     /// more.
     pub fn tidy(&mut self, budget: &mut Budget) -> Progress {
         while !budget.is_spent() {

@@ -328,11 +328,11 @@ pub const RESP_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Arrays within arrays of one RESP reply that the client library accepts.
 pub const RESP_REPLY_NESTING_MAX: usize = 8;
 
-/// How long a subscription of the client library waits before it first connects anew. The pause
+/// How long a subscription of the client library waits before it first connects again. The pause
 /// doubles with each failure, up to [`RECONNECT_PAUSE_MAX`].
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The longest pause between two attempts of a subscription to connect anew.
+/// The longest pause between two attempts of a subscription to connect again.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended, or
@@ -376,7 +376,7 @@ pub const WATCHED_STOCKS_MAX: usize = 1024;
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Bytes of the log that wait for whoever reads it. Beyond it lines are dropped, and counted in the
+/// Bytes of the log that wait to be written. Beyond it lines are dropped, and counted in the
 /// log when there is room again.
 pub const LOG_QUEUE_BYTES_MAX: usize = 256 * 1024;
 
@@ -433,7 +433,7 @@ pub const LOAD_RATE_MIN: f64 = 0.001;
 pub const LOAD_RATE_MAX: f64 = 1e9;
 
 /// Requests of one connection that an open loop has under way, at most. Where every connection has
-/// so many, requests that are due wait for their turn, and their latency counts meanwhile.
+/// that number, requests that are due wait for their turn, and their latency counts meanwhile.
 pub const LOAD_IN_FLIGHT_MAX: usize = 65_536;
 
 /// Bytes of requests that wait for room in a connection of an open loop. Beyond it the connection

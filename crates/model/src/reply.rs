@@ -69,7 +69,7 @@ pub enum Refusal {
         /// What the trade would have added.
         add: u64,
     },
-    /// The write was to find the stock at another version. Read it again and decide anew.
+    /// The write was to find the stock at another version. Read it again and decide on what it is now.
     #[error("stock '{symbol}' is at version {version}, not {expected}; read it again")]
     VersionDiffers {
         /// The stock.

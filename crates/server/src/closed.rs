@@ -20,7 +20,7 @@ pub(crate) enum Closed {
     /// The client did not send the rest of a request for too long.
     HalfRequest,
     /// All connections held more memory than they may, and this one was among those that held the
-    /// most: so many bytes.
+    /// most. Its bytes.
     Memory(usize),
 }
 

@@ -209,7 +209,7 @@ impl Acceptor {
         ready.then_some(Duration::ZERO)
     }
 
-    /// Accepts up to so many connections from each listener that is ready.
+    /// Accepts a bounded number of connections from each listener that is ready.
     fn accept_batches(&mut self, batch: usize) {
         for index in 0..self.listeners.len() {
             for _ in 0..batch {

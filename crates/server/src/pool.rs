@@ -1,6 +1,6 @@
 //! The pool: what the acceptor and the workers know of each other.
 //!
-//! Invariant: no connection is stranded in the work queue. Whoever pushes onto an empty queue
+//! Invariant: no connection is stranded in the work queue. The thread that pushes onto an empty queue
 //! wakes a worker, and a worker that leaves some behind wakes another; so while anything waits, a
 //! wake is on its way or a worker is taking. The worker with the fewest connections is woken, and
 //! that one is always entitled to at least one of those that wait.

@@ -1,5 +1,5 @@
-//! What a running server tells of itself: the parts that count, gathered in one place for whoever
-//! asks, over whatever protocol.
+//! What a running server tells of itself: the parts that count, gathered in one place for clients that
+//! ask, over whatever protocol.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

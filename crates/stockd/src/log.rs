@@ -190,7 +190,7 @@ impl<'a> MakeWriter<'a> for Log {
 impl<S: Subscriber> Layer<S> for Log {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Whoever asks for single connections gets all of them.
+        // At this level every connection is told of.
         if *metadata.level() > Level::INFO || !metadata.target().starts_with(CAUSED_BY_CLIENTS) {
             return true;
         }

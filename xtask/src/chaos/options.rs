@@ -28,7 +28,7 @@ pub(super) struct Options {
     pub(super) is_crowd: bool,
 }
 
-/// The options, for whoever mistypes one.
+/// The options, shown after a mistyped one.
 const USAGE: &str = "--seconds N, --seed S, --stocks N, --workers N, --only KIND,…, --memory MIB, \
                      --binary PATH, --crowd, --measure and --quick";
 

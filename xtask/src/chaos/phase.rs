@@ -26,7 +26,7 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(2);
 const RESTLESS_BYTES: u64 = 1 << 20;
 
-/// What the store of a data directory may keep of its file in memory, whoever asks.
+/// What the store of a data directory may keep of its file in memory.
 const STORE_BYTES: u64 = 32 << 20;
 
 /// Milliseconds after which SIGTERM comes at a moment that the seed decides.

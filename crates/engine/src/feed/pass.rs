@@ -2,7 +2,7 @@
 //!
 //! A pass goes over the subscribers to the symbol itself, then over the patterns that may fit it
 //! and the subscribers of those that do, and marks each once. It keeps its place by numbers: of the
-//! pattern and of the subscriber that were visited last. Whoever comes or goes in between does
+//! pattern and of the subscriber that were visited last. Subscribers that come or go in between do
 //! not disturb it.
 //!
 //! Invariant: when a pass has come to its end, everybody who was to be told the symbol as it changes

@@ -18,7 +18,7 @@ use super::stamp::Stamp;
 use super::topics::{TopicId, Topics};
 use super::walk::Walk;
 
-/// A subscriber, as whoever serves it knows it: a connection, a stream. One number names one
+/// A subscriber, as its server knows it: a connection, a stream. One number names one
 /// subscriber until that has [left](super::Feed::leave).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriberId(pub u64);

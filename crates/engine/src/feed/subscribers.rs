@@ -1,6 +1,6 @@
 //! The subscribers of a feed: those that live, and what is left of those that have gone.
 //!
-//! It keeps the counts and the sum of bytes, so that nobody has to walk over all of them. Who
+//! It keeps the counts and the sum of bytes, so that no walk over all of them is needed. Who
 //! leaves is out of the tables at once; what it held is taken apart in slices ([`Subscribers::pop_leftover`]).
 
 use std::collections::{HashMap, VecDeque};
@@ -164,7 +164,7 @@ impl Subscribers {
         (self.subscribed, self.subscriptions)
     }
 
-    /// A subscriber had so many subscriptions and has so many now.
+    /// The number of a subscriber's subscriptions has changed.
     pub(crate) fn count_subscriptions(&mut self, before: usize, now: usize) {
         self.subscriptions = self.subscriptions + now - before;
         self.subscribed = self.subscribed + usize::from(now > 0) - usize::from(before > 0);

@@ -22,7 +22,7 @@ use super::topic_table::TopicTable;
 /// The patterns of a feed's subscribers.
 pub(crate) type Patterns = PatternIndex<Members>;
 
-/// The number of a topic. It may come to name another one when nobody holds it.
+/// The number of a topic. It may name another one once no subscriber holds it.
 pub(crate) type TopicId = u32;
 
 /// All topics of a feed.

@@ -429,7 +429,7 @@ impl Parked {
 }
 
 impl Speaker {
-    /// Counts a command that the client has given so many times.
+    /// Counts a command that the client has given this number of times.
     #[inline]
     fn count(&self, command: CommandId, times: u64, cells: &Cells) {
         cells.calls.add(command.index(), times);

@@ -1,4 +1,4 @@
-//! Lines on their way to standard error: any thread adds, one writes, and nobody who adds waits.
+//! Lines on their way to standard error: any thread adds without waiting, and one writes.
 //!
 //! It knows neither what logs nor what is written to. A line that finds no room is dropped and
 //! counted, and so are all after it until the writer has taken what is there, so the writer knows

@@ -249,7 +249,7 @@ impl Encoder {
         self.end_lines(out);
     }
 
-    /// Begins lines that have so many bytes. Those follow, and then the [end](Encoder::end_lines).
+    /// Begins lines of this number of bytes. Those follow, and then the [end](Encoder::end_lines).
     pub fn begin_lines(&self, bytes: usize, out: &mut Vec<u8>) {
         match self.version {
             Version::Resp2 => head(b'$', bytes, out),

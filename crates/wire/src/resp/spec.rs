@@ -99,7 +99,7 @@ impl Spec {
         )
     }
 
-    /// Where the symbols stand in a command of so many parts.
+    /// Where the symbols stand in a command of this number of parts.
     pub(super) fn key_positions(&self, parts: usize) -> impl Iterator<Item = usize> + use<> {
         let (first, last, step) = self.keys;
         let last =

@@ -47,7 +47,7 @@ pub(super) fn request(request: &Request) -> usize {
     }
 }
 
-/// A row of the catalog, whose symbol is compared with a pattern of so many bytes.
+/// A row of the catalog, whose symbol is compared with a pattern of this length.
 pub(super) fn row(pattern_bytes: usize) -> usize {
     1 + pattern_bytes / 8
 }
