@@ -110,6 +110,9 @@ fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
         "stockd",
         "--bin",
         "stockd",
+        // Packages have it.
+        "--features",
+        if profile == "dist" { "jemalloc" } else { "" },
     ]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]

@@ -76,7 +76,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     raise_file_limit();
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build::release_binary(workspace)?,
+        None => build::dist_binary(workspace)?,
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     match options.measures {

@@ -1,6 +1,6 @@
 //! The memory of one table: a power of two of rows, and as many side rows, zeroed, without pointers.
 //!
-//! Whoever first touches a page waits until the system has zeroed it, and a page may be large.
+//! The thread that first touches a page waits until the system has zeroed it, and a page may be large.
 //! [`Block::fault_in`] does that beforehand.
 //!
 //! A block knows where a stock's probe begins and how it goes on. It does not know who may claim
@@ -38,7 +38,7 @@ pub(crate) struct Block {
     memory: MmapMut,
     #[cfg(loom)]
     memory: Box<[Row]>,
-    /// The side rows. Hardly any symbol is so long, and few catalogs have bids and asks.
+    /// The side rows. Hardly any symbol is that long, and few catalogs have bids and asks.
     #[cfg(not(loom))]
     side_memory: MmapMut,
     #[cfg(loom)]

@@ -41,7 +41,7 @@ const ROWS_MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 /// is zeroed in a millisecond, which moving its rows spreads over a thousand writes.
 const ROWS_PREPARED_FROM: usize = if cfg!(loom) { 0 } else { 32 * 1024 };
 
-/// One listing of so many helps to prepare the next block, where that is late.
+/// Of this many listings one helps to prepare the next block, where that is late.
 const HELP_EVERY: usize = 2048;
 
 /// Rows whose memory such a listing has the system hand out, 2 MiB. Within an eighth of the rows of

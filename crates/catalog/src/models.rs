@@ -328,7 +328,7 @@ fn a_page_misses_no_stock_that_moves_while_it_is_read() {
     });
 }
 
-/// The third stock asks for the next block; the fourth does not wait for it. Whoever comes first
+/// The third stock asks for the next block; the fourth does not wait for it. The one that comes first
 /// begins growth, once, and rows are touched while they are used.
 #[test]
 fn growth_into_a_block_that_is_being_prepared_loses_no_stock() {

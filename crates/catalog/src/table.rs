@@ -123,7 +123,7 @@ impl Catalog {
     }
 
     /// Changes one stock as `decide` says, given its quote now, or `None` if it is not listed.
-    /// The change is atomic: nobody else changes the stock between what `decide` saw and what it
+    /// The change is atomic: no other thread changes the stock between what `decide` saw and what it
     /// decided. The version goes up by one and `now_ns` becomes the time of the update.
     ///
     /// `decide` runs once, with the stock locked: it should be quick, and must not touch this

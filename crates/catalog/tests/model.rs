@@ -161,7 +161,7 @@ proptest! {
 }
 
 /// Listing and delisting ever new stocks must not use up memory: rows of delisted stocks are left
-/// behind when the table is made anew.
+/// behind when a new table is made.
 #[test]
 fn stocks_that_come_and_go_do_not_make_the_table_grow() {
     let catalog = Catalog::with_capacity(100);

@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Asks for the prices of many stocks and waits for all answers, which come in the order of
-    /// the names. Requests are sent ahead of their replies, hundreds at a time, so many names
+    /// the names. Requests are sent ahead of their replies, hundreds at a time, so that many names
     /// cost few round trips.
     ///
     /// ```no_run

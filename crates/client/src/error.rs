@@ -79,7 +79,7 @@ pub enum ClientError {
     /// The server refused the request, and nothing changed. The connection is usable.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The server has given up a snapshot before it was read to the end: nobody read it for a while,
+    /// The server has given up a snapshot before it was read to the end: it was not read for a while,
     /// or too much changed meanwhile. The connection is usable; begin again.
     #[error(transparent)]
     SnapshotEnded(Refused),

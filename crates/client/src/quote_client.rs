@@ -100,7 +100,7 @@ impl QuoteClient {
     }
 
     /// All that is known of many stocks, in the order of the names. Requests are sent ahead of
-    /// their replies, hundreds at a time, so many names cost few round trips.
+    /// their replies, hundreds at a time, so that many names cost few round trips.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl QuoteClient {
     }
 
     /// Does many writes, in their order, and returns what came of each. They are sent ahead of
-    /// their replies, hundreds at a time, so many writes cost few round trips. A refused one does
+    /// their replies, hundreds at a time, so that many writes cost few round trips. A refused one does
     /// not stop the others.
     ///
     /// # Errors

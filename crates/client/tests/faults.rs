@@ -308,7 +308,7 @@ fn answers_in_odd_pieces_are_answers() {
 }
 
 /// What keeps a client that asks much and a server that waits for it to read from waiting for
-/// each other: only so many replies can be owed, however long the list is.
+/// each other: the number of replies that can be owed is bounded, however long the list is.
 #[test]
 fn two_chunks_of_requests_are_in_flight_and_no_more() {
     let server = ScriptedServer::start([script(|stream| {
@@ -374,7 +374,7 @@ fn a_server_that_is_not_there_is_named() {
     assert!(matches!(error, ClientError::NotConnected { .. }), "{error:?}");
 }
 
-/// A port nobody listens on, since it was free just now.
+/// A port on which no server listens, since it was free just now.
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()

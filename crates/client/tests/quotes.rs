@@ -38,11 +38,14 @@ fn fields(price: &str, volume: u64) -> Fields {
     Fields { price: price.into(), volume: Edit::Set(Volume::new(volume)), ..Fields::default() }
 }
 
-/// The next event, which must be a quote.
+/// The next quote. Before it the server may say that the stock is not listed.
 fn quote(subscription: &mut Subscription) -> Quote {
-    match subscription.next_timeout(PATIENCE) {
-        Some(Event::Quote(quote)) => quote,
-        other => panic!("no quote but {other:?}"),
+    loop {
+        match subscription.next_timeout(PATIENCE) {
+            Some(Event::Quote(quote)) => return quote,
+            Some(Event::Unlisted(_)) => {}
+            other => panic!("no quote but {other:?}"),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! $ cargo run --release -p stockd-engine --example growth -- 8 --without-thread
 //! ```
 //!
-//! The number is how many million stocks are listed. Without the thread, whoever lists waits for the
+//! The number is how many million stocks are listed. Without the thread, a writer that lists waits for the
 //! memory of the next block.
 
 use std::hint::black_box;

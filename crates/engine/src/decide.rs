@@ -5,7 +5,7 @@
 
 use stockd_catalog::{Change, Changed};
 use stockd_model::{
-    Condition, Conditional, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
+    Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
 };
 
 use crate::counters::Totals;
@@ -15,7 +15,9 @@ use crate::market::Refused;
 pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
     match request {
         Request::Lookup(symbol) => symbol.as_ref().ok(),
-        Request::Set(symbol, _) | Request::Update(symbol, _) => Some(symbol),
+        Request::Set(symbol, _) | Request::Update(symbol, _) | Request::Clear(symbol, _) => {
+            Some(symbol)
+        }
         Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
     }
 }
@@ -66,6 +68,11 @@ pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change,
             let quote = quote.ok_or(Refusal::NotListed(*symbol))?;
             set(symbol, Some(quote), fields)
         }
+        Request::Clear(_, fields) => {
+            let cleared = quote.map(|quote| (quote, fields.outcome(quote)));
+            let changed = cleared.filter(|(before, after)| *before != after);
+            Ok(changed.map_or(Change::Keep, |(_, after)| Change::Put(after)))
+        }
         Request::Trade(symbol, delta) => trade(symbol, quote, *delta),
         Request::Delist(_) => Ok(if quote.is_some() { Change::Delist } else { Change::Keep }),
     }
@@ -77,8 +84,14 @@ pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Re
         Err(Refused(refusal)) => Reply::Refused(refusal),
         Ok(Changed { before: None, after: None }) => Reply::NotFound,
         Ok(Changed { before: None, after: Some(first) }) => Reply::Listed(first),
-        Ok(Changed { before: Some(_), after: Some(now) }) => match request {
+        Ok(Changed { before: Some(before), after: Some(now) }) => match request {
             Request::Lookup(_) => Reply::Found(now),
+            Request::Clear(..) => {
+                let is_gone = |field: &Field| {
+                    before.text_of(*field).is_some() && now.text_of(*field).is_none()
+                };
+                Reply::Cleared(now, Field::ALL.iter().filter(|field| is_gone(field)).count() as u32)
+            }
             _ => Reply::Updated(now),
         },
         Ok(Changed { before: Some(last), after: None }) => Reply::Delisted(last),
@@ -98,7 +111,8 @@ impl Totals {
             (_, Reply::NotFound) => return,
             (_, Reply::Listed(_)) => &mut self.listings,
             (Request::Trade(..), Reply::Updated(_)) => &mut self.trades,
-            (_, Reply::Updated(_)) => &mut self.updates,
+            (_, Reply::Cleared(_, 0)) => return,
+            (_, Reply::Updated(_) | Reply::Cleared(..)) => &mut self.updates,
             (_, Reply::Delisted(_)) => &mut self.delistings,
         };
         *counter += 1;

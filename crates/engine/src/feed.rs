@@ -22,7 +22,7 @@
 //! quote. The listed stocks that a new pattern fits need no marks: they are told on a walk over the
 //! catalog ([`walk`]).
 //!
-//! A feed knows no threads, no sockets and no protocols. Whoever serves the subscribers names them
+//! A feed knows no threads, no sockets and no protocols. Its owner, who serves the subscribers, names them
 //! with numbers, and gives every walk a [`Budget`]: passing on, telling, and [tidying](Feed::tidy) up behind those that
 //! have left. No other call takes longer for more subscribers, more subscriptions or more stocks
 //! than a search tree does.
@@ -46,7 +46,9 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod topic_table;
 mod topics;
+mod tracking;
 mod walk;
 mod wants;
 
@@ -261,10 +263,11 @@ impl Feed {
         patterns.into_iter().flatten().map(|pattern| &**pattern)
     }
 
-    /// Whether a subscriber has, or had, a subscription.
+    /// Whether a subscriber has, or had, a subscription, or tracks.
     #[inline]
     pub fn has(&self, id: SubscriberId) -> bool {
-        !self.subscribers.is_empty() && self.subscribers.number(id).is_some()
+        (!self.subscribers.is_empty() && self.subscribers.number(id).is_some())
+            || self.subscribers.tracker(id).is_some()
     }
 
     /// How many subscriptions a subscriber has.
@@ -279,9 +282,10 @@ impl Feed {
         self.subscribers.get(id).map_or((0, 0), count)
     }
 
-    /// How many symbols are marked for a subscriber.
+    /// How many symbols are marked for a subscriber, as one and as a tracker.
     pub fn backlog(&self, id: SubscriberId) -> usize {
-        self.subscribers.get(id).map_or(0, |subscriber| subscriber.marks.len())
+        let both = [self.subscribers.get(id), self.subscribers.get_tracker(id)];
+        both.into_iter().flatten().map(|subscriber| subscriber.marks.len()).sum()
     }
 
     /// Subscribers that have a subscription, and subscriptions in all.
@@ -294,12 +298,15 @@ impl Feed {
         self.subscribers.get(id).map_or(0, |subscriber| subscriber.accounted_bytes)
     }
 
-    /// As [`bytes`](Feed::bytes), and an equal share for each subscription of what all subscribers
-    /// hold together.
+    /// As [`bytes`](Feed::bytes), what it holds as a tracker, and an equal share for each subscription of
+    /// what all subscribers hold together.
     pub fn bytes_with_share(&self, id: SubscriberId) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
         let shared = self.bytes_in_all() - self.subscribers.bytes();
-        self.bytes(id) + self.len(id) * (shared / subscriptions.max(1))
+        let tracker = self.subscribers.get_tracker(id);
+        let (tracked, bytes) = tracker.map_or((0, 0), |it| (it.len(), it.accounted_bytes));
+        let share = shared / (subscriptions + self.subscribers.tracked).max(1);
+        self.bytes(id) + bytes + (self.len(id) + tracked) * share
     }
 
     /// About how many bytes are held in all: for all subscribers, those included that have left and
@@ -354,7 +361,8 @@ impl Feed {
     }
 
     fn begin_pass(&mut self, symbol: &Symbol, budget: &mut Budget) {
-        budget.spend(1);
+        // The symbol, its topic and its row are looked up.
+        budget.spend(8);
         self.passes += 1;
         let Wants { topics, patterns, .. } = &mut self.wants;
         self.pass = Pass::begin(symbol, self.passes, topics, patterns, &self.market.catalog);
@@ -366,7 +374,7 @@ impl Feed {
         self.pass.is_some() || self.wants.topics.has_queued()
     }
 
-    /// Takes apart what subscribers held that have left, and forgets symbols that nobody wants any
+    /// Takes apart what subscribers held that have left, and forgets symbols that no subscriber wants any
     /// more.
     pub fn tidy(&mut self, budget: &mut Budget) -> Progress {
         while !budget.is_spent() {

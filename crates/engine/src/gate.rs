@@ -9,7 +9,7 @@
 //! Who needs no more than that no transaction is half done, such as a snapshot that begins, holds its
 //! place in that line without closing the gate.
 //!
-//! Invariant: while the gate is closed, whoever closed it is the only one who writes.
+//! Invariant: while the gate is closed, only the thread that closed it writes.
 
 use std::sync::Arc;
 

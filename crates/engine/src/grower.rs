@@ -5,7 +5,7 @@
 //! [`Catalog::grow_ahead`](stockd_catalog::Catalog::grow_ahead). So the threads that list do not wait
 //! for gigabytes to be zeroed. It knows nothing else of the engine.
 //!
-//! Invariant: the catalog needs it for nothing: where it is late or missing, whoever lists grows the
+//! Invariant: the catalog needs it for nothing: where it is late or missing, the writer that lists grows the
 //! catalog.
 
 use std::sync::Arc;

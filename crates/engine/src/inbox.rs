@@ -1,7 +1,7 @@
 //! Where threads leave something for one that must not wait for it: marks for a watcher, replies
 //! for a writer.
 //!
-//! Whoever leaves something wakes the owner, unless it has been woken and has not looked since.
+//! A thread that leaves something wakes the owner, unless it has been woken and has not looked since.
 //! Nothing is locked under the lock of an inbox.
 //!
 //! Invariant: while something lies here, the owner has been woken and has yet to take it.
@@ -20,7 +20,7 @@ pub(crate) struct Inbox<T> {
 }
 
 impl<T> Inbox<T> {
-    /// An inbox whose owner `wake` wakes. It is called by whoever leaves something, at most once
+    /// An inbox whose owner `wake` wakes. It is called by the thread that leaves something, at most once
     /// until the owner looks, and must be quick.
     pub(crate) fn new(empty: T, wake: impl Fn() + Send + Sync + 'static) -> Inbox<T> {
         let woken = AtomicBool::new(false);
@@ -37,7 +37,7 @@ impl<T> Inbox<T> {
 
     /// Takes all that lies here, in exchange for something empty.
     pub(crate) fn take(&self, empty: T) -> T {
-        // First this, then the contents: whoever finds the flag still set has left its part before
+        // First this, then the contents: a thread that finds the flag still set has left its part before
         // they are taken. A swap like theirs, so that the model checker sees all changes of the flag
         // in one order, as they are; the lock costs as much.
         self.woken.swap(false, Release);

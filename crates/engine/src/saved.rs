@@ -25,7 +25,7 @@ use foldhash::fast::RandomState;
 use stockd_model::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PAGE_TIMEOUT, SNAPSHOTS_MAX};
 use stockd_model::{Quote, Symbol};
 
-/// Parts of what is saved for one snapshot, by place. With so many, none gets so large that a write
+/// Parts of what is saved for one snapshot, by place. There are enough that none gets so large that a write
 /// waits long while it grows, and what the snapshot has read is freed part by part.
 const PARTS: usize = 1 << PARTS_BITS;
 const PARTS_BITS: u32 = 10;
@@ -40,7 +40,7 @@ pub enum SnapshotEnded {
         SNAPSHOT_BYTES_MAX >> 20
     )]
     OutOfMemory,
-    /// Nobody read it, and somebody wanted to begin another one.
+    /// It was not read, and another one was to begin.
     #[error(
         "the snapshot was ended: no page was read for {} s and another snapshot was begun; begin \
          again",

@@ -185,7 +185,7 @@ mod tests {
         });
     }
 
-    /// What nobody needs any more is not kept, and what was kept goes with its snapshot.
+    /// What is not needed any more is not kept, and what was kept goes with its snapshot.
     #[test]
     fn names_that_come_and_go_save_nothing() {
         let engine = Arc::new(Engine::default());

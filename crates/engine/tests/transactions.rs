@@ -75,6 +75,10 @@ fn request() -> impl Strategy<Value = Request> {
         1 => (stock(), fields()).prop_map(|(symbol, fields)| Request::Update(symbol, fields)),
         3 => (stock(), -9_i64..9).prop_map(|(symbol, shares)| Request::Trade(symbol, shares)),
         1 => stock().prop_map(Request::Delist),
+        1 => stock().prop_map(|symbol| {
+            let (volume, bid) = (Edit::Clear, Edit::Clear);
+            Request::Clear(symbol, Fields { volume, bid, ..Fields::default() })
+        }),
     ]
 }
 
@@ -112,6 +116,21 @@ impl Naive {
         }
     }
 
+    /// Takes a volume and a bid away. Where there is neither, nothing changes.
+    fn clear(&mut self, symbol: Symbol, fields: &Fields, engine: &Reply) -> Reply {
+        let Some(quote) = self.quotes.get_mut(&symbol) else { return Reply::NotFound };
+        let had = u32::from(quote.volume.is_some()) + u32::from(quote.bid.is_some());
+        if had > 0 {
+            *quote = fields.outcome(quote);
+            quote.version += 1;
+            if let Reply::Cleared(told, _) = engine {
+                quote.updated_ns = told.updated_ns;
+            }
+            self.versions.insert(symbol, quote.version);
+        }
+        Reply::Cleared(*quote, had)
+    }
+
     /// Executes a request. The engine's reply says at which version a stock begins, which is for the
     /// engine to choose above all that it had, and what time it is.
     fn execute(&mut self, request: &Request, engine: &Reply) -> Reply {
@@ -141,6 +160,7 @@ impl Naive {
                 };
                 (symbol, Fields { volume: Edit::Set(volume), ..Fields::default() }, true)
             }
+            Request::Clear(symbol, fields) => return self.clear(symbol, &fields, engine),
             Request::Set(symbol, fields) => (symbol, fields, false),
             Request::Update(symbol, fields) => (symbol, fields, true),
         };
@@ -200,6 +220,7 @@ fn play(engine: &Arc<Engine>, steps: &[Step]) {
                 let symbol = match asked.request {
                     Request::Lookup(symbol) => symbol.unwrap(),
                     Request::Set(symbol, _) | Request::Update(symbol, _) => symbol,
+                    Request::Clear(symbol, _) => symbol,
                     Request::Trade(symbol, _) | Request::Delist(symbol) => symbol,
                 };
                 if naive.holds(&(symbol, asked.condition)) {

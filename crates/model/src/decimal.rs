@@ -93,7 +93,7 @@ impl Scale {
 impl Decimal {
     pub(crate) const ZERO: Decimal = Decimal { negative: false, magnitude: 0, scale: Scale::S0 };
 
-    /// The number of these digits with so many of them behind the point, in normal form; `None` for
+    /// The number of these digits, of which the last `places` stand behind the point, in normal form; `None` for
     /// more places than there can be.
     pub(crate) const fn new(negative: bool, mut magnitude: u64, mut places: u8) -> Option<Decimal> {
         while places > 0 && magnitude.is_multiple_of(10) {
@@ -199,7 +199,7 @@ impl Decimal {
         if self.negative { -units } else { units }
     }
 
-    /// The number that is so many times 10⁻¹⁸, if 64 bits hold its digits.
+    /// The number that is this multiple of 10⁻¹⁸, if 64 bits hold its digits.
     pub(crate) fn from_units(units: i128) -> Option<Decimal> {
         let mut magnitude = units.unsigned_abs();
         let mut places = DECIMAL_PLACES_MAX;

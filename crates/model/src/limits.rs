@@ -45,8 +45,10 @@ pub const KEEPALIVE_RETRIES: u32 = 3;
 /// places.
 pub const UNTERMINATED_PEERS_MAX: usize = 4096;
 
-/// Bytes of replies that wait for one client. When it is reached the server stops reading from
-/// that client until it has read its replies.
+/// Bytes of replies that may wait for one client in any case. Beyond it a client that sends many
+/// requests before it reads draws on a budget that all share ([`UNREAD_REPLIES_MAX`] unless it is
+/// set), and may hold as much as is left of it. Then the server stops reading from that client until
+/// it has read its replies.
 pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a client may leave waiting replies unread, without progress, before it is closed
@@ -56,6 +58,10 @@ pub const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the bytes of a request may wait for the rest of it, before the client is told so and
 /// closed.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of replies that may wait for all clients together before each is bounded by
+/// [`OUTPUT_BYTES_MAX`], unless it is set.
+pub const UNREAD_REPLIES_MAX: usize = 256 * 1024 * 1024;
 
 /// Memory that all connections hold together, at least, unless it is set (*default*): a quarter of
 /// what the system or the control group of the process allows is more on most machines. From seven
@@ -119,17 +125,43 @@ pub const FILES_RESERVED: usize = 64;
 /// Bytes read from one connection before the others have their turn.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Work of one connection's turn, besides plain lookups, whose number [`READ_BYTES_MAX`] bounds. A unit is
+/// Work of one connection's turn, besides plain lookups, which count by the bytes read. A unit is
 /// about what it takes to look at one row of the catalog, 50 ns. What is left of a command, and all
 /// that the client asks behind it, goes on in the connection's next turn, after all others.
-pub const TURN_WORK: usize = 8192;
+pub const TURN_WORK: usize = 4096;
 
-/// Work that a connection's turn may always do, however many others have work to do.
+/// Work of a turn of a connection that was quick in its turn before. One that has more to do is heavy:
+/// it goes on when all quick ones had their turns, with [`TURN_WORK`], as long as the pass has time
+/// for heavy ones.
+pub const QUICK_WORK: usize = 128;
+
+/// Bytes that such a turn reads. Who has sent more is heavy as well.
+pub const QUICK_READ_BYTES: usize = 2 * 1024;
+
+/// Bytes read that count as one unit of work.
+pub const READ_BYTES_PER_WORK: usize = 16;
+
+/// Bytes made and written that count as one unit of work.
+pub const WRITTEN_BYTES_PER_WORK: usize = 16;
+
+/// How long heavy connections have their turns in one pass of a worker, at least. It is as long as
+/// the rest of the pass took up to [`HEAVY_SLICE_MAX`]. The others come in the next passes.
+pub const HEAVY_SLICE_MIN: Duration = Duration::from_millis(1);
+
+/// How long heavy connections have their turns in one pass of a worker, at most, but for the end of the
+/// turn that is under way.
+pub const HEAVY_SLICE_MAX: Duration = Duration::from_millis(5);
+
+/// Work that a step of a command may always do, however little is left of its turn.
 pub const TURN_WORK_MIN: usize = 64;
 
-/// Work of all turns in one pass of a worker over its connections. When it is done, each further
-/// turn does [`TURN_WORK_MIN`], so that the next pass comes soon.
-pub const PASS_WORK: usize = 32 * 1024;
+/// Work that a page of the catalog (`SCAN`, `SNAPSHOT`) may always take, so that a small catalog is one
+/// page however little is left of the turn.
+pub const PAGE_WORK_MIN: usize = 1024;
+
+/// Connections that a worker takes from the work queue in one pass. The others come in its next ones,
+/// unless other workers take them.
+pub const TAKES_PER_PASS: usize = 64;
 
 /// Connections that a worker looks at in one pass for those that have let a timeout pass. The others
 /// come in the next ones.
@@ -246,17 +278,17 @@ pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 
 /// Work of one slice of passing marks on, before the connections have their turns: a unit is a
-/// symbol, a pattern it is compared with or a subscriber it is marked for. The rest comes later. Fewer
+/// pattern that a symbol is compared with or a subscriber it is marked for, and a symbol is eight. The rest comes later. Fewer
 /// units make smaller writes: a subscriber is told at once what one slice has marked.
-pub const FEED_PASS_WORK: usize = 16 * 1024;
+pub const FEED_PASS_WORK: usize = 8 * 1024;
 
-/// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at, a pattern
-/// compared or a message. The rest comes in its next turn.
+/// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at or a pattern
+/// compared, and a message is eight. The rest comes in its next turn.
 pub const FEED_TELL_WORK: usize = 4096;
 
-/// Work of one slice of tidying up: a unit is a subscription, mark or symbol that is forgotten or
-/// looked at. The rest comes later.
-pub const FEED_TIDY_WORK: usize = 4096;
+/// Work of one slice of tidying up: a unit is a mark or symbol that is forgotten or looked at, and a
+/// subscription is sixteen. The rest comes later.
+pub const FEED_TIDY_WORK: usize = 2048;
 
 /// Quotes that a feed keeps encoded for all its subscribers. One that is not among them is encoded
 /// again.
@@ -282,6 +314,10 @@ pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 /// one is refused.
 pub const PATTERNS_MAX: usize = 1024;
 
+/// Stocks that one connection has read and is to be told of when they change (`CLIENT TRACKING`). With a
+/// further one it is told to forget the one that it read longest ago.
+pub const TRACKED_STOCKS_MAX: usize = 65_536;
+
 /// Rows of the catalog that are read at once for the stocks of new patterns.
 pub const SUBSCRIPTION_PAGE_ROWS: usize = 256;
 
@@ -292,11 +328,11 @@ pub const RESP_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Arrays within arrays of one RESP reply that the client library accepts.
 pub const RESP_REPLY_NESTING_MAX: usize = 8;
 
-/// How long a subscription of the client library waits before it first connects anew. The pause
+/// How long a subscription of the client library waits before it first connects again. The pause
 /// doubles with each failure, up to [`RECONNECT_PAUSE_MAX`].
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The longest pause between two attempts of a subscription to connect anew.
+/// The longest pause between two attempts of a subscription to connect again.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended, or
@@ -340,7 +376,7 @@ pub const WATCHED_STOCKS_MAX: usize = 1024;
 /// The longest time from a write to its commit that can be set: 1 hour.
 pub const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Bytes of the log that wait for whoever reads it. Beyond it lines are dropped, and counted in the
+/// Bytes of the log that wait to be written. Beyond it lines are dropped, and counted in the
 /// log when there is room again.
 pub const LOG_QUEUE_BYTES_MAX: usize = 256 * 1024;
 
@@ -397,7 +433,7 @@ pub const LOAD_RATE_MIN: f64 = 0.001;
 pub const LOAD_RATE_MAX: f64 = 1e9;
 
 /// Requests of one connection that an open loop has under way, at most. Where every connection has
-/// so many, requests that are due wait for their turn, and their latency counts meanwhile.
+/// that number, requests that are due wait for their turn, and their latency counts meanwhile.
 pub const LOAD_IN_FLIGHT_MAX: usize = 65_536;
 
 /// Bytes of requests that wait for room in a connection of an open loop. Beyond it the connection

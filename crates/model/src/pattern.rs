@@ -6,7 +6,7 @@ use crate::Symbol;
 /// As in Redis, a pattern is matched byte by byte against the whole symbol, so `?` is one byte and a
 /// character beyond ASCII is several. An unclosed `[` reaches to the end of the pattern; `[]`
 /// matches nothing; a `\` at the end is itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern(Box<[u8]>);
 
 impl Pattern {

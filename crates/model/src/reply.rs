@@ -11,6 +11,8 @@ pub enum Reply {
     Listed(Quote),
     /// A listed stock was updated or traded; this is its quote after that.
     Updated(Quote),
+    /// Fields were taken away from a listed stock: its quote after that, and how many they were.
+    Cleared(Quote, u32),
     /// The stock was removed; this was its last quote.
     Delisted(Quote),
     /// The write was refused and nothing changed.
@@ -67,7 +69,7 @@ pub enum Refusal {
         /// What the trade would have added.
         add: u64,
     },
-    /// The write was to find the stock at another version. Read it again and decide anew.
+    /// The write was to find the stock at another version. Read it again and decide on what it is now.
     #[error("stock '{symbol}' is at version {version}, not {expected}; read it again")]
     VersionDiffers {
         /// The stock.

@@ -15,6 +15,9 @@ pub enum Request {
     Set(Symbol, Fields),
     /// Update the given fields of a stock that must be listed.
     Update(Symbol, Fields),
+    /// Take fields away from a stock, those that are [cleared](Edit::Clear) here. Where it has none of them, or is
+    /// not listed, nothing changes.
+    Clear(Symbol, Fields),
     /// Add shares to the volume of a listed stock that trades, or take them where negative.
     Trade(Symbol, i64),
     /// Remove the stock from the catalog.

@@ -50,7 +50,7 @@ impl Volume {
     /// No shares left.
     pub const EXHAUSTED: Volume = Volume::new(0);
 
-    /// A volume of so many whole shares.
+    /// A volume of this number of whole shares.
     #[inline]
     pub const fn new(shares: u64) -> Volume {
         Volume { coefficient: shares, scale: Scale::S0 }

@@ -10,7 +10,7 @@
 //!
 //! The probe begins at the row that the highest bits of the hash name. It knows no rows.
 //!
-//! Invariant: the formula is part of the layout. Whoever reads the rows computes the same.
+//! Invariant: the formula is part of the layout. Every reader of the rows computes the same.
 
 use crate::{Words, is_long};
 
@@ -66,7 +66,7 @@ mod tests {
         words
     }
 
-    /// The formula does not drift: whoever reads the rows computes the same.
+    /// The formula does not drift: every reader of the rows computes the same.
     #[test]
     fn hashes_are_as_they_were() {
         let hash = |name| HashKey::new(0).hash(&words(name));

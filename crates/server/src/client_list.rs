@@ -72,6 +72,8 @@ pub(crate) struct Conversed {
     pub(crate) watched: Cell,
     /// Bytes of what the client calls itself.
     pub(crate) names_bytes: Cell,
+    /// 1 where reads are tracked, 2 where all changes of some prefixes are told.
+    pub(crate) tracking: Cell,
     /// 1 where RESP3 is spoken.
     pub(crate) is_resp3: Cell,
 }
@@ -234,7 +236,7 @@ impl ClientInfo {
     /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
         let ClientInfo { id, protocol, file, .. } = self;
-        let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes } =
+        let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
             &self.conversation;
         let (peer, local) = match (self.peer(), &self.local) {
             (Address::Tcp(peer), Some(Address::Tcp(local))) => {
@@ -257,7 +259,7 @@ impl ClientInfo {
             "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
-             user=default redir=-1 resp={} lib-name={library} lib-ver={library_version} marks={} \
+             user=default redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
             self.symbols.get(),
@@ -270,6 +272,7 @@ impl ClientInfo {
             self.replies_peak.get(),
             self.memory.get(),
             if unsent > 0 { "rw" } else { "r" },
+            if tracking.get() > 0 { 0 } else { -1 },
             2 + is_resp3.get(),
             self.marks.get(),
         );
@@ -281,6 +284,8 @@ impl ClientInfo {
         let flags = [
             (self.is_subscriber(), 'P'),
             (self.conversation.queued.get() > 0, 'x'),
+            (self.conversation.tracking.get() > 0, 't'),
+            (self.conversation.tracking.get() == 2, 'B'),
             (matches!(self.peer, Address::Unix(_)), 'U'),
         ];
         let flags: String =

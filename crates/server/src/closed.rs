@@ -20,7 +20,7 @@ pub(crate) enum Closed {
     /// The client did not send the rest of a request for too long.
     HalfRequest,
     /// All connections held more memory than they may, and this one was among those that held the
-    /// most: so many bytes.
+    /// most. Its bytes.
     Memory(usize),
 }
 
@@ -39,7 +39,7 @@ impl Closed {
             }
             Closed::Stalled => {
                 cells.closed_stalled.add(1);
-                tracing::debug!("{peer}: closed: left replies unread for longer than the timeout");
+                tracing::warn!("{peer}: closed: left replies unread for longer than the timeout");
             }
             Closed::HalfRequest => {
                 cells.closed_request_timeout.add(1);

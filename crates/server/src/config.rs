@@ -1,14 +1,18 @@
 //! What a server listens on and how much it takes on.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use stockd_model::limits::{CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT};
+use stockd_model::limits::{
+    CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT, UNREAD_REPLIES_MAX,
+};
 
 use crate::{Endpoint, default_memory_max};
 
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen, at least one address.
     pub endpoints: Vec<Endpoint>,
@@ -35,6 +39,11 @@ pub struct Config {
     /// subscriptions, replies that are being made. Close to it commands that would take more are
     /// refused, above it the connections that hold the most are closed.
     pub memory_max: usize,
+    /// Bytes of replies that all clients together may leave unread beyond
+    /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each. With 0 each has that and no more.
+    pub unread_replies_max: usize,
+    /// Lines of the log that nobody will read, counted by whoever writes it. The metrics show it.
+    pub log_lines_lost: Arc<AtomicU64>,
 }
 
 impl Default for Config {
@@ -48,6 +57,8 @@ impl Default for Config {
             stalled_timeout: STALLED_CLIENT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             memory_max: default_memory_max(),
+            unread_replies_max: UNREAD_REPLIES_MAX,
+            log_lines_lost: Arc::default(),
         }
     }
 }

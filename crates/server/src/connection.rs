@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 
 use stockd_engine::Answered;
 use stockd_model::limits::{
-    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, UNDECODED_BYTES_MAX,
+    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, READ_BYTES_PER_WORK,
+    UNDECODED_BYTES_MAX, WRITTEN_BYTES_PER_WORK,
 };
 
 use crate::admission::Permit;
@@ -48,6 +49,7 @@ use crate::session::Session;
 use crate::sweep::Timeouts;
 use crate::transport::Stream;
 use crate::turn::Turn;
+use crate::turn_queue::Pace;
 
 /// A read that fills less than its buffer has emptied the socket, and whatever comes later is a
 /// new event: epoll(7) promises that of stream sockets. Elsewhere a read has to find nothing. (A
@@ -210,7 +212,10 @@ impl Connection {
                 if !self.awaits_commit() {
                     self.serve(turn)?;
                 }
-                self.tell(turn)?;
+                // A quick turn that has done its work leaves this to the next one, a heavy one.
+                if turn.pace == Pace::Heavy || !turn.work.is_spent() {
+                    self.tell(turn)?;
+                }
             }
             Phase::Lingering { .. } => self.discard(turn)?,
             _ => {}
@@ -386,7 +391,8 @@ impl Connection {
         if !self.is_to_be_told(turn) {
             return Ok(());
         }
-        if !mem::replace(&mut self.is_subscriber, true) {
+        let is_subscriber = turn.feed.len(turn.id.into()) > 0;
+        if is_subscriber && !mem::replace(&mut self.is_subscriber, true) {
             self.stream.keep_few_unsent();
         }
         turn.replies.out.clear();
@@ -402,7 +408,7 @@ impl Connection {
     fn is_to_be_told(&self, turn: &Turn<'_>) -> bool {
         self.phase == Phase::Serving
             && self.output.len() < self.message_bytes_max()
-            && turn.feed.has_messages(turn.id.into())
+            && self.session.has_messages(turn)
     }
 
     #[inline]
@@ -450,7 +456,9 @@ impl Connection {
                     }
                     self.active_at = turn.now;
                     self.client.note_active(turn.now);
+                    turn.cells.reads.add(1);
                     turn.cells.bytes_in.add(bytes as u64);
+                    turn.work.spend(bytes / READ_BYTES_PER_WORK);
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -487,6 +495,7 @@ impl Connection {
             let unwritten = self.output.unwritten();
             let written = write(&mut self.stream, unwritten, &mut self.writable)?;
             self.output.advance(written);
+            turn.work.spend(written / WRITTEN_BYTES_PER_WORK);
             self.count_written(written, turn);
         }
         Ok(())
@@ -497,6 +506,7 @@ impl Connection {
         if bytes > 0 {
             self.active_at = turn.now;
             self.taken_at = turn.now;
+            turn.cells.writes.add(1);
             turn.cells.bytes_out.add(bytes as u64);
         }
     }

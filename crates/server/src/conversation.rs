@@ -6,9 +6,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use stockd_engine::Answered;
+use stockd_engine::{Answered, Feed};
 
 use crate::client_list::ClientInfo;
+use crate::connection_id::ConnectionId;
 use crate::memory::Held;
 use crate::turn::Turn;
 
@@ -56,6 +57,11 @@ pub(crate) trait Conversation: fmt::Debug + Send {
 
     /// Adds the bytes that it holds.
     fn add_held(&self, _: &mut Held) {}
+
+    /// Whether there is something to tell a subscriber now.
+    fn has_messages(&self, _: ConnectionId, _: &Feed) -> bool {
+        false
+    }
 
     /// Tells a subscriber what it has not been told, until the replies have `bytes_max` bytes. Returns
     /// how many messages that were.

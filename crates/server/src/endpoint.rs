@@ -1,4 +1,4 @@
-//! Where a server listens, and how it serves whoever connects there.
+//! Where a server listens, and how it serves the clients that connect there.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use std::time::Instant;
 
 use stockd_engine::Access;
-use stockd_wire::resp::{Arguments, command_name, error_codes};
+use stockd_wire::resp::{Arguments, REDIS_VERSION, command_name, error_codes};
 
 use crate::Metrics;
 use crate::process::{self, CpuSeconds};
@@ -34,9 +34,6 @@ const DEFAULT: &[Section] = &[
 
 /// What is said on top of that where all is asked for.
 const FURTHER: &[Section] = &[("Commandstats", about_commands)];
-
-/// The version of Redis whose commands clients may expect.
-const REDIS_VERSION: &str = "7.0.0";
 
 /// A title, and what stands below it.
 type Section = (&'static str, fn(&Known<'_>) -> Lines);
@@ -68,6 +65,7 @@ pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> 
 
 fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
+    lines.add("server_name", "stockd");
     lines.add("stockd_version", env!("CARGO_PKG_VERSION"));
     // What clients of Redis look for to know which commands they may use.
     lines.add("redis_version", REDIS_VERSION);
@@ -85,6 +83,7 @@ fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
     // Text, since many readers keep numbers in floats.
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
+    lines.add("log_lines_lost", metrics.log_lines_lost);
     lines
 }
 
@@ -94,6 +93,7 @@ fn about_clients(Known { metrics, .. }: &Known<'_>) -> Lines {
     lines.add("maxclients", metrics.connections_max);
     // No command waits for anything but the disk.
     lines.add("blocked_clients", 0);
+    lines.add("cluster_connections", 0);
     lines.add("queued_clients", metrics.queued);
     lines.add("queued_clients_peak", metrics.queued_peak);
     lines.add("slow_clients", metrics.slow);
@@ -101,6 +101,7 @@ fn about_clients(Known { metrics, .. }: &Known<'_>) -> Lines {
     lines.add("pubsub_clients", metrics.subscribers);
     lines.add("subscribers", metrics.subscribers);
     lines.add("subscriptions", metrics.subscriptions);
+    lines.add("tracking_clients", metrics.trackers);
     lines
 }
 
@@ -121,8 +122,16 @@ fn about_memory(Known { server, metrics, .. }: &Known<'_>) -> Lines {
     // Nothing limits the catalog and the connections together.
     lines.add_bytes("maxmemory", 0);
     lines.add("maxmemory_policy", "noeviction");
+    // No scripts, no replicas; memory is given back at once.
+    for name in ["used_memory_lua", "used_memory_scripts", "number_of_cached_scripts"] {
+        lines.add(name, 0);
+    }
+    for name in ["mem_clients_slaves", "active_defrag_running", "lazyfree_pending_objects"] {
+        lines.add(name, 0);
+    }
     lines.add("mem_clients_normal", metrics.memory);
     lines.add("catalog_bytes", catalog);
+    lines.add("snapshot_bytes", metrics.snapshot_bytes);
     lines.add("memory_max", metrics.memory_max);
     lines.add("clients_memory", metrics.memory);
     lines.add("clients_memory_replies", metrics.memory_replies);
@@ -138,6 +147,8 @@ fn about_persistence(Known { server, .. }: &Known<'_>) -> Lines {
     for name in ["loading", "async_loading", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"] {
         lines.add(name, 0);
     }
+    lines.add("aof_rewrite_scheduled", 0);
+    lines.add("module_fork_in_progress", 0);
     lines.add("aof_enabled", u8::from(server.engine.commit_report().is_some()));
     if let Some(commits) = server.engine.commit_report() {
         let state = if commits.failed.is_some() { "err" } else { "ok" };
@@ -175,7 +186,12 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("keyspace_misses", totals.misses);
     lines.add("pubsub_channels", server.engine.directory().symbols());
     lines.add("pubsub_patterns", server.engine.directory().patterns());
-    lines.add("latest_fork_usec", 0);
+    for name in ["latest_fork_usec", "migrate_cached_sockets", "slave_expires_tracked_keys"] {
+        lines.add(name, 0);
+    }
+    lines.add("total_reads_processed", metrics.reads);
+    lines.add("total_writes_processed", metrics.writes);
+    lines.add("tracking_total_keys", metrics.tracked);
     lines.add("total_error_replies", metrics.errors.iter().sum::<u64>());
     lines.add("lookups", totals.lookups());
     lines.add("line_requests", metrics.lines);
@@ -218,7 +234,9 @@ fn about_replication(Known { server, .. }: &Known<'_>) -> Lines {
     lines.add("master_replid2", format_args!("{:040x}", 0));
     lines.add("master_repl_offset", 0);
     lines.add("second_repl_offset", -1);
-    lines.add("repl_backlog_active", 0);
+    for name in ["repl_backlog_active", "repl_backlog_size", "repl_backlog_histlen"] {
+        lines.add(name, 0);
+    }
     lines
 }
 

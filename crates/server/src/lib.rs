@@ -18,14 +18,15 @@
 //!   ┌──────────────▼──────────────┐   full for 100 ms: told why and closed
 //!   │ work queue     queue.rs     ├──────────────────►     WORK_QUEUE_MAX, WORK_QUEUE_PATIENCE
 //!   └───┬─────────────────────┬───┘
-//!       │ takes its share     │       pool.rs
+//!       │ takes its share     │       pool.rs              TAKES_PER_PASS
 //!   ┌───▼─────────────┐   ┌───▼─────────────┐
 //!   │ stockd-worker-0 │ … │ stockd-worker-N │              WORKERS_MAX
 //!   └───┬─────────────┘   └─────────────────┘
 //!       │ worker.rs: wait (reactor.rs, EVENTS_MAX), then
-//!       │ one turn each, PASS_WORK together:                TURN_WORK each
-//!       │
-//!       │   read once into the worker's buffer              READ_BYTES_MAX
+//!       │ turn_queue.rs: a short turn for each quick one,   QUICK_WORK, QUICK_READ_BYTES
+//!       │ then turns of heavy ones for a slice of time:     TURN_WORK, READ_BYTES_MAX;
+//!       │                                                   HEAVY_SLICE_MIN to HEAVY_SLICE_MAX
+//!       │   read once into the worker's buffer
 //!       │    → session.rs, wire: bytes to requests          UNDECODED_BYTES_MAX kept of half a request,
 //!       │                                                   for Config::request_timeout
 //!       │    → engine: requests to replies
@@ -40,8 +41,9 @@
 //! # What a client can rely on
 //!
 //! - Its requests are answered in the order it sent them, each once.
-//! - It has a turn in every pass of its worker; no neighbour can take more than one before it, and
-//!   a turn does a bounded piece of work, whatever is asked.
+//! - While it asks little it has a turn in every pass of its worker, and waits for one short turn of each
+//!   neighbour like it and one slice of those that ask much. Those have their turns in order; each does a
+//!   bounded piece of work, whatever is asked.
 //! - What it does, sends or fails to read cannot make the server hold more than a bounded number
 //!   of bytes for it, nor end any connection but its own. All connections together are bounded
 //!   too (`memory.rs`): when they hold too much, those that hold the most are closed.
@@ -147,6 +149,7 @@ mod system_memory;
 mod timers;
 mod transport;
 mod turn;
+mod turn_queue;
 mod unplugged;
 mod unterminated_peers;
 mod worker;

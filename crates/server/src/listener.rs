@@ -70,10 +70,9 @@ impl Bound {
 
     /// Accepts a connection, which does not block: it and where it comes from.
     fn accept(&self) -> io::Result<(Socket, Address)> {
-        let (socket, peer) = self.socket.accept()?;
-        socket.set_nonblocking(true)?;
+        let (socket, peer) = accept(&self.socket)?;
         // A client of a Unix socket has no address of its own.
-        let peer = peer.as_socket().map_or_else(|| self.endpoint.address.clone(), Address::Tcp);
+        let peer = peer.map_or_else(|| self.endpoint.address.clone(), Address::Tcp);
         Ok((socket, peer))
     }
 }
@@ -85,6 +84,8 @@ fn open_tcp(address: SocketAddr) -> io::Result<Opened> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A server that restarts takes its port although old connections linger on it.
     socket.set_reuse_address(true)?;
+    // Replies leave at once: connections have this from their listener.
+    socket.set_tcp_nodelay(true)?;
     if address.is_ipv6() {
         // Its own port, and not that of IPv4 too: one may listen on both.
         socket.set_only_v6(true)?;
@@ -111,6 +112,22 @@ fn open_unix(path: &SocketPath) -> io::Result<Opened> {
     let file = SocketFile::bind(&socket, path)?;
     listen(&socket)?;
     Ok((Address::Unix(path.clone()), socket, Some(file)))
+}
+
+/// Accepts a connection that does not block, with one call where the system has one for it.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (accepted, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok((accepted.into(), peer.and_then(|peer| peer.try_into().ok())))
+}
+
+/// Accepts a connection that does not block.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (accepted, peer) = socket.accept()?;
+    accepted.set_nonblocking(true)?;
+    Ok((accepted, peer.as_socket()))
 }
 
 fn listen(socket: &Socket) -> io::Result<()> {
@@ -192,7 +209,7 @@ impl Acceptor {
         ready.then_some(Duration::ZERO)
     }
 
-    /// Accepts up to so many connections from each listener that is ready.
+    /// Accepts a bounded number of connections from each listener that is ready.
     fn accept_batches(&mut self, batch: usize) {
         for index in 0..self.listeners.len() {
             for _ in 0..batch {
@@ -223,10 +240,6 @@ impl Acceptor {
             Ok(permit) => permit,
             Err(refused) => return self.refuse(socket, &endpoint, refused),
         };
-        if let Address::Tcp(_) = peer {
-            // Replies leave at once. Where that fails the client is gone, as its worker will find.
-            let _ = socket.set_tcp_nodelay(true);
-        }
         // A burst is waited for. While the queue stays full everybody is told without delay.
         let patience = match self.refusing {
             Some(Refused::QueueFull(_)) => Duration::ZERO,

@@ -36,14 +36,18 @@ pub(crate) struct Held {
 pub(crate) struct Memory {
     max: usize,
     held: AtomicUsize,
+    /// Of that, replies that clients have not taken; and their budget.
+    unread: AtomicUsize,
+    unread_max: usize,
 }
 
 /// What one worker's connections hold.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     held: Held,
-    /// What the shared sum has of it.
+    /// What the shared sums have of it.
     told: usize,
+    told_unread: usize,
 }
 
 /// A command is refused, since it would take more memory while there is little left.
@@ -61,8 +65,9 @@ impl Held {
 }
 
 impl Memory {
-    pub(crate) fn new(max: usize) -> Memory {
-        Memory { max, held: AtomicUsize::new(0) }
+    pub(crate) fn new(max: usize, unread_max: usize) -> Memory {
+        let (held, unread) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Memory { max, held, unread, unread_max }
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -95,10 +100,15 @@ impl Memory {
         }
     }
 
-    /// Bytes of replies that may wait for one client now.
+    /// Bytes of replies that may wait for one client now: its own, and as many as are left of the
+    /// budget that all share. So one client alone gets half of the budget, two a third each, and
+    /// however many there are, all together never have more than it, but for what is their own.
     #[inline]
     pub(crate) fn output_bytes_max(&self) -> usize {
-        if self.is_scarce() { OUTPUT_BYTES_SCARCE } else { OUTPUT_BYTES_MAX }
+        if self.is_scarce() {
+            return OUTPUT_BYTES_SCARCE;
+        }
+        OUTPUT_BYTES_MAX + self.unread_max.saturating_sub(self.unread.load(Ordering::Relaxed))
     }
 }
 
@@ -132,6 +142,8 @@ impl Ledger {
         cells.memory_walks.set(walks as u64);
         cells.memory_parked.set(parked as u64);
         cells.memory_subscriptions.set(subscriptions as u64);
+        let told_unread = std::mem::replace(&mut self.told_unread, replies);
+        memory.unread.fetch_add(replies.wrapping_sub(told_unread), Ordering::Relaxed);
         let told = std::mem::replace(&mut self.told, sum);
         // Wraps where it has become less, and so does the sum.
         let change = sum.wrapping_sub(told);
@@ -157,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_sum_follows_the_ledgers_within_a_step() {
-        let (memory, cells) = (Memory::new(1 << 30), Cells::default());
+        let (memory, cells) = (Memory::new(1 << 30, 0), Cells::default());
         let mut ledgers = [Ledger::default(), Ledger::default()];
         for round in 1..=100_usize {
             for (index, ledger) in ledgers.iter_mut().enumerate() {
@@ -171,7 +183,8 @@ mod tests {
             assert!(sum.abs_diff(memory.held()) < 2 * MEMORY_STEP, "round {round}");
         }
         for ledger in &mut ledgers {
-            *ledger = Ledger { told: ledger.told, ..Ledger::default() };
+            *ledger =
+                Ledger { told: ledger.told, told_unread: ledger.told_unread, ..Ledger::default() };
             ledger.tell(&memory, &cells);
         }
         assert_eq!(memory.held(), 0);
@@ -179,7 +192,7 @@ mod tests {
 
     #[test]
     fn memory_is_scarce_before_it_is_full_and_crossing_the_limit_is_said_once() {
-        let (memory, cells) = (Memory::new(1 << 20), Cells::default());
+        let (memory, cells) = (Memory::new(1 << 20, 0), Cells::default());
         let mut ledger = Ledger::default();
         let mut hold = |bytes| {
             ledger.count_subscriptions(bytes);
@@ -198,5 +211,30 @@ mod tests {
         assert!(!hold(3 << 20));
         assert!(!hold(0));
         assert!(!memory.is_scarce());
+    }
+
+    #[test]
+    fn clients_that_do_not_read_share_one_budget() {
+        const BUDGET: usize = 64 << 20;
+        for clients in [1, 2, 10, 100] {
+            let memory = Memory::new(1 << 30, BUDGET);
+            let cells = Cells::default();
+            let mut ledger = Ledger::default();
+            let mut unread = vec![0; clients];
+            for client in (0..clients).cycle().take(clients * 10_000) {
+                // As much as one turn may bring, as long as there is room.
+                if unread[client] < memory.output_bytes_max() {
+                    let before = Held { replies: unread[client], ..Held::default() };
+                    unread[client] += 16 * 1024;
+                    ledger.count(&before, &Held { replies: unread[client], ..Held::default() });
+                    let _ = ledger.tell(&memory, &cells);
+                }
+            }
+            let own = clients * (OUTPUT_BYTES_MAX + 16 * 1024);
+            let sum: usize = unread.iter().sum();
+            assert!(sum <= BUDGET + own + MEMORY_STEP, "{clients} clients: {sum}");
+            let share = BUDGET / (clients + 1);
+            assert!(unread.iter().all(|&own| own >= share), "{clients} clients: {unread:?}");
+        }
     }
 }

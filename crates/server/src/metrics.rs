@@ -35,6 +35,10 @@ macro_rules! counters {
             pub subscribers: u64,
             /// Symbols and patterns that they are subscribed to.
             pub subscriptions: u64,
+            /// Connections that have their reads tracked.
+            pub trackers: u64,
+            /// Stocks and prefixes that they track.
+            pub tracked: u64,
             /// Connections that have not taken all that was sent to them, or have still to be told.
             pub slow: u64,
             /// Bytes that all connections hold now.
@@ -51,6 +55,10 @@ macro_rules! counters {
             pub memory_parked: u64,
             /// Of those bytes: subscriptions, and marks of what subscribers have still to be told.
             pub memory_subscriptions: u64,
+            /// Bytes of what writes have saved for snapshots that are being read: bounded on their own.
+            pub snapshot_bytes: u64,
+            /// Lines of the log that nobody will read: see [`Config`](crate::Config).
+            pub log_lines_lost: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.
@@ -62,6 +70,8 @@ macro_rules! counters {
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
+            pub(crate) trackers: Cell,
+            pub(crate) tracked: Cell,
             pub(crate) slow: Cell,
             pub(crate) memory_replies: Cell,
             pub(crate) memory_requests: Cell,
@@ -79,6 +89,8 @@ macro_rules! counters {
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
+                self.trackers += cells.trackers.get();
+                self.tracked += cells.tracked.get();
                 self.slow += cells.slow.get();
                 self.memory_replies += cells.memory_replies.get();
                 self.memory_requests += cells.memory_requests.get();
@@ -132,6 +144,10 @@ counters! {
     unterminated,
     /// Requests of the line protocol.
     lines,
+    /// Times that a connection was read.
+    reads,
+    /// Times that a connection was written to.
+    writes,
     /// Bytes of requests received.
     bytes_in,
     /// Bytes of replies sent.

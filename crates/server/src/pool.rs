@@ -1,6 +1,6 @@
 //! The pool: what the acceptor and the workers know of each other.
 //!
-//! Invariant: no connection is stranded in the work queue. Whoever pushes onto an empty queue
+//! Invariant: no connection is stranded in the work queue. The thread that pushes onto an empty queue
 //! wakes a worker, and a worker that leaves some behind wakes another; so while anything waits, a
 //! wake is on its way or a worker is taking. The worker with the fewest connections is woken, and
 //! that one is always entitled to at least one of those that wait.
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use mio::Waker;
+use stockd_model::limits::TAKES_PER_PASS;
 
 use crate::admission::Accepted;
 use crate::metrics::Cells;
@@ -64,7 +65,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes a worker's fair share of the queue: as many as bring it up to the average.
+    /// Takes a worker's fair share of the queue: as many as bring it up to the average, but no more than
+    /// [`TAKES_PER_PASS`].
     pub(crate) fn take(&self, worker: usize, taken: &mut Vec<Accepted>) {
         let handle = &self.workers[worker];
         // The counts move under the lock of the queue, so that a connection is always counted
@@ -74,7 +76,7 @@ impl Pool {
                 let all = waiting + self.open_per_worker().sum::<usize>();
                 let fair = all.div_ceil(self.workers.len());
                 let own = handle.open.load(Ordering::Relaxed);
-                let share = fair.saturating_sub(own).min(waiting);
+                let share = fair.saturating_sub(own).min(waiting).min(TAKES_PER_PASS);
                 handle.open.fetch_add(share, Ordering::Relaxed);
                 share
             },
@@ -95,16 +97,6 @@ impl Pool {
             },
             taken,
         );
-    }
-
-    /// Whether something waits that this worker is next to take. Costs one load while nothing
-    /// waits.
-    #[inline]
-    pub(crate) fn offers(&self, worker: usize) -> bool {
-        self.queue.len() > 0 && {
-            let own = self.workers[worker].open.load(Ordering::Relaxed);
-            self.open_per_worker().all(|open| own <= open)
-        }
     }
 
     /// One of the worker's connections is closed.
@@ -223,10 +215,22 @@ mod tests {
             pool.closed_one(2);
         }
         push(&pool, 2);
-        assert!(!pool.offers(0) && !pool.offers(1) && pool.offers(2));
         pool.take(2, &mut taken);
         assert!(pool.open_per_worker().eq([4, 2, 2]));
-        assert!(!pool.offers(2), "nothing waits");
+    }
+
+    /// However many come, a worker sees to those it has in between.
+    #[test]
+    fn a_worker_takes_a_few_at_once_and_is_woken_for_the_rest() {
+        let (pool, mut polls) = idle_pool(1);
+        push(&pool, TAKES_PER_PASS + 10);
+        let mut taken = Vec::new();
+        for count in [TAKES_PER_PASS, TAKES_PER_PASS + 10] {
+            assert!(woken(&mut polls[0]));
+            pool.take(0, &mut taken);
+            assert_eq!(taken.len(), count);
+        }
+        assert!(!woken(&mut polls[0]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How much the server does in a second, of late.
 //!
-//! Whoever is at work takes a sample of the counters now and then; a rate is what was counted since a
-//! sample of about a second ago. While nobody is at work nothing is counted, and no sample is missing.
+//! A worker takes a sample of the counters now and then; a rate is what was counted since a
+//! sample of about a second ago. While none has work nothing is counted, and no sample is missing.
 //!
 //! Invariant: samples are in the order of their times, at most [`SAMPLES`] of them.
 

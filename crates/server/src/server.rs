@@ -13,6 +13,7 @@ use stockd_model::limits::{
 use crate::admission::Admission;
 use crate::file_limit::connections_allowed;
 use crate::listener::{Acceptor, Bound};
+use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
@@ -68,10 +69,15 @@ impl Server {
         let admission = Admission::new(connections_allowed(config.connections_max));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
-        let state = ServerState::new(engine, config.memory_max, {
+        let memory = Memory::new(config.memory_max, config.unread_replies_max);
+        let state = ServerState::new(engine, memory, {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
-            move || gather(&admission, &pool, &acceptor_cells)
+            let lost = Arc::clone(&config.log_lines_lost);
+            move || Metrics {
+                log_lines_lost: lost.load(Ordering::Relaxed),
+                ..gather(&admission, &pool, &acceptor_cells)
+            }
         });
         let is_resp = |bound: &&Bound| bound.endpoint.protocol == Protocol::Resp;
         let address = |bound: &Bound| bound.endpoint.address.tcp();

@@ -1,5 +1,5 @@
-//! What a running server tells of itself: the parts that count, gathered in one place for whoever
-//! asks, over whatever protocol.
+//! What a running server tells of itself: the parts that count, gathered in one place for clients that
+//! ask, over whatever protocol.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -31,11 +31,11 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        memory_max: usize,
+        memory: Memory,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<ServerState> {
         let started = Instant::now();
-        let (clients, memory) = (ClientList::default(), Memory::new(memory_max));
+        let clients = ClientList::default();
         Arc::new(ServerState {
             clients,
             engine,
@@ -52,6 +52,7 @@ impl ServerState {
         Metrics {
             memory: self.memory.held() as u64,
             memory_max: self.memory.max() as u64,
+            snapshot_bytes: self.engine.snapshot_bytes() as u64,
             ..(self.metrics)()
         }
     }

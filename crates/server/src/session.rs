@@ -115,6 +115,13 @@ impl Session {
         if self.undecoded.is_empty() { None } else { self.conversation.patience(turn) }
     }
 
+    /// Whether there is something to tell a subscriber now.
+    #[inline]
+    pub(crate) fn has_messages(&self, turn: &Turn<'_>) -> bool {
+        let subscriber = turn.id.into();
+        turn.feed.has(subscriber) && self.conversation.has_messages(turn.id, turn.feed)
+    }
+
     /// Tells a subscriber what it has not been told, until the replies have `bytes_max` bytes. Returns
     /// how many messages that were.
     pub(crate) fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {

@@ -2,7 +2,6 @@
 //!
 //! Invariant: the sums are those of what each slot was last [noted](Sums::note) with.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::connection_id::ConnectionId;
 use crate::endpoint::Endpoint;
 use crate::memory::{Held, Ledger};
 use crate::metrics::Cells;
+use crate::turn_queue::{Places, TurnQueue};
 
 /// A connection and its place among the others.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Slot {
     pub(crate) id: ConnectionId,
     /// Where the client has come to.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Whether a turn is queued.
-    pub(crate) has_turn: bool,
+    /// Where a turn is queued.
+    pub(crate) places: Places,
     noted: Noted,
 }
 
@@ -45,14 +45,12 @@ pub(crate) struct Sums {
 
 impl Slot {
     pub(crate) fn new(connection: Connection, id: ConnectionId, endpoint: Arc<Endpoint>) -> Slot {
-        Slot { connection, id, endpoint, has_turn: false, noted: Noted::default() }
+        Slot { connection, id, endpoint, places: Places::default(), noted: Noted::default() }
     }
 
     #[inline]
-    pub(crate) fn queue_turn(&mut self, turns: &mut VecDeque<ConnectionId>) {
-        if !mem::replace(&mut self.has_turn, true) {
-            turns.push_back(self.id);
-        }
+    pub(crate) fn queue_turn(&mut self, turns: &mut TurnQueue) {
+        turns.push(self.id, &mut self.places);
     }
 
     /// Bytes that it held when it was last noted.

@@ -67,7 +67,7 @@ impl Sweep {
         self.next.is_some()
     }
 
-    /// The next few of so many slots, if it is time to look at them.
+    /// The next few of the slots, if it is time to look at them.
     #[inline]
     pub(crate) fn slice(&mut self, now: Instant, slots: usize) -> Option<Range<usize>> {
         if self.next.is_none() {

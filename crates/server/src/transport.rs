@@ -63,7 +63,7 @@ impl Stream {
         self.socket().shutdown(Shutdown::Write)
     }
 
-    /// Bytes that the system has received and nobody has read yet.
+    /// Bytes that the system has received and the server has not read yet.
     pub(crate) fn received_bytes(&self) -> u64 {
         rustix::io::ioctl_fionread(self.socket()).unwrap_or(0)
     }
@@ -94,7 +94,7 @@ fn bound_unsent_tcp(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes to a socket. That nobody reads any more is an error and not a signal, whatever the process
+/// Writes to a socket. That the client is gone is an error and not a signal, whatever the process
 /// does with signals; where there is no such flag the socket itself is made so.
 #[inline]
 pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {

@@ -12,6 +12,7 @@ use crate::connection_id::ConnectionId;
 use crate::memory::MemoryFull;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
+use crate::turn_queue::Pace;
 
 /// One connection's turn.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) id: ConnectionId,
     /// When the worker woke up.
     pub(crate) now: Instant,
+    pub(crate) pace: Pace,
     /// The work that is left of it, lookups apart.
     pub(crate) work: Budget,
     /// What the client may see.
@@ -30,7 +32,7 @@ pub(crate) struct Turn<'a> {
     /// Who has to be told what.
     pub(crate) feed: &'a mut Feed,
     pub(crate) server: &'a ServerState,
-    /// Where a read goes, [`READ_BYTES_MAX`](stockd_model::limits::READ_BYTES_MAX) long.
+    /// Where a read goes, as long as the turn may read.
     pub(crate) input: &'a mut [u8],
     pub(crate) replies: Replies<'a>,
     pub(crate) cells: &'a Cells,

@@ -9,11 +9,13 @@ use std::time::Instant;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
+use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
 use crate::turn::{Replies, Turn};
+use crate::turn_queue::Pace;
 use crate::{Metrics, Protocol};
 
 /// One client's session, and what a worker would lend it. It belongs to the thread that made it.
@@ -35,7 +37,8 @@ impl Unplugged {
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
         let now = Instant::now();
         let owner = thread::current();
-        let server = ServerState::new(Arc::clone(engine), usize::MAX, Metrics::default);
+        let server =
+            ServerState::new(Arc::clone(engine), Memory::new(usize::MAX, 0), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let client = server.clients.enter(peer, protocol, now, None);
         Unplugged {
@@ -77,6 +80,7 @@ impl Unplugged {
         let turn = Turn {
             id: ConnectionId::new(0, 1),
             now: self.now,
+            pace: Pace::Heavy,
             work: Budget::new(usize::MAX),
             access: &Access::All,
             executor: &mut self.executor,

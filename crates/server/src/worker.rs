@@ -3,11 +3,9 @@
 //! It owns its connections, one input buffer and one reply buffer that they share, and the
 //! deadlines. It shares with other workers only the [`Pool`]; while it answers it takes no lock.
 //!
-//! Invariant: a connection that has something to do is in the turn queue, once. Each pass of the
-//! loop gives every connection in the queue one turn, so that one that always has more to do waits
-//! for all others before its next.
+//! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass of the loop
+//! gives every quick connection one turn, and heavy ones a slice of time.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +15,8 @@ use stockd_engine::{
     Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
 };
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, PASS_WORK, READ_BYTES_MAX,
-    REPLY_BUFFER_BYTES, TURN_WORK, TURN_WORK_MIN, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX,
+    REPLY_BUFFER_BYTES, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::admission::Accepted;
@@ -35,6 +33,7 @@ use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
 use crate::timers::Timers;
 use crate::turn::{Replies, Turn};
+use crate::turn_queue::{Pace, TurnQueue};
 
 /// One worker of the pool.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ pub(crate) struct Worker {
     connections: Slab<Slot>,
     /// The serial of the latest connection.
     serial: u64,
-    turns: VecDeque<ConnectionId>,
+    turns: TurnQueue,
     silences: Timers,
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
@@ -109,7 +108,7 @@ impl Worker {
             replies: Vec::new(),
             connections: Slab::new(),
             serial: 0,
-            turns: VecDeque::new(),
+            turns: TurnQueue::default(),
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
@@ -190,53 +189,51 @@ impl Worker {
         if let Some(slot) = live(&mut self.connections, event.id)
             && slot.connection.note(event)
         {
+            if event.failed {
+                // Nobody waits for it, and many may fail at once.
+                slot.places.make_heavy();
+            }
             slot.queue_turn(&mut self.turns);
         }
     }
 
-    /// Gives every connection in the turn queue one turn. In between it looks after new ones,
-    /// since a pass over many busy connections is long, and after the end.
+    /// Gives every quick connection one turn, and then heavy ones as long as there is time for them.
     fn give_turns(&mut self, now: Instant) {
-        let mut work = PASS_WORK;
-        for _ in 0..self.turns.len() {
-            let Some(id) = self.turns.pop_front() else {
-                break;
-            };
-            work = work.saturating_sub(self.give_turn(id, now, work));
-            if self.pool.offers(self.index) {
-                self.take_from_queue(now);
-            }
+        let mut pass = self.turns.pass(now);
+        while let Some((pace, id)) = self.turns.next(&mut pass, Instant::now) {
+            self.give_turn(pace, id, now);
             if self.draining && self.pool.drain_until().is_some_and(|at| Instant::now() >= at) {
                 break;
             }
         }
     }
 
-    /// Gives one turn, in a pass that has so much work left. Returns how much the turn has done.
     #[inline]
-    fn give_turn(&mut self, id: ConnectionId, now: Instant, pass_work: usize) -> usize {
+    fn give_turn(&mut self, pace: Pace, id: ConnectionId, now: Instant) {
         let Some(slot) = live(&mut self.connections, id) else {
-            return 0;
+            return;
         };
-        slot.has_turn = false;
+        slot.places.left(pace);
         let cells = self.pool.cells(self.index);
-        let work = Budget::new(pass_work.clamp(TURN_WORK_MIN, TURN_WORK));
+        let work = Budget::new(pace.work());
         let mut turn = Turn {
             id,
             now,
+            pace,
             work,
             access: &slot.endpoint.access,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
             server: &self.server,
-            input: &mut self.input,
+            input: &mut self.input[..pace.read_bytes()],
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
             cells,
         };
         let outcome = slot.connection.turn(&mut turn);
         let done = work.left() - turn.work.left();
         if let Ok(next) = &outcome {
+            slot.places.had_turn(done, next.again);
             if next.again {
                 slot.queue_turn(&mut self.turns);
             }
@@ -267,7 +264,6 @@ impl Worker {
         }
         self.tell_memory();
         self.wake_subscribers();
-        done
     }
 
     /// Passes the committer's replies on to those who wait for them, and gives each a turn.
@@ -321,7 +317,7 @@ impl Worker {
         for subscriber in self.awake.drain(..) {
             if let Some(slot) = live(&mut self.connections, subscriber.into()) {
                 self.sums.note(slot, &self.feed, self.pool.cells(self.index));
-                slot.queue_turn(&mut self.turns);
+                self.turns.push_heavy(slot.id, &mut slot.places);
             }
         }
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
@@ -395,6 +391,9 @@ impl Worker {
         let (subscribers, subscriptions) = self.feed.counts();
         cells.subscribers.set(subscribers as u64);
         cells.subscriptions.set(subscriptions as u64);
+        let (trackers, tracked) = self.feed.tracked();
+        cells.trackers.set(trackers as u64);
+        cells.tracked.set(tracked as u64);
         self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
         if self.sums.ledger.tell(&self.server.memory, cells) {
             self.pool.wake_all();

@@ -295,7 +295,7 @@ impl Stage {
             let interrupted = if screen.refreshes() {
                 interruption.within(STATUS_INTERVAL)
             } else {
-                interruption.wait();
+                let _ = interruption.next();
                 true
             };
             if interrupted {

@@ -83,11 +83,6 @@ impl Interruption {
         self.signal.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
     }
 
-    /// Waits for the signal to stop.
-    pub(crate) fn wait(&self) {
-        while self.next() == Told::Reload {}
-    }
-
     /// Waits for the next signal.
     pub(crate) fn next(&self) -> Told {
         match self.signal.recv().ok() {

@@ -19,6 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -78,6 +79,11 @@ impl Log {
         tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
         let _ = log.0.level.set(handle);
         Ok(log)
+    }
+
+    /// How many lines nobody will read, counted as they are lost.
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+        self.0.queue.lost()
     }
 
     /// Logs at this level from now on.
@@ -184,7 +190,7 @@ impl<'a> MakeWriter<'a> for Log {
 impl<S: Subscriber> Layer<S> for Log {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Whoever asks for single connections gets all of them.
+        // At this level every connection is told of.
         if *metadata.level() > Level::INFO || !metadata.target().starts_with(CAUSED_BY_CLIENTS) {
             return true;
         }

@@ -32,6 +32,11 @@ mod usage_error;
 mod watch;
 mod write_tally;
 
+/// It gives memory back to the system when those have left who used it: docs/decisions/018-allocator.md.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     cli::run()
 }

@@ -63,6 +63,8 @@ fn serve(
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
+        unread_replies_max: settings.unread_replies_max,
+        log_lines_lost: log.lost(),
         ..Config::default()
     };
     // The error says the cause itself; its source would say it again.

@@ -100,6 +100,10 @@ settings! {
     /// more are refused, above it the connections that hold the most are closed.
     memory_max: usize = "auto", "BYTES", value::memory;
 
+    /// Replies that all clients together may leave unread beyond 1MB each, as 64MB or 2GB. A client may send
+    /// many commands before it reads; when this is spent the server reads no further ones.
+    unread_replies_max: usize = "256MB", "BYTES", value::bytes;
+
     /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
     /// standard input. None lists no stocks.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;

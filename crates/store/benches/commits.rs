@@ -5,7 +5,7 @@
 //! $ cargo bench -p stockd-store --bench commits
 //! ```
 //!
-//! Every commit puts so many of the stocks, chosen at random, and is synced. The candidates take
+//! Every commit puts a number of stocks, chosen at random, and is synced. The candidates take
 //! turns, a second each, so that what else the machine does meets all of them. Bytes written are what
 //! the process has handed to the system, and the processor time is that of all its threads.
 

@@ -52,7 +52,7 @@ pub struct DamagedRecord {
     pub why: String,
 }
 
-/// Verifies a whole data directory: the checksum of every page, and every record. Nobody else may
+/// Verifies a whole data directory: the checksum of every page, and every record. No other process may
 /// use the directory meanwhile. Changes nothing in it.
 ///
 /// # Errors

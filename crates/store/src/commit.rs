@@ -31,7 +31,7 @@ impl Write {
 /// Keeps quotes through crashes and power failures.
 pub trait Store: fmt::Debug + Send {
     /// Keeps all of these writes or none of them; when it returns without an error they are kept,
-    /// where whoever opens the store next will look for them. Each stock may be written once.
+    /// where the next start will look for them. Each stock may be written once.
     ///
     /// `version_floor` is the highest version that any stock had when it was removed, now or ever
     /// before; it never goes back.
@@ -42,7 +42,7 @@ pub trait Store: fmt::Debug + Send {
     /// the disk is unknown. A store that is opened again has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
 
-    /// Whether what was kept still lies where whoever opens the store next will look for it. A
+    /// Whether what was kept still lies where the next start will look for it. A
     /// commit finds that out for itself; between commits somebody has to ask. Must be quick.
     ///
     /// # Errors

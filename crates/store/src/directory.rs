@@ -38,7 +38,7 @@ pub struct DataDir {
     // Closed before the lock is released.
     database: Database,
     place: Place,
-    /// What became of the directory, once nobody will find what is written.
+    /// What became of the directory, once what is written will not be found.
     displaced: Option<String>,
     path: PathBuf,
     file: PathBuf,
@@ -153,7 +153,7 @@ impl Store for DataDir {
     }
 
     fn verify_place(&mut self) -> Result<(), StoreError> {
-        // Once displaced is displaced: of what was written meanwhile nobody knows.
+        // Once displaced is displaced: what was written meanwhile is lost.
         if self.displaced.is_none() {
             self.displaced = self.place.verify().err();
         }

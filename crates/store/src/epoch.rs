@@ -1,7 +1,7 @@
 //! The epoch: within which time versions of quotes compare.
 //!
-//! A random number, made with a data directory and kept in it. A directory that is made anew, or a
-//! catalog that is in memory alone, begins to count versions anew, and has another epoch.
+//! A random number, made with a data directory and kept in it. A new directory, or a
+//! catalog that is in memory alone, begins to count versions from the start, and has another epoch.
 
 /// A new epoch.
 ///

@@ -1,7 +1,7 @@
 //! Whether a data directory is still where it was opened, and who else may use it.
 //!
 //! A file that is deleted, moved or hidden by another can be written on without an error, and
-//! nobody would find it there. So a [`Place`] remembers which directory and which file were opened,
+//! it would not be found there. So a [`Place`] remembers which directory and which file were opened,
 //! and looks whether their names still lead to them. It knows nothing of what is in the file.
 //!
 //! Invariant: the directory is held open here, and the file by the database, so that the system

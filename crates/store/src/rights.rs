@@ -1,7 +1,7 @@
 //! Who may use what lies in a data directory, by the mode bits of Unix.
 //!
-//! What is made here is for its owner alone: whoever may open the lock can hold it and so keep the
-//! server from starting, and whoever may open the data can read every quote. What others made with
+//! What is made here is for its owner alone: a user who may open the lock can hold it and so keep the
+//! server from starting, and one who may open the data can read every quote. What others made with
 //! wider rights is left as it is, and named. Elsewhere than on Unix nothing is known of rights.
 
 use std::fmt;

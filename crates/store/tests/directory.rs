@@ -351,7 +351,7 @@ fn what_a_crash_left_of_making_it_is_made_anew() {
     assert!(!path.join("quotes.redb.new").exists());
 }
 
-/// The file is made anew page by page as commits go on, and pages that nobody needs are used again.
+/// The file is written again page by page as commits go on, and pages that are free are used again.
 #[test]
 fn the_file_does_not_grow_with_the_number_of_commits() {
     let home = home();

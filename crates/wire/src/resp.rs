@@ -63,12 +63,12 @@ mod value;
 pub use arguments::Arguments;
 pub use command::{
     Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming, Prices,
-    Queued, Scan, Shape, Version,
+    Queued, Scan, Shape, Tracking, TrackingMode, Version,
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};
 pub use describe::Description;
-pub use encoder::{ANSWER_BYTES_MAX, Encoder};
+pub use encoder::{ANSWER_BYTES_MAX, Encoder, REDIS_VERSION};
 pub use error_counts::{ErrorCounts, error_codes};
 pub use glob::Glob;
 pub use protocol_error::ProtocolError;

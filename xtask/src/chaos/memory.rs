@@ -64,7 +64,7 @@ impl MemoryLimit {
         }
     }
 
-    /// Whether a process with so many resident bytes has to be ended.
+    /// Whether a process with this number of resident bytes has to be ended.
     pub(super) fn is_exceeded(&self, resident: u64) -> bool {
         matches!(self, MemoryLimit::Watched(bytes) if resident > *bytes)
     }

@@ -19,7 +19,7 @@ pub(super) struct Options {
     pub(super) kinds: Vec<&'static dyn Rude>,
     /// Whether kinds were chosen by name.
     pub(super) is_selected: bool,
-    /// `None` for the release binary of the workspace.
+    /// `None` for the packaged binary of the workspace.
     pub(super) binary: Option<PathBuf>,
     /// The bound on the server's memory.
     pub(super) memory_bytes: Option<u64>,
@@ -28,7 +28,7 @@ pub(super) struct Options {
     pub(super) is_crowd: bool,
 }
 
-/// The options, for whoever mistypes one.
+/// The options, shown after a mistyped one.
 const USAGE: &str = "--seconds N, --seed S, --stocks N, --workers N, --only KIND,…, --memory MIB, \
                      --binary PATH, --crowd, --measure and --quick";
 

@@ -22,7 +22,11 @@ use super::server::{LOOK_INTERVAL, Launch, STOP_PROMISE, Server, Stopped};
 /// How long a server may take to give back what rude clients have used.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the store of a data directory may keep of its file in memory, whoever asks.
+/// A server rests when its memory does not shrink by so much in this time.
+const REST: Duration = Duration::from_secs(2);
+const RESTLESS_BYTES: u64 = 1 << 20;
+
+/// What the store of a data directory may keep of its file in memory.
 const STORE_BYTES: u64 = 32 << 20;
 
 /// Milliseconds after which SIGTERM comes at a moment that the seed decides.
@@ -86,12 +90,12 @@ fn perform(plan: &Plan<'_>, random: &mut Random, outcome: &mut Outcome) -> Resul
         data_dir: plan.data_dir,
         limit: plan.limit,
     })?;
+    outcome.memory.before = at_rest(&mut server)?;
     let polite = Polite::start(server.resp, plan.workers, plan.stocks, random)?;
     let mut ledger = Ledger::start(server.resp, random)?;
     let mut follower = Follower::start(server.resp, ledger::symbols())?;
     let mut witness = Dialogue::connect(server.resp)?;
     let catalog_bytes = info(&mut witness, "catalog_bytes")?;
-    outcome.memory.before = server.resident_bytes()?;
 
     let scene = Scene::new(server.line, server.resp, plan.stocks, plan.stocks);
     let (watched, experience) =
@@ -137,6 +141,20 @@ impl Outcome {
             self.problems.push(format!("… and {more} more of these"));
         }
     }
+}
+
+/// The memory of a server that has just loaded its catalog, once it gives no more of it back.
+fn at_rest(server: &mut Server<'_>) -> Result<u64> {
+    let deadline = Instant::now() + SETTLE_PATIENCE;
+    let (mut least, mut since) = (server.resident_bytes()?, Instant::now());
+    while since.elapsed() < REST && Instant::now() < deadline {
+        server.watch(REST / 10)?;
+        let now = server.resident_bytes()?;
+        if now + RESTLESS_BYTES < least {
+            (least, since) = (now, Instant::now());
+        }
+    }
+    Ok(least)
 }
 
 /// Waits until the server has given back what the rude clients had used.

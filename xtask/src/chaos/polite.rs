@@ -106,10 +106,14 @@ impl Client {
         let _ = setpriority_process(None, -10);
         let mut experience = Experience::new();
         let mut due = Instant::now();
+        let mut answered = 0_u64;
         while !self.is_over() {
             thread::sleep(due.saturating_duration_since(Instant::now()));
             match self.request() {
-                Ok(true) => experience.record(due),
+                Ok(true) => {
+                    answered += 1;
+                    experience.record(due);
+                }
                 Ok(false) => break,
                 Err(error) => {
                     experience.complaints.push(format!("a polite client: {error:#}"));
@@ -117,6 +121,9 @@ impl Client {
                 }
             }
             due += PERIOD;
+        }
+        if answered == 0 {
+            experience.complaints.push("a polite client was not answered once".to_owned());
         }
         while due < Instant::now() {
             experience.record(due);

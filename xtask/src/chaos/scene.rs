@@ -170,7 +170,7 @@ impl Visit<'_> {
         !self.scene.over.load(Ordering::Relaxed) && Instant::now() < self.until
     }
 
-    /// How many clients come of a kind that has so many at most: a tenth of them at least.
+    /// How many clients come of a kind: a tenth of its most at least.
     pub(super) fn clients(&mut self, all: usize) -> usize {
         if self.size == Size::Crowd { CROWD } else { self.count(all) }
     }
@@ -193,7 +193,7 @@ impl Visit<'_> {
         self.scene.serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether so many further stocks may be listed and stay.
+    /// Whether this number of further stocks may be listed and stay.
     pub(super) fn may_grow(&self, by: u64) -> bool {
         let grown = self.scene.grown.fetch_add(by, Ordering::Relaxed);
         grown < self.scene.growth_max as u64

@@ -1,4 +1,4 @@
-//! Says of a symbol, without a lock, whether somebody may watch it: no for nearly all that nobody
+//! Says of a symbol, without a lock, whether it may be watched: no for nearly all that nobody
 //! watches.
 //!
 //! It counts what is watched in cells that hashes choose: whole symbols, and the literal prefixes

@@ -53,7 +53,7 @@ pub(crate) struct Watchers {
     interests: RwLock<Vec<Arc<Interest>>>,
     /// What all watchers watch together. While it is 0 no write looks any further.
     watched: AtomicUsize,
-    /// Patterns among that which no prefix finds.
+    /// How many of the patterns are found by no prefix.
     unindexed: AtomicUsize,
 }
 

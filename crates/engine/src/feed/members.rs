@@ -1,7 +1,7 @@
 //! Subscribers of one symbol or pattern, in the order of their numbers.
 //!
 //! Joining and ending cost the logarithm of how many there are. A walk keeps the number that it
-//! visited last and goes on behind it, whoever has come or gone meanwhile. Most symbols have one
+//! visited last and goes on behind it, although others come and go meanwhile. Most symbols have one
 //! subscriber, which is held in place.
 
 use std::collections::BTreeSet;

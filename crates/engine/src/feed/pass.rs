@@ -2,7 +2,7 @@
 //!
 //! A pass goes over the subscribers to the symbol itself, then over the patterns that may fit it
 //! and the subscribers of those that do, and marks each once. It keeps its place by numbers: of the
-//! pattern and of the subscriber that were visited last. Whoever comes or goes in between does
+//! pattern and of the subscriber that were visited last. Subscribers that come or go in between do
 //! not disturb it.
 //!
 //! Invariant: when a pass has come to its end, everybody who was to be told the symbol as it changes
@@ -29,6 +29,8 @@ pub(crate) struct Pass {
     place: u64,
     /// Versions that nobody was told.
     passed_over: u64,
+    /// It is not listed, and was not when it was last passed on: for trackers alone.
+    repeats: bool,
     at: Stage,
     /// The last one that was visited in this stage.
     member: Number,
@@ -58,7 +60,9 @@ impl Pass {
             None if patterns.is_empty() => return None,
             None => (Stamp::NEVER.then(catalog.get(symbol).as_ref()), Stamp::NEVER),
         };
-        if stamp == before {
+        // A stock may have been listed and delisted since. Nobody was told, but a tracker may have read it.
+        let repeats = stamp == before;
+        if repeats && stamp.is_listed() {
             return None;
         }
         let passing = Passing { symbol: *symbol, stamp, serial };
@@ -68,6 +72,7 @@ impl Pass {
             topic: None,
             place: catalog.place(symbol),
             passed_over: before.passed_over(stamp),
+            repeats,
             at: Stage::Direct,
             member: 0,
         };
@@ -184,6 +189,9 @@ impl Pass {
             return None;
         }
         subscriber.visited = *serial;
+        if self.repeats {
+            return (subscriber.is_tracker() && subscriber.mark(topic, topics)).then_some(0);
+        }
         // What is on its way is told as it is by then.
         if subscriber.round.is_some_and(|round| round.topic == topic) {
             return None;
@@ -198,7 +206,10 @@ impl Pass {
         }
         (early != Some(*stamp)).then(|| {
             let overtaken = !subscriber.mark(topic, topics);
-            self.passed_over + u64::from(overtaken)
+            match subscriber.is_tracker() {
+                true => 0,
+                false => self.passed_over + u64::from(overtaken),
+            }
         })
     }
 }

@@ -4,14 +4,13 @@
 //! only the buckets of its own beginnings to look at: at most one for each length of prefix in use.
 //! Patterns that begin with a wildcard share the bucket of the empty prefix.
 //!
-//! It knows no threads. Invariant: a pattern that fits a symbol is among the symbol's
+//! Trees and no hash tables: growing never moves all of them at once. It knows no threads. Invariant: a pattern that fits a symbol is among the symbol's
 //! [candidates](PatternIndex::candidates), and each is there once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use stockd_model::{Pattern, Symbol};
 
@@ -21,9 +20,9 @@ pub(crate) const FIRST_PATTERN: u64 = 2;
 /// Patterns, each with what is noted of it, under numbers that are never used again.
 #[derive(Debug)]
 pub(crate) struct PatternIndex<T> {
-    numbers: HashMap<Arc<Pattern>, u64, RandomState>,
-    entries: HashMap<u64, Entry<T>, RandomState>,
-    buckets: HashMap<Box<[u8]>, Bucket, RandomState>,
+    numbers: BTreeMap<Arc<Pattern>, u64>,
+    entries: BTreeMap<u64, Entry<T>>,
+    buckets: BTreeMap<Box<[u8]>, Bucket>,
     /// How many buckets have a prefix of each length.
     lengths: [u32; SYMBOL_BYTES_MAX + 1],
     next: u64,
@@ -55,9 +54,9 @@ pub(crate) struct Candidate {
 impl<T> Default for PatternIndex<T> {
     fn default() -> Self {
         PatternIndex {
-            numbers: HashMap::default(),
-            entries: HashMap::default(),
-            buckets: HashMap::default(),
+            numbers: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             lengths: [0; SYMBOL_BYTES_MAX + 1],
             next: FIRST_PATTERN,
             pattern_bytes: 0,

@@ -17,10 +17,15 @@ impl Stamp {
     /// Of a stock that has not been seen listed.
     pub(crate) const NEVER: Stamp = Stamp(0);
 
+    /// Of a stock that is listed at this version.
+    pub(crate) const fn listed(version: u64) -> Stamp {
+        Stamp(2 * version)
+    }
+
     /// The stamp after this one, when the row is read and holds this.
     pub(crate) fn then(self, quote: Option<&Quote>) -> Stamp {
         match quote {
-            Some(quote) => Stamp(2 * quote.version),
+            Some(quote) => Stamp::listed(quote.version),
             None => Stamp(self.0 + u64::from(self.is_listed())),
         }
     }

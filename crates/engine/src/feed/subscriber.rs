@@ -18,7 +18,7 @@ use super::stamp::Stamp;
 use super::topics::{TopicId, Topics};
 use super::walk::Walk;
 
-/// A subscriber, as whoever serves it knows it: a connection, a stream. One number names one
+/// A subscriber, as its server knows it: a connection, a stream. One number names one
 /// subscriber until that has [left](super::Feed::leave).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriberId(pub u64);
@@ -54,6 +54,43 @@ pub(crate) struct Subscriber {
     source: Source,
     /// The bytes that are in the sum of all.
     pub(crate) accounted_bytes: usize,
+    /// Of a [tracker](super::tracking): in which order it has read its symbols.
+    pub(crate) ages: Option<Ages>,
+    /// Of a tracker: it is to forget all that it has read.
+    pub(crate) flush: bool,
+}
+
+/// Topics in the order in which they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Ages {
+    by_age: BTreeMap<u64, TopicId>,
+    ages: BTreeMap<TopicId, u64>,
+    latest: u64,
+}
+
+impl Ages {
+    pub(crate) fn add(&mut self, topic: TopicId) {
+        self.remove(topic);
+        self.latest += 1;
+        self.by_age.insert(self.latest, topic);
+        self.ages.insert(topic, self.latest);
+    }
+
+    pub(crate) fn remove(&mut self, topic: TopicId) {
+        if let Some(age) = self.ages.remove(&topic) {
+            self.by_age.remove(&age);
+        }
+    }
+
+    pub(crate) fn earliest(&self) -> Option<TopicId> {
+        self.by_age.first_key_value().map(|(_, topic)| *topic)
+    }
+
+    fn bytes(&self) -> usize {
+        /// A number of either kind in a tree that is two thirds full, twice.
+        const BYTES: usize = 36;
+        self.ages.len() * BYTES
+    }
 }
 
 /// One topic on its way to a subscriber, by each of its ways in turn.
@@ -98,7 +135,18 @@ impl Subscriber {
             awake: false,
             source: Source::Walk,
             accounted_bytes: 0,
+            ages: None,
+            flush: false,
         }
+    }
+
+    pub(crate) fn tracker(id: SubscriberId, number: Number) -> Subscriber {
+        Subscriber { ages: Some(Ages::default()), ..Subscriber::new(id, number) }
+    }
+
+    /// Whether it is told that symbols have changed, instead of how.
+    pub(crate) fn is_tracker(&self) -> bool {
+        self.ages.is_some()
     }
 
     /// Symbols and patterns.
@@ -200,6 +248,7 @@ impl Subscriber {
             + (self.new.len() + self.marks.len()) * ID_BYTES
             + self.early.len() * EARLY_BYTES
             + self.walk.bytes()
+            + self.ages.as_ref().map_or(0, Ages::bytes)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The subscribers of a feed: those that live, and what is left of those that have gone.
 //!
-//! It keeps the counts and the sum of bytes, so that nobody has to walk over all of them. Who
+//! It keeps the counts and the sum of bytes, so that no walk over all of them is needed. Who
 //! leaves is out of the tables at once; what it held is taken apart in slices ([`Subscribers::pop_leftover`]).
 
 use std::collections::{HashMap, VecDeque};
@@ -15,6 +15,8 @@ use super::subscriber::{Subscriber, SubscriberId};
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     numbers: HashMap<SubscriberId, Number, RandomState>,
+    /// Those that [track](super::tracking), beside what they are subscribed to.
+    trackers: HashMap<SubscriberId, Number, RandomState>,
     living: HashMap<Number, Box<Subscriber>, RandomState>,
     latest: Number,
     leaving: VecDeque<Box<Subscriber>>,
@@ -23,6 +25,8 @@ pub(crate) struct Subscribers {
     /// Those with a subscription.
     subscribed: usize,
     subscriptions: usize,
+    /// Symbols and patterns of trackers.
+    pub(crate) tracked: usize,
     bytes: usize,
     /// Messages that subscribers were spared because a newer quote took their place.
     pub(crate) conflated: u64,
@@ -55,8 +59,43 @@ impl Subscribers {
         self.living.entry(number).or_insert_with(|| Box::new(Subscriber::new(id, number)))
     }
 
+    pub(crate) fn tracker(&self, id: SubscriberId) -> Option<Number> {
+        if self.trackers.is_empty() { None } else { self.trackers.get(&id).copied() }
+    }
+
+    pub(crate) fn get_tracker(&self, id: SubscriberId) -> Option<&Subscriber> {
+        self.living.get(&self.tracker(id)?).map(|subscriber| &**subscriber)
+    }
+
+    pub(crate) fn trackers(&self) -> usize {
+        self.trackers.len()
+    }
+
+    /// The tracker of this name, a new one if need be.
+    pub(crate) fn enter_tracker(&mut self, id: SubscriberId) -> &mut Subscriber {
+        let number = *self.trackers.entry(id).or_insert_with(|| {
+            self.latest += 1;
+            self.latest
+        });
+        let new = || Box::new(Subscriber::tracker(id, number));
+        self.living.entry(number).or_insert_with(new)
+    }
+
+    /// Takes a tracker out of the tables. What it held is left over.
+    pub(crate) fn leave_tracker(&mut self, id: SubscriberId) {
+        let number = self.trackers.remove(&id);
+        if let Some(tracker) = number.and_then(|number| self.living.remove(&number)) {
+            self.tracked -= tracker.len();
+            self.leaving.push_back(tracker);
+        }
+        if self.trackers.is_empty() {
+            self.trackers.shrink_to_fit();
+        }
+    }
+
     /// Takes a subscriber out of the tables. What it held is left over.
     pub(crate) fn leave(&mut self, id: SubscriberId) {
+        self.leave_tracker(id);
         let Some(number) = self.numbers.remove(&id) else {
             return;
         };
@@ -125,7 +164,7 @@ impl Subscribers {
         (self.subscribed, self.subscriptions)
     }
 
-    /// A subscriber had so many subscriptions and has so many now.
+    /// The number of a subscriber's subscriptions has changed.
     pub(crate) fn count_subscriptions(&mut self, before: usize, now: usize) {
         self.subscriptions = self.subscriptions + now - before;
         self.subscribed = self.subscribed + usize::from(now > 0) - usize::from(before > 0);

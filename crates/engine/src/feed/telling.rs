@@ -194,6 +194,8 @@ impl Telling<'_> {
         way: Way,
         tell: &mut Tell<'_>,
     ) -> HasRoom {
+        // It is encoded, and will be written.
+        self.budget.spend(8);
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.json(topic, symbol, stamp, quote);
         let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);

@@ -3,6 +3,7 @@
 mod bounds;
 mod oracle;
 mod scenarios;
+mod tracking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl Stage {
         while self.feed.tidy(&mut Budget::new(self.units)) == Progress::More {}
     }
 
-    /// Tells a subscriber in one slice, at most so many messages, and checks each against those
+    /// Tells a subscriber in one slice of a bounded number of messages, and checks each against those
     /// before it.
     fn tell_some(&mut self, key: u64, messages_max: usize) -> (Vec<String>, Progress) {
         let mut messages = Vec::new();

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use slab::Slab;
 use stockd_catalog::Catalog;
 use stockd_model::limits::INTEREST_PATTERN_BYTES_MAX;
 use stockd_model::{Quote, Symbol};
@@ -18,18 +17,19 @@ use super::budget::Budget;
 use super::members::Members;
 use super::pattern_index::PatternIndex;
 use super::stamp::Stamp;
+use super::topic_table::TopicTable;
 
 /// The patterns of a feed's subscribers.
 pub(crate) type Patterns = PatternIndex<Members>;
 
-/// The number of a topic. It may come to name another one when nobody holds it.
+/// The number of a topic. It may name another one once no subscriber holds it.
 pub(crate) type TopicId = u32;
 
 /// All topics of a feed.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     ids: BTreeMap<Symbol, TopicId>,
-    topics: Slab<Topic>,
+    topics: TopicTable,
     /// Topics to be passed on without a writer's mark.
     queue: VecDeque<TopicId>,
     /// The symbol that is being passed on.
@@ -96,17 +96,16 @@ impl Topics {
             holds: 0,
             queued: false,
         });
-        let id = TopicId::try_from(id).expect("there are fewer stocks");
         self.ids.insert(*symbol, id);
         id
     }
 
     pub(crate) fn get(&self, id: TopicId) -> &Topic {
-        &self.topics[id as usize]
+        self.topics.get(id)
     }
 
     pub(crate) fn get_mut(&mut self, id: TopicId) -> &mut Topic {
-        &mut self.topics[id as usize]
+        self.topics.get_mut(id)
     }
 
     /// Reads the row of a topic.
@@ -145,10 +144,10 @@ impl Topics {
             || (topic.passed.is_listed()
                 && patterns.may_match(&topic.symbol, INTEREST_PATTERN_BYTES_MAX).0);
         if !is_wanted {
-            let Topic { symbol, .. } = self.topics.remove(id as usize);
+            let Topic { symbol, .. } = self.topics.remove(id);
             self.ids.remove(&symbol);
             if self.topics.is_empty() {
-                self.topics = Slab::new();
+                self.topics = TopicTable::default();
                 self.queue = VecDeque::new();
                 self.sweep = Sweep::default();
             }
@@ -188,7 +187,7 @@ impl Topics {
 
     /// A pattern has ended: topics may be there that nobody wants any more.
     pub(crate) fn begin_sweep(&mut self) {
-        self.sweep.left = self.topics.capacity();
+        self.sweep.left = self.topics.ids_end();
     }
 
     pub(crate) fn is_swept(&self) -> bool {
@@ -201,11 +200,12 @@ impl Topics {
             budget.spend(1);
             self.sweep.left -= 1;
             self.sweep.at += 1;
-            if self.sweep.at >= self.topics.capacity() {
+            if self.sweep.at >= self.topics.ids_end() {
                 self.sweep.at = 0;
             }
-            if self.topics.contains(self.sweep.at) {
-                self.forget_unwanted(self.sweep.at as TopicId, patterns);
+            let id = self.sweep.at as TopicId;
+            if self.topics.contains(id) {
+                self.forget_unwanted(id, patterns);
             }
         }
     }

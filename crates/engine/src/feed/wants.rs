@@ -88,16 +88,24 @@ impl Wants {
     pub(crate) fn dismantle(&mut self, left: &mut Subscriber, budget: &mut Budget) -> bool {
         while !budget.is_spent() {
             budget.spend(1);
+            // What the writers are told of is dearer to take back.
+            const WATCHED_WORK: usize = 15;
             let held = left.round.take().map(|round| round.topic);
             let held = held.or_else(|| left.marks.pop_first()).or_else(|| left.new.pop_first());
             let held = held.or_else(|| left.early.pop_first().map(|(topic, _)| topic));
             if let Some(topic) = held {
                 self.topics.let_go(topic, &self.patterns);
             } else if let Some(topic) = left.symbols.pop_first() {
-                self.directory.end(&self.topics.get(topic).symbol);
+                budget.spend(WATCHED_WORK);
+                if !left.is_tracker() {
+                    self.directory.end(&self.topics.get(topic).symbol);
+                }
                 self.end(topic, left.number);
             } else if let Some((way, pattern)) = left.patterns.pop_first() {
-                self.directory.end_pattern(&pattern);
+                budget.spend(WATCHED_WORK);
+                if !left.is_tracker() {
+                    self.directory.end_pattern(&pattern);
+                }
                 left.walk.leave(way);
                 self.end_pattern(way, left.number);
             } else {

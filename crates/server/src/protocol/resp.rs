@@ -12,6 +12,7 @@ mod browse;
 mod client;
 mod cost;
 mod subscribe;
+mod tracking;
 mod transaction;
 mod walk;
 mod writes;
@@ -19,12 +20,16 @@ mod writes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stockd_engine::{Access, Answered, Batch, Budget, Message, Outcome, Snapshot, WriteHandle};
-use stockd_model::Request;
-use stockd_model::limits::{FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN};
+use stockd_engine::{
+    Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
+};
+use stockd_model::limits::{
+    FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
+};
+use stockd_model::{Request, Symbol};
 use stockd_wire::resp::{
-    ANSWER_BYTES_MAX, Admits, Client, Command, CommandId, Confirmation, Decoder, Encoder, Hello,
-    Incoming, NotDeferrable, Shape, Version,
+    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
+    Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
 use crate::client_list::ClientInfo;
@@ -34,6 +39,7 @@ use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
+use tracking::Tracker;
 use walk::Walk;
 use writes::Writes;
 
@@ -61,6 +67,7 @@ struct Speaker {
     walk: Option<Box<Walk>>,
     transaction: transaction::Begun,
     writes: Writes,
+    tracker: Tracker,
 }
 
 /// What the committer is to answer, in order.
@@ -90,7 +97,7 @@ enum After {
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         let answered = self.answer_all(input, turn);
-        self.count(turn.cells);
+        self.settle(turn.id, turn.feed, turn.cells);
         answered
     }
 
@@ -125,18 +132,29 @@ impl Conversation for RespConversation {
     fn add_held(&self, held: &mut Held) {
         let names = self.speaker.client.conversation.names_bytes.get() as usize;
         held.requests += self.decoder.held_bytes() + self.speaker.transaction.held_bytes() + names;
+        held.subscriptions += self.speaker.tracker.held_bytes();
         held.walks += self.speaker.walk.as_ref().map_or(0, |walk| walk.bytes());
         held.parked += self.parked.bytes();
     }
 
+    fn has_messages(&self, id: ConnectionId, feed: &Feed) -> bool {
+        let has_some = feed.has_messages(id.into())
+            || (self.parked.is_empty() && feed.has_invalidations(id.into()));
+        // Nothing comes within a reply.
+        has_some && self.speaker.walk.is_none() && !self.decoder.is_within_reply()
+    }
+
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
+        let mut messages = self.tell_invalidations(turn, bytes_max);
         let encoder = &self.speaker.encoder;
-        let subscriber = turn.id.into();
         let out = &mut *turn.replies.out;
+        if out.len() >= bytes_max {
+            return messages;
+        }
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
-        let mut messages = 0;
-        let _ = turn.feed.tell(subscriber, &mut budget, |Message { pattern, symbol, payload }| {
+        let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
+            let Message { pattern, symbol, payload } = message;
             let symbol = symbol.as_bytes();
             match pattern {
                 None => encoder.message(symbol, payload, out),
@@ -163,6 +181,7 @@ impl RespConversation {
                 walk: None,
                 transaction: transaction::Begun::default(),
                 writes: Writes::default(),
+                tracker: Tracker::default(),
             },
             parked: Parked::default(),
         }
@@ -175,25 +194,28 @@ impl RespConversation {
         {
             return (0, waits);
         }
+        // Now, while nothing is parked: soon something may be, again and again.
+        if self.speaker.tracker.is_on() && !self.decoder.is_within_reply() {
+            let bytes_max = turn.replies.bytes_max;
+            turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
+        }
         let mut rest = input;
         let waits = 'answer: loop {
+            while !self.parked.is_empty() {
+                if turn.work.is_spent() {
+                    break 'answer Waits::Turn;
+                }
+                turn.work.spend(cost::PARKED);
+                self.settle(turn.id, turn.feed, turn.cells);
+                if let Some(waits) = self.park_next(&mut rest, turn) {
+                    break 'answer waits;
+                }
+            }
             // What is performed may need the executor for itself, so the batch ends before it.
             let command = {
                 let mut batch = turn.executor.batch(turn.access);
                 loop {
-                    if !self.parked.is_empty() {
-                        if turn.work.is_spent() {
-                            break 'answer Waits::Turn;
-                        }
-                        turn.work.spend(cost::PARKED);
-                        let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                        self.count(turn.cells);
-                        match self.park_next(&mut rest, writer, access, turn.id) {
-                            Some(waits) => break 'answer waits,
-                            None => continue,
-                        }
-                    }
-                    self.count(turn.cells);
+                    self.settle(turn.id, turn.feed, turn.cells);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
                     {
                         Some(waits) => break 'answer waits,
@@ -203,14 +225,22 @@ impl RespConversation {
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
                             turn.work.spend(cost::request(&request));
+                            let tracker = &self.speaker.tracker;
+                            let (id, memory) = (turn.id.into(), &turn.server.memory);
+                            tracker.reads(&request, id, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
                                 let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
                                 self.parked.park(request, &shape, writer, access, turn.id);
-                                continue;
+                                continue 'answer;
                             };
-                            let Speaker { encoder, client, writes, .. } = &mut self.speaker;
-                            writes.note(&reply, client);
+                            tracker.wrote(&reply, id, turn.feed);
+                            let before = turn.replies.out.len();
+                            let (encoder, client) =
+                                (&mut self.speaker.encoder, &self.speaker.client);
+                            self.speaker.writes.note(&reply, client);
                             encoder.reply(&reply, &shape, turn.replies.out);
+                            let made = turn.replies.out.len() - before;
+                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
                         }
                         Ok(Some(Incoming::Command(command))) => break command,
                         Ok(None) => break 'answer Waits::Input,
@@ -231,15 +261,53 @@ impl RespConversation {
         (input.len() - rest.len(), waits)
     }
 
-    /// Counts the command that was decoded last, and errors.
+    /// Counts the command that was decoded last, and errors. Where reads are tracked, sees to its end.
     #[inline]
-    fn count(&mut self, cells: &Cells) {
-        if let Some(command) = self.decoder.take_decoded() {
+    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells) {
+        let command = self.decoder.take_decoded();
+        if let Some(command) = command {
             self.speaker.count(command, 1, cells);
         }
         if let Some(errors) = self.speaker.encoder.take_errors() {
             errors.counts().enumerate().for_each(|(code, count)| cells.errors.add(code, count));
         }
+        if self.speaker.tracker.is_on() {
+            self.settle_reads(command, id, feed);
+        }
+    }
+
+    #[cold]
+    fn settle_reads(&mut self, command: Option<CommandId>, id: ConnectionId, feed: &mut Feed) {
+        let Speaker { tracker, transaction, .. } = &mut self.speaker;
+        if command.is_some_and(|command| command != CommandId::CLIENT_CACHING) {
+            tracker.begun();
+        }
+        if self.decoder.take_misnamed() {
+            tracker.misnamed();
+        }
+        if !self.decoder.is_streaming() && !transaction.is_queueing() {
+            tracker.ended(id.into(), feed);
+        }
+    }
+
+    /// Tells which stocks the client has to forget, unless replies are to come that may be older than what
+    /// has changed. Returns how many messages that were.
+    fn tell_invalidations(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
+        if !self.parked.is_empty() || !turn.feed.has_invalidations(turn.id.into()) {
+            return 0;
+        }
+        let encoder = &self.speaker.encoder;
+        let out = &mut *turn.replies.out;
+        let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
+        let mut budget = Budget::new(work);
+        let mut messages = 0;
+        let _ = turn.feed.tell_invalidations(turn.id.into(), &mut budget, |symbol| {
+            encoder.invalidate(symbol.map(Symbol::as_bytes), out);
+            messages += 1;
+            out.len() < bytes_max
+        });
+        turn.work.spend(work - budget.left());
+        messages
     }
 
     /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
@@ -290,21 +358,20 @@ impl RespConversation {
     }
 
     /// Parks the next request behind those that are parked. Says what the conversation waits for if
-    /// there is none, or none that can be parked now.
-    fn park_next(
-        &mut self,
-        rest: &mut &[u8],
-        writer: Option<&mut WriteHandle>,
-        access: &Access,
-        id: ConnectionId,
-    ) -> Option<Waits> {
-        let has_room = writer.as_ref().is_some_and(|writer| writer.has_room());
-        if !has_room || self.parked.0.len() >= PARKED_REQUESTS_MAX {
+    /// there is none, or none that can be parked now. What is to be forgotten is told when none is parked,
+    /// so that no reply with what is out of date comes after it.
+    fn park_next(&mut self, rest: &mut &[u8], turn: &mut Turn<'_>) -> Option<Waits> {
+        let has_room = turn.writer.as_ref().is_some_and(|writer| writer.has_room());
+        let has_to_tell = turn.feed.has_invalidations(turn.id.into());
+        if !has_room || has_to_tell || self.parked.0.len() >= PARKED_REQUESTS_MAX {
             return Some(Waits::Commit);
         }
         match self.decoder.decode_deferrable(rest) {
             Ok(Some((request, shape))) => {
-                self.parked.park(request, &shape, writer, access, id);
+                let memory = &turn.server.memory;
+                self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
+                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                self.parked.park(request, &shape, writer, access, turn.id);
                 None
             }
             Ok(None) => Some(Waits::Input),
@@ -321,6 +388,7 @@ impl RespConversation {
             false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
+        self.decoder.track(self.speaker.tracker.is_on());
     }
 }
 
@@ -361,7 +429,7 @@ impl Parked {
 }
 
 impl Speaker {
-    /// Counts a command that the client has given so many times.
+    /// Counts a command that the client has given this number of times.
     #[inline]
     fn count(&self, command: CommandId, times: u64, cells: &Cells) {
         cells.calls.add(command.index(), times);
@@ -410,7 +478,7 @@ impl Speaker {
             }
             command => self.perform_at_once(command, parked, turn),
         };
-        turn.work.spend(turn.replies.out.len().saturating_sub(before) / cost::BYTES_PER_UNIT);
+        turn.work.spend(turn.replies.out.len().saturating_sub(before) / WRITTEN_BYTES_PER_WORK);
         self.describe();
         after
     }
@@ -422,6 +490,7 @@ impl Speaker {
         told.queued.set(queued.map_or(0, |commands| commands as u64 + 1));
         told.queued_bytes.set(queued_bytes as u64);
         told.watched.set(watched as u64);
+        told.tracking.set(u64::from(self.tracker.is_on()) + u64::from(self.tracker.is_broadcast()));
         told.is_resp3.set(u64::from(self.encoder.version() == Version::Resp3));
     }
 
@@ -432,7 +501,7 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, writes, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, .. } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
@@ -455,9 +524,21 @@ impl Speaker {
             {
                 encoder.error(&error, out);
             }
+            Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
+                encoder.error(&CommandError::Resp2WhileTracking, out);
+            }
             Command::Hello(hello) => {
                 client::hello(&hello, client, encoder, out);
                 return After::Admit;
+            }
+            Command::Client(Client::Tracking(tracking)) => {
+                tracker.switch(tracking, encoder, turn);
+                return After::Admit;
+            }
+            Command::Client(Client::Caching(yes)) => tracker.caching(yes, encoder, out),
+            Command::Client(Client::TrackingInfo) => tracker.describe(encoder, out),
+            Command::Client(Client::Redirection) => {
+                encoder.constant(Constant::Integer(i64::from(tracker.is_on()) - 1), out);
             }
             Command::Client(command) => client::perform(command, client, encoder, turn),
             Command::Settings(patterns) => {
@@ -483,7 +564,7 @@ impl Speaker {
             }
             Command::Queue(command) => transaction.queue(command, encoder, out),
             Command::Exec => {
-                let queue = transaction.exec(encoder, turn, &mut note);
+                let queue = transaction.exec(encoder, tracker, turn, &mut note);
                 parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
                 return After::Admit;
             }
@@ -496,6 +577,7 @@ impl Speaker {
             Command::Reset => {
                 *snapshot = None;
                 *transaction = transaction::Begun::default();
+                tracker.end(turn);
                 client::reset(client, encoder, turn);
                 return After::Admit;
             }
@@ -504,6 +586,7 @@ impl Speaker {
                 return After::Quit;
             }
             Command::Refused(error) => {
+                tracker.begun();
                 if error.is_of_a_write() {
                     turn.cells.refused_invalid.add(1);
                     writes.note_refused(&error, client);
@@ -524,6 +607,7 @@ impl Speaker {
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
+        turn.work.spend(cost::WALK);
         self.walk = Some(Box::new(walk));
         self.walk_on(turn).map_or(After::Admit, After::Wait)
     }

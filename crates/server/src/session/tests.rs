@@ -4,10 +4,12 @@ use super::*;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::Ending;
+use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::turn::Replies;
+use crate::turn_queue::Pace;
 use crate::{Endpoint, Metrics, Protocol};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +51,8 @@ impl Client {
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);
         }
-        let server = ServerState::new(Arc::clone(engine), memory_max, Metrics::default);
+        let server =
+            ServerState::new(Arc::clone(engine), Memory::new(memory_max, 0), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let info = server.clients.enter(peer, protocol, Instant::now(), None);
         Client {
@@ -72,6 +75,7 @@ impl Client {
         let mut turn = Turn {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
+            pace: Pace::Heavy,
             work: self.work,
             access: &Access::All,
             executor: &mut self.executor,

@@ -23,8 +23,8 @@ fn many_that_leave_at_once_are_forgotten_while_others_are_served() {
             client.line();
         }
     }
-    let held = stage.wait_until(|metrics| metrics.subscribers == LEAVING as u64);
-    assert_eq!(held.subscriptions as usize, LEAVING * PATTERNS);
+    let held = stage.wait_until(|metrics| metrics.subscriptions as usize == LEAVING * PATTERNS);
+    assert_eq!(held.subscribers, LEAVING as u64);
     assert!(held.memory > before);
     drop(leaving);
     neighbour.is_served();

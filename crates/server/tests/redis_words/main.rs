@@ -2,4 +2,5 @@
 
 mod client;
 mod monitors;
+mod tracking;
 mod unasked;

@@ -6,7 +6,7 @@ use std::thread;
 use stockd_model::limits::{LINE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use stockd_server::Config;
 
-use crate::market::{Market, long_conversation};
+use crate::market::{Market, PATIENCE, long_conversation};
 
 /// The most that one turn can add to the replies that wait: every request of a read that begins
 /// with half a line asks for the longest price with the shortest name.
@@ -111,6 +111,20 @@ fn a_client_that_reads_nothing_is_bounded_and_gets_all_its_replies_when_it_reads
         assert!(unsent <= OUTPUT_BYTES_MAX + TURN_REPLIES_MAX, "{unsent}");
         client.expect(replies);
     });
+    market.wait_until(|metrics| metrics.bytes_unsent == 0);
+}
+
+/// What many client libraries do with a long pipeline: they write all of it before they read. With no more
+/// than its own room each side would wait for the other for ever.
+#[test]
+fn a_client_may_write_a_long_pipeline_before_it_reads() {
+    let market = Market::with(Config { workers: 1, ..Config::default() });
+    let mut client = market.client_with_small_window();
+    client.socket().set_write_timeout(Some(PATIENCE)).unwrap();
+    let (requests, replies) = long_conversation(2_000_000);
+    assert!(replies.len() > 8 * OUTPUT_BYTES_MAX);
+    client.socket().write_all(&requests).unwrap();
+    client.expect(replies);
     market.wait_until(|metrics| metrics.bytes_unsent == 0);
 }
 

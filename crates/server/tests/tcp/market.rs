@@ -38,8 +38,9 @@ pub(crate) struct Market {
 }
 
 impl Market {
+    /// A server that leaves each client its own unread replies and no more.
     pub(crate) fn open(workers: usize) -> Market {
-        Market::with(Config { workers, ..Config::default() })
+        Market::with(Config { workers, unread_replies_max: 0, ..Config::default() })
     }
 
     /// A server of this configuration, but on a free port or path.

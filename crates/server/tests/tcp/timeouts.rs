@@ -11,7 +11,12 @@ const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
 fn a_client_that_takes_no_replies_is_closed_after_the_stalled_timeout() {
-    let market = Market::with(Config { stalled_timeout: SHORT, workers: 1, ..Config::default() });
+    let market = Market::with(Config {
+        stalled_timeout: SHORT,
+        unread_replies_max: 0,
+        workers: 1,
+        ..Config::default()
+    });
     let mut neighbour = market.client();
     let client = market.client();
     let (requests, _) = long_conversation(10_000);
@@ -42,7 +47,12 @@ fn a_client_that_is_idle_is_closed_after_the_idle_timeout() {
 
 #[test]
 fn without_an_idle_timeout_a_silent_client_stays() {
-    let market = Market::with(Config { stalled_timeout: SHORT, workers: 1, ..Config::default() });
+    let market = Market::with(Config {
+        stalled_timeout: SHORT,
+        unread_replies_max: 0,
+        workers: 1,
+        ..Config::default()
+    });
     let mut silent = market.client();
     let asker = market.client();
     // The stalled client's end proves that the timeouts of this worker have been looked at.

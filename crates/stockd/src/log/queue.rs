@@ -1,4 +1,4 @@
-//! Lines on their way to standard error: any thread adds, one writes, and nobody who adds waits.
+//! Lines on their way to standard error: any thread adds without waiting, and one writes.
 //!
 //! It knows neither what logs nor what is written to. A line that finds no room is dropped and
 //! counted, and so are all after it until the writer has taken what is there, so the writer knows
@@ -7,7 +7,8 @@
 //! Invariant: at most [`LOG_QUEUE_BYTES_MAX`] bytes wait, and as many again are being written.
 
 use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockd_model::limits::{LOG_QUEUE_BYTES_MAX, LOG_WRITE_BYTES};
@@ -20,6 +21,8 @@ pub(crate) struct LineQueue {
     filled: Condvar,
     /// Who flushes waits here.
     written: Condvar,
+    /// Lines that nobody will read: dropped, or refused by where they go.
+    lost: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -47,12 +50,19 @@ impl LineQueue {
     pub(crate) fn push(&self, lines: &[u8]) {
         let mut waiting = self.lock();
         if waiting.dropped > 0 || waiting.lines.len() + lines.len() > LOG_QUEUE_BYTES_MAX {
-            waiting.dropped += count(lines);
+            let dropped = count(lines);
+            waiting.dropped += dropped;
+            self.lost.fetch_add(dropped, Ordering::Relaxed);
         } else {
             waiting.lines.extend_from_slice(lines);
         }
         drop(waiting);
         self.filled.notify_one();
+    }
+
+    /// How many lines nobody will read, for whoever wants to watch it.
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost)
     }
 
     /// Takes all that waits, in exchange for an empty vector. Waits for something, until `until` if
@@ -84,6 +94,7 @@ impl LineQueue {
             let (some, rest) = lines.split_at(whole_lines(lines));
             if to.write_all(some).is_err() {
                 lost += count(some);
+                self.lost.fetch_add(count(some), Ordering::Relaxed);
             }
             lines = rest;
             self.lock().writes += 1;
@@ -172,6 +183,7 @@ mod tests {
         queue.push(b"short\n");
         let first = taken(&queue);
         assert_eq!((first.lines.len(), first.dropped), (fit * line.len(), 8));
+        assert_eq!(queue.lost().load(Ordering::Relaxed), 8);
         queue.push(b"again\n");
         let then = taken(&queue);
         assert_eq!((then.lines.as_slice(), then.dropped), (b"again\n".as_slice(), 0));

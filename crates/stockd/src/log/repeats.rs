@@ -92,7 +92,7 @@ mod tests {
         assert!(!repeats.shows('a', at(999), || "a3"));
         assert_eq!(repeats.next_end(), Some(at(1000)));
         assert_eq!(repeats.end(at(999)), []);
-        // Nobody has told the count yet.
+        // The count has not been told yet.
         assert!(!repeats.shows('a', at(1400), || "a4"));
         assert_eq!(repeats.end(at(1500)), [("a1", 3)]);
         // The next second has begun.
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(repeats.end(at(3500)), []);
         assert_eq!(repeats.next_end(), None);
         assert!(repeats.shows('a', at(3600), || "a6"));
-        // Nothing came since, and nobody looked.
+        // Nothing came since, and the count was not asked for.
         assert!(repeats.shows('a', at(9000), || "a7"));
     }
 }

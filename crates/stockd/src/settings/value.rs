@@ -85,6 +85,11 @@ pub(super) fn memory(text: &str) -> Result<usize, Form> {
     if text == "auto" {
         return Ok(stockd_server::default_memory_max());
     }
+    bytes(text).map_err(|form| format!("{form}, or auto").into())
+}
+
+/// A size of at least [`MEMORY_FLOOR`].
+pub(super) fn bytes(text: &str) -> Result<usize, Form> {
     let unit_at = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(unit_at);
     let unit_bytes = match unit {
@@ -98,7 +103,7 @@ pub(super) fn memory(text: &str) -> Result<usize, Form> {
         .filter(|bytes| *bytes >= MEMORY_FLOOR)
         .ok_or_else(|| {
             let least = MEMORY_FLOOR >> 20;
-            format!("write a size such as 64MB or 2GB, from {least}MB, or auto").into()
+            format!("write a size such as 64MB or 2GB, from {least}MB").into()
         })
 }
 

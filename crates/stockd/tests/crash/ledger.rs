@@ -173,7 +173,7 @@ impl Ledger {
         }
     }
 
-    /// Compares what the server has kept with the books, which begin anew with that.
+    /// Compares what the server has kept with the books, which go on from that.
     ///
     /// # Errors
     ///

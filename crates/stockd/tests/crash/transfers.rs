@@ -55,7 +55,7 @@ fn trade(connection: &mut Connection, [from, to]: [u64; 2], shares: u64) -> Opti
     Some(true)
 }
 
-/// Both volumes written anew, unless somebody was first.
+/// Both volumes written, unless another client was first.
 fn rewrite(connection: &mut Connection, [from, to]: [u64; 2], shares: u64) -> Option<bool> {
     assert_eq!(ask(connection, &format!("WATCH S{from} S{to}"))?, "+OK");
     let left = volume(connection, from)? - shares;
@@ -115,7 +115,7 @@ fn sum(connection: &mut Connection) -> Option<u64> {
     }
 }
 
-/// One life of a server. It is killed after so many moves, or else goes on until they are made.
+/// One life of a server. It is killed after a number of moves, or else goes on until they are made.
 fn live(server: &Server, enough: u64, dies: bool) {
     let done = AtomicU64::new(0);
     // A server that dies does so in the middle.

@@ -21,7 +21,7 @@ impl FakeServer {
         })
     }
 
-    /// Answers nothing before it has so many requests, and then everything.
+    /// Answers nothing before it has this number of requests, and then everything.
     pub(crate) fn holding_back_until(count: usize, reply: &'static str) -> FakeServer {
         let waiting: Arc<Mutex<(usize, Vec<TcpStream>)>> = Arc::default();
         FakeServer::serve(move |stream| {
@@ -35,7 +35,7 @@ impl FakeServer {
         })
     }
 
-    /// Answers so many requests and closes every connection at its next.
+    /// Answers this number of requests and closes every connection at its next.
     pub(crate) fn closing_after(count: usize, reply: &'static str) -> FakeServer {
         let requests = Arc::new(AtomicUsize::new(0));
         FakeServer::serve(move |stream| {

@@ -5,7 +5,9 @@
 //! Python and Node packages, in pinned versions, below the build directory. Where something cannot
 //! be had, the test says so and passes; in CI it fails.
 
+mod differential;
 mod packages;
+mod programs;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
@@ -20,7 +22,7 @@ use packages::Packages;
 use server::{PATIENCE, Server, run};
 use tempfile::TempDir;
 
-const PYTHON_PACKAGES: &[&str] = &["redis==8.1.0"];
+const PYTHON_PACKAGES: &[&str] = &["redis==8.1.0", "valkey-glide==2.6.0"];
 const NODE_PACKAGES: &[&str] = &["redis@6.3.1", "ioredis@6.0.0"];
 
 /// A server with two stocks that trade, one that is sold out and one that is halted.

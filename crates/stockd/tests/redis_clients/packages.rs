@@ -28,6 +28,32 @@ pub(crate) fn have(program: &str, package: &str) -> bool {
     install() || (apt_get(&["update"]) && install()) || skipped(program, package)
 }
 
+/// Whether Debian packages are installed, and the programs there, after installing them if need be.
+pub(crate) fn have_all(programs: &[&str], packages: &[&str]) -> bool {
+    let _one_at_a_time = INSTALLING.lock();
+    let is_there = |package: &&str| {
+        let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
+        query.is_ok_and(|it| it.stdout.ends_with(b"ok installed"))
+    };
+    let is_found = |program: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+        folders.into_iter().any(|folder| folder.join(program).exists())
+    };
+    let found = || packages.iter().all(is_there) && programs.iter().all(is_found);
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        succeeds(&mut command)
+    };
+    let install =
+        || apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat()) && found();
+    found()
+        || install()
+        || (apt_get(&["update"]) && install())
+        || skipped(&programs.join(", "), &packages.join(" "))
+}
+
 impl Packages {
     /// Python packages, in a virtual environment.
     pub(crate) fn python(packages: &[&str]) -> Option<Packages> {
@@ -43,7 +69,7 @@ impl Packages {
                 )
         };
         let _one_at_a_time = INSTALLING.lock();
-        let made = succeeds(Command::new(&program).args(["-c", "import redis"]))
+        let made = succeeds(Command::new(&program).args(["-c", "import redis, glide"]))
             || make()
             || skipped("python3 -m venv and pip", "python3-venv");
         made.then_some(Packages { program, directory })

@@ -77,7 +77,7 @@ fn an_http_request_executes_nothing_whatever_its_headers() {
     }
 }
 
-/// Whoever started the server reads nothing of what it logs, and it has much to say of clients that
+/// The log of the server is not read, and it has much to say of clients that
 /// come, are refused and go.
 #[test]
 fn a_log_that_is_not_read_stops_neither_service_nor_end() {
@@ -142,7 +142,7 @@ fn half_commands_keep_nobody_from_service() {
             assert_eq!(polite.ask("PING"), "+PONG", "beside {number} half commands");
         }
     }
-    // Whoever has waited long enough to be closed has no answer; nobody gets a wrong one.
+    // A client that was closed has no answer; none gets a wrong one.
     let rest = format!("{}\r\n", "x".repeat(500));
     for client in clients.iter_mut().step_by(100) {
         if client.write_all(rest.as_bytes()).is_ok() {

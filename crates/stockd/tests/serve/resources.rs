@@ -158,7 +158,7 @@ fn a_gigabyte_without_a_newline_is_refused_in_bounded_memory() {
 
 #[test]
 fn a_client_that_never_reads_is_held_in_bounded_memory() {
-    let server = ServerProcess::start(&["--workers", "1"]);
+    let server = ServerProcess::start(&["--unread-replies-max", "1MB", "--workers", "1"]);
     let hostile: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
     let sent: Vec<usize> = hostile.iter().map(fill).collect();
     let memory = server.memory_bytes();
@@ -181,7 +181,8 @@ fn a_client_that_never_reads_is_held_in_bounded_memory() {
 
 #[test]
 fn a_client_that_never_reads_is_closed_in_the_end() {
-    let server = ServerProcess::start(&["--stalled-timeout", "200ms"]);
+    let server =
+        ServerProcess::start(&["--stalled-timeout", "200ms", "--unread-replies-max", "1MB"]);
     let mut hostile = server.connect();
     fill(&hostile);
     hostile.set_nonblocking(true).unwrap();

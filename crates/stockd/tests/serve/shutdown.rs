@@ -96,7 +96,7 @@ fn read_batch(stream: &TcpStream, count: usize) -> std::io::Result<Vec<String>> 
 #[test]
 fn a_second_signal_ends_it_at_once() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let server = ServerProcess::start(&[]);
+        let server = ServerProcess::start(&["--unread-replies-max", "1MB"]);
         let stalled = server.connect();
         fill(&stalled);
         server.signal(Signal::TERM);
@@ -124,7 +124,7 @@ pub(crate) fn fill(stream: &TcpStream) -> usize {
 
 #[test]
 fn a_client_that_reads_nothing_does_not_keep_it() {
-    let server = ServerProcess::start(&[]);
+    let server = ServerProcess::start(&["--unread-replies-max", "1MB"]);
     let stalled = server.connect();
     fill(&stalled);
     let (status, log) = server.stop();

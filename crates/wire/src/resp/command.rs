@@ -183,6 +183,8 @@ pub enum Shape<'a> {
     FieldLength(Option<Field>),
     /// The bytes of what a lookup answers, 0 if not listed (`STRLEN`).
     PriceLength,
+    /// How many fields were taken away (`HDEL`).
+    Cleared,
     /// A last page with the fields whose names match (`HSCAN`).
     Page {
         /// The pattern.
@@ -219,6 +221,7 @@ impl Shape<'_> {
             Shape::HasField(field) => Shape::HasField(field),
             Shape::FieldLength(field) => Shape::FieldLength(field),
             Shape::PriceLength => Shape::PriceLength,
+            Shape::Cleared => Shape::Cleared,
             Shape::Done => Shape::Done,
             Shape::NewFields(fields) => Shape::NewFields(fields),
             Shape::Volume => Shape::Volume,
@@ -284,10 +287,52 @@ pub enum Client<'a> {
     /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)
     /// bytes; empty takes the name away.
     SetName(&'a str),
+    /// Track what the connection reads from now on, or stop.
+    Tracking(Option<Tracking<'a>>),
+    /// Track what the next command reads, or do not.
+    Caching(bool),
+    /// How reads are tracked.
+    TrackingInfo,
+    /// Where invalidations go: -1 where nothing is tracked, 0 to the connection itself.
+    Redirection,
     /// The name of the library that the client uses, as restricted as a connection's name.
     SetLibraryName(&'a str),
     /// The version of that library, as restricted.
     SetLibraryVersion(&'a str),
+}
+
+/// How `CLIENT TRACKING ON` is to track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracking<'a> {
+    /// What is tracked.
+    pub mode: TrackingMode,
+    /// Whether changes that the connection makes itself are not to be told.
+    pub no_loop: bool,
+    pub(super) options: Arguments<'a>,
+}
+
+/// What is tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackingMode {
+    /// All that is read.
+    All,
+    /// What is read by the command behind `CLIENT CACHING YES`.
+    OptIn,
+    /// All but what is read by the command behind `CLIENT CACHING NO`.
+    OptOut,
+    /// All stocks whose symbols begin with one of the prefixes, whether they are read or not.
+    Broadcast,
+}
+
+impl<'a> Tracking<'a> {
+    /// The prefixes of [`Broadcast`](TrackingMode::Broadcast); none stands for all stocks.
+    pub fn prefixes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut options = self.options;
+        std::iter::from_fn(move || {
+            options.find(|option| option.eq_ignore_ascii_case(b"prefix"))?;
+            options.next()
+        })
+    }
 }
 
 /// Which connections `CLIENT LIST` shows.

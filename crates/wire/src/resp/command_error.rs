@@ -60,12 +60,49 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `HDEL` of a field that every quote has.
+    #[error("ERR field '{0}' is there in every quote; DEL delists the stock")]
+    Needed(&'static str),
     /// `SET` with an option.
     #[error(
         "ERR syntax error: SET takes no '{}': a price stays until the next update; use WATCH, MULTI and EXEC to depend on what is there",
         Shown(.0)
     )]
     SetOption(&'a [u8]),
+    /// `CLIENT TRACKING` with another connection to tell.
+    #[error(
+        "ERR invalidations come on the connection that reads, as pushes of RESP3: there is no REDIRECT; use HELLO 3 and CLIENT TRACKING ON"
+    )]
+    TrackingRedirect,
+    /// `CLIENT TRACKING` with two modes at once.
+    #[error("ERR BCAST, OPTIN and OPTOUT cannot be used together")]
+    TrackingModes,
+    /// `CLIENT TRACKING` with a prefix, but not for all changes.
+    #[error("ERR PREFIX option requires BCAST mode to be enabled")]
+    TrackingPrefix,
+    /// `CLIENT TRACKING` where invalidations cannot be told.
+    #[error(
+        "ERR CLIENT TRACKING needs RESP3, in which invalidations can be told; send HELLO 3 first"
+    )]
+    TrackingNeedsResp3,
+    /// `HELLO 2` while reads are tracked.
+    #[error(
+        "ERR RESP2 has no invalidations, and reads are tracked; send CLIENT TRACKING OFF first"
+    )]
+    Resp2WhileTracking,
+    /// `CLIENT TRACKING ON` in another mode than before.
+    #[error(
+        "ERR You can't switch the mode of tracking while it is on; send CLIENT TRACKING OFF first"
+    )]
+    TrackingModeSwitched,
+    /// `CLIENT CACHING` where it means nothing.
+    #[error(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+    )]
+    CachingWithoutTracking,
+    /// `CLIENT CACHING` that says what is so anyway.
+    #[error("ERR CLIENT CACHING YES is for tracking with OPTIN, and NO for OPTOUT")]
+    CachingOtherMode,
     /// `COMMAND GETKEYS` of something that is no command.
     #[error("ERR Invalid command specified")]
     InvalidCommand,

@@ -69,6 +69,23 @@ impl Decoder {
         self.arrays.decoded.take()
     }
 
+    /// From the next command on, every lookup is decoded as a request of its own, or again some are taken
+    /// [together](Decoder::lookups).
+    pub fn track(&mut self, tracks: bool) {
+        self.arrays.tracks = tracks;
+    }
+
+    /// Whether a symbol was named otherwise than it is listed, with white space around it, since this was
+    /// last asked. Noted while reads are [tracked](Decoder::track).
+    pub fn take_misnamed(&mut self) -> bool {
+        std::mem::take(&mut self.arrays.misnamed)
+    }
+
+    /// Whether the reply to a command has begun, and what follows is the rest of it.
+    pub fn is_within_reply(&self) -> bool {
+        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet, .. })
+    }
+
     /// Whether parts of a command are to come that is executed part by part.
     #[inline]
     pub fn is_streaming(&self) -> bool {
@@ -142,7 +159,7 @@ impl Decoder {
         at_most: usize,
         mut each: impl FnMut(Result<Symbol, SymbolError>),
     ) {
-        if self.inline.is_pending() {
+        if self.inline.is_pending() || self.arrays.tracks {
             return;
         }
         match self.arrays.state {
@@ -246,6 +263,11 @@ fn advance(input: &mut &[u8], taken: usize) {
     *input = input.get(taken..).unwrap_or_default();
 }
 
+/// Whether a name stands for a symbol that is written otherwise.
+fn is_misnamed(name: &[u8]) -> bool {
+    Symbol::parse(name).is_ok_and(|symbol| symbol.as_bytes() != name)
+}
+
 /// What has been taken off the front of `whole` to leave `rest`.
 fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
     whole.get(..whole.len() - rest.len()).unwrap_or_default()
@@ -262,6 +284,10 @@ struct Arrays {
     admits: Admits,
     /// The command that was decoded last, until somebody asks.
     decoded: Option<CommandId>,
+    /// Whether reads are tracked, so that every lookup is handed over as a request.
+    tracks: bool,
+    /// Whether a symbol was named otherwise than it is listed, until somebody asks.
+    misnamed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -346,6 +372,9 @@ impl Arrays {
             advance(&mut rest, taken);
         }
         *input = rest;
+        if self.tracks {
+            self.note_names(spec, before(behind_name, rest), arguments);
+        }
         if is_queued {
             return Ok(Some(Command::Queue(Queued { bytes: before(whole, rest), parts }).into()));
         }
@@ -361,12 +390,22 @@ impl Arrays {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
+        self.misnamed |= self.tracks && is_misnamed(part);
         self.stream_parts(verb, left - 1);
         Ok(Some(grammar::read_part(verb, part, left <= 1)))
     }
 
     fn stream_parts(&mut self, verb: Verb, left: usize) {
         self.state = if left == 0 { State::Between } else { State::Streaming { verb, left } };
+    }
+
+    /// Notes whether a symbol in a whole command is named otherwise than it is listed.
+    #[cold]
+    fn note_names(&mut self, spec: &Spec, parts: &[u8], arguments: usize) {
+        for at in spec.key_positions(1 + arguments) {
+            let name = Arguments::new(parts, arguments).nth(at - 1);
+            self.misnamed |= name.is_some_and(is_misnamed);
+        }
     }
 
     /// Whether a command may be given and has a possible number of parts, before its arguments are

@@ -24,7 +24,7 @@ impl Description {
     pub fn next(&mut self, encoder: &Encoder, out: &mut Vec<u8>) -> bool {
         match self.left.pop() {
             None => return false,
-            Some(None) => encoder.nil_array(out),
+            Some(None) => encoder.nil(out),
             Some(Some(spec)) if self.is_docs => encoder.doc(spec, out),
             Some(Some(spec)) => encoder.info(spec, out),
         }

@@ -20,6 +20,10 @@ use super::glob::Glob;
 /// Bytes of the longest answer to a lookup: the longest price, of 21 bytes, and its length.
 pub const ANSWER_BYTES_MAX: usize = 28;
 
+/// The version of Redis whose commands clients may expect, as far as they are for stocks. Some clients
+/// refuse to track what they read where `HELLO` does not name `redis` and this version or a later one.
+pub const REDIS_VERSION: &str = "7.4.0";
+
 /// Encodes the replies of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
@@ -79,7 +83,9 @@ impl Encoder {
         let quote = match reply {
             Reply::Refused(refusal) => return self.error(&Refused(refusal), out),
             Reply::Found(quote) | Reply::Listed(quote) => Some(quote),
-            Reply::Updated(quote) | Reply::Delisted(quote) => Some(quote),
+            Reply::Updated(quote) | Reply::Cleared(quote, _) | Reply::Delisted(quote) => {
+                Some(quote)
+            }
             Reply::NotFound => None,
         };
         match (shape, quote) {
@@ -113,6 +119,10 @@ impl Encoder {
             (Shape::FieldLength(field), _) => {
                 let text = quote.zip(*field).and_then(|(quote, field)| quote.text_of(field));
                 self.integer(text.map_or(0, |text| text.as_bytes().len()) as u64, out);
+            }
+            (Shape::Cleared, _) => {
+                let cleared = if let Reply::Cleared(_, fields) = reply { *fields } else { 0 };
+                self.integer(u64::from(cleared), out);
             }
             (Shape::PriceLength, _) => {
                 let answer = quote.map(|quote| quote.answer().to_string());
@@ -239,7 +249,7 @@ impl Encoder {
         self.end_lines(out);
     }
 
-    /// Begins lines that have so many bytes. Those follow, and then the [end](Encoder::end_lines).
+    /// Begins lines of this number of bytes. Those follow, and then the [end](Encoder::end_lines).
     pub fn begin_lines(&self, bytes: usize, out: &mut Vec<u8>) {
         match self.version {
             Version::Resp2 => head(b'$', bytes, out),
@@ -350,9 +360,9 @@ impl Encoder {
     }
 
     /// Appends the reply to `HELLO`, in the version it asked for, which must be set by now.
-    pub fn hello(&self, server_version: &str, connection: u64, out: &mut Vec<u8>) {
+    pub fn hello(&self, connection: u64, out: &mut Vec<u8>) {
         self.map(7, out);
-        for (name, value) in [("server", "stockd"), ("version", server_version)] {
+        for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
             bulk(name.as_bytes(), out);
             bulk(value.as_bytes(), out);
         }

@@ -11,7 +11,7 @@ use stockd_model::{Edit, Field, Fields, Price, Request, Symbol};
 use super::arguments::Arguments;
 use super::command::{
     CURSOR_SHIFT, Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming,
-    Prices, Scan, Shape, Version,
+    Prices, Scan, Shape, Tracking, TrackingMode, Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
@@ -109,6 +109,7 @@ fn read_arguments<'a>(
         | Verb::Persist
         | Verb::ObjectEncoding
         | Verb::ObjectRefCount => return ask(lookup(next()?), either(spec.verb)),
+        Verb::HDel => return hdel(next()?, arguments),
         Verb::HSet => return hset(spec, all, true),
         Verb::HMSet => return hset(spec, all, false),
         Verb::MSet => Command::SetAll(prices(spec, all)?),
@@ -157,7 +158,10 @@ fn read_arguments<'a>(
         Verb::ClientSetName => Command::Client(Client::SetName(client_name(next()?)?)),
         Verb::ClientSetInfo => Command::Client(library(next()?, next()?)?),
         Verb::ClientNoEvict | Verb::ClientNoTouch => on_or_off(next()?)?,
-        Verb::ClientGetRedir => Command::Constant(Constant::Integer(-1)),
+        Verb::ClientTracking => Command::Client(Client::Tracking(tracking(next()?, arguments)?)),
+        Verb::ClientCaching => Command::Client(Client::Caching(yes_or_no(next()?)?)),
+        Verb::ClientTrackingInfo => Command::Client(Client::TrackingInfo),
+        Verb::ClientGetRedir => Command::Client(Client::Redirection),
         Verb::ClientUnblock => {
             integer(next()?)?;
             Command::Constant(Constant::Integer(0))
@@ -243,6 +247,21 @@ fn set(mut arguments: Arguments<'_>) -> Outcome<'_, Incoming<'_>> {
     }
     let fields = Fields { price: Edit::Set(price(text)?), ..Fields::default() };
     Ok(Incoming::Request(Request::Update(symbol(name)?, fields), Shape::Done))
+}
+
+/// Takes fields away. One that quotes do not have is none to take away; one that every quote has is an error.
+fn hdel<'a>(name: &'a [u8], names: Arguments<'a>) -> Outcome<'a, Incoming<'a>> {
+    let mut fields = Fields::default();
+    for field in names.filter_map(Field::find) {
+        if !field.is_optional() {
+            return Err(CommandError::Needed(field.name()));
+        }
+        fields.clear(field);
+    }
+    // What can be no symbol is not listed, so it has no fields.
+    let request =
+        Symbol::parse(name).map_or_else(|_| lookup(name), |it| Request::Clear(it, fields));
+    Ok(Incoming::Request(request, Shape::Cleared))
 }
 
 /// The pairs of `MSET`.
@@ -447,6 +466,51 @@ fn library<'a>(attribute: &'a [u8], value: &'a [u8]) -> Outcome<'a, Client<'a>> 
         Ok(Client::SetLibraryVersion(client_name(value)?))
     } else {
         Err(CommandError::ClientOption(attribute))
+    }
+}
+
+fn tracking<'a>(state: &'a [u8], options: Arguments<'a>) -> Outcome<'a, Option<Tracking<'a>>> {
+    let mut tracking = Tracking { mode: TrackingMode::All, no_loop: false, options };
+    let mut left = options;
+    let mut prefixed = false;
+    while let Some(option) = left.next() {
+        let mode = match option.to_ascii_lowercase().as_slice() {
+            b"bcast" => TrackingMode::Broadcast,
+            b"optin" => TrackingMode::OptIn,
+            b"optout" => TrackingMode::OptOut,
+            b"noloop" => {
+                tracking.no_loop = true;
+                continue;
+            }
+            b"prefix" => {
+                Glob::new(left.next().ok_or(CommandError::Syntax)?)?;
+                prefixed = true;
+                continue;
+            }
+            b"redirect" if left.next() == Some(b"0") => continue,
+            b"redirect" => return Err(CommandError::TrackingRedirect),
+            _ => return Err(CommandError::Syntax),
+        };
+        if tracking.mode != TrackingMode::All && tracking.mode != mode {
+            return Err(CommandError::TrackingModes);
+        }
+        tracking.mode = mode;
+    }
+    if prefixed && tracking.mode != TrackingMode::Broadcast {
+        return Err(CommandError::TrackingPrefix);
+    }
+    match state.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(Some(tracking)),
+        b"off" => Ok(None),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn yes_or_no(answer: &[u8]) -> Outcome<'_, bool> {
+    match answer.to_ascii_lowercase().as_slice() {
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
+        _ => Err(CommandError::Syntax),
     }
 }
 

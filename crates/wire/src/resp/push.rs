@@ -72,6 +72,33 @@ impl Encoder {
         bulk(payload, out);
     }
 
+    /// Appends that a client is to forget what it has read of a stock, or all that it has read.
+    pub fn invalidate(&self, symbol: Option<&[u8]>, out: &mut Vec<u8>) {
+        self.push(2, out);
+        bulk(b"invalidate", out);
+        match symbol {
+            Some(symbol) => {
+                self.array(1, out);
+                bulk(symbol, out);
+            }
+            None => self.nil(out),
+        }
+    }
+
+    /// Appends the reply to `CLIENT TRACKINGINFO`: how reads are tracked, in words, and of which prefixes all
+    /// changes are told.
+    pub fn tracking(&self, flags: &[&'static str], prefixes: &[&[u8]], out: &mut Vec<u8>) {
+        self.map(3, out);
+        bulk(b"flags", out);
+        self.set(flags.len(), out);
+        flags.iter().for_each(|flag| bulk(flag.as_bytes(), out));
+        bulk(b"redirect", out);
+        self.signed(if flags.contains(&"off") { -1 } else { 0 }, out);
+        bulk(b"prefixes", out);
+        self.array(prefixes.len(), out);
+        prefixes.iter().for_each(|prefix| bulk(prefix, out));
+    }
+
     /// Appends the reply to `PING`. To a RESP2 client that is subscribed it looks like a message.
     pub fn pong(&self, message: Option<&[u8]>, subscribed: bool, out: &mut Vec<u8>) {
         if subscribed && self.version() == Version::Resp2 {

@@ -31,6 +31,9 @@ impl CommandId {
     /// That of `CLIENT INFO`.
     pub const CLIENT_INFO: CommandId = CommandId(Verb::ClientInfo as u16);
 
+    /// That of `CLIENT CACHING`.
+    pub const CLIENT_CACHING: CommandId = CommandId(Verb::ClientCaching as u16);
+
     /// That of `CLIENT LIST`.
     pub const CLIENT_LIST: CommandId = CommandId(Verb::ClientList as u16);
 
@@ -96,7 +99,7 @@ impl Spec {
         )
     }
 
-    /// Where the symbols stand in a command of so many parts.
+    /// Where the symbols stand in a command of this number of parts.
     pub(super) fn key_positions(&self, parts: usize) -> impl Iterator<Item = usize> + use<> {
         let (first, last, step) = self.keys;
         let last =

@@ -106,6 +106,8 @@ commands! {
         "As HSET, and answers OK";
     MSet "mset" 3..=WHOLE, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
         "Updates the prices of listed stocks as one, or of none where one of them is not listed";
+    HDel "hdel" 3..=WHOLE, WRITE ONE_KEY "hash", "symbol field [field …]",
+        "Takes away fields that a quote need not have; how many it had";
     StrLen "strlen" 2..=2, READ ONE_KEY "string", "symbol",
         "The length of what GET answers; 0 if not listed";
     HLen "hlen" 2..=2, READ ONE_KEY "hash", "symbol",
@@ -211,6 +213,13 @@ commands! {
         "OK: nobody is evicted";
     ClientNoTouch "client|no-touch" 3..=3, CONNECTION NO_KEY "connection", "on|off",
         "OK: no command notes when a stock was last asked for";
+    ClientTracking "client|tracking" 3..=WHOLE, CONNECTION NO_KEY "connection",
+        "ON|OFF [PREFIX prefix …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        "Has this RESP3 connection told what of that it has read has changed, or what begins with a prefix";
+    ClientCaching "client|caching" 3..=3, CONNECTION NO_KEY "connection", "YES|NO",
+        "Whether what the next command reads is tracked";
+    ClientTrackingInfo "client|trackinginfo" 2..=2, CONNECTION NO_KEY "connection", "",
+        "How reads of this connection are tracked";
     ClientGetRedir "client|getredir" 2..=2, CONNECTION NO_KEY "connection", "",
         "-1, or 0 while reads are tracked: invalidations go to no other connection";
     ClientUnpause "client|unpause" 2..=2, CONNECTION NO_KEY "connection", "",

@@ -9,7 +9,9 @@ mod transactions;
 
 use std::collections::BTreeMap;
 
-use stockd_model::{Answer, Edit, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume};
+use stockd_model::{
+    Answer, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume,
+};
 
 use super::*;
 
@@ -217,7 +219,7 @@ impl Conversation {
             }
             Command::Hello(hello) => {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
-                self.encoder.hello("0.1.0", 7, out);
+                self.encoder.hello(7, out);
             }
             Command::Auth(credentials) => match credentials.check_open() {
                 Ok(()) => encoder.ok(out),
@@ -225,6 +227,8 @@ impl Conversation {
             },
             Command::Client(Client::Id) => encoder.integer(7, out),
             Command::Client(Client::Name) => encoder.nil(out),
+            Command::Client(Client::Redirection) => encoder.constant(Constant::Integer(-1), out),
+            Command::Client(Client::TrackingInfo) => encoder.tracking(&["off"], &[], out),
             Command::Client(Client::Info | Client::List(_)) => encoder.lines("id=7\n", out),
             Command::Constant(constant) => encoder.constant(constant, out),
             Command::Client(_) => encoder.ok(out),
@@ -347,6 +351,15 @@ impl Conversation {
                     }
                     None => Reply::Refused(Refusal::VolumeTooLow { symbol, volume, take }),
                 }
+            }
+            Request::Clear(symbol, fields) => {
+                let Some(before) = old(&symbol) else { return Reply::NotFound };
+                let quote = fields.outcome(&before);
+                self.stocks.insert(symbol, quote);
+                let fields = |quote: &Quote| {
+                    Field::ALL.into_iter().filter(|it| quote.text_of(*it).is_some()).count()
+                };
+                Reply::Cleared(quote, (fields(&before) - fields(&quote)) as u32)
             }
             Request::Update(symbol, _) if old(&symbol).is_none() => {
                 Reply::Refused(Refusal::NotListed(symbol))

@@ -2,7 +2,7 @@
 //! has little work left, and `MEMORY USAGE`. Those that walk over it are in [`walk`](super::walk).
 
 use stockd_engine::Snapshot;
-use stockd_model::limits::{SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX, TURN_WORK_MIN};
+use stockd_model::limits::{PAGE_WORK_MIN, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
 use stockd_model::{Symbol, SymbolError};
 use stockd_wire::resp::Encoder;
 
@@ -69,5 +69,5 @@ pub(super) fn memory_usage(
 
 /// As many of the rows as the work that is left is for, or a few where it is nearly spent.
 fn rows_within(work: usize, row_cost: usize, rows: usize) -> usize {
-    rows.min((work.max(TURN_WORK_MIN) / row_cost).max(1))
+    rows.min((work.max(PAGE_WORK_MIN) / row_cost).max(1))
 }

@@ -18,7 +18,7 @@ pub(super) fn hello(
     if let Some(name) = hello.name {
         client.rename(|names| name.clone_into(&mut names.client));
     }
-    encoder.hello(env!("CARGO_PKG_VERSION"), client.id, out);
+    encoder.hello(client.id, out);
 }
 
 /// Performs a subcommand of `CLIENT`.
@@ -37,8 +37,12 @@ pub(super) fn perform(
             client.write_line(turn.now, &mut line);
             return encoder.lines(&line, out);
         }
-        // A walk: see `walk.rs`.
-        Client::List(_) => return debug_assert!(false, "CLIENT LIST is a walk"),
+        // A walk, and what `tracking.rs` does.
+        Client::List(_)
+        | Client::Tracking(_)
+        | Client::Caching(_)
+        | Client::TrackingInfo
+        | Client::Redirection => return debug_assert!(false, "{command:?} is performed elsewhere"),
         Client::Name => {
             return match client.names().client.as_bytes() {
                 b"" => encoder.nil(out),

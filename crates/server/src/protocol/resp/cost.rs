@@ -2,19 +2,20 @@
 //! [`TURN_WORK`](stockd_model::limits::TURN_WORK): 50 ns, about a row of the catalog.
 //!
 //! The costs need not be exact: they keep a turn from being longer than a millisecond or so, whatever
-//! a client asks. Lookups that are answered together are not charged: the bytes of a read bound them.
+//! a client asks. Lookups that are answered together count by the bytes read alone.
 
 use stockd_model::Request;
+use stockd_model::limits::QUICK_WORK;
 use stockd_wire::resp::{Client, Command};
 
-/// Bytes of a reply that cost one unit to make and to write.
-pub(super) const BYTES_PER_UNIT: usize = 64;
+/// A walk, besides its steps: more than a quick turn has, so that it begins in a heavy one.
+pub(super) const WALK: usize = QUICK_WORK;
 
 /// A request that is handed to the committer.
 pub(super) const PARKED: usize = 1;
 
 /// A subscription that begins or ends.
-pub(super) const SUBSCRIPTION: usize = 16;
+pub(super) const SUBSCRIPTION: usize = 32;
 
 /// A connection in `CLIENT LIST`.
 pub(super) const CLIENT_LINE: usize = 16;
@@ -25,8 +26,8 @@ pub(super) const CLIENTS_TOGETHER: usize = 64;
 /// A command in `COMMAND`, with its subcommands.
 pub(super) const DESCRIPTION: usize = 32;
 
-/// A write.
-const WRITE: usize = 4;
+/// A write: a stock may be listed for it, with two rows, or forgotten.
+const WRITE: usize = 16;
 
 /// A text of many numbers, some of which the system is asked for.
 const INFO: usize = 512;
@@ -46,7 +47,7 @@ pub(super) fn request(request: &Request) -> usize {
     }
 }
 
-/// A row of the catalog, whose symbol is compared with a pattern of so many bytes.
+/// A row of the catalog, whose symbol is compared with a pattern of this length.
 pub(super) fn row(pattern_bytes: usize) -> usize {
     1 + pattern_bytes / 8
 }
@@ -69,6 +70,8 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Client(
             Client::Info
             | Client::List(_)
+            | Client::Tracking(_)
+            | Client::TrackingInfo
             | Client::SetName(_)
             | Client::SetLibraryName(_)
             | Client::SetLibraryVersion(_),
@@ -90,7 +93,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::UnsubscribeAllPatterns
         | Command::Ping(_)
         | Command::Echo(_)
-        | Command::Client(Client::Id | Client::Name)
+        | Command::Client(Client::Id | Client::Name | Client::Caching(_) | Client::Redirection)
         | Command::Time
         | Command::Constant(_)
         | Command::MemoryUsage(_)

@@ -16,6 +16,7 @@ use stockd_wire::resp::{
     Arguments, Command, CommandError, CommandId, Decoder, Encoder, Incoming, Prices, Queued,
 };
 
+use super::tracking::Tracker;
 use crate::metrics::Cells;
 use crate::turn::Turn;
 
@@ -138,6 +139,7 @@ impl Begun {
     pub(super) fn exec(
         &mut self,
         encoder: &mut Encoder,
+        tracker: &Tracker,
         turn: &mut Turn<'_>,
         note: Note<'_>,
     ) -> Option<Queue> {
@@ -152,7 +154,11 @@ impl Begun {
             encoder.error(&CommandError::TransactionAborted, out);
             return None;
         }
-        let transaction = Transaction::new(watched, queue.requests(turn.cells));
+        let requests = queue.requests(turn.cells);
+        for request in &requests {
+            tracker.reads(request, turn.id.into(), turn.feed, &turn.server.memory);
+        }
+        let transaction = Transaction::new(watched, requests);
         match execute(transaction, turn) {
             Some(outcome) => {
                 note(&outcome);

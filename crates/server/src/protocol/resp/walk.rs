@@ -8,11 +8,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS};
+use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS, WRITTEN_BYTES_PER_WORK};
 use stockd_model::{Pattern, Symbol};
 use stockd_wire::resp::{ClientFilter, Description, Encoder, Glob, Scan};
 
-use super::cost::{self, BYTES_PER_UNIT};
+use super::cost;
 use super::subscribe;
 use crate::client_list::Listed;
 use crate::conversation::Waits;
@@ -160,11 +160,11 @@ impl Walk {
                 list_clients((next, *last), listed, lines, encoder, turn)
             }
             Walk::Describe(description) => {
-                turn.work.spend(cost::DESCRIPTION);
-                match description.next(encoder, turn.replies.out) {
-                    true => Step::Next,
-                    false => Step::Done,
-                }
+                let before = turn.replies.out.len();
+                let is_over = !description.next(encoder, turn.replies.out);
+                let bytes = turn.replies.out.len() - before;
+                turn.work.spend(cost::DESCRIPTION + bytes / WRITTEN_BYTES_PER_WORK);
+                if is_over { Step::Done } else { Step::Next }
             }
             Walk::EndSymbols => subscribe::end_next_symbol(encoder, turn).into(),
             Walk::EndPatterns => subscribe::end_next_pattern(encoder, turn).into(),
@@ -311,10 +311,10 @@ fn list_clients(
 /// Writes some more of a reply.
 fn write(reply: &[u8], written: &mut usize, turn: &mut Turn<'_>) -> Step {
     let rest = reply.get(*written..).unwrap_or_default();
-    let most = turn.replies.room().min(turn.work.left().saturating_mul(BYTES_PER_UNIT));
+    let most = turn.replies.room().min(turn.work.left().saturating_mul(WRITTEN_BYTES_PER_WORK));
     let next = rest.get(..most).unwrap_or(rest);
     turn.replies.out.extend_from_slice(next);
-    turn.work.spend(next.len().div_ceil(BYTES_PER_UNIT));
+    turn.work.spend(next.len().div_ceil(WRITTEN_BYTES_PER_WORK));
     *written += next.len();
     if *written < reply.len() { Step::Next } else { Step::Done }
 }

@@ -28,7 +28,9 @@ impl Writes {
     pub(super) fn note(&mut self, reply: &Reply, client: &ClientInfo) {
         match reply {
             Reply::Found(_) | Reply::NotFound => {}
-            Reply::Listed(_) | Reply::Updated(_) | Reply::Delisted(_) => self.taken = true,
+            Reply::Listed(_) | Reply::Updated(_) | Reply::Cleared(..) | Reply::Delisted(_) => {
+                self.taken = true
+            }
             Reply::Refused(refusal) => self.note_refused(refusal, client),
         }
     }

@@ -140,8 +140,8 @@ fn descriptions_of_commands_are_made_in_turns() {
     let packet = "COMMAND DOCS\n".repeat(READ_BYTES_MAX / 13);
     let mut client = Client::resp(&listed(0));
     assert_eq!(client.receive(packet.as_bytes()), Waits::Turn);
-    // The longest of them, with its subcommands, has 1.5 KB.
-    let most = |work: usize| (work / 32 + 1) * 1500;
+    // A unit is worth 64 bytes, and the longest of them, with its subcommands, has 7 KB.
+    let most = |work: usize| work * 64 + 7000;
     assert!(client.out.len() <= most(TURN_WORK), "{} bytes", client.out.len());
     for _ in 0..100 {
         assert!(client.resume(MIN) <= most(TURN_WORK_MIN));
@@ -312,6 +312,7 @@ fn where_memory_is_scarce_what_takes_some_is_refused_and_lookups_go_on() {
 
     others.count_subscriptions(0);
     others.tell(&client.server.memory, &cells);
-    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Input);
+    assert_eq!(client.receive(b"KEYS S99\n"), Waits::Turn);
+    client.finish(Budget::new(TURN_WORK));
     assert_eq!(client.replied(), "*1\r\n$3\r\nS99\r\n");
 }

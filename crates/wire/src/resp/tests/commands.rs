@@ -99,6 +99,13 @@ const TRANSCRIPT: &[(&str, &str)] = &[
         "MSET AAPL x",
         "-ERR 'x' is not a price: write a decimal like 172.5, -37.63 or 1e-5, without $ and thousands separators\r\n",
     ),
+    ("HDEL AAPL volume volume colour", ":1\r\n"),
+    ("HDEL AAPL bid colour", ":0\r\n"),
+    ("HDEL XYZ volume", ":0\r\n"),
+    (
+        "HDEL AAPL volume status",
+        "-ERR field 'status' is there in every quote; DEL delists the stock\r\n",
+    ),
     ("STRLEN AAPL", ":5\r\n"),
     ("STRLEN HALTED", ":1\r\n"),
     ("STRLEN XYZ", ":0\r\n"),
@@ -196,7 +203,7 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HELLO 3 AUTH a", "-ERR Syntax error in HELLO option 'AUTH'\r\n"),
     (
         "HELLO",
-        "*14\r\n$6\r\nserver\r\n$6\r\nstockd\r\n$7\r\nversion\r\n$5\r\n0.1.0\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n",
+        "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n",
     ),
     ("AUTH default secret", "+OK\r\n"),
     ("AUTH desk secret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
@@ -230,7 +237,7 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("RESET", "+RESET\r\n"),
     (
         "COMMAND INFO get nothing",
-        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n",
+        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n$-1\r\n",
     ),
     (
         "COMMAND DOCS expiretime",
@@ -353,7 +360,7 @@ fn resp3_tells_maps_nulls_and_pushes_apart() {
     assert!(reply3("HGETALL AAPL").starts_with("%6\r\n$6\r\nsymbol\r\n$4\r\nAAPL\r\n"));
     assert!(reply3("COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
     assert!(reply3("COMMAND DOCS").starts_with(&format!("%{}\r\n", spec::commands().count())));
-    assert!(reply("HELLO 3").starts_with("%7\r\n$6\r\nserver\r\n$6\r\nstockd\r\n"));
+    assert!(reply("HELLO 3").starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n"));
     assert!(reply("HELLO 3").contains("$5\r\nproto\r\n:3\r\n"));
 }
 

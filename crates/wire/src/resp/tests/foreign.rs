@@ -24,7 +24,7 @@ fn check(stream: &[u8], piece_bytes: usize) {
     }
 }
 
-/// The first bytes of a TLS client (RFC 8446, section 4.1.2). Whoever chooses the name of the server
+/// The first bytes of a TLS client (RFC 8446, section 4.1.2). A page that chooses the name of the server
 /// or the session id chooses what stands there. Lengths are those of the parts, so any of their bytes
 /// may be a newline.
 fn client_hello(random: &[u8], session: &[u8], ciphers: &[u8], extension: &[u8]) -> Vec<u8> {
