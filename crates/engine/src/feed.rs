@@ -32,6 +32,7 @@
 //! under way has still to come by. A message is always the quote as it is now, so no version comes
 //! twice by the same way, none goes back, and the last one comes.
 
+mod block_table;
 mod budget;
 mod directory;
 mod filter;
@@ -46,7 +47,6 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod topic_table;
 mod topics;
 mod tracking;
 mod walk;

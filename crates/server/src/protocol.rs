@@ -14,10 +14,10 @@ use proxied::ProxiedConversation;
 
 /// Begins the conversation with a client that has come to an endpoint.
 pub(crate) fn begin(endpoint: &Endpoint, client: &Arc<ClientInfo>) -> Box<dyn Conversation> {
-    let conversation = (of(endpoint.protocol).begin)(client);
+    let definition = of(endpoint.protocol);
     match endpoint.proxied {
-        true => Box::new(ProxiedConversation::new(client, conversation)),
-        false => conversation,
+        true => Box::new(ProxiedConversation::new(client, definition)),
+        false => (definition.begin)(client),
     }
 }
 

@@ -13,11 +13,11 @@ use stockd_catalog::Catalog;
 use stockd_model::limits::INTEREST_PATTERN_BYTES_MAX;
 use stockd_model::{Quote, Symbol};
 
+use super::block_table::BlockTable;
 use super::budget::Budget;
 use super::members::Members;
 use super::pattern_index::PatternIndex;
 use super::stamp::Stamp;
-use super::topic_table::TopicTable;
 
 /// The patterns of a feed's subscribers.
 pub(crate) type Patterns = PatternIndex<Members>;
@@ -29,7 +29,7 @@ pub(crate) type TopicId = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     ids: BTreeMap<Symbol, TopicId>,
-    topics: TopicTable,
+    topics: BlockTable<Topic>,
     /// Topics to be passed on without a writer's mark.
     queue: VecDeque<TopicId>,
     /// The symbol that is being passed on.
@@ -147,7 +147,7 @@ impl Topics {
             let Topic { symbol, .. } = self.topics.remove(id);
             self.ids.remove(&symbol);
             if self.topics.is_empty() {
-                self.topics = TopicTable::default();
+                self.topics = BlockTable::default();
                 self.queue = VecDeque::new();
                 self.sweep = Sweep::default();
             }

@@ -10,7 +10,7 @@ use stockd_engine::Answered;
 use stockd_wire::proxy;
 
 use crate::client_list::ClientInfo;
-use crate::conversation::{Conversation, Ending, Patience, Waits};
+use crate::conversation::{Conversation, Definition, Ending, Patience, Waits};
 use crate::memory::Held;
 use crate::turn::Turn;
 
@@ -19,18 +19,24 @@ use crate::turn::Turn;
 pub(super) struct ProxiedConversation {
     client: Arc<ClientInfo>,
     header_is_read: bool,
+    /// Encodes an error in the protocol of the conversation within.
+    encode_error: fn(&str, &mut Vec<u8>),
     within: Box<dyn Conversation>,
 }
 
 impl ProxiedConversation {
-    pub(super) fn new(client: &Arc<ClientInfo>, within: Box<dyn Conversation>) -> Self {
-        ProxiedConversation { client: Arc::clone(client), header_is_read: false, within }
+    pub(super) fn new(client: &Arc<ClientInfo>, definition: &Definition) -> Self {
+        ProxiedConversation {
+            client: Arc::clone(client),
+            header_is_read: false,
+            encode_error: definition.encode_error,
+            within: (definition.begin)(client),
+        }
     }
 
     /// Refuses a client that does not begin with a header.
     fn refuse(&self, error: proxy::NoProxyHeader, turn: &mut Turn<'_>) -> Waits {
-        let encode_error = super::of(self.client.protocol).encode_error;
-        encode_error(&error.to_string(), turn.replies.out);
+        (self.encode_error)(&error.to_string(), turn.replies.out);
         Waits::Nothing(Ending::Foreign)
     }
 }

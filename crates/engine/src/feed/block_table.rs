@@ -1,30 +1,33 @@
-//! Where the topics of a feed lie, each under its number.
+//! A table of values by their numbers, which lie in blocks.
 //!
-//! They lie in blocks, so that growing moves few of them, and a block that nobody needs any more is
-//! given back.
+//! So growing moves few of them, and a block that holds none any more is given back.
 //!
 //! Invariant: a block is among the `open` ones, once, if it has room.
 
 use slab::Slab;
 
-use super::topics::{Topic, TopicId};
-
-/// Topics of a block.
+/// Values of a block.
 const BLOCK: usize = 4096;
 
-/// Topics by their numbers.
-#[derive(Debug, Default)]
-pub(crate) struct TopicTable {
-    blocks: Vec<Slab<Topic>>,
+/// Values by their numbers, each below 2³².
+#[derive(Debug)]
+pub(crate) struct BlockTable<T> {
+    blocks: Vec<Slab<T>>,
     open: Vec<usize>,
     len: usize,
-    /// Topics for which there is memory.
+    /// Values for which there is memory.
     capacity: usize,
 }
 
-impl TopicTable {
-    /// Puts a topic under a number that is free.
-    pub(crate) fn insert(&mut self, topic: Topic) -> TopicId {
+impl<T> Default for BlockTable<T> {
+    fn default() -> BlockTable<T> {
+        BlockTable { blocks: Vec::new(), open: Vec::new(), len: 0, capacity: 0 }
+    }
+}
+
+impl<T> BlockTable<T> {
+    /// Puts a value under a number that is free.
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
         if self.open.is_empty() {
             self.open.push(self.blocks.len());
             self.blocks.push(Slab::new());
@@ -32,41 +35,41 @@ impl TopicTable {
         let number = self.open[self.open.len() - 1];
         let block = &mut self.blocks[number];
         let before = block.capacity();
-        let at = block.insert(topic);
+        let at = block.insert(value);
         self.capacity += block.capacity() - before;
         self.len += 1;
         if block.len() == BLOCK {
             self.open.pop();
         }
-        TopicId::try_from(number * BLOCK + at).expect("there are fewer stocks")
+        u32::try_from(number * BLOCK + at).expect("there are fewer stocks")
     }
 
-    pub(crate) fn remove(&mut self, id: TopicId) -> Topic {
+    pub(crate) fn remove(&mut self, id: u32) -> T {
         let (number, at) = place(id);
         let block = &mut self.blocks[number];
         if block.len() == BLOCK {
             self.open.push(number);
         }
-        let topic = block.remove(at);
+        let value = block.remove(at);
         self.len -= 1;
         if block.is_empty() {
             self.capacity -= block.capacity();
             *block = Slab::new();
         }
-        topic
+        value
     }
 
-    pub(crate) fn get(&self, id: TopicId) -> &Topic {
+    pub(crate) fn get(&self, id: u32) -> &T {
         let (number, at) = place(id);
         &self.blocks[number][at]
     }
 
-    pub(crate) fn get_mut(&mut self, id: TopicId) -> &mut Topic {
+    pub(crate) fn get_mut(&mut self, id: u32) -> &mut T {
         let (number, at) = place(id);
         &mut self.blocks[number][at]
     }
 
-    pub(crate) fn contains(&self, id: TopicId) -> bool {
+    pub(crate) fn contains(&self, id: u32) -> bool {
         let (number, at) = place(id);
         self.blocks.get(number).is_some_and(|block| block.contains(at))
     }
@@ -91,6 +94,6 @@ impl TopicTable {
     }
 }
 
-fn place(id: TopicId) -> (usize, usize) {
+fn place(id: u32) -> (usize, usize) {
     (id as usize / BLOCK, id as usize % BLOCK)
 }
