@@ -188,10 +188,11 @@ fn ctrl_c_ends_a_replay_with_its_summary() {
     let server = Server::start();
     for args in [&["replay", &updates, "--loop", "--speed", "max"][..], &["replay", &updates]] {
         server.run(&["delist", "A", "B"]);
-        let mut watch = Running::start(server.command(&["watch", "A", "--count", "1"]));
+        let mut watch = Running::start(server.command(&["watch", "A", "--count", "2"]));
+        assert_eq!(watch.line().trim_end(), r#"{"symbol":"A","status":"unlisted"}"#);
         let replay = Running::start(server.command(args));
         // It is under way.
-        assert!(watch.line().contains(r#""symbol":"A""#));
+        assert!(watch.line().contains(r#""price":"#));
         replay.interrupt();
         let (code, out, err) = replay.end();
         assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}");
