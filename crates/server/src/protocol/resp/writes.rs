@@ -29,7 +29,7 @@ impl Writes {
         match reply {
             Reply::Found(_) | Reply::NotFound => {}
             Reply::Listed(_) | Reply::Updated(_) | Reply::Cleared(..) | Reply::Delisted(_) => {
-                self.taken = true
+                self.taken = true;
             }
             Reply::Refused(refusal) => self.note_refused(refusal, client),
         }
