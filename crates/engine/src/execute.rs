@@ -164,6 +164,31 @@ impl<'a> Batch<'a> {
         self.begun += 1;
     }
 
+    /// As [`begin`](Batch::begin), of what is a symbol.
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    #[inline(always)]
+    pub fn begin_symbol(&mut self, symbol: &Symbol) {
+        self.sought[self.begun] = match self.access.reads(symbol) {
+            true => self.view.seek(symbol),
+            false => Sought::nothing(),
+        };
+        self.begun += 1;
+    }
+
+    /// As [`begin`](Batch::begin), of a name that no stock can have.
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    #[inline]
+    pub fn begin_impossible(&mut self) {
+        self.sought[self.begun] = Sought::nothing();
+        self.begun += 1;
+    }
+
     /// How many lookups are begun.
     #[inline(always)]
     pub fn begun(&self) -> usize {

@@ -39,8 +39,10 @@ pub type Name = Result<Symbol, SymbolError>;
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// A name.
-    Name(Name),
+    /// A symbol.
+    Symbol(Symbol),
+    /// A text that no stock can have as its name.
+    Impossible(SymbolError),
     /// A name that is written as a call, `Lookup AAPL`, `Lookup,AAPL` or `Lookup:AAPL`: what exercises
     /// of distributed systems have their clients send. Where the whole is listed, it is what is meant.
     Call {
@@ -107,7 +109,7 @@ impl LineDecoder {
                     *input = rest;
                     self.line();
                     // Seven bytes are no call.
-                    return Ok(Some(Asked::Name(Ok(symbol))));
+                    return Ok(Some(Asked::Symbol(symbol)));
                 }
                 _ => {}
             }
@@ -203,9 +205,12 @@ impl LineDecoder {
 
 impl From<Name> for Asked {
     fn from(name: Name) -> Asked {
-        match name.as_ref().ok().and_then(|whole| Some((*whole, name_behind_call(whole)?))) {
-            Some((whole, name)) => Asked::Call { whole, name },
-            None => Asked::Name(name),
+        match name {
+            Ok(whole) => match name_behind_call(&whole) {
+                Some(name) => Asked::Call { whole, name },
+                None => Asked::Symbol(whole),
+            },
+            Err(error) => Asked::Impossible(error),
         }
     }
 }
@@ -288,7 +293,8 @@ mod tests {
 
     fn whole(asked: Asked) -> Name {
         match asked {
-            Asked::Name(name) => name,
+            Asked::Symbol(symbol) => Ok(symbol),
+            Asked::Impossible(error) => Err(error),
             Asked::Call { whole, .. } => Ok(whole),
         }
     }
@@ -398,7 +404,7 @@ mod tests {
             assert_eq!(asked(call), Asked::Call { whole, name });
         }
         for name in ["Lookup", "LookupAAPL", "Lookup;A", "Lookup ", "AAPL", "Look AAPL"] {
-            assert_eq!(asked(name), Asked::Name(symbol(name)));
+            assert_eq!(asked(name), Asked::Symbol(symbol(name).unwrap()));
         }
     }
 

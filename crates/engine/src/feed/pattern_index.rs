@@ -4,12 +4,18 @@
 //! only the buckets of its own beginnings to look at: at most one for each length of prefix in use.
 //! Patterns that begin with a wildcard share the bucket of the empty prefix.
 //!
-//! Trees and no hash tables: growing never moves all of them at once. It knows no threads. Invariant: a pattern that fits a symbol is among the symbol's
+//! Patterns lie in trees, and buckets in many small hash tables, so that growing never moves all of them
+//! at once. It knows no threads.
+//!
+//! Invariant: a pattern that fits a symbol is among the symbol's
 //! [candidates](PatternIndex::candidates), and each is there once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use stockd_model::{Pattern, Symbol};
@@ -22,7 +28,7 @@ pub(crate) const FIRST_PATTERN: u64 = 2;
 pub(crate) struct PatternIndex<T> {
     numbers: BTreeMap<Arc<Pattern>, u64>,
     entries: BTreeMap<u64, Entry<T>>,
-    buckets: BTreeMap<Box<[u8]>, Bucket>,
+    buckets: Buckets,
     /// How many buckets have a prefix of each length.
     lengths: [u32; SYMBOL_BYTES_MAX + 1],
     next: u64,
@@ -43,6 +49,17 @@ struct Bucket {
     open: usize,
 }
 
+/// The buckets by their prefixes. A write asks for one of each length that is in use.
+#[derive(Debug, Default)]
+struct Buckets {
+    /// Made with the first bucket. A prefix is in the part that the first bits of its hash say.
+    parts: Vec<HashMap<Box<[u8]>, Bucket, RandomState>>,
+    hasher: RandomState,
+}
+
+/// Bits of a hash that say in which part a bucket is.
+const PART_BITS: u32 = 8;
+
 /// How far a walk over the candidates of a symbol has come: the length of the prefix and the number
 /// of the pattern that was last visited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +73,7 @@ impl<T> Default for PatternIndex<T> {
         PatternIndex {
             numbers: BTreeMap::new(),
             entries: BTreeMap::new(),
-            buckets: BTreeMap::new(),
+            buckets: Buckets::default(),
             lengths: [0; SYMBOL_BYTES_MAX + 1],
             next: FIRST_PATTERN,
             pattern_bytes: 0,
@@ -91,7 +108,7 @@ impl<T> PatternIndex<T> {
         let prefix = pattern.literal_prefix();
         // No symbol is long enough for a longer one.
         if let Some(length) = self.lengths.get_mut(prefix.len()) {
-            let bucket = self.buckets.entry(prefix.into()).or_insert_with(|| {
+            let bucket = self.buckets.part_mut(&prefix).entry(prefix.into()).or_insert_with(|| {
                 *length += 1;
                 Bucket::default()
             });
@@ -109,11 +126,12 @@ impl<T> PatternIndex<T> {
         self.numbers.remove(&pattern);
         self.pattern_bytes -= pattern.as_bytes().len();
         let prefix = pattern.literal_prefix();
-        if let Some(bucket) = self.buckets.get_mut(prefix.as_slice()) {
+        let buckets = self.buckets.part_mut(&prefix);
+        if let Some(bucket) = buckets.get_mut(prefix.as_slice()) {
             bucket.open -= usize::from(pattern.is_open());
             bucket.patterns.remove(&number);
             if bucket.patterns.is_empty() {
-                self.buckets.remove(prefix.as_slice());
+                buckets.remove(prefix.as_slice());
                 self.lengths[prefix.len()] -= 1;
             }
         }
@@ -174,6 +192,26 @@ impl<T> PatternIndex<T> {
         lengths
             .filter(|(_, buckets)| **buckets > 0)
             .filter_map(|(length, _)| Some((length, self.buckets.get(&text[..length])?)))
+    }
+}
+
+impl Buckets {
+    #[inline]
+    fn get(&self, prefix: &[u8]) -> Option<&Bucket> {
+        self.parts.get(self.part(prefix))?.get(prefix)
+    }
+
+    fn part_mut(&mut self, prefix: &[u8]) -> &mut HashMap<Box<[u8]>, Bucket, RandomState> {
+        if self.parts.is_empty() {
+            self.parts.resize_with(1 << PART_BITS, HashMap::default);
+        }
+        let part = self.part(prefix);
+        &mut self.parts[part]
+    }
+
+    #[inline]
+    fn part(&self, prefix: &[u8]) -> usize {
+        (self.hasher.hash_one(prefix) >> (u64::BITS - PART_BITS)) as usize
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockd_engine::Batch;
 use stockd_model::{Answer, Symbol};
-use stockd_wire::line::{self, Asked, Framing, LineDecoder, LineError, Name};
+use stockd_wire::line::{self, Asked, Framing, LineDecoder, LineError};
 
 use crate::client_list::ClientInfo;
 use crate::conversation::{Conversation, Definition, Ending, Patience, Waits};
@@ -79,7 +79,8 @@ impl Conversation for LineConversation {
             turn.cells.lines.add(1);
             let answer = match asked {
                 Asked::Call { whole, name } => answer_call(&mut batch, whole, name),
-                Asked::Name(name) => answer_one(&mut batch, &name),
+                Asked::Symbol(symbol) => answer_one(&mut batch, &symbol),
+                Asked::Impossible(_) => answer_impossible(&mut batch),
             };
             line::encode(answer, self.decoder.framing(), turn.replies.out);
         }
@@ -137,7 +138,8 @@ fn begin_lookups(
 ) -> Next {
     while batch.begun() < together {
         match decoder.decode(rest) {
-            Ok(Some(Asked::Name(name))) => batch.begin(&name),
+            Ok(Some(Asked::Symbol(symbol))) => batch.begin_symbol(&symbol),
+            Ok(Some(Asked::Impossible(_))) => batch.begin_impossible(),
             Ok(Some(Asked::Call { whole, name })) => return Next::Call { whole, name },
             Ok(None) => return Next::Wait(Waits::Input),
             Err(error) => return Next::Error(error),
@@ -148,15 +150,23 @@ fn begin_lookups(
 
 #[cold]
 fn answer_call(batch: &mut Batch<'_>, whole: Symbol, name: Symbol) -> Answer {
-    match answer_one(batch, &Ok(whole)) {
-        Answer::NotFound => answer_one(batch, &Ok(name)),
+    match answer_one(batch, &whole) {
+        Answer::NotFound => answer_one(batch, &name),
         answer => answer,
     }
 }
 
-fn answer_one(batch: &mut Batch<'_>, name: &Name) -> Answer {
+fn answer_one(batch: &mut Batch<'_>, symbol: &Symbol) -> Answer {
+    batch.begin_symbol(symbol);
     let mut answer = Answer::NotFound;
-    batch.begin(name);
+    batch.answer(|it| answer = it);
+    answer
+}
+
+/// It counts as a lookup, and is answered like one of a stock that is not listed.
+fn answer_impossible(batch: &mut Batch<'_>) -> Answer {
+    batch.begin_impossible();
+    let mut answer = Answer::NotFound;
     batch.answer(|it| answer = it);
     answer
 }
