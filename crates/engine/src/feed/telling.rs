@@ -19,6 +19,11 @@ use super::stamp::Stamp;
 use super::subscriber::{DIRECT, Round, Source, Subscriber, Way};
 use super::topics::{Patterns, TopicId, Topics};
 
+/// What the names of channels begin with that client libraries subscribe to on their own, such as
+/// `__sentinel__:hello`. They wait for no stock there, and take no message before the reply to their next
+/// command.
+const CLIENT_CHANNELS: &[u8] = b"__";
+
 /// One message for one subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -183,6 +188,9 @@ impl Telling<'_> {
     /// and others have still to be told, that comes as well.
     fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
         let symbol = &self.topics.get(topic).symbol;
+        if symbol.as_bytes().starts_with(CLIENT_CHANNELS) {
+            return true;
+        }
         tell(Message { pattern: None, symbol, payload: self.payloads.unlisted(symbol) })
     }
 

@@ -152,3 +152,15 @@ fn any_password_is_right_while_none_is_asked_for() {
     assert!(client.ask("HELLO 3 AUTH default secret").contains("proto :3"));
     assert_eq!(client.ask("ACL WHOAMI"), "default");
 }
+
+/// StackExchange.Redis subscribes to this when it connects, and takes what comes next for the reply.
+#[test]
+fn a_channel_of_a_client_library_gets_no_message_before_the_next_reply() {
+    for stage in [Stage::new(), Stage::durable()] {
+        let mut client = stage.client();
+        let name = "__Booksleeve_MasterChanged";
+        let confirmed = client.ask(&format!("SUBSCRIBE {name}"));
+        assert_eq!(confirmed, format!("[subscribe {name} :1]"));
+        assert_eq!(client.ask("PING"), "[pong ]");
+    }
+}
