@@ -15,6 +15,21 @@ use stockd_model::{Address, escaped};
 /// is closed;
 /// [`Client::reconnect`](crate::Client::reconnect) and
 /// [`QuoteClient::reconnect`](crate::QuoteClient::reconnect) open a new one.
+///
+/// ```no_run
+/// use stockd_client::{Client, ClientError};
+///
+/// let mut client = Client::connect("127.0.0.1:7878")?;
+/// match client.lookup("AAPL") {
+///     Ok(answer) => println!("{answer}"),
+///     Err(ClientError::TimedOut { server, .. }) => {
+///         eprintln!("{server} is slow");
+///         client.reconnect()?;
+///     }
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), ClientError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -112,6 +127,18 @@ pub enum ClientError {
 }
 
 /// The server's refusal of one request, in its own words. Nothing changed.
+///
+/// ```no_run
+/// use stockd_client::{ClientError, QuoteClient};
+///
+/// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
+/// match client.trade("AAPL".parse()?, -5) {
+///     Ok(left) => println!("{left} shares are left"),
+///     Err(ClientError::Refused(refused)) => eprintln!("not traded: {refused}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Refused {
@@ -120,6 +147,18 @@ pub struct Refused {
 }
 
 /// Why a name cannot travel as one line.
+///
+/// ```no_run
+/// use stockd_client::{Client, ClientError, NameError};
+///
+/// let mut client = Client::connect("127.0.0.1:7878")?;
+/// let error = client.lookup("AAPL\nIBM").unwrap_err();
+/// assert!(matches!(
+///     error,
+///     ClientError::NameNotSendable { cause: NameError::LineFeed { at: 4 }, .. }
+/// ));
+/// # Ok::<(), ClientError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A line feed would end the request in the middle of the name.

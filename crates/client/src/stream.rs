@@ -14,6 +14,20 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use stockd_model::Address;
 
 /// A connection to a server, for programs that speak a protocol themselves.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+///
+/// use stockd_client::Stream;
+///
+/// let mut stream = Stream::connect(&"127.0.0.1:7878".parse()?, Duration::from_secs(5))?;
+/// stream.write_all(b"AAPL\n")?;
+/// let mut reply = [0; 32];
+/// let bytes = stream.read(&mut reply)?;
+/// println!("{}", reply[..bytes].escape_ascii());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
