@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Two builds of stockd under the same load, by turns: is one dearer than the other?
+
+Usage: paired.py LOADER BEFORE AFTER [ROUNDS]
+
+All three are stockd binaries; LOADER runs `stockd load` against the other two, which serve 10,000 stocks
+with one worker each. Printed are the medians over the rounds (7 unless given) of the server's CPU time a lookup,
+and the ratio of the second to the first, with its lowest and highest of a round.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+
+SCENARIOS = [
+    ("line", 1, 1),
+    ("line", 16, 1),
+    ("resp", 1, 1),
+    ("resp", 16, 1),
+    ("resp", 256, 1),
+    ("resp", 1, 100),
+    ("resp", 16, 100),
+]
+
+
+class Server:
+    def __init__(self, binary):
+        arguments = [binary, "serve", "--ephemeral", "--workers", "1", "--log", "off"]
+        arguments += ["--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        lines = [self.process.stdout.readline().split() for _ in range(2)]
+        self.address = dict(lines)
+
+    def cpu_ns(self, loader, protocol, pipeline, mget, *more):
+        """CPU time of the server a lookup, over two seconds."""
+        connections = 8 if pipeline == 256 else 50
+        with tempfile.NamedTemporaryFile(suffix=".json") as report:
+            arguments = [loader, "load", "--protocol", protocol, "--json", report.name]
+            arguments += ["--server", self.address[protocol], "--resp", self.address["resp"]]
+            arguments += ["--pid", str(self.process.pid), "--stocks", "10000"]
+            arguments += ["-c", str(connections), "-p", str(pipeline), "--mget", str(mget)]
+            arguments += ["--warmup", "500ms", "--duration", "2s", *more]
+            quiet = subprocess.DEVNULL
+            subprocess.run(arguments, check=True, stdout=quiet, stderr=quiet)
+            point = json.load(report)["points"][0]
+        return point["repetitions"][0]["server_cpu_ns_per_lookup"]
+
+
+def main():
+    loader, rounds = sys.argv[1], int(sys.argv[4]) if len(sys.argv) > 4 else 7
+    servers = [Server(binary) for binary in sys.argv[2:4]]
+    try:
+        for server in servers:
+            server.cpu_ns(loader, "line", 1, 1, "--fill")
+        print("protocol  pipelined  MGET of  before ns  after ns  ratio")
+        for protocol, pipeline, mget in SCENARIOS:
+            taken = [
+                [server.cpu_ns(loader, protocol, pipeline, mget) for server in servers]
+                for _ in range(rounds)
+            ]
+            before, after = map(statistics.median, zip(*taken))
+            ratios = [after / before for before, after in taken]
+            print(
+                f"{protocol:8}  {pipeline:9}  {mget:7}  {before:9.0f}  {after:8.0f}  "
+                f"{after / before:5.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+                flush=True,
+            )
+    finally:
+        for server in servers:
+            server.process.kill()
+            server.process.wait()
+
+
+if __name__ == "__main__":
+    main()
