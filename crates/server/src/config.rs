@@ -40,7 +40,8 @@ pub struct Config {
     /// refused, above it the connections that hold the most are closed.
     pub memory_max: usize,
     /// Bytes of replies that all clients together may leave unread beyond
-    /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each. With 0 each has that and no more.
+    /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each, at most a
+    /// quarter of `memory_max`. With 0 each has that and no more.
     pub unread_replies_max: usize,
     /// Lines of the log that nobody will read, counted by whoever writes it. The metrics show it.
     pub log_lines_lost: Arc<AtomicU64>,

@@ -65,7 +65,10 @@ impl Held {
 }
 
 impl Memory {
+    /// Of what all may hold, replies that clients have not taken get a quarter at most, so that they alone never
+    /// have others closed.
     pub(crate) fn new(max: usize, unread_max: usize) -> Memory {
+        let unread_max = unread_max.min(max / 4);
         let (held, unread) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Memory { max, held, unread, unread_max }
     }

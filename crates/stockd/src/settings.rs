@@ -101,7 +101,8 @@ settings! {
     memory_max: usize = "auto", "BYTES", value::memory;
 
     /// Replies that all clients together may leave unread beyond 1MB each, as 64MB or 2GB. A client may send
-    /// many commands before it reads; when this is spent the server reads no further ones.
+    /// many commands before it reads; when this is spent the server reads no further ones. At most a
+    /// quarter of memory_max.
     unread_replies_max: usize = "256MB", "BYTES", value::bytes;
 
     /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
