@@ -118,7 +118,7 @@ fn a_client_that_reads_nothing_is_bounded_and_gets_all_its_replies_when_it_reads
 /// than its own room each side would wait for the other for ever.
 #[test]
 fn a_client_may_write_a_long_pipeline_before_it_reads() {
-    let market = Market::with(Config { workers: 1, ..Config::default() });
+    let market = Market::with(Config { workers: 1, memory_max: 1 << 30, ..Config::default() });
     let mut client = market.client_with_small_window();
     client.socket().set_write_timeout(Some(PATIENCE)).unwrap();
     let (requests, replies) = long_conversation(2_000_000);
