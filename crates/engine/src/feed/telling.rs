@@ -19,11 +19,6 @@ use super::stamp::Stamp;
 use super::subscriber::{DIRECT, Round, Source, Subscriber, Way};
 use super::topics::{Patterns, TopicId, Topics};
 
-/// What the names of channels begin with that client libraries subscribe to on their own, such as
-/// `__sentinel__:hello`. They wait for no stock there, and take no message before the reply to their next
-/// command.
-const CLIENT_CHANNELS: &[u8] = b"__";
-
 /// One message for one subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -33,6 +28,8 @@ pub struct Message<'a> {
     pub symbol: &'a Symbol,
     /// The quote, as JSON.
     pub payload: &'a [u8],
+    /// Whether it says no more than that the symbol, which was subscribed to by name, is not listed.
+    pub is_unlisted: bool,
 }
 
 /// One subscriber, and what of the feed it takes to tell it.
@@ -188,10 +185,8 @@ impl Telling<'_> {
     /// and others have still to be told, that comes as well.
     fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
         let symbol = &self.topics.get(topic).symbol;
-        if symbol.as_bytes().starts_with(CLIENT_CHANNELS) {
-            return true;
-        }
-        tell(Message { pattern: None, symbol, payload: self.payloads.unlisted(symbol) })
+        let payload = self.payloads.unlisted(symbol);
+        tell(Message { pattern: None, symbol, payload, is_unlisted: true })
     }
 
     fn message(
@@ -207,6 +202,6 @@ impl Telling<'_> {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.json(topic, symbol, stamp, quote);
         let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);
-        tell(Message { pattern, symbol, payload })
+        tell(Message { pattern, symbol, payload, is_unlisted: false })
     }
 }

@@ -48,6 +48,11 @@ pub(super) const DEFINITION: Definition = Definition {
     encode_error: |error, out| Encoder::new().error(&format_args!("ERR {error}"), out),
 };
 
+/// What the names of channels begin with that client libraries subscribe to on their own, such as
+/// `__sentinel__:hello`. They wait for no stock there, and take no message before the reply to their next
+/// command.
+const CLIENT_CHANNELS: &[u8] = b"__";
+
 /// One client's conversation.
 #[derive(Debug)]
 struct RespConversation {
@@ -154,8 +159,11 @@ impl Conversation for RespConversation {
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
         let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
-            let Message { pattern, symbol, payload } = message;
+            let Message { pattern, symbol, payload, is_unlisted } = message;
             let symbol = symbol.as_bytes();
+            if is_unlisted && symbol.starts_with(CLIENT_CHANNELS) {
+                return true;
+            }
             match pattern {
                 None => encoder.message(symbol, payload, out),
                 Some(pattern) => {
