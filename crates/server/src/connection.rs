@@ -205,7 +205,7 @@ impl Connection {
     #[inline]
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         self.output_bytes_max = turn.server.memory.output_bytes_max();
-        let had_undecoded = self.session.has_undecoded();
+        let had_undecoded = self.session.undecoded_bytes() > 0;
         self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {

@@ -161,13 +161,8 @@ impl Session {
         self.conversation.committed(answered, out);
     }
 
-    /// Whether a part of a request is there.
-    #[inline]
-    pub(crate) fn has_undecoded(&self) -> bool {
-        !self.undecoded.is_empty()
-    }
-
     /// Bytes of requests that are kept.
+    #[inline]
     pub(crate) fn undecoded_bytes(&self) -> usize {
         self.undecoded.len()
     }

@@ -17,6 +17,8 @@ use stockd_model::{Answer, DECIMAL_ROOM_BYTES, Symbol, SymbolError};
 
 use opening::Opening;
 
+use crate::proxy::UNEXPECTED_HEADER;
+
 pub use opening::Foreign;
 pub use reply::{LineReply, decode_reply};
 
@@ -61,7 +63,7 @@ pub enum LineError {
         "a line is longer than {LINE_BYTES_MAX} bytes, the limit; end each symbol with a newline"
     )]
     TooLong,
-    /// The client speaks another protocol, and gets its [refusal](Foreign::refusal).
+    /// The client speaks another protocol, and gets a [refusal](encode_refusal).
     #[error("{0:?} is not spoken on the port of the line protocol")]
     Foreign(Foreign),
 }
@@ -255,6 +257,25 @@ pub fn encode_error(reason: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// Appends what a client of another protocol is answered, in its own, before the connection ends.
+pub fn encode_refusal(foreign: Foreign, out: &mut Vec<u8>) {
+    match foreign {
+        Foreign::Resp => out.extend_from_slice(b"-ERR this is the port of the line protocol; Redis clients connect to the other one, 7879 unless it was set\r\n"),
+        Foreign::Http => {
+            let body = "this is the port of the line protocol: send a symbol and a line feed\n";
+            let head = format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            out.extend_from_slice(head.as_bytes());
+            out.extend_from_slice(body.as_bytes());
+        }
+        // An alert that ends the handshake: fatal, protocol_version (RFC 8446, section 6.2).
+        Foreign::Tls => out.extend_from_slice(b"\x15\x03\x01\x00\x02\x02\x46"),
+        Foreign::Proxy => encode_error(UNEXPECTED_HEADER, out),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,6 +466,15 @@ mod tests {
             assert_eq!(decoder.decode(&mut &line[..end]), Ok(None));
             assert_eq!(decoder.searched, end);
         }
+    }
+
+    #[test]
+    fn a_refusal_of_http_has_the_length_that_it_says() {
+        let mut refusal = Vec::new();
+        encode_refusal(Foreign::Http, &mut refusal);
+        let text = std::str::from_utf8(&refusal).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
     }
 
     #[test]

@@ -10,6 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use stockd_model::limits::PROXY_HEADER_BYTES_MAX;
 
+/// What is said where a header comes and none was to be expected.
+pub(crate) const UNEXPECTED_HEADER: &str =
+    "a proxy's header came first; set proxy_protocol if every client comes through a proxy";
+
 /// Bytes of the longest header of version 1, its line end included.
 const V1_BYTES_MAX: usize = 107;
 

@@ -61,7 +61,7 @@ impl Conversation for LineConversation {
                 Next::Wait(waits) => break waits,
                 Next::Error(LineError::TooLong) => break Waits::Nothing(Ending::LineTooLong),
                 Next::Error(LineError::Foreign(foreign)) => {
-                    turn.replies.out.extend_from_slice(foreign.refusal());
+                    line::encode_refusal(foreign, turn.replies.out);
                     break Waits::Nothing(Ending::Foreign);
                 }
             }
@@ -79,8 +79,14 @@ impl Conversation for LineConversation {
             turn.cells.lines.add(1);
             let answer = match asked {
                 Asked::Call { whole, name } => answer_call(&mut batch, whole, name),
-                Asked::Symbol(symbol) => answer_one(&mut batch, &symbol),
-                Asked::Impossible(_) => answer_impossible(&mut batch),
+                Asked::Symbol(symbol) => {
+                    batch.begin_symbol(&symbol);
+                    answer_begun(&mut batch)
+                }
+                Asked::Impossible(_) => {
+                    batch.begin_impossible();
+                    answer_begun(&mut batch)
+                }
             };
             line::encode(answer, self.decoder.framing(), turn.replies.out);
         }
@@ -150,22 +156,18 @@ fn begin_lookups(
 
 #[cold]
 fn answer_call(batch: &mut Batch<'_>, whole: Symbol, name: Symbol) -> Answer {
-    match answer_one(batch, &whole) {
-        Answer::NotFound => answer_one(batch, &name),
+    batch.begin_symbol(&whole);
+    match answer_begun(batch) {
+        Answer::NotFound => {
+            batch.begin_symbol(&name);
+            answer_begun(batch)
+        }
         answer => answer,
     }
 }
 
-fn answer_one(batch: &mut Batch<'_>, symbol: &Symbol) -> Answer {
-    batch.begin_symbol(symbol);
-    let mut answer = Answer::NotFound;
-    batch.answer(|it| answer = it);
-    answer
-}
-
-/// It counts as a lookup, and is answered like one of a stock that is not listed.
-fn answer_impossible(batch: &mut Batch<'_>) -> Answer {
-    batch.begin_impossible();
+/// The answer to the one lookup that was begun.
+fn answer_begun(batch: &mut Batch<'_>) -> Answer {
     let mut answer = Answer::NotFound;
     batch.answer(|it| answer = it);
     answer

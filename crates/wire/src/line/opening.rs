@@ -161,25 +161,6 @@ fn is_request_line(line: &[u8]) -> bool {
     version.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
-impl Foreign {
-    /// What such a client is answered, in its own protocol, before the connection ends.
-    pub fn refusal(self) -> &'static [u8] {
-        match self {
-            Foreign::Resp => {
-                b"-ERR this is the port of the line protocol; Redis clients connect to the other one, 7879 unless it was set\r\n"
-            }
-            Foreign::Http => {
-                b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 69\r\n\r\nthis is the port of the line protocol: send a symbol and a line feed\n"
-            }
-            // An alert that ends the handshake: fatal, protocol_version (RFC 8446, section 6.2).
-            Foreign::Tls => b"\x15\x03\x01\x00\x02\x02\x46",
-            Foreign::Proxy => {
-                b"ERR a proxy's header came first; set proxy_protocol if every client comes through a proxy\n"
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,12 +205,5 @@ mod tests {
         for name in [b"\xef\xbb\xbe\n".as_slice(), b"\r\nA\n", b"\r\n\r\nAAPL\n"] {
             assert_eq!(Opening::of(name), Opening::Name, "{}", name.escape_ascii());
         }
-    }
-
-    #[test]
-    fn a_refusal_of_http_has_the_length_that_it_says() {
-        let text = std::str::from_utf8(Foreign::Http.refusal()).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
     }
 }

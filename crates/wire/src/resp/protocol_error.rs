@@ -1,5 +1,7 @@
 //! What ends a connection: bytes that are no RESP.
 
+use crate::proxy::UNEXPECTED_HEADER;
+
 /// The bytes are no RESP. Commands after them cannot be told apart: the client gets the error, and
 /// its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +39,6 @@ pub enum ProtocolError {
     Http,
     /// A proxy tells of its client, and the server was not told that there is one. The client would get
     /// a reply too many.
-    #[error(
-        "ERR Protocol error: a proxy's header came first; set proxy_protocol if every client comes through a proxy"
-    )]
+    #[error("ERR Protocol error: {UNEXPECTED_HEADER}")]
     Proxy,
 }
