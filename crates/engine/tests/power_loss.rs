@@ -185,6 +185,12 @@ impl Told {
     }
 }
 
+/// The volume of a stock that is listed.
+fn shares_left(engine: &Engine, symbol: &Symbol) -> u64 {
+    let quote = engine.quote(&Access::All, symbol).expect("it was listed");
+    quote.volume.unwrap().coefficient()
+}
+
 /// Compares what all were told of the stocks they share with what is there.
 fn compare_shared(told: &[Told], engine: &Engine) {
     for symbol in (0..SHARED).map(updated) {
@@ -199,12 +205,7 @@ fn compare_shared(told: &[Told], engine: &Engine) {
         }
     }
     for symbol in (0..SHARED).map(traded) {
-        let left = engine
-            .quote(&Access::All, &symbol)
-            .expect("it was listed")
-            .volume
-            .unwrap()
-            .coefficient();
+        let left = shares_left(engine, &symbol);
         let bought: i64 = told.iter().filter_map(|told| told.bought.get(&symbol)).sum();
         // Of the trades in flight each was kept or not.
         let in_flight = told.iter().filter_map(|told| match told.in_flight {
@@ -284,12 +285,7 @@ fn settle(told: &mut [Told], engine: &Engine) {
         told.bought.clear();
     });
     for symbol in (0..SHARED).map(traded) {
-        let left = engine
-            .quote(&Access::All, &symbol)
-            .expect("it was listed")
-            .volume
-            .unwrap()
-            .coefficient();
+        let left = shares_left(engine, &symbol);
         told[0].bought.insert(symbol, ISSUED as i64 - left as i64);
     }
 }

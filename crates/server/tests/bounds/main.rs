@@ -3,6 +3,8 @@
 //!
 //! What is promised is shown by the order of events and by counted bytes, never by a time.
 
+#[path = "../tcp/awaiting.rs"]
+mod awaiting;
 mod leaving;
 mod memory;
 mod stage;

@@ -3,14 +3,12 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use stockd_engine::{Access, Engine};
 use stockd_model::{Edit, Fields, Request, Volume};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 
-/// Far more than anything here takes. A test that reaches it hangs and fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::awaiting::{PATIENCE, wait_until};
 
 /// A server whose stocks are S0, S1 and so on, at 1.
 pub(crate) struct Stage {
@@ -55,15 +53,7 @@ impl Stage {
 
     /// Waits until the server's numbers are as they should become.
     pub(crate) fn wait_until(&self, reached: impl Fn(&Metrics) -> bool) -> Metrics {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let metrics = self.server.metrics();
-            if reached(&metrics) {
-                return metrics;
-            }
-            assert!(Instant::now() < deadline, "never reached: {metrics:?}");
-            std::thread::yield_now();
-        }
+        wait_until(&self.server, reached)
     }
 }
 

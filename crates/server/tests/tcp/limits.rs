@@ -6,7 +6,8 @@ use std::thread;
 use stockd_model::limits::{LINE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use stockd_server::Config;
 
-use crate::market::{Market, PATIENCE, long_conversation};
+use crate::awaiting::PATIENCE;
+use crate::market::{Market, long_conversation};
 
 /// The most that one turn can add to the replies that wait: every request of a read that begins
 /// with half a line asks for the longest price with the shortest name.

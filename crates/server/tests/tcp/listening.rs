@@ -8,7 +8,8 @@ use stockd_engine::Engine;
 use stockd_model::Address;
 use stockd_server::{Config, Endpoint, Protocol, Server, StartError};
 
-use crate::market::{Client, Market, PATIENCE};
+use crate::awaiting::PATIENCE;
+use crate::market::{Client, Market};
 
 #[test]
 fn what_cannot_be_started_says_why() {

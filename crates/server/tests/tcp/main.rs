@@ -1,5 +1,6 @@
 //! The server over real TCP on the loopback interface.
 
+mod awaiting;
 mod limits;
 mod listening;
 mod market;

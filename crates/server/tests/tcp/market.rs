@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Access, Engine, Executor};
@@ -14,9 +13,7 @@ use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use tempfile::TempDir;
 
 use crate::WAY;
-
-/// Far more than anything here takes. A test that reaches it hangs and fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::awaiting::{PATIENCE, wait_until};
 
 /// The kinds of socket that the suite is run over.
 #[derive(Clone, Copy, Debug)]
@@ -100,15 +97,7 @@ impl Market {
 
     /// Waits until the server's numbers are as they should become.
     pub(crate) fn wait_until(&self, reached: impl Fn(&Metrics) -> bool) -> Metrics {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let metrics = self.server.metrics();
-            if reached(&metrics) {
-                return metrics;
-            }
-            assert!(Instant::now() < deadline, "never reached: {metrics:?}");
-            std::thread::yield_now();
-        }
+        wait_until(&self.server, reached)
     }
 }
 

@@ -9,7 +9,8 @@ use stockd_engine::Engine;
 use stockd_model::Address;
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
-use crate::market::{Market, PATIENCE};
+use crate::awaiting::PATIENCE;
+use crate::market::Market;
 
 /// Starts a server with these endpoints, or says why not.
 fn start<const N: usize>(endpoints: [(Protocol, &Address); N]) -> Result<Server, String> {

@@ -1,5 +1,7 @@
 //! The server over Unix sockets: the suite of TCP, and what their files add.
 
+#[path = "../tcp/awaiting.rs"]
+mod awaiting;
 #[path = "../tcp/limits.rs"]
 mod limits;
 mod listening;
