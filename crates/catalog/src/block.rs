@@ -160,7 +160,7 @@ impl Block {
 
     /// Makes the system hand out the memory of about this many further rows. They stay as they are,
     /// and may be in use. Several threads may do so, each for rows of its own. Whether more are left.
-    /// Side rows are left alone: nobody may ever need them.
+    /// Side rows are left alone: they may never be needed.
     pub(crate) fn fault_in(&self, rows: usize) -> bool {
         let all = self.rows();
         let from = self.faulted.fetch_add(rows.min(all.len()), Relaxed);

@@ -76,7 +76,7 @@ fn growth_is_asked_for_once_at_half_load_and_begins_when_it_is_published() {
 
 #[test]
 fn who_lists_waits_for_no_preparation() {
-    // Nobody comes; somebody has begun and is late; somebody has begun and given up.
+    // No thread comes; one has begun and is late; one has begun and given up.
     for prepared in [None, Some(false), Some(true)] {
         let (catalog, wakes) = growing_ahead();
         list(&catalog, 0..HALF + 1);

@@ -6,7 +6,7 @@
 //! its row shows the same. But not while a page is read, since its reader may have seen the row.
 //!
 //! What is saved is bounded for all snapshots together. The one that holds the most is ended when
-//! more would be saved; and one that nobody reads gives way to a further one.
+//! more would be saved; and one that is not read gives way to a further one.
 //!
 //! Invariant: for a stock that shows another quote than when a snapshot began, and that the
 //! snapshot has not come to, its quote of then is saved, once. What is saved takes [`SNAPSHOT_BYTES_MAX`]

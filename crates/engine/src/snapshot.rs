@@ -3,7 +3,7 @@
 //! Nothing is stopped and nothing is copied in advance. The snapshot reads the rows in the order of
 //! their [places](stockd_catalog::Catalog::place). For a stock that has changed since, it takes the
 //! quote that the write [saved](crate::saved) instead of the one in the row. A snapshot for which too
-//! much is saved, or that nobody reads while others wait, is ended.
+//! much is saved, or that is not read while others wait, is ended.
 //!
 //! Invariant: what a snapshot gives is one moment. Every write that had returned before it began is
 //! in it; a write that saw the snapshot is not; one that did not see it may be. Whatever follows

@@ -43,7 +43,7 @@ pub struct Config {
     /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each, at most a
     /// quarter of `memory_max`. With 0 each has that and no more.
     pub unread_replies_max: usize,
-    /// Lines of the log that nobody will read, counted by whoever writes it. The metrics show it.
+    /// Lines of the log that were lost, counted by the thread that writes it. The metrics show it.
     pub log_lines_lost: Arc<AtomicU64>,
 }
 

@@ -18,7 +18,7 @@ pub enum StartError {
     /// A limit of connections under which nobody could be served.
     #[error("a limit of 0 connections serves nobody; choose at least 1")]
     NoConnections,
-    /// A limit of memory under which nobody could be served.
+    /// A limit of memory under which no client could be served.
     #[error("{0} bytes for all connections are too few; choose at least {MEMORY_FLOOR}")]
     Memory(usize),
     /// An address cannot be listened on.

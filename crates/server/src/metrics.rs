@@ -57,7 +57,7 @@ macro_rules! counters {
             pub memory_subscriptions: u64,
             /// Bytes of what writes have saved for snapshots that are being read: bounded on their own.
             pub snapshot_bytes: u64,
-            /// Lines of the log that nobody will read: see [`Config`](crate::Config).
+            /// Lines of the log that were lost: see [`Config`](crate::Config).
             pub log_lines_lost: u64,
         }
 

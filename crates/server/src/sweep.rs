@@ -78,7 +78,7 @@ impl Sweep {
         Some(start..slots.min(start + SWEEP_CONNECTIONS))
     }
 
-    /// The slots up to this one were looked at, of so many. Among them were clients that may let a
+    /// The slots up to this one, of all of them, were looked at. Among them were clients that may let a
     /// timeout pass, or not.
     pub(crate) fn looked(&mut self, end: usize, slots: usize, again: bool, now: Instant) {
         self.again |= again;

@@ -130,7 +130,7 @@ impl Rows {
             (Field::Symbol, _) if self.spreadsheet_safe => {
                 row.write_field(&*no_formula(quote.symbol.as_str()))?;
             }
-            // A spreadsheet would round so many digits.
+            // A spreadsheet would round this number of digits.
             (Field::Time, Some(time_ns)) => row.write_field(rfc3339::encode(time_ns))?,
             _ => {
                 let text = quote.text_of(field);

@@ -1,7 +1,7 @@
 //! The log of the server, which never makes anybody wait.
 //!
 //! A line goes to a bounded queue, and one thread, `stockd-log`, writes it to standard error. When
-//! nobody reads there, that thread waits and lines are dropped; the server serves on, and ends when
+//! it is not read, that thread waits and lines are dropped; the server serves on, and ends when
 //! it is told to. What is dropped is counted in the log itself, in its place, when there is room
 //! again. What clients can cause at will is shown once a second for each kind.
 //!
@@ -81,7 +81,7 @@ impl Log {
         Ok(log)
     }
 
-    /// How many lines nobody will read, counted as they are lost.
+    /// How many lines were lost so far.
     pub(crate) fn lost(&self) -> Arc<AtomicU64> {
         self.0.queue.lost()
     }

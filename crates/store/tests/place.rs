@@ -186,7 +186,7 @@ fn what_others_may_use_is_left_and_named() {
         told.map(|text| text.replace(path.to_str().unwrap(), "DIR")).collect::<Vec<_>>()
     };
     assert_eq!(exposed(0o700, 0o600, 0o600), [""; 0]);
-    // Nobody else gets in.
+    // No other gets in.
     assert_eq!(exposed(0o700, 0o666, 0o644), [""; 0]);
     // The names alone.
     assert_eq!(exposed(0o755, 0o600, 0o600), [""; 0]);

@@ -53,7 +53,7 @@ pub(super) struct Percentiles {
 }
 
 impl Polite {
-    /// Connects all of them, while nobody else is there, so that each worker gets the same number;
+    /// Connects all of them before the rude ones come, so that each worker gets the same number;
     /// then begins.
     pub(super) fn start(
         address: SocketAddr,
@@ -157,7 +157,7 @@ impl Client {
     }
 }
 
-/// The price of stock `S0000000` and so on, which nobody changes.
+/// The price of stock `S0000000` and so on, which is never changed.
 pub(super) fn price(stock: usize) -> String {
     format!("{}.5", 100 + stock % 900)
 }

@@ -188,7 +188,7 @@ impl Visit<'_> {
         format!("S{:07}", self.random.below(self.scene.stocks))
     }
 
-    /// A number that nobody else gets.
+    /// A number that no other client gets.
     pub(super) fn serial(&self) -> u64 {
         self.scene.serial.fetch_add(1, Ordering::Relaxed)
     }

@@ -111,7 +111,7 @@ fn a_write_takes_effect_when_it_is_kept_and_not_before() {
     let (engine, memory, opener) = engine(Sync::Always);
     thread::scope(|scope| {
         let writing = scope.spawn(|| execute(&engine, &[set("AAPL", 1)]));
-        // The commit waits at the gate: nobody sees the stock, and the writer has no reply.
+        // The commit waits at the gate: the stock is not seen, and the writer has no reply.
         for _ in 0..100 {
             assert_eq!(quote_of(&engine, &symbol("AAPL")), None);
             assert!(!writing.is_finished());
@@ -224,14 +224,14 @@ fn a_disk_that_does_not_answer_does_not_keep_the_engine_from_its_end() {
     handle.submit(&Access::All, ReplyTo(0), set("A", 1));
     handle.flush();
     assert_eq!(engine.close(Duration::from_millis(1)), Err(CloseError::DiskHangs));
-    // The commit may still reach the disk: nobody may say that it was refused.
+    // The commit may still reach the disk: no reply may say that it was refused.
     let why = CloseError::DiskHangs.to_string();
     assert!(why.contains("may or may not be kept") && !why.contains("refused"), "{why}");
     drop(engine);
     drop(opener);
 }
 
-/// Nobody writes, so no commit finds out.
+/// There are no writes, so no commit finds out.
 #[test]
 fn a_store_that_is_taken_away_makes_it_read_only_without_a_commit() {
     let (engine, memory, opener) = engine(Sync::Always);

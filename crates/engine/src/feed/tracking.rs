@@ -5,7 +5,7 @@
 //! than that; then the symbol is tracked no longer, until it is read again. Or it tracks all symbols with
 //! a prefix, and is told of each of their changes.
 //!
-//! Invariant: whoever calls [`track`](Feed::track) before it reads a stock is told of every later change
+//! Invariant: a tracker that calls [`track`](Feed::track) before it reads a stock is told of every later change
 //! of what it has read, or to forget all, or has the symbol marked, or has stopped to track.
 
 use stockd_model::limits::{INTEREST_PATTERN_BYTES_MAX, PATTERNS_MAX, TRACKED_STOCKS_MAX};
@@ -68,7 +68,7 @@ impl Feed {
         self.subscribers.account(number);
     }
 
-    /// A tracker reads once more what it tracks. It may find the stock listed for a moment that nobody else sees,
+    /// A tracker reads once more what it tracks. It may find the stock listed for a moment that no other sees,
     /// so what it knew of its absence counts no more.
     fn read_again(&mut self, id: SubscriberId, topic: TopicId) {
         let tracker = self.subscribers.enter_tracker(id);

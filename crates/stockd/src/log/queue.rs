@@ -21,7 +21,7 @@ pub(crate) struct LineQueue {
     filled: Condvar,
     /// Who flushes waits here.
     written: Condvar,
-    /// Lines that nobody will read: dropped, or refused by where they go.
+    /// Lines that were lost: dropped, or refused by where they go.
     lost: Arc<AtomicU64>,
 }
 
@@ -60,7 +60,7 @@ impl LineQueue {
         self.filled.notify_one();
     }
 
-    /// How many lines nobody will read, for whoever wants to watch it.
+    /// How many lines were lost, to be watched by others.
     pub(crate) fn lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.lost)
     }

@@ -1,5 +1,5 @@
 //! The story: while a server runs, somebody moves its data directory, deletes it, or puts another
-//! one in its place, as a clumsy restore does. What the server wrote from then on, nobody would
+//! one in its place, as a clumsy restore does. What the server wrote from then on, no start would
 //! find. So it says so, and takes no more writes.
 
 use std::fs::{self, Permissions};

@@ -1,4 +1,4 @@
-//! A `stockd serve` whose log nobody reads, and clients that may be rude to it.
+//! A `stockd serve` whose log is not read, and clients that may be rude to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

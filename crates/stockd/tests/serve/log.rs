@@ -1,4 +1,4 @@
-//! A log that nobody reads, and one that clients would fill.
+//! A log that is not read, and one that clients would fill.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::net::TcpStream;
