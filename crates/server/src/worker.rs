@@ -401,7 +401,8 @@ impl Worker {
     }
 
     /// Where all connections hold more than they may, closes those of its own that hold the most,
-    /// and no less than the average of all: some worker has one.
+    /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
+    /// its own hold, so that all together close no more than is needed.
     #[inline]
     fn relieve_memory(&mut self, now: Instant) {
         self.tell_memory();
@@ -409,7 +410,8 @@ impl Worker {
         if self.feed.is_tidy() {
             self.relief.on_its_way = 0;
         }
-        if let Some(excess) = self.server.memory.excess()
+        let memory = &self.server.memory;
+        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory))
             && excess > self.relief.on_its_way
         {
             self.close_largest(excess - self.relief.on_its_way, now);
