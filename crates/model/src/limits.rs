@@ -33,6 +33,18 @@ pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
 /// ends the connection.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 
+/// Bytes in a file of certificates or keys. A longer one is an error.
+pub const CERTIFICATE_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Names in a client's certificate that are looked at. Others count as not there.
+pub const CERTIFICATE_NAMES_MAX: usize = 64;
+
+/// How long before a certificate expires the log begins to say so.
+pub const CERTIFICATE_EXPIRY_WARNING: Duration = Duration::from_secs(21 * 86_400);
+
+/// How often files that may change while the server runs are looked at.
+pub const FILES_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long a TCP connection may be silent before the system asks the other end whether it is still
 /// there; and how soon it asks again, and how often, before it gives the connection up.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
