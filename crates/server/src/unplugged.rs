@@ -14,6 +14,7 @@ use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::Pace;
 use crate::{Metrics, Protocol};
@@ -28,6 +29,7 @@ pub struct Unplugged {
     replies: Vec<u8>,
     feed: Feed,
     server: Arc<ServerState>,
+    tls: TlsBuffers,
     cells: Cells,
     now: Instant,
 }
@@ -48,6 +50,7 @@ impl Unplugged {
             replies: Vec::new(),
             feed: engine.feed(|| {}),
             server,
+            tls: TlsBuffers::default(),
             cells: Cells::default(),
             now,
         }
@@ -88,6 +91,7 @@ impl Unplugged {
             feed: &mut self.feed,
             server: &self.server,
             input: &mut [],
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.replies, bytes_max: usize::MAX },
             cells: &self.cells,
         };

@@ -23,7 +23,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, in PEM. The certificate of its issuer stands behind it.
+/// A certificate and its key, in PEM.
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The certificate.

@@ -8,6 +8,7 @@ use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::Replies;
 use crate::turn_queue::Pace;
 use crate::{Endpoint, Metrics, Protocol};
@@ -28,6 +29,7 @@ struct Client {
     writer: Option<WriteHandle>,
     feed: Feed,
     server: Arc<ServerState>,
+    tls: TlsBuffers,
     cells: Cells,
 }
 
@@ -67,6 +69,7 @@ impl Client {
             },
             feed: engine.feed(|| {}),
             server,
+            tls: TlsBuffers::default(),
             cells: Cells::default(),
         }
     }
@@ -83,6 +86,7 @@ impl Client {
             feed: &mut self.feed,
             server: &self.server,
             input: &mut [],
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.out, bytes_max: self.out_bytes_max },
             cells: &self.cells,
         };
