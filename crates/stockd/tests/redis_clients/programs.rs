@@ -12,10 +12,10 @@ use crate::server::{PATIENCE, Server, run};
 use crate::{market, node_is_well, packages, place, python_is_well, redis_cli};
 
 /// A program that goes on until it is killed, when it is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
         Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
     }
 }
@@ -28,16 +28,16 @@ impl Drop for Running {
 }
 
 /// A port that was free just now, for programs that cannot choose one.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn port(server: &Server) -> &str {
+pub(crate) fn port(server: &Server) -> &str {
     place(server)[1]
 }
 
 /// Asks again and again until this is so.
-fn becomes<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn becomes<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {
