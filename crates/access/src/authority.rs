@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use stockd_model::CertificateName;
 use stockd_model::limits::TOKEN_SHOWN_BYTES_MAX;
 
 use crate::access::Access;
-use crate::certificate::CertificateName;
 use crate::file::AccessFile;
 use crate::token::TokenHash;
 use crate::user::{ANONYMOUS, User};

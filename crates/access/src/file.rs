@@ -10,11 +10,10 @@ use std::sync::Arc;
 use stockd_model::limits::{
     ACCESS_FILE_BYTES_MAX, ACCESS_USERS_MAX, USER_NAME_BYTES_MAX, USER_TOKENS_MAX,
 };
-use stockd_model::{Right, escaped};
+use stockd_model::{CertificateName, Right, escaped};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::certificate::CertificateName;
 use crate::grants::{Grant, Grants};
 use crate::token::TokenHash;
 use crate::user::{ANONYMOUS, User};

@@ -33,7 +33,6 @@
 mod access;
 mod attempts;
 mod authority;
-mod certificate;
 mod file;
 mod grants;
 mod token;
@@ -42,7 +41,6 @@ mod user;
 pub use access::Access;
 pub use attempts::FailedAttempts;
 pub use authority::{Authority, Identity};
-pub use certificate::CertificateName;
 pub use file::{AccessFile, AccessFileError};
 pub use grants::Grants;
 pub use token::{Token, TokenError, TokenHash};

@@ -69,5 +69,6 @@ pub use stockd_model::{
     PriceError, Quote, SocketPath, Status, StatusError, Symbol, SymbolError, ToAddresses, Volume,
     VolumeError,
 };
+pub use stockd_tls::{ClientFiles, ClientTls, TlsError};
 pub use stream::Stream;
 pub use subscription::{Event, Subscription};

@@ -313,13 +313,14 @@ impl Feed {
     }
 
     /// As [`bytes`](Feed::bytes), what it holds as a tracker, and an equal share for each subscription of
-    /// what all subscribers hold together.
+    /// what all subscribers hold together. The topics of those that have left, until they are tidied up,
+    /// are shares of their own: they make no other subscriber larger.
     pub fn bytes_with_share(&self, id: SubscriberId) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
-        let shared = self.bytes_in_all() - self.subscribers.bytes();
+        let shares = (subscriptions + self.subscribers.tracked).max(self.wants.topics.places());
+        let share = (self.bytes_in_all() - self.subscribers.bytes()) / shares.max(1);
         let tracker = self.subscribers.get_tracker(id);
         let (tracked, bytes) = tracker.map_or((0, 0), |it| (it.len(), it.accounted_bytes));
-        let share = shared / (subscriptions + self.subscribers.tracked).max(1);
         self.bytes(id) + bytes + (self.len(id) + tracked) * share
     }
 

@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+mod certificate;
 mod condition;
 mod decimal;
 mod escape;
@@ -32,6 +33,7 @@ mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use certificate::{CertificateName, NoCertificateName};
 pub use condition::{Condition, Conditional, Watched};
 pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};

@@ -250,7 +250,9 @@ impl ClientInfo {
             (Address::Tcp(peer), Some(Address::Tcp(local))) => {
                 (peer.to_string(), local.to_string())
             }
-            (Address::Tcp(peer), _) => (peer.to_string(), String::new()),
+            (Address::Tcp(peer) | Address::Tls { address: peer, .. }, _) => {
+                (peer.to_string(), String::new())
+            }
             (Address::Unix(path), _) => {
                 (format!("{}:0", path.display()), format!("{}:0", path.display()))
             }

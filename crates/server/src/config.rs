@@ -33,7 +33,8 @@ pub struct Config {
     /// about once a second.
     pub stalled_timeout: Duration,
     /// A client that has sent a part of a request and not the rest of it for this long is told so
-    /// and closed. Checked about once a second.
+    /// and closed. Checked about once a second. The handshake of TLS has to end in this time, too, and in
+    /// [`TLS_HANDSHAKE_TIMEOUT`](stockd_model::limits::TLS_HANDSHAKE_TIMEOUT).
     pub request_timeout: Duration,
     /// Bytes that all connections hold together, at least
     /// [`MEMORY_FLOOR`](stockd_model::limits::MEMORY_FLOOR): unread replies, half requests,

@@ -51,6 +51,14 @@ impl Protocol {
     }
 }
 
+impl fmt::Display for Endpoint {
+    /// As `line 127.0.0.1:7878`, or `resp tls:127.0.0.1:7879`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if self.transport.is_plain() { "" } else { "tls:" };
+        write!(f, "{} {prefix}{}", self.protocol, self.address)
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

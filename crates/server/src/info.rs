@@ -7,7 +7,7 @@
 //! (replicas, evicted keys) is 0; what is not known is left out.
 
 use std::fmt::{self, Write};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use stockd_engine::Access;
 use stockd_model::Right;
@@ -99,6 +99,12 @@ fn about_server(Known { server, metrics, now, .. }: &Known<'_>) -> Lines {
     lines.add("epoch", format_args!("{:016x}", server.engine.epoch()));
     lines.add("workers", metrics.open_per_worker.len());
     lines.add("log_lines_lost", metrics.log_lines_lost);
+    if let Some(tls) = server.tls.get() {
+        let days = tls.validity().left(SystemTime::now()).as_secs() / (24 * 60 * 60);
+        lines.add("tls_certificate_days_left", days);
+        lines.add("tls_certificates_exchanged", tls.exchanged());
+        lines.add("tls_certificates_refused", tls.refused());
+    }
     lines
 }
 
@@ -234,6 +240,9 @@ fn about_work(Known { server, metrics, now, .. }: &Known<'_>) -> Lines {
     lines.add("closed_stalled_clients", metrics.closed_stalled);
     lines.add("closed_idle_clients", metrics.closed_idle);
     lines.add("closed_request_timeout_clients", metrics.closed_request_timeout);
+    lines.add("closed_handshake_clients", metrics.closed_handshake);
+    lines.add("closed_tls_error_clients", metrics.closed_tls_error);
+    lines.add("tls_handshakes", metrics.tls_handshakes);
     lines.add("closed_memory_clients", metrics.closed_memory);
     lines.add("refused_memory_commands", metrics.refused_memory);
     lines

@@ -148,6 +148,7 @@ mod socket_file;
 mod sweep;
 mod system_memory;
 mod timers;
+mod tls_stream;
 mod transport;
 mod turn;
 mod turn_queue;

@@ -129,6 +129,13 @@ counters! {
     closed_idle,
     /// Connections closed because the rest of a request did not come in time.
     closed_request_timeout,
+    /// Connections closed because the handshake of TLS did not end in time, or too many others came.
+    closed_handshake,
+    /// Connections closed because the client broke the protocol of TLS, or showed no certificate where one
+    /// is required.
+    closed_tls_error,
+    /// Handshakes of TLS that have ended well.
+    tls_handshakes,
     /// Connections closed because they held the most when all together held more than they may.
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.

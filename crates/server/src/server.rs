@@ -20,7 +20,7 @@ use crate::reactor::Reactor;
 use crate::server_state::ServerState;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
-use crate::{Config, Endpoint, Metrics, Protocol, StartError};
+use crate::{Config, Endpoint, Metrics, Protocol, StartError, Transport};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -85,6 +85,11 @@ impl Server {
         let address = |bound: &Bound| bound.endpoint.address.tcp();
         if let Some(address) = listeners.iter().filter(is_resp).find_map(address) {
             let _ = state.port.set(address.port());
+        }
+        for bound in &listeners {
+            if let Transport::Tls(tls) = &bound.endpoint.transport {
+                let _ = state.tls.set(Arc::clone(tls));
+            }
         }
         let mut server = Server {
             endpoints: listeners.iter().map(|bound| Arc::clone(&bound.endpoint)).collect(),

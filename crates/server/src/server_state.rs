@@ -8,6 +8,7 @@ use std::time::Instant;
 use stockd_access::{Authority, FailedAttempts};
 use stockd_engine::Engine;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
+use stockd_tls::ServerTls;
 
 use crate::Metrics;
 use crate::client_list::ClientList;
@@ -28,6 +29,8 @@ pub(crate) struct ServerState {
     pub(crate) started: Instant,
     /// The first TCP port at which RESP is spoken.
     pub(crate) port: OnceLock<u16>,
+    /// The certificate of the first listener that has one.
+    pub(crate) tls: OnceLock<Arc<ServerTls>>,
     pub(crate) rates: Rates,
 }
 
@@ -50,6 +53,7 @@ impl ServerState {
             metrics: Box::new(metrics),
             started,
             port: OnceLock::new(),
+            tls: OnceLock::new(),
             rates: Rates::new(started),
         })
     }

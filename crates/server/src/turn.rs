@@ -13,6 +13,7 @@ use crate::connection_id::ConnectionId;
 use crate::memory::MemoryFull;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
+use crate::tls_stream::TlsBuffers;
 use crate::turn_queue::Pace;
 
 /// One connection's turn.
@@ -33,8 +34,10 @@ pub(crate) struct Turn<'a> {
     /// Who has to be told what.
     pub(crate) feed: &'a mut Feed,
     pub(crate) server: &'a ServerState,
-    /// Where a read goes, as long as the turn may read.
+    /// Where a read goes.
     pub(crate) input: &'a mut [u8],
+    /// Where records of TLS are opened and made.
+    pub(crate) tls: &'a mut TlsBuffers,
     pub(crate) replies: Replies<'a>,
     pub(crate) cells: &'a Cells,
 }

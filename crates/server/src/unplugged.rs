@@ -15,6 +15,7 @@ use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::Pace;
 use crate::{Metrics, Protocol};
@@ -30,6 +31,7 @@ pub struct Unplugged {
     feed: Feed,
     server: Arc<ServerState>,
     identity: Identity,
+    tls: TlsBuffers,
     cells: Cells,
     now: Instant,
 }
@@ -61,6 +63,7 @@ impl Unplugged {
             feed: engine.feed(|| {}),
             server,
             identity,
+            tls: TlsBuffers::default(),
             cells: Cells::default(),
             now,
         }
@@ -101,6 +104,7 @@ impl Unplugged {
             feed: &mut self.feed,
             server: &self.server,
             input: &mut [],
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.replies, bytes_max: usize::MAX },
             cells: &self.cells,
         };

@@ -6,6 +6,8 @@
 //! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass of the loop
 //! gives every quick connection one turn, and heavy ones a slice of time.
 
+use std::collections::VecDeque;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +16,11 @@ use slab::Slab;
 use stockd_engine::{
     Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
 };
+use stockd_model::Address;
 use stockd_model::limits::{
     CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
-    READ_BYTES_MAX, REPLY_BUFFER_BYTES, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, UNTERMINATED_AFTER,
+    UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::access_review::AccessReview;
@@ -33,6 +37,7 @@ use crate::server_state::ServerState;
 use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
 use crate::timers::Timers;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::{Pace, TurnQueue};
 
@@ -55,6 +60,10 @@ pub(crate) struct Worker {
     awake: Vec<SubscriberId>,
     /// Where every read goes.
     input: Box<[u8]>,
+    /// Where records of TLS are opened and made.
+    tls: TlsBuffers,
+    /// Those that were in the handshake of TLS when they were put here, the first one first.
+    handshakes: VecDeque<ConnectionId>,
     /// Where every reply is encoded.
     replies: Vec<u8>,
     connections: Slab<Slot>,
@@ -107,7 +116,8 @@ impl Worker {
             marks_wait: false,
             marks_at: None,
             awake: Vec::new(),
-            input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            input: vec![0; TLS_RECORD_BYTES_MAX].into_boxed_slice(),
+            tls: TlsBuffers::default(),
             replies: Vec::new(),
             connections: Slab::new(),
             serial: 0,
@@ -123,6 +133,7 @@ impl Worker {
             sums: Sums::default(),
             relief: Relief::default(),
             taken: Vec::new(),
+            handshakes: VecDeque::new(),
             answers: Vec::new(),
         }
     }
@@ -234,7 +245,8 @@ impl Worker {
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
             server: &self.server,
-            input: &mut self.input[..pace.read_bytes()],
+            input: &mut self.input,
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
             cells,
         };
@@ -268,8 +280,10 @@ impl Worker {
         if let Err(closed) = outcome {
             self.close(id, &closed);
         }
-        if self.replies.capacity() > REPLY_BUFFER_BYTES {
-            self.replies = Vec::new();
+        for buffer in [&mut self.replies, &mut self.tls.outgoing] {
+            if buffer.capacity() > REPLY_BUFFER_BYTES {
+                *buffer = Vec::new();
+            }
         }
         self.tell_memory();
         self.wake_subscribers();
@@ -286,7 +300,7 @@ impl Worker {
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
-            slot.connection.committed(&answered, &mut self.replies, now);
+            slot.connection.committed(&answered, &mut self.replies, &mut self.tls, now);
             slot.queue_turn(&mut self.turns);
             self.sums.note(slot, &self.feed, self.pool.cells(self.index));
         }
@@ -411,7 +425,8 @@ impl Worker {
         if let Some(slot) = live(&mut self.connections, id) {
             let cells = self.pool.cells(self.index);
             Closed::HalfRequest.note(slot.connection.client().peer(), cells);
-            slot.connection.give_request_up(self.sweep.timeouts.request, now);
+            let timeout = self.sweep.timeouts.request;
+            slot.connection.give_request_up(timeout, &mut self.tls, now);
             slot.queue_turn(&mut self.turns);
             self.sweep.start(now);
         }
@@ -435,7 +450,8 @@ impl Worker {
     }
 
     /// Where all connections hold more than they may, closes those of its own that hold the most,
-    /// and no less than the average of all: some worker has one.
+    /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
+    /// its own hold, so that all together close no more than is needed.
     #[inline]
     fn relieve_memory(&mut self, now: Instant) {
         self.tell_memory();
@@ -443,7 +459,8 @@ impl Worker {
         if self.feed.is_tidy() {
             self.relief.on_its_way = 0;
         }
-        if let Some(excess) = self.server.memory.excess()
+        let memory = &self.server.memory;
+        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory))
             && excess > self.relief.on_its_way
         {
             self.close_largest(excess - self.relief.on_its_way, now);
@@ -491,12 +508,12 @@ impl Worker {
         self.serial += 1;
         let id = ConnectionId::new(entry.key(), self.serial);
         if let Err(error) = self.reactor.add(&socket, id) {
-            tracing::warn!("{peer}: cannot be served: {error}");
-            self.pool.cells(self.index).closed_failed.add(1);
-            self.pool.closed_one(self.index);
-            return;
+            return self.cannot_serve(&peer, &error);
         }
-        let stream = endpoint.transport.accept(socket);
+        let stream = match endpoint.transport.accept(socket) {
+            Ok(stream) => stream,
+            Err(error) => return self.cannot_serve(&peer, &error),
+        };
         let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
         let identity = self.server.authority.anonymous();
         let conversation = protocol::begin(&endpoint, &client, &identity);
@@ -506,9 +523,32 @@ impl Worker {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);
         }
-        if self.sweep.timeouts.idle.is_some() {
+        if slot.connection.is_shaking_hands() {
+            slot.places.make_heavy();
+            self.sweep.start(now);
+            self.await_handshake(id);
+        } else if self.sweep.timeouts.idle.is_some() {
             self.sweep.start(now);
         }
+    }
+
+    /// A connection begins with the handshake of TLS. Where too many are in it, the one that came first is
+    /// closed.
+    fn await_handshake(&mut self, id: ConnectionId) {
+        self.handshakes.push_back(id);
+        if self.handshakes.len() > TLS_HANDSHAKES_MAX
+            && let Some(first) = self.handshakes.pop_front()
+            && let Some(slot) = live(&mut self.connections, first)
+            && slot.connection.is_shaking_hands()
+        {
+            self.close(first, &Closed::Handshake);
+        }
+    }
+
+    fn cannot_serve(&mut self, peer: &Address, error: &io::Error) {
+        tracing::warn!("{peer}: cannot be served: {error}");
+        self.pool.cells(self.index).closed_failed.add(1);
+        self.pool.closed_one(self.index);
     }
 
     /// The server shuts down: every connection is to end when what it has asked is answered.

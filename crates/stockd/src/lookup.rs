@@ -26,6 +26,7 @@ use crate::name_list;
 use crate::output;
 use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
+use crate::tls_flags::TlsFlags;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -39,7 +40,7 @@ use crate::report::{Document, LatencyReport, wording};
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server: HOST:PORT or unix:PATH.
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH.
     #[arg(
         long,
         value_name = "ADDR",
@@ -48,6 +49,9 @@ pub(crate) struct LookupArgs {
         default_value = "127.0.0.1:7878"
     )]
     server: String,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
     /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
@@ -86,8 +90,9 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.names {
         name_list::read(list, |name| names.push(name.to_owned()))?;
     }
-    let client =
-        Client::connect(&*args.server).with_context(|| format!("server '{}'", args.server))?;
+    let options = args.tls.options()?;
+    let client = Client::connect_with(&*args.server, options)
+        .with_context(|| format!("server '{}'", args.server))?;
     let all_found = match args.measures() {
         true => measure(client, &names, args),
         false => ask(client, &names),

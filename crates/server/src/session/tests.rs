@@ -8,6 +8,7 @@ use crate::memory::Memory;
 use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::Replies;
 use crate::turn_queue::Pace;
 use crate::{Endpoint, Metrics, Protocol};
@@ -30,6 +31,7 @@ struct Client {
     feed: Feed,
     server: Arc<ServerState>,
     identity: Identity,
+    tls: TlsBuffers,
     cells: Cells,
 }
 
@@ -70,6 +72,7 @@ impl Client {
             feed: engine.feed(|| {}),
             server,
             identity: Identity::default(),
+            tls: TlsBuffers::default(),
             cells: Cells::default(),
         }
     }
@@ -86,6 +89,7 @@ impl Client {
             feed: &mut self.feed,
             server: &self.server,
             input: &mut [],
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.out, bytes_max: self.out_bytes_max },
             cells: &self.cells,
         };

@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CertificateName {
     /// The common name of its subject: `CN=desk-7`.
-    CommonName(String),
+    Common(String),
     /// A DNS name among its alternative names: `DNS:desk-7.example.org`. In small letters.
     Dns(String),
     /// A URI among its alternative names: `URI:spiffe://example.org/desk`.
@@ -34,7 +34,7 @@ impl FromStr for CertificateName {
 
     fn from_str(text: &str) -> Result<CertificateName, NoCertificateName> {
         let name = if let Some(name) = text.strip_prefix("CN=") {
-            CertificateName::CommonName(name.to_owned())
+            CertificateName::Common(name.to_owned())
         } else if let Some(name) = text.strip_prefix("DNS:") {
             CertificateName::dns(name)
         } else if let Some(name) = text.strip_prefix("URI:") {
@@ -42,7 +42,7 @@ impl FromStr for CertificateName {
         } else {
             return Err(NoCertificateName);
         };
-        let (CertificateName::CommonName(text)
+        let (CertificateName::Common(text)
         | CertificateName::Dns(text)
         | CertificateName::Uri(text)) = &name;
         let is_possible = !text.is_empty() && !text.chars().any(char::is_control);
@@ -53,7 +53,7 @@ impl FromStr for CertificateName {
 impl fmt::Display for CertificateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CertificateName::CommonName(name) => write!(f, "CN={name}"),
+            CertificateName::Common(name) => write!(f, "CN={name}"),
             CertificateName::Dns(name) => write!(f, "DNS:{name}"),
             CertificateName::Uri(name) => write!(f, "URI:{name}"),
         }
