@@ -31,6 +31,8 @@ pub(crate) struct TlsStream {
     /// The beginning of a record. Holds no memory while it is empty.
     partial: Vec<u8>,
     is_shaking_hands: bool,
+    /// The client has broken the protocol.
+    is_broken: bool,
     /// The client has said that it sends no more.
     is_closed_by_peer: bool,
 }
@@ -46,10 +48,11 @@ pub(crate) struct TlsBuffers {
 
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TlsStream { partial, is_shaking_hands, is_closed_by_peer, .. } = self;
+        let TlsStream { partial, is_shaking_hands, is_broken, is_closed_by_peer, .. } = self;
         f.debug_struct("TlsStream")
             .field("partial_bytes", &partial.len())
             .field("is_shaking_hands", is_shaking_hands)
+            .field("is_broken", is_broken)
             .field("is_closed_by_peer", is_closed_by_peer)
             .finish_non_exhaustive()
     }
@@ -61,6 +64,7 @@ impl TlsStream {
             connection: Box::new(connection),
             partial: Vec::new(),
             is_shaking_hands: true,
+            is_broken: false,
             is_closed_by_peer: false,
         }
     }
@@ -120,8 +124,8 @@ impl TlsStream {
         let mut records = 0..self.partial.len() + read;
         let opened = self.open_records(incoming, &mut records, outgoing, plain);
         if opened.is_err() {
-            // What is left is the alert.
-            let _ = self.open_records(incoming, &mut (0..0), outgoing, &mut []);
+            self.is_broken = true;
+            self.take_alert(&mut incoming[records.clone()], outgoing);
         }
         let plain = opened?;
         self.keep(&incoming[records])?;
@@ -185,6 +189,19 @@ impl TlsStream {
         }
     }
 
+    /// After an error: takes what the client has to be told of it, and nothing else, since a connection
+    /// that has failed must not look at records again.
+    fn take_alert(&mut self, records: &mut [u8], outgoing: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(records).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(outgoing, 0, |room| data.encode(room).map_err(required_to_encode));
+                }
+                _ => return,
+            }
+        }
+    }
+
     fn keep(&mut self, rest: &[u8]) -> Result<(), rustls::Error> {
         if rest.is_empty() {
             self.partial = Vec::new();
@@ -215,8 +232,9 @@ impl TlsStream {
 
     /// Encrypts plain bytes, or the end, once the connection is ready for it.
     fn encrypt(&mut self, plain: Option<&[u8]>, outgoing: &mut Vec<u8>) {
-        loop {
-            match self.connection.process_tls_records(&mut []).state {
+        while !self.is_broken {
+            // The connection knows places in what is kept, so it has to see it each time.
+            match self.connection.process_tls_records(&mut self.partial).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     let hint = plain.map_or(0, <[u8]>::len) + RECORD_OVERHEAD;
                     return append(outgoing, hint, |room| {
@@ -290,8 +308,9 @@ mod tests {
 
     use proptest::prelude::*;
     use rustls::ClientConnection;
-    use stockd_tls::development::Authority;
-    use stockd_tls::{ClientCertificates, ClientFiles, ClientTls, ServerFiles, ServerTls};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use stockd_tls::{ClientTls, ServerTls, development};
 
     use super::*;
 
@@ -306,14 +325,7 @@ mod tests {
     }
 
     fn configurations() -> (ServerTls, ClientTls) {
-        let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::open(directory.path()).unwrap();
-        let issued = authority.server(&["localhost"]).unwrap();
-        let (certificate, key) = issued.write(directory.path(), "server").unwrap();
-        let clients = ClientCertificates::Off;
-        let files = ServerFiles { certificate, key, client_ca: None, clients };
-        let trust = ClientFiles { ca: Some(authority.certificate()), ..ClientFiles::default() };
-        (ServerTls::load(files, &[]).unwrap(), ClientTls::load(&trust).unwrap())
+        development::pair(tempfile::tempdir().unwrap().path()).unwrap()
     }
 
     impl Pair {
@@ -413,7 +425,9 @@ mod tests {
             cut in 1_usize..3000,
         ) {
             let mut pair = Pair::new();
-            let _ = pair.give(&rubbish, cut);
+            let is_broken = pair.give(&rubbish, cut).is_err();
+            pair.server.seal_end(&mut pair.buffers.outgoing);
+            prop_assert!(!is_broken || pair.buffers.outgoing.is_empty());
             // A hello in which one byte is another, and what follows it.
             let mut pair = Pair::new();
             let mut hello = pair.flight();
@@ -423,6 +437,8 @@ mod tests {
                 let flight = pair.flight();
                 let _ = pair.give(&flight, cut);
             }
+            pair.server.seal(b"172.5", &mut pair.buffers.outgoing);
+            pair.server.seal_end(&mut pair.buffers.outgoing);
             // Records in which one byte is another bring nothing.
             let mut pair = Pair::new();
             pair.shake_hands(4096);
@@ -461,6 +477,26 @@ mod tests {
         assert!(pair.client.process_new_packets().unwrap().peer_has_closed());
     }
 
+    /// Half a message of the handshake, in several records, and then the server has something to say.
+    #[test]
+    fn the_end_may_be_said_in_the_middle_of_a_message() {
+        for parts in 1..8 {
+            let mut pair = Pair::new();
+            let hello = pair.flight();
+            let records = hello[5..5 + parts].iter().flat_map(|byte| [22, 3, 1, 0, 1, *byte]);
+            pair.give(&records.collect::<Vec<u8>>(), 4).unwrap();
+            assert!(pair.server.has_partial());
+            pair.server.seal(b"172.5", &mut pair.buffers.outgoing);
+            pair.server.seal_end(&mut pair.buffers.outgoing);
+            assert!(pair.buffers.outgoing.is_empty());
+            // The rest of it.
+            let rest = &hello[5 + parts..];
+            let length = (rest.len() as u16).to_be_bytes();
+            pair.give(&[&[22, 3, 1], &length[..], rest].concat(), 100).unwrap();
+            pair.shake_hands(100);
+        }
+    }
+
     /// A message of the handshake in as many records as it has bytes is kept up to a bound.
     #[test]
     fn a_message_in_too_many_parts_ends_the_connection() {
@@ -475,16 +511,10 @@ mod tests {
     fn a_client_of_tls_1_2_is_served_too() {
         let mut pair = Pair::new();
         let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::open(directory.path()).unwrap();
-        let issued = authority.server(&["localhost"]).unwrap();
-        let (certificate, key) = issued.write(directory.path(), "server").unwrap();
-        let clients = ClientCertificates::Off;
-        let files = ServerFiles { certificate, key, client_ca: None, clients };
-        let server = ServerTls::load(files, &[]).unwrap();
+        let (server, _) = development::pair(directory.path()).unwrap();
+        let root = CertificateDer::from_pem_file(directory.path().join("ca.pem")).unwrap();
         let mut roots = rustls::RootCertStore::empty();
-        let pem = std::fs::read(authority.certificate()).unwrap();
-        use rustls::pki_types::pem::PemObject;
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        roots.add(root).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let old = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS12])

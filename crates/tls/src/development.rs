@@ -13,6 +13,8 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
+use crate::{ClientCertificates, ClientFiles, ClientTls, ServerFiles, ServerTls};
+
 /// How long a certificate is valid: from yesterday, for clocks that differ.
 const VALID_DAYS: u32 = 397;
 
@@ -21,6 +23,22 @@ const VALID_DAYS: u32 = 397;
 pub struct Authority {
     directory: PathBuf,
     issuer: Issuer<'static, KeyPair>,
+}
+
+/// A server for `localhost` with a certificate of an authority in this directory, and a client that
+/// believes it.
+///
+/// # Errors
+///
+/// As [`Authority::open`] and the others.
+pub fn pair(directory: &Path) -> io::Result<(ServerTls, ClientTls)> {
+    let authority = Authority::open(directory)?;
+    let (certificate, key) = authority.server(&["localhost"])?.write(directory, "server")?;
+    let clients = ClientCertificates::Off;
+    let server = ServerFiles { certificate, key, client_ca: None, clients };
+    let client = ClientFiles { ca: Some(authority.certificate()), ..ClientFiles::default() };
+    let server = ServerTls::load(server, &[]).map_err(io::Error::other)?;
+    Ok((server, ClientTls::load(&client).map_err(io::Error::other)?))
 }
 
 /// A certificate and its key, in PEM.
