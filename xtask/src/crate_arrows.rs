@@ -15,9 +15,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-catalog", &["stockd-model", "stockd-rows"]),
     ("stockd-wire", &["stockd-model"]),
     ("stockd-store", &["stockd-model"]),
-    ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-model"]),
+    ("stockd-access", &["stockd-model"]),
+    ("stockd-engine", &["stockd-catalog", "stockd-store", "stockd-access", "stockd-model"]),
     ("stockd-tls", &["stockd-model"]),
-    ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-tls", "stockd-model"]),
+    (
+        "stockd-server",
+        &["stockd-engine", "stockd-access", "stockd-wire", "stockd-tls", "stockd-model"],
+    ),
     ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     ("stockd-latency", &["stockd-model"]),
     ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
@@ -25,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "stockd",
         &[
             "stockd-model",
+            "stockd-access",
             "stockd-catalog",
             "stockd-store",
             "stockd-wire",

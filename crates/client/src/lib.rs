@@ -24,6 +24,7 @@
 //!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),
 //!     Answer::NotTradable => panic!("halted, or no volume is left"),
 //!     Answer::NotFound => panic!("not listed"),
+//!     Answer::NotPermitted => panic!("not permitted"),
 //! }
 //! assert_eq!(client.lookup_all(["XYZ", " AAPL "])?[0], Answer::NotFound);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -39,6 +39,8 @@ pub(crate) struct ClientInfo {
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
+    /// Which user it is, where there is an access file.
+    user: Mutex<Option<Box<str>>>,
     /// When it last sent something: milliseconds since it came.
     active_ms: Cell,
     /// Bytes of requests that are not answered yet.
@@ -142,6 +144,7 @@ impl ClientList {
             protocol,
             since,
             names: Mutex::default(),
+            user: Mutex::default(),
             active_ms: Cell::default(),
             requests: Cell::default(),
             unsent: Cell::default(),
@@ -213,6 +216,11 @@ impl ClientInfo {
         self.conversation.names_bytes.set(bytes as u64);
     }
 
+    /// Which user it is, if there are any.
+    pub(crate) fn set_user(&self, user: Option<&str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.map(Box::from);
+    }
+
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
         self.source.get().unwrap_or(&self.peer)
@@ -252,6 +260,8 @@ impl ClientInfo {
         let age = now.saturating_duration_since(self.since);
         let idle = (age.as_millis() as u64).saturating_sub(self.active_ms.get()) / 1000;
         let Names { client, library, library_version } = self.names().clone();
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let user = user.as_deref().unwrap_or("default");
         let unsent = self.unsent.get();
         let flags = self.flags();
         let is_waiting = u8::from(unsent > 0);
@@ -261,7 +271,7 @@ impl ClientInfo {
             "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
-             user=default redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
+             user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
             self.symbols.get(),

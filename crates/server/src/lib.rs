@@ -117,6 +117,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_review;
 mod admission;
 mod client_list;
 mod closed;

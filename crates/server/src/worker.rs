@@ -18,10 +18,12 @@ use stockd_engine::{
 };
 use stockd_model::Address;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, REPLY_BUFFER_BYTES,
-    TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
+    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, UNTERMINATED_AFTER,
+    UNTERMINATED_AFTER_KNOWN,
 };
 
+use crate::access_review::AccessReview;
 use crate::admission::Accepted;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
@@ -72,6 +74,8 @@ pub(crate) struct Worker {
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
     lingers: Timers,
+    pauses: Timers,
+    access: AccessReview,
     sweep: Sweep,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
@@ -121,6 +125,8 @@ impl Worker {
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
+            pauses: Timers::new(FAILED_ATTEMPT_WAIT),
+            access: AccessReview::default(),
             sweep,
             spins,
             draining: false,
@@ -166,6 +172,7 @@ impl Worker {
             }
             self.server.sample(now);
             self.tidy_feed();
+            self.review_access();
             self.sweep(now);
             self.relieve_memory(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
@@ -181,6 +188,7 @@ impl Worker {
         let has_work = !self.turns.is_empty()
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
+            || self.access.is_under_way()
             || self.short_silences.next().is_some()
             || self.relief.more;
         if self.spins || has_work {
@@ -188,9 +196,10 @@ impl Worker {
         }
         let drain_until = self.pool.drain_until();
         let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
-        let deadlines =
-            [self.silences.next(), self.lingers.next(), self.sweep.at(), drain_until, marks_at];
-        let next = deadlines.into_iter().flatten().min()?;
+        let timers = [&self.silences, &self.lingers, &self.pauses].map(Timers::next);
+        let others = [self.sweep.at(), drain_until, marks_at];
+        let deadlines = timers.into_iter().chain(others);
+        let next = deadlines.flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -231,7 +240,7 @@ impl Worker {
             now,
             pace,
             work,
-            access: &slot.endpoint.access,
+            identity: &mut slot.identity,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
@@ -262,6 +271,7 @@ impl Worker {
                     timers.start(Instant::now(), id);
                 }
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
+                Some(Delay::Pause) => self.pauses.start(Instant::now(), id),
             }
         }
         // What it was told may have to be passed on to others.
@@ -345,12 +355,37 @@ impl Worker {
                 }
             }
         }
+        while let Some(id) = self.pauses.pop_passed(now) {
+            if let Some(slot) = live(&mut self.connections, id) {
+                slot.connection.end_pause();
+                slot.queue_turn(&mut self.turns);
+            }
+        }
         for _ in 0..CLOSES_PER_PASS {
             let Some(id) = self.lingers.pop_passed(now) else {
                 break;
             };
             self.close(id, &Closed::Ended);
         }
+    }
+
+    /// Where another access file has come into force, gives a turn to the next few connections that are
+    /// subscribed to something, in which they are told what has ended. The others learn it with what they
+    /// ask next.
+    #[inline]
+    fn review_access(&mut self) {
+        let Some(slice) = self.access.slice(self.server.authority.generation()) else {
+            return;
+        };
+        let slots = self.connections.capacity();
+        for index in slice.clone().take_while(|index| *index < slots) {
+            if let Some(slot) = self.connections.get_mut(index)
+                && self.feed.has(slot.id.into())
+            {
+                self.turns.push_heavy(slot.id, &mut slot.places);
+            }
+        }
+        self.access.looked(slice.end, slots);
     }
 
     /// Looks at the next few connections for those that have let a timeout pass.
@@ -480,9 +515,10 @@ impl Worker {
             Err(error) => return self.cannot_serve(&peer, &error),
         };
         let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
-        let conversation = protocol::begin(&endpoint, &client);
+        let identity = self.server.authority.anonymous();
+        let conversation = protocol::begin(&endpoint, &client, &identity);
         let connection = Connection::new(stream, conversation, permit, client, now);
-        let slot = entry.insert(Slot::new(connection, id, endpoint));
+        let slot = entry.insert(Slot::new(connection, id, identity));
         if self.draining {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);

@@ -31,7 +31,8 @@ use crate::tls_flags::TlsFlags;
 /// Look up prices on a server, and measure how long it takes.
 ///
 /// Prints a line for each symbol: 'AAPL 172.5', or 'AAPL 0' while it cannot be traded, or 'XYZ not
-/// found'. Exits with 1 if any was not found.
+/// found'. Exits with 1 if any was not found, or
+/// may not be read.
 ///
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
@@ -122,7 +123,11 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
         writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
-    Ok(!answers.contains(&Answer::NotFound))
+    Ok(answers.iter().all(|answer| is_found(*answer)))
+}
+
+fn is_found(answer: Answer) -> bool {
+    !matches!(answer, Answer::NotFound | Answer::NotPermitted)
 }
 
 /// Asks for one name after the other and prints the latencies. If the server fails, those until
@@ -161,7 +166,7 @@ fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::R
     printer.end(&report)?;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(report.tally().not_found == 0),
+        None => Ok(report.tally().not_found + report.tally().not_permitted == 0),
     }
 }
 
@@ -280,7 +285,7 @@ fn style_of(answer: Answer) -> Style {
     match answer {
         Answer::Price(_) => Style::new(),
         Answer::NotTradable => AnsiColor::Yellow.on_default(),
-        Answer::NotFound => AnsiColor::Red.on_default(),
+        Answer::NotFound | Answer::NotPermitted => AnsiColor::Red.on_default(),
     }
 }
 

@@ -76,7 +76,7 @@ fn serve(
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
     info!(
-        stocks = engine.count(&Access::All),
+        stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
@@ -217,7 +217,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         let known = rows.len() - listings.len();
         info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
     }
-    if engine.count(&Access::All) == 0 {
+    if engine.count(&Access::All) == Some(0) {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())

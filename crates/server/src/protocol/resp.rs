@@ -8,6 +8,7 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod authenticate;
 mod browse;
 mod client;
 mod cost;
@@ -20,13 +21,14 @@ mod writes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use stockd_access::Identity;
 use stockd_engine::{
-    Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
+    Access, Answered, Batch, Budget, Ended, Feed, Message, Outcome, Snapshot, WriteHandle,
 };
 use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
 };
-use stockd_model::{Request, Symbol};
+use stockd_model::{Refusal, Reply, Request, Right, Symbol, quote_json};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
@@ -44,7 +46,7 @@ use walk::Walk;
 use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
-    begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
+    begin: |client, identity| Box::new(RespConversation::new(Arc::clone(client), identity)),
     encode_error: |error, out| Encoder::new().error(&format_args!("ERR {error}"), out),
 };
 
@@ -73,6 +75,8 @@ struct Speaker {
     transaction: transaction::Begun,
     writes: Writes,
     tracker: Tracker,
+    /// A wrong token was shown, which is not said yet.
+    is_wrong: bool,
 }
 
 /// What the committer is to answer, in order.
@@ -94,6 +98,8 @@ enum After {
     Nothing,
     /// Which commands are admitted may have changed.
     Admit,
+    /// The client is somebody else now.
+    Identified,
     /// The command is not finished.
     Wait(Waits),
     Quit,
@@ -108,6 +114,13 @@ impl Conversation for RespConversation {
 
     fn end(&mut self, _: &[u8], _: &mut Turn<'_>) {
         // Half a command asks for nothing.
+    }
+
+    fn identified(&mut self, turn: &mut Turn<'_>) {
+        self.speaker.snapshot = None;
+        self.speaker.client.set_user(turn.identity.user());
+        turn.feed.change_access(turn.id.into(), turn.identity.access());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
     }
 
     fn awaits_commit(&self) -> bool {
@@ -144,6 +157,7 @@ impl Conversation for RespConversation {
 
     fn has_messages(&self, id: ConnectionId, feed: &Feed) -> bool {
         let has_some = feed.has_messages(id.into())
+            || feed.has_forbidden(id.into())
             || (self.parked.is_empty() && feed.has_invalidations(id.into()));
         // Nothing comes within a reply.
         has_some && self.speaker.walk.is_none() && !self.decoder.is_within_reply()
@@ -151,6 +165,7 @@ impl Conversation for RespConversation {
 
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let mut messages = self.tell_invalidations(turn, bytes_max);
+        messages += self.tell_forbidden(turn, bytes_max);
         let encoder = &self.speaker.encoder;
         let out = &mut *turn.replies.out;
         if out.len() >= bytes_max {
@@ -179,8 +194,9 @@ impl Conversation for RespConversation {
 }
 
 impl RespConversation {
-    fn new(client: Arc<ClientInfo>) -> RespConversation {
-        RespConversation {
+    fn new(client: Arc<ClientInfo>, identity: &Identity) -> RespConversation {
+        client.set_user(identity.user());
+        let mut conversation = RespConversation {
             decoder: Decoder::default(),
             speaker: Speaker {
                 encoder: Encoder::default(),
@@ -190,9 +206,12 @@ impl RespConversation {
                 transaction: transaction::Begun::default(),
                 writes: Writes::default(),
                 tracker: Tracker::default(),
+                is_wrong: false,
             },
             parked: Parked::default(),
-        }
+        };
+        conversation.admit(false, identity);
+        conversation
     }
 
     /// Answers the input, as [`Conversation::answer`] does.
@@ -206,6 +225,9 @@ impl RespConversation {
         if self.speaker.tracker.is_on() && !self.decoder.is_within_reply() {
             let bytes_max = turn.replies.bytes_max;
             turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
+        }
+        if std::mem::take(&mut self.speaker.is_wrong) {
+            self.speaker.encoder.error(&CommandError::WrongUser, turn.replies.out);
         }
         let mut rest = input;
         let waits = 'answer: loop {
@@ -221,7 +243,7 @@ impl RespConversation {
             }
             // What is performed may need the executor for itself, so the batch ends before it.
             let command = {
-                let mut batch = turn.executor.batch(turn.access);
+                let mut batch = turn.executor.batch(turn.identity.access());
                 loop {
                     self.settle(turn.id, turn.feed, turn.cells);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
@@ -230,17 +252,22 @@ impl RespConversation {
                         None if turn.work.is_spent() => break 'answer Waits::Turn,
                         None => {}
                     }
+                    let access = batch.access();
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
-                            tracker.reads(&request, id, turn.feed, memory);
+                            tracker.reads(&request, id, access, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
-                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                                let writer = turn.writer.as_deref_mut();
+                                count_denied(access, &request, turn.cells);
                                 self.parked.park(request, &shape, writer, access, turn.id);
                                 continue 'answer;
                             };
+                            if let Reply::Refused(refusal) = &reply {
+                                turn.cells.count_refusal(refusal);
+                            }
                             tracker.wrote(&reply, id, turn.feed);
                             let before = turn.replies.out.len();
                             let (encoder, client) =
@@ -261,7 +288,8 @@ impl RespConversation {
             };
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
-                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
+                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity),
+                After::Identified => self.identified(turn),
                 After::Wait(waits) => break waits,
                 After::Quit => break Waits::Nothing(Ending::Quit),
             }
@@ -318,13 +346,45 @@ impl RespConversation {
         messages
     }
 
+    /// Ends the subscriptions that are not allowed any more, and says so. Returns how many messages that
+    /// were.
+    fn tell_forbidden(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
+        if !turn.feed.has_forbidden(turn.id.into()) {
+            return 0;
+        }
+        let encoder = &self.speaker.encoder;
+        let out = &mut *turn.replies.out;
+        let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
+        let mut budget = Budget::new(work);
+        let (mut messages, mut payload) = (0, Vec::new());
+        let _ = turn.feed.end_forbidden(turn.id.into(), &mut budget, |ended| {
+            payload.clear();
+            match ended {
+                Ended::Symbol(symbol) => {
+                    quote_json::encode_forbidden(Some(symbol), &mut payload);
+                    encoder.message(symbol.as_bytes(), &payload, out);
+                }
+                Ended::Pattern(pattern) => {
+                    let pattern = pattern.as_bytes();
+                    quote_json::encode_forbidden(None, &mut payload);
+                    encoder.pattern_message(pattern, pattern, &payload, out);
+                }
+            }
+            messages += 1;
+            out.len() < bytes_max
+        });
+        turn.work.spend(work - budget.left());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
+        messages
+    }
+
     /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
     /// end.
     #[cold]
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
         let waits = self.speaker.walk_on(turn);
         if waits.is_none() {
-            self.admit(turn.feed.len(turn.id.into()) > 0);
+            self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
         }
         waits
     }
@@ -356,7 +416,11 @@ impl RespConversation {
                 self.speaker.count(CommandId::GET, batch.begun() as u64, cells);
             }
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
+            let denied = batch.denied();
             batch.answer(|answer| encoder.answer(answer, out));
+            if batch.denied() != denied {
+                cells.count_refused_resp(Right::Read, batch.denied() - denied);
+            }
             // Lookups that are taken leave nothing to be decoded without input.
             if input.is_empty() {
                 *rest = input;
@@ -376,9 +440,10 @@ impl RespConversation {
         }
         match self.decoder.decode_deferrable(rest) {
             Ok(Some((request, shape))) => {
-                let memory = &turn.server.memory;
-                self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
-                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                let (memory, access) = (&turn.server.memory, turn.identity.access());
+                self.speaker.tracker.reads(&request, turn.id.into(), access, turn.feed, memory);
+                let writer = turn.writer.as_deref_mut();
+                count_denied(access, &request, turn.cells);
                 self.parked.park(request, &shape, writer, access, turn.id);
                 None
             }
@@ -388,15 +453,24 @@ impl RespConversation {
     }
 
     /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
-    /// transaction.
-    fn admit(&mut self, subscribed: bool) {
+    /// transaction. One that nobody knows says first who it is.
+    fn admit(&mut self, subscribed: bool, identity: &Identity) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
+            _ if !identity.is_known() => Admits::Entrance,
             true => Admits::Subscription,
             false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
+        self.decoder.permit(identity.access().rights());
         self.decoder.track(self.speaker.tracker.is_on());
+    }
+}
+
+/// Counts a request that will be refused when its turn comes.
+fn count_denied(access: &Access, request: &Request, cells: &Cells) {
+    if let Err(Refusal::NotPermitted { right, .. }) = access.check(request) {
+        cells.count_refused_resp(right, 1);
     }
 }
 
@@ -453,9 +527,12 @@ impl Speaker {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
             Command::Client(Client::List(filter)) => {
                 self.client.note_command(CommandId::CLIENT_LIST);
-                self.begin(Walk::clients(&filter, turn), turn)
+                self.begin(Walk::clients(&filter, self.client.id, turn), turn)
             }
             Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
+            Command::Count if turn.executor.engine().count(turn.identity.access()).is_none() => {
+                self.begin(Walk::count(), turn)
+            }
             Command::RandomKey => self.begin(Walk::random(), turn),
             Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
             Command::Describe(describe) => {
@@ -509,13 +586,15 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, is_wrong, .. } =
+            self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => {
-                encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
+                let count = turn.executor.engine().count(turn.identity.access());
+                encoder.integer(count.unwrap_or_default() as u64, out);
             }
             Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
             Command::Ping(message) => {
@@ -523,21 +602,29 @@ impl Speaker {
                 encoder.pong(message, subscribed, out);
             }
             Command::Echo(message) => encoder.text(message, out),
-            Command::Auth(credentials) => match credentials.check_open() {
-                Ok(()) => encoder.ok(out),
-                Err(error) => encoder.error(&error, out),
-            },
-            Command::Hello(Hello { credentials: Some(credentials), .. })
-                if let Err(error) = credentials.check_open() =>
-            {
-                encoder.error(&error, out);
+            Command::Auth(credentials) => {
+                return match authenticate::check(&credentials, client, turn) {
+                    Ok(after) => {
+                        encoder.ok(turn.replies.out);
+                        after
+                    }
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
                 encoder.error(&CommandError::Resp2WhileTracking, out);
             }
             Command::Hello(hello) => {
-                client::hello(&hello, client, encoder, out);
-                return After::Admit;
+                return match authenticate::check_hello(&hello, client, turn) {
+                    Ok(after) => {
+                        client::hello(&hello, client, encoder, turn.replies.out);
+                        after
+                    }
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                };
+            }
+            Command::WhoAmI => {
+                encoder.text(turn.identity.user().unwrap_or("default").as_bytes(), out);
             }
             Command::Client(Client::Tracking(tracking)) => {
                 tracker.switch(tracking, encoder, turn);
@@ -553,7 +640,8 @@ impl Speaker {
                 turn.server.with_settings(|settings| encoder.settings(patterns, settings, out));
             }
             Command::Info(sections) => {
-                encoder.lines(&info::text(turn.server, sections, turn.now), out);
+                let access = turn.identity.access();
+                encoder.lines(&info::text(turn.server, access, sections, turn.now), out);
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
             Command::Constant(constant) => encoder.constant(constant, out),
@@ -570,7 +658,7 @@ impl Speaker {
                 transaction.multi(encoder, out);
                 return After::Admit;
             }
-            Command::Queue(command) => transaction.queue(command, encoder, out),
+            Command::Queue(command) => transaction.queue(command, encoder, turn),
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
                 parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
@@ -587,7 +675,8 @@ impl Speaker {
                 *transaction = transaction::Begun::default();
                 tracker.end(turn);
                 client::reset(client, encoder, turn);
-                return After::Admit;
+                *turn.identity = turn.server.authority.forget_token(turn.identity);
+                return After::Identified;
             }
             Command::Quit => {
                 encoder.ok(out);
@@ -595,6 +684,7 @@ impl Speaker {
             }
             Command::Refused(error) => {
                 tracker.begun();
+                authenticate::count(&error, turn.cells);
                 if error.is_of_a_write() {
                     turn.cells.refused_invalid.add(1);
                     writes.note_refused(&error, client);

@@ -95,6 +95,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Echo(_)
         | Command::Client(Client::Id | Client::Name | Client::Caching(_) | Client::Redirection)
         | Command::Time
+        | Command::WhoAmI
         | Command::Constant(_)
         | Command::MemoryUsage(_)
         | Command::RandomKey
