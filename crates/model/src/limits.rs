@@ -167,7 +167,8 @@ pub const TAKES_PER_PASS: usize = 64;
 /// come in the next ones.
 pub const SWEEP_CONNECTIONS: usize = 1024;
 
-/// Connections that a worker closes in one pass because a timeout has passed, or for want of memory.
+/// Connections that a worker closes in one pass because a timeout has passed, for want of memory, or because
+/// another client kills them.
 /// The others come in the next ones.
 pub const CLOSES_PER_PASS: usize = 64;
 

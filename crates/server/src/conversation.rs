@@ -106,4 +106,6 @@ pub(crate) enum Ending {
     ProtocolError,
     /// The client said goodbye.
     Quit,
+    /// The client has killed its own connection.
+    Killed,
 }

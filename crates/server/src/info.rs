@@ -220,6 +220,7 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("closed_idle_clients", metrics.closed_idle);
     lines.add("closed_request_timeout_clients", metrics.closed_request_timeout);
     lines.add("closed_memory_clients", metrics.closed_memory);
+    lines.add("closed_killed_clients", metrics.closed_killed);
     lines.add("refused_memory_commands", metrics.refused_memory);
     lines
 }

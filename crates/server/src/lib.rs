@@ -124,6 +124,7 @@ mod config;
 mod connection;
 mod connection_id;
 mod conversation;
+mod endings;
 mod endpoint;
 mod error;
 mod file_limit;

@@ -124,6 +124,8 @@ counters! {
     closed_idle,
     /// Connections closed because the rest of a request did not come in time.
     closed_request_timeout,
+    /// Connections closed by `CLIENT KILL`.
+    closed_killed,
     /// Connections closed because they held the most when all together held more than they may.
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.

@@ -20,10 +20,12 @@ use stockd_model::limits::{
 };
 
 use crate::admission::Accepted;
+use crate::client_list::Served;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
+use crate::endings::Endings;
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -65,6 +67,10 @@ pub(crate) struct Worker {
     short_silences: Timers,
     lingers: Timers,
     sweep: Sweep,
+    /// Connections that other workers want closed.
+    endings: Arc<Endings>,
+    /// Whether some of those are left.
+    has_endings: bool,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     draining: bool,
@@ -93,6 +99,10 @@ impl Worker {
             let pool = Arc::clone(&pool);
             server.engine.write_handle(move || pool.wake(index))
         };
+        let endings = {
+            let pool = Arc::clone(&pool);
+            Endings::new(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
@@ -113,6 +123,8 @@ impl Worker {
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
             sweep,
+            endings,
+            has_endings: false,
             spins,
             draining: false,
             sums: Sums::default(),
@@ -136,6 +148,9 @@ impl Worker {
             if woken {
                 self.take_from_queue(now);
                 self.take_answers(now);
+            }
+            if woken || self.has_endings {
+                self.close_killed();
             }
             self.marks_wait |= woken;
             let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
@@ -172,6 +187,7 @@ impl Worker {
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
             || self.short_silences.next().is_some()
+            || self.has_endings
             || self.relief.more;
         if self.spins || has_work {
             return Some(Duration::ZERO);
@@ -323,6 +339,16 @@ impl Worker {
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
     }
 
+    /// Closes some of the connections that others want closed.
+    fn close_killed(&mut self) {
+        for _ in 0..CLOSES_PER_PASS {
+            let (killed, has_more) = self.endings.next();
+            self.has_endings = has_more;
+            let Some(id) = killed else { break };
+            self.close(id, &Closed::Killed);
+        }
+    }
+
     fn pass_deadlines(&mut self, now: Instant) {
         for timers in [&mut self.short_silences, &mut self.silences] {
             while let Some(id) = timers.pop_passed(now) {
@@ -463,7 +489,8 @@ impl Worker {
             return;
         }
         let stream = endpoint.transport.accept(socket);
-        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
+        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
         let conversation = protocol::begin(&endpoint, &client);
         let connection = Connection::new(stream, conversation, permit, client, now);
         let slot = entry.insert(Slot::new(connection, id, endpoint));

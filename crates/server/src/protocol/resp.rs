@@ -11,6 +11,7 @@
 mod browse;
 mod client;
 mod cost;
+mod hush;
 mod subscribe;
 mod tracking;
 mod transaction;
@@ -39,6 +40,7 @@ use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
+use hush::Hush;
 use tracking::Tracker;
 use walk::Walk;
 use writes::Writes;
@@ -73,11 +75,19 @@ struct Speaker {
     transaction: transaction::Begun,
     writes: Writes,
     tracker: Tracker,
+    hush: Hush,
 }
 
 /// What the committer is to answer, in order.
 #[derive(Debug, Default)]
-struct Parked(VecDeque<Awaited>);
+struct Parked(VecDeque<PendingReply>);
+
+/// An answer to come, and whether the client is not to be sent it.
+#[derive(Debug)]
+struct PendingReply {
+    awaited: Awaited,
+    hushed: bool,
+}
 
 /// What an answer of the committer is encoded as.
 #[derive(Debug)]
@@ -101,8 +111,9 @@ enum After {
 
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        self.speaker.hush.keep(turn.replies.out);
         let answered = self.answer_all(input, turn);
-        self.settle(turn.id, turn.feed, turn.cells);
+        self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
         answered
     }
 
@@ -120,17 +131,22 @@ impl Conversation for RespConversation {
             Answered::Reply(reply) => writes.note(reply, client),
             Answered::Outcome(outcome) => writes.note_all(outcome, client),
         }
-        match (self.parked.0.pop_front(), answered) {
-            (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
+        let Some(PendingReply { awaited, hushed }) = self.parked.0.pop_front() else { return };
+        let before = out.len();
+        match (awaited, answered) {
+            (Awaited::Reply(shape), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
             }
-            (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
+            (Awaited::Outcome(queue), Answered::Outcome(outcome)) => {
                 queue.answer(outcome, encoder, out);
             }
-            (Some(Awaited::SetAll(set)), Answered::Outcome(outcome)) => {
+            (Awaited::SetAll(set), Answered::Outcome(outcome)) => {
                 set.answer(outcome, encoder, out);
             }
-            (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
+            (awaited, _) => debug_assert!(false, "{awaited:?} is answered in kind"),
+        }
+        if hushed {
+            out.truncate(before);
         }
     }
 
@@ -190,6 +206,7 @@ impl RespConversation {
                 transaction: transaction::Begun::default(),
                 writes: Writes::default(),
                 tracker: Tracker::default(),
+                hush: Hush::default(),
             },
             parked: Parked::default(),
         }
@@ -206,6 +223,7 @@ impl RespConversation {
         if self.speaker.tracker.is_on() && !self.decoder.is_within_reply() {
             let bytes_max = turn.replies.bytes_max;
             turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
+            self.speaker.hush.keep(turn.replies.out);
         }
         let mut rest = input;
         let waits = 'answer: loop {
@@ -214,7 +232,7 @@ impl RespConversation {
                     break 'answer Waits::Turn;
                 }
                 turn.work.spend(cost::PARKED);
-                self.settle(turn.id, turn.feed, turn.cells);
+                self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                 if let Some(waits) = self.park_next(&mut rest, turn) {
                     break 'answer waits;
                 }
@@ -223,7 +241,7 @@ impl RespConversation {
             let command = {
                 let mut batch = turn.executor.batch(turn.access);
                 loop {
-                    self.settle(turn.id, turn.feed, turn.cells);
+                    self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
                     {
                         Some(waits) => break 'answer waits,
@@ -232,13 +250,15 @@ impl RespConversation {
                     }
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
+                            self.speaker.hush.begin();
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
                             tracker.reads(&request, id, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
                                 let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                                self.parked.park(request, &shape, writer, access, turn.id);
+                                let hushed = self.speaker.hush.hushes();
+                                self.parked.park(request, &shape, hushed, writer, access, turn.id);
                                 continue 'answer;
                             };
                             tracker.wrote(&reply, id, turn.feed);
@@ -259,6 +279,7 @@ impl RespConversation {
                     }
                 }
             };
+            self.speaker.hush.begin();
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
@@ -271,7 +292,7 @@ impl RespConversation {
 
     /// Counts the command that was decoded last, and errors. Where reads are tracked, sees to its end.
     #[inline]
-    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells) {
+    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells, out: &mut Vec<u8>) {
         let command = self.decoder.take_decoded();
         if let Some(command) = command {
             self.speaker.count(command, 1, cells);
@@ -281,6 +302,10 @@ impl RespConversation {
         }
         if self.speaker.tracker.is_on() {
             self.settle_reads(command, id, feed);
+        }
+        if self.speaker.hush.is_on() {
+            let has_ended = !self.decoder.is_streaming() && self.speaker.walk.is_none();
+            self.speaker.hush.settle(has_ended, out);
         }
     }
 
@@ -339,6 +364,9 @@ impl RespConversation {
         replies: &mut Replies<'_>,
         cells: &Cells,
     ) -> Option<Waits> {
+        if self.speaker.hush.is_on() {
+            return (replies.room() == 0).then_some(Waits::Room);
+        }
         let mut input = *rest;
         let are_gets = !self.decoder.is_streaming();
         loop {
@@ -379,7 +407,9 @@ impl RespConversation {
                 let memory = &turn.server.memory;
                 self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
                 let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                self.parked.park(request, &shape, writer, access, turn.id);
+                self.speaker.hush.begin();
+                let hushed = self.speaker.hush.hushes();
+                self.parked.park(request, &shape, hushed, writer, access, turn.id);
                 None
             }
             Ok(None) => Some(Waits::Input),
@@ -404,11 +434,11 @@ impl Parked {
     /// About how many bytes they take, here and on the way to the committer and back.
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
-        let outcomes = self.0.iter().map(|awaited| match awaited {
+        let outcomes = self.0.iter().map(|pending| match &pending.awaited {
             Awaited::Reply(_) | Awaited::SetAll(_) => 0,
             Awaited::Outcome(queue) => queue.held_bytes(),
         });
-        self.0.capacity() * size_of::<Awaited>()
+        self.0.capacity() * size_of::<PendingReply>()
             + self.0.len() * REQUEST_BYTES
             + outcomes.sum::<usize>()
     }
@@ -417,19 +447,24 @@ impl Parked {
         self.0.is_empty()
     }
 
+    fn push(&mut self, awaited: Awaited, hushed: bool) {
+        self.0.push_back(PendingReply { awaited, hushed });
+    }
+
     /// Hands a request to the committer, which answers it later.
     #[cold]
     fn park(
         &mut self,
         request: Request,
         shape: &Shape<'_>,
+        hushed: bool,
         writer: Option<&mut WriteHandle>,
         access: &Access,
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(Awaited::Reply(shape));
+            self.push(Awaited::Reply(shape), hushed);
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -455,6 +490,13 @@ impl Speaker {
                 self.client.note_command(CommandId::CLIENT_LIST);
                 self.begin(Walk::clients(&filter, turn), turn)
             }
+            Command::Client(Client::Kill(kill)) => match Walk::kill(&kill, &self.client, turn) {
+                Ok(walk) => self.begin(walk, turn),
+                Err(error) => {
+                    self.encoder.error(&error, turn.replies.out);
+                    After::Nothing
+                }
+            },
             Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
             Command::RandomKey => self.begin(Walk::random(), turn),
             Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
@@ -470,19 +512,19 @@ impl Speaker {
             }
             Command::Subscribe(symbol) => {
                 subscribe::symbol(symbol, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::SubscribePattern(pattern) => {
                 subscribe::pattern(pattern, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::Unsubscribe(name) => {
                 subscribe::end_symbol(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::UnsubscribePattern(name) => {
                 subscribe::end_pattern(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             command => self.perform_at_once(command, parked, turn),
         };
@@ -509,7 +551,7 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, hush, .. } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
@@ -543,6 +585,7 @@ impl Speaker {
                 tracker.switch(tracking, encoder, turn);
                 return After::Admit;
             }
+            Command::Client(Client::Reply(mode)) => hush.switch(mode, encoder, out),
             Command::Client(Client::Caching(yes)) => tracker.caching(yes, encoder, out),
             Command::Client(Client::TrackingInfo) => tracker.describe(encoder, out),
             Command::Client(Client::Redirection) => {
@@ -564,7 +607,9 @@ impl Speaker {
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
                 let set = transaction::set_all(prices, encoder, turn, &mut note);
-                parked.0.extend(set.map(Awaited::SetAll));
+                if let Some(set) = set {
+                    parked.push(Awaited::SetAll(set), hush.hushes());
+                }
             }
             Command::Multi => {
                 transaction.multi(encoder, out);
@@ -573,7 +618,9 @@ impl Speaker {
             Command::Queue(command) => transaction.queue(command, encoder, out),
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
-                parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
+                if let Some(queue) = queue {
+                    parked.push(Awaited::Outcome(Box::new(queue)), hush.hushes());
+                }
                 return After::Admit;
             }
             Command::Discard => {
@@ -586,6 +633,7 @@ impl Speaker {
                 *snapshot = None;
                 *transaction = transaction::Begun::default();
                 tracker.end(turn);
+                hush.reset();
                 client::reset(client, encoder, turn);
                 return After::Admit;
             }
@@ -610,8 +658,14 @@ impl Speaker {
     fn end_all(&mut self, confirmation: Confirmation, walk: Walk, turn: &mut Turn<'_>) -> After {
         match subscribe::has_some_to_end(confirmation, &self.encoder, turn) {
             true => self.begin(walk, turn),
-            false => After::Admit,
+            false => self.confirmed(turn),
         }
+    }
+
+    /// A confirmation is sent in any mode.
+    fn confirmed(&mut self, turn: &Turn<'_>) -> After {
+        self.hush.keep(turn.replies.out);
+        After::Admit
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
@@ -622,7 +676,12 @@ impl Speaker {
 
     /// Goes on with the command that is under way, and forgets it at its end.
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
-        let waits = self.walk.as_mut().and_then(|walk| walk.go_on(&self.encoder, turn));
+        let walk = self.walk.as_mut();
+        let confirms = walk.as_ref().is_some_and(|walk| walk.confirms());
+        let waits = walk.and_then(|walk| walk.go_on(&self.encoder, turn));
+        if confirms {
+            self.hush.keep(turn.replies.out);
+        }
         if waits.is_none() {
             self.walk = None;
         }

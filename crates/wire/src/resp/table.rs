@@ -43,6 +43,7 @@ pub(super) const READ: &[&str] = &["readonly", "fast"];
 const BROWSE: &[&str] = &["readonly"];
 pub(super) const WRITE: &[&str] = &["write", "fast"];
 const CONNECTION: &[&str] = &["noscript", "loading", "stale", "fast"];
+const ADMIN: &[&str] = &["admin", "noscript", "loading", "stale"];
 const ENTRANCE: &[&str] = &["noscript", "loading", "stale", "fast", "no_auth"];
 const PUBSUB: &[&str] = &["pubsub", "noscript", "loading", "stale"];
 
@@ -85,6 +86,8 @@ commands! {
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HIncrBy "hincrby" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
+    HIncrByFloat "hincrbyfloat" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
+        "As HINCRBY, and n may be any exact decimal; the volume left, as a text";
     Set "set" 3..=WHOLE, WRITE ONE_KEY "string", "symbol price",
         "Updates the price of a listed stock";
     HGetAll "hgetall" 2..=2, READ ONE_KEY "hash", "symbol",
@@ -202,6 +205,11 @@ commands! {
     ClientList "client|list" 2..=WHOLE, CONNECTION NO_KEY "connection",
         "[TYPE normal|pubsub|master|replica] [ID id [id …]]",
         "The connections as lines of text, or those of a type, or with these numbers";
+    ClientKill "client|kill" 3..=WHOLE, ADMIN NO_KEY "connection",
+        "[addr:port] [ID id] [ADDR addr:port] [LADDR addr:port] [TYPE normal|pubsub|master|replica] [USER user] [SKIPME yes|no] [MAXAGE seconds]",
+        "Closes the connection from there, or all that are so; OK, or how many they are";
+    ClientReply "client|reply" 3..=3, CONNECTION NO_KEY "connection", "ON|OFF|SKIP",
+        "Whether this connection is sent replies, or none to the next command";
     ClientGetName "client|getname" 2..=2, CONNECTION NO_KEY "connection", "",
         "The name of this connection; nil if it has none";
     ClientSetName "client|setname" 3..=3, CONNECTION NO_KEY "connection", "name",
