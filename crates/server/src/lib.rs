@@ -120,6 +120,7 @@
 mod admission;
 mod client_list;
 mod closed;
+mod command_times;
 mod config;
 mod connection;
 mod connection_id;

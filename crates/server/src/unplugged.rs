@@ -81,6 +81,7 @@ impl Unplugged {
             id: ConnectionId::new(0, 1),
             now: self.now,
             pace: Pace::Heavy,
+            is_timed: false,
             work: Budget::new(usize::MAX),
             access: &Access::All,
             executor: &mut self.executor,

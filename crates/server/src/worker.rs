@@ -16,7 +16,7 @@ use stockd_engine::{
 };
 use stockd_model::limits::{
     CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX,
-    REPLY_BUFFER_BYTES, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    REPLY_BUFFER_BYTES, TURNS_PER_TIMED, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::admission::Accepted;
@@ -62,6 +62,7 @@ pub(crate) struct Worker {
     /// The serial of the latest connection.
     serial: u64,
     turns: TurnQueue,
+    turns_given: u32,
     silences: Timers,
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
@@ -119,6 +120,7 @@ impl Worker {
             connections: Slab::new(),
             serial: 0,
             turns: TurnQueue::default(),
+            turns_given: 0,
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
@@ -232,10 +234,13 @@ impl Worker {
         slot.places.left(pace);
         let cells = self.pool.cells(self.index);
         let work = Budget::new(pace.work());
+        self.turns_given = self.turns_given.wrapping_add(1);
+        let is_timed = self.turns_given.is_multiple_of(TURNS_PER_TIMED);
         let mut turn = Turn {
             id,
             now,
             pace,
+            is_timed,
             work,
             access: &slot.endpoint.access,
             executor: &mut self.executor,

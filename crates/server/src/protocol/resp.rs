@@ -12,6 +12,7 @@ mod browse;
 mod client;
 mod cost;
 mod hush;
+mod stopwatch;
 mod subscribe;
 mod tracking;
 mod transaction;
@@ -41,6 +42,7 @@ use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use hush::Hush;
+use stopwatch::Stopwatch;
 use tracking::Tracker;
 use walk::Walk;
 use writes::Writes;
@@ -76,6 +78,7 @@ struct Speaker {
     writes: Writes,
     tracker: Tracker,
     hush: Hush,
+    stopwatch: Stopwatch,
 }
 
 /// What the committer is to answer, in order.
@@ -112,6 +115,7 @@ enum After {
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
         self.speaker.hush.keep(turn.replies.out);
+        self.speaker.stopwatch.begin_turn(turn.is_timed);
         let answered = self.answer_all(input, turn);
         self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
         answered
@@ -207,6 +211,7 @@ impl RespConversation {
                 writes: Writes::default(),
                 tracker: Tracker::default(),
                 hush: Hush::default(),
+                stopwatch: Stopwatch::default(),
             },
             parked: Parked::default(),
         }
@@ -280,6 +285,9 @@ impl RespConversation {
                 }
             };
             self.speaker.hush.begin();
+            if !matches!(command, Command::Array(_)) {
+                self.speaker.stopwatch.begin_command();
+            }
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
@@ -303,8 +311,13 @@ impl RespConversation {
         if self.speaker.tracker.is_on() {
             self.settle_reads(command, id, feed);
         }
+        let has_ended = || !self.decoder.is_streaming() && self.speaker.walk.is_none();
+        if self.speaker.stopwatch.is_running() {
+            let has_ended = has_ended();
+            self.speaker.stopwatch.lap_command(command, has_ended, cells);
+        }
         if self.speaker.hush.is_on() {
-            let has_ended = !self.decoder.is_streaming() && self.speaker.walk.is_none();
+            let has_ended = has_ended();
             self.speaker.hush.settle(has_ended, out);
         }
     }
@@ -368,8 +381,8 @@ impl RespConversation {
             return (replies.room() == 0).then_some(Waits::Room);
         }
         let mut input = *rest;
-        let are_gets = !self.decoder.is_streaming();
         loop {
+            let are_gets = !self.decoder.is_streaming();
             let together = replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
                 *rest = input;
@@ -383,8 +396,18 @@ impl RespConversation {
             if are_gets {
                 self.speaker.count(CommandId::GET, batch.begun() as u64, cells);
             }
+            let begun = batch.begun() as u64;
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
             batch.answer(|answer| encoder.answer(answer, out));
+            if self.speaker.stopwatch.is_running() {
+                match are_gets {
+                    true => self.speaker.stopwatch.lap_lookups(CommandId::GET, begun, cells),
+                    false => {
+                        let has_ended = !self.decoder.is_streaming();
+                        self.speaker.stopwatch.lap_command(None, has_ended, cells);
+                    }
+                }
+            }
             // Lookups that are taken leave nothing to be decoded without input.
             if input.is_empty() {
                 *rest = input;

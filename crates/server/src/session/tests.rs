@@ -76,6 +76,7 @@ impl Client {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
             pace: Pace::Heavy,
+            is_timed: false,
             work: self.work,
             access: &Access::All,
             executor: &mut self.executor,
