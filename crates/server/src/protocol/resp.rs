@@ -21,6 +21,7 @@ mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stockd_engine::{
     Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
@@ -41,7 +42,7 @@ use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
-use hush::Hush;
+use hush::{Hush, Sent};
 use stopwatch::Stopwatch;
 use tracking::Tracker;
 use walk::Walk;
@@ -83,22 +84,15 @@ struct Speaker {
 
 /// What the committer is to answer, in order.
 #[derive(Debug, Default)]
-struct Parked(VecDeque<PendingReply>);
-
-/// An answer to come, and whether the client is not to be sent it.
-#[derive(Debug)]
-struct PendingReply {
-    awaited: Awaited,
-    hushed: bool,
-}
+struct Parked(VecDeque<Awaited>);
 
 /// What an answer of the committer is encoded as.
 #[derive(Debug)]
 enum Awaited {
-    Reply(Shape<'static>),
-    Outcome(Box<transaction::Queue>),
+    Reply(Shape<'static>, Sent),
+    Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
-    SetAll(transaction::SetAll),
+    SetAll(transaction::SetAll, Sent),
 }
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
@@ -118,6 +112,9 @@ impl Conversation for RespConversation {
         self.speaker.stopwatch.begin_turn(turn.is_timed);
         let answered = self.answer_all(input, turn);
         self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
+        if self.speaker.stopwatch.is_running() {
+            self.speaker.stopwatch.end_turn();
+        }
         answered
     }
 
@@ -135,21 +132,26 @@ impl Conversation for RespConversation {
             Answered::Reply(reply) => writes.note(reply, client),
             Answered::Outcome(outcome) => writes.note_all(outcome, client),
         }
-        let Some(PendingReply { awaited, hushed }) = self.parked.0.pop_front() else { return };
         let before = out.len();
-        match (awaited, answered) {
-            (Awaited::Reply(shape), Answered::Reply(reply)) => {
+        let sent = match (self.parked.0.pop_front(), answered) {
+            (Some(Awaited::Reply(shape, sent)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
+                sent
             }
-            (Awaited::Outcome(queue), Answered::Outcome(outcome)) => {
+            (Some(Awaited::Outcome(queue, sent)), Answered::Outcome(outcome)) => {
                 queue.answer(outcome, encoder, out);
+                sent
             }
-            (Awaited::SetAll(set), Answered::Outcome(outcome)) => {
+            (Some(Awaited::SetAll(set, sent)), Answered::Outcome(outcome)) => {
                 set.answer(outcome, encoder, out);
+                sent
             }
-            (awaited, _) => debug_assert!(false, "{awaited:?} is answered in kind"),
-        }
-        if hushed {
+            (awaited, _) => {
+                debug_assert!(awaited.is_none(), "answers come in order, in kind");
+                Sent::Yes
+            }
+        };
+        if sent == Sent::No {
             out.truncate(before);
         }
     }
@@ -211,7 +213,7 @@ impl RespConversation {
                 writes: Writes::default(),
                 tracker: Tracker::default(),
                 hush: Hush::default(),
-                stopwatch: Stopwatch::default(),
+                stopwatch: Stopwatch::new(Instant::now()),
             },
             parked: Parked::default(),
         }
@@ -262,8 +264,8 @@ impl RespConversation {
                             tracker.reads(&request, id, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
                                 let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                                let hushed = self.speaker.hush.hushes();
-                                self.parked.park(request, &shape, hushed, writer, access, turn.id);
+                                let sent = self.speaker.hush.sent();
+                                self.parked.park(request, &shape, sent, writer, access, turn.id);
                                 continue 'answer;
                             };
                             tracker.wrote(&reply, id, turn.feed);
@@ -299,7 +301,7 @@ impl RespConversation {
     }
 
     /// Counts the command that was decoded last, and errors. Where reads are tracked, sees to its end.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells, out: &mut Vec<u8>) {
         let command = self.decoder.take_decoded();
         if let Some(command) = command {
@@ -308,21 +310,46 @@ impl RespConversation {
         if let Some(errors) = self.speaker.encoder.take_errors() {
             errors.counts().enumerate().for_each(|(code, count)| cells.errors.add(code, count));
         }
+        let Speaker { tracker, stopwatch, hush, .. } = &self.speaker;
+        if tracker.is_on() | stopwatch.is_running() | hush.is_on() {
+            self.settle_rarely(command, id, feed, cells, out);
+        }
+    }
+
+    /// Sees to what few conversations, or few turns, have.
+    #[cold]
+    #[inline(never)]
+    fn settle_rarely(
+        &mut self,
+        command: Option<CommandId>,
+        id: ConnectionId,
+        feed: &mut Feed,
+        cells: &Cells,
+        out: &mut Vec<u8>,
+    ) {
         if self.speaker.tracker.is_on() {
             self.settle_reads(command, id, feed);
         }
-        let has_ended = || !self.decoder.is_streaming() && self.speaker.walk.is_none();
+        let has_ended = !self.decoder.is_streaming() && self.speaker.walk.is_none();
         if self.speaker.stopwatch.is_running() {
-            let has_ended = has_ended();
             self.speaker.stopwatch.lap_command(command, has_ended, cells);
         }
         if self.speaker.hush.is_on() {
-            let has_ended = has_ended();
             self.speaker.hush.settle(has_ended, out);
         }
     }
 
+    /// Notes the time of lookups that were answered together: `GET`s, or parts of an `MGET`.
     #[cold]
+    #[inline(never)]
+    fn lap_lookups(&mut self, are_gets: bool, lookups: u64, cells: &Cells) {
+        let Speaker { stopwatch, .. } = &mut self.speaker;
+        match are_gets {
+            true => stopwatch.lap_lookups(CommandId::GET, lookups, cells),
+            false => stopwatch.lap_command(None, !self.decoder.is_streaming(), cells),
+        }
+    }
+
     fn settle_reads(&mut self, command: Option<CommandId>, id: ConnectionId, feed: &mut Feed) {
         let Speaker { tracker, transaction, .. } = &mut self.speaker;
         if command.is_some_and(|command| command != CommandId::CLIENT_CACHING) {
@@ -400,13 +427,7 @@ impl RespConversation {
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
             batch.answer(|answer| encoder.answer(answer, out));
             if self.speaker.stopwatch.is_running() {
-                match are_gets {
-                    true => self.speaker.stopwatch.lap_lookups(CommandId::GET, begun, cells),
-                    false => {
-                        let has_ended = !self.decoder.is_streaming();
-                        self.speaker.stopwatch.lap_command(None, has_ended, cells);
-                    }
-                }
+                self.lap_lookups(are_gets, begun, cells);
             }
             // Lookups that are taken leave nothing to be decoded without input.
             if input.is_empty() {
@@ -431,8 +452,8 @@ impl RespConversation {
                 self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
                 let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
                 self.speaker.hush.begin();
-                let hushed = self.speaker.hush.hushes();
-                self.parked.park(request, &shape, hushed, writer, access, turn.id);
+                let sent = self.speaker.hush.sent();
+                self.parked.park(request, &shape, sent, writer, access, turn.id);
                 None
             }
             Ok(None) => Some(Waits::Input),
@@ -457,11 +478,11 @@ impl Parked {
     /// About how many bytes they take, here and on the way to the committer and back.
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
-        let outcomes = self.0.iter().map(|pending| match &pending.awaited {
-            Awaited::Reply(_) | Awaited::SetAll(_) => 0,
-            Awaited::Outcome(queue) => queue.held_bytes(),
+        let outcomes = self.0.iter().map(|awaited| match awaited {
+            Awaited::Reply(..) | Awaited::SetAll(..) => 0,
+            Awaited::Outcome(queue, _) => queue.held_bytes(),
         });
-        self.0.capacity() * size_of::<PendingReply>()
+        self.0.capacity() * size_of::<Awaited>()
             + self.0.len() * REQUEST_BYTES
             + outcomes.sum::<usize>()
     }
@@ -470,24 +491,20 @@ impl Parked {
         self.0.is_empty()
     }
 
-    fn push(&mut self, awaited: Awaited, hushed: bool) {
-        self.0.push_back(PendingReply { awaited, hushed });
-    }
-
     /// Hands a request to the committer, which answers it later.
     #[cold]
     fn park(
         &mut self,
         request: Request,
         shape: &Shape<'_>,
-        hushed: bool,
+        sent: Sent,
         writer: Option<&mut WriteHandle>,
         access: &Access,
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.push(Awaited::Reply(shape), hushed);
+            self.0.push_back(Awaited::Reply(shape, sent));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -631,7 +648,7 @@ impl Speaker {
             Command::SetAll(prices) => {
                 let set = transaction::set_all(prices, encoder, turn, &mut note);
                 if let Some(set) = set {
-                    parked.push(Awaited::SetAll(set), hush.hushes());
+                    parked.0.push_back(Awaited::SetAll(set, hush.sent()));
                 }
             }
             Command::Multi => {
@@ -642,7 +659,7 @@ impl Speaker {
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
                 if let Some(queue) = queue {
-                    parked.push(Awaited::Outcome(Box::new(queue)), hush.hushes());
+                    parked.0.push_back(Awaited::Outcome(Box::new(queue), hush.sent()));
                 }
                 return After::Admit;
             }

@@ -30,6 +30,13 @@ enum Mode {
     Skip,
 }
 
+/// Whether a client is sent what is encoded for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Yes,
+    No,
+}
+
 impl Hush {
     /// Whether there is anything to see to.
     #[inline]
@@ -37,10 +44,10 @@ impl Hush {
         self.mode != Mode::On
     }
 
-    /// Whether the reply to the command that is under way is not sent.
+    /// Whether the reply to the command that is under way is sent.
     #[inline]
-    pub(super) fn hushes(&self) -> bool {
-        matches!(self.mode, Mode::Off | Mode::Skip)
+    pub(super) fn sent(&self) -> Sent {
+        if matches!(self.mode, Mode::Off | Mode::Skip) { Sent::No } else { Sent::Yes }
     }
 
     /// Takes the mode that the client asks for, and says so where replies are sent.
@@ -79,7 +86,7 @@ impl Hush {
 
     /// Takes back what is not to be sent. Where the command that was under way has ended, sees to the next.
     pub(super) fn settle(&mut self, has_ended: bool, out: &mut Vec<u8>) {
-        if self.hushes() {
+        if self.sent() == Sent::No {
             out.truncate(self.mark);
         }
         self.keep(out);

@@ -14,11 +14,14 @@ use stockd_wire::resp::CommandId;
 use crate::metrics::Cells;
 
 /// Times commands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stopwatch {
-    /// Since when it runs.
-    since: Option<Instant>,
+    /// Whether it runs, and since when.
+    is_running: bool,
+    since: Instant,
     samples: Samples,
+    /// The next turn is timed, whatever others are: it is the first, or a command goes on that was timed.
+    times_next: bool,
     has_begun: bool,
     /// The command that is under way, and what it took by now.
     current: Option<CommandId>,
@@ -38,19 +41,31 @@ enum Samples {
 }
 
 impl Stopwatch {
+    /// One of a connection that begins now.
+    pub(super) fn new(now: Instant) -> Stopwatch {
+        Stopwatch {
+            is_running: false,
+            since: now,
+            samples: Samples::No,
+            times_next: true,
+            has_begun: false,
+            current: None,
+            spent_ns: 0,
+        }
+    }
+
     /// A turn begins, which is timed or not.
     #[inline]
     pub(super) fn begin_turn(&mut self, is_timed: bool) {
-        if is_timed || self.current.is_some() || !self.has_begun {
+        if is_timed | self.times_next {
             self.start_turn(is_timed);
-        } else {
-            (self.since, self.samples) = (None, Samples::No);
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn start_turn(&mut self, is_timed: bool) {
-        self.since = Some(Instant::now());
+        self.start();
         self.samples = match (is_timed, self.has_begun) {
             (true, _) => Samples::All,
             (false, false) => Samples::Own,
@@ -59,14 +74,30 @@ impl Stopwatch {
         self.has_begun = true;
     }
 
+    /// A timed turn ends.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn end_turn(&mut self) {
+        self.is_running = false;
+        self.samples = Samples::No;
+        self.times_next = self.current.is_some();
+    }
+
     /// A command begins that is timed whatever the turn.
     pub(super) fn begin_command(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        if !self.is_running {
+            self.start();
+        }
+    }
+
+    fn start(&mut self) {
+        self.is_running = true;
+        self.since = Instant::now();
     }
 
     #[inline]
     pub(super) fn is_running(&self) -> bool {
-        self.since.is_some()
+        self.is_running
     }
 
     /// Notes the time of this number of lookups that were made together.
@@ -94,9 +125,9 @@ impl Stopwatch {
 
     fn lap(&mut self, has_ended: bool) -> u64 {
         let now = Instant::now();
-        let goes_on = self.samples != Samples::No || !has_ended;
-        let since = std::mem::replace(&mut self.since, goes_on.then_some(now));
-        since.map_or(0, |since| now.saturating_duration_since(since).as_nanos() as u64)
+        self.is_running = self.samples != Samples::No || !has_ended;
+        let since = std::mem::replace(&mut self.since, now);
+        now.saturating_duration_since(since).as_nanos() as u64
     }
 
     fn sample(&self, command: CommandId, ns: u64, calls: u64, cells: &Cells) {
