@@ -5,7 +5,7 @@ use std::vec;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
-use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
+use crate::command::{Count, GetPage, GetQuote, Write, Written};
 use crate::error::{NameError, Refused, excerpt};
 use crate::link::Link;
 use crate::resp::Replies;
@@ -66,7 +66,7 @@ impl QuoteClient {
         options: Options,
     ) -> Result<QuoteClient, ClientError> {
         let mut link = Link::connect(address, options)?;
-        link.with_connection(|connection| connection.ask(&Ping))?;
+        link.greet()?;
         Ok(QuoteClient { link })
     }
 
@@ -78,7 +78,7 @@ impl QuoteClient {
     /// As [`connect`](QuoteClient::connect); the client can then try again.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
         self.link.reconnect()?;
-        self.link.with_connection(|connection| connection.ask(&Ping))
+        self.link.greet()
     }
 
     /// The address of the server connected to last.
