@@ -37,6 +37,7 @@ fn the_defaults_are_the_limits() {
     let settings = Settings::default();
     assert_eq!(settings.connections_max, limits::CONNECTIONS_MAX);
     assert_eq!(settings.stalled_timeout, limits::STALLED_CLIENT_TIMEOUT);
+    assert_eq!(settings.streams_max, limits::STREAMS_MAX);
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn an_unknown_name_is_an_error_that_names_the_close_ones() {
         "stockd.toml:2: unknown setting 'worker'; did you mean workers?"
     );
     let error = why("colour = 1", &[]);
-    assert!(error.ends_with("there are line, resp, proxy_protocol, workers, spin, connections_max, idle_timeout, stalled_timeout, memory_max, unread_replies_max, catalog, lenient, data_dir, sync, ephemeral, log"), "{error}");
+    assert!(error.ends_with("there are line, resp, http, grpc, allowed_hosts, web_threads, streams_max, proxy_protocol, workers, spin, connections_max, idle_timeout, stalled_timeout, memory_max, unread_replies_max, catalog, lenient, data_dir, sync, ephemeral, log"), "{error}");
     assert_eq!(
         why("", &[("STOCKD_LINES", "off")]),
         "unknown environment variable 'STOCKD_LINES'; did you mean STOCKD_LINE?"
