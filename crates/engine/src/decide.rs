@@ -5,7 +5,8 @@
 
 use stockd_catalog::{Change, Changed};
 use stockd_model::{
-    Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
+    Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Shares, Status,
+    Symbol,
 };
 
 use crate::counters::Totals;
@@ -62,7 +63,7 @@ pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change,
             let changed = cleared.filter(|(before, after)| *before != after);
             Ok(changed.map_or(Change::Keep, |(_, after)| Change::Put(after)))
         }
-        Request::Trade(symbol, delta) => trade(symbol, quote, *delta),
+        Request::Trade(symbol, shares) => trade(symbol, quote, *shares),
         Request::Delist(_) => Ok(if quote.is_some() { Change::Delist } else { Change::Keep }),
     }
 }
@@ -144,18 +145,17 @@ fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change
     Ok(Change::Put(fields.outcome(quote)))
 }
 
-fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, Refusal> {
+fn trade(symbol: &Symbol, quote: Option<&Quote>, shares: Shares) -> Result<Change, Refusal> {
     let symbol = *symbol;
     let quote = quote.ok_or(Refusal::NotListed(symbol))?;
     if quote.status == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
     let volume = quote.volume.ok_or(Refusal::VolumeAbsent(symbol))?;
-    let shares = delta.unsigned_abs();
-    let refusal = match delta {
-        ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
-        0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
+    let refusal = match shares {
+        Shares::Take(take) => Refusal::VolumeTooLow { symbol, volume, take },
+        Shares::Add(add) => Refusal::VolumeTooHigh { symbol, volume, add },
     };
-    let left = volume.after_trade(delta).ok_or(refusal)?;
+    let left = volume.after_trade(shares).ok_or(refusal)?;
     Ok(Change::Put(Quote { volume: Some(left), ..*quote }))
 }

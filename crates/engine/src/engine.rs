@@ -264,7 +264,7 @@ mod tests {
             Request::Set(apple, fields),
             Request::Update(apple, fields),
             Request::Clear(apple, fields),
-            Request::Trade(apple, 1),
+            Request::Trade(apple, 1.into()),
             Request::Delist(apple),
         ];
         let mut executor = engine.executor();

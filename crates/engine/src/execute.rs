@@ -407,7 +407,7 @@ mod tests {
         };
         assert_eq!((second.version, second.volume.unwrap().coefficient()), (2, 10));
 
-        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
+        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, (-10).into())) else {
             panic!("not traded")
         };
         assert_eq!(third.answer(), Answer::NotTradable);
@@ -466,7 +466,7 @@ mod tests {
             "stock 'AAPL' is not listed; list it with a price first"
         );
         assert_eq!(
-            why(Request::Trade(apple, 1)),
+            why(Request::Trade(apple, 1.into())),
             "stock 'AAPL' is not listed; list it with a price first"
         );
         drop(batch);
@@ -479,15 +479,15 @@ mod tests {
             Reply::Refused(refusal) => refusal.to_string(),
             reply => panic!("{request:?} gave {reply:?}"),
         };
-        assert_eq!(why(Request::Trade(apple, -5)), "volume of 'AAPL' is 3, cannot take 5");
+        assert_eq!(why(Request::Trade(apple, (-5).into())), "volume of 'AAPL' is 3, cannot take 5");
         assert_eq!(
-            why(Request::Trade(apple, i64::MIN)),
+            why(Request::Trade(apple, i64::MIN.into())),
             "volume of 'AAPL' is 3, cannot take 9223372036854775808"
         );
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::Found(first));
 
         batch.execute(&Request::Set(apple, fields("172.5", u64::MAX)));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("a volume above the limit")
         };
         assert_eq!(
@@ -497,14 +497,14 @@ mod tests {
 
         let uncount = Fields { volume: Edit::Clear, ..Fields::default() };
         batch.execute(&Request::Update(apple, uncount));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("traded without a volume")
         };
         assert_eq!(refusal, Refusal::VolumeAbsent(apple));
 
         let halt = Fields { status: Some(Status::Halted), ..Fields::default() };
         batch.execute(&Request::Update(apple, halt));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, -1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, (-1).into())) else {
             panic!("traded while halted")
         };
         assert_eq!(refusal, Refusal::Halted(apple));
@@ -520,8 +520,8 @@ mod tests {
             let mut batch = first.batch(&Access::All);
             batch.execute(&Request::Set(apple, fields("1", 5)));
             batch.execute(&Request::Set(apple, fields("2", 5)));
-            batch.execute(&Request::Trade(apple, -1));
-            batch.execute(&Request::Trade(apple, -9));
+            batch.execute(&Request::Trade(apple, (-1).into()));
+            batch.execute(&Request::Trade(apple, (-9).into()));
         }
         {
             let mut batch = second.batch(&Access::All);

@@ -199,7 +199,12 @@ pub const TAKES_PER_PASS: usize = 64;
 /// come in the next ones.
 pub const SWEEP_CONNECTIONS: usize = 1024;
 
-/// Connections that a worker closes in one pass because a timeout has passed, or for want of memory.
+/// Of this many turns of a worker one is timed, command by command. A prime, so that of a client which gives the
+/// same commands again and again each is timed some time.
+pub const TURNS_PER_TIMED: u32 = 61;
+
+/// Connections that a worker closes in one pass because a timeout has passed, for want of memory, or because
+/// another client kills them.
 /// The others come in the next ones.
 pub const CLOSES_PER_PASS: usize = 64;
 

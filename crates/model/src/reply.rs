@@ -62,7 +62,7 @@ pub enum Refusal {
         /// What is left of it.
         volume: Volume,
         /// What the trade would have taken.
-        take: u64,
+        take: Volume,
     },
     /// The trade would give back more than a volume can hold.
     #[error(
@@ -75,7 +75,7 @@ pub enum Refusal {
         /// What is left of it.
         volume: Volume,
         /// What the trade would have added.
-        add: u64,
+        add: Volume,
     },
     /// The write was to find the stock at another version. Read it again and decide on what it is now.
     #[error("stock '{symbol}' is at version {version}, not {expected}; read it again")]

@@ -1,7 +1,9 @@
 use std::str::FromStr;
 
 use crate::field::{Field, FieldError, parse_time};
-use crate::{Price, PriceError, Quote, Right, Status, Symbol, SymbolError, Volume, VolumeError};
+use crate::{
+    Price, PriceError, Quote, Right, Shares, Status, Symbol, SymbolError, Volume, VolumeError,
+};
 
 /// What a client asks of the engine, whichever way it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub enum Request {
     /// not listed, nothing changes.
     Clear(Symbol, Fields),
     /// Add shares to the volume of a listed stock that trades, or take them where negative.
-    Trade(Symbol, i64),
+    Trade(Symbol, Shares),
     /// Remove the stock from the catalog.
     Delist(Symbol),
 }

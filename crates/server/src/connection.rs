@@ -426,6 +426,7 @@ impl Connection {
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
                 Ending::ProtocolError | Ending::Foreign => turn.cells.closed_protocol_error.add(1),
+                Ending::Killed => turn.cells.closed_killed.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);

@@ -113,4 +113,6 @@ pub(crate) enum Ending {
     ProtocolError,
     /// The client said goodbye.
     Quit,
+    /// The client has killed its own connection.
+    Killed,
 }

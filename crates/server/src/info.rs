@@ -14,6 +14,7 @@ use stockd_model::Right;
 use stockd_wire::resp::{Arguments, REDIS_VERSION, command_name, error_codes};
 
 use crate::Metrics;
+use crate::command_times::TimesSum;
 use crate::process::{self, CpuSeconds};
 use crate::server_state::ServerState;
 use crate::system_memory;
@@ -39,7 +40,7 @@ const FOR_EVERYBODY: [&str; 6] =
     ["Server", "Persistence", "Replication", "Modules", "Cluster", "Keyspace"];
 
 /// What is said on top of that where all is asked for.
-const FURTHER: &[Section] = &[("Commandstats", about_commands)];
+const FURTHER: &[Section] = &[("Commandstats", about_commands), ("Latencystats", about_latencies)];
 
 /// A title, and what stands below it.
 type Section = (&'static str, fn(&Known<'_>) -> Lines);
@@ -244,6 +245,7 @@ fn about_work(Known { server, metrics, now, .. }: &Known<'_>) -> Lines {
     lines.add("closed_tls_error_clients", metrics.closed_tls_error);
     lines.add("tls_handshakes", metrics.tls_handshakes);
     lines.add("closed_memory_clients", metrics.closed_memory);
+    lines.add("closed_killed_clients", metrics.closed_killed);
     lines.add("refused_memory_commands", metrics.refused_memory);
     lines
 }
@@ -280,8 +282,28 @@ fn about_cpu(_: &Known<'_>) -> Lines {
 fn about_commands(Known { metrics, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     for (index, calls) in metrics.calls.iter().enumerate().filter(|(_, calls)| **calls > 0) {
-        if let Some(name) = command_name(index) {
-            lines.add(&format!("cmdstat_{name}"), format_args!("calls={calls}"));
+        let Some(name) = command_name(index) else { continue };
+        let key = format!("cmdstat_{name}");
+        match metrics.times.get(index).and_then(TimesSum::sum_and_mean_ns) {
+            Some((sum_ns, mean_ns)) => {
+                let (usec, each) = (sum_ns / 1000, mean_ns / 1000.0);
+                lines.add(&key, format_args!("calls={calls},usec={usec},usec_per_call={each:.2}"));
+            }
+            None => lines.add(&key, format_args!("calls={calls}")),
+        }
+    }
+    lines
+}
+
+fn about_latencies(Known { metrics, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    for (index, times) in metrics.times.iter().enumerate() {
+        let usec = |per_mille| Some(times.per_mille_ns(per_mille)? as f64 / 1000.0);
+        if let Some(name) = command_name(index)
+            && let (Some(p50), Some(p99), Some(p999)) = (usec(500), usec(990), usec(999))
+        {
+            let key = format!("latency_percentiles_usec_{name}");
+            lines.add(&key, format_args!("p50={p50:.3},p99={p99:.3},p99.9={p999:.3}"));
         }
     }
     lines

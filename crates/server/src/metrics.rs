@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stockd_model::{Refusal, Right};
 use stockd_wire::resp::{CommandId, ErrorCounts};
 
+use crate::command_times::{CommandTimes, TimesSum};
+
 /// Declares the counters once: their names and meanings, the cells and the snapshot.
 macro_rules! counters {
     ($($(#[$meaning:meta])* $name:ident,)*) => {
@@ -30,6 +32,8 @@ macro_rules! counters {
             /// Errors that RESP has answered, in the order of
             /// [`error_codes`](stockd_wire::resp::error_codes).
             pub errors: Vec<u64>,
+            /// How long commands took, in the order of `calls`.
+            pub(crate) times: Vec<TimesSum>,
             /// Bytes of replies that wait now for clients to take them.
             pub bytes_unsent: u64,
             /// Connections that are subscribed to something now.
@@ -72,6 +76,7 @@ macro_rules! counters {
             $(pub(crate) $name: Cell,)*
             pub(crate) calls: PerKind<{ CommandId::COUNT }>,
             pub(crate) errors: PerKind<{ ErrorCounts::CODES }>,
+            pub(crate) times: CommandTimes,
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
@@ -91,6 +96,7 @@ macro_rules! counters {
                 $(self.$name = self.$name.wrapping_add(cells.$name.get());)*
                 cells.calls.add_to(&mut self.calls);
                 cells.errors.add_to(&mut self.errors);
+                cells.times.add_to(&mut self.times);
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
@@ -136,6 +142,8 @@ counters! {
     closed_tls_error,
     /// Handshakes of TLS that have ended well.
     tls_handshakes,
+    /// Connections closed by `CLIENT KILL`.
+    closed_killed,
     /// Connections closed because they held the most when all together held more than they may.
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.
@@ -222,6 +230,11 @@ impl<const KINDS: usize> PerKind<KINDS> {
         if let Some(cell) = self.0.get(kind) {
             cell.add(count);
         }
+    }
+
+    /// The number of a kind.
+    pub(crate) fn get(&self, kind: usize) -> u64 {
+        self.0.get(kind).map_or(0, Cell::get)
     }
 
     fn add_to(&self, sums: &mut Vec<u64>) {

@@ -85,6 +85,8 @@ impl ServerState {
             ("slowlog-max-len", "0"),
             ("slowlog-log-slower-than", "-1"),
             ("latency-monitor-threshold", "0"),
+            ("latency-tracking", "yes"),
+            ("latency-tracking-info-percentiles", "50 99 99.9"),
             ("notify-keyspace-events", ""),
             ("proto-max-bulk-len", &RESP_BULK_BYTES_MAX.to_string()),
         ]);

@@ -11,7 +11,9 @@ use std::fmt;
 use std::ops::Range;
 
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
+};
 use stockd_model::CertificateName;
 use stockd_model::limits::{TLS_PARTIAL_BYTES_MAX, TLS_RECORD_BYTES_MAX};
 
@@ -158,7 +160,7 @@ impl TlsStream {
                     result
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(outgoing, 0, |room| data.encode(room).map_err(required_to_encode));
+                    append_message(outgoing, &mut data);
                     Ok(())
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -195,7 +197,7 @@ impl TlsStream {
         while self.connection.wants_write() {
             match self.connection.process_tls_records(records).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(outgoing, 0, |room| data.encode(room).map_err(required_to_encode));
+                    append_message(outgoing, &mut data);
                 }
                 _ => return,
             }
@@ -242,12 +244,15 @@ impl TlsStream {
                             Some(plain) => traffic.encrypt(plain, room),
                             None => traffic.queue_close_notify(room),
                         };
-                        encrypted.map_err(required_to_encrypt)
+                        encrypted.map_err(|error| match error {
+                            EncryptError::InsufficientSize(size) => Some(size.required_size),
+                            EncryptError::EncryptExhausted => None,
+                        })
                     });
                 }
                 // A new key that the client has asked for.
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(outgoing, 0, |room| data.encode(room).map_err(required_to_encode));
+                    append_message(outgoing, &mut data);
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.is_closed_by_peer = true,
@@ -287,18 +292,14 @@ fn append(
     outgoing.truncate(begin + written);
 }
 
-fn required_to_encode(error: EncodeError) -> Option<usize> {
-    match error {
-        EncodeError::InsufficientSize(size) => Some(size.required_size),
-        EncodeError::AlreadyEncoded => None,
-    }
-}
-
-fn required_to_encrypt(error: EncryptError) -> Option<usize> {
-    match error {
-        EncryptError::InsufficientSize(size) => Some(size.required_size),
-        EncryptError::EncryptExhausted => None,
-    }
+/// Writes a message of the protocol behind what is in `outgoing`.
+fn append_message<Data>(outgoing: &mut Vec<u8>, message: &mut EncodeTlsData<'_, Data>) {
+    append(outgoing, 0, |room| {
+        message.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(size) => Some(size.required_size),
+            EncodeError::AlreadyEncoded => None,
+        })
+    });
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub(crate) struct Turn<'a> {
     /// When the worker woke up.
     pub(crate) now: Instant,
     pub(crate) pace: Pace,
+    /// Whether its commands are timed.
+    pub(crate) is_timed: bool,
     /// The work that is left of it, lookups apart.
     pub(crate) work: Budget,
     /// Who the client is, and what it may do.

@@ -97,6 +97,7 @@ impl Unplugged {
             id: ConnectionId::new(0, 1),
             now: self.now,
             pace: Pace::Heavy,
+            is_timed: false,
             work: Budget::new(usize::MAX),
             identity: &mut self.identity,
             executor: &mut self.executor,

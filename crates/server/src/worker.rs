@@ -19,16 +19,18 @@ use stockd_engine::{
 use stockd_model::Address;
 use stockd_model::limits::{
     CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
-    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, UNTERMINATED_AFTER,
-    UNTERMINATED_AFTER_KNOWN,
+    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
+    UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::access_review::AccessReview;
 use crate::admission::Accepted;
+use crate::client_list::Served;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
+use crate::endings::Endings;
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -70,6 +72,7 @@ pub(crate) struct Worker {
     /// The serial of the latest connection.
     serial: u64,
     turns: TurnQueue,
+    turns_given: u32,
     silences: Timers,
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
@@ -77,6 +80,10 @@ pub(crate) struct Worker {
     pauses: Timers,
     access: AccessReview,
     sweep: Sweep,
+    /// Connections that other workers want closed.
+    endings: Arc<Endings>,
+    /// Whether some of those are left.
+    has_endings: bool,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     draining: bool,
@@ -105,6 +112,10 @@ impl Worker {
             let pool = Arc::clone(&pool);
             server.engine.write_handle(move || pool.wake(index))
         };
+        let endings = {
+            let pool = Arc::clone(&pool);
+            Endings::new(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
@@ -122,12 +133,15 @@ impl Worker {
             connections: Slab::new(),
             serial: 0,
             turns: TurnQueue::default(),
+            turns_given: 0,
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
             pauses: Timers::new(FAILED_ATTEMPT_WAIT),
             access: AccessReview::default(),
             sweep,
+            endings,
+            has_endings: false,
             spins,
             draining: false,
             sums: Sums::default(),
@@ -152,6 +166,9 @@ impl Worker {
             if woken {
                 self.take_from_queue(now);
                 self.take_answers(now);
+            }
+            if woken || self.has_endings {
+                self.close_killed();
             }
             self.marks_wait |= woken;
             let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
@@ -190,6 +207,7 @@ impl Worker {
             || self.sweep.is_under_way()
             || self.access.is_under_way()
             || self.short_silences.next().is_some()
+            || self.has_endings
             || self.relief.more;
         if self.spins || has_work {
             return Some(Duration::ZERO);
@@ -235,10 +253,13 @@ impl Worker {
         slot.places.left(pace);
         let cells = self.pool.cells(self.index);
         let work = Budget::new(pace.work());
+        self.turns_given = self.turns_given.wrapping_add(1);
+        let is_timed = self.turns_given.is_multiple_of(TURNS_PER_TIMED);
         let mut turn = Turn {
             id,
             now,
             pace,
+            is_timed,
             work,
             identity: &mut slot.identity,
             executor: &mut self.executor,
@@ -344,6 +365,16 @@ impl Worker {
             }
         }
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
+    }
+
+    /// Closes some of the connections that others want closed.
+    fn close_killed(&mut self) {
+        for _ in 0..CLOSES_PER_PASS {
+            let (killed, has_more) = self.endings.next();
+            self.has_endings = has_more;
+            let Some(id) = killed else { break };
+            self.close(id, &Closed::Killed);
+        }
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
@@ -514,7 +545,8 @@ impl Worker {
             Ok(stream) => stream,
             Err(error) => return self.cannot_serve(&peer, &error),
         };
-        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
+        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
         let identity = self.server.authority.anonymous();
         let conversation = protocol::begin(&endpoint, &client, &identity);
         let connection = Connection::new(stream, conversation, permit, client, now);

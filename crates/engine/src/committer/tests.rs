@@ -131,9 +131,9 @@ fn what_waits_together_is_one_commit_of_the_latest_quotes() {
     drop(opener);
     let requests = [
         set("A", 10),
-        Request::Trade(symbol("A"), -4),
+        Request::Trade(symbol("A"), (-4).into()),
         Request::Lookup(Ok(symbol("A"))),
-        Request::Trade(symbol("A"), -7),
+        Request::Trade(symbol("A"), (-7).into()),
         Request::Delist(symbol("A")),
         Request::Delist(symbol("A")),
         set("A", 3),
@@ -310,7 +310,7 @@ fn concurrent_trades_never_oversell() {
             scope.spawn(move || {
                 let mut executor = engine.executor();
                 let mut bought = 0;
-                let trade = Request::Trade(symbol("A"), -lot);
+                let trade = Request::Trade(symbol("A"), (-lot).into());
                 while let Reply::Updated(_) = executor.batch(&Access::All).execute(&trade) {
                     bought += lot as u64;
                 }

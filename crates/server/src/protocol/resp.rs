@@ -12,6 +12,8 @@ mod authenticate;
 mod browse;
 mod client;
 mod cost;
+mod hush;
+mod stopwatch;
 mod subscribe;
 mod tracking;
 mod transaction;
@@ -20,6 +22,7 @@ mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stockd_access::Identity;
 use stockd_engine::{
@@ -41,6 +44,8 @@ use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
+use hush::{Hush, Sent};
+use stopwatch::Stopwatch;
 use tracking::Tracker;
 use walk::Walk;
 use writes::Writes;
@@ -77,6 +82,8 @@ struct Speaker {
     tracker: Tracker,
     /// A wrong token was shown, which is not said yet.
     is_wrong: bool,
+    hush: Hush,
+    stopwatch: Stopwatch,
 }
 
 /// What the committer is to answer, in order.
@@ -86,10 +93,10 @@ struct Parked(VecDeque<Awaited>);
 /// What an answer of the committer is encoded as.
 #[derive(Debug)]
 enum Awaited {
-    Reply(Shape<'static>),
-    Outcome(Box<transaction::Queue>),
+    Reply(Shape<'static>, Sent),
+    Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
-    SetAll(transaction::SetAll),
+    SetAll(transaction::SetAll, Sent),
 }
 
 /// What a command leaves to be done when it is no longer borrowed from the input.
@@ -107,8 +114,13 @@ enum After {
 
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        self.speaker.hush.keep(turn.replies.out);
+        self.speaker.stopwatch.begin_turn(turn.is_timed);
         let answered = self.answer_all(input, turn);
-        self.settle(turn.id, turn.feed, turn.cells);
+        self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
+        if self.speaker.stopwatch.is_running() {
+            self.speaker.stopwatch.end_turn();
+        }
         answered
     }
 
@@ -133,17 +145,27 @@ impl Conversation for RespConversation {
             Answered::Reply(reply) => writes.note(reply, client),
             Answered::Outcome(outcome) => writes.note_all(outcome, client),
         }
-        match (self.parked.0.pop_front(), answered) {
-            (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
+        let before = out.len();
+        let sent = match (self.parked.0.pop_front(), answered) {
+            (Some(Awaited::Reply(shape, sent)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
+                sent
             }
-            (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
+            (Some(Awaited::Outcome(queue, sent)), Answered::Outcome(outcome)) => {
                 queue.answer(outcome, encoder, out);
+                sent
             }
-            (Some(Awaited::SetAll(set)), Answered::Outcome(outcome)) => {
+            (Some(Awaited::SetAll(set, sent)), Answered::Outcome(outcome)) => {
                 set.answer(outcome, encoder, out);
+                sent
             }
-            (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
+            (awaited, _) => {
+                debug_assert!(awaited.is_none(), "answers come in order, in kind");
+                Sent::Yes
+            }
+        };
+        if sent == Sent::No {
+            out.truncate(before);
         }
     }
 
@@ -207,6 +229,8 @@ impl RespConversation {
                 writes: Writes::default(),
                 tracker: Tracker::default(),
                 is_wrong: false,
+                hush: Hush::default(),
+                stopwatch: Stopwatch::new(Instant::now()),
             },
             parked: Parked::default(),
         };
@@ -225,6 +249,7 @@ impl RespConversation {
         if self.speaker.tracker.is_on() && !self.decoder.is_within_reply() {
             let bytes_max = turn.replies.bytes_max;
             turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
+            self.speaker.hush.keep(turn.replies.out);
         }
         if std::mem::take(&mut self.speaker.is_wrong) {
             self.speaker.encoder.error(&CommandError::WrongUser, turn.replies.out);
@@ -236,7 +261,7 @@ impl RespConversation {
                     break 'answer Waits::Turn;
                 }
                 turn.work.spend(cost::PARKED);
-                self.settle(turn.id, turn.feed, turn.cells);
+                self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                 if let Some(waits) = self.park_next(&mut rest, turn) {
                     break 'answer waits;
                 }
@@ -245,7 +270,7 @@ impl RespConversation {
             let command = {
                 let mut batch = turn.executor.batch(turn.identity.access());
                 loop {
-                    self.settle(turn.id, turn.feed, turn.cells);
+                    self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
                     {
                         Some(waits) => break 'answer waits,
@@ -255,6 +280,7 @@ impl RespConversation {
                     let access = batch.access();
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
+                            self.speaker.hush.begin();
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
@@ -262,7 +288,8 @@ impl RespConversation {
                             let Some(reply) = batch.execute_now(&request) else {
                                 let writer = turn.writer.as_deref_mut();
                                 count_denied(access, &request, turn.cells);
-                                self.parked.park(request, &shape, writer, access, turn.id);
+                                let sent = self.speaker.hush.sent();
+                                self.parked.park(request, &shape, sent, writer, access, turn.id);
                                 continue 'answer;
                             };
                             if let Reply::Refused(refusal) = &reply {
@@ -286,6 +313,10 @@ impl RespConversation {
                     }
                 }
             };
+            self.speaker.hush.begin();
+            if !matches!(command, Command::Array(_)) {
+                self.speaker.stopwatch.begin_command();
+            }
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
                 After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity),
@@ -298,8 +329,8 @@ impl RespConversation {
     }
 
     /// Counts the command that was decoded last, and errors. Where reads are tracked, sees to its end.
-    #[inline]
-    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells) {
+    #[inline(always)]
+    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells, out: &mut Vec<u8>) {
         let command = self.decoder.take_decoded();
         if let Some(command) = command {
             self.speaker.count(command, 1, cells);
@@ -307,12 +338,46 @@ impl RespConversation {
         if let Some(errors) = self.speaker.encoder.take_errors() {
             errors.counts().enumerate().for_each(|(code, count)| cells.errors.add(code, count));
         }
-        if self.speaker.tracker.is_on() {
-            self.settle_reads(command, id, feed);
+        let Speaker { tracker, stopwatch, hush, .. } = &self.speaker;
+        if tracker.is_on() | stopwatch.is_running() | hush.is_on() {
+            self.settle_rarely(command, id, feed, cells, out);
         }
     }
 
+    /// Sees to what few conversations, or few turns, have.
     #[cold]
+    #[inline(never)]
+    fn settle_rarely(
+        &mut self,
+        command: Option<CommandId>,
+        id: ConnectionId,
+        feed: &mut Feed,
+        cells: &Cells,
+        out: &mut Vec<u8>,
+    ) {
+        if self.speaker.tracker.is_on() {
+            self.settle_reads(command, id, feed);
+        }
+        let has_ended = !self.decoder.is_streaming() && self.speaker.walk.is_none();
+        if self.speaker.stopwatch.is_running() {
+            self.speaker.stopwatch.lap_command(command, has_ended, cells);
+        }
+        if self.speaker.hush.is_on() {
+            self.speaker.hush.settle(has_ended, out);
+        }
+    }
+
+    /// Notes the time of lookups that were answered together: `GET`s, or parts of an `MGET`.
+    #[cold]
+    #[inline(never)]
+    fn lap_lookups(&mut self, are_gets: bool, lookups: u64, cells: &Cells) {
+        let Speaker { stopwatch, .. } = &mut self.speaker;
+        match are_gets {
+            true => stopwatch.lap_lookups(CommandId::GET, lookups, cells),
+            false => stopwatch.lap_command(None, !self.decoder.is_streaming(), cells),
+        }
+    }
+
     fn settle_reads(&mut self, command: Option<CommandId>, id: ConnectionId, feed: &mut Feed) {
         let Speaker { tracker, transaction, .. } = &mut self.speaker;
         if command.is_some_and(|command| command != CommandId::CLIENT_CACHING) {
@@ -399,9 +464,12 @@ impl RespConversation {
         replies: &mut Replies<'_>,
         cells: &Cells,
     ) -> Option<Waits> {
+        if self.speaker.hush.is_on() {
+            return (replies.room() == 0).then_some(Waits::Room);
+        }
         let mut input = *rest;
-        let are_gets = !self.decoder.is_streaming();
         loop {
+            let are_gets = !self.decoder.is_streaming();
             let together = replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
                 *rest = input;
@@ -415,11 +483,15 @@ impl RespConversation {
             if are_gets {
                 self.speaker.count(CommandId::GET, batch.begun() as u64, cells);
             }
+            let begun = batch.begun() as u64;
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
             let denied = batch.denied();
             batch.answer(|answer| encoder.answer(answer, out));
             if batch.denied() != denied {
                 cells.count_refused_resp(Right::Read, batch.denied() - denied);
+            }
+            if self.speaker.stopwatch.is_running() {
+                self.lap_lookups(are_gets, begun, cells);
             }
             // Lookups that are taken leave nothing to be decoded without input.
             if input.is_empty() {
@@ -444,7 +516,9 @@ impl RespConversation {
                 self.speaker.tracker.reads(&request, turn.id.into(), access, turn.feed, memory);
                 let writer = turn.writer.as_deref_mut();
                 count_denied(access, &request, turn.cells);
-                self.parked.park(request, &shape, writer, access, turn.id);
+                self.speaker.hush.begin();
+                let sent = self.speaker.hush.sent();
+                self.parked.park(request, &shape, sent, writer, access, turn.id);
                 None
             }
             Ok(None) => Some(Waits::Input),
@@ -479,8 +553,8 @@ impl Parked {
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
         let outcomes = self.0.iter().map(|awaited| match awaited {
-            Awaited::Reply(_) | Awaited::SetAll(_) => 0,
-            Awaited::Outcome(queue) => queue.held_bytes(),
+            Awaited::Reply(..) | Awaited::SetAll(..) => 0,
+            Awaited::Outcome(queue, _) => queue.held_bytes(),
         });
         self.0.capacity() * size_of::<Awaited>()
             + self.0.len() * REQUEST_BYTES
@@ -497,13 +571,14 @@ impl Parked {
         &mut self,
         request: Request,
         shape: &Shape<'_>,
+        sent: Sent,
         writer: Option<&mut WriteHandle>,
         access: &Access,
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(Awaited::Reply(shape));
+            self.0.push_back(Awaited::Reply(shape, sent));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -529,6 +604,13 @@ impl Speaker {
                 self.client.note_command(CommandId::CLIENT_LIST);
                 self.begin(Walk::clients(&filter, self.client.id, turn), turn)
             }
+            Command::Client(Client::Kill(kill)) => match Walk::kill(&kill, &self.client, turn) {
+                Ok(walk) => self.begin(walk, turn),
+                Err(error) => {
+                    self.encoder.error(&error, turn.replies.out);
+                    After::Nothing
+                }
+            },
             Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
             Command::Count if turn.executor.engine().count(turn.identity.access()).is_none() => {
                 self.begin(Walk::count(), turn)
@@ -547,19 +629,19 @@ impl Speaker {
             }
             Command::Subscribe(symbol) => {
                 subscribe::symbol(symbol, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::SubscribePattern(pattern) => {
                 subscribe::pattern(pattern, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::Unsubscribe(name) => {
                 subscribe::end_symbol(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::UnsubscribePattern(name) => {
                 subscribe::end_pattern(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             command => self.perform_at_once(command, parked, turn),
         };
@@ -586,8 +668,9 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, is_wrong, .. } =
-            self;
+        let Speaker {
+            encoder, client, snapshot, transaction, tracker, writes, is_wrong, hush, ..
+        } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
@@ -630,6 +713,7 @@ impl Speaker {
                 tracker.switch(tracking, encoder, turn);
                 return After::Admit;
             }
+            Command::Client(Client::Reply(mode)) => hush.switch(mode, encoder, out),
             Command::Client(Client::Caching(yes)) => tracker.caching(yes, encoder, out),
             Command::Client(Client::TrackingInfo) => tracker.describe(encoder, out),
             Command::Client(Client::Redirection) => {
@@ -652,7 +736,9 @@ impl Speaker {
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
                 let set = transaction::set_all(prices, encoder, turn, &mut note);
-                parked.0.extend(set.map(Awaited::SetAll));
+                if let Some(set) = set {
+                    parked.0.push_back(Awaited::SetAll(set, hush.sent()));
+                }
             }
             Command::Multi => {
                 transaction.multi(encoder, out);
@@ -661,7 +747,9 @@ impl Speaker {
             Command::Queue(command) => transaction.queue(command, encoder, turn),
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
-                parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
+                if let Some(queue) = queue {
+                    parked.0.push_back(Awaited::Outcome(Box::new(queue), hush.sent()));
+                }
                 return After::Admit;
             }
             Command::Discard => {
@@ -674,6 +762,7 @@ impl Speaker {
                 *snapshot = None;
                 *transaction = transaction::Begun::default();
                 tracker.end(turn);
+                hush.reset();
                 client::reset(client, encoder, turn);
                 *turn.identity = turn.server.authority.forget_token(turn.identity);
                 return After::Identified;
@@ -700,8 +789,14 @@ impl Speaker {
     fn end_all(&mut self, confirmation: Confirmation, walk: Walk, turn: &mut Turn<'_>) -> After {
         match subscribe::has_some_to_end(confirmation, &self.encoder, turn) {
             true => self.begin(walk, turn),
-            false => After::Admit,
+            false => self.confirmed(turn),
         }
+    }
+
+    /// A confirmation is sent in any mode.
+    fn confirmed(&mut self, turn: &Turn<'_>) -> After {
+        self.hush.keep(turn.replies.out);
+        After::Admit
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
@@ -712,7 +807,12 @@ impl Speaker {
 
     /// Goes on with the command that is under way, and forgets it at its end.
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
-        let waits = self.walk.as_mut().and_then(|walk| walk.go_on(&self.encoder, turn));
+        let walk = self.walk.as_mut();
+        let confirms = walk.as_ref().is_some_and(|walk| walk.confirms());
+        let waits = walk.and_then(|walk| walk.go_on(&self.encoder, turn));
+        if confirms {
+            self.hush.keep(turn.replies.out);
+        }
         if waits.is_none() {
             self.walk = None;
         }

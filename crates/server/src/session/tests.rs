@@ -82,6 +82,7 @@ impl Client {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
             pace: Pace::Heavy,
+            is_timed: false,
             work: self.work,
             identity: &mut self.identity,
             executor: &mut self.executor,

@@ -87,7 +87,13 @@ impl Packages {
         let made = there.into_iter().all(|path| path.exists())
             || succeeds(
                 Command::new("npm")
-                    .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+                    .args([
+                        "install",
+                        "--no-audit",
+                        "--no-fund",
+                        "--no-package-lock",
+                        "--ignore-scripts",
+                    ])
                     .arg("--prefix")
                     .arg(&directory)
                     .args(packages),

@@ -11,7 +11,7 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{FieldError, PriceError, Refusal, Right, SymbolError};
+use stockd_model::{FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
 
 use super::absent;
 use super::arguments::Arguments;
@@ -115,6 +115,18 @@ pub enum CommandError<'a> {
     /// `CLIENT LIST` of a type that there is not.
     #[error("ERR Unknown client type '{}'", Shown(.0))]
     ClientType(&'a [u8]),
+    /// `CLIENT KILL` of a user that there is not.
+    #[error("ERR No such user '{}'", Shown(.0))]
+    NoSuchUser(&'a [u8]),
+    /// `CLIENT KILL` of one connection that is not there.
+    #[error("ERR No such client")]
+    NoSuchClient,
+    /// `CLIENT KILL ID` of something that is no number of a connection.
+    #[error("ERR client-id should be greater than 0")]
+    KilledId,
+    /// `CLIENT KILL MAXAGE` of something that is no number of seconds.
+    #[error("ERR maxage is not an integer or out of range")]
+    KilledAge,
     /// `CLIENT LIST ID` of something that is no number of a connection.
     #[error("ERR Invalid client ID")]
     ClientId,
@@ -124,6 +136,9 @@ pub enum CommandError<'a> {
     /// An argument is no whole number, or does not fit 64 bits.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
+    /// `HINCRBYFLOAT` of a text that is no number of shares.
+    #[error("ERR {0}")]
+    Shares(SharesError),
     /// A write to a name that no stock can have.
     #[error("ERR {0}")]
     Symbol(SymbolError),
@@ -139,7 +154,7 @@ pub enum CommandError<'a> {
         Shown(.0)
     )]
     UnknownField(&'a [u8]),
-    /// `HINCRBY` of another field than the volume.
+    /// `HINCRBY` or `HINCRBYFLOAT` of another field than the volume.
     #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
     NotIncremented(&'static str),
     /// `SCAN` from a cursor that no `SCAN` has given.
@@ -283,6 +298,7 @@ impl CommandError<'_> {
             self,
             CommandError::Symbol(_)
                 | CommandError::Price(_)
+                | CommandError::Shares(_)
                 | CommandError::Field(_)
                 | CommandError::UnknownField(_)
                 | CommandError::NotIncremented(_)

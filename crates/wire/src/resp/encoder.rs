@@ -157,6 +157,9 @@ impl Encoder {
                 Some(shares) => self.integer(shares, out),
                 None => bulk(volume.text().as_bytes(), out),
             },
+            (Shape::VolumeText, Some(Quote { volume: Some(volume), .. })) => {
+                bulk(volume.text().as_bytes(), out);
+            }
             _ => self.nil(out),
         }
     }

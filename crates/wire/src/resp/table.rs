@@ -69,6 +69,7 @@ const PUBSUB: Kind = kind(OF_PUBSUB, &[Right::Read]);
 /// What ends subscriptions, or says no more of them than how they are asked for.
 const PUBSUB_END: Kind = kind(OF_PUBSUB, &[]);
 const PUBSUB_COUNT: Kind = kind(OF_PUBSUB, &[Right::Metrics]);
+const ADMIN: Kind = kind(&["admin", "noscript", "loading", "stale"], &[Right::Admin]);
 
 /// As many parts as a command may have that is executed part by part.
 pub(super) const STREAMED: usize = RESP_ARRAY_PARTS_MAX;
@@ -109,6 +110,8 @@ commands! {
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HIncrBy "hincrby" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
+    HIncrByFloat "hincrbyfloat" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
+        "As HINCRBY, and n may be any exact decimal; the volume left, as a text";
     Set "set" 3..=WHOLE, WRITE ONE_KEY "string", "symbol price",
         "Updates the price of a listed stock";
     HGetAll "hgetall" 2..=2, READ ONE_KEY "hash", "symbol",
@@ -226,6 +229,11 @@ commands! {
     ClientList "client|list" 2..=WHOLE, CONNECTION NO_KEY "connection",
         "[TYPE normal|pubsub|master|replica] [ID id [id …]]",
         "The connections as lines of text, or those of a type, or with these numbers; without the right admin this one alone";
+    ClientKill "client|kill" 3..=WHOLE, ADMIN NO_KEY "connection",
+        "[addr:port] [ID id] [ADDR addr:port] [LADDR addr:port] [TYPE normal|pubsub|master|replica] [USER user] [SKIPME yes|no] [MAXAGE seconds]",
+        "Closes the connection from there, or all that are so; OK, or how many they are";
+    ClientReply "client|reply" 3..=3, CONNECTION NO_KEY "connection", "ON|OFF|SKIP",
+        "Whether this connection is sent replies, or none to the next command";
     ClientGetName "client|getname" 2..=2, CONNECTION NO_KEY "connection", "",
         "The name of this connection; nil if it has none";
     ClientSetName "client|setname" 3..=3, CONNECTION NO_KEY "connection", "name",

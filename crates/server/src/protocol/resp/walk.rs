@@ -7,15 +7,16 @@
 //! and not written is in [`Walk::bytes`].
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeInclusive;
 
 use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS, WRITTEN_BYTES_PER_WORK};
 use stockd_model::{Pattern, Right, Symbol};
-use stockd_wire::resp::{ClientFilter, Description, Encoder, Glob, Scan};
+use stockd_wire::resp::{ClientFilter, CommandError, Description, Encoder, Glob, Kill, Scan};
 
 use super::cost;
 use super::subscribe;
-use crate::client_list::Listed;
-use crate::conversation::Waits;
+use crate::client_list::{ClientInfo, Killed, Listed};
+use crate::conversation::{Ending, Waits};
 use crate::turn::Turn;
 
 /// A command that is under way.
@@ -32,6 +33,8 @@ pub(super) enum Walk {
     /// `CLIENT LIST` describes the connections with these numbers: those that come later are in
     /// another list.
     Clients { next: u64, last: u64, listed: Listed, lines: String },
+    /// `CLIENT KILL` closes connections with these numbers.
+    Kill(Kills),
     /// `COMMAND` and its subcommands.
     Describe(Description),
     /// `UNSUBSCRIBE` of all symbols.
@@ -78,11 +81,26 @@ pub(super) struct Page {
     found: Vec<Symbol>,
 }
 
+/// The connections to be closed, as far as they are found.
+#[derive(Debug)]
+pub(super) struct Kills {
+    killed: Killed,
+    numbers: RangeInclusive<u64>,
+    /// Whether the connection that asks is one of them.
+    own: bool,
+    own_number: u64,
+    /// Whether to say how many they are.
+    counts: bool,
+    count: u64,
+}
+
 /// What follows a step.
 enum Step {
     Next,
     Become(Walk),
     Done,
+    /// The connection ends with this reply.
+    End,
 }
 
 impl Walk {
@@ -132,6 +150,25 @@ impl Walk {
         Walk::Clients { next, last, listed: filter.into(), lines: String::new() }
     }
 
+    /// Of connections that are to be closed by this one; an error where there is no such user.
+    pub(super) fn kill<'a>(
+        kill: &Kill<'a>,
+        own: &ClientInfo,
+        turn: &Turn<'_>,
+    ) -> Result<Walk, CommandError<'a>> {
+        let user = kill.user.unwrap_or_default();
+        let killed =
+            Killed::new(kill, &turn.server.authority).ok_or(CommandError::NoSuchUser(user))?;
+        Ok(Walk::Kill(Kills {
+            numbers: killed.numbers(turn.server.clients.latest()),
+            own: !kill.skips_own && own.is_killed_by(&killed, turn.now),
+            own_number: own.id,
+            counts: kill.counts,
+            count: 0,
+            killed,
+        }))
+    }
+
     /// Goes on. Says what it waits for, unless it has come to its end.
     pub(super) fn go_on(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Option<Waits> {
         loop {
@@ -145,8 +182,14 @@ impl Walk {
                 Step::Next => {}
                 Step::Become(walk) => *self = walk,
                 Step::Done => return None,
+                Step::End => return Some(Waits::Nothing(Ending::Killed)),
             }
         }
+    }
+
+    /// Whether all that it writes are confirmations of subscriptions.
+    pub(super) fn confirms(&self) -> bool {
+        matches!(self, Walk::EndSymbols | Walk::EndPatterns)
     }
 
     /// Bytes that it holds.
@@ -156,6 +199,7 @@ impl Walk {
             Walk::Page(page) => page.found.capacity() * size_of::<Symbol>(),
             Walk::Random { .. } | Walk::Count { .. } => 0,
             Walk::Clients { lines, .. } => lines.capacity(),
+            Walk::Kill(kills) => kills.killed.bytes(),
             Walk::Describe(description) => description.bytes(),
             Walk::EndSymbols | Walk::EndPatterns => 0,
             Walk::Write { reply, .. } => reply.capacity(),
@@ -171,6 +215,7 @@ impl Walk {
             Walk::Clients { next, last, listed, lines } => {
                 list_clients((next, *last), listed, lines, encoder, turn)
             }
+            Walk::Kill(kills) => kills.step(encoder, turn),
             Walk::Describe(description) => {
                 let before = turn.replies.out.len();
                 let is_over = !description.next(encoder, turn.replies.out);
@@ -336,6 +381,31 @@ fn list_clients(
             encoder.end_lines(&mut reply);
             Step::write(reply)
         }
+    }
+}
+
+impl Kills {
+    /// Looks at the next few connections.
+    fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+        let Kills { killed, numbers, own_number, .. } = self;
+        let count = (turn.work.left() / cost::CLIENT_LINE).clamp(1, cost::CLIENTS_TOGETHER);
+        turn.work.spend(count * cost::CLIENT_LINE);
+        let clients = &turn.server.clients;
+        let (count, last) = clients.kill(numbers.clone(), count, killed, *own_number, turn.now);
+        self.count += count;
+        if let Some(last) = last
+            && last < *self.numbers.end()
+        {
+            self.numbers = last + 1..=*self.numbers.end();
+            return Step::Next;
+        }
+        self.count += u64::from(self.own);
+        match (self.counts, self.count) {
+            (true, count) => encoder.integer(count, turn.replies.out),
+            (false, 0) => encoder.error(&CommandError::NoSuchClient, turn.replies.out),
+            (false, _) => encoder.ok(turn.replies.out),
+        }
+        if self.own { Step::End } else { Step::Done }
     }
 }
 
