@@ -28,10 +28,11 @@ enum Needs {
     Write,
     /// To trade in the stock.
     Trade,
+    Admin,
     Metrics,
 }
 
-use Needs::{Entrance, Known, Metrics, Read, ReadAny, ReadAnyOrAdmin, Trade, Write};
+use Needs::{Admin, Entrance, Known, Metrics, Read, ReadAny, ReadAnyOrAdmin, Trade, Write};
 
 /// Every command with an example; `@` is a symbol.
 const COMMANDS: &[(&str, &str, Needs)] = &[
@@ -39,6 +40,7 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("mget", "MGET @", Read),
     ("hset", "HSET @ price 5", Write),
     ("hincrby", "HINCRBY @ volume -1", Trade),
+    ("hincrbyfloat", "HINCRBYFLOAT @ volume -1.5", Trade),
     ("set", "SET @ 5", Write),
     ("hgetall", "HGETALL @", Read),
     ("hget", "HGET @ price", Read),
@@ -96,7 +98,9 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("client", "CLIENT HELP", Known),
     ("client|id", "CLIENT ID", Known),
     ("client|info", "CLIENT INFO", Known),
+    ("client|kill", "CLIENT KILL ID 0", Admin),
     ("client|list", "CLIENT LIST", Known),
+    ("client|reply", "CLIENT REPLY ON", Known),
     ("client|getname", "CLIENT GETNAME", Known),
     ("client|setname", "CLIENT SETNAME me", Known),
     ("client|setinfo", "CLIENT SETINFO lib-name me", Known),
@@ -203,6 +207,7 @@ impl User {
             ReadAnyOrAdmin => self.read.is_some() || self.admin,
             Write => covers(self.write),
             Trade => covers(self.trade),
+            Admin => self.admin,
             Metrics => self.metrics,
         };
         (!is_allowed).then_some("-NOPERM")
@@ -282,7 +287,7 @@ fn every_cell_is_as_stated_in_memory() {
     let metrics = stage.server.metrics();
     let refused =
         metrics.refused_resp_read + metrics.refused_resp_write + metrics.refused_resp_trade;
-    let refused = refused + metrics.refused_resp_metrics;
+    let refused = refused + metrics.refused_resp_admin + metrics.refused_resp_metrics;
     let codes = stockd_wire::resp::error_codes();
     let at = codes.iter().position(|code| *code == "NOPERM").unwrap();
     assert_eq!(refused, metrics.errors[at], "every refusal is counted once");
