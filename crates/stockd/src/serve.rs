@@ -84,7 +84,10 @@ fn serve(
 
     let signal = loop {
         match interruption.next() {
-            Told::Reload => reload(settings, flags, log),
+            Told::Reload => {
+                reload(settings, flags, log);
+                engine.resume();
+            }
             Told::Stop(signal) => break signal,
         }
     };
