@@ -66,7 +66,7 @@ impl QuoteClient {
         options: Options,
     ) -> Result<QuoteClient, ClientError> {
         let mut link = Link::connect(address, options)?;
-        link.with_connection(|connection| connection.ask(&Ping))?;
+        link.greet()?;
         Ok(QuoteClient { link })
     }
 
@@ -78,7 +78,7 @@ impl QuoteClient {
     /// As [`connect`](QuoteClient::connect); the client can then try again.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
         self.link.reconnect()?;
-        self.link.with_connection(|connection| connection.ask(&Ping))
+        self.link.greet()
     }
 
     /// The address of the server connected to last.

@@ -30,11 +30,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
+use stockd_access::Access;
 use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, SCAN_COUNT_MAX, UNCOMMITTED_STOCKS_MAX};
 use stockd_model::{Conditional, Refusal, Reply, Request, Symbol};
 use stockd_store::{Store, StoreError, Write};
 
-use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::market::Market;
 use crate::overlay::Overlay;
@@ -356,6 +356,7 @@ impl CommitThread {
                     (Asked::Transaction(transaction), Answered::Outcome(outcome)) => {
                         done.count_transaction(transaction, outcome);
                     }
+                    (Asked::NotPermitted(_), _) => done.not_permitted += 1,
                     _ => unreachable!("each is answered in kind"),
                 }
             }
@@ -373,6 +374,7 @@ impl CommitThread {
             Asked::Transaction(transaction) => {
                 Answered::Outcome(Box::new(transaction.decide(&mut self.overlay, refusal)))
             }
+            Asked::NotPermitted(answered) => answered.clone(),
         }
     }
 
@@ -395,7 +397,9 @@ impl CommitThread {
     /// Makes of an answer what it is when nothing of this round was kept.
     fn take_back(&self, asked: &Asked, answered: &mut Answered, cause: &'static str) {
         match answered {
-            Answered::Reply(Reply::Refused(Refusal::ReadOnly { .. })) => {}
+            Answered::Reply(Reply::Refused(
+                Refusal::ReadOnly { .. } | Refusal::NotPermitted { .. },
+            )) => {}
             Answered::Reply(reply) => {
                 *reply = match asked {
                     Asked::Request(Conditional {

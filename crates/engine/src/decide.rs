@@ -12,24 +12,13 @@ use stockd_model::{
 use crate::counters::Totals;
 use crate::market::Refused;
 
-/// The stock that a request concerns; `None` for a lookup of an impossible name.
-pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
-    match request {
-        Request::Lookup(symbol) => symbol.as_ref().ok(),
-        Request::Set(symbol, _) | Request::Update(symbol, _) | Request::Clear(symbol, _) => {
-            Some(symbol)
-        }
-        Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
-    }
-}
-
 /// What a request does to a stock with this quote, or to one that is not listed, if its condition
 /// holds.
 pub(crate) fn decide_if(
     Conditional { condition, request }: &Conditional,
     quote: Option<&Quote>,
 ) -> Result<Change, Refusal> {
-    if let Some(symbol) = symbol(request) {
+    if let Some(symbol) = request.symbol() {
         check(symbol, *condition, quote)?;
     }
     decide(request, quote)
@@ -103,6 +92,7 @@ impl Totals {
     /// Counts one request that was answered like this.
     pub(crate) fn count(&mut self, request: &Request, reply: &Reply) {
         let counter = match (request, reply) {
+            (_, Reply::Refused(Refusal::NotPermitted { .. })) => &mut self.not_permitted,
             (_, Reply::Refused(refusal)) => {
                 *self.refused(refusal) += 1;
                 &mut self.refusals
@@ -122,6 +112,7 @@ impl Totals {
     /// Where refusals of this kind are counted. One of a condition is a conflict, too.
     fn refused(&mut self, refusal: &Refusal) -> &mut u64 {
         match refusal {
+            Refusal::NotPermitted { .. } => &mut self.not_permitted,
             Refusal::Late { .. } => &mut self.refused_late,
             Refusal::VersionDiffers { .. } | Refusal::AlreadyListed { .. } => {
                 self.conflicts += 1;

@@ -1,33 +1,39 @@
 //! The server that is asked, and connections to it.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use stockd_client::Stream;
+use stockd_client::{ClientTls, Credentials, Stream};
 use stockd_model::limits::LOAD_PATIENCE;
-use stockd_model::{Address, AddressError, ToAddresses};
+use stockd_model::{Address, AddressError, ToAddresses, escaped};
+use stockd_wire::resp::frame;
 
-/// Where a server listens, as it was given: `HOST:PORT`, which may have several meanings, or
-/// `unix:PATH`.
+/// Where a server listens, as it was given: `HOST:PORT` or `tls:HOST:PORT`, which may have several
+/// meanings, or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target(String);
+pub struct Target {
+    text: String,
+    tls: Option<ClientTls>,
+    credentials: Option<Credentials>,
+}
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
         let is_named = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+        let target = Target { text: text.to_owned(), tls: None, credentials: None };
         match text.parse::<Address>() {
-            Ok(_) => Ok(Target(text.to_owned())),
+            Ok(_) => Ok(target),
             Err(AddressError::NoAddress) if text.rsplit_once(':').is_some_and(is_named) => {
-                Ok(Target(text.to_owned()))
+                Ok(target)
             }
             Err(AddressError::NoAddress) => {
-                Err(format!("'{text}' is no address; write HOST:PORT or unix:PATH"))
+                Err(format!("'{text}' is no address; write HOST:PORT, tls:HOST:PORT or unix:PATH"))
             }
             Err(error) => Err(format!("'{text}' is no address: {error}")),
         }
@@ -36,22 +42,60 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Target {
+    /// Whom to believe where the address says `tls:`, and what to show.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<ClientTls>) -> Target {
+        Target { tls, ..self }
+    }
+
+    /// What is shown on each connection of RESP before it is used.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Option<Credentials>) -> Target {
+        Target { credentials, ..self }
+    }
+
     /// A connection whose reads and writes wait for at most [`LOAD_PATIENCE`], to the first address
     /// that takes it.
     pub(crate) fn connect(&self) -> io::Result<Stream> {
         let mut failure = io::ErrorKind::AddrNotAvailable.into();
-        for address in self.0.to_addresses()? {
-            match Stream::connect(&address, LOAD_PATIENCE) {
-                Ok(stream) => return Ok(stream),
+        for address in self.text.to_addresses()? {
+            match Stream::connect_with(&address, LOAD_PATIENCE, self.tls.as_ref()) {
+                Ok(mut stream) => {
+                    self.authenticate(&mut stream)?;
+                    return Ok(stream);
+                }
                 Err(error) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    /// Shows the token, if there is one, and waits until the server has taken it.
+    fn authenticate(&self, stream: &mut Stream) -> io::Result<()> {
+        /// Bytes of the answer, at most.
+        const ANSWER_BYTES_MAX: usize = 1024;
+        let Some(credentials) = &self.credentials else {
+            return Ok(());
+        };
+        let mut command = Vec::new();
+        frame::command(&credentials.command(), &mut command);
+        stream.write_all(&command)?;
+        stream.flush()?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") && answer.len() < ANSWER_BYTES_MAX {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            answer.push(byte[0]);
+        }
+        match answer.as_slice() {
+            b"+OK\r\n" => Ok(()),
+            other => Err(io::Error::other(escaped(other.trim_ascii()).to_string())),
+        }
     }
 
     /// A connection that never waits, for a readiness loop.
@@ -75,7 +119,9 @@ mod tests {
     #[test]
     fn addresses_are_told_from_sockets_and_from_neither() {
         let parse = |text: &str| text.parse::<Target>();
-        for right in ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "unix:/run/s"] {
+        for right in
+            ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "tls:localhost:7", "unix:/run/s"]
+        {
             assert_eq!(parse(right).unwrap().to_string(), right);
         }
         for wrong in ["", "7878", ":7878", "localhost", "host:99999", "unix:"] {

@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+mod certificate;
 mod condition;
 mod decimal;
 mod escape;
@@ -25,6 +26,7 @@ pub mod quote_json;
 mod reply;
 mod request;
 pub mod rfc3339;
+mod right;
 mod shares;
 mod status;
 mod symbol;
@@ -32,6 +34,7 @@ mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use certificate::{CertificateName, NoCertificateName};
 pub use condition::{Condition, Conditional, Watched};
 pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};
@@ -41,6 +44,7 @@ pub use price::{Price, PriceError};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};
 pub use request::{Edit, Fields, Request};
+pub use right::{Right, Rights};
 pub use shares::{Shares, SharesError};
 pub use status::{Status, StatusError};
 pub use symbol::{SYMBOL_WORDS, Symbol, SymbolError};

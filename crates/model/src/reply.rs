@@ -1,4 +1,4 @@
-use crate::{Quote, Symbol, Volume};
+use crate::{Quote, Right, Symbol, Volume};
 
 /// What the engine answers to a [`Request`](crate::Request).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +15,11 @@ pub enum Reply {
     Cleared(Quote, u32),
     /// The stock was removed; this was its last quote.
     Delisted(Quote),
-    /// The write was refused and nothing changed.
+    /// The request was refused and nothing changed.
     Refused(Refusal),
 }
 
-/// Why a write was refused. Nothing changed.
+/// Why a write was refused, or a read. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The stock must be listed for this write.
@@ -39,6 +39,14 @@ pub enum Refusal {
         time_ns: u64,
         /// The time of the stock.
         latest_ns: u64,
+    },
+    /// The client may not do this with the stock. Whether it is listed is not said.
+    #[error("no permission to {right} '{symbol}'")]
+    NotPermitted {
+        /// What it may not do.
+        right: Right,
+        /// The stock.
+        symbol: Symbol,
     },
     /// Halted stocks do not trade.
     #[error("stock '{0}' is halted; trades are refused until its status is trading")]

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
+use stockd_access::Authority;
 use stockd_model::Address;
 use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
@@ -42,6 +43,8 @@ pub(crate) struct ClientInfo {
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
+    /// Which user it is, where there is an access file.
+    user: Mutex<Option<Box<str>>>,
     /// When it last sent something: milliseconds since it came.
     active_ms: Cell,
     /// Bytes of requests that are not answered yet.
@@ -96,7 +99,7 @@ pub(crate) struct Served<'a> {
     pub(crate) ending: Ending,
 }
 
-/// The one user that there is.
+/// What every client is called where there is no access file.
 const USER: &str = "default";
 
 /// Which connections are listed.
@@ -114,16 +117,21 @@ pub(crate) struct Killed {
     address: Option<Vec<u8>>,
     local: Option<Vec<u8>>,
     kind: Option<ClientKind>,
+    user: Option<Vec<u8>>,
     age_min: Option<u64>,
 }
 
 impl Killed {
     /// Those that a command is about; `None` where there is no such user.
-    pub(crate) fn new(kill: &Kill<'_>) -> Option<Killed> {
+    pub(crate) fn new(kill: &Kill<'_>, authority: &Authority) -> Option<Killed> {
         let Kill { id, address, local, kind, user, age_min, skips_own: _, counts: _ } = *kill;
         let (address, local) = (address.map(<[u8]>::to_vec), local.map(<[u8]>::to_vec));
-        let is_known = user.is_none_or(|user| user == USER.as_bytes());
-        is_known.then_some(Killed { id, address, local, kind, age_min })
+        let is_known = user.is_none_or(|user| match authority.file() {
+            None => user == USER.as_bytes(),
+            Some(file) => str::from_utf8(user).is_ok_and(|user| file.user(user).is_some()),
+        });
+        let user = user.map(<[u8]>::to_vec);
+        is_known.then_some(Killed { id, address, local, kind, user, age_min })
     }
 
     /// The numbers that they may have, up to this one where nothing says more.
@@ -133,7 +141,7 @@ impl Killed {
 
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        [&self.address, &self.local].into_iter().flatten().map(Vec::capacity).sum()
+        [&self.address, &self.local, &self.user].into_iter().flatten().map(Vec::capacity).sum()
     }
 
     fn has(&self, client: &ClientInfo, now: Instant) -> bool {
@@ -142,6 +150,7 @@ impl Killed {
             && self.address.as_ref().is_none_or(|own| own == address.as_bytes())
             && self.local.as_ref().is_none_or(|own| own == local.as_bytes())
             && self.kind.is_none_or(|kind| client.is(kind))
+            && self.user.as_ref().is_none_or(|own| *own == client.user().as_bytes())
             && self.age_min.is_none_or(|secs| client.age(now).as_secs() >= secs)
     }
 }
@@ -190,6 +199,7 @@ impl ClientList {
             protocol,
             since,
             names: Mutex::default(),
+            user: Mutex::default(),
             active_ms: Cell::default(),
             requests: Cell::default(),
             unsent: Cell::default(),
@@ -282,6 +292,17 @@ impl ClientInfo {
         self.conversation.names_bytes.set(bytes as u64);
     }
 
+    /// Which user it is, if there are any.
+    pub(crate) fn user(&self) -> Box<str> {
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
+        user.clone().unwrap_or_else(|| USER.into())
+    }
+
+    /// Notes which user it has turned out to be, if there are any.
+    pub(crate) fn set_user(&self, user: Option<&str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.map(Box::from);
+    }
+
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
         self.source.get().unwrap_or(&self.peer)
@@ -321,7 +342,9 @@ impl ClientInfo {
             (Address::Tcp(peer), Some(Address::Tcp(local))) => {
                 (peer.to_string(), local.to_string())
             }
-            (Address::Tcp(peer), _) => (peer.to_string(), String::new()),
+            (Address::Tcp(peer) | Address::Tls { address: peer, .. }, _) => {
+                (peer.to_string(), String::new())
+            }
             (Address::Unix(path), _) => {
                 (format!("{}:0", path.display()), format!("{}:0", path.display()))
             }
@@ -342,6 +365,7 @@ impl ClientInfo {
         let age = self.age(now);
         let idle = (age.as_millis() as u64).saturating_sub(self.active_ms.get()) / 1000;
         let Names { client, library, library_version } = self.names().clone();
+        let user = self.user();
         let unsent = self.unsent.get();
         let flags = self.flags();
         let is_waiting = u8::from(unsent > 0);
@@ -351,7 +375,7 @@ impl ClientInfo {
             "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
-             user={USER} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
+             user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
             self.symbols.get(),

@@ -44,7 +44,7 @@ pub enum StartError {
 /// What was wrong with an address, and the remedy.
 fn listen_reason(error: &io::Error, protocol: Protocol, address: &Address) -> String {
     match address {
-        Address::Tcp(_) => tcp_reason(error, protocol),
+        Address::Tcp(_) | Address::Tls { .. } => tcp_reason(error, protocol),
         Address::Unix(_) => {
             let reason = unix_reason(error);
             format!("{reason}, or choose another path with --{protocol} unix:PATH")

@@ -117,6 +117,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_review;
 mod admission;
 mod client_list;
 mod closed;
@@ -149,6 +150,7 @@ mod socket_file;
 mod sweep;
 mod system_memory;
 mod timers;
+mod tls_stream;
 mod transport;
 mod turn;
 mod turn_queue;

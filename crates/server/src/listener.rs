@@ -53,7 +53,7 @@ impl Bound {
     /// [`StartError::Listen`] with the address as it was given.
     pub(crate) fn listen(endpoint: Endpoint) -> Result<Bound, StartError> {
         let opened = match &endpoint.address {
-            Address::Tcp(address) => open_tcp(*address),
+            Address::Tcp(address) | Address::Tls { address, .. } => open_tcp(*address),
             Address::Unix(path) => open_unix(path),
         };
         match opened {
@@ -265,7 +265,9 @@ impl Acceptor {
             tracing::warn!("refusing new clients: {refused}");
         }
         let mut text = Vec::new();
-        (protocol::of(endpoint.protocol).encode_error)(&refused.to_string(), &mut text);
+        if endpoint.transport.is_plain() {
+            (protocol::of(endpoint.protocol).encode_error)(&refused.to_string(), &mut text);
+        }
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.
         let _ = send(&socket, &text);

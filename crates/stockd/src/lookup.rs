@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::Value;
-use stockd_client::{Address, Answer, Client};
+use stockd_client::{Address, Answer, Client, Options};
 use stockd_latency::{microseconds, nanoseconds};
 use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
@@ -26,11 +26,14 @@ use crate::name_list;
 use crate::output;
 use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
+use crate::tls_flags::TlsFlags;
+use crate::token_flags::TokenFlags;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
 /// Prints a line for each symbol: 'AAPL 172.5', or 'AAPL 0' while it cannot be traded, or 'XYZ not
-/// found'. Exits with 1 if any was not found.
+/// found'. Exits with 1 if any was not found, or
+/// may not be read.
 ///
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
@@ -38,15 +41,17 @@ use crate::report::{Document, LatencyReport, wording};
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server: HOST:PORT or unix:PATH.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "STOCKD_SERVER",
-        hide_env_values = true,
-        default_value = "127.0.0.1:7878"
-    )]
-    server: String,
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [env: STOCKD_SERVER] [default:
+    /// 127.0.0.1:7878]; with --token-file that of its RESP listener [env: STOCKD_RESP_SERVER] [default:
+    /// 127.0.0.1:7879].
+    #[arg(long, value_name = "ADDR")]
+    server: Option<String>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
+
+    #[command(flatten)]
+    token: TokenFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
     /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
@@ -85,8 +90,10 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.names {
         name_list::read(list, |name| names.push(name.to_owned()))?;
     }
+    let options = Options { credentials: args.token.load()?, ..args.tls.options()? };
+    let server = args.server(options.credentials.is_some());
     let client =
-        Client::connect(&*args.server).with_context(|| format!("server '{}'", args.server))?;
+        Client::connect_with(&*server, options).with_context(|| format!("server '{server}'"))?;
     let all_found = match args.measures() {
         true => measure(client, &names, args),
         false => ask(client, &names),
@@ -103,6 +110,16 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl LookupArgs {
+    /// The address to connect to. Tokens are shown to RESP listeners.
+    fn server(&self, shows_token: bool) -> String {
+        let (variable, default) = match shows_token {
+            true => ("STOCKD_RESP_SERVER", "127.0.0.1:7879"),
+            false => ("STOCKD_SERVER", "127.0.0.1:7878"),
+        };
+        let server = self.server.clone().or_else(|| std::env::var(variable).ok());
+        server.unwrap_or_else(|| default.to_owned())
+    }
+
     fn measures(&self) -> bool {
         self.names.is_some() || self.runs.is_some() || self.quiet || self.json
     }
@@ -117,7 +134,11 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
         writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
-    Ok(!answers.contains(&Answer::NotFound))
+    Ok(answers.iter().all(|answer| is_found(*answer)))
+}
+
+fn is_found(answer: Answer) -> bool {
+    !matches!(answer, Answer::NotFound | Answer::NotPermitted)
 }
 
 /// Asks for one name after the other and prints the latencies. If the server fails, those until
@@ -156,7 +177,7 @@ fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::R
     printer.end(&report)?;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(report.tally().not_found == 0),
+        None => Ok(report.tally().not_found + report.tally().not_permitted == 0),
     }
 }
 
@@ -275,7 +296,7 @@ fn style_of(answer: Answer) -> Style {
     match answer {
         Answer::Price(_) => Style::new(),
         Answer::NotTradable => AnsiColor::Yellow.on_default(),
-        Answer::NotFound => AnsiColor::Red.on_default(),
+        Answer::NotFound | Answer::NotPermitted => AnsiColor::Red.on_default(),
     }
 }
 

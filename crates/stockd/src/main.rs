@@ -2,8 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod access_file;
 mod bad_rows;
 mod catalog_file;
+mod certificate;
+mod certificates;
 mod check;
 mod cli;
 mod data_dir;
@@ -11,6 +15,7 @@ mod delist;
 #[cfg(feature = "demo")]
 mod demo;
 mod export;
+mod exposure;
 mod import;
 mod interruption;
 #[cfg(feature = "load")]
@@ -27,6 +32,9 @@ mod report;
 mod serve;
 mod set;
 mod settings;
+mod tls_flags;
+mod token;
+mod token_flags;
 mod trade;
 mod usage_error;
 mod watch;

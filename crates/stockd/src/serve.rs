@@ -11,13 +11,18 @@ use std::time::Instant;
 
 use anyhow::Context;
 use stockd_engine::{Access, Engine};
-use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT};
+use stockd_model::limits::{
+    COMMIT_QUEUE_REQUESTS_MAX, FILES_LOOK_INTERVAL, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT,
+};
 use stockd_model::{Address, Reply, Request};
-use stockd_server::{Config, Endpoint, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
+use crate::access_file::WatchedAccess;
 use crate::catalog_file::{Loaded, Row};
+use crate::certificates::Certificates;
 use crate::data_dir;
+use crate::exposure;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
@@ -36,17 +41,31 @@ pub(crate) struct ServeArgs {
 /// Runs a server until a signal stops it.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
-    let endpoints = endpoints(&settings)?;
+    let certificates = Certificates::load(&settings)?;
+    let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
+    let endpoints = endpoints(&settings, certificates.as_ref())?;
+    let warnings = exposure::check(&endpoints, access.is_some(), &settings.insecure)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints, &args.flags, &log)))
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
+    Ok(log.end(serve(&settings, guarded, &args.flags, &log)))
+}
+
+/// Where to listen, and what protects it.
+struct Guarded {
+    endpoints: Vec<Endpoint>,
+    certificates: Option<Certificates>,
+    access: Option<WatchedAccess>,
+    insecure_listeners: usize,
 }
 
 fn serve(
     settings: &Settings,
-    endpoints: Vec<Endpoint>,
+    guarded: Guarded,
     flags: &SettingFlags,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
+    let Guarded { endpoints, mut certificates, mut access, insecure_listeners } = guarded;
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
     let engine = Arc::new(data_dir::open_engine(settings)?);
@@ -64,6 +83,8 @@ fn serve(
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
         unread_replies_max: settings.unread_replies_max,
+        authority: access.as_ref().map(|it| Arc::clone(it.authority())).unwrap_or_default(),
+        insecure_listeners: insecure_listeners as u64,
         log_lines_lost: log.lost(),
         ..Config::default()
     };
@@ -71,7 +92,7 @@ fn serve(
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
     info!(
-        stocks = engine.count(&Access::All),
+        stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
@@ -83,12 +104,22 @@ fn serve(
     print_addresses(&server).context("cannot print the addresses on standard output")?;
 
     let signal = loop {
-        match interruption.next() {
-            Told::Reload => {
+        let told = interruption.next_within(FILES_LOOK_INTERVAL);
+        match told {
+            Some(Told::Stop(signal)) => break signal,
+            Some(Told::Reload) => {
                 reload(settings, flags, log);
                 engine.resume();
             }
-            Told::Stop(signal) => break signal,
+            None => {}
+        }
+        if let Some(access) = &mut access
+            && access.look(told.is_some())
+        {
+            server.access_changed();
+        }
+        if let Some(certificates) = &mut certificates {
+            certificates.look();
         }
     };
     let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
@@ -132,22 +163,47 @@ fn reload(settings: &Settings, flags: &SettingFlags, log: &Log) {
 }
 
 /// What to listen on: at least one address.
-fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
+fn endpoints(
+    settings: &Settings,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<Endpoint>, UsageError> {
     let of = |protocol, addresses: &[Address]| {
-        let endpoint = |address: &Address| Endpoint {
-            proxied: settings.proxy_protocol,
-            ..Endpoint::plain(protocol, address.clone())
+        let endpoint = |address: &Address| {
+            let (address, with_tls) = address.clone().without_tls();
+            let transport =
+                if with_tls { tls_of(settings, certificates)? } else { Transport::Plain };
+            let proxied = settings.proxy_protocol;
+            Ok(Endpoint { transport, proxied, ..Endpoint::plain(protocol, address) })
         };
-        addresses.iter().map(endpoint).collect::<Vec<_>>()
+        addresses.iter().map(endpoint).collect::<Result<Vec<_>, _>>()
     };
     let endpoints =
-        [of(Protocol::Line, &settings.line), of(Protocol::Resp, &settings.resp)].concat();
+        [of(Protocol::Line, &settings.line)?, of(Protocol::Resp, &settings.resp)?].concat();
     if endpoints.is_empty() {
         let why =
             "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";
         return Err(UsageError(why.to_owned()));
     }
     Ok(endpoints)
+}
+
+/// The transport of an address with TLS.
+fn tls_of(
+    settings: &Settings,
+    certificates: Option<&Certificates>,
+) -> Result<Transport, UsageError> {
+    let why = match certificates {
+        Some(_) if settings.proxy_protocol => {
+            "proxy_protocol does not go together with an address with tls:, since proxies send their \
+             header in plain; let the proxy end TLS, or give tls: addresses to a server of their own"
+        }
+        Some(certificates) => return Ok(Transport::Tls(Arc::clone(certificates.tls()))),
+        None => {
+            "an address with tls: needs a certificate: name it with tls_cert and tls_key, or make one for \
+             development with 'stockd certificate new --host localhost DIR'"
+        }
+    };
+    Err(UsageError(why.to_owned()))
 }
 
 /// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.
@@ -186,7 +242,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         let known = rows.len() - listings.len();
         info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
     }
-    if engine.count(&Access::All) == 0 {
+    if engine.count(&Access::All) == Some(0) {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
@@ -194,8 +250,8 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
 
 fn print_addresses(server: &Server) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for Endpoint { protocol, address, .. } in server.endpoints().iter().map(AsRef::as_ref) {
-        writeln!(stdout, "{protocol} {address}")?;
+    for endpoint in server.endpoints() {
+        writeln!(stdout, "{endpoint}")?;
     }
     stdout.flush()
 }

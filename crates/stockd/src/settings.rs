@@ -9,6 +9,7 @@
 //! setting.
 
 mod file;
+mod insecure;
 mod sync;
 mod value;
 
@@ -18,8 +19,10 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use stockd_model::Address;
+use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::insecure::Insecure;
 pub(crate) use self::sync::Sync;
 use crate::catalog_file;
 use crate::usage_error::UsageError;
@@ -67,12 +70,35 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, unix:PATH for a Unix
-    /// socket, several of them with commas between, or `off`.
+    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, tls:IP:PORT for TLS,
+    /// unix:PATH for a Unix socket, several of them with commas between, or `off`.
     line: Vec<Address> = "127.0.0.1:7878", "ADDR", value::addresses;
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
     resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
+
+    /// File that says who may read, write and trade what, as docs/security.md describes it. When it changes
+    /// the server takes what is in it, within 10 seconds or at SIGHUP. None lets everybody do everything,
+    /// on this machine alone.
+    access: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Listeners that others may reach although they are not protected: `true` for all, or `line`, `resp`
+    /// or both with a comma between.
+    insecure: Insecure = "false", "LISTENERS", value::insecure;
+
+    /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When
+    /// the file changes the server takes what is in it, within 10 seconds or at SIGHUP.
+    tls_cert: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Private key of tls_cert, as PEM.
+    tls_key: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Authorities of the certificates that clients show, as PEM.
+    tls_client_ca: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Whether clients show certificates: `off`, `optional`, or `required`, where a client without one is
+    /// sent away.
+    tls_clients: ClientCertificates = "off", "WHEN", value::client_certificates;
 
     /// Let every client come through a proxy that sends a header of the PROXY protocol, version 1 or 2,
     /// such as HAProxy with `send-proxy`. A connection without one is refused.
@@ -146,7 +172,7 @@ const ENVIRONMENT_PREFIX: &str = "STOCKD_";
 
 /// Variables with that prefix that are no settings of the server: where its file is, and what the
 /// client reads.
-const OTHER_VARIABLES: [&str; 3] = ["CONFIG", "SERVER", "RESP_SERVER"];
+const OTHER_VARIABLES: [&str; 5] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA", "TOKEN_FILE"];
 
 impl Settings {
     /// The settings that hold: defaults, then the file, then the environment, then the flags.
@@ -234,7 +260,7 @@ impl Setting {
 
     /// A switch is on when its flag stands alone.
     fn is_switch(&self) -> bool {
-        self.placeholder == "BOOL"
+        ["BOOL", "LISTENERS"].contains(&self.placeholder)
     }
 
     fn arg(&self) -> Arg {

@@ -74,5 +74,5 @@ pub use glob::Glob;
 pub use protocol_error::ProtocolError;
 pub use push::Confirmation;
 pub use reply::{Piece, decode_piece};
-pub use spec::{CommandId, command_name};
+pub use spec::{CommandId, command_name, command_rights};
 pub use value::{Value, ValueDecoder, ValueError};

@@ -8,6 +8,7 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod authenticate;
 mod browse;
 mod client;
 mod cost;
@@ -23,13 +24,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use stockd_access::Identity;
 use stockd_engine::{
-    Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
+    Access, Answered, Batch, Budget, Ended, Feed, Message, Outcome, Snapshot, WriteHandle,
 };
 use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
 };
-use stockd_model::{Request, Symbol};
+use stockd_model::{Refusal, Reply, Request, Right, Symbol, quote_json};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
@@ -49,7 +51,7 @@ use walk::Walk;
 use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
-    begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
+    begin: |client, identity| Box::new(RespConversation::new(Arc::clone(client), identity)),
     encode_error: |error, out| Encoder::new().error(&format_args!("ERR {error}"), out),
 };
 
@@ -78,6 +80,8 @@ struct Speaker {
     transaction: transaction::Begun,
     writes: Writes,
     tracker: Tracker,
+    /// A wrong token was shown, which is not said yet.
+    is_wrong: bool,
     hush: Hush,
     stopwatch: Stopwatch,
 }
@@ -101,6 +105,8 @@ enum After {
     Nothing,
     /// Which commands are admitted may have changed.
     Admit,
+    /// The client is somebody else now.
+    Identified,
     /// The command is not finished.
     Wait(Waits),
     Quit,
@@ -120,6 +126,13 @@ impl Conversation for RespConversation {
 
     fn end(&mut self, _: &[u8], _: &mut Turn<'_>) {
         // Half a command asks for nothing.
+    }
+
+    fn identified(&mut self, turn: &mut Turn<'_>) {
+        self.speaker.snapshot = None;
+        self.speaker.client.set_user(turn.identity.user());
+        turn.feed.change_access(turn.id.into(), turn.identity.access());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
     }
 
     fn awaits_commit(&self) -> bool {
@@ -166,6 +179,7 @@ impl Conversation for RespConversation {
 
     fn has_messages(&self, id: ConnectionId, feed: &Feed) -> bool {
         let has_some = feed.has_messages(id.into())
+            || feed.has_forbidden(id.into())
             || (self.parked.is_empty() && feed.has_invalidations(id.into()));
         // Nothing comes within a reply.
         has_some && self.speaker.walk.is_none() && !self.decoder.is_within_reply()
@@ -173,6 +187,7 @@ impl Conversation for RespConversation {
 
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let mut messages = self.tell_invalidations(turn, bytes_max);
+        messages += self.tell_forbidden(turn, bytes_max);
         let encoder = &self.speaker.encoder;
         let out = &mut *turn.replies.out;
         if out.len() >= bytes_max {
@@ -201,8 +216,9 @@ impl Conversation for RespConversation {
 }
 
 impl RespConversation {
-    fn new(client: Arc<ClientInfo>) -> RespConversation {
-        RespConversation {
+    fn new(client: Arc<ClientInfo>, identity: &Identity) -> RespConversation {
+        client.set_user(identity.user());
+        let mut conversation = RespConversation {
             decoder: Decoder::default(),
             speaker: Speaker {
                 encoder: Encoder::default(),
@@ -212,11 +228,14 @@ impl RespConversation {
                 transaction: transaction::Begun::default(),
                 writes: Writes::default(),
                 tracker: Tracker::default(),
+                is_wrong: false,
                 hush: Hush::default(),
                 stopwatch: Stopwatch::new(Instant::now()),
             },
             parked: Parked::default(),
-        }
+        };
+        conversation.admit(false, identity);
+        conversation
     }
 
     /// Answers the input, as [`Conversation::answer`] does.
@@ -232,6 +251,9 @@ impl RespConversation {
             turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
             self.speaker.hush.keep(turn.replies.out);
         }
+        if std::mem::take(&mut self.speaker.is_wrong) {
+            self.speaker.encoder.error(&CommandError::WrongUser, turn.replies.out);
+        }
         let mut rest = input;
         let waits = 'answer: loop {
             while !self.parked.is_empty() {
@@ -246,7 +268,7 @@ impl RespConversation {
             }
             // What is performed may need the executor for itself, so the batch ends before it.
             let command = {
-                let mut batch = turn.executor.batch(turn.access);
+                let mut batch = turn.executor.batch(turn.identity.access());
                 loop {
                     self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
@@ -255,19 +277,24 @@ impl RespConversation {
                         None if turn.work.is_spent() => break 'answer Waits::Turn,
                         None => {}
                     }
+                    let access = batch.access();
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
                             self.speaker.hush.begin();
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
-                            tracker.reads(&request, id, turn.feed, memory);
+                            tracker.reads(&request, id, access, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
-                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                                let writer = turn.writer.as_deref_mut();
+                                count_denied(access, &request, turn.cells);
                                 let sent = self.speaker.hush.sent();
                                 self.parked.park(request, &shape, sent, writer, access, turn.id);
                                 continue 'answer;
                             };
+                            if let Reply::Refused(refusal) = &reply {
+                                turn.cells.count_refusal(refusal);
+                            }
                             tracker.wrote(&reply, id, turn.feed);
                             let before = turn.replies.out.len();
                             let (encoder, client) =
@@ -292,7 +319,8 @@ impl RespConversation {
             }
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
-                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
+                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity),
+                After::Identified => self.identified(turn),
                 After::Wait(waits) => break waits,
                 After::Quit => break Waits::Nothing(Ending::Quit),
             }
@@ -383,13 +411,45 @@ impl RespConversation {
         messages
     }
 
+    /// Ends the subscriptions that are not allowed any more, and says so. Returns how many messages that
+    /// were.
+    fn tell_forbidden(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
+        if !turn.feed.has_forbidden(turn.id.into()) {
+            return 0;
+        }
+        let encoder = &self.speaker.encoder;
+        let out = &mut *turn.replies.out;
+        let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
+        let mut budget = Budget::new(work);
+        let (mut messages, mut payload) = (0, Vec::new());
+        let _ = turn.feed.end_forbidden(turn.id.into(), &mut budget, |ended| {
+            payload.clear();
+            match ended {
+                Ended::Symbol(symbol) => {
+                    quote_json::encode_forbidden(Some(symbol), &mut payload);
+                    encoder.message(symbol.as_bytes(), &payload, out);
+                }
+                Ended::Pattern(pattern) => {
+                    let pattern = pattern.as_bytes();
+                    quote_json::encode_forbidden(None, &mut payload);
+                    encoder.pattern_message(pattern, pattern, &payload, out);
+                }
+            }
+            messages += 1;
+            out.len() < bytes_max
+        });
+        turn.work.spend(work - budget.left());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
+        messages
+    }
+
     /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
     /// end.
     #[cold]
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
         let waits = self.speaker.walk_on(turn);
         if waits.is_none() {
-            self.admit(turn.feed.len(turn.id.into()) > 0);
+            self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
         }
         waits
     }
@@ -425,7 +485,11 @@ impl RespConversation {
             }
             let begun = batch.begun() as u64;
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
+            let denied = batch.denied();
             batch.answer(|answer| encoder.answer(answer, out));
+            if batch.denied() != denied {
+                cells.count_refused_resp(Right::Read, batch.denied() - denied);
+            }
             if self.speaker.stopwatch.is_running() {
                 self.lap_lookups(are_gets, begun, cells);
             }
@@ -448,9 +512,10 @@ impl RespConversation {
         }
         match self.decoder.decode_deferrable(rest) {
             Ok(Some((request, shape))) => {
-                let memory = &turn.server.memory;
-                self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
-                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
+                let (memory, access) = (&turn.server.memory, turn.identity.access());
+                self.speaker.tracker.reads(&request, turn.id.into(), access, turn.feed, memory);
+                let writer = turn.writer.as_deref_mut();
+                count_denied(access, &request, turn.cells);
                 self.speaker.hush.begin();
                 let sent = self.speaker.hush.sent();
                 self.parked.park(request, &shape, sent, writer, access, turn.id);
@@ -462,15 +527,24 @@ impl RespConversation {
     }
 
     /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
-    /// transaction.
-    fn admit(&mut self, subscribed: bool) {
+    /// transaction. One that nobody knows says first who it is.
+    fn admit(&mut self, subscribed: bool, identity: &Identity) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
+            _ if !identity.is_known() => Admits::Entrance,
             true => Admits::Subscription,
             false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
+        self.decoder.permit(identity.access().rights());
         self.decoder.track(self.speaker.tracker.is_on());
+    }
+}
+
+/// Counts a request that will be refused when its turn comes.
+fn count_denied(access: &Access, request: &Request, cells: &Cells) {
+    if let Err(Refusal::NotPermitted { right, .. }) = access.check(request) {
+        cells.count_refused_resp(right, 1);
     }
 }
 
@@ -528,7 +602,7 @@ impl Speaker {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
             Command::Client(Client::List(filter)) => {
                 self.client.note_command(CommandId::CLIENT_LIST);
-                self.begin(Walk::clients(&filter, turn), turn)
+                self.begin(Walk::clients(&filter, self.client.id, turn), turn)
             }
             Command::Client(Client::Kill(kill)) => match Walk::kill(&kill, &self.client, turn) {
                 Ok(walk) => self.begin(walk, turn),
@@ -538,6 +612,9 @@ impl Speaker {
                 }
             },
             Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
+            Command::Count if turn.executor.engine().count(turn.identity.access()).is_none() => {
+                self.begin(Walk::count(), turn)
+            }
             Command::RandomKey => self.begin(Walk::random(), turn),
             Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
             Command::Describe(describe) => {
@@ -591,13 +668,16 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, hush, .. } = self;
+        let Speaker {
+            encoder, client, snapshot, transaction, tracker, writes, is_wrong, hush, ..
+        } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => {
-                encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
+                let count = turn.executor.engine().count(turn.identity.access());
+                encoder.integer(count.unwrap_or_default() as u64, out);
             }
             Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
             Command::Ping(message) => {
@@ -605,21 +685,29 @@ impl Speaker {
                 encoder.pong(message, subscribed, out);
             }
             Command::Echo(message) => encoder.text(message, out),
-            Command::Auth(credentials) => match credentials.check_open() {
-                Ok(()) => encoder.ok(out),
-                Err(error) => encoder.error(&error, out),
-            },
-            Command::Hello(Hello { credentials: Some(credentials), .. })
-                if let Err(error) = credentials.check_open() =>
-            {
-                encoder.error(&error, out);
+            Command::Auth(credentials) => {
+                return match authenticate::check(&credentials, client, turn) {
+                    Ok(after) => {
+                        encoder.ok(turn.replies.out);
+                        after
+                    }
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
                 encoder.error(&CommandError::Resp2WhileTracking, out);
             }
             Command::Hello(hello) => {
-                client::hello(&hello, client, encoder, out);
-                return After::Admit;
+                return match authenticate::check_hello(&hello, client, turn) {
+                    Ok(after) => {
+                        client::hello(&hello, client, encoder, turn.replies.out);
+                        after
+                    }
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                };
+            }
+            Command::WhoAmI => {
+                encoder.text(turn.identity.user().unwrap_or("default").as_bytes(), out);
             }
             Command::Client(Client::Tracking(tracking)) => {
                 tracker.switch(tracking, encoder, turn);
@@ -636,7 +724,8 @@ impl Speaker {
                 turn.server.with_settings(|settings| encoder.settings(patterns, settings, out));
             }
             Command::Info(sections) => {
-                encoder.lines(&info::text(turn.server, sections, turn.now), out);
+                let access = turn.identity.access();
+                encoder.lines(&info::text(turn.server, access, sections, turn.now), out);
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
             Command::Constant(constant) => encoder.constant(constant, out),
@@ -655,7 +744,7 @@ impl Speaker {
                 transaction.multi(encoder, out);
                 return After::Admit;
             }
-            Command::Queue(command) => transaction.queue(command, encoder, out),
+            Command::Queue(command) => transaction.queue(command, encoder, turn),
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
                 if let Some(queue) = queue {
@@ -675,7 +764,8 @@ impl Speaker {
                 tracker.end(turn);
                 hush.reset();
                 client::reset(client, encoder, turn);
-                return After::Admit;
+                *turn.identity = turn.server.authority.forget_token(turn.identity);
+                return After::Identified;
             }
             Command::Quit => {
                 encoder.ok(out);
@@ -683,6 +773,7 @@ impl Speaker {
             }
             Command::Refused(error) => {
                 tracker.begun();
+                authenticate::count(&error, turn.cells);
                 if error.is_of_a_write() {
                     turn.cells.refused_invalid.add(1);
                     writes.note_refused(&error, client);

@@ -376,3 +376,18 @@ fn resp3() {
 fn resp3_over_unix_sockets() {
     play_at_both_homes(|home| Resp::new(3, Over::Unix, home));
 }
+
+#[test]
+fn line_protocol_over_tls() {
+    play_at_both_homes(|home| Line::new(Over::Tls, home));
+}
+
+#[test]
+fn resp2_over_tls() {
+    play_at_both_homes(|home| Resp::new(2, Over::Tls, home));
+}
+
+#[test]
+fn resp3_over_tls() {
+    play_at_both_homes(|home| Resp::new(3, Over::Tls, home));
+}

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use stockd_engine::{self as engine, Access, Catalog, Engine, Sync, Transaction};
 use stockd_model::{Address, Field, Fields, Reply, Request, Shares, Symbol, SymbolError};
-use stockd_server::{Config, Endpoint, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use stockd_store::DataDir;
+use stockd_tls::ClientTls;
 use tempfile::TempDir;
 
 pub(crate) type Outcome = Result<(), String>;
@@ -129,6 +130,7 @@ impl WayIn for Embedded {
 pub(crate) enum Over {
     Tcp,
     Unix,
+    Tls,
 }
 
 /// What either kind of socket does.
@@ -146,27 +148,39 @@ struct Link {
 fn serve(protocol: Protocol, engine: &Arc<Engine>, over: Over) -> Link {
     let directory = tempfile::tempdir().unwrap();
     let address = match over {
-        Over::Tcp => "127.0.0.1:0".to_owned(),
+        Over::Tcp | Over::Tls => "127.0.0.1:0".to_owned(),
         Over::Unix => format!("unix:{}/socket", directory.path().display()),
     };
     let address: Address = address.parse().unwrap();
-    let config = Config {
-        endpoints: vec![Endpoint::plain(protocol, address)],
-        workers: 2,
-        ..Config::default()
-    };
+    let mut endpoint = Endpoint::plain(protocol, address);
+    let trust = matches!(over, Over::Tls).then(|| encrypt(&mut endpoint, directory.path()));
+    let config = Config { endpoints: vec![endpoint], workers: 2, ..Config::default() };
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let stream = connect(&server.endpoints()[0].address);
+    let stream = connect(&server.endpoints()[0].address, trust.as_ref());
     Link { stream: BufReader::new(stream), _server: server, _directory: directory }
 }
 
-fn connect(address: &Address) -> Box<dyn Stream> {
+/// Has an endpoint speak TLS. Returns whom its clients are to believe.
+fn encrypt(endpoint: &mut Endpoint, directory: &Path) -> ClientTls {
+    let (server, client) = stockd_tls::development::pair(directory).unwrap();
+    endpoint.transport = Transport::Tls(Arc::new(server));
+    client
+}
+
+fn connect(address: &Address, tls: Option<&ClientTls>) -> Box<dyn Stream> {
     let patience = Some(Duration::from_secs(60));
     match address {
-        Address::Tcp(address) => {
+        Address::Tcp(address) | Address::Tls { address, .. } => {
             let stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(patience).unwrap();
-            Box::new(stream)
+            match tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let name = "localhost".try_into().unwrap();
+                    let connection = rustls::ClientConnection::new(tls.config(), name).unwrap();
+                    Box::new(rustls::StreamOwned::new(connection, stream))
+                }
+            }
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect::<&Path>(path).unwrap();

@@ -12,6 +12,7 @@ mod programs;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
+mod tls;
 mod transactions;
 
 use std::io::Write;

@@ -75,6 +75,8 @@ pub enum Command<'a> {
     Hello(Hello<'a>),
     /// `AUTH`.
     Auth(Credentials<'a>),
+    /// `ACL WHOAMI`.
+    WhoAmI,
     /// `CLIENT` and a subcommand that needs the connection.
     Client(Client<'a>),
     /// `COMMAND` and its subcommands: the encoder knows the reply.

@@ -177,7 +177,7 @@ fn read_arguments<'a>(
             Command::Constant(Constant::Integer(0))
         }
         Verb::ClientUnpause | Verb::SlowLogReset => Command::Constant(Constant::Ok),
-        Verb::AclWhoAmI => Command::Constant(Constant::Text("default")),
+        Verb::AclWhoAmI => Command::WhoAmI,
         Verb::LatencyLatest | Verb::LatencyHistory | Verb::ModuleList => {
             Command::Constant(Constant::Empty)
         }

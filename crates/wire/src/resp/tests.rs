@@ -221,6 +221,7 @@ impl Conversation {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
                 self.encoder.hello(7, out);
             }
+            Command::WhoAmI => encoder.text(b"default", out),
             Command::Auth(credentials) => match credentials.check_open() {
                 Ok(()) => encoder.ok(out),
                 Err(error) => encoder.error(&error, out),

@@ -98,6 +98,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
             Client::Id | Client::Name | Client::Reply(_) | Client::Caching(_) | Client::Redirection,
         )
         | Command::Time
+        | Command::WhoAmI
         | Command::Constant(_)
         | Command::MemoryUsage(_)
         | Command::RandomKey

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
 
 use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS, WRITTEN_BYTES_PER_WORK};
-use stockd_model::{Pattern, Symbol};
+use stockd_model::{Pattern, Right, Symbol};
 use stockd_wire::resp::{ClientFilter, CommandError, Description, Encoder, Glob, Kill, Scan};
 
 use super::cost;
@@ -26,6 +26,8 @@ pub(super) enum Walk {
     Symbols(Symbols),
     /// `SCAN` fills a page.
     Page(Page),
+    /// `DBSIZE` counts the stocks that may be read, from here on.
+    Count { from: u64, stocks: u64 },
     /// `RANDOMKEY` looks for a stock from here on, and from the beginning if there is none.
     Random { from: u64, wrapped: bool },
     /// `CLIENT LIST` describes the connections with these numbers: those that come later are in
@@ -130,13 +132,22 @@ impl Walk {
         })
     }
 
+    pub(super) fn count() -> Walk {
+        Walk::Count { from: 0, stocks: 0 }
+    }
+
     pub(super) fn random() -> Walk {
         Walk::Random { from: random() & !0xffff, wrapped: false }
     }
 
-    pub(super) fn clients(filter: &ClientFilter<'_>, turn: &Turn<'_>) -> Walk {
-        let last = turn.server.clients.latest();
-        Walk::Clients { next: 0, last, listed: filter.into(), lines: String::new() }
+    /// Only administrators see other connections than their own.
+    pub(super) fn clients(filter: &ClientFilter<'_>, own: u64, turn: &Turn<'_>) -> Walk {
+        let is_admin = turn.identity.access().has(Right::Admin);
+        let (next, last) = match is_admin {
+            true => (0, turn.server.clients.latest()),
+            false => (own, own),
+        };
+        Walk::Clients { next, last, listed: filter.into(), lines: String::new() }
     }
 
     /// Of connections that are to be closed by this one; an error where there is no such user.
@@ -146,7 +157,8 @@ impl Walk {
         turn: &Turn<'_>,
     ) -> Result<Walk, CommandError<'a>> {
         let user = kill.user.unwrap_or_default();
-        let killed = Killed::new(kill).ok_or(CommandError::NoSuchUser(user))?;
+        let killed =
+            Killed::new(kill, &turn.server.authority).ok_or(CommandError::NoSuchUser(user))?;
         Ok(Walk::Kill(Kills {
             numbers: killed.numbers(turn.server.clients.latest()),
             own: !kill.skips_own && own.is_killed_by(&killed, turn.now),
@@ -185,7 +197,7 @@ impl Walk {
         match self {
             Walk::Symbols(symbols) => symbols.found.capacity(),
             Walk::Page(page) => page.found.capacity() * size_of::<Symbol>(),
-            Walk::Random { .. } => 0,
+            Walk::Random { .. } | Walk::Count { .. } => 0,
             Walk::Clients { lines, .. } => lines.capacity(),
             Walk::Kill(kills) => kills.killed.bytes(),
             Walk::Describe(description) => description.bytes(),
@@ -198,6 +210,7 @@ impl Walk {
         match self {
             Walk::Symbols(symbols) => symbols.step(encoder, turn),
             Walk::Page(page) => page.step(encoder, turn),
+            Walk::Count { from, stocks } => count(from, stocks, encoder, turn),
             Walk::Random { from, wrapped } => find_any(from, wrapped, encoder, turn),
             Walk::Clients { next, last, listed, lines } => {
                 list_clients((next, *last), listed, lines, encoder, turn)
@@ -226,16 +239,16 @@ impl Symbols {
         }
         let row_cost = cost::row(self.pattern.as_bytes().len());
         let rows = (turn.work.left() / row_cost).clamp(1, SCAN_COUNT_MAX);
-        let engine = turn.executor.engine();
+        let (engine, access) = (turn.executor.engine(), turn.identity.access());
         let (symbols, next): (Vec<Symbol>, _) = match self.place {
             Place::Catalog(from) => {
-                let page = engine.browse(turn.access, from, rows);
+                let page = engine.browse(access, from, rows);
                 let symbols = page.quotes.iter().map(|quote| quote.symbol).collect();
                 (symbols, page.next.map(Place::Catalog))
             }
             Place::Directory(after) => {
-                let symbols = engine.directory().symbols_after(after.as_ref(), rows);
-                let last = symbols.last().copied();
+                let directory = engine.directory();
+                let (symbols, last) = directory.symbols_after(access, after.as_ref(), rows);
                 (symbols, last.map(|last| Place::Directory(Some(last))))
             }
         };
@@ -272,8 +285,8 @@ impl Page {
         let affordable = (turn.work.left() / row_cost).max(1);
         let rows = self.rows.min(self.rows_left).min(affordable);
         turn.work.spend(rows * row_cost);
-        let engine = turn.executor.engine();
-        let page = engine.browse(turn.access, self.from, rows);
+        let (engine, access) = (turn.executor.engine(), turn.identity.access());
+        let page = engine.browse(access, self.from, rows);
         let symbols = page.quotes.iter().map(|quote| quote.symbol);
         let fits = |symbol: &Symbol| {
             self.right_type && self.pattern.as_ref().is_none_or(|it| it.matches(symbol))
@@ -285,7 +298,8 @@ impl Page {
         // Where stocks are rare more rows are read at once.
         self.rows =
             if page.quotes.is_empty() { 2 * rows } else { (2 * self.stocks_left).max(rows) };
-        let has_seen_all = self.from_the_beginning && self.stocks >= engine.count(turn.access);
+        let sees_all = |all| self.from_the_beginning && self.stocks >= all;
+        let has_seen_all = engine.count(access).is_some_and(sees_all);
         match page.next.filter(|_| !has_seen_all) {
             Some(place) if self.stocks_left > 0 && self.rows_left > 0 => {
                 self.from = place;
@@ -303,7 +317,7 @@ impl Page {
 fn find_any(from: &mut u64, wrapped: &mut bool, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
     const ROWS: usize = 64;
     turn.work.spend(ROWS);
-    let page = turn.executor.engine().browse(turn.access, *from, ROWS);
+    let page = turn.executor.engine().browse(turn.identity.access(), *from, ROWS);
     let number = random() as usize % page.quotes.len().max(1);
     match (page.quotes.get(number), page.next) {
         (Some(quote), _) => encoder.symbol(&quote.symbol, turn.replies.out),
@@ -318,6 +332,24 @@ fn find_any(from: &mut u64, wrapped: &mut bool, encoder: &Encoder, turn: &mut Tu
         (None, None) => encoder.nil(turn.replies.out),
     }
     Step::Done
+}
+
+/// Looks at some more rows and counts their stocks.
+fn count(from: &mut u64, stocks: &mut u64, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+    let rows = turn.work.left().clamp(1, SCAN_COUNT_MAX);
+    turn.work.spend(rows);
+    let page = turn.executor.engine().browse(turn.identity.access(), *from, rows);
+    *stocks += page.quotes.len() as u64;
+    match page.next {
+        Some(place) => {
+            *from = place;
+            Step::Next
+        }
+        None => {
+            encoder.integer(*stocks, turn.replies.out);
+            Step::Done
+        }
+    }
 }
 
 fn random() -> u64 {
