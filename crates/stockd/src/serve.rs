@@ -111,7 +111,10 @@ fn serve(
         let told = interruption.next_within(FILES_LOOK_INTERVAL);
         match told {
             Some(Told::Stop(signal)) => break signal,
-            Some(Told::Reload) => reload(settings, flags, log),
+            Some(Told::Reload) => {
+                reload(settings, flags, log);
+                engine.resume();
+            }
             None => {}
         }
         if let Some(access) = &mut access
