@@ -14,8 +14,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use stockd_engine::{Access, CommitReport, Totals};
+use stockd_model::Right;
 use stockd_server::Metrics;
 
+use crate::caller::Caller;
 use crate::latencies::{BOUNDS_US, Counted};
 use crate::plane::Plane;
 use crate::query::Query;
@@ -196,6 +198,27 @@ rows! {
             it.labelled("reason", "too_slow", count(&r.plane.counts.too_slow));
             it.labelled("reason", "too_large", count(&r.plane.counts.too_large));
         };
+    "stockd_unauthenticated", Counter, "", "Requests of HTTP and gRPC without a right token, by what they showed.",
+        |r, it| {
+            it.labelled("showed", "nothing", count(&r.plane.counts.unauthenticated));
+            it.labelled("showed", "wrong_token", count(&r.plane.counts.wrong_tokens));
+        };
+    "stockd_tls_handshakes", Counter, "", "Handshakes of TLS that ended well, of the data plane.",
+        |r, it| it.one(r.server.tls_handshakes);
+    "stockd_tls_failed", Counter, "", "Connections that ended because of TLS, by plane: no handshake in time, or a broken protocol.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.closed_handshake + r.server.closed_tls_error);
+            it.labelled("plane", "web", count(&r.plane.counts.failed_handshakes));
+        };
+    "stockd_certificate_left_seconds", Gauge, "seconds", "How long the certificate in use is valid.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.one(tls.validity().left(std::time::SystemTime::now()).as_secs());
+        };
+    "stockd_certificates", Counter, "", "Changed certificates that were looked at, by what became of them.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.labelled("result", "exchanged", tls.exchanged());
+            it.labelled("result", "refused", tls.refused());
+        };
     "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
         |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram("protocol", protocol, &counted) };
     "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
@@ -238,8 +261,10 @@ fn count(cell: &AtomicU64) -> u64 {
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
 pub(crate) async fn metrics(
     State(plane): State<Arc<Plane>>,
+    caller: Caller,
     query: Query,
 ) -> Result<Response, Refused> {
+    caller.check(Right::Metrics)?;
     // Scrapers may add parameters of their own.
     drop(query);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

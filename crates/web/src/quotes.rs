@@ -77,6 +77,9 @@ fn answer_one(
     let kind = accept::best(headers, &[JSON, TEXT])?;
     let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
     let reply = plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup));
+    if let Some(Reply::Refused(refusal)) = &reply {
+        return Err(refusal.into());
+    }
     let Some(Reply::Found(quote)) = reply else {
         return match kind {
             TEXT => Ok((StatusCode::NOT_FOUND, [(VARY, "Accept")], "-1\n").into_response()),

@@ -65,6 +65,7 @@ impl stocks_server::Stocks for Stocks {
         let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
         match self.plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup)) {
             Some(Reply::Found(quote)) => Ok(Response::new(convert::quote(&quote))),
+            Some(Reply::Refused(refusal)) => Err(Refused::from(&refusal).into()),
             _ => Err(Refused::not_listed(name).into()),
         }
     }
@@ -86,6 +87,7 @@ impl stocks_server::Stocks for Stocks {
                     let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
                     match batch.execute_now(&lookup) {
                         Some(Reply::Found(quote)) => answer.quotes.push(convert::quote(&quote)),
+                        Some(Reply::Refused(_)) => answer.forbidden.push(name.clone()),
                         _ => answer.missing.push(name.clone()),
                     }
                 }
