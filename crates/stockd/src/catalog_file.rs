@@ -18,6 +18,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
@@ -69,6 +70,11 @@ impl Source {
         let (format, gzip) = Format::of(name)?;
         let path = (name != "-").then(|| name.into());
         Some(Source { path, format, gzip })
+    }
+
+    /// When the file was last changed; `None` of standard input, and where the system does not say.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        self.path.as_ref()?.metadata().ok()?.modified().ok()
     }
 
     /// Reads every stock of the source, each once. Bad rows are counted, and the first are kept.

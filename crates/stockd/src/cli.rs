@@ -13,8 +13,8 @@ use crate::demo;
 use crate::load;
 use crate::usage_error::UsageError;
 use crate::{
-    access, certificate, check, delist, export, import, lookup, manual, output, replay, serve, set,
-    token, trade, watch,
+    access, certificate, check, config, delist, export, import, lookup, manual, output, ping,
+    replay, serve, server_info, set, token, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -40,6 +40,8 @@ enum Command {
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Ping(ping::PingArgs),
+    Info(server_info::InfoArgs),
     Access(access::AccessArgs),
     Token(token::TokenArgs),
     Certificate(certificate::CertificateArgs),
@@ -48,8 +50,7 @@ enum Command {
     Load(Box<load::LoadArgs>),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
-    /// Print the settings file with every default, explained and commented out.
-    Config,
+    Config(Box<config::ConfigArgs>),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -74,6 +75,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Ping(args) => ping::run(&args),
+        Command::Info(args) => server_info::run(&args),
         Command::Access(args) => access::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Certificate(args) => certificate::run(&args),
@@ -81,7 +84,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Load(args) => load::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
-        Command::Config => manual::config(),
+        Command::Config(args) => config::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),
     };
