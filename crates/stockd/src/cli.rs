@@ -61,7 +61,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         // Help and version, asked for or shown for want of a command, are no errors to shorten.
         Err(error) if !error.use_stderr() || is_help(&error) => error.exit(),
-        Err(error) => return fail(&UsageError(one_line(&error)).into()),
+        Err(error) => return fail(&UsageError(one_line(&error, std::env::args().nth(1))).into()),
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -105,14 +105,17 @@ fn is_help(error: &clap::Error) -> bool {
 }
 
 /// What clap has to say, in one line: the error and its tips, and where the help is.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, first: Option<String>) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let (said, usage) = text.split_once("\nUsage: ").unwrap_or((text, "stockd"));
-    let parts = said.split("\n\n").map(|part| {
-        let words: Vec<&str> = part.split_whitespace().collect();
-        words.join(" ")
-    });
+    // Where no usage is shown, the command is what came first.
+    let of_command = format!("stockd {}", first.unwrap_or_default());
+    let (said, usage) = text.split_once("\nUsage: ").unwrap_or((text, &of_command));
+    let parts =
+        said.split("\n\n").filter(|part| !part.contains("For more information")).map(|part| {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            words.join(" ")
+        });
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
     let command: Vec<&str> = usage.split_whitespace().take_while(is_name).collect();
@@ -130,7 +133,15 @@ mod tests {
 
     #[test]
     fn bad_usage_is_one_line() {
-        let why = |args: &[&str]| one_line(&Cli::try_parse_from(args).unwrap_err());
+        let why = |args: &[&str]| {
+            let first = args.get(1).map(|first| (*first).to_owned());
+            one_line(&Cli::try_parse_from(args).unwrap_err(), first)
+        };
+        assert_eq!(
+            why(&["stockd", "set", "AAPL", "--price", "abc"]),
+            "invalid value 'abc' for '--price <PRICE>': 'abc' is not a price: write a decimal like 172.5, -37.63 \
+             or 1e-5, without $ and thousands separators; see 'stockd set --help'"
+        );
         assert_eq!(
             why(&["stockd", "serve", "--lin", "off"]),
             "unexpected argument '--lin' found; tip: a similar argument exists: '--line'; \

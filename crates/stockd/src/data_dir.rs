@@ -49,7 +49,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     info!(
         directory = %path.display(),
         stocks = catalog.len(),
-        seconds = began.elapsed().as_secs_f64(),
+        milliseconds = began.elapsed().as_micros() as f64 / 1e3,
         "read the data directory"
     );
     let sync = match settings.sync {

@@ -41,6 +41,7 @@ use self::format::JsonLines;
 pub(crate) use self::format::LogFormat;
 use self::queue::{LineQueue, Taken};
 use self::repeats::Repeats;
+use crate::output;
 
 /// The crate whose events clients can cause at will.
 const CAUSED_BY_CLIENTS: &str = "stockd_server";
@@ -104,7 +105,8 @@ impl Log {
     /// as somebody reads it.
     pub(crate) fn end(&self, outcome: anyhow::Result<ExitCode>) -> ExitCode {
         let code = outcome.unwrap_or_else(|error| {
-            let text = escaped(&format!("{error:#}")).to_string();
+            let text = output::without_numbers(&format!("{error:#}"));
+            let text = escaped(&text).to_string();
             let line = match self.format() {
                 LogFormat::Text => format!("stockd: {text}\n").into_bytes(),
                 json => json.line(Level::ERROR, &text),

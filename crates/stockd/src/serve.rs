@@ -136,8 +136,8 @@ fn serve(
     info!(
         connections = report.connections,
         lookups = totals.lookups(),
-        hits = totals.hits,
-        misses = totals.misses,
+        listed = totals.hits,
+        not_listed = totals.misses,
         "stopped"
     );
     engine.close(until.saturating_duration_since(Instant::now()))?;
