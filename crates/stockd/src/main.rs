@@ -42,6 +42,7 @@ mod token_flags;
 mod trade;
 mod usage_error;
 mod watch;
+mod web;
 mod write_tally;
 
 /// It gives memory back to the system when those have left who used it: docs/decisions/018-allocator.md.

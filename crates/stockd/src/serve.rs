@@ -27,6 +27,7 @@ use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
 use crate::usage_error::UsageError;
+use crate::web::Web;
 
 /// Serve lookups until SIGTERM or Ctrl-C.
 ///
@@ -77,11 +78,13 @@ fn serve(
 
     let interruption = Interruption::watch_with_reload()?;
     let file_limit = stockd_server::raise_file_limit();
+    let web_connections_max = Web::connections_max(settings, file_limit);
     let config = Config {
         endpoints,
         workers: settings.workers,
         spin: settings.spin,
         connections_max: settings.connections_max,
+        files_reserved: web_connections_max,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
@@ -94,6 +97,7 @@ fn serve(
     // The error says the cause itself; its source would say it again.
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let web = Web::start(settings, web_connections_max, &engine, &server)?;
     info!(
         stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
@@ -104,7 +108,7 @@ fn serve(
         durable = engine.commit_report().is_some(),
         "serving"
     );
-    print_addresses(&server).context("cannot print the addresses on standard output")?;
+    print_addresses(&server, &web).context("cannot print the addresses on standard output")?;
 
     let signal = loop {
         let told = interruption.next_within(FILES_LOOK_INTERVAL);
@@ -127,7 +131,9 @@ fn serve(
     };
     let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
     info!(signal, "stopping: answering what was asked");
+    web.stop();
     let report = server.shutdown();
+    web.end(until);
     if report.unflushed > 0 {
         let clients = report.unflushed;
         warn!(clients, "some clients did not take all their replies in time");
@@ -182,9 +188,8 @@ fn endpoints(
     };
     let endpoints =
         [of(Protocol::Line, &settings.line)?, of(Protocol::Resp, &settings.resp)?].concat();
-    if endpoints.is_empty() {
-        let why =
-            "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";
+    if endpoints.is_empty() && settings.http.is_empty() && settings.grpc.is_empty() {
+        let why = "every listener is off, so nobody could be served; give --line ADDR, --resp ADDR or --http ADDR";
         return Err(UsageError(why.to_owned()));
     }
     Ok(endpoints)
@@ -282,10 +287,13 @@ fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer
     }
 }
 
-fn print_addresses(server: &Server) -> io::Result<()> {
+fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for endpoint in server.endpoints() {
         writeln!(stdout, "{endpoint}")?;
+    }
+    for (protocol, address) in web.endpoints() {
+        writeln!(stdout, "{protocol} {address}")?;
     }
     stdout.flush()
 }

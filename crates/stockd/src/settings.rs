@@ -31,7 +31,7 @@ use crate::usage_error::UsageError;
 /// Declares the settings once: the struct of their values, and the table of everything else.
 macro_rules! settings {
     ($($(#[doc = $help:literal])+
-       $key:ident: $kind:ty = $default:literal, $placeholder:literal, $parse:path;)+) => {
+       $key:ident: $kind:ty = $default:expr, $placeholder:literal, $parse:path;)+) => {
         /// What the server runs with.
         #[derive(Debug, PartialEq)]
         pub(crate) struct Settings {
@@ -70,6 +70,9 @@ macro_rules! settings {
     };
 }
 
+/// A build without the service plane has nothing to listen with.
+const HTTP_DEFAULT: &str = if cfg!(feature = "web") { "127.0.0.1:7880" } else { "off" };
+
 settings! {
     /// Address of the line protocol: IP:PORT, where port 0 takes any free port, tls:IP:PORT for TLS,
     /// unix:PATH for a Unix socket, several of them with commas between, or `off`.
@@ -77,6 +80,24 @@ settings! {
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
     resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
+
+    /// Address of HTTP, in the same form: quotes and streams for browsers, scripts and services, gRPC on the
+    /// same port, and metrics.
+    http: Vec<Address> = HTTP_DEFAULT, "ADDR", value::web_addresses;
+
+    /// Address of gRPC on a port of its own, in the same form.
+    grpc: Vec<Address> = "off", "ADDR", value::web_addresses;
+
+    /// Names that clients of HTTP and gRPC may call this server, with commas between, beside `localhost`, the
+    /// addresses of the loopback and the one that they have come to; `*` is any. A page of such a host may use the
+    /// server, too.
+    allowed_hosts: Vec<String> = "", "HOSTS", value::hosts;
+
+    /// Threads that serve HTTP and gRPC: 1 to 64.
+    web_threads: usize = "1", "N", value::web_threads;
+
+    /// Streams of live quotes over HTTP and gRPC that are open at once.
+    streams_max: usize = "10000", "N", value::streams;
 
     /// File that says who may read, write and trade what, as docs/security.md describes it. When it changes
     /// the server takes what is in it, within 10 seconds or at SIGHUP. None lets everybody do everything,

@@ -196,7 +196,7 @@ impl Conversation for RespConversation {
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
         let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
-            let Message { pattern, symbol, payload, is_unlisted } = message;
+            let Message { pattern, symbol, payload, is_unlisted, .. } = message;
             let symbol = symbol.as_bytes();
             if is_unlisted && symbol.starts_with(CLIENT_CHANNELS) {
                 return true;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use stockd_model::limits::{
     COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, MEMORY_FLOOR, TIMEOUT_MAX,
-    WORKERS_MAX,
+    WEB_THREADS_MAX, WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError, ToAddresses};
 use stockd_tls::ClientCertificates;
@@ -32,6 +32,36 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Address>, Form> {
     }
     let addresses = text.split(',').map(|text| addresses_of(text.trim()));
     Ok(addresses.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Addresses of the service plane, which a build may lack.
+pub(super) fn web_addresses(text: &str) -> Result<Vec<Address>, Form> {
+    if text != "off" && !cfg!(feature = "web") {
+        return Err("this build has no HTTP and gRPC; write off".into());
+    }
+    addresses(text)
+}
+
+/// Names of hosts without ports.
+pub(super) fn hosts(text: &str) -> Result<Vec<String>, Form> {
+    let is_host = |host: &&str| {
+        let is_of_name = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-' | '_');
+        *host == "*" || host.chars().all(is_of_name)
+    };
+    let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    match hosts.iter().all(is_host) {
+        true => Ok(hosts.into_iter().map(str::to_owned).collect()),
+        false => Err("write names of hosts without ports, with commas between, or *".into()),
+    }
+}
+
+pub(super) fn web_threads(text: &str) -> Result<usize, Form> {
+    number_up_to(text, WEB_THREADS_MAX)
+        .ok_or_else(|| format!("write a number from 1 to {WEB_THREADS_MAX}").into())
+}
+
+pub(super) fn streams(text: &str) -> Result<usize, Form> {
+    connections(text)
 }
 
 /// The addresses that a text stands for: itself, or those of the host that it names. A name has those
