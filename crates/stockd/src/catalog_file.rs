@@ -18,6 +18,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
@@ -62,6 +63,23 @@ enum Reader {
 /// A file of at least this size in bytes, compressed or not, gets a progress bar.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
+/// What a file is that begins like this, if it is of a kind that has no lines of text, and what to do with it.
+fn foreign(begin: &[u8]) -> Option<&'static str> {
+    const KINDS: &[(&[u8], &str)] = &[
+        (b"\x1f\x8b", "it is compressed with gzip: add .gz to its name, as in stocks.csv.gz"),
+        (b"PK\x03\x04", "it is a spreadsheet or a zip archive: save it as CSV"),
+        (b"\xd0\xcf\x11\xe0", "it is a spreadsheet: save it as CSV"),
+        (b"PAR1", "it is Parquet: write it as CSV"),
+        (b"%PDF", "it is a PDF: save what is in it as CSV"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: decompress it with zstd -d"),
+        (b"BZh", "it is compressed with bzip2: decompress it with bunzip2"),
+        (b"\xfd7zXZ", "it is compressed with xz: decompress it with xz -d"),
+        (b"\xff\xfe", "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
+        (b"\xfe\xff", "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
+    ];
+    KINDS.iter().find(|(magic, _)| begin.starts_with(magic)).map(|(_, what)| *what)
+}
+
 impl Source {
     /// The source of this name. Its ending says the format; `-` is CSV from standard input. `None`
     /// when the ending is unknown.
@@ -69,6 +87,11 @@ impl Source {
         let (format, gzip) = Format::of(name)?;
         let path = (name != "-").then(|| name.into());
         Some(Source { path, format, gzip })
+    }
+
+    /// When the file was last changed; `None` of standard input, and where the system does not say.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        self.path.as_ref()?.metadata().ok()?.modified().ok()
     }
 
     /// Reads every stock of the source, each once. Bad rows are counted, and the first are kept.
@@ -116,7 +139,11 @@ impl Source {
     /// The lines of the source, uncompressed, and the bar that shows how far they were read.
     pub(crate) fn lines(&self) -> io::Result<(Lines<impl BufRead + use<>>, ProgressBar)> {
         let (bytes, progress) = self.open()?;
-        Ok((Lines::new(BufReader::with_capacity(64 * 1024, bytes)), progress))
+        let mut bytes = BufReader::with_capacity(64 * 1024, bytes);
+        if let Some(what) = foreign(bytes.fill_buf()?) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Ok((Lines::new(bytes), progress))
     }
 
     fn cannot_read(&self) -> String {

@@ -14,7 +14,7 @@ pub(crate) struct WriteTally {
     updated: u64,
     delisted: u64,
     /// Stocks to delist that were not listed.
-    not_found: u64,
+    not_listed: u64,
     refused: u64,
     first_refused: Vec<String>,
 }
@@ -26,7 +26,7 @@ impl WriteTally {
             Ok(Written::Listed) => self.listed += 1,
             Ok(Written::Updated | Written::Traded(_)) => self.updated += 1,
             Ok(Written::Delisted) => self.delisted += 1,
-            Ok(Written::NotListed) => self.not_found += 1,
+            Ok(Written::NotListed) => self.not_listed += 1,
             Err(refused) => {
                 self.refused += 1;
                 if self.first_refused.len() < REFUSED_SHOWN_MAX {
@@ -38,8 +38,8 @@ impl WriteTally {
 
     /// Writes recorded.
     pub(crate) fn writes(&self) -> u64 {
-        let WriteTally { listed, updated, delisted, not_found, refused, .. } = self;
-        listed + updated + delisted + not_found + refused
+        let WriteTally { listed, updated, delisted, not_listed, refused, .. } = self;
+        listed + updated + delisted + not_listed + refused
     }
 
     /// Writes that the server refused.
@@ -59,7 +59,7 @@ impl fmt::Display for WriteTally {
         write!(f, "{} listed, {} updated", self.listed, self.updated)?;
         let others = [
             (self.delisted, "delisted"),
-            (self.not_found, "to delist not found"),
+            (self.not_listed, "to delist that were not listed"),
             (self.refused, "refused"),
         ];
         others

@@ -228,3 +228,19 @@ proptest! {
             prop_assert_eq!(quote.symbol.as_str(), symbol.trim());
     }
 }
+
+#[test]
+fn a_file_of_another_kind_is_named_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    for (begin, why) in [
+        (&b"\x1f\x8b\x08"[..], "it is compressed with gzip: add .gz to its name"),
+        (b"PK\x03\x04...", "it is a spreadsheet or a zip archive: save it as CSV"),
+        (b"\xff\xfes\0", "it is UTF-16: convert it with iconv"),
+    ] {
+        let path = home.path().join("stocks.csv");
+        std::fs::write(&path, [begin, &[b'x'; 100_000][..]].concat()).unwrap();
+        let source = Source::parse(path.to_str().unwrap()).unwrap();
+        let error = format!("{:#}", source.read().unwrap_err());
+        assert!(error.contains(why) && error.contains("stocks.csv"), "{error}");
+    }
+}

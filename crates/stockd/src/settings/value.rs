@@ -18,6 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::insecure::Insecure;
 use super::sync::Sync;
 use crate::catalog_file;
+use crate::log::LogFormat;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
@@ -216,6 +217,14 @@ pub(super) fn sync(text: &str) -> Result<Sync, Form> {
             let ms_max = COMMIT_INTERVAL_MAX.as_millis();
             Err(format!("write always, interval=MS with 1 to {ms_max}, or never").into())
         }
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Form> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".into()),
     }
 }
 
