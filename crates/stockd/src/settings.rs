@@ -120,7 +120,7 @@ settings! {
     /// quarter of memory_max.
     unread_replies_max: usize = "256MB", "BYTES", value::bytes;
 
-    /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
+    /// File of the stocks to list at start: CSV or JSON, also compressed with gzip; `-` reads
     /// standard input. None lists no stocks.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;
 
