@@ -227,7 +227,7 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let Some(source) = &settings.catalog else {
         return Ok(Vec::new());
     };
-    let Loaded { rows, bad_rows } = source.read()?;
+    let Loaded { rows, bad_rows, .. } = source.read()?;
     if settings.lenient {
         for row in &bad_rows.first {
             warn!("skipped {row}");

@@ -153,7 +153,7 @@ settings! {
     /// quarter of memory_max.
     unread_replies_max: usize = "256MB", "BYTES", value::bytes;
 
-    /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
+    /// File of the stocks to list at start: CSV or JSON, also compressed with gzip; `-` reads
     /// standard input. None lists no stocks. Stocks that the data directory knows keep what they have
     /// there; `stockd import FILE` overwrites them.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;
