@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Field, Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Field, Fields, Price, Quote, Shares, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
 use crate::error::Refused;
@@ -17,7 +17,7 @@ use crate::resp::Replies;
 ///
 /// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
 /// let apple = "AAPL".parse()?;
-/// let writes = [Write::Price(apple, "173".parse()?), Write::Trade(apple, -5)];
+/// let writes = [Write::Price(apple, "173".parse()?), Write::Trade(apple, (-5).into())];
 /// for outcome in client.write_all(writes)? {
 ///     match outcome {
 ///         Ok(Written::Traded(left)) => println!("{left} shares are left"),
@@ -35,8 +35,8 @@ pub enum Write {
     Set(Symbol, Fields),
     /// Updates the price of a stock that must be listed.
     Price(Symbol, Price),
-    /// Adds shares to the volume of a listed stock that trades, or takes them where negative.
-    Trade(Symbol, i64),
+    /// Adds shares to the volume of a listed stock that trades, or takes them.
+    Trade(Symbol, Shares),
     /// Removes the stock from the catalog.
     Delist(Symbol),
 }
@@ -104,9 +104,13 @@ impl Request for Write {
             Write::Price(_, price) => {
                 frame::command(&[b"SET", symbol, price.text().as_str().as_bytes()], chunk);
             }
-            Write::Trade(_, delta) => {
-                let delta = delta.to_string();
-                frame::command(&[b"HINCRBY", symbol, b"volume", delta.as_bytes()], chunk);
+            Write::Trade(_, shares) => {
+                let command: &[u8] = match shares.whole() {
+                    Some(_) => b"HINCRBY",
+                    None => b"HINCRBYFLOAT",
+                };
+                let shares = shares.to_string();
+                frame::command(&[command, symbol, b"volume", shares.as_bytes()], chunk);
             }
             Write::Delist(_) => frame::command(&[b"DEL", symbol], chunk),
         }
@@ -331,7 +335,9 @@ mod tests {
         let cleared = Fields { volume: Edit::Clear, ..Fields::default() };
         assert_eq!(encoded(&Write::Set(symbol, cleared)), "HSET A B volume none");
         assert_eq!(encoded(&Write::Price(symbol, price)), "SET A B 172.5");
-        assert_eq!(encoded(&Write::Trade(symbol, -5)), "HINCRBY A B volume -5");
+        assert_eq!(encoded(&Write::Trade(symbol, (-5).into())), "HINCRBY A B volume -5");
+        let trade = Write::Trade(symbol, "-0.25".parse().unwrap());
+        assert_eq!(encoded(&trade), "HINCRBYFLOAT A B volume -0.25");
         assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
         assert_eq!(encoded(&GetQuote("x")), "HGETALL x");
         assert_eq!(encoded(&GetPage::First), "SNAPSHOT");
@@ -342,7 +348,7 @@ mod tests {
     fn a_reply_that_no_command_gives_answers_nothing() {
         let symbol = "A".parse().unwrap();
         let refused = Refused { text: "no".into() };
-        let trade = Write::Trade(symbol, 1);
+        let trade = Write::Trade(symbol, 1.into());
         assert_eq!(trade.answer(Value::Error(b"ERR no".to_vec())), Ok(Err(refused)));
         let left = Volume::new(u64::MAX);
         assert_eq!(trade.answer(text("18446744073709551615")), Ok(Ok(Written::Traded(left))));

@@ -37,7 +37,8 @@ enum Filled {
 impl<R: Replies> Connection<R> {
     pub(crate) fn open(server: &Address, options: &Options) -> Result<Connection<R>, ClientError> {
         let server = server.clone();
-        let opened = Stream::connect(&server, options.connect_timeout).and_then(|stream| {
+        let opened = Stream::connect_with(&server, options.connect_timeout, options.tls.as_ref());
+        let opened = opened.and_then(|stream| {
             stream.set_timeout(options.timeout)?;
             Ok(stream)
         });

@@ -24,6 +24,7 @@
 //!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),
 //!     Answer::NotTradable => panic!("halted, or no volume is left"),
 //!     Answer::NotFound => panic!("not listed"),
+//!     Answer::NotPermitted => panic!("not permitted"),
 //! }
 //! assert_eq!(client.lookup_all(["XYZ", " AAPL "])?[0], Answer::NotFound);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,5 +69,6 @@ pub use stockd_model::{
     PriceError, Quote, SocketPath, Status, StatusError, Symbol, SymbolError, ToAddresses, Volume,
     VolumeError,
 };
+pub use stockd_tls::{ClientFiles, ClientTls, TlsError};
 pub use stream::Stream;
 pub use subscription::{Event, Subscription};

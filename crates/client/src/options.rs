@@ -1,8 +1,10 @@
-//! How long a client waits before it gives up.
+//! How long a client waits before it gives up, and whom it believes.
 
 use std::time::Duration;
 
-/// How long a client waits. Each is above zero.
+use stockd_tls::ClientTls;
+
+/// How long a client waits, each above zero, and how it speaks TLS.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -12,16 +14,23 @@ use std::time::Duration;
 /// let mut client = Client::connect_with("127.0.0.1:7878", options)?;
 /// # Ok::<(), stockd_client::ClientError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// For a connection, at each address of the server; 5 s unless set.
     pub connect_timeout: Duration,
     /// For a reply, and for the server to read requests; 5 s unless set.
     pub timeout: Duration,
+    /// Whom to believe where the address says `tls:`, and what to show; those that the system trusts, and
+    /// nothing, unless set.
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { connect_timeout: Duration::from_secs(5), timeout: Duration::from_secs(5) }
+        Options {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            tls: None,
+        }
     }
 }

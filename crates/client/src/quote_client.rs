@@ -3,7 +3,7 @@
 use std::vec;
 
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
-use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
 use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
 use crate::error::{NameError, Refused, excerpt};
@@ -146,15 +146,19 @@ impl QuoteClient {
         self.write(Write::Price(symbol, price)).map(|_updated| ())
     }
 
-    /// Takes shares of a stock where `delta` is negative, or gives them back. Returns the volume
-    /// left. A trade never sells what is not there, however many clients trade at once.
+    /// Takes shares of a stock where the number is negative, or gives them back: a whole number of them, or any
+    /// exact decimal. Returns the volume left. A trade never sells what is not there, however many clients trade at once.
     ///
     /// # Errors
     ///
     /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is not listed or halted,
-    /// or fewer shares are left than `delta` takes.
-    pub fn trade(&mut self, symbol: Symbol, delta: i64) -> Result<Volume, ClientError> {
-        match self.write(Write::Trade(symbol, delta))? {
+    /// or fewer shares are left than are to be taken.
+    pub fn trade(
+        &mut self,
+        symbol: Symbol,
+        shares: impl Into<Shares>,
+    ) -> Result<Volume, ClientError> {
+        match self.write(Write::Trade(symbol, shares.into()))? {
             Written::Traded(left) => Ok(left),
             other => unreachable!("the answer to a trade is checked where it is read: {other:?}"),
         }

@@ -1,17 +1,21 @@
 //! The socket of one connection, of TCP or Unix.
 //!
-//! It owns how sockets are made, how long they wait, and how they are written to. It knows nothing of
-//! what is sent.
+//! It owns how sockets are made, how long they wait, how they are written to, and TLS where the address
+//! says so. It knows nothing of what is sent.
 //!
 //! Invariant: no call waits longer than the timeout that was set, and no write raises a signal.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use rustix::net::SendFlags;
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use socket2::{Domain, SockAddr, Socket, Type};
 use stockd_model::Address;
+use stockd_tls::{ClientFiles, ClientTls};
 
 /// A connection to a server, for programs that speak a protocol themselves.
 ///
@@ -31,7 +35,12 @@ use stockd_model::Address;
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
+    /// Where they are encrypted.
+    tls: Option<Box<ClientConnection>>,
 }
+
+/// The socket alone, as what TLS reads and writes.
+struct Socketed<'a>(&'a Socket);
 
 /// A write to a server that is gone is an error and not a signal, whatever the process does with
 /// signals. Where there is no such flag, the socket itself is made so.
@@ -41,30 +50,81 @@ const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 impl Stream {
-    /// Connects within `timeout`, which then also bounds each read and each write.
+    /// Connects within `timeout`, which then also bounds each read and each write. An address with TLS is
+    /// believed if its certificate comes from an authority that the system trusts.
     ///
     /// # Errors
     ///
-    /// When the server does not take the connection; `TimedOut` or `WouldBlock` when not in time.
+    /// When the server does not take the connection; `TimedOut` or `WouldBlock` when not in time;
+    /// `InvalidData` when its certificate is not believed.
     pub fn connect(server: &Address, timeout: Duration) -> io::Result<Stream> {
-        let stream = match server {
-            Address::Tcp(address) => {
-                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
-                socket.connect_timeout(&(*address).into(), timeout)?;
-                socket.set_tcp_nodelay(true)?;
-                let stream = Stream { socket };
-                stream.set_timeout(timeout)?;
-                stream
+        Stream::connect_with(server, timeout, None)
+    }
+
+    /// As [`connect`](Stream::connect); an address with TLS is believed as `tls` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Stream::connect).
+    pub fn connect_with(
+        server: &Address,
+        timeout: Duration,
+        tls: Option<&ClientTls>,
+    ) -> io::Result<Stream> {
+        match server {
+            Address::Tcp(address) => Stream::connect_tcp(*address, timeout),
+            Address::Tls { address, host } => {
+                let tls = match tls {
+                    Some(tls) => tls.clone(),
+                    None => ClientTls::load(&ClientFiles::default()).map_err(io::Error::other)?,
+                };
+                let mut stream = Stream::connect_tcp(*address, timeout)?;
+                stream.shake_hands(&tls, host)?;
+                Ok(stream)
             }
             Address::Unix(path) => {
-                let stream = Stream { socket: Socket::new(Domain::UNIX, Type::STREAM, None)? };
+                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                let stream = Stream { socket, tls: None };
                 // A server with a full backlog lets clients wait for as long as a write may (unix(7)).
                 stream.set_timeout(timeout)?;
                 stream.socket.connect(&SockAddr::unix(&**path)?)?;
-                stream
+                Ok(stream)
             }
-        };
+        }
+    }
+
+    fn connect_tcp(address: SocketAddr, timeout: Duration) -> io::Result<Stream> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.connect_timeout(&address.into(), timeout)?;
+        socket.set_tcp_nodelay(true)?;
+        let stream = Stream { socket, tls: None };
+        stream.set_timeout(timeout)?;
         Ok(stream)
+    }
+
+    /// Begins TLS with the server of this name.
+    fn shake_hands(&mut self, tls: &ClientTls, host: &str) -> io::Result<()> {
+        let invalid = |error: rustls::pki_types::InvalidDnsNameError| {
+            io::Error::new(ErrorKind::InvalidInput, format!("{host}: {error}"))
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
+        let connection = ClientConnection::new(tls.config(), name).map_err(io::Error::other)?;
+        let mut tls = Box::new(connection);
+        tls.complete_io(&mut Socketed(&self.socket))?;
+        self.tls = Some(tls);
+        Ok(())
+    }
+
+    /// Whether it speaks TLS. A read may then bring less than has come.
+    #[inline]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether bytes that were written are still on their way to the socket: [`flush`](Write::flush)
+    /// brings them on. Only over TLS, and only where calls do not wait.
+    pub fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// Sets how long one read or write may wait. It then fails with `TimedOut` or `WouldBlock`.
@@ -117,18 +177,99 @@ fn possible(timeout: Duration) -> io::Result<Option<Duration>> {
 impl Read for Stream {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(buffer)
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => read_records(tls, &self.socket, buffer),
+        }
     }
 }
 
 impl Write for Stream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.socket, bytes, SEND_FLAGS)?)
+        match &mut self.tls {
+            None => Socketed(&self.socket).write(bytes),
+            Some(tls) => write_records(tls, &self.socket, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => Ok(()),
+            Some(tls) => send_records(tls, &self.socket),
+        }
+    }
+}
+
+fn read_records(
+    tls: &mut ClientConnection,
+    socket: &Socket,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // An end without a word, as of a server that was killed, is an end.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+            read => return read,
+        }
+        tls.read_tls(&mut Socketed(socket))?;
+        let processed = tls.process_new_packets();
+        // An alert, or the new key that the server has asked for. The error says more.
+        let sent = send_records(tls, socket);
+        processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        match sent {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+fn write_records(tls: &mut ClientConnection, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    send_records(tls, socket)?;
+    let written = tls.writer().write(bytes)?;
+    match send_records(tls, socket) {
+        // What the socket has not taken is sent with the next write, or when it is flushed.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(written),
+        Err(error) => Err(error),
+        Ok(()) => Ok(written),
+    }
+}
+
+/// Sends all records that were made.
+fn send_records(tls: &mut ClientConnection, socket: &Socket) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(&mut Socketed(socket))?;
+    }
+    Ok(())
+}
+
+impl Read for Socketed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket = self.0;
+        socket.read(buffer)
+    }
+}
+
+impl Write for Socketed<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.0, bytes, SEND_FLAGS)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Drop for Stream {
+    /// Tells the server that nothing more comes, if that does not have to wait.
+    fn drop(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = self.socket.set_nonblocking(true);
+            let _ = send_records(tls, &self.socket);
+        }
     }
 }
 

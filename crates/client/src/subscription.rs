@@ -218,7 +218,7 @@ impl Subscription {
         let listed = self.told.iter().filter(|(_, told)| told.is_listed);
         let names: Vec<GetQuote<&str>> =
             listed.map(|(symbol, _)| GetQuote(symbol.as_str())).collect();
-        let mut link = Link::<Replies>::connect(self.server(), *self.link.options())?;
+        let mut link = Link::<Replies>::connect(self.server(), self.link.options().clone())?;
         let quotes = link.with_connection(|connection| connection.ask_all(&names))?;
         for (GetQuote(name), quote) in names.into_iter().zip(quotes) {
             if quote?.is_none() {

@@ -86,7 +86,7 @@ fn a_server_that_does_not_accept_is_not_waited_for_without_end() {
     let address = address(directory.path(), "s");
     let mut waiting = Vec::new();
     let error = loop {
-        match Client::connect_with(&address, options) {
+        match Client::connect_with(&address, options.clone()) {
             Ok(client) => waiting.push(client),
             Err(error) => break error,
         }

@@ -26,11 +26,11 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use stockd_access::Access;
 use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, UNCOMMITTED_STOCKS_MAX};
 use stockd_model::{Conditional, Refusal, Reply, Request};
 use stockd_store::{Store, StoreError};
 
-use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::market::Market;
 use crate::overlay::Overlay;
@@ -290,6 +290,7 @@ impl CommitThread {
                     (Asked::Transaction(transaction), Answered::Outcome(outcome)) => {
                         done.count_transaction(transaction, outcome);
                     }
+                    (Asked::NotPermitted(_), _) => done.not_permitted += 1,
                     _ => unreachable!("each is answered in kind"),
                 }
             }
@@ -307,6 +308,7 @@ impl CommitThread {
             Asked::Transaction(transaction) => {
                 Answered::Outcome(Box::new(transaction.decide(&mut self.overlay, refusal)))
             }
+            Asked::NotPermitted(answered) => answered.clone(),
         }
     }
 
@@ -329,7 +331,9 @@ impl CommitThread {
     /// Makes of an answer what it is when nothing of this round was kept.
     fn take_back(&self, asked: &Asked, answered: &mut Answered, cause: &'static str) {
         match answered {
-            Answered::Reply(Reply::Refused(Refusal::ReadOnly { .. })) => {}
+            Answered::Reply(Reply::Refused(
+                Refusal::ReadOnly { .. } | Refusal::NotPermitted { .. },
+            )) => {}
             Answered::Reply(reply) => {
                 *reply = match asked {
                     Asked::Request(Conditional {

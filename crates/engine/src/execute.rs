@@ -4,16 +4,16 @@
 //! They know nothing of connections or bytes.
 //!
 //! Invariant: a request either takes effect whole and is counted, or is refused and changes
-//! nothing.
+//! nothing. None is executed that its access does not allow.
 
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
+use stockd_access::Access;
 use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
-use stockd_model::{Answer, Conditional, Reply, Request, Symbol, SymbolError};
+use stockd_model::{Answer, Conditional, Refusal, Reply, Request, Right, Symbol, SymbolError};
 
-use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::decide;
 use crate::engine::Engine;
@@ -64,6 +64,7 @@ impl Executor {
             misses: 0,
             sought: &mut self.sought,
             begun: 0,
+            denied: Denied::default(),
             access,
         }
     }
@@ -72,7 +73,7 @@ impl Executor {
     pub fn transact(&mut self, access: &Access, transaction: Transaction) -> Outcome {
         match &self.account.engine.committer {
             Some(committer) => committer.transact(access, transaction),
-            None => self.transact_in_memory(&transaction.limit(access)),
+            None => self.transact_in_memory(access, &transaction),
         }
     }
 
@@ -89,12 +90,15 @@ impl Executor {
     ) -> Result<Outcome, Transaction> {
         match &self.account.engine.committer {
             Some(_) => Err(transaction),
-            None => Ok(self.transact_in_memory(&transaction.limit(access))),
+            None => Ok(self.transact_in_memory(access, &transaction)),
         }
     }
 
-    fn transact_in_memory(&mut self, transaction: &Transaction) -> Outcome {
-        let outcome = transaction.execute(&self.account.engine.market);
+    fn transact_in_memory(&mut self, access: &Access, transaction: &Transaction) -> Outcome {
+        let outcome = match transaction.check(access) {
+            Ok(()) => transaction.execute(&self.account.engine.market),
+            Err(refusal) => Outcome::Refused(refusal),
+        };
         let mut done = Totals::default();
         done.count_transaction(transaction, &outcome);
         self.account.cells.add(&done);
@@ -112,6 +116,13 @@ impl Account {
         let mut done = Totals::default();
         done.count(request, reply);
         self.cells.add(&done);
+    }
+}
+
+impl Account {
+    #[cold]
+    fn count_denied(&self, not_permitted: u64) {
+        self.cells.add(&Totals { not_permitted, ..Totals::default() });
     }
 }
 
@@ -135,8 +146,20 @@ pub struct Batch<'a> {
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
+    denied: Denied,
     access: &'a Access,
 }
+
+/// Lookups that may not be made.
+#[derive(Debug, Default)]
+struct Denied {
+    /// Those of the lookups that are begun, a bit each.
+    begun: u32,
+    /// Those that were answered.
+    answered: u64,
+}
+
+const _: () = assert!(LOOKUPS_TOGETHER_MAX <= u32::BITS as usize);
 
 impl<'a> Batch<'a> {
     /// The engine behind it.
@@ -144,7 +167,7 @@ impl<'a> Batch<'a> {
         &self.account.engine
     }
 
-    /// What it may see.
+    /// What it may do.
     pub fn access(&self) -> &'a Access {
         self.access
     }
@@ -159,7 +182,8 @@ impl<'a> Batch<'a> {
     pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
         self.sought[self.begun] = match symbol {
             Ok(symbol) if self.access.reads(symbol) => self.view.seek(symbol),
-            _ => Sought::nothing(),
+            Ok(_) => self.denied.deny(self.begun),
+            Err(_) => Sought::nothing(),
         };
         self.begun += 1;
     }
@@ -173,7 +197,7 @@ impl<'a> Batch<'a> {
     pub fn begin_symbol(&mut self, symbol: &Symbol) {
         self.sought[self.begun] = match self.access.reads(symbol) {
             true => self.view.seek(symbol),
-            false => Sought::nothing(),
+            false => self.denied.deny(self.begun),
         };
         self.begun += 1;
     }
@@ -189,6 +213,12 @@ impl<'a> Batch<'a> {
         self.begun += 1;
     }
 
+    /// How many lookups of the batch were refused because they are not permitted.
+    #[inline(always)]
+    pub fn denied(&self) -> u64 {
+        self.denied.answered
+    }
+
     /// How many lookups are begun.
     #[inline(always)]
     pub fn begun(&self) -> usize {
@@ -198,15 +228,24 @@ impl<'a> Batch<'a> {
     /// Answers all lookups that are begun, in order, and hands each answer to `each`.
     #[inline(always)]
     pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
-        for sought in &self.sought[..self.begun] {
-            let answer = self.view.answer_sought(sought);
-            match answer {
-                Some(_) => self.hits += 1,
-                None => self.misses += 1,
-            }
-            each(answer.unwrap_or(Answer::NotFound));
+        for (at, sought) in self.sought[..self.begun].iter().enumerate() {
+            each(match self.view.answer_sought(sought) {
+                Some(answer) => {
+                    self.hits += 1;
+                    answer
+                }
+                None if self.denied.has(at) => {
+                    self.denied.answered += 1;
+                    Answer::NotPermitted
+                }
+                None => {
+                    self.misses += 1;
+                    Answer::NotFound
+                }
+            });
         }
         self.begun = 0;
+        self.denied.begun = 0;
     }
 
     /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
@@ -237,18 +276,17 @@ impl<'a> Batch<'a> {
         if let Some(committer) = &engine.committer {
             return committer.execute(self.access, std::slice::from_ref(asked))[0];
         }
-        let request = self.access.limit(asked.request);
-        let asked = Conditional { request, ..*asked };
-        let reply = match decide::symbol(&request) {
-            None => Reply::NotFound,
-            Some(symbol) => {
+        let request = &asked.request;
+        let reply = match (self.access.check(request), request.symbol()) {
+            (Err(refusal), _) => Reply::Refused(refusal),
+            (Ok(()), None) => Reply::NotFound,
+            (Ok(()), Some(symbol)) => {
                 let _pass = engine.market.gate.pass(&self.account.writer);
-                let changed =
-                    engine.market.change(symbol, |quote| decide::decide_if(&asked, quote));
-                decide::reply(&request, &changed)
+                let changed = engine.market.change(symbol, |quote| decide::decide_if(asked, quote));
+                decide::reply(request, &changed)
             }
         };
-        self.account.count(&request, &reply);
+        self.account.count(request, &reply);
         reply
     }
 
@@ -269,8 +307,11 @@ impl<'a> Batch<'a> {
 
     #[inline(always)]
     fn lookup(&mut self, symbol: &Symbol) -> Reply {
-        let quote = if self.access.reads(symbol) { self.view.get(symbol) } else { None };
-        match quote {
+        if !self.access.reads(symbol) {
+            self.denied.answered += 1;
+            return Reply::Refused(Refusal::NotPermitted { right: Right::Read, symbol: *symbol });
+        }
+        match self.view.get(symbol) {
             Some(quote) => {
                 self.hits += 1;
                 Reply::Found(quote)
@@ -285,10 +326,11 @@ impl<'a> Batch<'a> {
     #[cold]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
         let engine = self.engine();
-        let reply = match &engine.committer {
-            Some(committer) => Reply::Refused(committer.refusal()?),
-            None => {
-                let symbol = decide::symbol(request)?;
+        let reply = match (self.access.check(request), &engine.committer) {
+            (Err(refusal), _) => Reply::Refused(refusal),
+            (Ok(()), Some(committer)) => Reply::Refused(committer.refusal()?),
+            (Ok(()), None) => {
+                let symbol = request.symbol()?;
                 let _pass = engine.market.gate.pass(&self.account.writer);
                 let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
                 decide::reply(request, &changed)
@@ -309,6 +351,22 @@ impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
         self.account.cells.add_lookups(self.hits, self.misses);
+        if self.denied.answered > 0 {
+            self.account.count_denied(self.denied.answered);
+        }
+    }
+}
+
+impl Denied {
+    #[cold]
+    fn deny(&mut self, at: usize) -> Sought {
+        self.begun |= 1 << at;
+        Sought::nothing()
+    }
+
+    #[inline(always)]
+    fn has(&self, at: usize) -> bool {
+        self.begun & 1 << at != 0
     }
 }
 
@@ -349,7 +407,7 @@ mod tests {
         };
         assert_eq!((second.version, second.volume.unwrap().coefficient()), (2, 10));
 
-        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
+        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, (-10).into())) else {
             panic!("not traded")
         };
         assert_eq!(third.answer(), Answer::NotTradable);
@@ -408,7 +466,7 @@ mod tests {
             "stock 'AAPL' is not listed; list it with a price first"
         );
         assert_eq!(
-            why(Request::Trade(apple, 1)),
+            why(Request::Trade(apple, 1.into())),
             "stock 'AAPL' is not listed; list it with a price first"
         );
         drop(batch);
@@ -421,15 +479,15 @@ mod tests {
             Reply::Refused(refusal) => refusal.to_string(),
             reply => panic!("{request:?} gave {reply:?}"),
         };
-        assert_eq!(why(Request::Trade(apple, -5)), "volume of 'AAPL' is 3, cannot take 5");
+        assert_eq!(why(Request::Trade(apple, (-5).into())), "volume of 'AAPL' is 3, cannot take 5");
         assert_eq!(
-            why(Request::Trade(apple, i64::MIN)),
+            why(Request::Trade(apple, i64::MIN.into())),
             "volume of 'AAPL' is 3, cannot take 9223372036854775808"
         );
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::Found(first));
 
         batch.execute(&Request::Set(apple, fields("172.5", u64::MAX)));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("a volume above the limit")
         };
         assert_eq!(
@@ -439,14 +497,14 @@ mod tests {
 
         let uncount = Fields { volume: Edit::Clear, ..Fields::default() };
         batch.execute(&Request::Update(apple, uncount));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("traded without a volume")
         };
         assert_eq!(refusal, Refusal::VolumeAbsent(apple));
 
         let halt = Fields { status: Some(Status::Halted), ..Fields::default() };
         batch.execute(&Request::Update(apple, halt));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, -1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, (-1).into())) else {
             panic!("traded while halted")
         };
         assert_eq!(refusal, Refusal::Halted(apple));
@@ -462,8 +520,8 @@ mod tests {
             let mut batch = first.batch(&Access::All);
             batch.execute(&Request::Set(apple, fields("1", 5)));
             batch.execute(&Request::Set(apple, fields("2", 5)));
-            batch.execute(&Request::Trade(apple, -1));
-            batch.execute(&Request::Trade(apple, -9));
+            batch.execute(&Request::Trade(apple, (-1).into()));
+            batch.execute(&Request::Trade(apple, (-9).into()));
         }
         {
             let mut batch = second.batch(&Access::All);

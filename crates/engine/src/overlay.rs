@@ -78,7 +78,7 @@ impl Overlay {
     /// the refusal, if there is one.
     pub(crate) fn execute(&mut self, asked: &Conditional, refusal: Option<Refusal>) -> Reply {
         let request = &asked.request;
-        let Some(symbol) = decide::symbol(request) else {
+        let Some(symbol) = request.symbol() else {
             return Reply::NotFound;
         };
         let pending = self.pending.get(symbol).copied();
@@ -97,7 +97,7 @@ impl Overlay {
 
     /// Answers a lookup from the rows alone.
     pub(crate) fn look_up_row(&self, lookup: &Request) -> Reply {
-        let quote = decide::symbol(lookup).and_then(|symbol| self.market.catalog.get(symbol));
+        let quote = lookup.symbol().and_then(|symbol| self.market.catalog.get(symbol));
         decide::reply(lookup, &Ok(Changed { before: quote, after: quote }))
     }
 

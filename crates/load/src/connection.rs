@@ -76,9 +76,15 @@ impl Connection {
 
     /// Sends what the socket takes.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.output.len() && !self.blocked {
-            match self.stream.write(&self.output[self.written..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+        while !self.blocked && (self.written < self.output.len() || self.stream.has_unsent()) {
+            let sent = match self.written < self.output.len() {
+                true => self.stream.write(&self.output[self.written..]),
+                false => self.stream.flush().map(|()| 0),
+            };
+            match sent {
+                Ok(0) if self.written < self.output.len() => {
+                    return Err(ErrorKind::WriteZero.into());
+                }
                 Ok(bytes) => self.written += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -133,8 +139,8 @@ impl Connection {
             self.ledger.settle(now, figures);
             self.tail.clear();
             self.tail.extend_from_slice(&replies[decoded..]);
-            // A read that does not fill the buffer has emptied the socket.
-            if read < room {
+            // A read that does not fill the buffer has emptied the socket, but for records of TLS.
+            if read < room && !self.stream.is_encrypted() {
                 return Ok(Ok(true));
             }
         }

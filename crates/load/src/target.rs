@@ -7,27 +7,31 @@ use std::str::FromStr;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use stockd_client::Stream;
+use stockd_client::{ClientTls, Stream};
 use stockd_model::limits::LOAD_PATIENCE;
 use stockd_model::{Address, AddressError, ToAddresses};
 
-/// Where a server listens, as it was given: `HOST:PORT`, which may have several meanings, or
-/// `unix:PATH`.
+/// Where a server listens, as it was given: `HOST:PORT` or `tls:HOST:PORT`, which may have several
+/// meanings, or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target(String);
+pub struct Target {
+    text: String,
+    tls: Option<ClientTls>,
+}
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
         let is_named = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+        let target = Target { text: text.to_owned(), tls: None };
         match text.parse::<Address>() {
-            Ok(_) => Ok(Target(text.to_owned())),
+            Ok(_) => Ok(target),
             Err(AddressError::NoAddress) if text.rsplit_once(':').is_some_and(is_named) => {
-                Ok(Target(text.to_owned()))
+                Ok(target)
             }
             Err(AddressError::NoAddress) => {
-                Err(format!("'{text}' is no address; write HOST:PORT or unix:PATH"))
+                Err(format!("'{text}' is no address; write HOST:PORT, tls:HOST:PORT or unix:PATH"))
             }
             Err(error) => Err(format!("'{text}' is no address: {error}")),
         }
@@ -36,17 +40,23 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Target {
+    /// Whom to believe where the address says `tls:`, and what to show.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<ClientTls>) -> Target {
+        Target { tls, ..self }
+    }
+
     /// A connection whose reads and writes wait for at most [`LOAD_PATIENCE`], to the first address
     /// that takes it.
     pub(crate) fn connect(&self) -> io::Result<Stream> {
         let mut failure = io::ErrorKind::AddrNotAvailable.into();
-        for address in self.0.to_addresses()? {
-            match Stream::connect(&address, LOAD_PATIENCE) {
+        for address in self.text.to_addresses()? {
+            match Stream::connect_with(&address, LOAD_PATIENCE, self.tls.as_ref()) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
             }
@@ -75,7 +85,9 @@ mod tests {
     #[test]
     fn addresses_are_told_from_sockets_and_from_neither() {
         let parse = |text: &str| text.parse::<Target>();
-        for right in ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "unix:/run/s"] {
+        for right in
+            ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "tls:localhost:7", "unix:/run/s"]
+        {
             assert_eq!(parse(right).unwrap().to_string(), right);
         }
         for wrong in ["", "7878", ":7878", "localhost", "host:99999", "unix:"] {

@@ -1,7 +1,7 @@
 //! Where a server listens, where a client connects to, and who a client is.
 //!
-//! This file owns which addresses are possible and how they are written: `IP:PORT`, or `unix:PATH`
-//! for the file of a Unix socket. It knows nothing of sockets; what a name stands for is looked up
+//! This file owns which addresses are possible and how they are written: `IP:PORT`, `tls:IP:PORT` where
+//! TLS is spoken, or `unix:PATH` for the file of a Unix socket. It knows nothing of sockets; what a name stands for is looked up
 //! by the system, and only where somebody asks for it with [`ToAddresses`].
 //!
 //! Invariant: the path of a [`SocketPath`] fits into the system's address of a socket.
@@ -19,11 +19,21 @@ use crate::limits::SOCKET_PATH_BYTES_MAX;
 /// What the address of a Unix socket begins with.
 const UNIX: &str = "unix:";
 
+/// What an address begins with where TLS is spoken.
+const TLS: &str = "tls:";
+
 /// One end of a connection, or where it can be had. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// IP address and port.
     Tcp(SocketAddr),
+    /// IP address and port, where TLS is spoken.
+    Tls {
+        /// Where it is.
+        address: SocketAddr,
+        /// The host as it was named: its certificate has to be for this name or IP address.
+        host: Arc<str>,
+    },
     /// The file of a Unix socket.
     Unix(SocketPath),
 }
@@ -36,7 +46,9 @@ pub struct SocketPath(Arc<Path>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It has neither form.
-    #[error("write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or unix:PATH")]
+    #[error(
+        "write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, tls:IP:PORT where TLS is spoken, or unix:PATH"
+    )]
     NoAddress,
     /// Nothing follows `unix:`.
     #[error("no path follows unix:, write unix:PATH such as unix:/run/stockd/line.sock")]
@@ -58,8 +70,16 @@ impl Address {
     /// The IP address and port; `None` for a Unix socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
-            Address::Tcp(address) => Some(*address),
+            Address::Tcp(address) | Address::Tls { address, .. } => Some(*address),
             Address::Unix(_) => None,
+        }
+    }
+
+    /// The address without TLS, and whether it had it.
+    pub fn without_tls(self) -> (Address, bool) {
+        match self {
+            Address::Tls { address, .. } => (Address::Tcp(address), true),
+            address => (address, false),
         }
     }
 }
@@ -67,11 +87,16 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Reads `IP:PORT` or `unix:PATH`.
+    /// Reads `IP:PORT`, `tls:IP:PORT` or `unix:PATH`.
     fn from_str(text: &str) -> Result<Address, AddressError> {
-        match text.strip_prefix(UNIX) {
-            Some(path) => Ok(Address::Unix(SocketPath::new(path)?)),
-            None => text.parse().map(Address::Tcp).map_err(|_| AddressError::NoAddress),
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return Ok(Address::Unix(SocketPath::new(path)?));
+        }
+        let tcp = |text: &str| text.parse::<SocketAddr>().map_err(|_| AddressError::NoAddress);
+        match text.strip_prefix(TLS) {
+            None => tcp(text).map(Address::Tcp),
+            Some(text) => tcp(text)
+                .map(|address| Address::Tls { address, host: address.ip().to_string().into() }),
         }
     }
 }
@@ -80,6 +105,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp(address) => address.fmt(f),
+            Address::Tls { address, .. } => write!(f, "{TLS}{address}"),
             Address::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
@@ -117,14 +143,14 @@ impl Deref for SocketPath {
     }
 }
 
-/// What stands for addresses: an [`Address`], a [`SocketAddr`], or a text, `HOST:PORT` or
-/// `unix:PATH`, where a host may have several.
+/// What stands for addresses: an [`Address`], a [`SocketAddr`], or a text, `HOST:PORT`,
+/// `tls:HOST:PORT` or `unix:PATH`, where a host may have several.
 pub trait ToAddresses {
     /// The addresses, in the order in which they should be tried.
     ///
     /// # Errors
     ///
-    /// When the text has neither form, or the system does not know the host.
+    /// When the text has none of these forms, or the system does not know the host.
     fn to_addresses(&self) -> io::Result<Vec<Address>>;
 }
 
@@ -134,7 +160,13 @@ impl ToAddresses for str {
             let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
             return self.parse().map(|address| vec![address]).map_err(invalid);
         }
-        Ok(self.to_socket_addrs()?.map(Address::Tcp).collect())
+        let Some(text) = self.strip_prefix(TLS) else {
+            return Ok(self.to_socket_addrs()?.map(Address::Tcp).collect());
+        };
+        let addresses = text.to_socket_addrs()?;
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        let host: Arc<str> = host.trim_start_matches('[').trim_end_matches(']').into();
+        Ok(addresses.map(|address| Address::Tls { address, host: Arc::clone(&host) }).collect())
     }
 }
 
@@ -180,8 +212,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read_and_written_the_same() {
-        for text in ["127.0.0.1:7878", "[::1]:0", "unix:/run/s.sock", "unix:s", "unix:/a b/牛"] {
+    fn all_forms_are_read_and_written_the_same() {
+        for text in [
+            "127.0.0.1:7878",
+            "[::1]:0",
+            "tls:[::1]:7879",
+            "unix:/run/s.sock",
+            "unix:s",
+            "unix:/a b/牛",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
         let tcp = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -192,7 +231,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_told_why() {
         let why = |text: &str| text.parse::<Address>().unwrap_err();
-        for text in ["", "7878", "localhost:7878", "/run/s.sock", "UNIX:/run/s.sock"] {
+        for text in ["", "7878", "localhost:7878", "tls:", "tls:unix:s", "/run/s.sock", "UNIX:/s"] {
             assert_eq!(why(text), AddressError::NoAddress, "{text}");
         }
         assert_eq!(why("unix:"), AddressError::NoPath);
@@ -208,6 +247,15 @@ mod tests {
         let tcp = SocketAddr::from(([127, 0, 0, 1], 7878));
         assert_eq!("127.0.0.1:7878".to_addresses().unwrap(), [Address::Tcp(tcp)]);
         assert_eq!("unix:/s".to_addresses().unwrap(), ["unix:/s".parse().unwrap()]);
+        let tls = |text: &str| text.to_addresses().unwrap().pop().unwrap();
+        for (text, name) in [("tls:127.0.0.1:1", "127.0.0.1"), ("tls:[::1]:1", "::1")] {
+            assert_eq!(tls(text), text.parse().unwrap());
+            assert!(matches!(tls(text), Address::Tls { host, .. } if *host == *name));
+        }
+        assert!(
+            matches!(tls("tls:localhost:1"), Address::Tls { host, .. } if *host == *"localhost")
+        );
+        assert_eq!(tls("tls:127.0.0.1:7878").without_tls(), (Address::Tcp(tcp), true));
         assert_eq!([tcp, tcp][..].to_addresses().unwrap().len(), 2);
         for text in ["", "7878", "unix:"] {
             assert!(text.to_addresses().is_err(), "{text}");

@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+mod certificate;
 mod condition;
 mod decimal;
 mod escape;
@@ -26,12 +27,15 @@ pub mod quote_json;
 mod reply;
 mod request;
 pub mod rfc3339;
+mod right;
+mod shares;
 mod status;
 mod symbol;
 mod volume;
 
 pub use address::{Address, AddressError, SocketPath, ToAddresses};
 pub use answer::Answer;
+pub use certificate::{CertificateName, NoCertificateName};
 pub use condition::{Condition, Conditional, Watched};
 pub use decimal::{DECIMAL_ROOM_BYTES, DecimalText};
 pub use escape::{Escaped, escaped};
@@ -42,6 +46,8 @@ pub use problem::{GrpcCode, Problem};
 pub use quote::Quote;
 pub use reply::{Refusal, Reply};
 pub use request::{Edit, Fields, Request};
+pub use right::{Right, Rights};
+pub use shares::{Shares, SharesError};
 pub use status::{Status, StatusError};
 pub use symbol::{SYMBOL_WORDS, Symbol, SymbolError};
 pub use volume::{Volume, VolumeError};

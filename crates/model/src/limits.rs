@@ -33,6 +33,38 @@ pub const UNTERMINATED_AFTER_KNOWN: Duration = Duration::from_micros(100);
 /// ends the connection.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 
+/// Bytes in a file of certificates or keys. A longer one is an error.
+pub const CERTIFICATE_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a record of TLS, its header included, at most (RFC 8446, 5.2). A longer one ends the connection.
+pub const TLS_RECORD_BYTES_MAX: usize = 5 + 16 * 1024 + 256;
+
+/// Bytes of TLS records that are kept until the rest of them comes: a record of 16 KiB, or the parts of a
+/// message of the handshake, which has 64 KiB at most. A client that needs more is closed.
+pub const TLS_PARTIAL_BYTES_MAX: usize = 80 * 1024;
+
+/// How long a client may take for the handshake of TLS. Then it is closed.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Clients of one worker that are in the handshake of TLS at once. When one more comes, the one that came
+/// first and has not ended it is closed.
+pub const TLS_HANDSHAKES_MAX: usize = 4096;
+
+/// Work that a turn with a part of the handshake counts as: it is for the slices of heavy connections.
+pub const TLS_HANDSHAKE_WORK: usize = 1024;
+
+/// Names in a client's certificate that are looked at. Others count as not there.
+pub const CERTIFICATE_NAMES_MAX: usize = 64;
+
+/// How long before a certificate expires the log begins to say so.
+pub const CERTIFICATE_EXPIRY_WARNING: Duration = Duration::from_secs(21 * 86_400);
+
+/// How long the log is silent of a certificate that ends soon before it says so again.
+pub const CERTIFICATE_SAY_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// How often files that may change while the server runs are looked at.
+pub const FILES_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long a TCP connection may be silent before the system asks the other end whether it is still
 /// there; and how soon it asks again, and how often, before it gives the connection up.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
@@ -167,7 +199,12 @@ pub const TAKES_PER_PASS: usize = 64;
 /// come in the next ones.
 pub const SWEEP_CONNECTIONS: usize = 1024;
 
-/// Connections that a worker closes in one pass because a timeout has passed, or for want of memory.
+/// Of this many turns of a worker one is timed, command by command. A prime, so that of a client which gives the
+/// same commands again and again each is timed some time.
+pub const TURNS_PER_TIMED: u32 = 61;
+
+/// Connections that a worker closes in one pass because a timeout has passed, for want of memory, or because
+/// another client kills them.
 /// The others come in the next ones.
 pub const CLOSES_PER_PASS: usize = 64;
 
@@ -390,6 +427,38 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often the log shows an event of one kind that clients can cause at will, such as a refused
 /// connection. The others are counted.
 pub const LOG_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Users of an access file, at most. A file with more is refused.
+pub const ACCESS_USERS_MAX: usize = 10_000;
+
+/// Bytes of an access file, at most. A longer one is refused.
+pub const ACCESS_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of the name of a user, at most.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// Tokens of one user, at most: one in use and one that takes its place.
+pub const USER_TOKENS_MAX: usize = 2;
+
+/// Bytes that are looked at as a token, at most. A longer text is none.
+pub const TOKEN_SHOWN_BYTES_MAX: usize = 256;
+
+/// How often a server looks whether its access file has changed.
+pub const ACCESS_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Attempts of one address to authenticate that may fail within [`FAILED_ATTEMPTS_TIME`] before each
+/// further failure is answered after [`FAILED_ATTEMPT_WAIT`]. What is right is answered at once.
+pub const FAILED_ATTEMPTS_MAX: u64 = 10;
+
+/// See [`FAILED_ATTEMPTS_MAX`].
+pub const FAILED_ATTEMPTS_TIME: Duration = Duration::from_secs(60);
+
+/// See [`FAILED_ATTEMPTS_MAX`].
+pub const FAILED_ATTEMPT_WAIT: Duration = Duration::from_secs(6);
+
+/// Addresses whose failed attempts to authenticate are counted at once, at most: 8 bytes each. Others
+/// take their places.
+pub const FAILED_ADDRESSES_MAX: usize = 4096;
 
 /// Writes of one connection that are all refused before it is named in the log, once.
 pub const REFUSED_WRITES_NAMED: u32 = 10;

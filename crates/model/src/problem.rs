@@ -42,6 +42,15 @@ problems! {
     InvalidSymbol = "invalid-symbol", 400, InvalidArgument, "ERR",
         "the name cannot be a symbol",
         "A symbol is 1 to 48 bytes of UTF-8 without control and format characters.";
+    NotAuthenticated = "not-authenticated", 401, Unauthenticated, "NOAUTH",
+        "the server has an access file, and the client has not shown who it is",
+        "Send Authorization: Bearer and a token.";
+    WrongToken = "wrong-token", 401, Unauthenticated, "WRONGPASS",
+        "the token is none that the server knows, or another user's",
+        "Ask whoever looks after the access file for a token.";
+    NotPermitted = "not-permitted", 403, PermissionDenied, "NOPERM",
+        "the client may not do this; whether the stock is listed makes no difference",
+        "Ask whoever looks after the access file for the right.";
     InvalidValue = "invalid-value", 400, InvalidArgument, "ERR",
         "a field has a value that it cannot have",
         "Decimals are exact, with at most 18 places; times are RFC 3339 or Unix nanoseconds.";
@@ -187,6 +196,8 @@ pub enum GrpcCode {
     Unimplemented = 12,
     /// `UNAVAILABLE`
     Unavailable = 14,
+    /// `UNAUTHENTICATED`
+    Unauthenticated = 16,
 }
 
 impl GrpcCode {
@@ -205,6 +216,7 @@ impl GrpcCode {
             GrpcCode::OutOfRange => "OUT_OF_RANGE",
             GrpcCode::Unimplemented => "UNIMPLEMENTED",
             GrpcCode::Unavailable => "UNAVAILABLE",
+            GrpcCode::Unauthenticated => "UNAUTHENTICATED",
         }
     }
 }
@@ -257,6 +269,7 @@ impl Refusal {
         match self {
             Refusal::NotListed(_) => Problem::NotListed,
             Refusal::PriceMissing(_) => Problem::ListingIncomplete,
+            Refusal::NotPermitted { .. } => Problem::NotPermitted,
             Refusal::Late { .. } => Problem::Late,
             Refusal::Halted(_) => Problem::Halted,
             Refusal::VolumeAbsent(_) => Problem::VolumeAbsent,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use crate::decimal::{Decimal, DecimalText, Fault, Scale};
 use crate::escaped;
 use crate::limits::{DECIMAL_PLACES_MAX, EXCERPT_BYTES_MAX};
+use crate::shares::Shares;
 
 /// Shares that remain of a stock, exact: a *coefficient* of up to 64 bits, of which up to 18 digits
 /// stand behind the point. Zero means exhausted: nothing is left to trade.
@@ -125,15 +126,22 @@ impl Volume {
         })
     }
 
-    /// The volume after a trade that adds `delta` shares, or takes them where it is negative.
-    /// `None` when that would be below zero, or cannot be kept exactly.
+    /// The volume after a trade. `None` when that would be below zero, or cannot be kept exactly.
     #[inline]
-    pub fn after_trade(self, delta: i64) -> Option<Volume> {
-        if let Some(shares) = self.whole() {
-            return shares.checked_add_signed(delta).map(Volume::new);
+    pub fn after_trade(self, shares: Shares) -> Option<Volume> {
+        let (Shares::Add(change) | Shares::Take(change)) = shares;
+        if let (Some(left), Some(change)) = (self.whole(), change.whole()) {
+            let left = match shares {
+                Shares::Add(_) => left.checked_add(change),
+                Shares::Take(_) => left.checked_sub(change),
+            };
+            return left.map(Volume::new);
         }
-        let delta = Decimal::new(delta < 0, delta.unsigned_abs(), 0)?;
-        match Decimal::from_units(self.decimal().units() + delta.units())? {
+        let change = match shares {
+            Shares::Add(_) => change.decimal().units(),
+            Shares::Take(_) => -change.decimal().units(),
+        };
+        match Decimal::from_units(self.decimal().units() + change)? {
             Decimal { negative: true, .. } => None,
             Decimal { magnitude, scale, .. } => Some(Volume { coefficient: magnitude, scale }),
         }
@@ -199,14 +207,25 @@ mod tests {
 
     #[test]
     fn trades_stop_at_both_ends() {
-        assert_eq!(Volume::new(5).after_trade(-5), Some(Volume::EXHAUSTED));
-        assert_eq!(Volume::new(5).after_trade(-6), None);
-        assert_eq!(Volume::new(u64::MAX).after_trade(1), None);
-        assert_eq!(Volume::new(u64::MAX).after_trade(i64::MIN), Some(Volume::new(u64::MAX / 2)));
-        assert_eq!(volume("1.5").after_trade(-1), Some(volume("0.5")));
-        assert_eq!(volume("1.5").after_trade(-2), None);
-        assert_eq!(volume("18.446744073709551615").after_trade(1), None);
-        assert_eq!(volume("0.5").after_trade(i64::MIN), None);
+        let after = |left: &str, shares: &str| {
+            volume(left).after_trade(shares.parse().unwrap()).map(|it| it.to_string())
+        };
+        for (left, shares, then) in [
+            ("5", "-5", Some("0")),
+            ("5", "-6", None),
+            ("5", "-5.000000000000000001", None),
+            ("18446744073709551615", "1", None),
+            ("18446744073709551615", "-9223372036854775808", Some("9223372036854775807")),
+            ("1.5", "-1", Some("0.5")),
+            ("1.5", "-2", None),
+            ("1.5", "-0.25", Some("1.25")),
+            ("1.5", "0.5", Some("2")),
+            ("5", "-0.25", Some("4.75")),
+            ("18.446744073709551615", "1", None),
+            ("0.5", "-9223372036854775808", None),
+        ] {
+            assert_eq!(after(left, shares).as_deref(), then, "{left} {shares}");
+        }
     }
 
     #[test]
@@ -236,7 +255,7 @@ mod tests {
     proptest! {
         #[test]
         fn volumes_are_those_of_big_decimals(
-            a: u64, b: u64, shift in 0..64_u32, p in 0..=18_u8, q in 0..=18_u8, delta: i64,
+            a: u64, b: u64, shift in 0..64_u32, p in 0..=18_u8, q in 0..=18_u8, delta: i64, e in 0..=18_u8,
         ) {
             let (a, b) = (Volume::with_places(a >> shift, p).unwrap(), Volume::with_places(b, q).unwrap());
             let big = |volume: Volume| BigDecimal::new(volume.coefficient().into(), volume.places().into());
@@ -244,9 +263,11 @@ mod tests {
             prop_assert_eq!(Volume::parse(a.text().as_bytes()), Ok(a));
             prop_assert_eq!(Volume::from_parts(a.coefficient(), a.places()), a);
             prop_assert_eq!(a.cmp(&b), big(a).cmp(&big(b)));
-            for delta in [delta, delta >> 40] {
-                let after = (big(a) + BigDecimal::from(delta)).to_plain_string();
-                prop_assert_eq!(a.after_trade(delta), Volume::parse(after.as_bytes()).ok());
+            for (delta, places) in [(delta, 0), (delta >> 40, 0), (delta, e), (delta >> 40, e)] {
+                let delta = BigDecimal::new(delta.into(), places.into());
+                let shares = Shares::parse(delta.to_plain_string().as_bytes()).unwrap();
+                let after = (big(a) + delta).to_plain_string();
+                prop_assert_eq!(a.after_trade(shares), Volume::parse(after.as_bytes()).ok());
             }
         }
 

@@ -89,7 +89,8 @@ fn update_beside_patterns() {
     let mut feed = engine.feed(move || wake.store(true, Relaxed));
     for number in 0..PATTERNS {
         let pattern = Pattern::new(format!("BRK{number}*").as_bytes());
-        let subscribed = feed.subscribe_pattern(SubscriberId(number as u64), &pattern);
+        let subscribed =
+            feed.subscribe_pattern(SubscriberId(number as u64), &Access::All, &pattern);
         assert_eq!(subscribed, Ok(1));
     }
     let mut executor = engine.executor();

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use stockd_model::Address;
-use stockd_wire::resp::{ClientFilter, CommandId, command_name};
+use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
+use crate::endings::Ending;
 use crate::endpoint::Protocol;
 use crate::metrics::Cell;
 
@@ -36,9 +37,13 @@ pub(crate) struct ClientInfo {
     /// Where it has come to, and its file.
     local: Option<Address>,
     file: i32,
+    /// How others close it.
+    ending: Option<Ending>,
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
+    /// Which user it is, where there is an access file.
+    user: Mutex<Option<Box<str>>>,
     /// When it last sent something: milliseconds since it came.
     active_ms: Cell,
     /// Bytes of requests that are not answered yet.
@@ -86,23 +91,68 @@ pub(crate) struct Names {
     pub(crate) library_version: String,
 }
 
+/// What a connection is served with.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    pub(crate) socket: &'a Socket,
+    pub(crate) ending: Ending,
+}
+
+/// The one user that there is.
+const USER: &str = "default";
+
 /// Which connections are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
     All,
-    Normal,
-    Subscribed,
-    None,
+    Kind(ClientKind),
     Ids(Vec<u64>),
+}
+
+/// Which connections are closed: those of which all that is given here holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Killed {
+    id: Option<u64>,
+    address: Option<Vec<u8>>,
+    local: Option<Vec<u8>>,
+    kind: Option<ClientKind>,
+    age_min: Option<u64>,
+}
+
+impl Killed {
+    /// Those that a command is about; `None` where there is no such user.
+    pub(crate) fn new(kill: &Kill<'_>) -> Option<Killed> {
+        let Kill { id, address, local, kind, user, age_min, skips_own: _, counts: _ } = *kill;
+        let (address, local) = (address.map(<[u8]>::to_vec), local.map(<[u8]>::to_vec));
+        let is_known = user.is_none_or(|user| user == USER.as_bytes());
+        is_known.then_some(Killed { id, address, local, kind, age_min })
+    }
+
+    /// The numbers that they may have, up to this one where nothing says more.
+    pub(crate) fn numbers(&self, last: u64) -> RangeInclusive<u64> {
+        self.id.map_or(0..=last, |id| id..=id)
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.address, &self.local].into_iter().flatten().map(Vec::capacity).sum()
+    }
+
+    fn has(&self, client: &ClientInfo, now: Instant) -> bool {
+        let (address, local) = client.places();
+        self.id.is_none_or(|id| id == client.id)
+            && self.address.as_ref().is_none_or(|own| own == address.as_bytes())
+            && self.local.as_ref().is_none_or(|own| own == local.as_bytes())
+            && self.kind.is_none_or(|kind| client.is(kind))
+            && self.age_min.is_none_or(|secs| client.age(now).as_secs() >= secs)
+    }
 }
 
 impl From<&ClientFilter<'_>> for Listed {
     fn from(filter: &ClientFilter<'_>) -> Listed {
         match *filter {
             ClientFilter::All => Listed::All,
-            ClientFilter::Normal => Listed::Normal,
-            ClientFilter::Subscribed => Listed::Subscribed,
-            ClientFilter::None => Listed::None,
+            ClientFilter::Kind(kind) => Listed::Kind(kind),
             ClientFilter::Ids(ids) => {
                 let number = |id| std::str::from_utf8(id).ok()?.parse().ok();
                 Listed::Ids(ids.filter_map(number).collect())
@@ -115,23 +165,22 @@ impl Listed {
     fn has(&self, client: &ClientInfo) -> bool {
         match self {
             Listed::All => true,
-            Listed::Normal => !client.is_subscriber(),
-            Listed::Subscribed => client.is_subscriber(),
-            Listed::None => false,
+            Listed::Kind(kind) => client.is(*kind),
             Listed::Ids(ids) => ids.contains(&client.id),
         }
     }
 }
 
 impl ClientList {
-    /// Enters a connection, whose socket is this, if it has one.
+    /// Enters a connection, and what it is served with, if that is known.
     pub(crate) fn enter(
         &self,
         peer: Address,
         protocol: Protocol,
         since: Instant,
-        socket: Option<&Socket>,
+        served: Option<Served<'_>>,
     ) -> Arc<ClientInfo> {
+        let socket = served.as_ref().map(|served| served.socket);
         let local = socket.and_then(|socket| socket.local_addr().ok()?.as_socket());
         let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
@@ -139,9 +188,11 @@ impl ClientList {
             source: OnceLock::new(),
             local: local.map(Address::Tcp),
             file: socket.map_or(-1, |socket| socket.as_raw_fd()),
+            ending: served.map(|served| served.ending),
             protocol,
             since,
             names: Mutex::default(),
+            user: Mutex::default(),
             active_ms: Cell::default(),
             requests: Cell::default(),
             unsent: Cell::default(),
@@ -191,6 +242,27 @@ impl ClientList {
         self.lock().range(from..).take(count).map(|(_, it)| Arc::clone(it)).collect()
     }
 
+    /// Looks at the first `count` connections with these numbers, but for one that is not to be closed, and has
+    /// those closed that are to be. Returns how many they are, and the last that was looked at, or `None` where
+    /// there was none.
+    pub(crate) fn kill(
+        &self,
+        numbers: RangeInclusive<u64>,
+        count: usize,
+        killed: &Killed,
+        spared: u64,
+        now: Instant,
+    ) -> (u64, Option<u64>) {
+        let next: Vec<_> =
+            self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
+        let is_killed = |info: &&Arc<ClientInfo>| {
+            let has_asked = || info.ending.as_ref().is_some_and(Ending::ask);
+            info.id != spared && killed.has(info, now) && has_asked()
+        };
+        let count = next.iter().filter(is_killed).count() as u64;
+        (count, next.last().map(|info| info.id))
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
         // Entries come and go whole, so a poisoned lock holds good ones.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
@@ -216,6 +288,11 @@ impl ClientInfo {
         let Names { client, library, library_version } = &*names;
         let bytes = client.capacity() + library.capacity() + library_version.capacity();
         self.conversation.names_bytes.set(bytes as u64);
+    }
+
+    /// Which user it is, if there are any.
+    pub(crate) fn set_user(&self, user: Option<&str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.map(Box::from);
     }
 
     /// Where it comes from; of a Unix socket that is the socket that it came to.
@@ -244,22 +321,49 @@ impl ClientInfo {
         self.symbols.get() + self.patterns.get() > 0
     }
 
+    fn is(&self, kind: ClientKind) -> bool {
+        match kind {
+            ClientKind::Normal => !self.is_subscriber(),
+            ClientKind::Subscribed => self.is_subscriber(),
+            ClientKind::Peer => false,
+        }
+    }
+
+    /// How long it has been open.
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Where it comes from and where it has come to, as Redis writes them.
+    fn places(&self) -> (String, String) {
+        match (self.peer(), &self.local) {
+            (Address::Tcp(peer), Some(Address::Tcp(local))) => {
+                (peer.to_string(), local.to_string())
+            }
+            (Address::Tcp(peer) | Address::Tls { address: peer, .. }, _) => {
+                (peer.to_string(), String::new())
+            }
+            (Address::Unix(path), _) => {
+                (format!("{}:0", path.display()), format!("{}:0", path.display()))
+            }
+        }
+    }
+
+    /// Whether all that is given holds of this connection.
+    pub(crate) fn is_killed_by(&self, killed: &Killed, now: Instant) -> bool {
+        killed.has(self, now)
+    }
+
     /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
         let ClientInfo { id, protocol, file, .. } = self;
         let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
             &self.conversation;
-        let (peer, local) = match (self.peer(), &self.local) {
-            (Address::Tcp(peer), Some(Address::Tcp(local))) => {
-                (peer.to_string(), local.to_string())
-            }
-            (Address::Tcp(peer), _) => (peer.to_string(), String::new()),
-            (Address::Unix(path), _) => {
-                (format!("{}:0", path.display()), format!("{}:0", path.display()))
-            }
-        };
+        let (peer, local) = self.places();
         let (age, idle) = self.age_and_idle(now);
         let Names { client, library, library_version } = self.names().clone();
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let user = user.as_deref().unwrap_or("default");
         let unsent = self.unsent.get();
         let flags = self.flags();
         let is_waiting = u8::from(unsent > 0);
@@ -269,7 +373,7 @@ impl ClientInfo {
             "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
-             user=default redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
+             user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
             idle.as_secs(),

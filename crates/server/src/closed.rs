@@ -19,6 +19,10 @@ pub(crate) enum Closed {
     Stalled,
     /// The client did not send the rest of a request for too long.
     HalfRequest,
+    /// The client did not end the handshake of TLS in time, or too many others came meanwhile.
+    Handshake,
+    /// Another client has had it closed.
+    Killed,
     /// All connections held more memory than they may, and this one was among those that held the
     /// most. Its bytes.
     Memory(usize),
@@ -44,6 +48,14 @@ impl Closed {
             Closed::HalfRequest => {
                 cells.closed_request_timeout.add(1);
                 tracing::debug!("{peer}: closed: the rest of a request did not come in time");
+            }
+            Closed::Handshake => {
+                cells.closed_handshake.add(1);
+                tracing::debug!("{peer}: closed: did not end the handshake of TLS in time");
+            }
+            Closed::Killed => {
+                cells.closed_killed.add(1);
+                tracing::debug!("{peer}: closed: another client has killed it");
             }
             Closed::Memory(bytes) => {
                 cells.closed_memory.add(1);

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use stockd_access::Authority;
 use stockd_model::limits::{
     CONNECTIONS_MAX, REQUEST_TIMEOUT, STALLED_CLIENT_TIMEOUT, UNREAD_REPLIES_MAX,
 };
@@ -35,7 +36,8 @@ pub struct Config {
     /// about once a second.
     pub stalled_timeout: Duration,
     /// A client that has sent a part of a request and not the rest of it for this long is told so
-    /// and closed. Checked about once a second.
+    /// and closed. Checked about once a second. The handshake of TLS has to end in this time, too, and in
+    /// [`TLS_HANDSHAKE_TIMEOUT`](stockd_model::limits::TLS_HANDSHAKE_TIMEOUT).
     pub request_timeout: Duration,
     /// Bytes that all connections hold together, at least
     /// [`MEMORY_FLOOR`](stockd_model::limits::MEMORY_FLOOR): unread replies, half requests,
@@ -46,6 +48,11 @@ pub struct Config {
     /// [`OUTPUT_BYTES_MAX`](stockd_model::limits::OUTPUT_BYTES_MAX) each, at most a
     /// quarter of `memory_max`. With 0 each has that and no more.
     pub unread_replies_max: usize,
+    /// Who clients are and what they may do. By default there is no access file, and all may do
+    /// everything.
+    pub authority: Arc<Authority>,
+    /// How many endpoints others can reach although they protect nothing. The metrics show it.
+    pub insecure_listeners: u64,
     /// Lines of the log that were lost, counted by the thread that writes it. The metrics show it.
     pub log_lines_lost: Arc<AtomicU64>,
 }
@@ -63,6 +70,8 @@ impl Default for Config {
             request_timeout: REQUEST_TIMEOUT,
             memory_max: default_memory_max(),
             unread_replies_max: UNREAD_REPLIES_MAX,
+            authority: Arc::default(),
+            insecure_listeners: 0,
             log_lines_lost: Arc::default(),
         }
     }

@@ -22,6 +22,9 @@
 //!   From any state: an error of the socket, the idle timeout and the stalled timeout close it.
 //! ```
 //!
+//! Over TLS a connection begins with the handshake, in which nothing is there for its session; one that
+//! does not end it in time is closed. Records that break the protocol are as a client that does.
+//!
 //! Invariant: while a connection has something to do it says so ([`Next::again`]), and otherwise
 //! it waits for an event that has not happened yet. It never reads while replies of
 //! [`OUTPUT_BYTES_MAX`] bytes or more wait, and an idle one holds no buffer.
@@ -31,10 +34,11 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stockd_access::Identity;
 use stockd_engine::Answered;
 use stockd_model::limits::{
-    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_MAX, READ_BYTES_PER_WORK,
-    UNDECODED_BYTES_MAX, WRITTEN_BYTES_PER_WORK,
+    LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_PER_WORK, TLS_HANDSHAKE_WORK,
+    TLS_RECORD_BYTES_MAX, UNDECODED_BYTES_MAX, WRITTEN_BYTES_PER_WORK,
 };
 
 use crate::admission::Permit;
@@ -42,12 +46,14 @@ use crate::client_list::ClientInfo;
 use crate::closed::Closed;
 use crate::conversation::{Conversation, Ending, Patience, Waits};
 use crate::memory::Held;
+use crate::metrics::Cells;
 use crate::output::Output;
 use crate::protocol;
 use crate::reactor::Event;
 use crate::session::Session;
 use crate::sweep::Timeouts;
-use crate::transport::Stream;
+use crate::tls_stream::{TlsBuffers, TlsStream};
+use crate::transport::{Received, Stream};
 use crate::turn::Turn;
 use crate::turn_queue::Pace;
 
@@ -74,10 +80,15 @@ pub(crate) struct Connection {
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
     silent: bool,
+    pause: Pause,
     /// Bytes of replies that may wait, as of its last turn: fewer while memory is scarce.
     output_bytes_max: usize,
     /// It has been told of a subscription.
     is_subscriber: bool,
+    /// Since when the handshake of TLS goes on, as long as it has not ended.
+    handshake_since: Option<Instant>,
+    /// Since when the rest of a record of TLS is to come, if a part of one is there.
+    record_since: Option<Instant>,
     /// How many more bytes are read; only while the server shuts down.
     drain_bytes: Option<u64>,
     /// When a byte last came or went.
@@ -85,6 +96,15 @@ pub(crate) struct Connection {
     /// When the client last took replies, or when they began to wait.
     taken_at: Instant,
     _permit: Permit,
+}
+
+/// How far a pause of the session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// There is none, or its time does not run yet.
+    None,
+    Running,
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +141,8 @@ pub(crate) struct Next {
 pub(crate) enum Delay {
     /// Then it has [fallen silent](Connection::fall_silent).
     Silence(Patience),
+    /// Then its [pause is over](Connection::end_pause).
+    Pause,
     /// Then it is closed.
     Linger,
 }
@@ -143,6 +165,7 @@ impl Connection {
         client: Arc<ClientInfo>,
         now: Instant,
     ) -> Connection {
+        let handshake_since = stream.tls().map(|_| now);
         Connection {
             stream,
             session: Session::new(conversation),
@@ -153,8 +176,11 @@ impl Connection {
             writable: true,
             hung_up: false,
             silent: false,
+            pause: Pause::None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
+            handshake_since,
+            record_since: None,
             drain_bytes: None,
             active_at: now,
             taken_at: now,
@@ -176,6 +202,11 @@ impl Connection {
         self.silent = true;
     }
 
+    /// The delay that was asked for with [`Delay::Pause`] is over.
+    pub(crate) fn end_pause(&mut self) {
+        self.pause = Pause::Over;
+    }
+
     /// The server shuts down: what has been received by now is still answered, which the
     /// socket's receive buffer bounds.
     pub(crate) fn drain(&mut self) {
@@ -188,13 +219,24 @@ impl Connection {
 
     /// The committer has answered what was handed to it first. The reply leaves with the next
     /// turn.
-    pub(crate) fn committed(&mut self, answered: &Answered, replies: &mut Vec<u8>, now: Instant) {
+    pub(crate) fn committed(
+        &mut self,
+        answered: &Answered,
+        replies: &mut Vec<u8>,
+        tls: &mut TlsBuffers,
+        now: Instant,
+    ) {
         replies.clear();
         self.session.committed(answered, replies);
+        self.keep(replies, tls, now);
+    }
+
+    /// Puts plain bytes behind what waits to be written.
+    fn keep(&mut self, plain: &[u8], tls: &mut TlsBuffers, now: Instant) {
         if self.output.is_empty() {
             self.taken_at = now;
         }
-        self.output.append(replies);
+        self.output.append(self.stream.seal(plain, tls));
     }
 
     /// Takes one turn: writes what waits, then reads once, answers and writes the answers.
@@ -206,10 +248,13 @@ impl Connection {
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         self.output_bytes_max = turn.server.memory.output_bytes_max();
         let had_undecoded = self.session.undecoded_bytes() > 0;
+        if turn.server.authority.refresh(turn.identity) {
+            self.session.identified(turn);
+        }
         self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
-                if !self.awaits_commit() {
+                if !self.awaits_commit() && !self.is_paused() {
                     self.serve(turn)?;
                 }
                 // A quick turn that has done its work leaves this to the next one, a heavy one.
@@ -226,10 +271,16 @@ impl Connection {
             && !self.session.awaits_commit()
         {
             match at_end {
-                AtEnd::Close => return Err(Closed::Ended),
-                AtEnd::Linger => self.linger()?,
+                AtEnd::Close => {
+                    let _ = self.stream.end(turn.tls);
+                    return Err(Closed::Ended);
+                }
+                AtEnd::Linger => self.linger(turn.tls)?,
             }
             next.start = Some(Delay::Linger);
+        } else if self.is_paused() {
+            let is_new = mem::replace(&mut self.pause, Pause::Running) == Pause::None;
+            next.start = is_new.then_some(Delay::Pause);
         } else if !had_undecoded {
             next.start = self.session.awaits_newline(turn).map(Delay::Silence);
         }
@@ -241,10 +292,13 @@ impl Connection {
     /// Whether the client has let a timeout pass. After [`Closed::HalfRequest`] it is to be
     /// [told](Connection::give_request_up) before it is closed.
     pub(crate) fn overdue(&self, now: Instant, timeouts: &Timeouts) -> Option<Closed> {
-        let Timeouts { idle, stalled, request } = *timeouts;
+        let Timeouts { idle, stalled, request, handshake } = *timeouts;
         let past = |since: Instant, timeout| now.saturating_duration_since(since) >= timeout;
         if self.awaits_client() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
+        }
+        if self.handshake_since.is_some_and(|since| past(since, handshake)) {
+            return Some(Closed::Handshake);
         }
         if self.half_request_since().is_some_and(|since| past(since, request)) {
             return Some(Closed::HalfRequest);
@@ -256,22 +310,25 @@ impl Connection {
 
     /// The rest of a request has not come in time: what is there of it is forgotten, and the client
     /// is told so, in its next turns, and sent away.
-    pub(crate) fn give_request_up(&mut self, timeout: Duration, now: Instant) {
+    pub(crate) fn give_request_up(
+        &mut self,
+        timeout: Duration,
+        tls: &mut TlsBuffers,
+        now: Instant,
+    ) {
         self.session.give_up();
         let why = format!("the rest of the request did not come within {timeout:?}");
         let mut text = Vec::new();
         (protocol::of(self.client.protocol).encode_error)(&why, &mut text);
-        if self.output.is_empty() {
-            self.taken_at = now;
-        }
-        self.output.append(&text);
+        self.keep(&text, tls, now);
+        self.record_since = None;
         self.phase = Phase::Finishing(AtEnd::Linger);
     }
 
     /// Since when the rest of a request is awaited.
     #[inline]
     fn half_request_since(&self) -> Option<Instant> {
-        let since = self.session.half_request_since()?;
+        let since = self.record_since.or_else(|| self.session.half_request_since())?;
         let is_awaited = self.phase == Phase::Serving && !self.session.awaits_commit();
         is_awaited.then_some(since)
     }
@@ -279,13 +336,18 @@ impl Connection {
     /// Whether the client may come to let a timeout pass, the one for idle ones apart.
     #[inline]
     pub(crate) fn may_be_late(&self) -> bool {
-        self.awaits_client() || self.session.half_request_since().is_some()
+        let has_half = self
+            .handshake_since
+            .or(self.record_since)
+            .or_else(|| self.session.half_request_since());
+        self.awaits_client() || has_half.is_some()
     }
 
     /// Bytes that it holds, subscriptions apart.
     #[inline]
     pub(crate) fn held(&self) -> Held {
         let mut held = Held { replies: self.output.capacity(), ..Held::default() };
+        held.requests = self.stream.tls().map_or(0, TlsStream::held_bytes);
         self.session.add_held(&mut held);
         held
     }
@@ -308,6 +370,11 @@ impl Connection {
         self.output.len()
     }
 
+    /// Whether the handshake of TLS has not ended.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        self.handshake_since.is_some()
+    }
+
     pub(crate) fn client(&self) -> &ClientInfo {
         &self.client
     }
@@ -320,7 +387,8 @@ impl Connection {
                 let draining = self.drain_bytes.is_some();
                 let can_step =
                     self.readable || self.silent || draining || self.session.is_held_back();
-                can_write || (can_step && self.has_room() && !self.awaits_commit())
+                let must_wait = self.awaits_commit() || self.is_paused();
+                can_write || (can_step && self.has_room() && !must_wait)
             }
             Phase::Finishing(_) => can_write,
             Phase::Lingering { .. } => self.readable,
@@ -331,6 +399,12 @@ impl Connection {
     #[inline]
     fn awaits_commit(&self) -> bool {
         self.session.is_held_for_commit()
+    }
+
+    /// Whether it is too early to go on. A server that shuts down does not wait.
+    #[inline]
+    fn is_paused(&self) -> bool {
+        self.session.is_paused() && self.pause != Pause::Over && self.drain_bytes.is_none()
     }
 
     /// Whether the client has taken enough replies to be asked for more requests.
@@ -352,6 +426,7 @@ impl Connection {
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
                 Ending::ProtocolError | Ending::Foreign => turn.cells.closed_protocol_error.add(1),
+                Ending::Killed => turn.cells.closed_killed.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);
@@ -370,7 +445,10 @@ impl Connection {
                 turn.input = input;
                 waits
             }
-            Step::HeldBack => self.session.resume(turn),
+            Step::HeldBack => {
+                self.pause = Pause::None;
+                self.session.resume(turn)
+            }
             Step::Silence => self.session.fall_silent(turn),
             Step::End => {
                 self.session.end(turn);
@@ -426,12 +504,9 @@ impl Connection {
         if self.readable && self.drain_bytes != Some(0) {
             match self.read(turn)? {
                 Some(0) => return Ok(Some(Step::End)),
-                Some(bytes) => {
-                    if let Some(left) = &mut self.drain_bytes {
-                        *left = left.saturating_sub(bytes as u64);
-                    }
-                    return Ok(Some(Step::Received(bytes)));
-                }
+                Some(bytes) => return Ok(Some(Step::Received(bytes))),
+                // Records that hold nothing for the session may be followed by others, or by the end.
+                None if self.readable || self.phase != Phase::Serving => return Ok(None),
                 None => {}
             }
         }
@@ -441,48 +516,126 @@ impl Connection {
         Ok(self.drain_bytes.map(|_| Step::Stop))
     }
 
-    /// Reads once. `None` when nothing is there, 0 at the end of the stream.
+    /// Reads once. `None` when nothing is there for the session, 0 at the end of the stream.
     #[inline]
     fn read(&mut self, turn: &mut Turn<'_>) -> Result<Option<usize>, Closed> {
         loop {
-            match self.stream.read(turn.input) {
-                Ok(bytes) => {
-                    let short = bytes < turn.input.len();
+            match self.stream.receive(turn.input, turn.pace.read_bytes(), turn.tls) {
+                Ok(received) => {
                     // Behind the last bytes of a client that hung up waits the end, and no event
                     // will tell of it again; nor is an event awaited in a shutdown.
                     let end_may_wait = self.hung_up || self.drain_bytes.is_some();
-                    if bytes == 0 || (short && SHORT_READ_EMPTIES && !end_may_wait) {
+                    let Received { raw, plain, is_short, .. } = received;
+                    if raw == 0 || (is_short && SHORT_READ_EMPTIES && !end_may_wait) {
                         self.readable = false;
+                    }
+                    if let Some(left) = &mut self.drain_bytes {
+                        *left = left.saturating_sub(raw as u64);
                     }
                     self.active_at = turn.now;
                     self.client.note_active(turn.now);
                     turn.cells.reads.add(1);
-                    turn.cells.bytes_in.add(bytes as u64);
-                    turn.work.spend(bytes / READ_BYTES_PER_WORK);
-                    return Ok(Some(bytes));
+                    turn.cells.bytes_in.add(raw as u64);
+                    turn.work.spend(raw / READ_BYTES_PER_WORK);
+                    return match self.stream.tls() {
+                        None => Ok(Some(plain)),
+                        Some(_) => self.opened(received, turn),
+                    };
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Ok(None);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Closed::Failed(error)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        return Ok(None);
+                    }
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::InvalidData => return self.refuse_records(&error, turn),
+                    _ => return Err(Closed::Failed(error)),
+                },
             }
         }
+    }
+
+    /// Records of TLS have been opened: tells the client what it has to know of them, and returns what
+    /// there is for the session as [`read`](Connection::read) does.
+    fn opened(&mut self, received: Received, turn: &mut Turn<'_>) -> Result<Option<usize>, Closed> {
+        self.put(&turn.tls.outgoing, turn.now, turn.cells)?;
+        let Some(tls) = self.stream.tls() else {
+            return Ok(None);
+        };
+        if self.handshake_since.is_some() {
+            turn.work.spend(TLS_HANDSHAKE_WORK);
+            if !tls.is_shaking_hands() {
+                self.handshake_since = None;
+                turn.cells.tls_handshakes.add(1);
+                let names = tls.peer_names();
+                tracing::debug!("{}: over TLS, as {names:?}", self.client.peer());
+                if !names.is_empty() {
+                    self.identify(turn.server.authority.by_certificate(names), turn);
+                }
+            }
+        }
+        let Some(tls) = self.stream.tls() else {
+            return Ok(None);
+        };
+        let is_closed = tls.is_closed_by_peer();
+        let since = self.record_since.unwrap_or(turn.now);
+        self.record_since = tls.has_partial().then_some(since);
+        match received {
+            Received { plain: 0, .. } if is_closed => Ok(Some(0)),
+            // The stream was cut: what was not whole may have been more, and is not executed.
+            Received { raw: 0, .. } => Err(Closed::Ended),
+            Received { plain: 0, .. } => Ok(None),
+            Received { plain, .. } => {
+                // No event will tell of the end that was among the records.
+                self.readable |= is_closed;
+                Ok(Some(plain))
+            }
+        }
+    }
+
+    /// It has turned out who the client is.
+    fn identify(&mut self, identity: Identity, turn: &mut Turn<'_>) {
+        *turn.identity = identity;
+        if let Some(user) = turn.identity.user() {
+            tracing::info!("{} is user '{user}', by its certificate", self.client.peer());
+        }
+        self.session.identified(turn);
+    }
+
+    /// The client breaks the protocol of TLS: it is told so and sent away.
+    fn refuse_records(
+        &mut self,
+        error: &io::Error,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<usize>, Closed> {
+        tracing::debug!("{}: closing: TLS: {error}", self.client.peer());
+        turn.cells.closed_tls_error.add(1);
+        self.handshake_since = None;
+        self.record_since = None;
+        self.put(&turn.tls.outgoing, turn.now, turn.cells)?;
+        self.phase = Phase::Finishing(AtEnd::Linger);
+        Ok(None)
     }
 
     /// Writes the new replies, unless older ones wait; keeps what the socket does not take.
     #[inline]
     fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), Closed> {
-        let mut unsent = turn.replies.out.as_slice();
-        if unsent.is_empty() {
+        if turn.replies.out.is_empty() {
             return Ok(());
         }
-        if self.output.is_empty() {
+        let bytes = self.stream.seal(turn.replies.out, turn.tls);
+        self.put(bytes, turn.now, turn.cells)
+    }
+
+    /// Writes bytes for the socket, unless others wait; keeps what it does not take.
+    #[inline]
+    fn put(&mut self, bytes: &[u8], now: Instant, cells: &Cells) -> Result<(), Closed> {
+        let mut unsent = bytes;
+        if self.output.is_empty() && !unsent.is_empty() {
             let written = write(&mut self.stream, unsent, &mut self.writable)?;
-            self.count_written(written, turn);
+            self.count_written(written, now, cells);
             unsent = &unsent[written..];
-            self.taken_at = turn.now;
+            self.taken_at = now;
         }
         self.output.append(unsent);
         Ok(())
@@ -496,24 +649,24 @@ impl Connection {
             let written = write(&mut self.stream, unwritten, &mut self.writable)?;
             self.output.advance(written);
             turn.work.spend(written / WRITTEN_BYTES_PER_WORK);
-            self.count_written(written, turn);
+            self.count_written(written, turn.now, turn.cells);
         }
         Ok(())
     }
 
     #[inline]
-    fn count_written(&mut self, bytes: usize, turn: &Turn<'_>) {
+    fn count_written(&mut self, bytes: usize, now: Instant, cells: &Cells) {
         if bytes > 0 {
-            self.active_at = turn.now;
-            self.taken_at = turn.now;
-            turn.cells.writes.add(1);
-            turn.cells.bytes_out.add(bytes as u64);
+            self.active_at = now;
+            self.taken_at = now;
+            cells.writes.add(1);
+            cells.bytes_out.add(bytes as u64);
         }
     }
 
     /// All is said: closes the server's direction.
-    fn linger(&mut self) -> Result<(), Closed> {
-        self.stream.end().map_err(Closed::Failed)?;
+    fn linger(&mut self, tls: &mut TlsBuffers) -> Result<(), Closed> {
+        self.stream.end(tls).map_err(Closed::Failed)?;
         self.phase = Phase::Lingering { discarded_bytes: 0 };
         Ok(())
     }
@@ -538,7 +691,7 @@ impl Connection {
     }
 
     fn check_invariants(&self) {
-        debug_assert!(self.session.undecoded_bytes() <= UNDECODED_BYTES_MAX + READ_BYTES_MAX);
+        debug_assert!(self.session.undecoded_bytes() <= UNDECODED_BYTES_MAX + TLS_RECORD_BYTES_MAX);
         debug_assert!(self.writable || !self.output.is_empty() || self.is_lingering());
         debug_assert!(!self.is_lingering() || self.output.is_empty());
     }

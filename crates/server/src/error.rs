@@ -42,7 +42,7 @@ pub enum StartError {
 /// What was wrong with an address that was given to the setting of this name, and the remedy.
 pub fn listen_reason(error: &io::Error, setting: impl Display, address: &Address) -> String {
     match address {
-        Address::Tcp(_) => tcp_reason(error, &setting),
+        Address::Tcp(_) | Address::Tls { .. } => tcp_reason(error, &setting),
         Address::Unix(_) => {
             let reason = unix_reason(error);
             format!("{reason}, or choose another path with --{setting} unix:PATH")

@@ -117,13 +117,16 @@
 
 #![forbid(unsafe_code)]
 
+mod access_review;
 mod admission;
 mod client_list;
 mod closed;
+mod command_times;
 mod config;
 mod connection;
 mod connection_id;
 mod conversation;
+mod endings;
 mod endpoint;
 mod error;
 mod file_limit;
@@ -148,6 +151,7 @@ mod socket_file;
 mod sweep;
 mod system_memory;
 mod timers;
+mod tls_stream;
 mod transport;
 mod turn;
 mod turn_queue;

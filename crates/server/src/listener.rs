@@ -93,7 +93,7 @@ impl Listening {
     /// What the system said. [`listen_reason`](crate::listen_reason) has the remedy.
     pub fn open(address: &Address) -> io::Result<Listening> {
         let (address, socket, _file) = match address {
-            Address::Tcp(address) => open_tcp(*address),
+            Address::Tcp(address) | Address::Tls { address, .. } => open_tcp(*address),
             Address::Unix(path) => open_unix(path),
         }?;
         Ok(Listening { address, _file, socket })
@@ -288,7 +288,9 @@ impl Acceptor {
             tracing::warn!("refusing new clients: {refused}");
         }
         let mut text = Vec::new();
-        (protocol::of(endpoint.protocol).encode_error)(&refused.to_string(), &mut text);
+        if endpoint.transport.is_plain() {
+            (protocol::of(endpoint.protocol).encode_error)(&refused.to_string(), &mut text);
+        }
         // All best effort and without waiting: a fresh socket has room for the text. What the
         // client has sent already is read, since closing on unread bytes destroys the text.
         let _ = send(&socket, &text);

@@ -137,6 +137,12 @@ impl Ledger {
         self.held.subscriptions = bytes;
     }
 
+    /// The part of some bytes that falls to this worker, by what its connections hold of all.
+    pub(crate) fn part_of(&self, bytes: usize, memory: &Memory) -> usize {
+        let (held, all) = (self.held.sum() as u128, memory.held().max(1) as u128);
+        usize::try_from((bytes as u128 * held).div_ceil(all)).unwrap_or(usize::MAX).min(bytes)
+    }
+
     /// Tells the others, if it has changed much. Returns whether more than the limit is held since.
     #[inline]
     pub(crate) fn tell(&mut self, memory: &Memory, cells: &Cells) -> bool {

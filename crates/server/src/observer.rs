@@ -3,9 +3,11 @@
 //!
 //! It knows nothing of how that is shown. Invariant: looking changes nothing and holds up no worker.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stockd_access::Authority;
 use stockd_model::Address;
 
 use crate::client_list::ClientInfo;
@@ -76,6 +78,17 @@ impl Observer {
     /// The first few connections with numbers from this one on, in the order they came.
     pub fn clients(&self, from: u64, count: usize, now: Instant) -> Vec<Client> {
         self.0.clients.next(from, count).iter().map(|info| client(info, now)).collect()
+    }
+
+    /// Who says who clients are, for all planes.
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// Notes that a client from this address has shown a wrong token. Returns whether the answer is to wait, because
+    /// too many have.
+    pub fn note_failed_attempt(&self, address: Option<IpAddr>, now: Instant) -> bool {
+        self.0.failed_attempts.note(address, now)
     }
 
     /// Whether connections hold so much memory that what would take more is to be refused.

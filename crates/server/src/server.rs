@@ -21,7 +21,7 @@ use crate::reactor::Reactor;
 use crate::server_state::ServerState;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
-use crate::{Config, Endpoint, Metrics, Protocol, StartError};
+use crate::{Config, Endpoint, Metrics, Protocol, StartError, Transport};
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -72,12 +72,14 @@ impl Server {
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
         let memory = Memory::new(config.memory_max, config.unread_replies_max);
-        let state = ServerState::new(engine, memory, {
+        let state = ServerState::new(engine, memory, Arc::clone(&config.authority), {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             let lost = Arc::clone(&config.log_lines_lost);
+            let insecure_listeners = config.insecure_listeners;
             move || Metrics {
                 log_lines_lost: lost.load(Ordering::Relaxed),
+                insecure_listeners,
                 ..gather(&admission, &pool, &acceptor_cells)
             }
         });
@@ -85,6 +87,11 @@ impl Server {
         let address = |bound: &Bound| bound.endpoint.address.tcp();
         if let Some(address) = listeners.iter().filter(is_resp).find_map(address) {
             let _ = state.port.set(address.port());
+        }
+        for bound in &listeners {
+            if let Transport::Tls(tls) = &bound.endpoint.transport {
+                let _ = state.tls.set(Arc::clone(tls));
+            }
         }
         let mut server = Server {
             endpoints: listeners.iter().map(|bound| Arc::clone(&bound.endpoint)).collect(),
@@ -130,6 +137,12 @@ impl Server {
     /// What other planes may know of it while it runs.
     pub fn observer(&self) -> Observer {
         Observer::new(Arc::clone(&self.state))
+    }
+
+    /// Another access file has come into force: has every worker end what it does not allow any more. What
+    /// clients ask is decided by the new file already.
+    pub fn access_changed(&self) {
+        self.pool.wake_all();
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use stockd_model::limits::{SWEEP_CONNECTIONS, SWEEP_INTERVAL};
+use stockd_model::limits::{SWEEP_CONNECTIONS, SWEEP_INTERVAL, TLS_HANDSHAKE_TIMEOUT};
 
 use crate::Config;
 
@@ -19,6 +19,8 @@ pub(crate) struct Timeouts {
     pub(crate) stalled: Duration,
     /// Not send the rest of a request.
     pub(crate) request: Duration,
+    /// Not end the handshake of TLS.
+    pub(crate) handshake: Duration,
 }
 
 /// The looks at all slots, one after the other.
@@ -38,9 +40,10 @@ impl Sweep {
     pub(crate) fn new(config: &Config) -> Sweep {
         let Config { idle_timeout: idle, stalled_timeout: stalled, .. } = *config;
         let request = config.request_timeout;
+        let handshake = request.min(TLS_HANDSHAKE_TIMEOUT);
         let shortest = stalled.min(idle.unwrap_or(stalled)).min(request);
         Sweep {
-            timeouts: Timeouts { idle, stalled, request },
+            timeouts: Timeouts { idle, stalled, request, handshake },
             interval: shortest.clamp(Duration::from_millis(1), SWEEP_INTERVAL),
             at: None,
             next: None,

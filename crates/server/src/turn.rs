@@ -5,13 +5,15 @@
 
 use std::time::Instant;
 
-use stockd_engine::{Access, Budget, Executor, Feed, WriteHandle};
+use stockd_access::Identity;
+use stockd_engine::{Budget, Executor, Feed, WriteHandle};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 
 use crate::connection_id::ConnectionId;
 use crate::memory::MemoryFull;
 use crate::metrics::Cells;
 use crate::server_state::ServerState;
+use crate::tls_stream::TlsBuffers;
 use crate::turn_queue::Pace;
 
 /// One connection's turn.
@@ -22,18 +24,22 @@ pub(crate) struct Turn<'a> {
     /// When the worker woke up.
     pub(crate) now: Instant,
     pub(crate) pace: Pace,
+    /// Whether its commands are timed.
+    pub(crate) is_timed: bool,
     /// The work that is left of it, lookups apart.
     pub(crate) work: Budget,
-    /// What the client may see.
-    pub(crate) access: &'a Access,
+    /// Who the client is, and what it may do.
+    pub(crate) identity: &'a mut Identity,
     pub(crate) executor: &'a mut Executor,
     /// For writes that have to be kept on the disk first, where there is one.
     pub(crate) writer: Option<&'a mut WriteHandle>,
     /// Who has to be told what.
     pub(crate) feed: &'a mut Feed,
     pub(crate) server: &'a ServerState,
-    /// Where a read goes, as long as the turn may read.
+    /// Where a read goes.
     pub(crate) input: &'a mut [u8],
+    /// Where records of TLS are opened and made.
+    pub(crate) tls: &'a mut TlsBuffers,
     pub(crate) replies: Replies<'a>,
     pub(crate) cells: &'a Cells,
 }

@@ -54,7 +54,7 @@ impl UnterminatedPeers {
         let mut hasher = self.hasher.build_hasher();
         match peer {
             // Every connection of a host has a port of its own.
-            Address::Tcp(address) => address.ip().hash(&mut hasher),
+            Address::Tcp(address) | Address::Tls { address, .. } => address.ip().hash(&mut hasher),
             Address::Unix(path) => path.hash(&mut hasher),
         }
         let host = hasher.finish() | 1;

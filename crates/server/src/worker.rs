@@ -6,6 +6,8 @@
 //! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass of the loop
 //! gives every quick connection one turn, and heavy ones a slice of time.
 
+use std::collections::VecDeque;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,16 +16,21 @@ use slab::Slab;
 use stockd_engine::{
     Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
 };
+use stockd_model::Address;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, READ_BYTES_MAX,
-    REPLY_BUFFER_BYTES, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
+    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
+    UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
+use crate::access_review::AccessReview;
 use crate::admission::Accepted;
+use crate::client_list::Served;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
+use crate::endings::Endings;
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -32,6 +39,7 @@ use crate::server_state::ServerState;
 use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
 use crate::timers::Timers;
+use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::{Pace, TurnQueue};
 
@@ -54,17 +62,28 @@ pub(crate) struct Worker {
     awake: Vec<SubscriberId>,
     /// Where every read goes.
     input: Box<[u8]>,
+    /// Where records of TLS are opened and made.
+    tls: TlsBuffers,
+    /// Those that were in the handshake of TLS when they were put here, the first one first.
+    handshakes: VecDeque<ConnectionId>,
     /// Where every reply is encoded.
     replies: Vec<u8>,
     connections: Slab<Slot>,
     /// The serial of the latest connection.
     serial: u64,
     turns: TurnQueue,
+    turns_given: u32,
     silences: Timers,
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
     lingers: Timers,
+    pauses: Timers,
+    access: AccessReview,
     sweep: Sweep,
+    /// Connections that other workers want closed.
+    endings: Arc<Endings>,
+    /// Whether some of those are left.
+    has_endings: bool,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     draining: bool,
@@ -93,6 +112,10 @@ impl Worker {
             let pool = Arc::clone(&pool);
             server.engine.write_handle(move || pool.wake(index))
         };
+        let endings = {
+            let pool = Arc::clone(&pool);
+            Endings::new(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
@@ -104,20 +127,27 @@ impl Worker {
             marks_wait: false,
             marks_at: None,
             awake: Vec::new(),
-            input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            input: vec![0; TLS_RECORD_BYTES_MAX].into_boxed_slice(),
+            tls: TlsBuffers::default(),
             replies: Vec::new(),
             connections: Slab::new(),
             serial: 0,
             turns: TurnQueue::default(),
+            turns_given: 0,
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
+            pauses: Timers::new(FAILED_ATTEMPT_WAIT),
+            access: AccessReview::default(),
             sweep,
+            endings,
+            has_endings: false,
             spins,
             draining: false,
             sums: Sums::default(),
             relief: Relief::default(),
             taken: Vec::new(),
+            handshakes: VecDeque::new(),
             answers: Vec::new(),
         }
     }
@@ -136,6 +166,9 @@ impl Worker {
             if woken {
                 self.take_from_queue(now);
                 self.take_answers(now);
+            }
+            if woken || self.has_endings {
+                self.close_killed();
             }
             self.marks_wait |= woken;
             let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
@@ -156,6 +189,7 @@ impl Worker {
             }
             self.server.sample(now);
             self.tidy_feed();
+            self.review_access();
             self.sweep(now);
             self.relieve_memory(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
@@ -171,16 +205,19 @@ impl Worker {
         let has_work = !self.turns.is_empty()
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
+            || self.access.is_under_way()
             || self.short_silences.next().is_some()
+            || self.has_endings
             || self.relief.more;
         if self.spins || has_work {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
         let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
-        let deadlines =
-            [self.silences.next(), self.lingers.next(), self.sweep.at(), drain_until, marks_at];
-        let next = deadlines.into_iter().flatten().min()?;
+        let timers = [&self.silences, &self.lingers, &self.pauses].map(Timers::next);
+        let others = [self.sweep.at(), drain_until, marks_at];
+        let deadlines = timers.into_iter().chain(others);
+        let next = deadlines.flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -216,17 +253,21 @@ impl Worker {
         slot.places.left(pace);
         let cells = self.pool.cells(self.index);
         let work = Budget::new(pace.work());
+        self.turns_given = self.turns_given.wrapping_add(1);
+        let is_timed = self.turns_given.is_multiple_of(TURNS_PER_TIMED);
         let mut turn = Turn {
             id,
             now,
             pace,
+            is_timed,
             work,
-            access: &slot.endpoint.access,
+            identity: &mut slot.identity,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
             server: &self.server,
-            input: &mut self.input[..pace.read_bytes()],
+            input: &mut self.input,
+            tls: &mut self.tls,
             replies: Replies { out: &mut self.replies, bytes_max: 0 },
             cells,
         };
@@ -251,6 +292,7 @@ impl Worker {
                     timers.start(Instant::now(), id);
                 }
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
+                Some(Delay::Pause) => self.pauses.start(Instant::now(), id),
             }
         }
         // What it was told may have to be passed on to others.
@@ -259,8 +301,10 @@ impl Worker {
         if let Err(closed) = outcome {
             self.close(id, &closed);
         }
-        if self.replies.capacity() > REPLY_BUFFER_BYTES {
-            self.replies = Vec::new();
+        for buffer in [&mut self.replies, &mut self.tls.outgoing] {
+            if buffer.capacity() > REPLY_BUFFER_BYTES {
+                *buffer = Vec::new();
+            }
         }
         self.tell_memory();
         self.wake_subscribers();
@@ -277,7 +321,7 @@ impl Worker {
             let Some(slot) = live(&mut self.connections, id.into()) else {
                 continue;
             };
-            slot.connection.committed(&answered, &mut self.replies, now);
+            slot.connection.committed(&answered, &mut self.replies, &mut self.tls, now);
             slot.queue_turn(&mut self.turns);
             self.sums.note(slot, &self.feed, self.pool.cells(self.index));
         }
@@ -323,6 +367,16 @@ impl Worker {
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
     }
 
+    /// Closes some of the connections that others want closed.
+    fn close_killed(&mut self) {
+        for _ in 0..CLOSES_PER_PASS {
+            let (killed, has_more) = self.endings.next();
+            self.has_endings = has_more;
+            let Some(id) = killed else { break };
+            self.close(id, &Closed::Killed);
+        }
+    }
+
     fn pass_deadlines(&mut self, now: Instant) {
         for timers in [&mut self.short_silences, &mut self.silences] {
             while let Some(id) = timers.pop_passed(now) {
@@ -332,12 +386,37 @@ impl Worker {
                 }
             }
         }
+        while let Some(id) = self.pauses.pop_passed(now) {
+            if let Some(slot) = live(&mut self.connections, id) {
+                slot.connection.end_pause();
+                slot.queue_turn(&mut self.turns);
+            }
+        }
         for _ in 0..CLOSES_PER_PASS {
             let Some(id) = self.lingers.pop_passed(now) else {
                 break;
             };
             self.close(id, &Closed::Ended);
         }
+    }
+
+    /// Where another access file has come into force, gives a turn to the next few connections that are
+    /// subscribed to something, in which they are told what has ended. The others learn it with what they
+    /// ask next.
+    #[inline]
+    fn review_access(&mut self) {
+        let Some(slice) = self.access.slice(self.server.authority.generation()) else {
+            return;
+        };
+        let slots = self.connections.capacity();
+        for index in slice.clone().take_while(|index| *index < slots) {
+            if let Some(slot) = self.connections.get_mut(index)
+                && self.feed.has(slot.id.into())
+            {
+                self.turns.push_heavy(slot.id, &mut slot.places);
+            }
+        }
+        self.access.looked(slice.end, slots);
     }
 
     /// Looks at the next few connections for those that have let a timeout pass.
@@ -377,7 +456,8 @@ impl Worker {
         if let Some(slot) = live(&mut self.connections, id) {
             let cells = self.pool.cells(self.index);
             Closed::HalfRequest.note(slot.connection.client().peer(), cells);
-            slot.connection.give_request_up(self.sweep.timeouts.request, now);
+            let timeout = self.sweep.timeouts.request;
+            slot.connection.give_request_up(timeout, &mut self.tls, now);
             slot.queue_turn(&mut self.turns);
             self.sweep.start(now);
         }
@@ -401,7 +481,8 @@ impl Worker {
     }
 
     /// Where all connections hold more than they may, closes those of its own that hold the most,
-    /// and no less than the average of all: some worker has one.
+    /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
+    /// its own hold, so that all together close no more than is needed.
     #[inline]
     fn relieve_memory(&mut self, now: Instant) {
         self.tell_memory();
@@ -409,7 +490,8 @@ impl Worker {
         if self.feed.is_tidy() {
             self.relief.on_its_way = 0;
         }
-        if let Some(excess) = self.server.memory.excess()
+        let memory = &self.server.memory;
+        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory))
             && excess > self.relief.on_its_way
         {
             self.close_largest(excess - self.relief.on_its_way, now);
@@ -457,23 +539,48 @@ impl Worker {
         self.serial += 1;
         let id = ConnectionId::new(entry.key(), self.serial);
         if let Err(error) = self.reactor.add(&socket, id) {
-            tracing::warn!("{peer}: cannot be served: {error}");
-            self.pool.cells(self.index).closed_failed.add(1);
-            self.pool.closed_one(self.index);
-            return;
+            return self.cannot_serve(&peer, &error);
         }
-        let stream = endpoint.transport.accept(socket);
-        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
-        let conversation = protocol::begin(&endpoint, &client);
+        let stream = match endpoint.transport.accept(socket) {
+            Ok(stream) => stream,
+            Err(error) => return self.cannot_serve(&peer, &error),
+        };
+        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
+        let identity = self.server.authority.anonymous();
+        let conversation = protocol::begin(&endpoint, &client, &identity);
         let connection = Connection::new(stream, conversation, permit, client, now);
-        let slot = entry.insert(Slot::new(connection, id, endpoint));
+        let slot = entry.insert(Slot::new(connection, id, identity));
         if self.draining {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);
         }
-        if self.sweep.timeouts.idle.is_some() {
+        if slot.connection.is_shaking_hands() {
+            slot.places.make_heavy();
+            self.sweep.start(now);
+            self.await_handshake(id);
+        } else if self.sweep.timeouts.idle.is_some() {
             self.sweep.start(now);
         }
+    }
+
+    /// A connection begins with the handshake of TLS. Where too many are in it, the one that came first is
+    /// closed.
+    fn await_handshake(&mut self, id: ConnectionId) {
+        self.handshakes.push_back(id);
+        if self.handshakes.len() > TLS_HANDSHAKES_MAX
+            && let Some(first) = self.handshakes.pop_front()
+            && let Some(slot) = live(&mut self.connections, first)
+            && slot.connection.is_shaking_hands()
+        {
+            self.close(first, &Closed::Handshake);
+        }
+    }
+
+    fn cannot_serve(&mut self, peer: &Address, error: &io::Error) {
+        tracing::warn!("{peer}: cannot be served: {error}");
+        self.pool.cells(self.index).closed_failed.add(1);
+        self.pool.closed_one(self.index);
     }
 
     /// The server shuts down: every connection is to end when what it has asked is answered.

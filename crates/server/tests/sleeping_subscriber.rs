@@ -2,13 +2,15 @@
 //! and newer quotes, not the past. What it missed must not wait for it in the system's buffers.
 
 use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use stockd_engine::{Access, Engine, Executor};
 use stockd_model::{Address, Fields, Request};
-use stockd_server::{Config, Endpoint, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
+use stockd_tls::ClientTls;
 
 /// What a subscriber may have to read before the latest quote.
 const BYTES_MAX: usize = 300_000;
@@ -28,30 +30,42 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn over_tcp_it_reads_little_before_the_latest_quote() {
-    reads_little_before_the_latest(([127, 0, 0, 1], 0).into());
+    reads_little_before_the_latest(([127, 0, 0, 1], 0).into(), false);
+}
+
+#[test]
+fn over_tls_it_reads_little_before_the_latest_quote() {
+    reads_little_before_the_latest(([127, 0, 0, 1], 0).into(), true);
 }
 
 #[test]
 fn over_a_unix_socket_it_reads_little_before_the_latest_quote() {
     let directory = tempfile::tempdir().unwrap();
     let path = format!("unix:{}/resp", directory.path().display());
-    reads_little_before_the_latest(path.parse().unwrap());
+    reads_little_before_the_latest(path.parse().unwrap(), false);
 }
 
-fn reads_little_before_the_latest(address: Address) {
+fn reads_little_before_the_latest(address: Address, over_tls: bool) {
     let engine = Arc::new(Engine::default());
     let mut executor = engine.executor();
     set(&mut executor, 1);
-    let config = Config {
-        endpoints: vec![Endpoint::plain(Protocol::Resp, address)],
-        workers: 1,
-        ..Config::default()
-    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut endpoint = Endpoint::plain(Protocol::Resp, address);
+    let trust = over_tls.then(|| encrypt(&mut endpoint, directory.path()));
+    let config = Config { endpoints: vec![endpoint], workers: 1, ..Config::default() };
     let server = Server::start(config, Arc::clone(&engine)).unwrap();
-    let mut subscriber = connect(&server.endpoints()[0].address);
+    let socket = connect(&server.endpoints()[0].address);
+    let mut subscriber: Box<dyn Stream> = match trust {
+        None => Box::new(socket),
+        Some(tls) => {
+            let name = "localhost".try_into().unwrap();
+            let connection = rustls::ClientConnection::new(tls.config(), name).unwrap();
+            Box::new(rustls::StreamOwned::new(connection, socket))
+        }
+    };
     subscriber.write_all(b"SUBSCRIBE AAPL\r\n").unwrap();
     let mut text = String::new();
-    read_until(&mut subscriber, &mut text, "\"version\":1,");
+    read_until(&mut *subscriber, &mut text, "\"version\":1,");
 
     // It sleeps, and every message for which there is room anywhere is made.
     let mut version = 1;
@@ -69,12 +83,23 @@ fn reads_little_before_the_latest(address: Address) {
     }
     let latest = format!("\"version\":{version},");
     text.clear();
-    read_until(&mut subscriber, &mut text, &latest);
+    read_until(&mut *subscriber, &mut text, &latest);
 
     let messages = text.matches("\"version\":").count();
     assert!(text.len() <= BYTES_MAX, "{} bytes before the latest", text.len());
     assert!(messages <= MESSAGES_MAX, "{messages} messages before the latest");
     server.shutdown();
+}
+
+/// What is read and written, encrypted or not.
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+/// Has an endpoint speak TLS. Returns whom its clients are to believe.
+fn encrypt(endpoint: &mut Endpoint, directory: &Path) -> ClientTls {
+    let (server, client) = stockd_tls::development::pair(directory).unwrap();
+    endpoint.transport = Transport::Tls(Arc::new(server));
+    client
 }
 
 fn set(executor: &mut Executor, units: u64) {
@@ -85,7 +110,7 @@ fn set(executor: &mut Executor, units: u64) {
 
 fn connect(address: &Address) -> Socket {
     let socket = match address {
-        Address::Tcp(address) => {
+        Address::Tcp(address) | Address::Tls { address, .. } => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None).unwrap();
             // As the client library does: what waits on this side is old, too.
             socket.set_recv_buffer_size(32 * 1024).unwrap();
@@ -102,7 +127,7 @@ fn connect(address: &Address) -> Socket {
     socket
 }
 
-fn read_until(socket: &mut Socket, text: &mut String, end: &str) {
+fn read_until(socket: &mut dyn Stream, text: &mut String, end: &str) {
     let mut buffer = [0; 4096];
     while !text.contains(end) {
         let bytes = match socket.read(&mut buffer) {

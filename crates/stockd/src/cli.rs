@@ -13,7 +13,8 @@ use crate::demo;
 use crate::load;
 use crate::usage_error::UsageError;
 use crate::{
-    check, delist, export, import, lookup, manual, output, replay, serve, set, trade, watch,
+    certificate, check, delist, export, import, lookup, manual, output, replay, serve, set, trade,
+    watch,
 };
 
 /// A stock lookup server and its client.
@@ -39,6 +40,7 @@ enum Command {
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Certificate(certificate::CertificateArgs),
     // Its options are many.
     #[cfg(feature = "load")]
     Load(Box<load::LoadArgs>),
@@ -70,6 +72,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Certificate(args) => certificate::run(&args),
         #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),
         #[cfg(feature = "demo")]

@@ -295,7 +295,7 @@ impl Stage {
             let interrupted = if screen.refreshes() {
                 interruption.within(STATUS_INTERVAL)
             } else {
-                let _ = interruption.next();
+                interruption.wait();
                 true
             };
             if interrupted {

@@ -83,14 +83,20 @@ impl Interruption {
         self.signal.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
     }
 
-    /// Waits for the next signal.
-    pub(crate) fn next(&self) -> Told {
-        match self.signal.recv().ok() {
-            Some(SIGHUP) => Told::Reload,
-            signal => {
-                let name = signal.and_then(signal_hook::low_level::signal_name);
-                Told::Stop(name.unwrap_or("signal"))
-            }
-        }
+    /// Waits for the signal.
+    #[cfg(feature = "demo")]
+    pub(crate) fn wait(&self) {
+        let _ = self.signal.recv();
+    }
+
+    /// Waits for the next signal, for `patience` at most. `None` if none comes.
+    pub(crate) fn next_within(&self, patience: Duration) -> Option<Told> {
+        let signal = match self.signal.recv_timeout(patience) {
+            Ok(SIGHUP) => return Some(Told::Reload),
+            Ok(signal) => signal_hook::low_level::signal_name(signal),
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => None,
+        };
+        Some(Told::Stop(signal.unwrap_or("signal")))
     }
 }

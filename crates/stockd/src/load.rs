@@ -25,6 +25,7 @@ use stockd_model::limits::{
 use crate::name_list;
 use crate::output;
 use crate::progress;
+use crate::tls_flags::TlsFlags;
 use crate::usage_error::UsageError;
 
 #[cfg(feature = "plots")]
@@ -65,10 +66,13 @@ enum LoadCommand {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// Address of the server: HOST:PORT, or unix:PATH [default: 127.0.0.1 and 7878 for line, 7879
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [default: 127.0.0.1 and 7878 for line, 7879
     /// for resp, 11211 for memcached; STOCKD_SERVER or STOCKD_RESP_SERVER where they are set].
     #[arg(long, value_name = "ADDR", help_heading = "Server")]
     server: Option<String>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// The protocol.
     #[arg(long, value_enum, default_value = "line", help_heading = "Server")]
@@ -260,7 +264,7 @@ impl RunArgs {
         let target = self.target()?;
         let resp = match protocol {
             Protocol::Resp => target.clone(),
-            _ => address(&self.resp)?,
+            _ => self.address(&self.resp)?,
         };
         let names = self.names(&resp)?;
         let update_with = self.update_with.unwrap_or(self.fill_with).into();
@@ -320,14 +324,19 @@ impl RunArgs {
 
     fn target(&self) -> anyhow::Result<Target> {
         if let Some(server) = &self.server {
-            return address(server);
+            return self.address(server);
         }
         let from = |variable| std::env::var(variable).ok();
-        address(&match self.protocol {
+        self.address(&match self.protocol {
             ProtocolArg::Line => from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into()),
             ProtocolArg::Resp => self.resp.clone(),
             ProtocolArg::Memcached => "127.0.0.1:11211".into(),
         })
+    }
+
+    fn address(&self, text: &str) -> anyhow::Result<Target> {
+        let target: Target = text.parse().map_err(UsageError)?;
+        Ok(target.with_tls(self.tls.load()?))
     }
 
     fn names(&self, resp: &Target) -> anyhow::Result<Texts> {
@@ -469,10 +478,6 @@ impl RunArgs {
         }
         Ok(())
     }
-}
-
-fn address(text: &str) -> anyhow::Result<Target> {
-    text.parse().map_err(|why: String| UsageError(why).into())
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {

@@ -26,11 +26,13 @@ use crate::name_list;
 use crate::output;
 use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
+use crate::tls_flags::TlsFlags;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
 /// Prints a line for each symbol: 'AAPL 172.5', or 'AAPL 0' while it cannot be traded, or 'XYZ not
-/// found'. Exits with 1 if any was not found.
+/// found'. Exits with 1 if any was not found, or
+/// may not be read.
 ///
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
@@ -38,7 +40,7 @@ use crate::report::{Document, LatencyReport, wording};
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server: HOST:PORT or unix:PATH.
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH.
     #[arg(
         long,
         value_name = "ADDR",
@@ -47,6 +49,9 @@ pub(crate) struct LookupArgs {
         default_value = "127.0.0.1:7878"
     )]
     server: String,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
     /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
@@ -85,8 +90,9 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.names {
         name_list::read(list, |name| names.push(name.to_owned()))?;
     }
-    let client =
-        Client::connect(&*args.server).with_context(|| format!("server '{}'", args.server))?;
+    let options = args.tls.options()?;
+    let client = Client::connect_with(&*args.server, options)
+        .with_context(|| format!("server '{}'", args.server))?;
     let all_found = match args.measures() {
         true => measure(client, &names, args),
         false => ask(client, &names),
@@ -117,7 +123,11 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
         writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
-    Ok(!answers.contains(&Answer::NotFound))
+    Ok(answers.iter().all(|answer| is_found(*answer)))
+}
+
+fn is_found(answer: Answer) -> bool {
+    !matches!(answer, Answer::NotFound | Answer::NotPermitted)
 }
 
 /// Asks for one name after the other and prints the latencies. If the server fails, those until
@@ -156,7 +166,7 @@ fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::R
     printer.end(&report)?;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(report.tally().not_found == 0),
+        None => Ok(report.tally().not_found + report.tally().not_permitted == 0),
     }
 }
 
@@ -275,7 +285,7 @@ fn style_of(answer: Answer) -> Style {
     match answer {
         Answer::Price(_) => Style::new(),
         Answer::NotTradable => AnsiColor::Yellow.on_default(),
-        Answer::NotFound => AnsiColor::Red.on_default(),
+        Answer::NotFound | Answer::NotPermitted => AnsiColor::Red.on_default(),
     }
 }
 

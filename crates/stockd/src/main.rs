@@ -4,6 +4,8 @@
 
 mod bad_rows;
 mod catalog_file;
+mod certificate;
+mod certificates;
 mod check;
 mod cli;
 mod data_dir;
@@ -27,6 +29,7 @@ mod report;
 mod serve;
 mod set;
 mod settings;
+mod tls_flags;
 mod trade;
 mod usage_error;
 mod watch;

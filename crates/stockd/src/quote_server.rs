@@ -1,12 +1,14 @@
 //! The server of the commands that read and write whole quotes.
 
 use anyhow::Context;
-use stockd_client::{ClientError, QuoteClient};
+use stockd_client::{ClientError, Options, QuoteClient};
+
+use crate::tls_flags::TlsFlags;
 
 /// The address of a server's RESP listener.
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuoteServer {
-    /// Address of the server's RESP listener: HOST:PORT or unix:PATH.
+    /// Address of the server's RESP listener: HOST:PORT, tls:HOST:PORT or unix:PATH.
     #[arg(
         long = "server",
         value_name = "ADDR",
@@ -15,6 +17,9 @@ pub(crate) struct QuoteServer {
         default_value = "127.0.0.1:7879"
     )]
     address: String,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl QuoteServer {
@@ -24,14 +29,15 @@ impl QuoteServer {
     ///
     /// When there is no connection. The error names the server as it was given.
     pub(crate) fn connect(&self) -> anyhow::Result<QuoteClient> {
-        self.open(|address| QuoteClient::connect(address))
+        self.open(|address, options| QuoteClient::connect_with(address, options))
     }
 
     /// Opens something other than a client, with the same errors.
     pub(crate) fn open<T>(
         &self,
-        open: impl FnOnce(&str) -> Result<T, ClientError>,
+        open: impl FnOnce(&str, Options) -> Result<T, ClientError>,
     ) -> anyhow::Result<T> {
-        open(&self.address).with_context(|| format!("server '{}'", self.address))
+        open(&self.address, self.tls.options()?)
+            .with_context(|| format!("server '{}'", self.address))
     }
 }

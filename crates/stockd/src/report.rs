@@ -43,16 +43,27 @@ pub(crate) struct Tally {
     pub(crate) not_tradable: u64,
     /// A `-1`.
     pub(crate) not_found: u64,
+    /// An error: the stock may not be read.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) not_permitted: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { prices, not_tradable, not_found } = self;
-        let lookups = prices + not_tradable + not_found;
+        let Tally { prices, not_tradable, not_found, not_permitted } = self;
+        let lookups = prices + not_tradable + not_found + not_permitted;
         write!(
             f,
-            "lookups: {lookups} ({prices} priced, {not_tradable} not tradable, {not_found} not found)"
-        )
+            "lookups: {lookups} ({prices} priced, {not_tradable} not tradable, {not_found} not found"
+        )?;
+        match not_permitted {
+            0 => f.write_str(")"),
+            _ => write!(f, ", {not_permitted} not permitted)"),
+        }
     }
 }
 
@@ -65,6 +76,7 @@ impl LatencyReport {
             Answer::Price(_) => self.tally.prices += 1,
             Answer::NotTradable => self.tally.not_tradable += 1,
             Answer::NotFound => self.tally.not_found += 1,
+            Answer::NotPermitted => self.tally.not_permitted += 1,
         }
         match self.names.get_mut(name) {
             Some(named) => {
@@ -222,10 +234,11 @@ fn table_row(name: &str, reply: &str, summary: &Summary) -> Vec<String> {
     ]
 }
 
-/// An answer in the words of people: the price, `0`, or `not found`.
+/// An answer in the words of people: the price, `0`, `not found` or `not permitted`.
 pub(crate) fn wording(answer: Answer) -> String {
     match answer {
         Answer::NotFound => "not found".into(),
+        Answer::NotPermitted => "not permitted".into(),
         answer => answer.to_string(),
     }
 }

@@ -11,12 +11,15 @@ use std::time::Instant;
 
 use anyhow::Context;
 use stockd_engine::{Access, Engine};
-use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT};
+use stockd_model::limits::{
+    COMMIT_QUEUE_REQUESTS_MAX, FILES_LOOK_INTERVAL, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT,
+};
 use stockd_model::{Address, Reply, Request};
-use stockd_server::{Config, Endpoint, Protocol, Server};
+use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
 use crate::catalog_file::{Loaded, Row};
+use crate::certificates::Certificates;
 use crate::data_dir;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
@@ -37,14 +40,16 @@ pub(crate) struct ServeArgs {
 /// Runs a server until a signal stops it.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
-    let endpoints = endpoints(&settings)?;
+    let certificates = Certificates::load(&settings)?;
+    let endpoints = endpoints(&settings, certificates.as_ref())?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints, &args.flags, &log)))
+    Ok(log.end(serve(&settings, endpoints, certificates, &args.flags, &log)))
 }
 
 fn serve(
     settings: &Settings,
     endpoints: Vec<Endpoint>,
+    mut certificates: Option<Certificates>,
     flags: &SettingFlags,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
@@ -73,9 +78,9 @@ fn serve(
     // The error says the cause itself; its source would say it again.
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let web = Web::start(settings, web_connections_max, &engine, &server)?;
+    let web = Web::start(settings, web_connections_max, certificates.as_ref(), &engine, &server)?;
     info!(
-        stocks = engine.count(&Access::All),
+        stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
@@ -87,9 +92,13 @@ fn serve(
     print_addresses(&server, &web).context("cannot print the addresses on standard output")?;
 
     let signal = loop {
-        match interruption.next() {
-            Told::Reload => reload(settings, flags, log),
-            Told::Stop(signal) => break signal,
+        match interruption.next_within(FILES_LOOK_INTERVAL) {
+            Some(Told::Stop(signal)) => break signal,
+            Some(Told::Reload) => reload(settings, flags, log),
+            None => {}
+        }
+        if let Some(certificates) = &mut certificates {
+            certificates.look();
         }
     };
     let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
@@ -135,21 +144,50 @@ fn reload(settings: &Settings, flags: &SettingFlags, log: &Log) {
 }
 
 /// What to listen on: at least one address.
-fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, UsageError> {
+fn endpoints(
+    settings: &Settings,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<Endpoint>, UsageError> {
     let of = |protocol, addresses: &[Address]| {
-        let endpoint = |address: &Address| Endpoint {
-            proxied: settings.proxy_protocol,
-            ..Endpoint::plain(protocol, address.clone())
+        let endpoint = |address: &Address| {
+            let (address, with_tls) = address.clone().without_tls();
+            let transport =
+                if with_tls { tls_of(settings, certificates)? } else { Transport::Plain };
+            let proxied = settings.proxy_protocol;
+            Ok(Endpoint { transport, proxied, ..Endpoint::plain(protocol, address) })
         };
-        addresses.iter().map(endpoint).collect::<Vec<_>>()
+        addresses.iter().map(endpoint).collect::<Result<Vec<_>, _>>()
     };
     let endpoints =
-        [of(Protocol::Line, &settings.line), of(Protocol::Resp, &settings.resp)].concat();
+        [of(Protocol::Line, &settings.line)?, of(Protocol::Resp, &settings.resp)?].concat();
+    let mut web = settings.http.iter().chain(&settings.grpc);
+    if web.any(|address| matches!(address, Address::Tls { .. })) {
+        tls_of(settings, certificates)?;
+    }
     if endpoints.is_empty() && settings.http.is_empty() && settings.grpc.is_empty() {
         let why = "every listener is off, so nobody could be served; give --line ADDR, --resp ADDR or --http ADDR";
         return Err(UsageError(why.to_owned()));
     }
     Ok(endpoints)
+}
+
+/// The transport of an address with TLS.
+fn tls_of(
+    settings: &Settings,
+    certificates: Option<&Certificates>,
+) -> Result<Transport, UsageError> {
+    let why = match certificates {
+        Some(_) if settings.proxy_protocol => {
+            "proxy_protocol does not go together with an address with tls:, since proxies send their \
+             header in plain; let the proxy end TLS, or give tls: addresses to a server of their own"
+        }
+        Some(certificates) => return Ok(Transport::Tls(Arc::clone(certificates.tls()))),
+        None => {
+            "an address with tls: needs a certificate: name it with tls_cert and tls_key, or make one for \
+             development with 'stockd certificate new --host localhost DIR'"
+        }
+    };
+    Err(UsageError(why.to_owned()))
 }
 
 /// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.
@@ -188,7 +226,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         let known = rows.len() - listings.len();
         info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
     }
-    if engine.count(&Access::All) == 0 {
+    if engine.count(&Access::All) == Some(0) {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
@@ -196,11 +234,11 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
 
 fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for Endpoint { protocol, address, .. } in server.endpoints().iter().map(AsRef::as_ref) {
-        writeln!(stdout, "{protocol} {address}")?;
+    for endpoint in server.endpoints() {
+        writeln!(stdout, "{endpoint}")?;
     }
-    for (protocol, address) in web.endpoints() {
-        writeln!(stdout, "{protocol} {address}")?;
+    for endpoint in web.endpoints() {
+        writeln!(stdout, "{endpoint}")?;
     }
     stdout.flush()
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use stockd_model::Address;
+use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::sync::Sync;
@@ -70,8 +71,8 @@ macro_rules! settings {
 const HTTP_DEFAULT: &str = if cfg!(feature = "web") { "127.0.0.1:7880" } else { "off" };
 
 settings! {
-    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, unix:PATH for a Unix
-    /// socket, several of them with commas between, or `off`.
+    /// Address of the line protocol: IP:PORT, where port 0 takes any free port, tls:IP:PORT for TLS,
+    /// unix:PATH for a Unix socket, several of them with commas between, or `off`.
     line: Vec<Address> = "127.0.0.1:7878", "ADDR", value::addresses;
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
@@ -94,6 +95,20 @@ settings! {
 
     /// Streams of live quotes over HTTP and gRPC that are open at once.
     streams_max: usize = "10000", "N", value::streams;
+
+    /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When
+    /// the file changes the server takes what is in it, within 10 seconds or at SIGHUP.
+    tls_cert: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Private key of tls_cert, as PEM.
+    tls_key: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Authorities of the certificates that clients show, as PEM.
+    tls_client_ca: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Whether clients show certificates: `off`, `optional`, or `required`, where a client without one is
+    /// sent away.
+    tls_clients: ClientCertificates = "off", "WHEN", value::client_certificates;
 
     /// Let every client come through a proxy that sends a header of the PROXY protocol, version 1 or 2,
     /// such as HAProxy with `send-proxy`. A connection without one is refused.
@@ -167,7 +182,7 @@ const ENVIRONMENT_PREFIX: &str = "STOCKD_";
 
 /// Variables with that prefix that are no settings of the server: where its file is, and what the
 /// client reads.
-const OTHER_VARIABLES: [&str; 3] = ["CONFIG", "SERVER", "RESP_SERVER"];
+const OTHER_VARIABLES: [&str; 4] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA"];
 
 impl Settings {
     /// The settings that hold: defaults, then the file, then the environment, then the flags.

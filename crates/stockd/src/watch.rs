@@ -51,9 +51,9 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
 fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     let (symbols, patterns) = args.topics()?;
     let interruption = Interruption::watch()?;
-    let mut subscription = args
-        .server
-        .open(|address| Subscription::open(address, symbols.iter().copied(), &patterns))?;
+    let mut subscription = args.server.open(|address, options| {
+        Subscription::open_with(address, symbols.iter().copied(), &patterns, options)
+    })?;
     let mut view = match io::stdout().is_terminal() {
         true => View::Table(Table::new(&symbols)),
         false => View::Lines,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use stockd_engine::Engine;
-use stockd_model::Address;
 #[cfg(feature = "web")]
 use stockd_model::limits::{FILES_RESERVED, HTTP_CONNECTIONS_MAX};
 use stockd_server::Server;
 
+use crate::certificates::Certificates;
 use crate::settings::Settings;
 
 /// A running service plane, or none.
@@ -35,6 +35,7 @@ impl Web {
     pub(crate) fn start(
         settings: &Settings,
         connections_max: usize,
+        certificates: Option<&Certificates>,
         engine: &Arc<Engine>,
         server: &Server,
     ) -> anyhow::Result<Web> {
@@ -44,6 +45,7 @@ impl Web {
         let config = stockd_web::Config {
             http: settings.http.clone(),
             grpc: settings.grpc.clone(),
+            tls: certificates.map(|certificates| Arc::clone(certificates.tls())),
             threads: settings.web_threads,
             allowed_hosts: settings.allowed_hosts.clone(),
             streams_max: settings.streams_max,
@@ -56,9 +58,8 @@ impl Web {
     }
 
     /// Where it listens, and what is spoken there.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
-        let endpoints = self.server.iter().flat_map(stockd_web::WebServer::endpoints);
-        endpoints.map(|(protocol, address)| (*protocol, address))
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &stockd_web::Endpoint> {
+        self.server.iter().flat_map(stockd_web::WebServer::endpoints)
     }
 
     /// From now on nothing new is begun.
@@ -89,6 +90,7 @@ impl Web {
     pub(crate) fn start(
         _: &Settings,
         _: usize,
+        _: Option<&Certificates>,
         _: &Arc<Engine>,
         _: &Server,
     ) -> anyhow::Result<Web> {
@@ -96,7 +98,7 @@ impl Web {
     }
 
     /// None.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &str> {
         std::iter::empty()
     }
 

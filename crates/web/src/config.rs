@@ -1,13 +1,18 @@
+use std::sync::Arc;
+
 use stockd_model::Address;
 use stockd_model::limits::{HTTP_CONNECTIONS_MAX, STREAMS_MAX};
+use stockd_tls::ServerTls;
 
 /// What the service plane listens on and how much it takes on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where HTTP is spoken, with gRPC and streams on the same port.
+    /// Where HTTP is spoken, with gRPC and streams on the same port. An [`Address::Tls`] takes a certificate.
     pub http: Vec<Address>,
     /// Where gRPC is spoken alone.
     pub grpc: Vec<Address>,
+    /// The certificate that is shown where an address is one of TLS.
+    pub tls: Option<Arc<ServerTls>>,
     /// Threads, 1 to [`WEB_THREADS_MAX`](stockd_model::limits::WEB_THREADS_MAX).
     pub threads: usize,
     /// Names that clients may call this server, beside `localhost` and the addresses of the loopback; `*` is
@@ -26,6 +31,7 @@ impl Default for Config {
         Config {
             http: Vec::new(),
             grpc: Vec::new(),
+            tls: None,
             threads: 1,
             allowed_hosts: Vec::new(),
             streams_max: STREAMS_MAX,

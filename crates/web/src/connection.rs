@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use stockd_model::Address;
 use stockd_model::limits::{HTTP_STALLED_TIMEOUT, SUBSCRIBER_UNSENT_BYTES};
+use stockd_model::{Address, CertificateName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 
 /// What others may know of a connection. It counts as open as long as this is there.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: Address,
     /// The address that it came to.
     pub(crate) local: Option<SocketAddr>,
+    /// The names in its certificate, if it has shown one.
+    pub(crate) names: Vec<CertificateName>,
     pub(crate) requests: AtomicU64,
     _permit: OwnedSemaphorePermit,
 }
@@ -34,10 +37,11 @@ impl ConnectionInfo {
     pub(crate) fn new(
         peer: Address,
         local: Option<SocketAddr>,
+        names: Vec<CertificateName>,
         permit: OwnedSemaphorePermit,
     ) -> Arc<ConnectionInfo> {
         let requests = AtomicU64::new(0);
-        Arc::new(ConnectionInfo { peer, local, requests, _permit: permit })
+        Arc::new(ConnectionInfo { peer, local, names, requests, _permit: permit })
     }
 
     pub(crate) fn count_request(&self) {
@@ -59,6 +63,8 @@ pub(crate) struct Traffic {
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// TLS, after its handshake.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A socket whose writes do not wait for ever.
@@ -72,7 +78,6 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(socket: Socket, traffic: &Arc<Traffic>) -> Connection {
-        socket.keep_few_unsent();
         Connection { socket, traffic: Arc::clone(traffic), stalled: None }
     }
 
@@ -102,9 +107,11 @@ impl Connection {
 impl Socket {
     /// Has the system keep few bytes that it has not sent: what waits there is old by the time it is read.
     /// Where the system has no such bound streams get more of the past, and nothing else is different.
-    fn keep_few_unsent(&self) {
+    pub(crate) fn keep_few_unsent(&self) {
         let bounded = match self {
             Socket::Tcp(socket) => bound_unsent_tcp(socket),
+            // It was bounded before the handshake.
+            Socket::Tls(_) => Ok(()),
             Socket::Unix(socket) => {
                 SockRef::from(socket).set_send_buffer_size(SUBSCRIBER_UNSENT_BYTES)
             }
@@ -136,6 +143,7 @@ impl AsyncRead for Connection {
         let read = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
             Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Tls(socket) => Pin::new(socket).poll_read(cx, buffer),
         };
         let bytes = buffer.filled().len() - before;
         self.traffic.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -152,6 +160,7 @@ impl AsyncWrite for Connection {
         let written = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
         };
         self.count_out(&written);
         self.wrote(cx, written)
@@ -165,6 +174,7 @@ impl AsyncWrite for Connection {
         let written = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Socket::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
         };
         self.count_out(&written);
         self.wrote(cx, written)
@@ -178,6 +188,7 @@ impl AsyncWrite for Connection {
         let flushed = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Tls(socket) => Pin::new(socket).poll_flush(cx),
         };
         self.wrote(cx, flushed)
     }
@@ -186,6 +197,7 @@ impl AsyncWrite for Connection {
         let ended = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
         };
         self.wrote(cx, ended)
     }

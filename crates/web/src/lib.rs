@@ -65,4 +65,4 @@ mod streams;
 mod writes;
 
 pub use config::Config;
-pub use server::{StartError, WebServer};
+pub use server::{Endpoint, StartError, WebServer};

@@ -1,6 +1,6 @@
 //! Many lookups at once: names in, quotes and the names that are missing out.
 //!
-//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`. Invariant: one bad name fails no other,
+//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`, with `forbidden` for names that may not be read. Invariant: one bad name fails no other,
 //! and each name is answered once, in the order of the first time that it is named.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use stockd_engine::Access;
+use stockd_access::Access;
 use stockd_model::limits::{LOOKUPS_TOGETHER_MAX, STREAM_BYTES_MAX};
 use stockd_model::{Problem, Reply, Request, Symbol, quote_json};
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,13 +33,15 @@ pub(crate) struct Found {
     quotes: usize,
     /// The names that are missing, as JSON, with commas between.
     missing: Vec<u8>,
+    /// Those that may not be read, whether they are listed or not.
+    forbidden: Vec<u8>,
 }
 
 impl Found {
     /// Begins an object with these bytes, which are `{` and perhaps members and a comma.
     pub(crate) fn new(beginning: &[u8]) -> Found {
         let out = [beginning, br#""quotes":{"#].concat();
-        Found { out, quotes: 0, missing: Vec::new() }
+        Found { out, quotes: 0, missing: Vec::new(), forbidden: Vec::new() }
     }
 
     /// Looks these names up.
@@ -57,12 +59,8 @@ impl Found {
                         self.out.push(b':');
                         quote_json::encode_quote(&quote, &mut self.out);
                     }
-                    _ => {
-                        if !self.missing.is_empty() {
-                            self.missing.push(b',');
-                        }
-                        encode_text(name, &mut self.missing);
-                    }
+                    Some(Reply::Refused(_)) => add_text(name, &mut self.forbidden),
+                    _ => add_text(name, &mut self.missing),
                 }
             }
         });
@@ -72,9 +70,21 @@ impl Found {
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.out.extend_from_slice(br#"},"missing":["#);
         self.out.extend_from_slice(&self.missing);
+        if !self.forbidden.is_empty() {
+            self.out.extend_from_slice(br#"],"forbidden":["#);
+            self.out.extend_from_slice(&self.forbidden);
+        }
         self.out.extend_from_slice(b"]}");
         self.out
     }
+}
+
+/// Adds a text behind others, with a comma between.
+fn add_text(text: &str, out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+    encode_text(text, out);
 }
 
 fn encode_text(text: &str, out: &mut Vec<u8>) {
@@ -90,7 +100,7 @@ pub(crate) fn distinct(names: &mut Vec<String>) {
 /// An answer that is made while it is sent, so that it is never held as a whole.
 pub(crate) struct FoundBody {
     pub(crate) plane: Arc<Plane>,
-    pub(crate) access: Arc<Access>,
+    pub(crate) access: Access,
     names: std::vec::IntoIter<String>,
     found: Option<Found>,
     /// Room for the names, which came with the body of the request.
@@ -100,14 +110,14 @@ pub(crate) struct FoundBody {
 impl FoundBody {
     pub(crate) fn new(
         plane: &Arc<Plane>,
-        access: &Arc<Access>,
+        access: &Access,
         mut names: Vec<String>,
         room: OwnedSemaphorePermit,
     ) -> FoundBody {
         distinct(&mut names);
         FoundBody {
             plane: Arc::clone(plane),
-            access: Arc::clone(access),
+            access: access.clone(),
             names: names.into_iter(),
             found: Some(Found::new(b"{")),
             _room: room,

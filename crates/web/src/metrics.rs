@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use stockd_engine::{Access, CommitReport, Totals};
+use stockd_access::Access;
+use stockd_engine::{CommitReport, Totals};
+use stockd_model::Right;
 use stockd_server::Metrics;
 
+use crate::caller::Caller;
 use crate::latencies::{BOUNDS_US, Counted};
 use crate::plane::Plane;
 use crate::query::Query;
@@ -69,7 +72,7 @@ rows! {
     "stockd_uptime_seconds", Gauge, "seconds", "How long the server has run.",
         |r, it| it.one(r.plane.observer.started().elapsed().as_secs_f64());
     "stockd_stocks", Gauge, "", "Stocks that are listed.",
-        |r, it| it.one(r.plane.engine().count(&Access::All));
+        |r, it| it.one(r.plane.engine().count(&Access::All).unwrap_or_default());
     "stockd_catalog_bytes", Gauge, "bytes", "Memory of the catalog, its unused rows included.",
         |r, it| it.one(r.plane.engine().memory_bytes());
     "stockd_resident_bytes", Gauge, "bytes", "Memory of the process that is in use.",
@@ -88,7 +91,7 @@ rows! {
             it.labelled("kind", "trade", r.totals.trades);
             it.labelled("kind", "delisting", r.totals.delistings);
         };
-    "stockd_refused_writes", Counter, "", "Writes that were refused, by reason.",
+    "stockd_refused_writes", Counter, "", "Writes that were refused, by reason; reads too, where they are not permitted.",
         |r, it| {
             it.labelled("reason", "late", r.totals.refused_late);
             it.labelled("reason", "condition", r.totals.refused_condition);
@@ -98,6 +101,7 @@ rows! {
             it.labelled("reason", "full", r.totals.refused_full);
             it.labelled("reason", "storage", r.totals.refused_storage);
             it.labelled("reason", "invalid", r.server.refused_invalid);
+            it.labelled("reason", "not_permitted", r.totals.not_permitted);
         };
     "stockd_transactions", Counter, "", "Transactions, by what became of them.",
         |r, it| {
@@ -238,10 +242,12 @@ fn count(cell: &AtomicU64) -> u64 {
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
 pub(crate) async fn metrics(
     State(plane): State<Arc<Plane>>,
+    caller: Caller,
     query: Query,
 ) -> Result<Response, Refused> {
     // Scrapers may add parameters of their own.
     drop(query);
+    caller.check(Right::Metrics)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], text(&plane)).into_response())
 }

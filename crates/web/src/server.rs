@@ -4,6 +4,7 @@
 //!
 //! Invariant: when [`WebServer::shutdown`] returns, no thread of the plane is left that uses the engine.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,15 +18,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use stockd_engine::Engine;
-use stockd_model::Address;
 use stockd_model::limits::{
     ACCEPT_RETRY, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, WEB_THREADS_MAX,
+    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, SUBSCRIBER_UNSENT_BYTES, WEB_THREADS_MAX,
 };
+use stockd_model::{Address, CertificateName};
 use stockd_server::{Listening, Observer, listen_reason};
+use stockd_tls::ServerTls;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tower::ServiceExt;
 
 use crate::config::Config;
@@ -50,6 +54,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// An address of TLS, and no certificate.
+    #[error("{0} needs a certificate, and there is none; name it with tls_cert and tls_key")]
+    NoCertificate(Address),
     /// The system gave no thread.
     #[error("cannot start the threads of HTTP: {0}; raise the limits of threads and open files")]
     System(io::Error),
@@ -62,7 +69,25 @@ pub enum StartError {
 pub struct WebServer {
     runtime: Runtime,
     plane: Arc<Plane>,
-    endpoints: Vec<(&'static str, Address)>,
+    endpoints: Vec<Endpoint>,
+}
+
+/// Where a service plane listens. Prints as `http tls:127.0.0.1:7880`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What is spoken: `http` or `grpc`.
+    pub protocol: &'static str,
+    /// Whether its connections are encrypted.
+    pub tls: bool,
+    /// The address, whose port is never 0.
+    pub address: Address,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if self.tls { "tls:" } else { "" };
+        write!(f, "{} {prefix}{}", self.protocol, self.address)
+    }
 }
 
 impl WebServer {
@@ -82,18 +107,28 @@ impl WebServer {
             return Err(StartError::Threads(config.threads));
         }
         let open = |setting, addresses: &[Address]| {
-            let one = |address: &Address| match Listening::open(address) {
-                Ok(listening) => Ok((setting, listening)),
-                Err(source) => {
-                    Err(StartError::Listen { setting, address: address.clone(), source })
+            let one = |address: &Address| {
+                let tls = matches!(address, Address::Tls { .. });
+                if tls && config.tls.is_none() {
+                    return Err(StartError::NoCertificate(address.clone()));
+                }
+                match Listening::open(address) {
+                    Ok(listening) => Ok((setting, tls, listening)),
+                    Err(source) => {
+                        Err(StartError::Listen { setting, address: address.clone(), source })
+                    }
                 }
             };
             addresses.iter().map(one).collect::<Result<Vec<_>, _>>()
         };
         let mut listeners = open("http", &config.http)?;
         listeners.extend(open("grpc", &config.grpc)?);
-        let endpoints =
-            listeners.iter().map(|(setting, it)| (*setting, it.address.clone())).collect();
+        let endpoints = listeners.iter().map(|(setting, tls, it)| Endpoint {
+            protocol: setting,
+            tls: *tls,
+            address: it.address.clone(),
+        });
+        let endpoints = endpoints.collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads)
             .thread_name("stockd-web")
@@ -103,10 +138,10 @@ impl WebServer {
         let plane = Plane::new(config, engine, observer);
         let _inside = runtime.enter();
         let routers = [("http", routes::http(&plane)), ("grpc", routes::grpc_alone(&plane))];
-        for (setting, listening) in listeners {
+        for (setting, tls, listening) in listeners {
             let router = routers.iter().find(|(of, _)| *of == setting);
             let Some((_, router)) = router else { continue };
-            let listener = Listener::new(listening).map_err(StartError::System)?;
+            let listener = Listener::new(listening, tls).map_err(StartError::System)?;
             runtime.spawn(accept(listener, Arc::clone(&plane), router.clone()));
         }
         let hub = Arc::clone(&plane.hub);
@@ -116,8 +151,8 @@ impl WebServer {
         Ok(WebServer { runtime, plane, endpoints })
     }
 
-    /// Where it really listens: the setting, `http` or `grpc`, and the address.
-    pub fn endpoints(&self) -> &[(&'static str, Address)] {
+    /// Where it really listens.
+    pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 
@@ -147,6 +182,8 @@ impl WebServer {
 /// A listening socket, and what goes when it ends.
 struct Listener {
     socket: ListeningSocket,
+    /// Whether its connections are encrypted.
+    tls: bool,
     listening: Listening,
 }
 
@@ -156,14 +193,16 @@ enum ListeningSocket {
 }
 
 impl Listener {
-    fn new(listening: Listening) -> io::Result<Listener> {
+    fn new(listening: Listening, tls: bool) -> io::Result<Listener> {
         listening.socket.set_nonblocking(true)?;
         let socket = listening.socket.try_clone()?;
         let socket = match listening.address {
-            Address::Tcp(_) => ListeningSocket::Tcp(TcpListener::from_std(socket.into())?),
+            Address::Tcp(_) | Address::Tls { .. } => {
+                ListeningSocket::Tcp(TcpListener::from_std(socket.into())?)
+            }
             Address::Unix(_) => ListeningSocket::Unix(UnixListener::from_std(socket.into())?),
         };
-        Ok(Listener { socket, listening })
+        Ok(Listener { socket, tls, listening })
     }
 
     async fn accept(&self) -> io::Result<(Socket, Address)> {
@@ -188,7 +227,7 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
             () = plane.stopped() => return,
         };
         match accepted {
-            Ok((socket, peer)) => let_in(socket, peer, &plane, &router),
+            Ok((socket, peer)) => let_in(socket, peer, listener.tls, &plane, &router),
             Err(error) => {
                 tracing::debug!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -197,7 +236,7 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
     }
 }
 
-fn let_in(socket: Socket, peer: Address, plane: &Arc<Plane>, router: &Router) {
+fn let_in(socket: Socket, peer: Address, tls: bool, plane: &Arc<Plane>, router: &Router) {
     plane.counts.accepted.fetch_add(1, Ordering::Relaxed);
     let Ok(permit) = Arc::clone(&plane.connections).try_acquire_owned() else {
         plane.counts.refused_connections.fetch_add(1, Ordering::Relaxed);
@@ -207,11 +246,42 @@ fn let_in(socket: Socket, peer: Address, plane: &Arc<Plane>, router: &Router) {
     };
     let local = match &socket {
         Socket::Tcp(socket) => socket.local_addr().ok(),
-        Socket::Unix(_) => None,
+        Socket::Unix(_) | Socket::Tls(_) => None,
     };
-    let info = ConnectionInfo::new(peer, local, permit);
-    let connection = Connection::new(socket, &plane.traffic);
-    tokio::spawn(serve(connection, info, Arc::clone(plane), router.clone()));
+    socket.keep_few_unsent();
+    let (plane, router) = (Arc::clone(plane), router.clone());
+    tokio::spawn(async move {
+        let (socket, names) = match (socket, &plane.config.tls) {
+            (Socket::Tcp(socket), Some(certificate)) if tls => {
+                match tokio::time::timeout(HTTP_HEAD_TIMEOUT, shake_hands(socket, certificate))
+                    .await
+                {
+                    Ok(Ok(shaken)) => shaken,
+                    Ok(Err(error)) => return tracing::debug!("{peer}: no handshake: {error}"),
+                    Err(_) => return tracing::debug!("{peer}: no handshake in time"),
+                }
+            }
+            (socket, _) => (socket, Vec::new()),
+        };
+        let info = ConnectionInfo::new(peer, local, names, permit);
+        let connection = Connection::new(socket, &plane.traffic);
+        serve(connection, info, plane, router).await;
+    });
+}
+
+/// The server's side of a handshake: the encrypted socket, and the names in the client's certificate.
+async fn shake_hands(
+    socket: TcpStream,
+    certificate: &ServerTls,
+) -> io::Result<(Socket, Vec<CertificateName>)> {
+    let mut config = ServerConfig::clone(&certificate.config());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(socket).await?;
+    let (_, session) = stream.get_mut();
+    session.set_buffer_limit(Some(SUBSCRIBER_UNSENT_BYTES));
+    let chain = session.peer_certificates().unwrap_or_default();
+    let names = chain.first().map_or_else(Vec::new, stockd_tls::names_of);
+    Ok((Socket::Tls(Box::new(stream)), names))
 }
 
 /// Says that there are too many connections. A fresh socket has room for that.
@@ -219,6 +289,7 @@ async fn refuse(socket: Socket) {
     const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Content-Length: 0\r\nConnection: close\r\n\r\n";
     let mut connection = Connection::new(socket, &Arc::default());
+    // Over TLS there is no handshake first: that would cost what is short.
     let _ = connection.write_all(TEXT).await;
     let _ = connection.shutdown().await;
 }

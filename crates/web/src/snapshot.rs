@@ -40,7 +40,7 @@ pub(crate) async fn snapshot(
 ) -> Result<Response, Refused> {
     query.only(&[])?;
     let kind = accept::best(&headers, &[LINES, CSV])?;
-    let snapshot = plane.engine().snapshot(&caller.access, Instant::now()).ok_or_else(|| {
+    let snapshot = plane.engine().snapshot(caller.access(), Instant::now()).ok_or_else(|| {
         let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
         Refused::new(Problem::TooManySnapshots, detail)
     })?;

@@ -111,7 +111,7 @@ pub(crate) fn begin(
     kind: &'static str,
     subscription: &Subscription,
 ) -> Result<Teller, Refused> {
-    let stream = plane.hub.open(kind, info.peer.clone(), &caller.access)?;
+    let stream = plane.hub.open(kind, info.peer.clone(), &caller.identity)?;
     subscription.apply(&stream)?;
     let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
     let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use stockd_access::Access;
 use stockd_model::{Pattern, Symbol};
 
 use super::members::Number;
@@ -35,6 +36,11 @@ const _: () = assert!(DIRECT < FIRST_PATTERN);
 pub(crate) struct Subscriber {
     pub(crate) id: SubscriberId,
     pub(crate) number: Number,
+    /// What it may be told.
+    pub(crate) access: Access,
+    /// Which of its symbols have been looked at since that has [changed](super::review), up to this one;
+    /// `None` where there is none to be looked at.
+    pub(crate) reviewed: Option<Option<TopicId>>,
     pub(crate) symbols: BTreeSet<TopicId>,
     pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
     /// Symbols that were subscribed to and of which nothing was told since.
@@ -125,6 +131,8 @@ impl Subscriber {
         Subscriber {
             id,
             number,
+            access: Access::All,
+            reviewed: None,
             symbols: BTreeSet::new(),
             patterns: BTreeMap::new(),
             new: BTreeSet::new(),
@@ -232,6 +240,9 @@ impl Subscriber {
 
     /// Whether the symbol is told by this way as it changes.
     pub(crate) fn is_told_by(&self, way: Way, topic: TopicId, symbol: &Symbol, place: u64) -> bool {
+        if !self.access.reads(symbol) {
+            return false;
+        }
         match self.patterns.get(&way) {
             Some(pattern) => pattern.matches(symbol) && self.walk.has_passed(way, place, symbol),
             None => way == DIRECT && self.symbols.contains(&topic) && !self.new.contains(&topic),

@@ -137,7 +137,9 @@ impl Telling<'_> {
         self.budget.spend(rows);
         let page = self.catalog.page(self.subscriber.walk.position.place, rows);
         let placed = |quote: &Quote| (self.catalog.place(&quote.symbol), quote.symbol);
-        let mut rows: Vec<(u64, Symbol)> = page.quotes.iter().map(placed).collect();
+        let access = &self.subscriber.access;
+        let readable = page.quotes.iter().filter(|quote| access.reads(&quote.symbol));
+        let mut rows: Vec<(u64, Symbol)> = readable.map(placed).collect();
         rows.sort_unstable();
         let mut is_first = true;
         for (place, symbol) in rows {
@@ -168,6 +170,9 @@ impl Telling<'_> {
 
     /// Tells a topic by one way, if all others were told just that; or else marks it for all.
     fn tell_alone(&mut self, topic: TopicId, way: Way, tell: &mut Tell<'_>) -> HasRoom {
+        if !self.subscriber.access.reads(&self.topics.get(topic).symbol) {
+            return true;
+        }
         let (stamp, quote) = self.topics.observe(topic, self.catalog);
         if stamp != self.topics.get(topic).passed {
             self.topics.queue(topic);

@@ -210,11 +210,16 @@ impl Topics {
         }
     }
 
+    /// For how many topics there is room: that of topics that are gone is kept for a while.
+    pub(crate) fn places(&self) -> usize {
+        self.topics.capacity()
+    }
+
     /// About how many bytes all topics hold.
     pub(crate) fn bytes(&self) -> usize {
         /// A symbol and its number in a tree that is two thirds full, here and in the directory.
         const INDEX_BYTES: usize = 2 * (size_of::<Symbol>() + size_of::<TopicId>()) * 3 / 2;
-        self.topics.capacity() * (size_of::<Topic>() + 8)
+        self.places() * (size_of::<Topic>() + 8)
             + self.ids.len() * INDEX_BYTES
             + self.queue.capacity() * size_of::<TopicId>()
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_engine::{self as engine, Access, Catalog, Engine, Sync, Transaction};
-use stockd_model::{Address, Field, Fields, Reply, Request, Symbol, SymbolError};
-use stockd_server::{Config, Endpoint, Protocol, Server};
+use stockd_model::{Address, Field, Fields, Reply, Request, Shares, Symbol, SymbolError};
+use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use stockd_store::DataDir;
+use stockd_tls::ClientTls;
 use tempfile::TempDir;
 
 pub(crate) type Outcome = Result<(), String>;
@@ -26,7 +27,7 @@ pub(crate) trait WayIn {
     fn fields(&mut self, name: &str) -> Given;
     /// Lists or updates a stock: these values for the fields of these names.
     fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome;
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome;
     /// Trades twice, as one transaction. The first refusal is its outcome.
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome;
     fn delist(&mut self, symbol: &str) -> Outcome;
@@ -57,6 +58,11 @@ impl Embedded {
                 Embedded { engine: Arc::new(engine), _data_dir: Some(directory) }
             }
         }
+    }
+
+    /// The engine itself, for other ways to it.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     fn execute(&self, request: &Request) -> Reply {
@@ -101,12 +107,14 @@ impl WayIn for Embedded {
         self.write(&Request::Set(symbol, fields))
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
         self.write(&Request::Trade(symbol.parse().unwrap(), shares))
     }
 
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
-        let trades = trades.map(|(symbol, shares)| Request::Trade(symbol.parse().unwrap(), shares));
+        let trade =
+            |(symbol, shares): (&str, i64)| Request::Trade(symbol.parse().unwrap(), shares.into());
+        let trades = trades.map(trade);
         let transaction = Transaction::new(Vec::new(), trades.to_vec());
         let outcome = self.engine.executor().transact(&Access::All, transaction);
         let engine::Outcome::Executed { replies, .. } = outcome else { panic!("{outcome:?}") };
@@ -127,6 +135,7 @@ impl WayIn for Embedded {
 pub(crate) enum Over {
     Tcp,
     Unix,
+    Tls,
 }
 
 /// What either kind of socket does.
@@ -144,27 +153,39 @@ struct Link {
 fn serve(protocol: Protocol, engine: &Arc<Engine>, over: Over) -> Link {
     let directory = tempfile::tempdir().unwrap();
     let address = match over {
-        Over::Tcp => "127.0.0.1:0".to_owned(),
+        Over::Tcp | Over::Tls => "127.0.0.1:0".to_owned(),
         Over::Unix => format!("unix:{}/socket", directory.path().display()),
     };
     let address: Address = address.parse().unwrap();
-    let config = Config {
-        endpoints: vec![Endpoint::plain(protocol, address)],
-        workers: 2,
-        ..Config::default()
-    };
+    let mut endpoint = Endpoint::plain(protocol, address);
+    let trust = matches!(over, Over::Tls).then(|| encrypt(&mut endpoint, directory.path()));
+    let config = Config { endpoints: vec![endpoint], workers: 2, ..Config::default() };
     let server = Server::start(config, Arc::clone(engine)).unwrap();
-    let stream = connect(&server.endpoints()[0].address);
+    let stream = connect(&server.endpoints()[0].address, trust.as_ref());
     Link { stream: BufReader::new(stream), _server: server, _directory: directory }
 }
 
-fn connect(address: &Address) -> Box<dyn Stream> {
+/// Has an endpoint speak TLS. Returns whom its clients are to believe.
+fn encrypt(endpoint: &mut Endpoint, directory: &Path) -> ClientTls {
+    let (server, client) = stockd_tls::development::pair(directory).unwrap();
+    endpoint.transport = Transport::Tls(Arc::new(server));
+    client
+}
+
+fn connect(address: &Address, tls: Option<&ClientTls>) -> Box<dyn Stream> {
     let patience = Some(Duration::from_secs(60));
     match address {
-        Address::Tcp(address) => {
+        Address::Tcp(address) | Address::Tls { address, .. } => {
             let stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(patience).unwrap();
-            Box::new(stream)
+            match tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let name = "localhost".try_into().unwrap();
+                    let connection = rustls::ClientConnection::new(tls.config(), name).unwrap();
+                    Box::new(rustls::StreamOwned::new(connection, stream))
+                }
+            }
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect::<&Path>(path).unwrap();
@@ -214,7 +235,7 @@ impl WayIn for Line {
         self.engine.set(symbol, fields)
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
         self.engine.trade(symbol, shares)
     }
 
@@ -332,8 +353,9 @@ impl WayIn for Resp {
         self.write(&parts)
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
-        self.write(&["HINCRBY", symbol, "volume", &shares.to_string()])
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
+        let command = if shares.whole().is_some() { "HINCRBY" } else { "HINCRBYFLOAT" };
+        self.write(&[command, symbol, "volume", &shares.to_string()])
     }
 
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {

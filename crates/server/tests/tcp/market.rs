@@ -111,7 +111,7 @@ pub(crate) fn set(executor: &mut Executor, name: &str, fields: Fields) -> Reply 
 /// other in the same way.
 pub(crate) fn connect(address: &Address) -> std::io::Result<TcpStream> {
     match address {
-        Address::Tcp(address) => {
+        Address::Tcp(address) | Address::Tls { address, .. } => {
             let stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
             Ok(stream)

@@ -108,7 +108,7 @@ fn after_a_shutdown_nobody_listens() {
     assert_eq!(
         refused,
         match address {
-            Address::Tcp(_) => ErrorKind::ConnectionRefused,
+            Address::Tcp(_) | Address::Tls { .. } => ErrorKind::ConnectionRefused,
             Address::Unix(_) => ErrorKind::NotFound,
         }
     );

@@ -84,8 +84,8 @@ fn a_bad_value_says_where_it_stands_and_what_is_allowed() {
     assert_eq!(
         why("", &[("STOCKD_LINE", "localhost")], &[]),
         "environment variable STOCKD_LINE: 'localhost' is not possible for line: \
-         write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, or unix:PATH, several with commas \
-         between, or off"
+         write IP:PORT such as 127.0.0.1:7878 or [::1]:7878, tls:IP:PORT where TLS is spoken, or \
+         unix:PATH, several with commas between, or off"
     );
     assert_eq!(
         why("", &[], &["--lenient=yes"]),
@@ -96,8 +96,11 @@ fn a_bad_value_says_where_it_stands_and_what_is_allowed() {
         "--idle-timeout: '-1' is not possible for idle_timeout: \
          write a time such as 500ms, 30s, 5m or 1h, up to 720h, or off"
     );
-    // Anything but nothing can be the name of a directory.
-    for key in TABLE.iter().map(|setting| setting.key).filter(|key| *key != "data_dir") {
+    // Anything but nothing can be the name of a file or directory.
+    let is_path = |setting: &&Setting| ["FILE", "DIR"].contains(&setting.placeholder);
+    let is_catalog = |setting: &&Setting| setting.key == "catalog";
+    let others = TABLE.iter().filter(|setting| !is_path(setting) || is_catalog(setting));
+    for key in others.map(|setting| setting.key) {
         let error = why(&format!("{key} = '?'"), &[], &[]);
         assert!(error.starts_with("stockd.toml:1: '?' is not possible"), "{error}");
         assert!(error.contains(": write "), "{error}");
@@ -112,7 +115,8 @@ fn an_unknown_name_is_an_error_that_names_the_close_ones() {
         "stockd.toml:2: unknown setting 'worker'; did you mean workers?"
     );
     let error = why("colour = 1", &[]);
-    assert!(error.ends_with("there are line, resp, http, grpc, allowed_hosts, web_threads, streams_max, proxy_protocol, workers, spin, connections_max, idle_timeout, stalled_timeout, memory_max, unread_replies_max, catalog, lenient, data_dir, sync, ephemeral, log"), "{error}");
+    let all: Vec<_> = TABLE.iter().map(|setting| setting.key).collect();
+    assert!(error.ends_with(&format!("there are {}", all.join(", "))), "{error}");
     assert_eq!(
         why("", &[("STOCKD_LINES", "off")]),
         "unknown environment variable 'STOCKD_LINES'; did you mean STOCKD_LINE?"

@@ -12,6 +12,7 @@ use stockd_model::limits::{
     WEB_THREADS_MAX, WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError, ToAddresses};
+use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::sync::Sync;
@@ -70,7 +71,8 @@ fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
         Err(error) => return Err(error.to_string().into()),
     };
     let is_port = |port: &str| port.parse::<u16>().is_ok();
-    let names_host = text.rsplit_once(':').is_some_and(|(host, port)| {
+    let host = text.strip_prefix("tls:").unwrap_or(text);
+    let names_host = host.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && !host.contains([':', '[']) && is_port(port)
     });
     if !names_host {
@@ -88,6 +90,19 @@ fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
             Err("the system knows no host of this name; write one that it knows, or IP:PORT".into())
         }
         false => Ok(found),
+    }
+}
+
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+pub(super) fn client_certificates(text: &str) -> Result<ClientCertificates, Form> {
+    match text {
+        "off" => Ok(ClientCertificates::Off),
+        "optional" => Ok(ClientCertificates::Optional),
+        "required" => Ok(ClientCertificates::Required),
+        _ => Err("write off, optional or required".into()),
     }
 }
 

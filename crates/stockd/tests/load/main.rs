@@ -295,7 +295,7 @@ fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
         (&server.line, 2, &["--mget", "5"], "--mget needs --protocol resp"),
         (&server.line, 2, &["--sweep", "clients=1"], "connections=1,10,100"),
         (&server.line, 2, &["--rate", "1", "--sweep", "pipeline=1,2"], "--rate"),
-        ("nowhere", 2, &[], "'nowhere' is no address; write HOST:PORT or unix:PATH"),
+        ("nowhere", 2, &[], "'nowhere' is no address; write HOST:PORT, tls:HOST:PORT or unix:PATH"),
     ];
     for (address, expected, more, why) in cases {
         let (code, out, err) = load(address, &server.resp, &[&some[..], more].concat());

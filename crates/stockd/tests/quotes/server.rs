@@ -33,8 +33,11 @@ pub(crate) fn run(command: Command) -> Outcome {
 /// A server that is ready, on a free port. Killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
-    /// The address of RESP.
+    /// The address of RESP: the first one.
     pub(crate) resp: String,
+    /// The other addresses that it has printed, as it printed them.
+    #[allow(dead_code, reason = "some suites give it one address alone")]
+    pub(crate) others: Vec<String>,
 }
 
 impl Server {
@@ -44,15 +47,23 @@ impl Server {
 
     /// Starts a server whose RESP listener has this address.
     pub(crate) fn start_on(resp: &str) -> Server {
+        Server::start_with(resp, &[])
+    }
+
+    /// Starts a server whose RESP listeners have these addresses, with commas between, and with these settings.
+    pub(crate) fn start_with(resp: &str, settings: &[(&str, &str)]) -> Server {
         let mut command = stockd(&["serve", "--line", "off", "--log", "off", "--resp", resp]);
+        command.args(settings.iter().flat_map(|(flag, value)| [flag, value]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let resp = lines.into_iter().find_map(|line| Some(line.strip_prefix("resp ")?.to_owned()));
-        let Some(resp) = resp else {
+        let is_resp = |line: &String| line.starts_with("resp ");
+        let mut lines = lines.filter(is_resp).take(1 + resp.matches(',').count());
+        let Some(first) = lines.next() else {
             let _ = child.kill();
             panic!("the server does not listen: {:?}", child.wait());
         };
-        Server { child, resp }
+        let resp = first.trim_start_matches("resp ").to_owned();
+        Server { child, resp, others: lines.collect() }
     }
 
     /// A command that is told of this server by its environment.

@@ -12,10 +12,10 @@ use crate::server::{PATIENCE, Server, run};
 use crate::{market, node_is_well, packages, place, python_is_well, redis_cli};
 
 /// A program that goes on until it is killed, when it is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
         Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
     }
 }
@@ -28,22 +28,29 @@ impl Drop for Running {
 }
 
 /// A port that was free just now, for programs that cannot choose one.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn port(server: &Server) -> &str {
+pub(crate) fn port(server: &Server) -> &str {
     place(server)[1]
 }
 
 /// Asks again and again until this is so.
-fn becomes<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn becomes<T>(ask: impl FnMut() -> Option<T>) -> T {
+    becomes_or(ask, String::new)
+}
+
+/// The same, with what is said where it never is.
+pub(crate) fn becomes_or<T>(mut ask: impl FnMut() -> Option<T>, say: impl FnOnce() -> String) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "never");
+        if began.elapsed() >= PATIENCE {
+            panic!("never: {}", say());
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }

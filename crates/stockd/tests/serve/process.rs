@@ -123,7 +123,7 @@ impl ServerProcess {
     /// A stream of either kind: the system does the same for both.
     pub(crate) fn try_connect(&self) -> std::io::Result<TcpStream> {
         match &self.address {
-            Address::Tcp(address) => TcpStream::connect(address),
+            Address::Tcp(address) | Address::Tls { address, .. } => TcpStream::connect(address),
             Address::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(&**path)?).into()),
         }
     }

@@ -13,7 +13,7 @@ use stockd_engine::Snapshot;
 use stockd_model::limits::{
     HTTP_LOOKUP_NAMES_MAX, LOOKUPS_TOGETHER_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX,
 };
-use stockd_model::{Condition, Conditional, Problem, Reply, Request as Asked, Symbol};
+use stockd_model::{Condition, Conditional, Problem, Reply, Request as Asked, Shares, Symbol};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -45,7 +45,7 @@ impl Stocks {
         name: &str,
     ) -> Answer<proto::Quote> {
         let asked = Conditional { condition, request };
-        match self.plane.door.write(&caller.access, asked).await? {
+        match self.plane.door.write(caller.access(), asked).await? {
             Reply::Refused(refusal) => Err(Refused::from(&refusal).into()),
             Reply::NotFound => Err(Refused::not_listed(name).into()),
             Reply::Found(quote)
@@ -63,8 +63,9 @@ impl stocks_server::Stocks for Stocks {
         let caller = Caller::of(request.extensions());
         let name = &request.get_ref().symbol;
         let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
-        match self.plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup)) {
+        match self.plane.door.batch(caller.access(), |batch| batch.execute_now(&lookup)) {
             Some(Reply::Found(quote)) => Ok(Response::new(convert::quote(&quote))),
+            Some(Reply::Refused(refusal)) => Err(Refused::from(&refusal).into()),
             _ => Err(Refused::not_listed(name).into()),
         }
     }
@@ -81,11 +82,12 @@ impl stocks_server::Stocks for Stocks {
         lookup::distinct(&mut names);
         let mut answer = proto::BatchLookupResponse::default();
         for (number, names) in names.chunks(LOOKUPS_TOGETHER_MAX).enumerate() {
-            self.plane.door.batch(&caller.access, |batch| {
+            self.plane.door.batch(caller.access(), |batch| {
                 for name in names {
                     let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
                     match batch.execute_now(&lookup) {
                         Some(Reply::Found(quote)) => answer.quotes.push(convert::quote(&quote)),
+                        Some(Reply::Refused(_)) => answer.forbidden.push(name.clone()),
                         _ => answer.missing.push(name.clone()),
                     }
                 }
@@ -101,7 +103,7 @@ impl stocks_server::Stocks for Stocks {
 
     async fn list(&self, request: Request<proto::ListRequest>) -> Answer<Listing> {
         let caller = Caller::of(request.extensions());
-        let snapshot = self.plane.engine().snapshot(&caller.access, Instant::now());
+        let snapshot = self.plane.engine().snapshot(caller.access(), Instant::now());
         let snapshot = snapshot.ok_or_else(|| {
             let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
             Refused::new(Problem::TooManySnapshots, detail)
@@ -145,14 +147,14 @@ impl stocks_server::Stocks for Stocks {
         let proto::TradeRequest { symbol: name, side, quantity, expected_version } =
             request.into_inner();
         let symbol = Symbol::parse(name.as_bytes()).map_err(Refused::from)?;
-        let shares =
-            i64::try_from(quantity).ok().filter(|shares| *shares > 0).ok_or_else(|| {
-                let detail = format!("quantity {quantity} is no number from 1 to {}", i64::MAX);
-                Refused::new(Problem::InvalidValue, detail)
-            })?;
+        let volume = convert::read_quantity(quantity.unwrap_or_default())?;
+        if volume.is_exhausted() {
+            let detail = "the quantity of a trade is above 0";
+            return Err(Refused::new(Problem::InvalidValue, detail).into());
+        }
         let shares = match proto::Side::try_from(side) {
-            Ok(proto::Side::Buy) => -shares,
-            Ok(proto::Side::Sell) => shares,
+            Ok(proto::Side::Buy) => Shares::Take(volume),
+            Ok(proto::Side::Sell) => Shares::Add(volume),
             Ok(proto::Side::Unspecified) | Err(_) => {
                 let detail = "the side of a trade is SIDE_BUY or SIDE_SELL";
                 return Err(Refused::new(Problem::InvalidValue, detail).into());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use stockd_engine::Message;
+use stockd_engine::{Ended, Message};
 use stockd_model::limits::STREAM_MESSAGES_MAX;
 use stockd_model::{Problem, Symbol};
 use tonic::{Request, Status};
@@ -86,6 +86,13 @@ impl Sink for Events {
             None if message.is_unlisted => Event::Unlisted(symbol()),
             None => Event::Delisted(symbol()),
         });
+    }
+
+    fn forbidden(&mut self, ended: &Ended<'_>, _: Option<EventId>) {
+        self.0.push_back(Event::Forbidden(match ended {
+            Ended::Symbol(symbol) => symbol.to_string(),
+            Ended::Pattern(pattern) => String::from_utf8_lossy(pattern.as_bytes()).into_owned(),
+        }));
     }
 
     fn notice(&mut self, notice: Notice, _: Option<EventId>) {

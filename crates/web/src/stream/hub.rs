@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{
-    Access, Budget, Engine, Feed, Message, Progress, SubscriberId, TooManySubscriptions,
-};
+use stockd_access::Identity;
+use stockd_engine::{Budget, Ended, Engine, Feed, Message, NotSubscribed, Progress, SubscriberId};
 use stockd_model::limits::{
     FEED_PASS_WORK, FEED_TELL_WORK, FEED_TIDY_WORK, PATTERN_BYTES_MAX, STREAM_BYTES_MAX,
 };
@@ -98,7 +97,8 @@ pub(crate) struct StreamState {
 pub(crate) struct Stream {
     hub: Arc<Hub>,
     pub(crate) info: Arc<StreamInfo>,
-    access: Arc<Access>,
+    /// Who it is for.
+    identity: Identity,
 }
 
 /// Counters of one stream.
@@ -136,9 +136,9 @@ impl Hub {
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
-        access: &Arc<Access>,
+        identity: &Identity,
     ) -> Result<Stream, Refused> {
-        let stream = self.enter(kind, peer, access);
+        let stream = self.enter(kind, peer, identity);
         let count = if stream.is_ok() { &self.counts.opened } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
         stream
@@ -148,7 +148,7 @@ impl Hub {
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
-        access: &Arc<Access>,
+        identity: &Identity,
     ) -> Result<Stream, Refused> {
         self.check_memory()?;
         let mut inner = lock(&self.inner);
@@ -170,7 +170,7 @@ impl Hub {
             active_ms: AtomicU64::new(0),
         });
         inner.entries.insert(info.id, Entry { waker: None, info: Arc::clone(&info) });
-        Ok(Stream { hub: Arc::clone(self), info, access: Arc::clone(access) })
+        Ok(Stream { hub: Arc::clone(self), info, identity: identity.clone() })
     }
 
     fn check_memory(&self) -> Result<(), Refused> {
@@ -261,7 +261,9 @@ impl Stream {
 
     /// Subscribes to a symbol, listed or not.
     pub(crate) fn subscribe(&self, symbol: &Symbol) -> Result<(), Refused> {
-        self.change(|feed, id| feed.subscribe(id, symbol).map_err(too_many))
+        self.change(|feed, id| {
+            feed.subscribe(id, self.identity.access(), symbol).map_err(not_subscribed)
+        })
     }
 
     /// Subscribes to all symbols that fit a pattern.
@@ -273,7 +275,9 @@ impl Stream {
             return Err(Refused::new(Problem::InvalidPattern, detail));
         }
         let pattern = Pattern::new(pattern);
-        self.change(|feed, id| feed.subscribe_pattern(id, &pattern).map_err(too_many))
+        self.change(|feed, id| {
+            feed.subscribe_pattern(id, self.identity.access(), &pattern).map_err(not_subscribed)
+        })
     }
 
     pub(crate) fn unsubscribe(&self, symbol: &Symbol) {
@@ -315,10 +319,6 @@ impl Stream {
         let mut inner = lock(&self.hub.inner);
         let feed = &mut inner.feed;
         let progress = feed.tell(self.id(), &mut Budget::new(FEED_TELL_WORK), |message| {
-            // What a pattern fits may be more than may be seen.
-            if !self.access.reads(message.symbol) {
-                return true;
-            }
             messages += 1;
             tell(&message)
         });
@@ -330,6 +330,22 @@ impl Stream {
         self.info.messages.fetch_add(messages, Ordering::Relaxed);
         self.hub.counts.messages.fetch_add(messages, Ordering::Relaxed);
         progress
+    }
+
+    /// Looks up again who it is for, if another access file has come into force, and tells which of its
+    /// subscriptions have ended for it, as long as `tell` says that there is room.
+    pub(crate) fn review(&mut self, tell: impl FnMut(Ended<'_>) -> bool) -> Progress {
+        let id = self.id();
+        let has_changed = self.hub.observer.authority().refresh(&mut self.identity);
+        let mut inner = lock(&self.hub.inner);
+        let feed = &mut inner.feed;
+        if has_changed {
+            feed.change_access(id, self.identity.access());
+        }
+        if !feed.has_forbidden(id) {
+            return Progress::Done;
+        }
+        feed.end_forbidden(id, &mut Budget::new(FEED_TELL_WORK), tell)
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -352,6 +368,9 @@ impl Drop for Stream {
     }
 }
 
-fn too_many(error: TooManySubscriptions) -> Refused {
-    Refused::new(Problem::TooManySubscriptions, error.to_string())
+fn not_subscribed(error: NotSubscribed) -> Refused {
+    match error {
+        NotSubscribed::NotPermitted(refusal) => (&refusal).into(),
+        error => Refused::new(Problem::TooManySubscriptions, error.to_string()),
+    }
 }

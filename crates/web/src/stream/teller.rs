@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use stockd_engine::{Message, Progress, now_ns};
+use stockd_engine::{Ended, Message, Progress, now_ns};
 use stockd_model::Symbol;
 use stockd_model::limits::STREAM_HEARTBEAT;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
@@ -39,6 +39,8 @@ pub(crate) enum Notice {
 /// Where a stream says it.
 pub(crate) trait Sink {
     fn quote(&mut self, message: &Message<'_>, id: Option<EventId>);
+    /// A subscription has ended, since the client may not read that any more.
+    fn forbidden(&mut self, ended: &Ended<'_>, id: Option<EventId>);
     fn notice(&mut self, notice: Notice, id: Option<EventId>);
     fn has_room(&self) -> bool;
     fn is_empty(&self) -> bool;
@@ -115,7 +117,14 @@ impl Teller {
         while self.heartbeat.poll_tick(cx).is_ready() {
             sink.notice(Notice::Heartbeat(self.stream.counters()), self.id);
         }
-        if !self.is_pausing(cx) {
+        let id = self.id;
+        let reviewed = self.stream.review(|ended| {
+            sink.forbidden(&ended, id);
+            sink.has_room()
+        });
+        if reviewed == Progress::More && sink.is_empty() {
+            cx.waker().wake_by_ref();
+        } else if !self.is_pausing(cx) {
             self.tell(cx, sink);
         }
         if sink.is_empty() { Poll::Pending } else { Poll::Ready(true) }

@@ -12,7 +12,7 @@ use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stockd_engine::Message;
+use stockd_engine::{Ended, Message};
 use stockd_model::limits::{
     HTTP_QUERY_NAMES_MAX, LINGER_TIMEOUT, STREAM_BYTES_MAX, WEBSOCKET_PING_INTERVAL,
     WEBSOCKET_SILENCE_MAX,
@@ -27,7 +27,7 @@ use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::stream::subscription::EventId;
 use crate::stream::teller::{Notice, Sink, Teller};
-use crate::stream::text::encode_notice;
+use crate::stream::text::{encode_forbidden, encode_notice};
 
 /// The subprotocol.
 pub(crate) const PROTOCOL: &str = "stockd.v1";
@@ -192,7 +192,7 @@ impl Conversation {
             return error_of(id, &lookup::too_many(asked.symbols.len(), HTTP_QUERY_NAMES_MAX));
         }
         let mut found = lookup::Found::new(format!(r#"{{"type":"lookup","id":{id},"#).as_bytes());
-        found.look_up(&self.plane.door, &self.caller.access, &asked.symbols);
+        found.look_up(&self.plane.door, self.caller.access(), &asked.symbols);
         String::from_utf8_lossy(&found.end()).into_owned()
     }
 }
@@ -230,6 +230,11 @@ impl Sink for Frames {
     fn quote(&mut self, message: &Message<'_>, _: Option<EventId>) {
         self.quotes.push(if self.quotes.is_empty() { b'[' } else { b',' });
         self.quotes.extend_from_slice(message.payload);
+    }
+
+    fn forbidden(&mut self, ended: &Ended<'_>, _: Option<EventId>) {
+        self.quotes.push(if self.quotes.is_empty() { b'[' } else { b',' });
+        self.quotes.extend(encode_forbidden(ended));
     }
 
     fn notice(&mut self, notice: Notice, _: Option<EventId>) {

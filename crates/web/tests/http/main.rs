@@ -50,7 +50,7 @@ impl Web {
     }
 
     fn address(&self) -> String {
-        self.server.as_ref().unwrap().endpoints()[0].1.to_string()
+        self.server.as_ref().unwrap().endpoints()[0].address.to_string()
     }
 
     fn connect(&self) -> Http {

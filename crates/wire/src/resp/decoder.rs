@@ -10,7 +10,7 @@
 //! stay in the input.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
-use stockd_model::{Request, Symbol, SymbolError};
+use stockd_model::{Request, Rights, Symbol, SymbolError};
 
 use super::arguments::Arguments;
 use super::command::{Command, Incoming, Queued, Shape};
@@ -60,6 +60,11 @@ impl Decoder {
     /// From the next command on, only these are admitted.
     pub fn admit(&mut self, admits: Admits) {
         self.arrays.admits = admits;
+    }
+
+    /// From the next command on, only those are decoded that need one of these rights, or none.
+    pub fn permit(&mut self, rights: Rights) {
+        self.arrays.rights = rights;
     }
 
     /// The command that was decoded since this was last asked, if it is to be executed: neither one that
@@ -278,10 +283,11 @@ fn refused(error: CommandError<'_>) -> Incoming<'_> {
 }
 
 /// Decodes commands that come as arrays.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Arrays {
     state: State,
     admits: Admits,
+    rights: Rights,
     /// The command that was decoded last, until somebody asks.
     decoded: Option<CommandId>,
     /// Whether reads are tracked, so that every lookup is handed over as a request.
@@ -299,6 +305,19 @@ enum State {
     Streaming { verb: Verb, left: usize },
     /// Parts of a refused command come next: as many as are left, at least one.
     Skipping { left: usize },
+}
+
+impl Default for Arrays {
+    fn default() -> Arrays {
+        Arrays {
+            state: State::Between,
+            admits: Admits::All,
+            rights: Rights::ALL,
+            decoded: None,
+            tracks: false,
+            misnamed: false,
+        }
+    }
 }
 
 impl Arrays {
@@ -380,6 +399,12 @@ impl Arrays {
         }
         let arguments = Arguments::new(before(behind_name, rest), arguments);
         let (spec, incoming) = grammar::read(spec, arguments);
+        // A subcommand may need another right than its command.
+        if let Some(spec) = spec
+            && let Err(error) = self.check_right(spec)
+        {
+            return Ok(Some(refused(error)));
+        }
         self.decoded = spec.map(|spec| spec.verb.into());
         Ok(Some(incoming))
     }
@@ -413,7 +438,7 @@ impl Arrays {
     fn check(&self, spec: &'static Spec, parts: usize) -> Result<(), CommandError<'static>> {
         let command = spec.name;
         match self.admits {
-            Admits::Entrance if !spec.flags.contains(&"no_auth") => {
+            Admits::Entrance if !spec.kind.flags.contains(&"no_auth") => {
                 return Err(CommandError::NotAuthenticated);
             }
             Admits::Subscription if !spec.is_for_subscribed() => {
@@ -424,12 +449,22 @@ impl Arrays {
             }
             _ => {}
         }
+        self.check_right(spec)?;
         if spec.parts.contains(&parts) {
             Ok(())
         } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {
             Err(CommandError::TooManyParts { command, parts })
         } else {
             Err(CommandError::WrongArity { command })
+        }
+    }
+
+    fn check_right(&self, spec: &'static Spec) -> Result<(), CommandError<'static>> {
+        match spec.kind.rights {
+            [right, ..] if !spec.kind.rights.iter().any(|right| self.rights.has(*right)) => {
+                Err(CommandError::NotPermitted { command: spec.name, right: *right })
+            }
+            _ => Ok(()),
         }
     }
 

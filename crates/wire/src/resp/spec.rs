@@ -2,7 +2,9 @@
 //!
 //! Invariant: a name is found if and only if it is in the table, in any case of its letters.
 
-use super::table::{COMMANDS, READ, STREAMED, Spec, Verb, WRITE};
+use stockd_model::Right;
+
+use super::table::{COMMANDS, READ, STREAMED, Spec, TRADE, Verb, WRITE};
 
 /// The names of all commands, packed. No name packs to that of a subcommand.
 static NAMES: [u128; COMMANDS.len()] = {
@@ -55,6 +57,12 @@ impl From<Verb> for CommandId {
 /// as `client|id`.
 pub fn command_name(index: usize) -> Option<&'static str> {
     COMMANDS.get(index).map(|spec| spec.name)
+}
+
+/// What one must be allowed to do in order to give the command with this number, any of these, with some
+/// stock at least; none for one that concerns the connection alone.
+pub fn command_rights(index: usize) -> &'static [Right] {
+    COMMANDS.get(index).map_or(&[], |spec| spec.kind.rights)
 }
 
 /// The command of this name, in any case.
@@ -137,7 +145,7 @@ impl Spec {
     /// told. Its reply is not much longer than itself, or is one quote.
     pub(super) fn may_be_queued(&self) -> bool {
         use Verb::{Echo, Ping, Select, Time, Unwatch};
-        [READ, WRITE].contains(&self.flags)
+        [READ, WRITE, TRADE].contains(&self.kind)
             || matches!(self.verb, Echo | Ping | Select | Time | Unwatch)
     }
 

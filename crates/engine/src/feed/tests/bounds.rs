@@ -56,6 +56,30 @@ fn overlapping_patterns_share_one_mark_a_symbol() {
     assert_eq!(stage.tell(1, 1000).len(), 1000);
 }
 
+/// A subscriber of a hundred stocks beside one of 60,000, which leaves: until what it leaves is tidied up, and
+/// then too, the first is not taken for one that holds it.
+#[test]
+fn what_others_leave_behind_makes_no_subscriber_larger() {
+    const POLITE: u64 = 1;
+    const RUDE: u64 = 2;
+    let mut stage = Stage::new();
+    for number in 0..100 {
+        stage.subscribe(POLITE, &format!("P{number}"));
+    }
+    for number in 0..60_000 {
+        stage.subscribe(RUDE, &format!("R{number}"));
+    }
+    let held = |stage: &Stage, key| stage.feed.bytes_with_share(SubscriberId(key));
+    let beside = held(&stage, POLITE);
+    assert!(held(&stage, RUDE) > 100 * beside);
+    stage.feed.leave(SubscriberId(RUDE));
+    while stage.feed.tidy(&mut Budget::new(256)) == Progress::More {
+        let now = held(&stage, POLITE);
+        assert!(now <= 2 * beside, "{now} where it was {beside}");
+    }
+    assert!(held(&stage, POLITE) <= 2 * beside);
+}
+
 /// 100 subscribers with 1,024 patterns each leave at once. They are gone at once; what they held goes
 /// slice by slice, and another subscriber is served in between.
 #[test]
