@@ -43,6 +43,12 @@ pub(crate) async fn guard(
     if let Some(count) = counts.by_class.get(class) {
         count.fetch_add(1, Ordering::Relaxed);
     }
+    let grpc_code = response.headers().get("grpc-status").map(http::HeaderValue::as_bytes);
+    match (response.status().as_u16(), grpc_code) {
+        (401, _) | (_, Some(b"16")) => counts.unauthenticated.fetch_add(1, Ordering::Relaxed),
+        (403, _) | (_, Some(b"7")) => counts.not_permitted.fetch_add(1, Ordering::Relaxed),
+        _ => 0,
+    };
     if is_grpc {
         counts.grpc.fetch_add(1, Ordering::Relaxed);
     }

@@ -68,6 +68,31 @@ pub(crate) struct Fields {
     pub(crate) time: Option<String>,
 }
 
+/// What lists a stock, or replaces all that is known of it. Instead of the price a bid, an ask or a status will do.
+#[derive(ToSchema)]
+#[schema(example = json!({"price": "172.50", "volume": "1000"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    pub(crate) price: Price,
+    pub(crate) volume: Option<Volume>,
+    pub(crate) bid: Option<Price>,
+    pub(crate) ask: Option<Price>,
+    pub(crate) bid_size: Option<Volume>,
+    pub(crate) ask_size: Option<Volume>,
+    #[schema(nullable = false)]
+    pub(crate) status: Option<Status>,
+}
+
+/// One update of many: it lists its stock, or updates the fields that are given.
+#[derive(ToSchema)]
+#[schema(example = json!({"symbol": "AAPL", "price": "172.50"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    pub(crate) symbol: String,
+    pub(crate) price: Price,
+    pub(crate) volume: Option<Volume>,
+}
+
 /// An exact decimal of any sign.
 pub(crate) struct Price;
 

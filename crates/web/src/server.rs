@@ -20,7 +20,8 @@ use hyper_util::server::conn::auto;
 use stockd_engine::Engine;
 use stockd_model::limits::{
     ACCEPT_RETRY, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, SUBSCRIBER_UNSENT_BYTES, WEB_THREADS_MAX,
+    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, SUBSCRIBER_UNSENT_BYTES, TLS_HANDSHAKE_TIMEOUT,
+    WEB_THREADS_MAX,
 };
 use stockd_model::{Address, CertificateName};
 use stockd_server::{Listening, Observer, listen_reason};
@@ -253,10 +254,13 @@ fn let_in(socket: Socket, peer: Address, tls: bool, plane: &Arc<Plane>, router: 
     tokio::spawn(async move {
         let (socket, names) = match (socket, &plane.config.tls) {
             (Socket::Tcp(socket), Some(certificate)) if tls => {
-                match tokio::time::timeout(HTTP_HEAD_TIMEOUT, shake_hands(socket, certificate))
+                match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, shake_hands(socket, certificate))
                     .await
                 {
-                    Ok(Ok(shaken)) => shaken,
+                    Ok(Ok(shaken)) => {
+                        plane.counts.handshakes.fetch_add(1, Ordering::Relaxed);
+                        shaken
+                    }
                     Ok(Err(error)) => return tracing::debug!("{peer}: no handshake: {error}"),
                     Err(_) => return tracing::debug!("{peer}: no handshake in time"),
                 }

@@ -32,7 +32,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
 
 /// Lists a stock, or replaces all that is known of it.
-#[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Fields,
+#[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Listing,
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
         ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any"),
         ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r"^\*$", description = "* if it is to be not listed")),
@@ -199,7 +199,7 @@ fn quantity_of(value: &RawValue) -> Result<Volume, Refused> {
 /// Many updates: one object of a symbol and its fields a line. Each lists its stock or updates the fields that are
 /// given. They are executed in order, and one that is refused keeps no other from taking effect.
 #[utoipa::path(post, path = "/v1/updates", tag = "quotes",
-    request_body(content = String, content_type = "application/x-ndjson", description = "JSON lines, up to 100,000", example = json!("{\"symbol\":\"AAPL\",\"price\":\"172.5\"}\n{\"symbol\":\"MSFT\",\"price\":\"401\"}\n")),
+    request_body(description = "JSON lines, up to 100,000", content((String = "application/x-ndjson"), (schema::Update = "application/json"))),
     responses((status = 200, description = "what became of them", body = schema::Updates),
         (status = 400, description = "the body ends early", body = schema::Problem, content_type = "application/problem+json"),
         (status = 413, description = "too many lines or bytes", body = schema::Problem, content_type = "application/problem+json"),

@@ -31,7 +31,11 @@ impl Rest {
 }
 
 fn encoded(name: &[u8]) -> String {
-    name.iter().map(|byte| format!("%{byte:02X}")).collect()
+    let one = |byte: &u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    name.iter().map(one).collect()
 }
 
 /// What the problem of a response says.

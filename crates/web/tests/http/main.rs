@@ -3,12 +3,14 @@
 mod bounds;
 mod client;
 mod quotes;
+mod rights;
 mod streams;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::Http;
+use stockd_access::Authority;
 use stockd_engine::{Access, Catalog, Engine, Sync};
 use stockd_model::{Fields, Request};
 use stockd_server::Server;
@@ -39,11 +41,14 @@ impl Web {
     }
 
     fn with(config: Config, engine: Arc<Engine>) -> Web {
-        let data_plane = Server::start(
-            stockd_server::Config { workers: 1, ..Default::default() },
-            Arc::clone(&engine),
-        )
-        .unwrap();
+        Web::guarded(config, engine, &Arc::default())
+    }
+
+    /// One whose clients this authority knows.
+    fn guarded(config: Config, engine: Arc<Engine>, authority: &Arc<Authority>) -> Web {
+        let authority = Arc::clone(authority);
+        let data_plane = stockd_server::Config { workers: 1, authority, ..Default::default() };
+        let data_plane = Server::start(data_plane, Arc::clone(&engine)).unwrap();
         let config = Config { http: vec![([127, 0, 0, 1], 0).into()], ..config };
         let server = WebServer::start(config, Arc::clone(&engine), data_plane.observer()).unwrap();
         Web { engine, server: Some(server), _data_plane: data_plane, _data_dir: None }
