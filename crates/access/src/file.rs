@@ -25,6 +25,8 @@ pub struct AccessFile {
     /// By the [place](TokenHash::place) of the hash, in order.
     tokens: Vec<(TokenHash, Arc<User>)>,
     certificates: HashMap<CertificateName, Arc<User>>,
+    /// The hashes and certificates of each user.
+    shown: HashMap<Arc<str>, Vec<String>>,
 }
 
 /// What is wrong with an access file, and where.
@@ -78,6 +80,37 @@ impl AccessFile {
         let mut users: Vec<&User> = self.users.values().map(|user| &**user).collect();
         users.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         users
+    }
+
+    /// In which users another file differs, in words; empty where they mean the same.
+    pub fn differences(&self, other: &AccessFile) -> String {
+        /// Users that are named; the others are counted.
+        const NAMED_MAX: usize = 10;
+        let mut names: Vec<String> = Vec::new();
+        for user in other.users() {
+            match self.users.get(&user.name) {
+                None => names.push(format!("{} came", user.name)),
+                Some(before)
+                    if **before != *user || self.shown_by(user) != other.shown_by(user) =>
+                {
+                    names.push(format!("{} changed", user.name));
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = self.users().into_iter().filter(|user| !other.users.contains_key(&user.name));
+        names.extend(gone.map(|user| format!("{} went", user.name)));
+        let more = names.len().saturating_sub(NAMED_MAX);
+        names.truncate(NAMED_MAX);
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        names.join(", ")
+    }
+
+    /// By what a user is known, to be compared.
+    fn shown_by(&self, user: &User) -> &[String] {
+        self.shown.get(&user.name).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn by_token(&self, token: &TokenHash) -> Option<&Arc<User>> {
@@ -169,6 +202,9 @@ impl AccessFile {
         certificates: Vec<CertificateName>,
     ) -> Result<(), String> {
         let name = user.name();
+        let hashes = tokens.iter().map(TokenHash::to_string);
+        let shown = hashes.chain(certificates.iter().map(CertificateName::to_string)).collect();
+        self.shown.insert(Arc::clone(&user.name), shown);
         for certificate in certificates {
             let taken = self.certificates.insert(certificate.clone(), Arc::clone(&user));
             if let Some(other) = taken {

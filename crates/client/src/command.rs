@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Field, Fields, Price, Quote, Shares, Symbol, Volume};
+use stockd_model::{Answer, Field, Fields, Price, Quote, Shares, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
+use crate::Credentials;
 use crate::error::Refused;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Question, Request};
@@ -175,6 +176,92 @@ impl Question<Replies> for Ping {
     }
 }
 
+/// What the server tells of itself.
+pub(crate) struct GetInfo;
+
+impl Request for GetInfo {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"INFO"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "INFO".into()
+    }
+}
+
+impl Question<Replies> for GetInfo {
+    type Answer = Answered<Vec<(String, String)>>;
+
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        match &reply {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Text(text) => {
+                let text = String::from_utf8_lossy(text);
+                let lines = text.lines().filter_map(|line| line.split_once(':'));
+                Ok(Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+            }
+            _ => Err(NoAnswer::rubbish(&reply)),
+        }
+    }
+}
+
+/// Whether the server lets this client in, and serves it.
+pub(crate) struct Greet<'a>(pub(crate) Option<&'a Credentials>);
+
+impl Request for Greet<'_> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        match self.0 {
+            Some(credentials) => frame::command(&credentials.command(), chunk),
+            None => Ping.encode(chunk),
+        }
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        if self.0.is_some() { "AUTH".into() } else { Ping.name() }
+    }
+}
+
+impl Question<Replies> for Greet<'_> {
+    type Answer = ();
+
+    fn answer(&self, reply: Value) -> Result<(), NoAnswer> {
+        match reply {
+            Value::Text(ok) if self.0.is_some() && ok == b"OK" => Ok(()),
+            reply => Ping.answer(reply),
+        }
+    }
+}
+
+/// The answer to a lookup of one name.
+pub(crate) struct GetPrice<N>(pub(crate) N);
+
+impl<N: AsRef<str>> Request for GetPrice<N> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"GET", self.0.as_ref().as_bytes()], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.0.as_ref().into()
+    }
+}
+
+impl<N: AsRef<str>> Question<Replies> for GetPrice<N> {
+    type Answer = Answered<Answer>;
+
+    fn answer(&self, reply: Value) -> Result<Answered<Answer>, NoAnswer> {
+        Ok(Ok(match &reply {
+            Value::Nil => Answer::NotFound,
+            Value::Text(zero) if zero == b"0" => Answer::NotTradable,
+            Value::Text(text) => {
+                Answer::Price(Price::parse(text).map_err(|_| NoAnswer::rubbish(&reply))?)
+            }
+            Value::Error(why) if why.starts_with(b"NOPERM") => Answer::NotPermitted,
+            Value::Error(why) => return Ok(Err(Refused::new(why))),
+            other => return Err(NoAnswer::rubbish(other)),
+        }))
+    }
+}
+
 /// The quote of one stock.
 pub(crate) struct GetQuote<N>(pub(crate) N);
 
@@ -287,7 +374,10 @@ impl Question<Replies> for GetPage {
         let quote = |part: &Value| match part {
             Value::Text(json) => match payload::parse(json)? {
                 Update::Quote(quote) => Some(quote),
-                Update::Delisted(_) | Update::Unlisted(_) => None,
+                Update::Delisted(_)
+                | Update::Unlisted(_)
+                | Update::Forbidden(_)
+                | Update::AllForbidden => None,
             },
             _ => None,
         };

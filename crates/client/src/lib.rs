@@ -48,6 +48,7 @@ mod buffer;
 mod client;
 mod command;
 mod connection;
+mod credentials;
 mod error;
 mod line;
 mod link;
@@ -61,6 +62,7 @@ mod subscription;
 
 pub use client::Client;
 pub use command::{Write, Written};
+pub use credentials::Credentials;
 pub use error::{ClientError, NameError, Refused};
 pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};

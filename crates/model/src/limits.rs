@@ -443,9 +443,6 @@ pub const USER_TOKENS_MAX: usize = 2;
 /// Bytes that are looked at as a token, at most. A longer text is none.
 pub const TOKEN_SHOWN_BYTES_MAX: usize = 256;
 
-/// How often a server looks whether its access file has changed.
-pub const ACCESS_LOOK_INTERVAL: Duration = Duration::from_secs(10);
-
 /// Attempts of one address to authenticate that may fail within [`FAILED_ATTEMPTS_TIME`] before each
 /// further failure is answered after [`FAILED_ATTEMPT_WAIT`]. What is right is answered at once.
 pub const FAILED_ATTEMPTS_MAX: u64 = 10;

@@ -47,10 +47,10 @@ problems! {
         "Send Authorization: Bearer and a token.";
     WrongToken = "wrong-token", 401, Unauthenticated, "WRONGPASS",
         "the token is none that the server knows, or another user's",
-        "Ask whoever looks after the access file for a token.";
+        "Ask an administrator for a token.";
     NotPermitted = "not-permitted", 403, PermissionDenied, "NOPERM",
         "the client may not do this; whether the stock is listed makes no difference",
-        "Ask whoever looks after the access file for the right.";
+        "Ask an administrator; stockd access check says what a user may do.";
     InvalidValue = "invalid-value", 400, InvalidArgument, "ERR",
         "a field has a value that it cannot have",
         "Decimals are exact, with at most 18 places; times are RFC 3339 or Unix nanoseconds.";
@@ -72,6 +72,9 @@ problems! {
     NotListed = "not-listed", 404, NotFound, "ERR",
         "no such stock is listed",
         "List it with PUT, or see which are there with GET /v1/stocks.";
+    Unauthenticated = "unauthenticated", 401, Unauthenticated, "NOAUTH",
+        "nothing is served without a token, or the one that was shown is none",
+        "Show a token: Authorization: Bearer stk_…";
     Late = "late", 409, FailedPrecondition, "LATE",
         "the write carries an earlier time than the stock has",
         "Nothing is lost: the stock has a later quote already.";

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
+use stockd_access::Authority;
 use stockd_model::Address;
 use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
@@ -98,7 +99,7 @@ pub(crate) struct Served<'a> {
     pub(crate) ending: Ending,
 }
 
-/// The one user that there is.
+/// What every client is called where there is no access file.
 const USER: &str = "default";
 
 /// Which connections are listed.
@@ -116,16 +117,21 @@ pub(crate) struct Killed {
     address: Option<Vec<u8>>,
     local: Option<Vec<u8>>,
     kind: Option<ClientKind>,
+    user: Option<Vec<u8>>,
     age_min: Option<u64>,
 }
 
 impl Killed {
     /// Those that a command is about; `None` where there is no such user.
-    pub(crate) fn new(kill: &Kill<'_>) -> Option<Killed> {
+    pub(crate) fn new(kill: &Kill<'_>, authority: &Authority) -> Option<Killed> {
         let Kill { id, address, local, kind, user, age_min, skips_own: _, counts: _ } = *kill;
         let (address, local) = (address.map(<[u8]>::to_vec), local.map(<[u8]>::to_vec));
-        let is_known = user.is_none_or(|user| user == USER.as_bytes());
-        is_known.then_some(Killed { id, address, local, kind, age_min })
+        let is_known = user.is_none_or(|user| match authority.file() {
+            None => user == USER.as_bytes(),
+            Some(file) => str::from_utf8(user).is_ok_and(|user| file.user(user).is_some()),
+        });
+        let user = user.map(<[u8]>::to_vec);
+        is_known.then_some(Killed { id, address, local, kind, user, age_min })
     }
 
     /// The numbers that they may have, up to this one where nothing says more.
@@ -135,7 +141,7 @@ impl Killed {
 
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        [&self.address, &self.local].into_iter().flatten().map(Vec::capacity).sum()
+        [&self.address, &self.local, &self.user].into_iter().flatten().map(Vec::capacity).sum()
     }
 
     fn has(&self, client: &ClientInfo, now: Instant) -> bool {
@@ -144,6 +150,7 @@ impl Killed {
             && self.address.as_ref().is_none_or(|own| own == address.as_bytes())
             && self.local.as_ref().is_none_or(|own| own == local.as_bytes())
             && self.kind.is_none_or(|kind| client.is(kind))
+            && self.user.as_ref().is_none_or(|own| *own == client.user().as_bytes())
             && self.age_min.is_none_or(|secs| client.age(now).as_secs() >= secs)
     }
 }
@@ -237,11 +244,6 @@ impl ClientList {
         next.last().map(|info| info.id)
     }
 
-    /// The first few connections with numbers from this one on, in the order they came.
-    pub(crate) fn next(&self, from: u64, count: usize) -> Vec<Arc<ClientInfo>> {
-        self.lock().range(from..).take(count).map(|(_, it)| Arc::clone(it)).collect()
-    }
-
     /// Looks at the first `count` connections with these numbers, but for one that is not to be closed, and has
     /// those closed that are to be. Returns how many they are, and the last that was looked at, or `None` where
     /// there was none.
@@ -261,6 +263,11 @@ impl ClientList {
         };
         let count = next.iter().filter(is_killed).count() as u64;
         (count, next.last().map(|info| info.id))
+    }
+
+    /// The first few connections with numbers from this one on, in the order they came.
+    pub(crate) fn next(&self, from: u64, count: usize) -> Vec<Arc<ClientInfo>> {
+        self.lock().range(from..).take(count).map(|(_, it)| Arc::clone(it)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
@@ -291,6 +298,12 @@ impl ClientInfo {
     }
 
     /// Which user it is, if there are any.
+    pub(crate) fn user(&self) -> Box<str> {
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
+        user.clone().unwrap_or_else(|| USER.into())
+    }
+
+    /// Notes which user it has turned out to be, if there are any.
     pub(crate) fn set_user(&self, user: Option<&str>) {
         *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.map(Box::from);
     }
@@ -362,8 +375,7 @@ impl ClientInfo {
         let (peer, local) = self.places();
         let (age, idle) = self.age_and_idle(now);
         let Names { client, library, library_version } = self.names().clone();
-        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let user = user.as_deref().unwrap_or("default");
+        let user = self.user();
         let unsent = self.unsent.get();
         let flags = self.flags();
         let is_waiting = u8::from(unsent > 0);

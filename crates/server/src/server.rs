@@ -134,15 +134,15 @@ impl Server {
         self.state.metrics()
     }
 
-    /// What other planes may know of it while it runs.
-    pub fn observer(&self) -> Observer {
-        Observer::new(Arc::clone(&self.state))
-    }
-
     /// Another access file has come into force: has every worker end what it does not allow any more. What
     /// clients ask is decided by the new file already.
     pub fn access_changed(&self) {
         self.pool.wake_all();
+    }
+
+    /// What other planes may know of it while it runs.
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.state))
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their

@@ -13,8 +13,8 @@ use crate::demo;
 use crate::load;
 use crate::usage_error::UsageError;
 use crate::{
-    certificate, check, delist, export, import, lookup, manual, output, replay, serve, set, trade,
-    watch,
+    access, certificate, check, delist, export, import, lookup, manual, output, replay, serve, set,
+    token, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -40,6 +40,8 @@ enum Command {
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Access(access::AccessArgs),
+    Token(token::TokenArgs),
     Certificate(certificate::CertificateArgs),
     // Its options are many.
     #[cfg(feature = "load")]
@@ -72,6 +74,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Access(args) => access::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Certificate(args) => certificate::run(&args),
         #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),

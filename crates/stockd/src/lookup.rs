@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::Value;
-use stockd_client::{Address, Answer, Client};
+use stockd_client::{Address, Answer, Client, Options};
 use stockd_latency::{microseconds, nanoseconds};
 use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
@@ -27,6 +27,7 @@ use crate::output;
 use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
 use crate::tls_flags::TlsFlags;
+use crate::token_flags::TokenFlags;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -40,18 +41,17 @@ use crate::tls_flags::TlsFlags;
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "STOCKD_SERVER",
-        hide_env_values = true,
-        default_value = "127.0.0.1:7878"
-    )]
-    server: String,
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [env: STOCKD_SERVER] [default:
+    /// 127.0.0.1:7878]; with --token-file that of its RESP listener [env: STOCKD_RESP_SERVER] [default:
+    /// 127.0.0.1:7879].
+    #[arg(long, value_name = "ADDR")]
+    server: Option<String>,
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    token: TokenFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
     /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
@@ -90,9 +90,10 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.names {
         name_list::read(list, |name| names.push(name.to_owned()))?;
     }
-    let options = args.tls.options()?;
-    let client = Client::connect_with(&*args.server, options)
-        .with_context(|| format!("server '{}'", args.server))?;
+    let options = Options { credentials: args.token.load()?, ..args.tls.options()? };
+    let server = args.server(options.credentials.is_some());
+    let client =
+        Client::connect_with(&*server, options).with_context(|| format!("server '{server}'"))?;
     let all_found = match args.measures() {
         true => measure(client, &names, args),
         false => ask(client, &names),
@@ -109,6 +110,16 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl LookupArgs {
+    /// The address to connect to. Tokens are shown to RESP listeners.
+    fn server(&self, shows_token: bool) -> String {
+        let (variable, default) = match shows_token {
+            true => ("STOCKD_RESP_SERVER", "127.0.0.1:7879"),
+            false => ("STOCKD_SERVER", "127.0.0.1:7878"),
+        };
+        let server = self.server.clone().or_else(|| std::env::var(variable).ok());
+        server.unwrap_or_else(|| default.to_owned())
+    }
+
     fn measures(&self) -> bool {
         self.names.is_some() || self.runs.is_some() || self.quiet || self.json
     }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod access_file;
 mod bad_rows;
 mod catalog_file;
 mod certificate;
@@ -13,6 +15,7 @@ mod delist;
 #[cfg(feature = "demo")]
 mod demo;
 mod export;
+mod exposure;
 mod import;
 mod interruption;
 #[cfg(feature = "load")]
@@ -30,6 +33,8 @@ mod serve;
 mod set;
 mod settings;
 mod tls_flags;
+mod token;
+mod token_flags;
 mod trade;
 mod usage_error;
 mod watch;

@@ -18,9 +18,11 @@ use stockd_model::{Address, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
+use crate::access_file::WatchedAccess;
 use crate::catalog_file::{Loaded, Row};
 use crate::certificates::Certificates;
 use crate::data_dir;
+use crate::exposure;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
@@ -41,18 +43,30 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let certificates = Certificates::load(&settings)?;
+    let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
     let endpoints = endpoints(&settings, certificates.as_ref())?;
+    let warnings = exposure::check(&endpoints, access.is_some(), &settings.insecure)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints, certificates, &args.flags, &log)))
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
+    Ok(log.end(serve(&settings, guarded, &args.flags, &log)))
+}
+
+/// Where to listen, and what protects it.
+struct Guarded {
+    endpoints: Vec<Endpoint>,
+    certificates: Option<Certificates>,
+    access: Option<WatchedAccess>,
+    insecure_listeners: usize,
 }
 
 fn serve(
     settings: &Settings,
-    endpoints: Vec<Endpoint>,
-    mut certificates: Option<Certificates>,
+    guarded: Guarded,
     flags: &SettingFlags,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
+    let Guarded { endpoints, mut certificates, mut access, insecure_listeners } = guarded;
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
     let engine = Arc::new(data_dir::open_engine(settings)?);
@@ -72,6 +86,8 @@ fn serve(
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
         unread_replies_max: settings.unread_replies_max,
+        authority: access.as_ref().map(|it| Arc::clone(it.authority())).unwrap_or_default(),
+        insecure_listeners: insecure_listeners as u64,
         log_lines_lost: log.lost(),
         ..Config::default()
     };
@@ -92,10 +108,19 @@ fn serve(
     print_addresses(&server, &web).context("cannot print the addresses on standard output")?;
 
     let signal = loop {
-        match interruption.next_within(FILES_LOOK_INTERVAL) {
+        let told = interruption.next_within(FILES_LOOK_INTERVAL);
+        match told {
             Some(Told::Stop(signal)) => break signal,
-            Some(Told::Reload) => reload(settings, flags, log),
+            Some(Told::Reload) => {
+                reload(settings, flags, log);
+                engine.resume();
+            }
             None => {}
+        }
+        if let Some(access) = &mut access
+            && access.look(told.is_some())
+        {
+            server.access_changed();
         }
         if let Some(certificates) = &mut certificates {
             certificates.look();

@@ -9,6 +9,7 @@
 //! setting.
 
 mod file;
+mod insecure;
 mod sync;
 mod value;
 
@@ -21,6 +22,7 @@ use stockd_model::Address;
 use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::insecure::Insecure;
 pub(crate) use self::sync::Sync;
 use crate::catalog_file;
 use crate::usage_error::UsageError;
@@ -95,6 +97,15 @@ settings! {
 
     /// Streams of live quotes over HTTP and gRPC that are open at once.
     streams_max: usize = "10000", "N", value::streams;
+
+    /// File that says who may read, write and trade what, as docs/security.md describes it. When it changes
+    /// the server takes what is in it, within 10 seconds or at SIGHUP. None lets everybody do everything,
+    /// on this machine alone.
+    access: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Listeners that others may reach although they are not protected: `true` for all, or `line`, `resp`
+    /// or both with a comma between.
+    insecure: Insecure = "false", "LISTENERS", value::insecure;
 
     /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When
     /// the file changes the server takes what is in it, within 10 seconds or at SIGHUP.
@@ -182,7 +193,7 @@ const ENVIRONMENT_PREFIX: &str = "STOCKD_";
 
 /// Variables with that prefix that are no settings of the server: where its file is, and what the
 /// client reads.
-const OTHER_VARIABLES: [&str; 4] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA"];
+const OTHER_VARIABLES: [&str; 5] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA", "TOKEN_FILE"];
 
 impl Settings {
     /// The settings that hold: defaults, then the file, then the environment, then the flags.
@@ -270,7 +281,7 @@ impl Setting {
 
     /// A switch is on when its flag stands alone.
     fn is_switch(&self) -> bool {
-        self.placeholder == "BOOL"
+        ["BOOL", "LISTENERS"].contains(&self.placeholder)
     }
 
     fn arg(&self) -> Arg {

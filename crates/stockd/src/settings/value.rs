@@ -15,6 +15,7 @@ use stockd_model::{Address, AddressError, ToAddresses};
 use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::insecure::Insecure;
 use super::sync::Sync;
 use crate::catalog_file;
 
@@ -95,6 +96,10 @@ fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
 
 pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {
+    text.parse().map_err(|_| "write true, false, or line, resp or both with a comma between".into())
 }
 
 pub(super) fn client_certificates(text: &str) -> Result<ClientCertificates, Form> {

@@ -398,13 +398,7 @@ impl Arrays {
             return Ok(Some(Command::Queue(Queued { bytes: before(whole, rest), parts }).into()));
         }
         let arguments = Arguments::new(before(behind_name, rest), arguments);
-        let (spec, incoming) = grammar::read(spec, arguments);
-        // A subcommand may need another right than its command.
-        if let Some(spec) = spec
-            && let Err(error) = self.check_right(spec)
-        {
-            return Ok(Some(refused(error)));
-        }
+        let (spec, incoming) = grammar::read(spec, arguments, self.rights);
         self.decoded = spec.map(|spec| spec.verb.into());
         Ok(Some(incoming))
     }
@@ -449,22 +443,13 @@ impl Arrays {
             }
             _ => {}
         }
-        self.check_right(spec)?;
+        spec.check_rights(self.rights)?;
         if spec.parts.contains(&parts) {
             Ok(())
         } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {
             Err(CommandError::TooManyParts { command, parts })
         } else {
             Err(CommandError::WrongArity { command })
-        }
-    }
-
-    fn check_right(&self, spec: &'static Spec) -> Result<(), CommandError<'static>> {
-        match spec.kind.rights {
-            [right, ..] if !spec.kind.rights.iter().any(|right| self.rights.has(*right)) => {
-                Err(CommandError::NotPermitted { command: spec.name, right: *right })
-            }
-            _ => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Edit, Field, Fields, Price, Request, Shares, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Rights, Shares, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
@@ -27,9 +27,13 @@ type Outcome<'a, T> = Result<T, CommandError<'a>>;
 pub(super) fn read<'a>(
     spec: &'static Spec,
     arguments: Arguments<'a>,
+    rights: Rights,
 ) -> (Option<&'static Spec>, Incoming<'a>) {
-    let read = subcommand(spec, arguments)
-        .and_then(|(spec, arguments)| Ok((spec, read_arguments(spec, arguments)?)));
+    let read = subcommand(spec, arguments).and_then(|(spec, arguments)| {
+        // A subcommand may need another right than its command.
+        spec.check_rights(rights)?;
+        Ok((spec, read_arguments(spec, arguments)?))
+    });
     match read {
         Ok((spec, incoming)) => (Some(spec), incoming),
         Err(error) => (None, Command::Refused(error).into()),

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a name is found if and only if it is in the table, in any case of its letters.
 
-use stockd_model::Right;
+use stockd_model::{Right, Rights};
 
+use super::command_error::CommandError;
 use super::table::{COMMANDS, READ, STREAMED, Spec, TRADE, Verb, WRITE};
 
 /// The names of all commands, packed. No name packs to that of a subcommand.
@@ -105,6 +106,21 @@ impl Spec {
             self.verb,
             Acl | Client | Command | Config | Latency | Memory | Module | Object | PubSub | SlowLog
         )
+    }
+
+    /// Whether these rights suffice for it.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotPermitted`].
+    #[inline]
+    pub(super) fn check_rights(&self, rights: Rights) -> Result<(), CommandError<'static>> {
+        match self.kind.rights {
+            [right, ..] if !self.kind.rights.iter().any(|right| rights.has(*right)) => {
+                Err(CommandError::NotPermitted { command: self.name, right: *right })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where the symbols stand in a command of this number of parts.

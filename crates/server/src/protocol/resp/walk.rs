@@ -157,7 +157,8 @@ impl Walk {
         turn: &Turn<'_>,
     ) -> Result<Walk, CommandError<'a>> {
         let user = kill.user.unwrap_or_default();
-        let killed = Killed::new(kill).ok_or(CommandError::NoSuchUser(user))?;
+        let killed =
+            Killed::new(kill, &turn.server.authority).ok_or(CommandError::NoSuchUser(user))?;
         Ok(Walk::Kill(Kills {
             numbers: killed.numbers(turn.server.clients.latest()),
             own: !kill.skips_own && own.is_killed_by(&killed, turn.now),
