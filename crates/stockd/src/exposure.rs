@@ -7,10 +7,35 @@
 //! purpose.
 
 use stockd_model::Address;
-use stockd_server::{Endpoint, Protocol, Transport};
+use stockd_server::{Endpoint, Transport};
 
 use crate::settings::Insecure;
 use crate::usage_error::UsageError;
+
+/// A place to listen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listener<'a> {
+    /// The setting that has it: `line`, `resp`, `http` or `grpc`.
+    pub(crate) protocol: &'static str,
+    pub(crate) address: &'a Address,
+    /// Whether bytes travel as they are.
+    pub(crate) is_plain: bool,
+}
+
+impl<'a> From<&'a Endpoint> for Listener<'a> {
+    fn from(endpoint: &'a Endpoint) -> Listener<'a> {
+        let Endpoint { protocol, address, transport, .. } = endpoint;
+        let is_plain = *transport == Transport::Plain;
+        Listener { protocol: protocol.as_str(), address, is_plain }
+    }
+}
+
+impl<'a> Listener<'a> {
+    /// One of the service plane.
+    pub(crate) fn web(protocol: &'static str, address: &'a Address) -> Listener<'a> {
+        Listener { protocol, address, is_plain: !matches!(address, Address::Tls { .. }) }
+    }
+}
 
 /// Checks where a server is to listen. Returns what is exposed although it is not protected, as
 /// warnings.
@@ -19,26 +44,25 @@ use crate::usage_error::UsageError;
 ///
 /// What would be exposed by accident, and what to do instead.
 pub(crate) fn check(
-    endpoints: &[Endpoint],
+    listeners: &[Listener<'_>],
     has_access_file: bool,
     insecure: &Insecure,
 ) -> Result<Vec<String>, UsageError> {
     let mut warnings = Vec::new();
-    for endpoint in endpoints.iter().filter(|endpoint| is_exposed(&endpoint.address)) {
-        let Endpoint { protocol, address, .. } = endpoint;
-        let is_plain = endpoint.transport == Transport::Plain;
+    for listener in listeners.iter().filter(|listener| is_exposed(listener.address)) {
+        let Listener { protocol, address, is_plain } = *listener;
         let (danger, remedy) = match (has_access_file, protocol, is_plain) {
             (false, ..) => (
                 "anybody who reaches it may read and change everything",
                 "name an access file with --access FILE ('stockd token new USER' begins one)",
             ),
-            (true, Protocol::Resp, true) => (
+            (true, "resp" | "http" | "grpc", true) => (
                 "tokens travel over it in plain text",
                 "use tls: and a certificate (--tls-cert, --tls-key)",
             ),
             _ => continue,
         };
-        if !insecure.has(*protocol) {
+        if !insecure.has(protocol) {
             return Err(UsageError(format!(
                 "{protocol} {address} is not only for this machine, and {danger}: {remedy}, or listen on \
                  127.0.0.1 or unix:PATH, or insist with --insecure={protocol}"
@@ -59,15 +83,15 @@ mod tests {
     use super::*;
 
     fn checked(
-        protocol: Protocol,
+        protocol: &'static str,
         address: &str,
         access: bool,
         insecure: &str,
     ) -> Result<usize, String> {
         let address: Address = address.parse().unwrap();
-        let endpoint = Endpoint { address, ..Endpoint::plain(protocol, ([127, 0, 0, 1], 1)) };
+        let listener = Listener::web(protocol, &address);
         let insecure = insecure.parse().unwrap();
-        check(&[endpoint], access, &insecure)
+        check(&[listener], access, &insecure)
             .map(|warnings| warnings.len())
             .map_err(|UsageError(why)| why)
     }
@@ -75,28 +99,31 @@ mod tests {
     /// Every cell of the table of docs/security.md, for plain listeners.
     #[test]
     fn a_listener_that_others_reach_is_protected_or_insisted_on() {
-        use Protocol::{Line, Resp};
         for address in
             ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "unix:/run/s"]
         {
             for access in [false, true] {
-                for protocol in [Line, Resp] {
+                for protocol in ["line", "resp", "http", "grpc"] {
                     assert_eq!(checked(protocol, address, access, "false"), Ok(0), "{address}");
                 }
             }
         }
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
-            for protocol in [Line, Resp] {
+            for protocol in ["line", "resp", "http", "grpc"] {
                 let why = checked(protocol, address, false, "false").unwrap_err();
                 assert!(why.contains("--access FILE") && why.contains("--insecure="), "{why}");
-                for insecure in ["true", protocol.as_str(), "line,resp"] {
+                for insecure in ["true", protocol, "line,resp,http,grpc"] {
                     assert_eq!(checked(protocol, address, false, insecure), Ok(1));
                 }
             }
-            assert_eq!(checked(Line, address, true, "false"), Ok(0));
-            assert!(checked(Resp, address, true, "false").unwrap_err().contains("use tls:"));
-            assert!(checked(Resp, address, true, "line").is_err());
-            assert_eq!(checked(Resp, address, true, "resp"), Ok(1));
+            assert_eq!(checked("line", address, true, "false"), Ok(0));
+            for protocol in ["resp", "http", "grpc"] {
+                let why = checked(protocol, address, true, "false").unwrap_err();
+                assert!(why.contains("use tls:"), "{why}");
+                assert!(checked(protocol, address, true, "line").is_err());
+                assert_eq!(checked(protocol, address, true, protocol), Ok(1));
+                assert_eq!(checked(protocol, &format!("tls:{address}"), true, "false"), Ok(0));
+            }
         }
     }
 }

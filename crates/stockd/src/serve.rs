@@ -22,7 +22,7 @@ use crate::access_file::WatchedAccess;
 use crate::catalog_file::{Loaded, Row};
 use crate::certificates::Certificates;
 use crate::data_dir;
-use crate::exposure;
+use crate::exposure::{self, Listener};
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
@@ -45,7 +45,12 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let certificates = Certificates::load(&settings)?;
     let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
     let endpoints = endpoints(&settings, certificates.as_ref())?;
-    let warnings = exposure::check(&endpoints, access.is_some(), &settings.insecure)?;
+    let web = [("http", &settings.http), ("grpc", &settings.grpc)];
+    let web = web.into_iter().flat_map(|(protocol, addresses)| {
+        addresses.iter().map(move |address| Listener::web(protocol, address))
+    });
+    let listeners: Vec<_> = endpoints.iter().map(Listener::from).chain(web).collect();
+    let warnings = exposure::check(&listeners, access.is_some(), &settings.insecure)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };

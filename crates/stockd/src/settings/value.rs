@@ -99,7 +99,9 @@ pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
 }
 
 pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {
-    text.parse().map_err(|_| "write true, false, or line, resp or both with a comma between".into())
+    text.parse().map_err(|_| {
+        "write true, false, or names among line, resp, http and grpc with commas between".into()
+    })
 }
 
 pub(super) fn client_certificates(text: &str) -> Result<ClientCertificates, Form> {
