@@ -42,15 +42,6 @@ problems! {
     InvalidSymbol = "invalid-symbol", 400, InvalidArgument, "ERR",
         "the name cannot be a symbol",
         "A symbol is 1 to 48 bytes of UTF-8 without control and format characters.";
-    NotAuthenticated = "not-authenticated", 401, Unauthenticated, "NOAUTH",
-        "the server has an access file, and the client has not shown who it is",
-        "Send Authorization: Bearer and a token.";
-    WrongToken = "wrong-token", 401, Unauthenticated, "WRONGPASS",
-        "the token is none that the server knows, or another user's",
-        "Ask an administrator for a token.";
-    NotPermitted = "not-permitted", 403, PermissionDenied, "NOPERM",
-        "the client may not do this; whether the stock is listed makes no difference",
-        "Ask an administrator; stockd access check says what a user may do.";
     InvalidValue = "invalid-value", 400, InvalidArgument, "ERR",
         "a field has a value that it cannot have",
         "Decimals are exact, with at most 18 places; times are RFC 3339 or Unix nanoseconds.";
@@ -75,6 +66,9 @@ problems! {
     Unauthenticated = "unauthenticated", 401, Unauthenticated, "NOAUTH",
         "nothing is served without a token, or the one that was shown is none",
         "Show a token: Authorization: Bearer stk_…";
+    NotPermitted = "not-permitted", 403, PermissionDenied, "NOPERM",
+        "the access file does not permit this",
+        "Ask an administrator; stockd access check says what a user may do.";
     Late = "late", 409, FailedPrecondition, "LATE",
         "the write carries an earlier time than the stock has",
         "Nothing is lost: the stock has a later quote already.";

@@ -65,6 +65,17 @@ impl Observer {
         self.0.metrics()
     }
 
+    /// Who says who clients are.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.0.authority
+    }
+
+    /// Notes that a wrong token was shown from this address, over whatever protocol. Returns whether the answer is
+    /// to wait.
+    pub fn note_failed_attempt(&self, address: Option<IpAddr>) -> bool {
+        self.0.failed_attempts.note(address, Instant::now())
+    }
+
     /// When it was started.
     pub fn started(&self) -> Instant {
         self.0.started
@@ -78,17 +89,6 @@ impl Observer {
     /// The first few connections with numbers from this one on, in the order they came.
     pub fn clients(&self, from: u64, count: usize, now: Instant) -> Vec<Client> {
         self.0.clients.next(from, count).iter().map(|info| client(info, now)).collect()
-    }
-
-    /// Who says who clients are, for all planes.
-    pub fn authority(&self) -> &Authority {
-        &self.0.authority
-    }
-
-    /// Notes that a client from this address has shown a wrong token. Returns whether the answer is to wait, because
-    /// too many have.
-    pub fn note_failed_attempt(&self, address: Option<IpAddr>, now: Instant) -> bool {
-        self.0.failed_attempts.note(address, now)
     }
 
     /// Whether connections hold so much memory that what would take more is to be refused.

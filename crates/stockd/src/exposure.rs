@@ -7,35 +7,9 @@
 //! purpose.
 
 use stockd_model::Address;
-use stockd_server::{Endpoint, Transport};
 
-use crate::settings::Insecure;
+use crate::settings::{Insecure, Settings};
 use crate::usage_error::UsageError;
-
-/// A place to listen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listener<'a> {
-    /// The setting that has it: `line`, `resp`, `http` or `grpc`.
-    pub(crate) protocol: &'static str,
-    pub(crate) address: &'a Address,
-    /// Whether bytes travel as they are.
-    pub(crate) is_plain: bool,
-}
-
-impl<'a> From<&'a Endpoint> for Listener<'a> {
-    fn from(endpoint: &'a Endpoint) -> Listener<'a> {
-        let Endpoint { protocol, address, transport, .. } = endpoint;
-        let is_plain = *transport == Transport::Plain;
-        Listener { protocol: protocol.as_str(), address, is_plain }
-    }
-}
-
-impl<'a> Listener<'a> {
-    /// One of the service plane.
-    pub(crate) fn web(protocol: &'static str, address: &'a Address) -> Listener<'a> {
-        Listener { protocol, address, is_plain: !matches!(address, Address::Tls { .. }) }
-    }
-}
 
 /// Checks where a server is to listen. Returns what is exposed although it is not protected, as
 /// warnings.
@@ -44,14 +18,14 @@ impl<'a> Listener<'a> {
 ///
 /// What would be exposed by accident, and what to do instead.
 pub(crate) fn check(
-    listeners: &[Listener<'_>],
+    listeners: &[(&'static str, &Address)],
     has_access_file: bool,
     insecure: &Insecure,
 ) -> Result<Vec<String>, UsageError> {
     let mut warnings = Vec::new();
-    for listener in listeners.iter().filter(|listener| is_exposed(listener.address)) {
-        let Listener { protocol, address, is_plain } = *listener;
-        let (danger, remedy) = match (has_access_file, protocol, is_plain) {
+    for (protocol, address) in listeners.iter().filter(|(_, address)| is_exposed(address)) {
+        let is_plain = !matches!(address, Address::Tls { .. });
+        let (danger, remedy) = match (has_access_file, *protocol, is_plain) {
             (false, ..) => (
                 "anybody who reaches it may read and change everything",
                 "name an access file with --access FILE ('stockd token new USER' begins one)",
@@ -73,6 +47,15 @@ pub(crate) fn check(
     Ok(warnings)
 }
 
+/// Every place where a server with these settings listens: what is spoken there, and its address.
+pub(crate) fn listeners(settings: &Settings) -> Vec<(&'static str, &Address)> {
+    let Settings { line, resp, http, grpc, .. } = settings;
+    let each = [("line", line), ("resp", resp), ("http", http), ("grpc", grpc)];
+    each.into_iter()
+        .flat_map(|(name, addresses)| addresses.iter().map(move |it| (name, it)))
+        .collect()
+}
+
 /// Whether others than the users of this machine can reach an address.
 fn is_exposed(address: &Address) -> bool {
     address.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback())
@@ -89,9 +72,8 @@ mod tests {
         insecure: &str,
     ) -> Result<usize, String> {
         let address: Address = address.parse().unwrap();
-        let listener = Listener::web(protocol, &address);
         let insecure = insecure.parse().unwrap();
-        check(&[listener], access, &insecure)
+        check(&[(protocol, &address)], access, &insecure)
             .map(|warnings| warnings.len())
             .map_err(|UsageError(why)| why)
     }
@@ -99,17 +81,18 @@ mod tests {
     /// Every cell of the table of docs/security.md, for plain listeners.
     #[test]
     fn a_listener_that_others_reach_is_protected_or_insisted_on() {
+        const ALL: [&str; 4] = ["line", "resp", "http", "grpc"];
         for address in
             ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "unix:/run/s"]
         {
             for access in [false, true] {
-                for protocol in ["line", "resp", "http", "grpc"] {
+                for protocol in ALL {
                     assert_eq!(checked(protocol, address, access, "false"), Ok(0), "{address}");
                 }
             }
         }
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
-            for protocol in ["line", "resp", "http", "grpc"] {
+            for protocol in ALL {
                 let why = checked(protocol, address, false, "false").unwrap_err();
                 assert!(why.contains("--access FILE") && why.contains("--insecure="), "{why}");
                 for insecure in ["true", protocol, "line,resp,http,grpc"] {
@@ -118,11 +101,14 @@ mod tests {
             }
             assert_eq!(checked("line", address, true, "false"), Ok(0));
             for protocol in ["resp", "http", "grpc"] {
-                let why = checked(protocol, address, true, "false").unwrap_err();
-                assert!(why.contains("use tls:"), "{why}");
+                assert!(
+                    checked(protocol, address, true, "false").unwrap_err().contains("use tls:")
+                );
                 assert!(checked(protocol, address, true, "line").is_err());
                 assert_eq!(checked(protocol, address, true, protocol), Ok(1));
-                assert_eq!(checked(protocol, &format!("tls:{address}"), true, "false"), Ok(0));
+                let tls = format!("tls:{address}");
+                assert_eq!(checked(protocol, &tls, true, "false"), Ok(0));
+                assert!(checked(protocol, &tls, false, "false").is_err());
             }
         }
     }

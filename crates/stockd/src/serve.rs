@@ -22,7 +22,7 @@ use crate::access_file::WatchedAccess;
 use crate::catalog_file::{Loaded, Row};
 use crate::certificates::Certificates;
 use crate::data_dir;
-use crate::exposure::{self, Listener};
+use crate::exposure;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
@@ -45,12 +45,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let certificates = Certificates::load(&settings)?;
     let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
     let endpoints = endpoints(&settings, certificates.as_ref())?;
-    let web = [("http", &settings.http), ("grpc", &settings.grpc)];
-    let web = web.into_iter().flat_map(|(protocol, addresses)| {
-        addresses.iter().map(move |address| Listener::web(protocol, address))
-    });
-    let listeners: Vec<_> = endpoints.iter().map(Listener::from).chain(web).collect();
-    let warnings = exposure::check(&listeners, access.is_some(), &settings.insecure)?;
+    let warnings =
+        exposure::check(&exposure::listeners(&settings), access.is_some(), &settings.insecure)?;
     let log = Log::to_stderr(settings.log).context("cannot start the log")?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
@@ -99,7 +95,13 @@ fn serve(
     // The error says the cause itself; its source would say it again.
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let web = Web::start(settings, web_connections_max, certificates.as_ref(), &engine, &server)?;
+    let web = Web::start(
+        settings,
+        web_connections_max,
+        &engine,
+        &server,
+        certificates.as_ref().map(Certificates::tls),
+    )?;
     info!(
         stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
@@ -126,6 +128,7 @@ fn serve(
             && access.look(told.is_some())
         {
             server.access_changed();
+            web.access_changed();
         }
         if let Some(certificates) = &mut certificates {
             certificates.look();
@@ -190,10 +193,6 @@ fn endpoints(
     };
     let endpoints =
         [of(Protocol::Line, &settings.line)?, of(Protocol::Resp, &settings.resp)?].concat();
-    let mut web = settings.http.iter().chain(&settings.grpc);
-    if web.any(|address| matches!(address, Address::Tls { .. })) {
-        tls_of(settings, certificates)?;
-    }
     if endpoints.is_empty() && settings.http.is_empty() && settings.grpc.is_empty() {
         let why = "every listener is off, so nobody could be served; give --line ADDR, --resp ADDR or --http ADDR";
         return Err(UsageError(why.to_owned()));
@@ -267,8 +266,8 @@ fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {
     for endpoint in server.endpoints() {
         writeln!(stdout, "{endpoint}")?;
     }
-    for endpoint in web.endpoints() {
-        writeln!(stdout, "{endpoint}")?;
+    for (protocol, address) in web.endpoints() {
+        writeln!(stdout, "{protocol} {address}")?;
     }
     stdout.flush()
 }

@@ -103,8 +103,8 @@ settings! {
     /// on this machine alone.
     access: Option<PathBuf> = "", "FILE", value::file;
 
-    /// Listeners that others may reach although they are not protected: `true` for all, or names
-    /// among `line`, `resp`, `http` and `grpc` with commas between.
+    /// Listeners that others may reach although they are not protected: `true` for all, or some of `line`,
+    /// `resp`, `http` and `grpc` with commas between.
     insecure: Insecure = "false", "LISTENERS", value::insecure;
 
     /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When

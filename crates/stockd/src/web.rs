@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use stockd_engine::Engine;
+use stockd_model::Address;
 #[cfg(feature = "web")]
 use stockd_model::limits::{FILES_RESERVED, HTTP_CONNECTIONS_MAX};
 use stockd_server::Server;
+use stockd_tls::ServerTls;
 
-use crate::certificates::Certificates;
 use crate::settings::Settings;
 
 /// A running service plane, or none.
@@ -35,9 +36,9 @@ impl Web {
     pub(crate) fn start(
         settings: &Settings,
         connections_max: usize,
-        certificates: Option<&Certificates>,
         engine: &Arc<Engine>,
         server: &Server,
+        tls: Option<&Arc<ServerTls>>,
     ) -> anyhow::Result<Web> {
         if settings.http.is_empty() && settings.grpc.is_empty() {
             return Ok(Web { server: None });
@@ -45,7 +46,7 @@ impl Web {
         let config = stockd_web::Config {
             http: settings.http.clone(),
             grpc: settings.grpc.clone(),
-            tls: certificates.map(|certificates| Arc::clone(certificates.tls())),
+            tls: tls.cloned(),
             threads: settings.web_threads,
             allowed_hosts: settings.allowed_hosts.clone(),
             streams_max: settings.streams_max,
@@ -58,8 +59,16 @@ impl Web {
     }
 
     /// Where it listens, and what is spoken there.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &stockd_web::Endpoint> {
-        self.server.iter().flat_map(stockd_web::WebServer::endpoints)
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
+        let endpoints = self.server.iter().flat_map(stockd_web::WebServer::endpoints);
+        endpoints.map(|(protocol, address)| (*protocol, address))
+    }
+
+    /// Another access file has come into force.
+    pub(crate) fn access_changed(&self) {
+        if let Some(server) = &self.server {
+            server.access_changed();
+        }
     }
 
     /// From now on nothing new is begun.
@@ -90,17 +99,20 @@ impl Web {
     pub(crate) fn start(
         _: &Settings,
         _: usize,
-        _: Option<&Certificates>,
         _: &Arc<Engine>,
         _: &Server,
+        _: Option<&Arc<ServerTls>>,
     ) -> anyhow::Result<Web> {
         Ok(Web {})
     }
 
     /// None.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         std::iter::empty()
     }
+
+    /// Nothing.
+    pub(crate) fn access_changed(&self) {}
 
     /// Nothing.
     pub(crate) fn stop(&self) {}

@@ -7,11 +7,11 @@ use stockd_tls::ServerTls;
 /// What the service plane listens on and how much it takes on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where HTTP is spoken, with gRPC and streams on the same port. An [`Address::Tls`] takes a certificate.
+    /// Where HTTP is spoken, with gRPC and streams on the same port.
     pub http: Vec<Address>,
     /// Where gRPC is spoken alone.
     pub grpc: Vec<Address>,
-    /// The certificate that is shown where an address is one of TLS.
+    /// The certificate for addresses with TLS.
     pub tls: Option<Arc<ServerTls>>,
     /// Threads, 1 to [`WEB_THREADS_MAX`](stockd_model::limits::WEB_THREADS_MAX).
     pub threads: usize,

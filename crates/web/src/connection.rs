@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
+use stockd_access::{Authority, Identity};
+use stockd_model::Address;
 use stockd_model::limits::{HTTP_STALLED_TIMEOUT, SUBSCRIBER_UNSENT_BYTES};
-use stockd_model::{Address, CertificateName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -27,8 +28,10 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: Address,
     /// The address that it came to.
     pub(crate) local: Option<SocketAddr>,
-    /// The names in its certificate, if it has shown one.
-    pub(crate) names: Vec<CertificateName>,
+    /// Whether it speaks TLS.
+    pub(crate) is_encrypted: bool,
+    /// Who the client is by its certificate, as of when it connected.
+    identity: Identity,
     pub(crate) requests: AtomicU64,
     _permit: OwnedSemaphorePermit,
 }
@@ -37,11 +40,19 @@ impl ConnectionInfo {
     pub(crate) fn new(
         peer: Address,
         local: Option<SocketAddr>,
-        names: Vec<CertificateName>,
+        identity: Identity,
+        is_encrypted: bool,
         permit: OwnedSemaphorePermit,
     ) -> Arc<ConnectionInfo> {
         let requests = AtomicU64::new(0);
-        Arc::new(ConnectionInfo { peer, local, names, requests, _permit: permit })
+        Arc::new(ConnectionInfo { peer, local, is_encrypted, identity, requests, _permit: permit })
+    }
+
+    /// Who the client is by its certificate, or by having shown none, by the access file of the moment.
+    pub(crate) fn identity(&self, authority: &Authority) -> Identity {
+        let mut identity = self.identity.clone();
+        authority.refresh(&mut identity);
+        identity
     }
 
     pub(crate) fn count_request(&self) {
@@ -63,7 +74,7 @@ pub(crate) struct Traffic {
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// TLS, after its handshake.
+    /// Of TCP, over which TLS is spoken.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -78,6 +89,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(socket: Socket, traffic: &Arc<Traffic>) -> Connection {
+        socket.keep_few_unsent();
         Connection { socket, traffic: Arc::clone(traffic), stalled: None }
     }
 
@@ -107,11 +119,10 @@ impl Connection {
 impl Socket {
     /// Has the system keep few bytes that it has not sent: what waits there is old by the time it is read.
     /// Where the system has no such bound streams get more of the past, and nothing else is different.
-    pub(crate) fn keep_few_unsent(&self) {
+    fn keep_few_unsent(&self) {
         let bounded = match self {
             Socket::Tcp(socket) => bound_unsent_tcp(socket),
-            // It was bounded before the handshake.
-            Socket::Tls(_) => Ok(()),
+            Socket::Tls(stream) => bound_unsent_tcp(stream.get_ref().0),
             Socket::Unix(socket) => {
                 SockRef::from(socket).set_send_buffer_size(SUBSCRIBER_UNSENT_BYTES)
             }

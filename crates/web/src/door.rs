@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
-use stockd_access::Access;
-use stockd_engine::{Answered, Batch, Engine, Executor, ReplyTo, WriteHandle};
+use stockd_engine::{Access, Answered, Batch, Engine, Executor, ReplyTo, WriteHandle};
 use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, HTTP_WRITE_TIMEOUT, HTTP_WRITES_TOGETHER};
 use stockd_model::{Conditional, Problem, Reply};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};

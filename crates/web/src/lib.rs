@@ -58,6 +58,7 @@ mod refused;
 mod routes;
 mod schema;
 mod server;
+mod session;
 mod snapshot;
 mod state;
 mod stream;
@@ -65,4 +66,4 @@ mod streams;
 mod writes;
 
 pub use config::Config;
-pub use server::{Endpoint, StartError, WebServer};
+pub use server::{StartError, WebServer};

@@ -1,6 +1,7 @@
 //! Many lookups at once: names in, quotes and the names that are missing out.
 //!
-//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`, with `forbidden` for names that may not be read. Invariant: one bad name fails no other,
+//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`, and
+//! `"forbidden":["C"]` where the access file does not let the client read some. Invariant: one bad name fails no other,
 //! and each name is answered once, in the order of the first time that it is named.
 
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use stockd_access::Access;
+use stockd_engine::Access;
 use stockd_model::limits::{LOOKUPS_TOGETHER_MAX, STREAM_BYTES_MAX};
 use stockd_model::{Problem, Reply, Request, Symbol, quote_json};
 use tokio::sync::OwnedSemaphorePermit;
@@ -59,8 +60,8 @@ impl Found {
                         self.out.push(b':');
                         quote_json::encode_quote(&quote, &mut self.out);
                     }
-                    Some(Reply::Refused(_)) => add_text(name, &mut self.forbidden),
-                    _ => add_text(name, &mut self.missing),
+                    Some(Reply::Refused(_)) => append_text(name, &mut self.forbidden),
+                    _ => append_text(name, &mut self.missing),
                 }
             }
         });
@@ -79,8 +80,8 @@ impl Found {
     }
 }
 
-/// Adds a text behind others, with a comma between.
-fn add_text(text: &str, out: &mut Vec<u8>) {
+/// Appends a text to the elements of an array.
+fn append_text(text: &str, out: &mut Vec<u8>) {
     if !out.is_empty() {
         out.push(b',');
     }
@@ -100,7 +101,7 @@ pub(crate) fn distinct(names: &mut Vec<String>) {
 /// An answer that is made while it is sent, so that it is never held as a whole.
 pub(crate) struct FoundBody {
     pub(crate) plane: Arc<Plane>,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     names: std::vec::IntoIter<String>,
     found: Option<Found>,
     /// Room for the names, which came with the body of the request.
@@ -110,14 +111,14 @@ pub(crate) struct FoundBody {
 impl FoundBody {
     pub(crate) fn new(
         plane: &Arc<Plane>,
-        access: &Access,
+        access: &Arc<Access>,
         mut names: Vec<String>,
         room: OwnedSemaphorePermit,
     ) -> FoundBody {
         distinct(&mut names);
         FoundBody {
             plane: Arc::clone(plane),
-            access: access.clone(),
+            access: Arc::clone(access),
             names: names.into_iter(),
             found: Some(Found::new(b"{")),
             _room: room,

@@ -9,14 +9,12 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use stockd_access::Access;
-use stockd_engine::{CommitReport, Totals};
+use stockd_engine::{Access, CommitReport, Totals};
 use stockd_model::Right;
 use stockd_server::Metrics;
 
@@ -151,14 +149,11 @@ rows! {
             it.labelled("reason", "request_timeout", r.server.closed_request_timeout);
             it.labelled("reason", "memory", r.server.closed_memory);
             it.labelled("reason", "line_too_long", r.server.closed_line_too_long);
-            it.labelled("reason", "handshake", r.server.closed_handshake);
-            it.labelled("reason", "tls_error", r.server.closed_tls_error);
-            it.labelled("reason", "killed", r.server.closed_killed);
             it.labelled("reason", "protocol_error", r.server.closed_protocol_error);
             it.labelled("reason", "failed", r.server.closed_failed);
             it.labelled("reason", "web_stalled", count(&r.plane.traffic.stalled));
         };
-    "stockd_access_refused", Counter, "", "Requests refused by rights, by protocol and reason.",
+    "stockd_access_refused", Counter, "", "Requests of the data plane refused by rights, by protocol and reason.",
         |r, it| {
             it.two(("protocol", "line"), ("reason", "read"), r.server.refused_line_read);
             it.two(("protocol", "resp"), ("reason", "read"), r.server.refused_resp_read);
@@ -168,8 +163,6 @@ rows! {
             it.two(("protocol", "resp"), ("reason", "metrics"), r.server.refused_resp_metrics);
             it.two(("protocol", "resp"), ("reason", "unauthenticated"), r.server.refused_resp_unauthenticated);
             it.two(("protocol", "resp"), ("reason", "credentials"), r.server.refused_resp_credentials);
-            it.two(("protocol", "web"), ("reason", "unauthenticated"), count(&r.plane.counts.unauthenticated));
-            it.two(("protocol", "web"), ("reason", "not_permitted"), count(&r.plane.counts.not_permitted));
         };
     "stockd_access_loads", Counter, "", "Access files that came into force, and those that did not for a mistake in them.",
         |r, it| {
@@ -178,20 +171,6 @@ rows! {
         };
     "stockd_insecure_listeners", Gauge, "", "Listeners that others can reach and that protect nothing.",
         |r, it| it.one(r.server.insecure_listeners);
-    "stockd_tls_handshakes", Counter, "", "Handshakes of TLS that have ended well, by plane.",
-        |r, it| {
-            it.labelled("plane", "data", r.server.tls_handshakes);
-            it.labelled("plane", "web", count(&r.plane.counts.handshakes));
-        };
-    "stockd_certificate_left_seconds", Gauge, "seconds", "For how long the certificate is still valid.",
-        |r, it| if let Some(tls) = &r.plane.config.tls {
-            it.one(tls.validity().left(SystemTime::now()).as_secs());
-        };
-    "stockd_certificate_exchanges", Counter, "", "Certificates that were taken while the server ran, and files that could not be.",
-        |r, it| if let Some(tls) = &r.plane.config.tls {
-            it.labelled("result", "taken", tls.exchanged());
-            it.labelled("result", "refused", tls.refused());
-        };
     "stockd_accept_pauses", Counter, "", "Times that accepting paused for want of files or memory.",
         |r, it| it.one(r.server.accept_pauses);
     "stockd_queued_connections", Gauge, "", "Accepted connections that wait for a worker.",
@@ -240,6 +219,27 @@ rows! {
             it.labelled("reason", "too_slow", count(&r.plane.counts.too_slow));
             it.labelled("reason", "too_large", count(&r.plane.counts.too_large));
         };
+    "stockd_unauthenticated", Counter, "", "Requests of HTTP and gRPC without a right token, by what they showed.",
+        |r, it| {
+            it.labelled("showed", "nothing", count(&r.plane.counts.unauthenticated));
+            it.labelled("showed", "wrong_token", count(&r.plane.counts.wrong_tokens));
+        };
+    "stockd_tls_handshakes", Counter, "", "Handshakes of TLS that ended well, of the data plane.",
+        |r, it| it.one(r.server.tls_handshakes);
+    "stockd_tls_failed", Counter, "", "Connections that ended because of TLS, by plane: no handshake in time, or a broken protocol.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.closed_handshake + r.server.closed_tls_error);
+            it.labelled("plane", "web", count(&r.plane.counts.failed_handshakes));
+        };
+    "stockd_certificate_left_seconds", Gauge, "seconds", "How long the certificate in use is valid.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.one(tls.validity().left(std::time::SystemTime::now()).as_secs());
+        };
+    "stockd_certificates", Counter, "", "Changed certificates that were looked at, by what became of them.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.labelled("result", "exchanged", tls.exchanged());
+            it.labelled("result", "refused", tls.refused());
+        };
     "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
         |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram("protocol", protocol, &counted) };
     "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
@@ -286,14 +286,14 @@ pub(crate) async fn metrics(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
+    caller.check(Right::Metrics)?;
     // Scrapers may add parameters of their own.
     drop(query);
-    caller.check(Right::Metrics)?;
-    let (format, kind) =
-        match accept::best(&headers, &["application/openmetrics-text", "text/plain"])? {
-            "text/plain" => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
-            _ => (Format::Open, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
-        };
+    let offered = ["application/openmetrics-text", "text/plain"];
+    let (format, kind) = match accept::best(&headers, &offered)? {
+        "text/plain" => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
+        _ => (Format::Open, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    };
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (VARY, "Accept")];
     Ok((headers, text(&plane, format)).into_response())
 }

@@ -49,10 +49,11 @@ pub(crate) struct Counts {
     pub(crate) by_class: [AtomicU64; 5],
     /// Requests of gRPC among them.
     pub(crate) grpc: AtomicU64,
-    pub(crate) unauthenticated: AtomicU64,
-    pub(crate) not_permitted: AtomicU64,
-    pub(crate) handshakes: AtomicU64,
     pub(crate) foreign: AtomicU64,
+    /// Requests that showed nothing where something has to be shown.
+    pub(crate) unauthenticated: AtomicU64,
+    pub(crate) wrong_tokens: AtomicU64,
+    pub(crate) failed_handshakes: AtomicU64,
     pub(crate) busy: AtomicU64,
     pub(crate) too_slow: AtomicU64,
     pub(crate) too_large: AtomicU64,

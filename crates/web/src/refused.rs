@@ -103,10 +103,8 @@ impl From<&Refusal> for Refused {
             Refusal::NotListed(symbol)
             | Refusal::PriceMissing(symbol)
             | Refusal::Halted(symbol)
-            | Refusal::VolumeAbsent(symbol) => refused.with("symbol", symbol.as_str()),
-            Refusal::NotPermitted { right, symbol } => {
-                refused.with("right", right.as_str()).with("symbol", symbol.as_str())
-            }
+            | Refusal::VolumeAbsent(symbol)
+            | Refusal::NotPermitted { symbol, .. } => refused.with("symbol", symbol.as_str()),
             Refusal::Late { symbol, time_ns, latest_ns } => refused
                 .with("symbol", symbol.as_str())
                 .with("time", time(*time_ns))

@@ -4,7 +4,6 @@
 //!
 //! Invariant: when [`WebServer::shutdown`] returns, no thread of the plane is left that uses the engine.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,20 +16,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use stockd_access::Identity;
 use stockd_engine::Engine;
+use stockd_model::Address;
 use stockd_model::limits::{
     ACCEPT_RETRY, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, SUBSCRIBER_UNSENT_BYTES, TLS_HANDSHAKE_TIMEOUT,
-    WEB_THREADS_MAX,
+    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX,
 };
-use stockd_model::{Address, CertificateName};
 use stockd_server::{Listening, Observer, listen_reason};
-use stockd_tls::ServerTls;
+use stockd_tls::{ServerTls, names_of};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::{TlsAcceptor, rustls};
 use tower::ServiceExt;
 
 use crate::config::Config;
@@ -55,9 +53,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// An address of TLS, and no certificate.
-    #[error("{0} needs a certificate, and there is none; name it with tls_cert and tls_key")]
-    NoCertificate(Address),
+    /// An address with TLS and no certificate.
+    #[error("an address with tls: needs a certificate; name it with tls_cert and tls_key")]
+    NoCertificate,
     /// The system gave no thread.
     #[error("cannot start the threads of HTTP: {0}; raise the limits of threads and open files")]
     System(io::Error),
@@ -70,25 +68,7 @@ pub enum StartError {
 pub struct WebServer {
     runtime: Runtime,
     plane: Arc<Plane>,
-    endpoints: Vec<Endpoint>,
-}
-
-/// Where a service plane listens. Prints as `http tls:127.0.0.1:7880`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What is spoken: `http` or `grpc`.
-    pub protocol: &'static str,
-    /// Whether its connections are encrypted.
-    pub tls: bool,
-    /// The address, whose port is never 0.
-    pub address: Address,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = if self.tls { "tls:" } else { "" };
-        write!(f, "{} {prefix}{}", self.protocol, self.address)
-    }
+    endpoints: Vec<(&'static str, Address)>,
 }
 
 impl WebServer {
@@ -107,29 +87,27 @@ impl WebServer {
         if !(1..=WEB_THREADS_MAX).contains(&config.threads) {
             return Err(StartError::Threads(config.threads));
         }
+        let mut addresses = config.http.iter().chain(&config.grpc);
+        if config.tls.is_none() && addresses.any(|it| matches!(it, Address::Tls { .. })) {
+            return Err(StartError::NoCertificate);
+        }
         let open = |setting, addresses: &[Address]| {
-            let one = |address: &Address| {
-                let tls = matches!(address, Address::Tls { .. });
-                if tls && config.tls.is_none() {
-                    return Err(StartError::NoCertificate(address.clone()));
-                }
-                match Listening::open(address) {
-                    Ok(listening) => Ok((setting, tls, listening)),
-                    Err(source) => {
-                        Err(StartError::Listen { setting, address: address.clone(), source })
-                    }
+            let one = |address: &Address| match Listening::open(address) {
+                Ok(listening) => Ok((setting, listening, matches!(address, Address::Tls { .. }))),
+                Err(source) => {
+                    Err(StartError::Listen { setting, address: address.clone(), source })
                 }
             };
             addresses.iter().map(one).collect::<Result<Vec<_>, _>>()
         };
         let mut listeners = open("http", &config.http)?;
         listeners.extend(open("grpc", &config.grpc)?);
-        let endpoints = listeners.iter().map(|(setting, tls, it)| Endpoint {
-            protocol: setting,
-            tls: *tls,
-            address: it.address.clone(),
-        });
-        let endpoints = endpoints.collect();
+        let shown = |(setting, it, with_tls): &(&'static str, Listening, bool)| {
+            let address = it.address.clone();
+            (*setting, if *with_tls { address.with_tls() } else { address })
+        };
+        let endpoints = listeners.iter().map(shown).collect();
+        let tls = config.tls.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads)
             .thread_name("stockd-web")
@@ -139,10 +117,11 @@ impl WebServer {
         let plane = Plane::new(config, engine, observer);
         let _inside = runtime.enter();
         let routers = [("http", routes::http(&plane)), ("grpc", routes::grpc_alone(&plane))];
-        for (setting, tls, listening) in listeners {
+        for (setting, listening, with_tls) in listeners {
             let router = routers.iter().find(|(of, _)| *of == setting);
             let Some((_, router)) = router else { continue };
-            let listener = Listener::new(listening, tls).map_err(StartError::System)?;
+            let listener = Listener::new(listening, tls.clone().filter(|_| with_tls))
+                .map_err(StartError::System)?;
             runtime.spawn(accept(listener, Arc::clone(&plane), router.clone()));
         }
         let hub = Arc::clone(&plane.hub);
@@ -152,9 +131,15 @@ impl WebServer {
         Ok(WebServer { runtime, plane, endpoints })
     }
 
-    /// Where it really listens.
-    pub fn endpoints(&self) -> &[Endpoint] {
+    /// Where it really listens: the setting, `http` or `grpc`, and the address.
+    pub fn endpoints(&self) -> &[(&'static str, Address)] {
         &self.endpoints
+    }
+
+    /// Another access file has come into force: streams end what it does not allow any more. What is asked is
+    /// decided by the new file already.
+    pub fn access_changed(&self) {
+        self.plane.hub.wake_all();
     }
 
     /// From now on no connection is accepted, streams say goodbye, and connections end when what was asked
@@ -183,9 +168,9 @@ impl WebServer {
 /// A listening socket, and what goes when it ends.
 struct Listener {
     socket: ListeningSocket,
-    /// Whether its connections are encrypted.
-    tls: bool,
     listening: Listening,
+    /// Where TLS is spoken.
+    tls: Option<Arc<ServerTls>>,
 }
 
 enum ListeningSocket {
@@ -194,7 +179,7 @@ enum ListeningSocket {
 }
 
 impl Listener {
-    fn new(listening: Listening, tls: bool) -> io::Result<Listener> {
+    fn new(listening: Listening, tls: Option<Arc<ServerTls>>) -> io::Result<Listener> {
         listening.socket.set_nonblocking(true)?;
         let socket = listening.socket.try_clone()?;
         let socket = match listening.address {
@@ -203,7 +188,7 @@ impl Listener {
             }
             Address::Unix(_) => ListeningSocket::Unix(UnixListener::from_std(socket.into())?),
         };
-        Ok(Listener { socket, tls, listening })
+        Ok(Listener { socket, listening, tls })
     }
 
     async fn accept(&self) -> io::Result<(Socket, Address)> {
@@ -228,7 +213,7 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
             () = plane.stopped() => return,
         };
         match accepted {
-            Ok((socket, peer)) => let_in(socket, peer, listener.tls, &plane, &router),
+            Ok((socket, peer)) => let_in(socket, peer, &listener, &plane, &router),
             Err(error) => {
                 tracing::debug!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -237,55 +222,61 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
     }
 }
 
-fn let_in(socket: Socket, peer: Address, tls: bool, plane: &Arc<Plane>, router: &Router) {
+fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>, router: &Router) {
     plane.counts.accepted.fetch_add(1, Ordering::Relaxed);
     let Ok(permit) = Arc::clone(&plane.connections).try_acquire_owned() else {
         plane.counts.refused_connections.fetch_add(1, Ordering::Relaxed);
         tracing::debug!("{peer}: refused: {} connections are open", plane.config.connections_max);
-        tokio::spawn(refuse(socket));
+        if listener.tls.is_none() {
+            tokio::spawn(refuse(socket));
+        }
         return;
     };
-    let local = match &socket {
-        Socket::Tcp(socket) => socket.local_addr().ok(),
-        Socket::Unix(_) | Socket::Tls(_) => None,
-    };
-    socket.keep_few_unsent();
     let (plane, router) = (Arc::clone(plane), router.clone());
+    let tls = listener.tls.as_ref().map(|tls| tls.http_config());
     tokio::spawn(async move {
-        let (socket, names) = match (socket, &plane.config.tls) {
-            (Socket::Tcp(socket), Some(certificate)) if tls => {
-                match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, shake_hands(socket, certificate))
-                    .await
-                {
-                    Ok(Ok(shaken)) => {
-                        plane.counts.handshakes.fetch_add(1, Ordering::Relaxed);
-                        shaken
-                    }
-                    Ok(Err(error)) => return tracing::debug!("{peer}: no handshake: {error}"),
-                    Err(_) => return tracing::debug!("{peer}: no handshake in time"),
-                }
-            }
-            (socket, _) => (socket, Vec::new()),
+        let local = match &socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) | Socket::Tls(_) => None,
         };
-        let info = ConnectionInfo::new(peer, local, names, permit);
+        let is_encrypted = tls.is_some();
+        let begun = tokio::select! {
+            begun = shake_hands(socket, tls, &plane) => begun,
+            () = plane.stopped() => return,
+        };
+        let (socket, identity) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                plane.counts.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                return tracing::debug!("{peer}: closed: TLS: {error}");
+            }
+        };
+        let info = ConnectionInfo::new(peer, local, identity, is_encrypted, permit);
         let connection = Connection::new(socket, &plane.traffic);
         serve(connection, info, plane, router).await;
     });
 }
 
-/// The server's side of a handshake: the encrypted socket, and the names in the client's certificate.
+/// Begins TLS, where it is spoken. Returns who the client is by its certificate, or by having none.
 async fn shake_hands(
-    socket: TcpStream,
-    certificate: &ServerTls,
-) -> io::Result<(Socket, Vec<CertificateName>)> {
-    let mut config = ServerConfig::clone(&certificate.config());
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(socket).await?;
-    let (_, session) = stream.get_mut();
-    session.set_buffer_limit(Some(SUBSCRIBER_UNSENT_BYTES));
-    let chain = session.peer_certificates().unwrap_or_default();
-    let names = chain.first().map_or_else(Vec::new, stockd_tls::names_of);
-    Ok((Socket::Tls(Box::new(stream)), names))
+    socket: Socket,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    plane: &Plane,
+) -> io::Result<(Socket, Identity)> {
+    let authority = plane.observer.authority();
+    let (config, socket) = match (tls, socket) {
+        (Some(config), Socket::Tcp(socket)) => (config, socket),
+        (_, socket) => return Ok((socket, authority.anonymous())),
+    };
+    let accepted = TlsAcceptor::from(config).accept(socket);
+    let timeout = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, accepted).await;
+    let stream = timeout.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let identity = match shown {
+        None => authority.anonymous(),
+        Some(certificate) => authority.by_certificate(names_of(certificate)),
+    };
+    Ok((Socket::Tls(Box::new(stream)), identity))
 }
 
 /// Says that there are too many connections. A fresh socket has room for that.
@@ -293,7 +284,6 @@ async fn refuse(socket: Socket) {
     const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Content-Length: 0\r\nConnection: close\r\n\r\n";
     let mut connection = Connection::new(socket, &Arc::default());
-    // Over TLS there is no handshake first: that would cost what is short.
     let _ = connection.write_all(TEXT).await;
     let _ = connection.shutdown().await;
 }

@@ -234,7 +234,7 @@ pub(crate) async fn updates(
             tokio::task::yield_now().await;
         }
     }
-    let replies = plane.door.write_all(caller.access(), &asked).await?;
+    let replies = plane.door.write_all(&caller.access, &asked).await?;
     let mut done = 0;
     for (number, reply) in numbers.into_iter().zip(replies) {
         match reply {
@@ -295,14 +295,14 @@ impl<'a> Target<'a> {
     ) -> Result<Target<'a>, Refused> {
         let symbol = Symbol::parse(name.as_bytes())?;
         let engine = plane.engine();
-        let current = || engine.quote(caller.access(), &symbol).map(|quote| quote.version);
+        let current = || engine.quote(&caller.access, &symbol).map(|quote| quote.version);
         let condition = etag::condition(headers, engine.epoch(), current)?;
         Ok(Target { plane, caller, symbol, condition })
     }
 
     async fn write(&self, request: Request) -> Result<Reply, Refused> {
         let asked = Conditional { condition: self.condition, request };
-        self.plane.door.write(self.caller.access(), asked).await
+        self.plane.door.write(&self.caller.access, asked).await
     }
 
     fn answer(&self, reply: Reply) -> Result<Response, Refused> {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// The protocols whose listeners may be insecure, by their settings.
+/// The protocols whose listeners may be insecure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Insecure(Vec<&'static str>);
 

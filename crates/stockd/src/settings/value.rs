@@ -100,7 +100,7 @@ pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
 
 pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {
     text.parse().map_err(|_| {
-        "write true, false, or names among line, resp, http and grpc with commas between".into()
+        "write true, false, or some of line, resp, http and grpc with commas between".into()
     })
 }
 

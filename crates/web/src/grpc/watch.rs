@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use stockd_engine::{Ended, Message};
+use stockd_engine::Message;
 use stockd_model::limits::STREAM_MESSAGES_MAX;
 use stockd_model::{Problem, Symbol};
 use tonic::{Request, Status};
@@ -88,13 +88,6 @@ impl Sink for Events {
         });
     }
 
-    fn forbidden(&mut self, ended: &Ended<'_>, _: Option<EventId>) {
-        self.0.push_back(Event::Forbidden(match ended {
-            Ended::Symbol(symbol) => symbol.to_string(),
-            Ended::Pattern(pattern) => String::from_utf8_lossy(pattern.as_bytes()).into_owned(),
-        }));
-    }
-
     fn notice(&mut self, notice: Notice, _: Option<EventId>) {
         self.0.push_back(match notice {
             Notice::Hello { epoch, .. } => {
@@ -105,6 +98,11 @@ impl Sink for Events {
             Notice::Heartbeat(Counters { messages, conflated, marks }) => {
                 Event::Heartbeat(proto::Heartbeat { messages, conflated, marks: marks as u64 })
             }
+            Notice::Forbidden(symbol) => {
+                let symbol = symbol.map(|symbol| symbol.to_string()).unwrap_or_default();
+                Event::Forbidden(proto::Forbidden { symbol })
+            }
+            Notice::Unauthenticated => Event::Forbidden(proto::Forbidden::default()),
             Notice::Goodbye { retry } => {
                 Event::Goodbye(proto::Goodbye { retry_ms: retry.as_millis() as u32 })
             }

@@ -97,7 +97,6 @@ pub(crate) struct StreamState {
 pub(crate) struct Stream {
     hub: Arc<Hub>,
     pub(crate) info: Arc<StreamInfo>,
-    /// Who it is for.
     identity: Identity,
 }
 
@@ -210,8 +209,13 @@ impl Hub {
 
     /// Has every stream say goodbye, and none begin.
     pub(crate) fn stop(&self) {
+        lock(&self.inner).stopping = true;
+        self.wake_all();
+    }
+
+    /// Has every stream look what there is to do.
+    pub(crate) fn wake_all(&self) {
         let mut inner = lock(&self.inner);
-        inner.stopping = true;
         let wakers: Vec<Waker> =
             inner.entries.values_mut().filter_map(|entry| entry.waker.take()).collect();
         drop(inner);
@@ -332,20 +336,35 @@ impl Stream {
         progress
     }
 
-    /// Looks up again who it is for, if another access file has come into force, and tells which of its
-    /// subscriptions have ended for it, as long as `tell` says that there is room.
-    pub(crate) fn review(&mut self, tell: impl FnMut(Ended<'_>) -> bool) -> Progress {
-        let id = self.id();
-        let has_changed = self.hub.observer.authority().refresh(&mut self.identity);
-        let mut inner = lock(&self.hub.inner);
-        let feed = &mut inner.feed;
-        if has_changed {
-            feed.change_access(id, self.identity.access());
+    /// Who the client is has changed, by what it has shown now.
+    pub(crate) fn identify(&mut self, identity: Identity) {
+        lock(&self.hub.inner).feed.change_access(self.id(), identity.access());
+        self.identity = identity;
+        self.hub.changed.notify_one();
+    }
+
+    /// Who the client is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Looks whether another access file has come into force. Returns whether the client may still be served.
+    pub(crate) fn refresh(&mut self) -> bool {
+        let authority = self.hub.observer.authority();
+        if authority.refresh(&mut self.identity) {
+            lock(&self.hub.inner).feed.change_access(self.id(), self.identity.access());
+            self.hub.changed.notify_one();
         }
-        if !feed.has_forbidden(id) {
-            return Progress::Done;
-        }
-        feed.end_forbidden(id, &mut Budget::new(FEED_TELL_WORK), tell)
+        self.identity.is_known()
+    }
+
+    /// Ends what the client may not be told any more, as long as `tell` says that there is room. Returns whether
+    /// that is done.
+    pub(crate) fn end_forbidden(&self, tell: impl FnMut(Ended<'_>) -> bool) -> bool {
+        let feed = &mut lock(&self.hub.inner).feed;
+        !feed.has_forbidden(self.id())
+            || feed.end_forbidden(self.id(), &mut Budget::new(FEED_TELL_WORK), tell)
+                == Progress::Done
     }
 
     pub(crate) fn counters(&self) -> Counters {

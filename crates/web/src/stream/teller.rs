@@ -30,6 +30,10 @@ pub(crate) enum Notice {
     /// Everything that was subscribed to at the beginning has been told.
     Synced,
     Heartbeat(Counters),
+    /// A subscription has ended because it is not allowed any more: to this symbol, or to a pattern.
+    Forbidden(Option<Symbol>),
+    /// The client may not be served any more.
+    Unauthenticated,
     /// The server stops; the client is to wait this long before it connects again.
     Goodbye {
         retry: Duration,
@@ -39,8 +43,6 @@ pub(crate) enum Notice {
 /// Where a stream says it.
 pub(crate) trait Sink {
     fn quote(&mut self, message: &Message<'_>, id: Option<EventId>);
-    /// A subscription has ended, since the client may not read that any more.
-    fn forbidden(&mut self, ended: &Ended<'_>, id: Option<EventId>);
     fn notice(&mut self, notice: Notice, id: Option<EventId>);
     fn has_room(&self) -> bool;
     fn is_empty(&self) -> bool;
@@ -52,6 +54,8 @@ pub(crate) struct Teller {
     pub(crate) stream: Stream,
     phase: Phase,
     heartbeat: Interval,
+    /// A client that has shown nothing is yet to show a token over the stream.
+    pub(crate) awaits_token: bool,
     interval: Option<Duration>,
     /// Until when nothing is told, where an interval is asked for.
     pause: Option<Pin<Box<Sleep>>>,
@@ -87,6 +91,7 @@ impl Teller {
             stream,
             phase: Phase::New,
             heartbeat,
+            awaits_token: false,
             interval,
             pause: None,
             round_left: None,
@@ -114,17 +119,27 @@ impl Teller {
             sink.notice(Notice::Goodbye { retry }, self.id);
             return Poll::Ready(true);
         }
+        if !self.stream.refresh() && !self.awaits_token {
+            self.phase = Phase::Ended;
+            sink.notice(Notice::Unauthenticated, self.id);
+            return Poll::Ready(true);
+        }
+        let done = self.stream.end_forbidden(|ended| {
+            let symbol = match ended {
+                Ended::Symbol(symbol) => Some(*symbol),
+                Ended::Pattern(_) => None,
+            };
+            sink.notice(Notice::Forbidden(symbol), self.id);
+            sink.has_room()
+        });
+        if !done {
+            cx.waker().wake_by_ref();
+            return if sink.is_empty() { Poll::Pending } else { Poll::Ready(true) };
+        }
         while self.heartbeat.poll_tick(cx).is_ready() {
             sink.notice(Notice::Heartbeat(self.stream.counters()), self.id);
         }
-        let id = self.id;
-        let reviewed = self.stream.review(|ended| {
-            sink.forbidden(&ended, id);
-            sink.has_room()
-        });
-        if reviewed == Progress::More && sink.is_empty() {
-            cx.waker().wake_by_ref();
-        } else if !self.is_pausing(cx) {
+        if !self.is_pausing(cx) {
             self.tell(cx, sink);
         }
         if sink.is_empty() { Poll::Pending } else { Poll::Ready(true) }

@@ -10,9 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use stockd_engine::{Ended, Message};
+use stockd_engine::Message;
 use stockd_model::limits::STREAM_BYTES_MAX;
-use stockd_model::quote_json;
 
 use crate::stream::hub::Counters;
 use crate::stream::subscription::EventId;
@@ -68,10 +67,6 @@ impl Sink for Text {
         self.event(None, message.payload, id);
     }
 
-    fn forbidden(&mut self, ended: &Ended<'_>, id: Option<EventId>) {
-        self.event(None, &encode_forbidden(ended), id);
-    }
-
     fn notice(&mut self, notice: Notice, id: Option<EventId>) {
         let mut data = Vec::new();
         let with_type = self.format == Format::JsonLines;
@@ -118,20 +113,6 @@ impl Text {
     }
 }
 
-/// That a stock, or a pattern, may not be read any more.
-pub(crate) fn encode_forbidden(ended: &Ended<'_>) -> Vec<u8> {
-    let mut json = Vec::new();
-    match ended {
-        Ended::Symbol(symbol) => quote_json::encode_forbidden(Some(symbol), &mut json),
-        Ended::Pattern(pattern) => {
-            let pattern = String::from_utf8_lossy(pattern.as_bytes());
-            let object = serde_json::json!({"pattern": pattern, "status": "forbidden"});
-            json.extend_from_slice(object.to_string().as_bytes());
-        }
-    }
-    json
-}
-
 /// Writes a notice as JSON, with its name as `type` where nothing else has it. Returns the name.
 pub(crate) fn encode_notice(notice: Notice, with_type: bool, out: &mut Vec<u8>) -> &'static str {
     let (name, members) = match notice {
@@ -147,6 +128,12 @@ pub(crate) fn encode_notice(notice: Notice, with_type: bool, out: &mut Vec<u8>) 
             "heartbeat",
             format!(r#""messages":{messages},"conflated":{conflated},"marks":{marks}"#),
         ),
+        Notice::Forbidden(None) => ("forbidden", String::new()),
+        Notice::Forbidden(Some(symbol)) => {
+            let symbol = serde_json::Value::from(symbol.as_str());
+            ("forbidden", format!(r#""symbol":{symbol}"#))
+        }
+        Notice::Unauthenticated => ("unauthenticated", String::new()),
         Notice::Goodbye { retry } => ("goodbye", format!(r#""retry_ms":{}"#, retry.as_millis())),
     };
     let separator = if members.is_empty() || !with_type { "" } else { "," };

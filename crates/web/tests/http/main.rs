@@ -1,9 +1,9 @@
 //! The service plane over real sockets, beside a data plane without listeners.
 
+mod access;
 mod bounds;
 mod client;
 mod quotes;
-mod rights;
 mod streams;
 
 use std::sync::Arc;
@@ -41,25 +41,32 @@ impl Web {
     }
 
     fn with(config: Config, engine: Arc<Engine>) -> Web {
-        Web::guarded(config, engine, &Arc::default())
+        Web::guarded(config, engine, Arc::default())
     }
 
     /// One whose clients this authority knows.
-    fn guarded(config: Config, engine: Arc<Engine>, authority: &Arc<Authority>) -> Web {
-        let authority = Arc::clone(authority);
-        let data_plane = stockd_server::Config { workers: 1, authority, ..Default::default() };
-        let data_plane = Server::start(data_plane, Arc::clone(&engine)).unwrap();
+    fn guarded(config: Config, engine: Arc<Engine>, authority: Arc<Authority>) -> Web {
+        let data_plane = Server::start(
+            stockd_server::Config { workers: 1, authority, ..Default::default() },
+            Arc::clone(&engine),
+        )
+        .unwrap();
         let config = Config { http: vec![([127, 0, 0, 1], 0).into()], ..config };
         let server = WebServer::start(config, Arc::clone(&engine), data_plane.observer()).unwrap();
         Web { engine, server: Some(server), _data_plane: data_plane, _data_dir: None }
     }
 
     fn address(&self) -> String {
-        self.server.as_ref().unwrap().endpoints()[0].address.to_string()
+        self.server.as_ref().unwrap().endpoints()[0].1.to_string()
     }
 
     fn connect(&self) -> Http {
         Http::connect(&self.address())
+    }
+
+    /// Another access file has come into force.
+    fn access_changed(&self) {
+        self.server.as_ref().unwrap().access_changed();
     }
 
     /// Lists a stock, or sets its price.
