@@ -22,11 +22,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "stockd-server",
         &["stockd-engine", "stockd-access", "stockd-wire", "stockd-tls", "stockd-model"],
     ),
-    ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     (
         "stockd-web",
         &["stockd-server", "stockd-engine", "stockd-access", "stockd-tls", "stockd-model"],
     ),
+    ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     ("stockd-latency", &["stockd-model"]),
     ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
     (
