@@ -8,6 +8,7 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod after;
 mod authenticate;
 mod browse;
 mod client;
@@ -37,6 +38,7 @@ use stockd_wire::resp::{
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
+use self::after::After;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
@@ -97,19 +99,6 @@ enum Awaited {
     Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
     SetAll(transaction::SetAll, Sent),
-}
-
-/// What a command leaves to be done when it is no longer borrowed from the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    /// Which commands are admitted may have changed.
-    Admit,
-    /// The client is somebody else now.
-    Identified,
-    /// The command is not finished.
-    Wait(Waits),
-    Quit,
 }
 
 impl Conversation for RespConversation {

@@ -12,9 +12,10 @@
 //! Invariant: a stock has the last close that the file has of it.
 
 use super::csv::Record;
+use super::lines::too_long;
 use super::names::same;
-use super::row::{BadRow, RowTexts, parse_symbol, shown};
-use super::{Row, too_long};
+use super::row::{BadRow, Row, RowTexts, parse_symbol, shown};
+
 use crate::catalog_file::lines::Line;
 use stockd_model::{Field, Fields, Symbol};
 

@@ -120,7 +120,7 @@ impl UpdateFile {
                     }
                 },
                 Some((number, Line::TooLong(max))) => {
-                    bail!("{source}:{number}: {}", files::too_long(max))
+                    bail!("{source}:{number}: {}", files::lines::too_long(max))
                 }
                 None => bail!("{source}:1: the file is empty; {HEADER_NEEDS}"),
             }
@@ -148,7 +148,9 @@ impl<R: BufRead> Updates<'_, R> {
             let update = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
                 Line::Whole(line) => header.update(line, record, *last),
-                Line::TooLong(max) => Err(BadRow { column: None, why: files::too_long(max) }),
+                Line::TooLong(max) => {
+                    Err(BadRow { column: None, why: files::lines::too_long(max) })
+                }
             };
             if let Ok(update) = update {
                 *last = Some(update.at);

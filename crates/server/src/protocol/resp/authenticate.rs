@@ -10,7 +10,7 @@ use std::str;
 use stockd_model::escaped;
 use stockd_wire::resp::{CommandError, Credentials, Encoder, Hello};
 
-use super::After;
+use super::after::After;
 use crate::client_list::ClientInfo;
 use crate::conversation::Waits;
 use crate::metrics::Cells;
