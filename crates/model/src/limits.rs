@@ -242,6 +242,10 @@ pub const SHUTDOWN_MARGIN: Duration = Duration::from_secs(1);
 /// Bytes of one line of a catalog file or a list of names, at most. A longer line is a bad row.
 pub const CATALOG_LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes at the beginning of a catalog file from which its format, delimiter and decimal mark are seen. What
+/// comes later does not change them.
+pub const CATALOG_SAMPLE_BYTES: usize = 64 * 1024;
+
 /// Bytes of one reply line that the client library accepts. A longer one is no reply of this
 /// protocol, and the client gives the connection up.
 pub const REPLY_LINE_BYTES_MAX: usize = 1024;

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &PingArgs) -> anyhow::Result<ExitCode> {
     let mut client = args.server.connect()?;
     let began = Instant::now();
     client.ping()?;
-    let took = began.elapsed().as_nanos() as u64;
+    let took = began.elapsed().as_nanos() as f64;
     if !args.quiet {
         output::line(format_args!("{} answers in {} µs", client.server(), microseconds(took)))?;
     }

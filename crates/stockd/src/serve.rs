@@ -14,7 +14,7 @@ use stockd_engine::{Access, Engine};
 use stockd_model::limits::{
     COMMIT_QUEUE_REQUESTS_MAX, FILES_LOOK_INTERVAL, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT,
 };
-use stockd_model::{Address, Reply, Request};
+use stockd_model::{Address, Field, Quote, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let endpoints = endpoints(&settings, certificates.as_ref())?;
     let warnings =
         exposure::check(&exposure::listeners(&settings), access.is_some(), &settings.insecure)?;
-    let log = Log::to_stderr(settings.log).context("cannot start the log")?;
+    let log = Log::to_stderr(settings.log, settings.log_format).context("cannot start the log")?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
     Ok(log.end(serve(&settings, guarded, &args.flags, &log)))
@@ -70,8 +70,11 @@ fn serve(
     let Guarded { endpoints, mut certificates, mut access, insecure_listeners } = guarded;
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
+    // Before the directory is opened, which changes it.
+    let is_newer = data_dir::is_older_than(settings, settings.catalog.as_ref());
     let engine = Arc::new(data_dir::open_engine(settings)?);
     list_stocks(&rows, &engine)?;
+    tell_differences(settings, &rows, &engine, is_newer);
     drop(rows);
 
     let interruption = Interruption::watch_with_reload()?;
@@ -147,8 +150,8 @@ fn serve(
     info!(
         connections = report.connections,
         lookups = totals.lookups(),
-        hits = totals.hits,
-        misses = totals.misses,
+        listed = totals.hits,
+        not_listed = totals.misses,
         "stopped"
     );
     engine.close(until.saturating_duration_since(Instant::now()))?;
@@ -224,7 +227,7 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let Some(source) = &settings.catalog else {
         return Ok(Vec::new());
     };
-    let Loaded { rows, bad_rows } = source.read()?;
+    let Loaded { rows, bad_rows, .. } = source.read()?;
     if settings.lenient {
         for row in &bad_rows.first {
             warn!("skipped {row}");
@@ -259,6 +262,37 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
+}
+
+/// Says which stocks are not as the catalog file has them, since the data directory knew them before: as a warning
+/// where the file was changed after the directory.
+fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer: bool) {
+    let different = |row: &Row| {
+        let quote = engine.quote(&Access::All, &row.symbol)?;
+        let in_file = row.fields.outcome(&quote);
+        (in_file != quote).then_some((quote, in_file))
+    };
+    let mut differences = rows.iter().filter_map(different);
+    let (Some((quote, in_file)), Some(file)) = (differences.next(), &settings.catalog) else {
+        return;
+    };
+    let count = 1 + differences.count();
+    let text = |quote: &Quote, field| {
+        quote.text_of(field).map_or_else(|| "none".to_owned(), |text| text.as_str().to_owned())
+    };
+    let differs = |field: &Field| text(&quote, *field) != text(&in_file, *field);
+    let field = Field::ALL.into_iter().find(differs).unwrap_or(Field::Price);
+    let told = format!(
+        "the data directory wins over {file}: {} of '{}' is {}, and {} in the file; to apply the file: stockd import {file}",
+        field.name(),
+        quote.symbol,
+        text(&quote, field),
+        text(&in_file, field)
+    );
+    match is_newer {
+        true => warn!(differ = count, "{told}"),
+        false => info!(differ = count, "{told}"),
+    }
 }
 
 fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {

@@ -28,8 +28,8 @@ use crate::owner::{LOCK_FILE, Owner};
 use crate::place::Place;
 use crate::rights::{self, Exposed};
 
-/// The file of the quotes.
-pub(crate) const QUOTES_FILE: &str = "quotes.redb";
+/// The file of the quotes in a data directory.
+pub const QUOTES_FILE: &str = "quotes.redb";
 const NEW_FILE: &str = "quotes.redb.new";
 
 /// A data directory that this process owns. Dropping it closes it and gives it up.

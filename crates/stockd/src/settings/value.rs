@@ -18,6 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::insecure::Insecure;
 use super::sync::Sync;
 use crate::catalog_file;
+use crate::log::LogFormat;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
@@ -187,14 +188,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, Form> {
 }
 
 pub(super) fn catalog(text: &str) -> Result<Option<catalog_file::Source>, Form> {
-    match text {
-        "" => Ok(None),
-        _ => catalog_file::Source::parse(text).map(Some).ok_or_else(|| {
-            "write a file name that ends in .csv, .jsonl or .ndjson, each also with .gz, or - for \
-             CSV from standard input"
-                .into()
-        }),
-    }
+    let source = || catalog_file::Source::new(text, catalog_file::Form::default());
+    Ok((!text.is_empty()).then(source))
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, Form> {
@@ -216,6 +211,14 @@ pub(super) fn sync(text: &str) -> Result<Sync, Form> {
             let ms_max = COMMIT_INTERVAL_MAX.as_millis();
             Err(format!("write always, interval=MS with 1 to {ms_max}, or never").into())
         }
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Form> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".into()),
     }
 }
 
