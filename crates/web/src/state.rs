@@ -82,7 +82,7 @@ pub(crate) async fn server(
 
 /// Who is connected: connections of the other protocols, and streams of this one, a page at a time.
 #[utoipa::path(get, path = "/v1/clients", tag = "operation",
-    params(("cursor" = Option<String>, Query, description = "the `next` of the page before")),
+    params(("cursor" = Option<String>, Query, nullable = false, pattern = "^[cs][0-9]{1,9}$", description = "the `next` of the page before")),
     responses((status = 200, description = "a page of connections", body = Object),
         (status = 400, description = "the cursor is none that a page has given", body = schema::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn clients(
