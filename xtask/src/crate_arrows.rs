@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stockd-tls", &["stockd-model"]),
     ("stockd-server", &["stockd-engine", "stockd-wire", "stockd-tls", "stockd-model"]),
     ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
+    ("stockd-feeds", &["stockd-model"]),
     ("stockd-latency", &["stockd-model"]),
     ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
     (
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-engine",
             "stockd-server",
             "stockd-client",
+            "stockd-feeds",
             "stockd-latency",
             "stockd-load",
         ],
