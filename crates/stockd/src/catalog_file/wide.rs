@@ -11,13 +11,12 @@
 //!
 //! Invariant: a stock has the last close that the file has of it.
 
+use stockd_model::{Field, Fields, Symbol};
+
 use super::csv::Record;
-use super::lines::too_long;
+use super::lines::{Line, too_long};
 use super::names::same;
 use super::row::{BadRow, Row, RowTexts, parse_symbol, shown};
-
-use crate::catalog_file::lines::Line;
-use stockd_model::{Field, Fields, Symbol};
 
 /// The columns that are the close of a stock, and the last that each of them had.
 pub(super) struct Closes {
