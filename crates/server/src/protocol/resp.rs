@@ -99,6 +99,13 @@ enum Awaited {
     SetAll(transaction::SetAll, Sent),
 }
 
+impl After {
+    /// The client was let in, and may do something else than before or not.
+    fn entered(is_other: bool) -> After {
+        if is_other { After::Identified } else { After::Admit }
+    }
+}
+
 /// What a command leaves to be done when it is no longer borrowed from the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
@@ -687,11 +694,11 @@ impl Speaker {
             Command::Echo(message) => encoder.text(message, out),
             Command::Auth(credentials) => {
                 return match authenticate::check(&credentials, client, turn) {
-                    Ok(after) => {
+                    Ok(is_other) => {
                         encoder.ok(turn.replies.out);
-                        after
+                        After::entered(is_other)
                     }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                    Err(refused) => self.turn_away(refused, turn),
                 };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
@@ -699,11 +706,11 @@ impl Speaker {
             }
             Command::Hello(hello) => {
                 return match authenticate::check_hello(&hello, client, turn) {
-                    Ok(after) => {
+                    Ok(is_other) => {
                         client::hello(&hello, client, encoder, turn.replies.out);
-                        after
+                        After::entered(is_other)
                     }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                    Err(refused) => self.turn_away(refused, turn),
                 };
             }
             Command::WhoAmI => {
@@ -783,6 +790,20 @@ impl Speaker {
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
+    }
+
+    /// Answers a client that is not let in, or sees to it that this is done later.
+    fn turn_away(&mut self, refused: authenticate::Refused, turn: &mut Turn<'_>) -> After {
+        match refused {
+            authenticate::Refused::Because(error) => {
+                self.encoder.error(&error, turn.replies.out);
+                After::Nothing
+            }
+            authenticate::Refused::Later => {
+                self.is_wrong = true;
+                After::Wait(Waits::Pause)
+            }
+        }
     }
 
     /// Ends all subscriptions of a kind, and confirms each.
