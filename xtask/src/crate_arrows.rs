@@ -22,6 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "stockd-server",
         &["stockd-engine", "stockd-access", "stockd-wire", "stockd-tls", "stockd-model"],
     ),
+    (
+        "stockd-web",
+        &["stockd-server", "stockd-engine", "stockd-access", "stockd-tls", "stockd-model"],
+    ),
     ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     ("stockd-latency", &["stockd-model"]),
     ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
@@ -36,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-tls",
             "stockd-engine",
             "stockd-server",
+            "stockd-web",
             "stockd-client",
             "stockd-latency",
             "stockd-load",

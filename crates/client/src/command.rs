@@ -176,6 +176,35 @@ impl Question<Replies> for Ping {
     }
 }
 
+/// What the server tells of itself.
+pub(crate) struct GetInfo;
+
+impl Request for GetInfo {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"INFO"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "INFO".into()
+    }
+}
+
+impl Question<Replies> for GetInfo {
+    type Answer = Answered<Vec<(String, String)>>;
+
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        match &reply {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Text(text) => {
+                let text = String::from_utf8_lossy(text);
+                let lines = text.lines().filter_map(|line| line.split_once(':'));
+                Ok(Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+            }
+            _ => Err(NoAnswer::rubbish(&reply)),
+        }
+    }
+}
+
 /// Whether the server lets this client in, and serves it.
 pub(crate) struct Greet<'a>(pub(crate) Option<&'a Credentials>);
 

@@ -5,7 +5,7 @@ use std::vec;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
-use crate::command::{Count, GetPage, GetQuote, Write, Written};
+use crate::command::{Count, GetInfo, GetPage, GetQuote, Ping, Write, Written};
 use crate::error::{NameError, Refused, excerpt};
 use crate::link::Link;
 use crate::resp::Replies;
@@ -84,6 +84,24 @@ impl QuoteClient {
     /// The address of the server connected to last.
     pub fn server(&self) -> &Address {
         self.link.server()
+    }
+
+    /// Whether the server answers this connection. Needs no stock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn ping(&mut self) -> Result<(), ClientError> {
+        self.link.with_connection(|connection| connection.ask(&Ping))
+    }
+
+    /// What the server tells of itself: the names and values of `INFO`, as docs/resp.md has them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn info(&mut self) -> Result<Vec<(String, String)>, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(&GetInfo))??)
     }
 
     /// All that is known of one stock; `None` when it is not listed, or the name is no possible

@@ -164,6 +164,15 @@ impl Engine {
         self.committer.as_ref().map(Committer::report)
     }
 
+    /// Has writes taken again after a commit has failed, if the disk is well again: the store is opened again and
+    /// given what it does not have. The [report](Engine::commit_report) says, within about a second, whether it
+    /// went well.
+    pub fn resume(&self) {
+        if let Some(committer) = &self.committer {
+            committer.resume();
+        }
+    }
+
     /// Ends the committer: what was asked is written and answered, later writes are refused. An
     /// engine that is dropped does this too, but waits for ever and cannot say how it went.
     ///

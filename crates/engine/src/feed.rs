@@ -337,6 +337,11 @@ impl Feed {
         mem::take(&mut self.subscribers.conflated)
     }
 
+    /// Messages that a subscriber was spared so far, because a newer quote took their place.
+    pub fn conflated(&self, id: SubscriberId) -> u64 {
+        self.subscribers.get(id).map_or(0, |subscriber| subscriber.conflated)
+    }
+
     /// Passes what has changed on to the subscribers that want it. When it is
     /// [done](Progress::Done) the next change wakes the watcher.
     pub fn pass_on(&mut self, budget: &mut Budget) -> Progress {

@@ -47,6 +47,7 @@ mod market;
 #[cfg(all(test, loom))]
 mod models;
 mod overlay;
+mod read_only;
 mod saved;
 mod snapshot;
 mod sync;

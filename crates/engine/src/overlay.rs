@@ -60,6 +60,11 @@ impl Overlay {
         self.pending.len()
     }
 
+    /// The highest version that any stock had when it was delisted.
+    pub(crate) fn version_floor(&self) -> u64 {
+        self.version_floor
+    }
+
     /// Stocks that will be listed.
     pub(crate) fn listed(&self) -> usize {
         self.market.catalog.len().saturating_add_signed(self.listed_more)

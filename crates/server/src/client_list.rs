@@ -16,9 +16,9 @@ use stockd_access::Authority;
 use stockd_model::Address;
 use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
+use crate::cell::Cell;
 use crate::endings::Ending;
 use crate::endpoint::Protocol;
-use crate::metrics::Cell;
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -236,8 +236,8 @@ impl ClientList {
         lines: &mut String,
     ) -> Option<u64> {
         // Written when the lock is released: connections come and go meanwhile.
-        let next: Vec<_> =
-            self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
+        let mut next = self.next(*numbers.start(), count);
+        next.retain(|info| numbers.contains(&info.id));
         for info in next.iter().filter(|info| listed.has(info)) {
             info.write_line(now, lines);
         }
@@ -263,6 +263,11 @@ impl ClientList {
         };
         let count = next.iter().filter(is_killed).count() as u64;
         (count, next.last().map(|info| info.id))
+    }
+
+    /// The first few connections with numbers from this one on, in the order they came.
+    pub(crate) fn next(&self, from: u64, count: usize) -> Vec<Arc<ClientInfo>> {
+        self.lock().range(from..).take(count).map(|(_, it)| Arc::clone(it)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
@@ -311,6 +316,12 @@ impl ClientInfo {
     /// Its peer is a proxy, which has said where the client comes from.
     pub(crate) fn speaks_for(&self, source: Address) {
         let _ = self.source.set(source);
+    }
+
+    /// How long it has been connected, and how long it has sent nothing.
+    pub(crate) fn age_and_idle(&self, now: Instant) -> (Duration, Duration) {
+        let age = now.saturating_duration_since(self.since);
+        (age, age.saturating_sub(Duration::from_millis(self.active_ms.get())))
     }
 
     /// It has sent something.
@@ -362,8 +373,7 @@ impl ClientInfo {
         let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
             &self.conversation;
         let (peer, local) = self.places();
-        let age = self.age(now);
-        let idle = (age.as_millis() as u64).saturating_sub(self.active_ms.get()) / 1000;
+        let (age, idle) = self.age_and_idle(now);
         let Names { client, library, library_version } = self.names().clone();
         let user = self.user();
         let unsent = self.unsent.get();
@@ -372,12 +382,13 @@ impl ClientInfo {
         let command = command_name(command.get().wrapping_sub(1) as usize).unwrap_or("NULL");
         let written = writeln!(
             lines,
-            "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
+            "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
              user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
+            idle.as_secs(),
             self.symbols.get(),
             self.patterns.get(),
             queued.get() as i64 - 1,

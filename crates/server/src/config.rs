@@ -15,7 +15,7 @@ use crate::{Endpoint, default_memory_max};
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, at least one address.
+    /// Where to listen; without an address it serves nobody, and other planes may.
     pub endpoints: Vec<Endpoint>,
     /// Worker threads, 1 to [`WORKERS_MAX`](stockd_model::limits::WORKERS_MAX). By default one
     /// for each core.
@@ -26,6 +26,9 @@ pub struct Config {
     /// Connections open at once, at least 1. The limit of open files may lower it at the start; see
     /// [`raise_file_limit`](crate::raise_file_limit).
     pub connections_max: usize,
+    /// Open files that other parts of the process may need at once, beside
+    /// [`FILES_RESERVED`](stockd_model::limits::FILES_RESERVED).
+    pub files_reserved: usize,
     /// A connection on which no byte came or went for this long is closed. `None`, the default,
     /// keeps it for ever. Checked about once a second.
     pub idle_timeout: Option<Duration>,
@@ -61,6 +64,7 @@ impl Default for Config {
             workers: available_parallelism().map_or(1, usize::from),
             spin: false,
             connections_max: CONNECTIONS_MAX,
+            files_reserved: 0,
             idle_timeout: None,
             stalled_timeout: STALLED_CLIENT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,

@@ -15,6 +15,7 @@ use crate::file_limit::connections_allowed;
 use crate::listener::{Acceptor, Bound};
 use crate::memory::Memory;
 use crate::metrics::Cells;
+use crate::observer::Observer;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::server_state::ServerState;
@@ -66,7 +67,8 @@ impl Server {
         let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
             .map(|index| Reactor::open().map_err(|source| system(&worker_name(index), source)))
             .collect::<Result<_, _>>()?;
-        let admission = Admission::new(connections_allowed(config.connections_max));
+        let admission =
+            Admission::new(connections_allowed(config.connections_max, config.files_reserved));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
         let memory = Memory::new(config.memory_max, config.unread_replies_max);
@@ -138,6 +140,11 @@ impl Server {
         self.pool.wake_all();
     }
 
+    /// What other planes may know of it while it runs.
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.state))
+    }
+
     /// Stops accepting, answers what every client has sent by now, lets the clients take their
     /// replies, closes and ends all threads. Takes at most
     /// [`SHUTDOWN_TIMEOUT`](stockd_model::limits::SHUTDOWN_TIMEOUT); without clients that dawdle,
@@ -193,9 +200,6 @@ fn gather(admission: &Admission, pool: &Pool, acceptor_cells: &Cells) -> Metrics
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
-    if config.endpoints.is_empty() {
-        return Err(StartError::NoListener);
-    }
     if !(1..=WORKERS_MAX).contains(&config.workers) {
         return Err(StartError::Workers(config.workers));
     }

@@ -32,8 +32,7 @@ use crate::token_flags::TokenFlags;
 /// Look up prices on a server, and measure how long it takes.
 ///
 /// Prints a line for each symbol: 'AAPL 172.5', or 'AAPL 0' while it cannot be traded, or 'XYZ not
-/// found'. Exits with 1 if any was not found, or
-/// may not be read.
+/// listed'. Exits with 1 if any is not listed or may not be read.
 ///
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
@@ -70,12 +69,12 @@ pub(crate) struct LookupArgs {
     ///
     /// It is {"server": ADDR, "runs": N, "requests": [REQUEST…], "names": [NAME…], "total": TOTAL},
     /// without "requests" under --quiet. Times are whole nanoseconds; replies are as on the wire,
-    /// "0" for not tradable and "-1" for not found.
+    /// "0" for not tradable and "-1" for not listed.
     ///
     /// REQUEST is {"name", "reply", "latency_ns"}, in the order asked. NAME is {"name", "reply",
     /// "count", "total_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"} with the
     /// last reply, slowest "p99_ns" first. TOTAL has the numbers of a NAME, and how many replies
-    /// were "prices", "not_tradable" and "not_found".
+    /// were "prices", "not_tradable" and "not_listed".
     #[arg(long)]
     json: bool,
 
@@ -177,7 +176,7 @@ fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::R
     printer.end(&report)?;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(report.tally().not_found + report.tally().not_permitted == 0),
+        None => Ok(report.tally().not_listed + report.tally().not_permitted == 0),
     }
 }
 

@@ -10,6 +10,7 @@ mod certificate;
 mod certificates;
 mod check;
 mod cli;
+mod config;
 mod data_dir;
 mod delist;
 #[cfg(feature = "demo")]
@@ -23,13 +24,16 @@ mod load;
 mod log;
 mod lookup;
 mod manual;
+mod manual_sections;
 mod name_list;
 mod output;
+mod ping;
 mod progress;
 mod quote_server;
 mod replay;
 mod report;
 mod serve;
+mod server_info;
 mod set;
 mod settings;
 mod tls_flags;
@@ -38,6 +42,7 @@ mod token_flags;
 mod trade;
 mod usage_error;
 mod watch;
+mod web;
 mod write_tally;
 
 /// It gives memory back to the system when those have left who used it: docs/decisions/018-allocator.md.

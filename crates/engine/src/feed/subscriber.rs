@@ -55,6 +55,8 @@ pub(crate) struct Subscriber {
     /// The serial of the last pass that came by.
     pub(crate) visited: u64,
     pub(crate) awake: bool,
+    /// Messages that it was spared, because a newer quote took their place.
+    pub(crate) conflated: u64,
     /// Where its last message came from: see [`Subscriber::next_source`].
     source: Source,
     /// The bytes that are in the sum of all.
@@ -150,6 +152,7 @@ impl Subscriber {
             walk: Walk::default(),
             visited: 0,
             awake: false,
+            conflated: 0,
             source: Source::Walk,
             accounted_bytes: 0,
             ages: None,

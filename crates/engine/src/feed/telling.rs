@@ -28,6 +28,8 @@ pub struct Message<'a> {
     pub symbol: &'a Symbol,
     /// The quote, as JSON.
     pub payload: &'a [u8],
+    /// The quote itself; `None` where it is not listed.
+    pub quote: Option<&'a Quote>,
     /// Whether it says no more than that the symbol, which was subscribed to by name, is not listed.
     pub is_unlisted: bool,
 }
@@ -191,7 +193,7 @@ impl Telling<'_> {
     fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.unlisted(symbol);
-        tell(Message { pattern: None, symbol, payload, is_unlisted: true })
+        tell(Message { pattern: None, symbol, payload, quote: None, is_unlisted: true })
     }
 
     fn message(
@@ -207,6 +209,6 @@ impl Telling<'_> {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.json(topic, symbol, stamp, quote);
         let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);
-        tell(Message { pattern, symbol, payload, is_unlisted: false })
+        tell(Message { pattern, symbol, payload, quote, is_unlisted: false })
     }
 }

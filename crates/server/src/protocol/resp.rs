@@ -8,6 +8,7 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod after;
 mod authenticate;
 mod browse;
 mod client;
@@ -37,6 +38,7 @@ use stockd_wire::resp::{
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
+use self::after::After;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
@@ -97,26 +99,6 @@ enum Awaited {
     Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
     SetAll(transaction::SetAll, Sent),
-}
-
-impl After {
-    /// The client was let in, and may do something else than before or not.
-    fn entered(is_other: bool) -> After {
-        if is_other { After::Identified } else { After::Admit }
-    }
-}
-
-/// What a command leaves to be done when it is no longer borrowed from the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    /// Which commands are admitted may have changed.
-    Admit,
-    /// The client is somebody else now.
-    Identified,
-    /// The command is not finished.
-    Wait(Waits),
-    Quit,
 }
 
 impl Conversation for RespConversation {
@@ -203,7 +185,7 @@ impl Conversation for RespConversation {
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
         let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
-            let Message { pattern, symbol, payload, is_unlisted } = message;
+            let Message { pattern, symbol, payload, is_unlisted, .. } = message;
             let symbol = symbol.as_bytes();
             if is_unlisted && symbol.starts_with(CLIENT_CHANNELS) {
                 return true;
@@ -694,11 +676,11 @@ impl Speaker {
             Command::Echo(message) => encoder.text(message, out),
             Command::Auth(credentials) => {
                 return match authenticate::check(&credentials, client, turn) {
-                    Ok(is_other) => {
+                    Ok(after) => {
                         encoder.ok(turn.replies.out);
-                        After::entered(is_other)
+                        after
                     }
-                    Err(refused) => self.turn_away(refused, turn),
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
                 };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
@@ -706,11 +688,11 @@ impl Speaker {
             }
             Command::Hello(hello) => {
                 return match authenticate::check_hello(&hello, client, turn) {
-                    Ok(is_other) => {
+                    Ok(after) => {
                         client::hello(&hello, client, encoder, turn.replies.out);
-                        After::entered(is_other)
+                        after
                     }
-                    Err(refused) => self.turn_away(refused, turn),
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
                 };
             }
             Command::WhoAmI => {
@@ -790,20 +772,6 @@ impl Speaker {
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
-    }
-
-    /// Answers a client that is not let in, or sees to it that this is done later.
-    fn turn_away(&mut self, refused: authenticate::Refused, turn: &mut Turn<'_>) -> After {
-        match refused {
-            authenticate::Refused::Because(error) => {
-                self.encoder.error(&error, turn.replies.out);
-                After::Nothing
-            }
-            authenticate::Refused::Later => {
-                self.is_wrong = true;
-                After::Wait(Waits::Pause)
-            }
-        }
     }
 
     /// Ends all subscriptions of a kind, and confirms each.

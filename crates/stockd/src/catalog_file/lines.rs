@@ -67,3 +67,7 @@ impl<R: BufRead> Lines<R> {
         Ok(Some((self.number, line)))
     }
 }
+/// Says that a line was longer than it may be.
+pub(crate) fn too_long(bytes_max: usize) -> String {
+    format!("the line is longer than {bytes_max} bytes, the limit")
+}

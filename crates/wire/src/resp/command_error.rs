@@ -279,14 +279,8 @@ impl fmt::Display for Refused<'_> {
                 f,
                 "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
             ),
-            refusal @ Refusal::NotPermitted { .. } => write!(f, "NOPERM {refusal}"),
-            // A source that knows its updates may come late tells them from its mistakes.
-            refusal @ Refusal::Late { .. } => write!(f, "LATE {refusal}"),
-            // The code of Redis for writes that its disk does not take.
-            refusal @ (Refusal::ReadOnly { .. } | Refusal::NotKept { .. }) => {
-                write!(f, "MISCONF {refusal}")
-            }
-            refusal => write!(f, "ERR {refusal}"),
+            // Of writes that the disk does not take, and of late ones, clients know by the code.
+            refusal => write!(f, "{} {refusal}", refusal.problem().resp_code()),
         }
     }
 }

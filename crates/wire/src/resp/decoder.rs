@@ -88,7 +88,7 @@ impl Decoder {
 
     /// Whether the reply to a command has begun, and what follows is the rest of it.
     pub fn is_within_reply(&self) -> bool {
-        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet, .. })
+        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet | Verb::HMGetAll, .. })
     }
 
     /// Whether parts of a command are to come that is executed part by part.
@@ -374,7 +374,7 @@ impl Arrays {
             self.state = State::Streaming { verb: spec.verb, left: arguments };
             self.decoded = Some(spec.verb.into());
             return match spec.verb {
-                Verb::MGet => Ok(Some(Command::Array(arguments).into())),
+                Verb::MGet | Verb::HMGetAll => Ok(Some(Command::Array(arguments).into())),
                 _ => self.stream(input),
             };
         }

@@ -52,6 +52,7 @@ pub(super) fn read_part(verb: Verb, part: &[u8], last: bool) -> Incoming<'_> {
             let request = Symbol::parse(part).map_or_else(|_| lookup(part), Request::Delist);
             return Incoming::Request(request, Shape::Tally { last });
         }
+        Verb::HMGetAll => return Incoming::Request(lookup(part), Shape::Quote),
         Verb::Subscribe => Command::Subscribe(part),
         Verb::PSubscribe => Command::SubscribePattern(part),
         Verb::Unsubscribe => Command::Unsubscribe(part),
@@ -224,6 +225,7 @@ fn read_arguments<'a>(
         | Verb::SlowLog => Command::Describe(Describe::Help(spec.name)),
         // These are read part by part.
         Verb::MGet
+        | Verb::HMGetAll
         | Verb::Exists
         | Verb::Touch
         | Verb::Del

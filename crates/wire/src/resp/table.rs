@@ -105,6 +105,8 @@ commands! {
         "The price; 0 while halted or exhausted; nil if not listed";
     MGet "mget" 2..=STREAMED, READ ALL_KEYS "string", "symbol [symbol …]",
         "The same for any number of stocks";
+    HMGetAll "hmgetall" 2..=STREAMED, READ ALL_KEYS "hash", "symbol [symbol …]",
+        "The quote of each stock, as HGETALL gives it";
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
         "symbol field value [field value …]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
