@@ -25,7 +25,7 @@ impl Rest {
         let config =
             stockd_web::Config { http: vec![([127, 0, 0, 1], 0).into()], ..Default::default() };
         let web = WebServer::start(config, engine.engine(), server.observer()).unwrap();
-        let http = Http::connect(&web.endpoints()[0].address.to_string());
+        let http = Http::connect(&web.endpoints()[0].1.to_string());
         Rest { http, engine, _web: web, _server: server }
     }
 }

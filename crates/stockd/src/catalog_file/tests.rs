@@ -416,7 +416,10 @@ fn json_that_is_cut_or_none_is_an_error_with_its_line() {
 #[test]
 fn a_file_that_is_no_text_says_what_to_do() {
     for (bytes, hint) in [
-        (&b"PK\x03\x04rest of a workbook"[..], "it is a spreadsheet or a zip archive; save it as CSV"),
+        (
+            &b"PK\x03\x04rest of a workbook"[..],
+            "it is a spreadsheet or a zip archive; save it as CSV",
+        ),
         (b"\xd0\xcf\x11\xe0", "it is a spreadsheet; save it as CSV"),
         (b"%PDF-1.7", "it is a PDF"),
         (b"PAR1....", "it is Parquet"),
