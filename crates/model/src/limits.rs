@@ -651,3 +651,27 @@ pub const HTTP_CLIENTS_PAGE: usize = 1000;
 
 /// Series of `/metrics`, at most, whatever is listed or connected.
 pub const METRIC_SERIES_MAX: usize = 300;
+
+/// Trades of a stock that a feed can break or correct: the last ones. A break of an earlier one is counted, and
+/// changes no price.
+pub const FEED_TRADES_KEPT: usize = 16;
+
+/// Orders of a feed that are kept for their prices, at most: about 200 MB. An order beyond is counted, and its
+/// executions are passed over.
+pub const FEED_ORDERS_MAX: usize = 8_388_608;
+
+/// Bytes of one packet or block of a capture, at most. A longer one means that the capture is damaged.
+pub const FEED_PACKET_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of the metadata of a feed, at most: the mappings of all symbols of a market over years. More means that
+/// it is damaged.
+pub const FEED_METADATA_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Interfaces of a capture that are known, at most. Packets of others are passed over.
+pub const FEED_INTERFACES_MAX: usize = 1024;
+
+/// Sessions of a capture that are followed, at most. Packets of others are passed over.
+pub const FEED_SESSIONS_MAX: usize = 1024;
+
+/// Skipped messages of a feed that are named, at most. The others are counted by cause.
+pub const FEED_SKIPPED_NAMED_MAX: usize = 10;

@@ -34,7 +34,7 @@ use stockd_model::limits::{CATALOG_LINE_BYTES_MAX, CATALOG_SAMPLE_BYTES};
 use self::documents::Documents;
 pub(crate) use self::form::{Form, Format};
 pub(crate) use self::input::Input;
-use self::lines::{Line, Lines};
+use self::lines::{Line, Lines, too_long};
 pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
 use crate::bad_rows::BadRows;
 
@@ -234,10 +234,6 @@ impl fmt::Display for Source {
             None => f.write_str("standard input"),
         }
     }
-}
-
-pub(crate) fn too_long(bytes_max: usize) -> String {
-    format!("the line is longer than {bytes_max} bytes, the limit")
 }
 
 /// The delimiter that a first line such as `sep=;` names, which spreadsheets write.

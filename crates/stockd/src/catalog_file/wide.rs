@@ -11,12 +11,12 @@
 //!
 //! Invariant: a stock has the last close that the file has of it.
 
-use super::csv::Record;
-use super::names::same;
-use super::row::{BadRow, RowTexts, parse_symbol, shown};
-use super::{Row, too_long};
-use crate::catalog_file::lines::Line;
 use stockd_model::{Field, Fields, Symbol};
+
+use super::csv::Record;
+use super::lines::{Line, too_long};
+use super::names::same;
+use super::row::{BadRow, Row, RowTexts, parse_symbol, shown};
 
 /// The columns that are the close of a stock, and the last that each of them had.
 pub(super) struct Closes {

@@ -13,7 +13,7 @@ use stockd_model::{Edit, Field, Fields, Price};
 use super::moment::Moment;
 use crate::bad_rows::BadRows;
 use crate::catalog_file::csv::Record;
-use crate::catalog_file::lines::{Line, Lines};
+use crate::catalog_file::lines::{Line, Lines, too_long};
 use crate::catalog_file::table::{KnownColumns, decimal_mark, delimiter_of};
 use crate::catalog_file::{
     self as files, BadRow, Form, Format, Input, RowTexts, Source, parse_symbol, shown,
@@ -120,7 +120,7 @@ impl UpdateFile {
                     }
                 },
                 Some((number, Line::TooLong(max))) => {
-                    bail!("{source}:{number}: {}", files::too_long(max))
+                    bail!("{source}:{number}: {}", too_long(max))
                 }
                 None => bail!("{source}:1: the file is empty; {HEADER_NEEDS}"),
             }
@@ -148,7 +148,7 @@ impl<R: BufRead> Updates<'_, R> {
             let update = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
                 Line::Whole(line) => header.update(line, record, *last),
-                Line::TooLong(max) => Err(BadRow { column: None, why: files::too_long(max) }),
+                Line::TooLong(max) => Err(BadRow { column: None, why: too_long(max) }),
             };
             if let Ok(update) = update {
                 *last = Some(update.at);
