@@ -15,6 +15,7 @@ use stockd_model::{FieldError, PriceError, Refusal, Right, SharesError, SymbolEr
 
 use super::absent;
 use super::arguments::Arguments;
+use super::rows::FIELDS_MAX;
 
 /// A command was refused. Nothing changed, and the connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,19 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `HSETROWS` with a number of fields that there cannot be.
+    #[error(
+        "ERR the first argument of HSETROWS is the number of fields of a row: 1 to {FIELDS_MAX}"
+    )]
+    RowFields,
+    /// `HSETROWS` with rows that are not whole.
+    #[error("ERR HSETROWS has {parts} parts of rows, and a row of {fields} fields has {}", .fields + 1)]
+    RowParts {
+        /// Parts behind the names of the fields.
+        parts: usize,
+        /// Fields of a row.
+        fields: usize,
+    },
     /// `HDEL` of a field that every quote has.
     #[error("ERR field '{0}' is there in every quote; DEL delists the stock")]
     Needed(&'static str),
