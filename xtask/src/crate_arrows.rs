@@ -22,11 +22,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         "stockd-server",
         &["stockd-engine", "stockd-access", "stockd-wire", "stockd-tls", "stockd-model"],
     ),
-    ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     (
         "stockd-web",
         &["stockd-server", "stockd-engine", "stockd-access", "stockd-tls", "stockd-model"],
     ),
+    ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
+    ("stockd-feeds", &["stockd-model"]),
     ("stockd-latency", &["stockd-model"]),
     ("stockd-load", &["stockd-client", "stockd-latency", "stockd-wire", "stockd-model"]),
     (
@@ -42,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-server",
             "stockd-web",
             "stockd-client",
+            "stockd-feeds",
             "stockd-latency",
             "stockd-load",
         ],

@@ -34,6 +34,16 @@ impl Access {
         }
     }
 
+    /// Whether it shows at a glance that it reads this stock, of which only the first word is looked at.
+    /// Otherwise [`reads`](Access::reads) is to be asked.
+    #[inline(always)]
+    pub fn reads_at_a_glance(&self, symbol: &Symbol) -> bool {
+        match self {
+            Access::All => true,
+            Access::User(user) => user.read.cover_at_a_glance(symbol),
+        }
+    }
+
     /// Whether it reads the quote of every stock, so that nothing has to be left out.
     #[inline(always)]
     pub fn reads_all(&self) -> bool {

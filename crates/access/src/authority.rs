@@ -37,7 +37,8 @@ pub struct Authority {
 #[derive(Clone, Debug)]
 pub struct Identity {
     access: Access,
-    shown: Shown,
+    /// None where nothing was shown: an idle connection is to hold few bytes.
+    shown: Option<Arc<Shown>>,
     /// As the authority's when this was looked up.
     generation: u64,
     /// Whether the file has a user for what was shown, or for those who show nothing.
@@ -45,7 +46,7 @@ pub struct Identity {
 }
 
 /// What a client has shown.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Shown {
     token: Option<TokenHash>,
     certificate: Option<Arc<[CertificateName]>>,
@@ -65,7 +66,7 @@ impl Default for Authority {
 impl Default for Identity {
     /// Of a client where there is no access file.
     fn default() -> Identity {
-        Identity { access: Access::All, shown: Shown::default(), generation: 0, is_known: true }
+        Identity { access: Access::All, shown: None, generation: 0, is_known: true }
     }
 }
 
@@ -112,7 +113,7 @@ impl Authority {
 
     /// A client that has shown nothing.
     pub fn anonymous(&self) -> Identity {
-        self.identify(Shown::default())
+        self.identify(None)
     }
 
     /// A client that shows a token, and perhaps says which user it is; `default` stands for no such
@@ -133,24 +134,28 @@ impl Authority {
         if token.len() > TOKEN_SHOWN_BYTES_MAX {
             return None;
         }
-        let certificate = before.shown.certificate.clone();
-        let shown = Shown { token: Some(TokenHash::of(token)), certificate };
+        let token = TokenHash::of(token);
         let generation = self.generation();
         let file = self.file.load();
-        let found = file.as_ref()?.by_token(shown.token.as_ref()?)?;
+        let found = file.as_ref()?.by_token(&token)?;
         let is_meant = user.is_none_or(|user| user == DEFAULT_USER || user == found.name());
-        is_meant.then(|| Identity::of(found, shown, generation))
+        let certificate = before.certificate();
+        let shown = Arc::new(Shown { token: Some(token), certificate });
+        is_meant.then(|| Identity::of(found, Some(shown), generation))
     }
 
     /// A client whose certificate, which was checked, has these names: the first that is a user's says
     /// which. One whose certificate is nobody's is as one that has shown nothing.
     pub fn by_certificate(&self, names: impl IntoIterator<Item = CertificateName>) -> Identity {
-        self.identify(Shown { token: None, certificate: Some(names.into_iter().collect()) })
+        let certificate = Some(names.into_iter().collect());
+        self.identify(Some(Arc::new(Shown { token: None, certificate })))
     }
 
     /// Forgets the token that a client has shown.
     pub fn forget_token(&self, identity: &Identity) -> Identity {
-        self.identify(Shown { token: None, certificate: identity.shown.certificate.clone() })
+        let certificate = identity.certificate();
+        let shown = certificate.is_some().then(|| Arc::new(Shown { token: None, certificate }));
+        self.identify(shown)
     }
 
     /// Looks up again what was shown, if another file has come into force. Returns whether the client's
@@ -167,14 +172,16 @@ impl Authority {
         before.access != identity.access || before.is_known != identity.is_known
     }
 
-    fn identify(&self, shown: Shown) -> Identity {
+    fn identify(&self, shown: Option<Arc<Shown>>) -> Identity {
         let generation = self.generation();
         let file = self.file.load();
         let Some(file) = file.as_ref() else {
             return Identity { access: Access::All, shown, generation, is_known: true };
         };
-        let by_token = shown.token.as_ref().and_then(|token| file.by_token(token));
-        let names = shown.certificate.iter().flat_map(|names| names.iter());
+        let token = shown.as_ref().and_then(|shown| shown.token.as_ref());
+        let by_token = token.and_then(|token| file.by_token(token));
+        let certificate = shown.as_ref().and_then(|shown| shown.certificate.as_ref());
+        let names = certificate.into_iter().flat_map(|names| names.iter());
         let found = by_token.or_else(|| names.filter_map(|name| file.by_certificate(name)).next());
         match found.or_else(|| file.user(ANONYMOUS)) {
             Some(user) => Identity::of(user, shown, generation),
@@ -184,8 +191,13 @@ impl Authority {
 }
 
 impl Identity {
-    fn of(user: &Arc<User>, shown: Shown, generation: u64) -> Identity {
+    fn of(user: &Arc<User>, shown: Option<Arc<Shown>>, generation: u64) -> Identity {
         Identity { access: Access::User(Arc::clone(user)), shown, generation, is_known: true }
+    }
+
+    /// The names of the certificate that it has shown.
+    fn certificate(&self) -> Option<Arc<[CertificateName]>> {
+        self.shown.as_ref()?.certificate.clone()
     }
 
     /// What the client may do.

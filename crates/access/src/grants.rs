@@ -96,8 +96,14 @@ impl Grants {
     /// Whether a symbol is covered.
     #[inline(always)]
     pub fn cover(&self, symbol: &Symbol) -> bool {
+        self.cover_at_a_glance(symbol) || self.cover_in_lists(symbol)
+    }
+
+    /// Whether a symbol is seen to be covered by its first word.
+    #[inline(always)]
+    pub(crate) fn cover_at_a_glance(&self, symbol: &Symbol) -> bool {
         let [first, ..] = symbol.words();
-        first & self.mask == self.bits || self.cover_in_lists(symbol)
+        first & self.mask == self.bits
     }
 
     #[inline(never)]

@@ -12,7 +12,9 @@ use crossbeam_utils::CachePadded;
 use stockd_access::Access;
 use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
-use stockd_model::{Answer, Conditional, Refusal, Reply, Request, Right, Symbol, SymbolError};
+use stockd_model::{
+    Answer, Conditional, Refusal, Reply, Request, Right, SYMBOL_WORDS, Symbol, SymbolError,
+};
 
 use crate::counters::{Cells, Totals};
 use crate::decide;
@@ -119,6 +121,18 @@ impl Account {
     }
 }
 
+/// Puts nothing in place of what may not be read. Whether it did.
+#[cold]
+#[inline(never)]
+fn deny(sought: &mut Sought, access: &Access) -> bool {
+    // What is nothing already is not denied.
+    let is_denied = sought.symbol().words() != [0; SYMBOL_WORDS] && !access.reads(sought.symbol());
+    if is_denied {
+        *sought = Sought::nothing_permitted();
+    }
+    is_denied
+}
+
 impl Account {
     #[cold]
     fn count_denied(&self, not_permitted: u64) {
@@ -153,13 +167,11 @@ pub struct Batch<'a> {
 /// Lookups that may not be made.
 #[derive(Debug, Default)]
 struct Denied {
-    /// Those of the lookups that are begun, a bit each.
-    begun: u32,
+    /// Whether there are some among those that are begun.
+    is_begun: bool,
     /// Those that were answered.
     answered: u64,
 }
-
-const _: () = assert!(LOOKUPS_TOGETHER_MAX <= u32::BITS as usize);
 
 impl<'a> Batch<'a> {
     /// The engine behind it.
@@ -180,12 +192,11 @@ impl<'a> Batch<'a> {
     /// When [`LOOKUPS_TOGETHER_MAX`] lookups are begun already.
     #[inline(always)]
     pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
-        self.sought[self.begun] = match symbol {
-            Ok(symbol) if self.access.reads(symbol) => self.view.seek(symbol),
-            Ok(_) => self.denied.deny(self.begun),
+        let sought = match symbol {
+            Ok(symbol) => self.view.seek(symbol),
             Err(_) => Sought::nothing(),
         };
-        self.begun += 1;
+        self.begin_sought(sought);
     }
 
     /// As [`begin`](Batch::begin), of what is a symbol.
@@ -195,10 +206,17 @@ impl<'a> Batch<'a> {
     /// The same.
     #[inline(always)]
     pub fn begin_symbol(&mut self, symbol: &Symbol) {
-        self.sought[self.begun] = match self.access.reads(symbol) {
-            true => self.view.seek(symbol),
-            false => self.denied.deny(self.begun),
-        };
+        self.begin_sought(self.view.seek(symbol));
+    }
+
+    #[inline(always)]
+    fn begin_sought(&mut self, sought: Sought) {
+        let place = &mut self.sought[self.begun];
+        *place = sought;
+        // Now, where the symbol lies in memory anyhow: a lookup is short.
+        if !self.access.reads_at_a_glance(place.symbol()) {
+            self.denied.is_begun |= deny(place, self.access);
+        }
         self.begun += 1;
     }
 
@@ -207,7 +225,7 @@ impl<'a> Batch<'a> {
     /// # Panics
     ///
     /// The same.
-    #[inline]
+    #[inline(always)]
     pub fn begin_impossible(&mut self) {
         self.sought[self.begun] = Sought::nothing();
         self.begun += 1;
@@ -219,6 +237,16 @@ impl<'a> Batch<'a> {
         self.denied.answered
     }
 
+    /// Those of the answered lookups that were denied are no misses.
+    #[cold]
+    fn count_denied(&mut self) {
+        let begun = self.sought[..self.begun].iter();
+        let denied = begun.filter(|sought| sought.is_not_permitted()).count() as u64;
+        self.denied.answered += denied;
+        self.misses -= denied;
+        self.denied.is_begun = false;
+    }
+
     /// How many lookups are begun.
     #[inline(always)]
     pub fn begun(&self) -> usize {
@@ -228,24 +256,21 @@ impl<'a> Batch<'a> {
     /// Answers all lookups that are begun, in order, and hands each answer to `each`.
     #[inline(always)]
     pub fn answer(&mut self, mut each: impl FnMut(Answer)) {
-        for (at, sought) in self.sought[..self.begun].iter().enumerate() {
-            each(match self.view.answer_sought(sought) {
-                Some(answer) => {
-                    self.hits += 1;
-                    answer
-                }
-                None if self.denied.has(at) => {
-                    self.denied.answered += 1;
-                    Answer::NotPermitted
-                }
-                None => {
-                    self.misses += 1;
-                    Answer::NotFound
-                }
-            });
+        for sought in &self.sought[..self.begun] {
+            let answer = self.view.answer_sought(sought);
+            match answer {
+                Some(_) => self.hits += 1,
+                None => self.misses += 1,
+            }
+            each(answer.unwrap_or(match sought.is_not_permitted() {
+                true => Answer::NotPermitted,
+                false => Answer::NotFound,
+            }));
+        }
+        if self.denied.is_begun {
+            self.count_denied();
         }
         self.begun = 0;
-        self.denied.begun = 0;
     }
 
     /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
@@ -354,19 +379,6 @@ impl Drop for Batch<'_> {
         if self.denied.answered > 0 {
             self.account.count_denied(self.denied.answered);
         }
-    }
-}
-
-impl Denied {
-    #[cold]
-    fn deny(&mut self, at: usize) -> Sought {
-        self.begun |= 1 << at;
-        Sought::nothing()
-    }
-
-    #[inline(always)]
-    fn has(&self, at: usize) -> bool {
-        self.begun & 1 << at != 0
     }
 }
 

@@ -242,6 +242,10 @@ pub const SHUTDOWN_MARGIN: Duration = Duration::from_secs(1);
 /// Bytes of one line of a catalog file or a list of names, at most. A longer line is a bad row.
 pub const CATALOG_LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes at the beginning of a catalog file from which its format, delimiter and decimal mark are seen. What
+/// comes later does not change them.
+pub const CATALOG_SAMPLE_BYTES: usize = 64 * 1024;
+
 /// Bytes of one reply line that the client library accepts. A longer one is no reply of this
 /// protocol, and the client gives the connection up.
 pub const REPLY_LINE_BYTES_MAX: usize = 1024;
@@ -644,3 +648,27 @@ pub const HTTP_CLIENTS_PAGE: usize = 1000;
 
 /// Series of `/metrics`, at most, whatever is listed or connected.
 pub const METRIC_SERIES_MAX: usize = 300;
+
+/// Trades of a stock that a feed can break or correct: the last ones. A break of an earlier one is counted, and
+/// changes no price.
+pub const FEED_TRADES_KEPT: usize = 16;
+
+/// Orders of a feed that are kept for their prices, at most: about 200 MB. An order beyond is counted, and its
+/// executions are passed over.
+pub const FEED_ORDERS_MAX: usize = 8_388_608;
+
+/// Bytes of one packet or block of a capture, at most. A longer one means that the capture is damaged.
+pub const FEED_PACKET_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of the metadata of a feed, at most: the mappings of all symbols of a market over years. More means that
+/// it is damaged.
+pub const FEED_METADATA_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Interfaces of a capture that are known, at most. Packets of others are passed over.
+pub const FEED_INTERFACES_MAX: usize = 1024;
+
+/// Sessions of a capture that are followed, at most. Packets of others are passed over.
+pub const FEED_SESSIONS_MAX: usize = 1024;
+
+/// Skipped messages of a feed that are named, at most. The others are counted by cause.
+pub const FEED_SKIPPED_NAMED_MAX: usize = 10;

@@ -83,6 +83,29 @@ impl Shares {
     }
 }
 
+impl Volume {
+    /// The volume after a trade. `None` when that would be below zero, or cannot be kept exactly.
+    #[inline]
+    pub fn after_trade(self, shares: Shares) -> Option<Volume> {
+        let (Shares::Add(change) | Shares::Take(change)) = shares;
+        if let (Some(left), Some(change)) = (self.whole(), change.whole()) {
+            let left = match shares {
+                Shares::Add(_) => left.checked_add(change),
+                Shares::Take(_) => left.checked_sub(change),
+            };
+            return left.map(Volume::new);
+        }
+        let change = match shares {
+            Shares::Add(_) => change.decimal().units(),
+            Shares::Take(_) => -change.decimal().units(),
+        };
+        match Decimal::from_units(self.decimal().units() + change)? {
+            Decimal { negative: true, .. } => None,
+            Decimal { magnitude, scale, .. } => Some(Volume::from_parts(magnitude, scale.places())),
+        }
+    }
+}
+
 impl From<i64> for Shares {
     #[inline]
     fn from(delta: i64) -> Shares {

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use crate::decimal::{Decimal, DecimalText, Fault, Scale};
 use crate::escaped;
 use crate::limits::{DECIMAL_PLACES_MAX, EXCERPT_BYTES_MAX};
-use crate::shares::Shares;
 
 /// Shares that remain of a stock, exact: a *coefficient* of up to 64 bits, of which up to 18 digits
 /// stand behind the point. Zero means exhausted: nothing is left to trade.
@@ -77,7 +76,7 @@ impl Volume {
         volume
     }
 
-    fn decimal(self) -> Decimal {
+    pub(crate) fn decimal(self) -> Decimal {
         Decimal { negative: false, magnitude: self.coefficient, scale: self.scale }
     }
 
@@ -124,27 +123,6 @@ impl Volume {
                 Fault::TooLarge => VolumeError::TooLarge { text },
             }
         })
-    }
-
-    /// The volume after a trade. `None` when that would be below zero, or cannot be kept exactly.
-    #[inline]
-    pub fn after_trade(self, shares: Shares) -> Option<Volume> {
-        let (Shares::Add(change) | Shares::Take(change)) = shares;
-        if let (Some(left), Some(change)) = (self.whole(), change.whole()) {
-            let left = match shares {
-                Shares::Add(_) => left.checked_add(change),
-                Shares::Take(_) => left.checked_sub(change),
-            };
-            return left.map(Volume::new);
-        }
-        let change = match shares {
-            Shares::Add(_) => change.decimal().units(),
-            Shares::Take(_) => -change.decimal().units(),
-        };
-        match Decimal::from_units(self.decimal().units() + change)? {
-            Decimal { negative: true, .. } => None,
-            Decimal { magnitude, scale, .. } => Some(Volume { coefficient: magnitude, scale }),
-        }
     }
 
     /// The shortest exact decimal, on the stack.
@@ -198,6 +176,7 @@ impl fmt::Debug for Volume {
 mod tests {
     use super::*;
     use crate::decimal::tests::number_text;
+    use crate::shares::Shares;
     use bigdecimal::BigDecimal;
     use proptest::prelude::*;
 

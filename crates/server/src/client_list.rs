@@ -16,9 +16,9 @@ use stockd_access::Authority;
 use stockd_model::Address;
 use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
+use crate::cell::Cell;
 use crate::endings::Ending;
 use crate::endpoint::Protocol;
-use crate::metrics::Cell;
 
 /// All open connections.
 #[derive(Debug, Default)]

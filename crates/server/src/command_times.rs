@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use stockd_wire::resp::CommandId;
 
-use crate::metrics::Cell;
+use crate::cell::Cell;
 
 /// Parts into which each power of two is divided, as a power of two.
 const PART_BITS: u32 = 4;

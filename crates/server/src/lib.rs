@@ -119,6 +119,7 @@
 
 mod access_review;
 mod admission;
+mod cell;
 mod client_list;
 mod closed;
 mod command_times;

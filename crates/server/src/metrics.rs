@@ -1,11 +1,10 @@
 //! What the server counts. The acceptor and each worker count in cells of their own that they
 //! alone write, so that counting costs no shared writes; a snapshot sums them up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use stockd_model::{Refusal, Right};
 use stockd_wire::resp::{CommandId, ErrorCounts};
 
+use crate::cell::Cell;
 use crate::command_times::{CommandTimes, TimesSum};
 
 /// Declares the counters once: their names and meanings, the cells and the snapshot.
@@ -219,7 +218,7 @@ pub(crate) struct PerKind<const KINDS: usize>([Cell; KINDS]);
 
 impl<const KINDS: usize> Default for PerKind<KINDS> {
     fn default() -> PerKind<KINDS> {
-        PerKind([const { Cell(AtomicU64::new(0)) }; KINDS])
+        PerKind([const { Cell::new() }; KINDS])
     }
 }
 
@@ -242,28 +241,5 @@ impl<const KINDS: usize> PerKind<KINDS> {
         for (sum, cell) in sums.iter_mut().zip(&self.0) {
             *sum = sum.wrapping_add(cell.get());
         }
-    }
-}
-
-/// A number that one thread writes and any thread reads.
-#[derive(Debug, Default)]
-pub(crate) struct Cell(AtomicU64);
-
-impl Cell {
-    /// Adds to the number. Only the one writer may call this: it loads and stores.
-    #[inline]
-    pub(crate) fn add(&self, count: u64) {
-        self.set(self.get().wrapping_add(count));
-    }
-
-    /// Sets the number. Only the one writer may call this.
-    #[inline]
-    pub(crate) fn set(&self, number: u64) {
-        self.0.store(number, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

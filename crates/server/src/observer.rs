@@ -3,9 +3,11 @@
 //!
 //! It knows nothing of how that is shown. Invariant: looking changes nothing and holds up no worker.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stockd_access::Authority;
 use stockd_model::Address;
 
 use crate::client_list::ClientInfo;
@@ -61,6 +63,17 @@ impl Observer {
     /// What the server has done so far and what it holds now.
     pub fn metrics(&self) -> Metrics {
         self.0.metrics()
+    }
+
+    /// Who says who clients are.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.0.authority
+    }
+
+    /// Notes that a wrong token was shown from this address, over whatever protocol. Returns whether the answer is
+    /// to wait.
+    pub fn note_failed_attempt(&self, address: Option<IpAddr>) -> bool {
+        self.0.failed_attempts.note(address, Instant::now())
     }
 
     /// When it was started.

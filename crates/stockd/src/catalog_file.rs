@@ -1,49 +1,49 @@
 //! Catalog files: where the stocks that are listed at start come from.
 //!
-//! This module owns the formats of files and the order in which they are read. `lines.rs` cuts them
-//! into bounded lines, `csv.rs` and `json_lines.rs` read a line as a row (`row.rs`). They know
-//! nothing of the catalog.
+//! This module owns the order in which files are read: `input.rs` makes text of them, `lines.rs` and
+//! `documents.rs` cut it into bounded pieces, `table.rs` and `json.rs` read a piece as a row (`row.rs`).
+//! `form.rs` has what a user may say of a file. They know nothing of the catalog.
 //!
 //! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
 //! file and line. Memory is bounded by the longest line and the number of stocks, whatever the
 //! file holds.
 
 pub(crate) mod csv;
-mod json_lines;
+mod documents;
+mod form;
+mod input;
+mod json;
 pub(crate) mod lines;
+mod names;
+mod number;
 mod row;
+pub(crate) mod table;
+mod wide;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
-use flate2::read::MultiGzDecoder;
-use indicatif::ProgressBar;
 use stockd_model::Symbol;
+use stockd_model::limits::{CATALOG_LINE_BYTES_MAX, CATALOG_SAMPLE_BYTES};
 
-use self::lines::{Line, Lines};
-pub(crate) use self::row::{BadRow, Row, shown};
+use self::documents::Documents;
+pub(crate) use self::form::{Form, Format};
+pub(crate) use self::input::Input;
+use self::lines::{Line, Lines, too_long};
+pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
 use crate::bad_rows::BadRows;
-use crate::progress;
 
 /// A catalog file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     /// `None` is standard input.
     path: Option<PathBuf>,
-    format: Format,
-    gzip: bool,
-}
-
-/// How the rows of a file are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Csv,
-    JsonLines,
+    form: Form,
 }
 
 /// The contents of a file.
@@ -52,41 +52,29 @@ pub(crate) struct Loaded {
     /// The stocks to list.
     pub(crate) rows: Vec<Row>,
     pub(crate) bad_rows: BadRows,
-}
-
-/// Reads the rows of one format, line by line.
-enum Reader {
-    Csv(Option<csv::Header>),
-    JsonLines,
-}
-
-/// A file of at least this size in bytes, compressed or not, gets a progress bar.
-const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
-
-/// What a file is that begins like this, if it is of a kind that has no lines of text, and what to do with it.
-fn foreign(begin: &[u8]) -> Option<&'static str> {
-    const KINDS: &[(&[u8], &str)] = &[
-        (b"\x1f\x8b", "it is compressed with gzip: add .gz to its name, as in stocks.csv.gz"),
-        (b"PK\x03\x04", "it is a spreadsheet or a zip archive: save it as CSV"),
-        (b"\xd0\xcf\x11\xe0", "it is a spreadsheet: save it as CSV"),
-        (b"PAR1", "it is Parquet: write it as CSV"),
-        (b"%PDF", "it is a PDF: save what is in it as CSV"),
-        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: decompress it with zstd -d"),
-        (b"BZh", "it is compressed with bzip2: decompress it with bunzip2"),
-        (b"\xfd7zXZ", "it is compressed with xz: decompress it with xz -d"),
-        (b"\xff\xfe", "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
-        (b"\xfe\xff", "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
-    ];
-    KINDS.iter().find(|(magic, _)| begin.starts_with(magic)).map(|(_, what)| *what)
+    /// Where each stock was listed.
+    lines: HashMap<Symbol, u64, foldhash::fast::RandomState>,
 }
 
 impl Source {
-    /// The source of this name. Its ending says the format; `-` is CSV from standard input. `None`
-    /// when the ending is unknown.
-    pub(crate) fn parse(name: &str) -> Option<Source> {
-        let (format, gzip) = Format::of(name)?;
-        let path = (name != "-").then(|| name.into());
-        Some(Source { path, format, gzip })
+    /// The source of this name, `-` being standard input.
+    pub(crate) fn new(name: &str, form: Form) -> Source {
+        Source { path: (name != "-").then(|| name.into()), form }
+    }
+
+    /// The file; `None` is standard input.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What is said of the file.
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Opens it as text.
+    pub(crate) fn open(&self) -> io::Result<Input> {
+        Input::open(self.path(), self.form.encoding)
     }
 
     /// When the file was last changed; `None` of standard input, and where the system does not say.
@@ -100,93 +88,142 @@ impl Source {
     ///
     /// When the source cannot be read or has no usable header.
     pub(crate) fn read(&self) -> anyhow::Result<Loaded> {
-        let (lines, progress) = self.lines().with_context(|| self.cannot_read())?;
-        let loaded = self.read_lines(lines);
+        let Input { text, sample, progress } = self.open().with_context(|| self.cannot_read())?;
+        let loaded = match self.format(&sample) {
+            Format::Csv if wide::is_wide(&sample) => self.read_wide(Lines::new(text)),
+            Format::Csv => self.read_csv(Lines::new(text), &sample),
+            Format::JsonLines => self.read_json_lines(Lines::new(text)),
+            Format::Json => self.read_json(Documents::new(text)),
+        };
         progress.finish_and_clear();
         loaded
     }
 
-    fn read_lines(&self, mut lines: Lines<impl BufRead>) -> anyhow::Result<Loaded> {
-        let mut reader = match self.format {
-            Format::Csv => Reader::Csv(None),
-            Format::JsonLines => Reader::JsonLines,
-        };
-        let mut listed_on: HashMap<Symbol, u64, foldhash::fast::RandomState> = HashMap::default();
+    /// The format: what was said, or what the first bytes show, or what the ending says.
+    fn format(&self, sample: &[u8]) -> Format {
+        let seen = seen_format(sample);
+        let ending = self.path.as_ref().and_then(|path| Format::of(&path.to_string_lossy()));
+        match (self.form.format, ending) {
+            (Some(format), _) => format,
+            // A file of lines may turn out to be an array.
+            (None, Some(Format::JsonLines)) if seen == Format::Json => Format::Json,
+            (None, Some(ending)) => ending,
+            (None, None) => seen,
+        }
+    }
+
+    fn read_csv(&self, mut lines: Lines<impl BufRead>, sample: &[u8]) -> anyhow::Result<Loaded> {
         let mut loaded = Loaded::default();
+        let mut header: Option<table::Header> = None;
+        let mut form = self.form.clone();
         while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
-            let row = match reader.row(line) {
-                Ok(Some(row)) => row,
-                Ok(None) => continue,
-                Err(Wrong::Header(why)) => anyhow::bail!("{self}:{number}: {why}"),
-                Err(Wrong::Row(bad)) => {
-                    loaded.bad_rows.add(bad.located(self, number));
+            let line = match (line, &header) {
+                (Line::Whole(line), _) => line,
+                (Line::TooLong(max), None) => anyhow::bail!("{self}:{number}: {}", too_long(max)),
+                (Line::TooLong(max), Some(_)) => {
+                    loaded.add_bad(self, number, BadRow { column: None, why: too_long(max) });
                     continue;
                 }
             };
-            let first_line = *listed_on.entry(row.symbol).or_insert(number);
-            if first_line != number {
-                loaded.bad_rows.add(row.listed_already(first_line).located(self, number));
+            if line.trim_ascii().is_empty() {
                 continue;
             }
-            loaded.rows.push(row);
+            match &mut header {
+                Some(header) => match header.row(line) {
+                    Ok(None) => {}
+                    row => loaded.add(self, number, row.transpose()),
+                },
+                None => match delimiter_line(line) {
+                    Some(delimiter) => form.delimiter = form.delimiter.or(Some(delimiter)),
+                    None => {
+                        let parsed = table::Header::parse(line, &form, behind(sample, number));
+                        header =
+                            Some(parsed.map_err(|why| anyhow::anyhow!("{self}:{number}: {why}"))?);
+                    }
+                },
+            }
         }
-        if let Reader::Csv(None) = reader {
-            anyhow::bail!("{self}:1: {}", csv::NO_HEADER);
+        anyhow::ensure!(header.is_some(), "{self}:1: {}", table::NO_HEADER);
+        Ok(loaded)
+    }
+
+    fn read_wide(&self, mut lines: Lines<impl BufRead>) -> anyhow::Result<Loaded> {
+        let mut next_header = || -> anyhow::Result<Vec<u8>> {
+            match lines.next().with_context(|| self.cannot_read())? {
+                Some((_, Line::Whole(line))) => Ok(line.to_vec()),
+                _ => anyhow::bail!("{self}:1: {}", too_long(CATALOG_LINE_BYTES_MAX)),
+            }
+        };
+        let (prices, tickers) = (next_header()?, next_header()?);
+        let closes = wide::Closes::parse(&prices, &tickers);
+        let mut closes = closes.map_err(|why| anyhow::anyhow!("{self}:1: {why}"))?;
+        let mut loaded = Loaded::default();
+        while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
+            if let Err(bad) = closes.take(number, line) {
+                loaded.add_bad(self, number, bad);
+            }
+        }
+        closes.rows().for_each(|(number, row)| loaded.add(self, number, Some(row)));
+        Ok(loaded)
+    }
+
+    fn read_json_lines(&self, mut lines: Lines<impl BufRead>) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded::default();
+        while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
+            let row = match line {
+                Line::Whole(line) if line.trim_ascii().is_empty() => continue,
+                Line::Whole(line) => json::row(line, None, &self.form.columns),
+                Line::TooLong(max) => Err(BadRow { column: None, why: too_long(max) }),
+            };
+            loaded.add(self, number, Some(row));
         }
         Ok(loaded)
     }
 
-    /// The lines of the source, uncompressed, and the bar that shows how far they were read.
-    pub(crate) fn lines(&self) -> io::Result<(Lines<impl BufRead + use<>>, ProgressBar)> {
-        let (bytes, progress) = self.open()?;
-        let mut bytes = BufReader::with_capacity(64 * 1024, bytes);
-        if let Some(what) = foreign(bytes.fill_buf()?) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    fn read_json(&self, mut documents: Documents<impl BufRead>) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded::default();
+        while let Some(piece) = documents.next().with_context(|| self.cannot_read())? {
+            let name: Option<String> =
+                piece.key.map(|key| serde_json::from_slice(key).unwrap_or_default());
+            let row = match piece.value {
+                Some(value) => json::row(value, name.as_deref(), &self.form.columns),
+                None => {
+                    let max = CATALOG_LINE_BYTES_MAX;
+                    let why = format!("the object is longer than {max} bytes, the limit");
+                    Err(BadRow { column: None, why })
+                }
+            };
+            loaded.add(self, piece.line, Some(row));
         }
-        Ok((Lines::new(bytes), progress))
+        Ok(loaded)
     }
 
     fn cannot_read(&self) -> String {
         format!("cannot read catalog {self}")
     }
-
-    /// The bytes of the source, uncompressed, and the bar that shows how far they were read.
-    fn open(&self) -> io::Result<(Box<dyn Read>, ProgressBar)> {
-        let Some(path) = &self.path else {
-            return Ok((Box::new(io::stdin().lock()), ProgressBar::hidden()));
-        };
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let progress = match metadata.len() {
-            ..PROGRESS_BYTES_MIN => ProgressBar::hidden(),
-            bytes => progress::bar(bytes, "{msg} {bar:40} {bytes}/{total_bytes}")
-                .with_message(format!("reading {self}")),
-        };
-        let file = progress.wrap_read(file);
-        Ok(match self.gzip {
-            true => (Box::new(MultiGzDecoder::new(file)), progress),
-            false => (Box::new(file), progress),
-        })
-    }
 }
 
-impl Format {
-    /// The format by the ending of a name, and whether the file is compressed. `-` is CSV.
-    pub(crate) fn of(name: &str) -> Option<(Format, bool)> {
-        if name == "-" {
-            return Some((Format::Csv, false));
-        }
-        let plain_name = name.strip_suffix(".gz");
-        let (_, ending) = plain_name.unwrap_or(name).rsplit_once('.')?;
-        let format = match ending {
-            "csv" => Format::Csv,
-            "jsonl" | "ndjson" => Format::JsonLines,
-            _ => return None,
+impl Loaded {
+    fn add(&mut self, source: &Source, line: u64, row: Option<Result<Row, BadRow>>) {
+        let row = match row {
+            None => return,
+            Some(Err(bad)) => return self.add_bad(source, line, bad),
+            Some(Ok(row)) => row,
         };
-        Some((format, plain_name.is_some()))
+        match self.lines.entry(row.symbol) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(line);
+                self.rows.push(row);
+            }
+            Entry::Occupied(first) => {
+                let bad = row.listed_already(*first.get());
+                self.add_bad(source, line, bad);
+            }
+        }
+    }
+
+    fn add_bad(&mut self, source: &Source, line: u64, bad: BadRow) {
+        self.bad_rows.add(bad.located(source, line));
     }
 }
 
@@ -199,36 +236,39 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a bad line spoils: the whole file, or one row.
-enum Wrong {
-    Header(String),
-    Row(BadRow),
+/// The delimiter that a first line such as `sep=;` names, which spreadsheets write.
+pub(crate) fn delimiter_line(line: &[u8]) -> Option<u8> {
+    match line.strip_suffix(b"\r").unwrap_or(line) {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some(*delimiter),
+        _ => None,
+    }
 }
 
-impl Reader {
-    /// The row on this line, or `None` on a header or blank line.
-    fn row(&mut self, line: Line<'_>) -> Result<Option<Row>, Wrong> {
-        let line = match line {
-            Line::Whole(line) => line,
-            Line::TooLong(bytes_max) => {
-                let why = format!("the line is longer than {bytes_max} bytes, the limit");
-                return Err(match self {
-                    Reader::Csv(None) => Wrong::Header(why),
-                    _ => Wrong::Row(BadRow { column: None, why }),
-                });
-            }
-        };
-        if line.trim_ascii().is_empty() {
-            return Ok(None);
+/// The sample behind the line of this number; its last line may be cut and is left out.
+pub(crate) fn behind(sample: &[u8], number: u64) -> &[u8] {
+    let mut newlines = memchr::memchr_iter(b'\n', sample).skip(number.saturating_sub(1) as usize);
+    let begin = newlines.next().map_or(sample.len(), |at| at + 1);
+    let rows = sample.get(begin..).unwrap_or_default();
+    let is_all = sample.len() < CATALOG_SAMPLE_BYTES;
+    let end = if is_all { rows.len() } else { memchr::memrchr(b'\n', rows).unwrap_or(0) };
+    rows.get(..end).unwrap_or_default()
+}
+
+/// What the first bytes of a file show of its format.
+pub(crate) fn seen_format(sample: &[u8]) -> Format {
+    let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
+    match text.first() {
+        Some(b'[') => Format::Json,
+        Some(b'{') => {
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+            let value =
+                line.splitn(2, |byte| *byte == b':').nth(1).unwrap_or_default().trim_ascii_start();
+            let holds_stocks = matches!(value.first(), Some(b'{' | b'['));
+            // The last line of the sample may be cut.
+            let is_whole = line.ends_with(b"}") || line.len() == text.trim_ascii_end().len();
+            if is_whole && !holds_stocks { Format::JsonLines } else { Format::Json }
         }
-        match self {
-            Reader::Csv(Some(header)) => header.row(line).map(Some).map_err(Wrong::Row),
-            Reader::Csv(header @ None) => {
-                *header = Some(csv::Header::parse(line).map_err(Wrong::Header)?);
-                Ok(None)
-            }
-            Reader::JsonLines => json_lines::row(line).map(Some).map_err(Wrong::Row),
-        }
+        _ => Format::Csv,
     }
 }
 

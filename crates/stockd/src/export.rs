@@ -57,11 +57,11 @@ enum ExportFormat {
 
 /// Fetches every quote and writes it.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let by_ending = Format::of(&args.file);
+    let by_ending = if args.file == "-" { Some(Format::Csv) } else { Format::of(&args.file) };
     let format = match (args.format, by_ending) {
         (Some(ExportFormat::Csv), _) => Format::Csv,
         (Some(ExportFormat::Jsonl), _) => Format::JsonLines,
-        (None, Some((format, _))) => format,
+        (None, Some(format)) => format,
         (None, None) => {
             let why = format!(
                 "'{}' has no ending that says the format; name it .csv or .jsonl, or give --format",
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let rows = Rows { format, spreadsheet_safe: args.spreadsheet_safe };
-    if rows.spreadsheet_safe && matches!(format, Format::JsonLines) {
+    if rows.spreadsheet_safe && format == Format::JsonLines {
         let why = "--spreadsheet-safe is for CSV, which spreadsheets open; leave it out";
         return Err(UsageError(why.to_owned()).into());
     }
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
             .context("cannot write to standard output")
             .map_or_else(output::end, |()| Ok(ExitCode::SUCCESS));
     }
-    let compressed = args.file.ends_with(".gz");
+    let compressed = args.file.to_ascii_lowercase().ends_with(".gz");
     let cannot_write = || format!("cannot write {}", args.file);
     let new = NewFile::create(Path::new(&args.file)).with_context(cannot_write)?;
     let written = match compressed {
@@ -154,7 +154,7 @@ impl Rows {
                 }
                 rows.flush()
             }
-            Format::JsonLines => {
+            Format::JsonLines | Format::Json => {
                 let mut line = Vec::new();
                 for quote in quotes {
                     line.clear();

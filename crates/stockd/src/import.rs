@@ -1,25 +1,24 @@
 //! `stockd import`: lists the stocks of a file on a running server.
 //!
 //! Invariant: nothing is sent before the whole file is read. If it has a bad row, nothing is sent
-//! at all, unless bad rows are skipped.
+//! at all, unless bad rows are skipped. A stock that is as the file says is not written.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use stockd_client::Write;
+use stockd_client::{Quote, Write};
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
-use crate::catalog_file::{Loaded, Source};
+use crate::catalog_file::{Form, Loaded, Row, Source};
 use crate::output;
 use crate::progress;
 use crate::quote_server::QuoteServer;
-use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
 
 /// List the stocks of a file on a running server.
 ///
-/// A stock that is listed already gets the price, volume and status of the file, and no volume where
-/// the file has none. Others stay as they are. Prints how many were listed and updated; exits with 1 if the server refused any.
+/// A stock that is listed already gets what the file says of it, and is without what the file is without.
+/// Others stay as they are. Prints how many were listed and updated; exits with 1 if the server refused any.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     #[command(flatten)]
@@ -29,8 +28,11 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     lenient: bool,
 
-    /// CSV (.csv) or JSON lines (.jsonl, .ndjson) with symbol, price, volume and optionally status;
-    /// may be compressed (.gz); '-' is CSV from standard input.
+    #[command(flatten)]
+    form: Form,
+
+    /// CSV with a header, JSON lines, or JSON, with symbol, price and what else is known; also compressed
+    /// with gzip, and as exchanges and data services write them. '-' is standard input.
     file: String,
 }
 
@@ -39,27 +41,27 @@ const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
 /// Reads the file, writes its stocks, and prints the outcome.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let source = Source::parse(&args.file).ok_or_else(|| {
-        let file = &args.file;
-        UsageError(format!(
-            "'{file}' has no ending of a catalog file; name it .csv, .jsonl or .ndjson, and .gz after that if it is compressed"
-        ))
-    })?;
-    let Loaded { rows, bad_rows } = source.read()?;
+    let source = Source::new(&args.file, args.form.clone());
+    let Loaded { rows, bad_rows, .. } = source.read()?;
     bad_rows.report(args.lenient, "nothing is imported")?;
-    let writes: Vec<Write> = rows.iter().map(|row| Write::Set(row.symbol, row.fields)).collect();
 
     let mut client = args.server.connect()?;
     let mut tally = WriteTally::default();
     let progress = progress::bar_of_many(
-        writes.len() as u64,
+        rows.len() as u64,
         "{bar:40} {human_pos} of {human_len} stocks, {eta} left",
     );
-    for batch in writes.chunks(BATCH) {
-        let outcomes = client
-            .write_all(batch.iter().copied())
-            .with_context(|| format!("after {} of {} stocks", tally.writes(), writes.len()))?;
-        batch.iter().zip(outcomes).for_each(|(write, outcome)| tally.record(write, outcome));
+    for batch in rows.chunks(BATCH) {
+        let after = || format!("after {} of {} stocks", tally.writes(), rows.len());
+        let known =
+            client.quotes(batch.iter().map(|row| row.symbol.as_str())).with_context(after)?;
+        let is_new = |(row, known): &(&Row, Option<Quote>)| !says_the_same(row, known.as_ref());
+        let changed = batch.iter().zip(known).filter(is_new);
+        let writes: Vec<Write> =
+            changed.map(|(row, _)| Write::Set(row.symbol, row.fields)).collect();
+        let outcomes = client.write_all(writes.iter().copied()).with_context(after)?;
+        writes.iter().zip(outcomes).for_each(|(write, outcome)| tally.record(write, outcome));
+        tally.record_unchanged(batch.len() - writes.len());
         progress.inc(batch.len() as u64);
     }
     drop(progress);
@@ -70,5 +72,10 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     for refused in tally.first_refused() {
         output::problem(format_args!("{refused}"));
     }
-    bail!("the server refused {} of {} stocks", tally.refused(), writes.len())
+    bail!("the server refused {} of {} stocks", tally.refused(), rows.len())
+}
+
+/// Whether a stock is already what the row says.
+fn says_the_same(row: &Row, known: Option<&Quote>) -> bool {
+    known.is_some_and(|known| row.is_name_alone || row.fields.outcome(known) == *known)
 }

@@ -53,7 +53,7 @@ fn parse(list: impl BufRead, source: &str, mut each: impl FnMut(&str)) -> anyhow
         })?;
         let name = match &mut csv {
             None if number == 1 && text.starts_with("symbol,") => {
-                csv = Some(Record::default());
+                csv = Some(Record::new(b','));
                 continue;
             }
             None if text.trim_start().starts_with('#') => continue,

@@ -17,6 +17,8 @@ use indicatif::ProgressBar;
 use stockd_client::{QuoteClient, Write};
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
+use crate::bad_rows::BadRows;
+use crate::catalog_file::Form;
 use crate::interruption::Interruption;
 use crate::output;
 use crate::progress;
@@ -28,10 +30,10 @@ use update_file::UpdateFile;
 
 /// Replay timed updates from a file on a running server.
 ///
-/// The file is CSV with the columns time (or commit_date_utc), symbol and price, and optionally op
+/// The file is CSV with the columns time (or date, timestamp), symbol and price, and optionally op
 /// (set, add or del; set by default) and volume. A time is a date, a date and time as RFC 3339
 /// writes them, or Unix seconds or nanoseconds; times never go back. The whole file is checked
-/// before the first update is sent. Ends after the last update, or with Ctrl-C, and prints what
+/// before the first update is sent, unless it comes through a pipe. Ends after the last update, or with Ctrl-C, and prints what
 /// was done; exits with 1 if the server refused any.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {
@@ -55,7 +57,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     lenient: bool,
 
-    /// File of updates, .csv or .csv.gz.
+    #[command(flatten)]
+    form: Form,
+
+    /// File of updates: CSV, also compressed with gzip. '-' is standard input.
     file: String,
 }
 
@@ -69,8 +74,8 @@ enum Speed {
 /// When updates are due.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// By their times, counted from the first.
-    Times { first: Moment, speed: f64 },
+    /// By their times, counted from the first, which is not known before it was read.
+    Times { first: Option<Moment>, speed: f64 },
     /// This many a second.
     Rate(u32),
     /// At once.
@@ -82,29 +87,35 @@ const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
 /// Replays the file and prints what was done.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let file = UpdateFile::parse(&args.file).ok_or_else(|| {
-        UsageError(format!("'{}' is no file of updates; name it .csv or .csv.gz", args.file))
-    })?;
+    let file = UpdateFile::new(&args.file, args.form.clone())?;
+    let is_pipe = !file.can_be_read_twice();
+    if is_pipe && args.again {
+        let why = "a pipe cannot be read again; give --loop a file";
+        return Err(UsageError(why.to_owned()).into());
+    }
     let interruption = Interruption::watch().context("cannot watch for signals")?;
-    let extent = file.extent()?;
-    extent.bad_rows.report(args.lenient, "nothing is replayed")?;
-    let Some(first) = extent.first else {
-        bail!("{} has no updates", args.file);
-    };
+    let extent = if is_pipe { None } else { Some(file.extent()?) };
+    if let Some(extent) = &extent {
+        extent.bad_rows.report(args.lenient, "nothing is replayed")?;
+        anyhow::ensure!(extent.updates > 0, "{} has no updates", args.file);
+    }
     let mut replay = Replay {
         client: args.server.connect()?,
         interruption,
-        pace: args.pace(first),
+        pace: args.pace(),
+        lenient: args.lenient,
+        checked: extent.is_some(),
+        bad_rows: BadRows::default(),
         due: Vec::new(),
         tally: WriteTally::default(),
         progress: progress::bar(
-            extent.updates,
+            extent.map_or(0, |extent| extent.updates),
             "{bar:40} {human_pos} of {human_len} updates, {per_sec}",
         ),
     };
     let begun = Instant::now();
     let finished = replay.play(&file, args.again);
-    let Replay { tally, progress, .. } = replay;
+    let Replay { tally, progress, bad_rows, .. } = replay;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let end = if matches!(finished, Ok(false)) { ", interrupted" } else { "" };
@@ -113,6 +124,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         output::problem(format_args!("{refused}"));
     }
     finished?;
+    bad_rows.report(true, "")?;
     match tally.refused() {
         0 => Ok(ExitCode::SUCCESS),
         refused => bail!("the server refused {refused} of {} updates", tally.writes()),
@@ -120,10 +132,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl ReplayArgs {
-    fn pace(&self, first: Moment) -> Pace {
+    fn pace(&self) -> Pace {
         match (self.rate, self.speed) {
             (Some(rate), _) => Pace::Rate(rate),
-            (None, Speed::Times(speed)) => Pace::Times { first, speed },
+            (None, Speed::Times(speed)) => Pace::Times { first: None, speed },
             (None, Speed::Max) => Pace::Max,
         }
     }
@@ -134,6 +146,11 @@ struct Replay {
     client: QuoteClient,
     interruption: Interruption,
     pace: Pace,
+    lenient: bool,
+    /// Whether the file was read before, and its bad rows were reported.
+    checked: bool,
+    /// Those that were skipped, where it was not.
+    bad_rows: BadRows,
     /// Updates that are due and not sent yet, at most [`BATCH`].
     due: Vec<Write>,
     tally: WriteTally,
@@ -160,8 +177,18 @@ impl Replay {
         let begun = Instant::now();
         let mut position = 0;
         while let Some(update) = updates.next()? {
-            // Bad rows were reported when the file was read first.
-            let Ok(update) = update else { continue };
+            let update = match update {
+                Ok(update) => update,
+                Err(_) if self.checked => continue,
+                Err(bad) if self.lenient => {
+                    self.bad_rows.add(bad);
+                    continue;
+                }
+                Err(bad) => {
+                    self.send()?;
+                    bail!("{bad}; what came before is done; skip bad rows with --lenient");
+                }
+            };
             let due = self.pace.due(position, update.at);
             position += 1;
             let wait = due.saturating_sub(begun.elapsed());
@@ -193,16 +220,18 @@ impl Replay {
 
 impl Pace {
     /// When the update at this position (from 0) and time is due, since the beginning.
-    fn due(self, position: u64, at: Moment) -> Duration {
+    fn due(&mut self, position: u64, at: Moment) -> Duration {
         match self {
             Pace::Times { first, speed } => {
+                let first = first.get_or_insert(at);
                 let ns = at.ns().saturating_sub(first.ns());
                 // Nanoseconds of days are beyond the exact integers of a float, by less than 1 ns
                 // in 100 days: less than any timer's error.
-                let seconds = ns as f64 / 1e9 / speed;
+                let seconds = ns as f64 / 1e9 / *speed;
                 Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
             }
             Pace::Rate(rate) => {
+                let rate = *rate;
                 let (seconds, updates) = (position / u64::from(rate), position % u64::from(rate));
                 Duration::from_secs(seconds) + Duration::from_secs(updates) / rate
             }
@@ -245,10 +274,10 @@ mod tests {
     fn updates_are_due_by_their_time_or_their_number() {
         let moment = |text: &str| Moment::parse(text.as_bytes()).unwrap();
         let (first, next_day) = (moment("2026-08-11"), moment("2026-08-12"));
-        let day_a_second = Pace::Times { first, speed: 86_400.0 };
+        let mut day_a_second = Pace::Times { first: Some(first), speed: 86_400.0 };
         assert_eq!(day_a_second.due(7, first), Duration::ZERO);
         assert_eq!(day_a_second.due(7, next_day), Duration::from_secs(1));
-        let crawl = Pace::Times { first, speed: f64::MIN_POSITIVE };
+        let mut crawl = Pace::Times { first: Some(first), speed: f64::MIN_POSITIVE };
         assert_eq!(crawl.due(0, next_day), Duration::MAX);
         assert_eq!(Pace::Rate(4).due(6, next_day), Duration::from_millis(1500));
         assert_eq!(Pace::Rate(u32::MAX).due(u64::MAX, first).as_secs(), 4_294_967_297);

@@ -45,7 +45,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let certificates = Certificates::load(&settings)?;
     let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
     let endpoints = endpoints(&settings, certificates.as_ref())?;
-    let warnings = exposure::check(&endpoints, access.is_some(), &settings.insecure)?;
+    let warnings =
+        exposure::check(&exposure::listeners(&settings), access.is_some(), &settings.insecure)?;
     let log = Log::to_stderr(settings.log, settings.log_format).context("cannot start the log")?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
@@ -97,7 +98,13 @@ fn serve(
     // The error says the cause itself; its source would say it again.
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let web = Web::start(settings, web_connections_max, &engine, &server)?;
+    let web = Web::start(
+        settings,
+        web_connections_max,
+        &engine,
+        &server,
+        certificates.as_ref().map(Certificates::tls),
+    )?;
     info!(
         stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
@@ -124,6 +131,7 @@ fn serve(
             && access.look(told.is_some())
         {
             server.access_changed();
+            web.access_changed();
         }
         if let Some(certificates) = &mut certificates {
             certificates.look();
@@ -219,7 +227,7 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let Some(source) = &settings.catalog else {
         return Ok(Vec::new());
     };
-    let Loaded { rows, bad_rows } = source.read()?;
+    let Loaded { rows, bad_rows, .. } = source.read()?;
     if settings.lenient {
         for row in &bad_rows.first {
             warn!("skipped {row}");

@@ -104,8 +104,8 @@ settings! {
     /// on this machine alone.
     access: Option<PathBuf> = "", "FILE", value::file;
 
-    /// Listeners that others may reach although they are not protected: `true` for all, or `line`, `resp`
-    /// or both with a comma between.
+    /// Listeners that others may reach although they are not protected: `true` for all, or some of `line`,
+    /// `resp`, `http` and `grpc` with commas between.
     insecure: Insecure = "false", "LISTENERS", value::insecure;
 
     /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When
@@ -153,7 +153,7 @@ settings! {
     /// quarter of memory_max.
     unread_replies_max: usize = "256MB", "BYTES", value::bytes;
 
-    /// File of the stocks to list at start: .csv or .jsonl, also with .gz; `-` reads CSV from
+    /// File of the stocks to list at start: CSV or JSON, also compressed with gzip; `-` reads
     /// standard input. None lists no stocks. Stocks that the data directory knows keep what they have
     /// there; `stockd import FILE` overwrites them.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;

@@ -10,6 +10,7 @@ use stockd_model::Address;
 #[cfg(feature = "web")]
 use stockd_model::limits::{FILES_RESERVED, HTTP_CONNECTIONS_MAX};
 use stockd_server::Server;
+use stockd_tls::ServerTls;
 
 use crate::settings::Settings;
 
@@ -37,6 +38,7 @@ impl Web {
         connections_max: usize,
         engine: &Arc<Engine>,
         server: &Server,
+        tls: Option<&Arc<ServerTls>>,
     ) -> anyhow::Result<Web> {
         if settings.http.is_empty() && settings.grpc.is_empty() {
             return Ok(Web { server: None });
@@ -44,6 +46,7 @@ impl Web {
         let config = stockd_web::Config {
             http: settings.http.clone(),
             grpc: settings.grpc.clone(),
+            tls: tls.cloned(),
             threads: settings.web_threads,
             allowed_hosts: settings.allowed_hosts.clone(),
             streams_max: settings.streams_max,
@@ -59,6 +62,13 @@ impl Web {
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         let endpoints = self.server.iter().flat_map(stockd_web::WebServer::endpoints);
         endpoints.map(|(protocol, address)| (*protocol, address))
+    }
+
+    /// Another access file has come into force.
+    pub(crate) fn access_changed(&self) {
+        if let Some(server) = &self.server {
+            server.access_changed();
+        }
     }
 
     /// From now on nothing new is begun.
@@ -91,6 +101,7 @@ impl Web {
         _: usize,
         _: &Arc<Engine>,
         _: &Server,
+        _: Option<&Arc<ServerTls>>,
     ) -> anyhow::Result<Web> {
         Ok(Web {})
     }
@@ -99,6 +110,9 @@ impl Web {
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         std::iter::empty()
     }
+
+    /// Nothing.
+    pub(crate) fn access_changed(&self) {}
 
     /// Nothing.
     pub(crate) fn stop(&self) {}

@@ -15,6 +15,8 @@ pub(crate) struct WriteTally {
     delisted: u64,
     /// Stocks to delist that were not listed.
     not_listed: u64,
+    /// Stocks that were as they should be, and were not written.
+    unchanged: u64,
     refused: u64,
     first_refused: Vec<String>,
 }
@@ -36,10 +38,15 @@ impl WriteTally {
         }
     }
 
-    /// Writes recorded.
+    /// Adds stocks that were as they should be.
+    pub(crate) fn record_unchanged(&mut self, stocks: usize) {
+        self.unchanged += stocks as u64;
+    }
+
+    /// Writes recorded, and those that were not needed.
     pub(crate) fn writes(&self) -> u64 {
-        let WriteTally { listed, updated, delisted, not_listed, refused, .. } = self;
-        listed + updated + delisted + not_listed + refused
+        let WriteTally { listed, updated, delisted, not_listed, unchanged, refused, .. } = self;
+        listed + updated + delisted + not_listed + unchanged + refused
     }
 
     /// Writes that the server refused.
@@ -60,6 +67,7 @@ impl fmt::Display for WriteTally {
         let others = [
             (self.delisted, "delisted"),
             (self.not_listed, "to delist that were not listed"),
+            (self.unchanged, "unchanged"),
             (self.refused, "refused"),
         ];
         others

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use stockd_model::Address;
 use stockd_model::limits::{HTTP_CONNECTIONS_MAX, STREAMS_MAX};
+use stockd_tls::ServerTls;
 
 /// What the service plane listens on and how much it takes on.
 #[derive(Clone, Debug)]
@@ -8,6 +11,8 @@ pub struct Config {
     pub http: Vec<Address>,
     /// Where gRPC is spoken alone.
     pub grpc: Vec<Address>,
+    /// The certificate for addresses with TLS.
+    pub tls: Option<Arc<ServerTls>>,
     /// Threads, 1 to [`WEB_THREADS_MAX`](stockd_model::limits::WEB_THREADS_MAX).
     pub threads: usize,
     /// Names that clients may call this server, beside `localhost` and the addresses of the loopback; `*` is
@@ -26,6 +31,7 @@ impl Default for Config {
         Config {
             http: Vec::new(),
             grpc: Vec::new(),
+            tls: None,
             threads: 1,
             allowed_hosts: Vec::new(),
             streams_max: STREAMS_MAX,

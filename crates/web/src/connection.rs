@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
+use stockd_access::{Authority, Identity};
 use stockd_model::Address;
 use stockd_model::limits::{HTTP_STALLED_TIMEOUT, SUBSCRIBER_UNSENT_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 
 /// What others may know of a connection. It counts as open as long as this is there.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: Address,
     /// The address that it came to.
     pub(crate) local: Option<SocketAddr>,
+    /// Whether it speaks TLS.
+    pub(crate) is_encrypted: bool,
+    /// Who the client is by its certificate, as of when it connected.
+    identity: Identity,
     pub(crate) requests: AtomicU64,
     _permit: OwnedSemaphorePermit,
 }
@@ -34,10 +40,19 @@ impl ConnectionInfo {
     pub(crate) fn new(
         peer: Address,
         local: Option<SocketAddr>,
+        identity: Identity,
+        is_encrypted: bool,
         permit: OwnedSemaphorePermit,
     ) -> Arc<ConnectionInfo> {
         let requests = AtomicU64::new(0);
-        Arc::new(ConnectionInfo { peer, local, requests, _permit: permit })
+        Arc::new(ConnectionInfo { peer, local, is_encrypted, identity, requests, _permit: permit })
+    }
+
+    /// Who the client is by its certificate, or by having shown none, by the access file of the moment.
+    pub(crate) fn identity(&self, authority: &Authority) -> Identity {
+        let mut identity = self.identity.clone();
+        authority.refresh(&mut identity);
+        identity
     }
 
     pub(crate) fn count_request(&self) {
@@ -59,6 +74,8 @@ pub(crate) struct Traffic {
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Of TCP, over which TLS is spoken.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A socket whose writes do not wait for ever.
@@ -105,6 +122,7 @@ impl Socket {
     fn keep_few_unsent(&self) {
         let bounded = match self {
             Socket::Tcp(socket) => bound_unsent_tcp(socket),
+            Socket::Tls(stream) => bound_unsent_tcp(stream.get_ref().0),
             Socket::Unix(socket) => {
                 SockRef::from(socket).set_send_buffer_size(SUBSCRIBER_UNSENT_BYTES)
             }
@@ -136,6 +154,7 @@ impl AsyncRead for Connection {
         let read = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
             Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Tls(socket) => Pin::new(socket).poll_read(cx, buffer),
         };
         let bytes = buffer.filled().len() - before;
         self.traffic.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -152,6 +171,7 @@ impl AsyncWrite for Connection {
         let written = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
         };
         self.count_out(&written);
         self.wrote(cx, written)
@@ -165,6 +185,7 @@ impl AsyncWrite for Connection {
         let written = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Socket::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
         };
         self.count_out(&written);
         self.wrote(cx, written)
@@ -178,6 +199,7 @@ impl AsyncWrite for Connection {
         let flushed = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Tls(socket) => Pin::new(socket).poll_flush(cx),
         };
         self.wrote(cx, flushed)
     }
@@ -186,6 +208,7 @@ impl AsyncWrite for Connection {
         let ended = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
         };
         self.wrote(cx, ended)
     }

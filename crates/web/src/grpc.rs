@@ -4,6 +4,7 @@
 
 mod convert;
 mod health;
+mod proto;
 mod stocks;
 mod watch;
 
@@ -20,12 +21,6 @@ use tonic_web::GrpcWebLayer;
 use crate::plane::Plane;
 use crate::refused::Refused;
 use stocks::Stocks;
-
-/// What is made of the .proto file.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "it is generated")]
-pub(crate) mod proto {
-    tonic::include_proto!("stockd.v1");
-}
 
 /// The descriptors of all services, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stockd.bin"));

@@ -20,7 +20,7 @@ use stockd_model::Problem;
 use stockd_model::limits::{HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_URI_BYTES_MAX};
 use tokio::time::Instant;
 
-use crate::caller::access_of;
+use crate::caller::caller_of;
 use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::refused::Refused;
@@ -58,8 +58,10 @@ async fn answer(plane: &Arc<Plane>, request: Request, next: Next) -> Response {
         return refuse(request.headers(), Refused::new(Problem::Busy, detail));
     };
     let (mut parts, body) = request.into_parts();
-    let caller = access_of(&parts);
-    parts.extensions.insert(caller);
+    match caller_of(plane, &parts).await {
+        Ok(caller) => _ = parts.extensions.insert(caller),
+        Err(refused) => return refuse(&parts.headers, refused),
+    }
     let request = Request::from_parts(parts, body);
     match tokio::time::timeout(HTTP_REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,

@@ -58,6 +58,7 @@ mod refused;
 mod routes;
 mod schema;
 mod server;
+mod session;
 mod snapshot;
 mod state;
 mod stream;

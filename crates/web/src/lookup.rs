@@ -1,6 +1,7 @@
 //! Many lookups at once: names in, quotes and the names that are missing out.
 //!
-//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`. Invariant: one bad name fails no other,
+//! It owns the form of that answer, `{"quotes":{"A":{…}},"missing":["B"]}`, and
+//! `"forbidden":["C"]` where the access file does not let the client read some. Invariant: one bad name fails no other,
 //! and each name is answered once, in the order of the first time that it is named.
 
 use std::collections::HashSet;
@@ -33,13 +34,15 @@ pub(crate) struct Found {
     quotes: usize,
     /// The names that are missing, as JSON, with commas between.
     missing: Vec<u8>,
+    /// Those that may not be read, whether they are listed or not.
+    forbidden: Vec<u8>,
 }
 
 impl Found {
     /// Begins an object with these bytes, which are `{` and perhaps members and a comma.
     pub(crate) fn new(beginning: &[u8]) -> Found {
         let out = [beginning, br#""quotes":{"#].concat();
-        Found { out, quotes: 0, missing: Vec::new() }
+        Found { out, quotes: 0, missing: Vec::new(), forbidden: Vec::new() }
     }
 
     /// Looks these names up.
@@ -57,12 +60,8 @@ impl Found {
                         self.out.push(b':');
                         quote_json::encode_quote(&quote, &mut self.out);
                     }
-                    _ => {
-                        if !self.missing.is_empty() {
-                            self.missing.push(b',');
-                        }
-                        encode_text(name, &mut self.missing);
-                    }
+                    Some(Reply::Refused(_)) => append_text(name, &mut self.forbidden),
+                    _ => append_text(name, &mut self.missing),
                 }
             }
         });
@@ -72,9 +71,21 @@ impl Found {
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.out.extend_from_slice(br#"},"missing":["#);
         self.out.extend_from_slice(&self.missing);
+        if !self.forbidden.is_empty() {
+            self.out.extend_from_slice(br#"],"forbidden":["#);
+            self.out.extend_from_slice(&self.forbidden);
+        }
         self.out.extend_from_slice(b"]}");
         self.out
     }
+}
+
+/// Appends a text to the elements of an array.
+fn append_text(text: &str, out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+    encode_text(text, out);
 }
 
 fn encode_text(text: &str, out: &mut Vec<u8>) {

@@ -12,10 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use stockd_engine::{Access, CommitReport, Totals};
+use stockd_model::Right;
 use stockd_server::Metrics;
 
+use crate::accept;
+use crate::caller::Caller;
 use crate::latencies::{BOUNDS_US, Counted};
 use crate::plane::Plane;
 use crate::query::Query;
@@ -88,7 +92,7 @@ rows! {
             it.labelled("kind", "trade", r.totals.trades);
             it.labelled("kind", "delisting", r.totals.delistings);
         };
-    "stockd_refused_writes", Counter, "", "Writes that were refused, by reason.",
+    "stockd_refused_writes", Counter, "", "Writes that were refused, by reason; reads too, where they are not permitted.",
         |r, it| {
             it.labelled("reason", "late", r.totals.refused_late);
             it.labelled("reason", "condition", r.totals.refused_condition);
@@ -98,6 +102,7 @@ rows! {
             it.labelled("reason", "full", r.totals.refused_full);
             it.labelled("reason", "storage", r.totals.refused_storage);
             it.labelled("reason", "invalid", r.server.refused_invalid);
+            it.labelled("reason", "not_permitted", r.totals.not_permitted);
         };
     "stockd_transactions", Counter, "", "Transactions, by what became of them.",
         |r, it| {
@@ -148,6 +153,24 @@ rows! {
             it.labelled("reason", "failed", r.server.closed_failed);
             it.labelled("reason", "web_stalled", count(&r.plane.traffic.stalled));
         };
+    "stockd_access_refused", Counter, "", "Requests of the data plane refused by rights, by protocol and reason.",
+        |r, it| {
+            it.two(("protocol", "line"), ("reason", "read"), r.server.refused_line_read);
+            it.two(("protocol", "resp"), ("reason", "read"), r.server.refused_resp_read);
+            it.two(("protocol", "resp"), ("reason", "write"), r.server.refused_resp_write);
+            it.two(("protocol", "resp"), ("reason", "trade"), r.server.refused_resp_trade);
+            it.two(("protocol", "resp"), ("reason", "admin"), r.server.refused_resp_admin);
+            it.two(("protocol", "resp"), ("reason", "metrics"), r.server.refused_resp_metrics);
+            it.two(("protocol", "resp"), ("reason", "unauthenticated"), r.server.refused_resp_unauthenticated);
+            it.two(("protocol", "resp"), ("reason", "credentials"), r.server.refused_resp_credentials);
+        };
+    "stockd_access_loads", Counter, "", "Access files that came into force, and those that did not for a mistake in them.",
+        |r, it| {
+            it.labelled("result", "taken", r.plane.observer.authority().generation());
+            it.labelled("result", "refused", r.server.access_failed_loads);
+        };
+    "stockd_insecure_listeners", Gauge, "", "Listeners that others can reach and that protect nothing.",
+        |r, it| it.one(r.server.insecure_listeners);
     "stockd_accept_pauses", Counter, "", "Times that accepting paused for want of files or memory.",
         |r, it| it.one(r.server.accept_pauses);
     "stockd_queued_connections", Gauge, "", "Accepted connections that wait for a worker.",
@@ -196,6 +219,27 @@ rows! {
             it.labelled("reason", "too_slow", count(&r.plane.counts.too_slow));
             it.labelled("reason", "too_large", count(&r.plane.counts.too_large));
         };
+    "stockd_unauthenticated", Counter, "", "Requests of HTTP and gRPC without a right token, by what they showed.",
+        |r, it| {
+            it.labelled("showed", "nothing", count(&r.plane.counts.unauthenticated));
+            it.labelled("showed", "wrong_token", count(&r.plane.counts.wrong_tokens));
+        };
+    "stockd_tls_handshakes", Counter, "", "Handshakes of TLS that ended well, of the data plane.",
+        |r, it| it.one(r.server.tls_handshakes);
+    "stockd_tls_failed", Counter, "", "Connections that ended because of TLS, by plane: no handshake in time, or a broken protocol.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.closed_handshake + r.server.closed_tls_error);
+            it.labelled("plane", "web", count(&r.plane.counts.failed_handshakes));
+        };
+    "stockd_certificate_left_seconds", Gauge, "seconds", "How long the certificate in use is valid.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.one(tls.validity().left(std::time::SystemTime::now()).as_secs());
+        };
+    "stockd_certificates", Counter, "", "Changed certificates that were looked at, by what became of them.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.labelled("result", "exchanged", tls.exchanged());
+            it.labelled("result", "refused", tls.refused());
+        };
     "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
         |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram("protocol", protocol, &counted) };
     "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
@@ -235,19 +279,36 @@ fn count(cell: &AtomicU64) -> u64 {
 
 /// What the server counts, as OpenMetrics.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
+    responses((status = 200, description = "metrics", content((String = "application/openmetrics-text"), (String = "text/plain")))))]
 pub(crate) async fn metrics(
     State(plane): State<Arc<Plane>>,
+    caller: Caller,
     query: Query,
+    headers: HeaderMap,
 ) -> Result<Response, Refused> {
+    caller.check(Right::Metrics)?;
     // Scrapers may add parameters of their own.
     drop(query);
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], text(&plane)).into_response())
+    let offered = ["application/openmetrics-text", "text/plain"];
+    let (format, kind) = match accept::best(&headers, &offered)? {
+        "text/plain" => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
+        _ => (Format::Open, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    };
+    let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (VARY, "Accept")];
+    Ok((headers, text(&plane, format)).into_response())
+}
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// OpenMetrics.
+    Open,
+    /// As Prometheus had it before: the name of a counter has its suffix everywhere, and there are no units.
+    Classic,
 }
 
 /// All metrics as they are now.
-fn text(plane: &Plane) -> String {
+fn text(plane: &Plane, format: Format) -> String {
     let reading = Reading {
         plane,
         server: plane.observer.metrics(),
@@ -259,14 +320,17 @@ fn text(plane: &Plane) -> String {
     for row in TABLE {
         let Row { name, kind, unit, help, read } = row;
         let mut samples = Samples { row, out: &mut out };
-        samples.write(format_args!("# TYPE {name} {kind}\n"));
-        if !unit.is_empty() {
+        let suffix = if format == Format::Open { "" } else { samples.suffix() };
+        samples.write(format_args!("# TYPE {name}{suffix} {kind}\n"));
+        if !unit.is_empty() && format == Format::Open {
             samples.write(format_args!("# UNIT {name} {unit}\n"));
         }
-        samples.write(format_args!("# HELP {name} {help}\n"));
+        samples.write(format_args!("# HELP {name}{suffix} {help}\n"));
         read(&reading, &mut samples);
     }
-    out.push_str("# EOF\n");
+    if format == Format::Open {
+        out.push_str("# EOF\n");
+    }
     out
 }
 
@@ -288,6 +352,12 @@ impl Samples<'_> {
     fn labelled(&mut self, label: &str, is: &str, value: impl fmt::Display) {
         let (name, suffix) = (self.row.name, self.suffix());
         self.write(format_args!("{name}{suffix}{{{label}=\"{is}\"}} {value}\n"));
+    }
+
+    fn two(&mut self, one: (&str, &str), other: (&str, &str), value: impl fmt::Display) {
+        let (name, suffix) = (self.row.name, self.suffix());
+        let ((one, is), (other, also)) = (one, other);
+        self.write(format_args!("{name}{suffix}{{{one}=\"{is}\",{other}=\"{also}\"}} {value}\n"));
     }
 
     fn histogram(&mut self, label: &str, is: &str, Counted { cumulative, sum_seconds }: &Counted) {

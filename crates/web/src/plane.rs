@@ -50,6 +50,10 @@ pub(crate) struct Counts {
     /// Requests of gRPC among them.
     pub(crate) grpc: AtomicU64,
     pub(crate) foreign: AtomicU64,
+    /// Requests that showed nothing where something has to be shown.
+    pub(crate) unauthenticated: AtomicU64,
+    pub(crate) wrong_tokens: AtomicU64,
+    pub(crate) failed_handshakes: AtomicU64,
     pub(crate) busy: AtomicU64,
     pub(crate) too_slow: AtomicU64,
     pub(crate) too_large: AtomicU64,

@@ -31,8 +31,8 @@ const TEXT: &str = "text/plain";
 /// With `Accept: text/plain` it is the bare answer of a lookup: the price, `0` when the stock is halted or has no
 /// shares left, and `-1` with status 404 when it is not listed.
 #[utoipa::path(get, path = "/v1/stocks/{symbol}", tag = "quotes",
-    params(("symbol" = String, Path, description = "one encoded segment: `BRK%2FA`"),
-        ("If-None-Match" = Option<String>, Header, description = "an ETag that is known")),
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment: `BRK%2FA`"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain")),
             headers(("ETag" = String, description = "`\"<epoch>.<version>\"`"))),
         (status = 304, description = "it is the one with this ETag"),
@@ -51,7 +51,7 @@ pub(crate) async fn one(
 /// The quote of a stock, named in the query.
 #[utoipa::path(get, path = "/v1/stock", tag = "quotes",
     params(("symbol" = String, Query, description = "the name of the stock"),
-        ("If-None-Match" = Option<String>, Header, description = "an ETag that is known")),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain"))),
         (status = 304, description = "it is the one with this ETag"),
         (status = 400, description = "no symbol is given", body = schema::Problem, content_type = "application/problem+json"),
@@ -77,6 +77,9 @@ fn answer_one(
     let kind = accept::best(headers, &[JSON, TEXT])?;
     let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
     let reply = plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup));
+    if let Some(Reply::Refused(refusal)) = &reply {
+        return Err(refusal.into());
+    }
     let Some(Reply::Found(quote)) = reply else {
         return match kind {
             TEXT => Ok((StatusCode::NOT_FOUND, [(VARY, "Accept")], "-1\n").into_response()),
@@ -116,7 +119,7 @@ pub(crate) fn whole(status: StatusCode, epoch: u64, quote: &Quote) -> Response {
         ("symbol" = Option<Vec<String>>, Query, description = "one name; may be repeated", explode = true),
         ("prefix" = Option<String>, Query, description = "of a page: what the names begin with"),
         ("limit" = Option<u32>, Query, minimum = 1, description = "of a page: stocks on it, up to 1,000; 100 unless given"),
-        ("cursor" = Option<String>, Query, description = "of a page: the `next` of the page before")),
+        ("cursor" = Option<String>, Query, nullable = false, pattern = "^[0-9a-f]{1,8}$", description = "of a page: the `next` of the page before")),
     responses((status = 200, description = "quotes and names that are missing; or a page",
             body = inline(SomeOrPage), content_type = "application/json"),
         (status = 400, description = "a parameter cannot be understood", body = schema::Problem, content_type = "application/problem+json"),

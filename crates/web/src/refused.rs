@@ -4,7 +4,7 @@
 //! owns those forms. It knows no requests.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use stockd_model::{FieldError, Problem, Refusal, SymbolError};
@@ -72,6 +72,10 @@ impl IntoResponse for Refused {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"stockd\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, allow);

@@ -3,7 +3,11 @@
 
 #![allow(dead_code, reason = "they are descriptions")]
 
-use utoipa::ToSchema;
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// All that is known of one stock at one moment. Decimals are text, since JSON numbers lose digits in many
 /// readers. What is absent is left out.
@@ -47,27 +51,90 @@ pub(crate) enum Status {
 /// written; `null` takes a field away.
 #[derive(ToSchema)]
 #[schema(example = json!({"price": "172.50", "volume": "1000"}))]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Fields {
-    /// The name of the stock, if it is given once more.
-    pub(crate) symbol: Option<String>,
-    pub(crate) price: Option<Decimal>,
-    pub(crate) volume: Option<Decimal>,
-    pub(crate) bid: Option<Decimal>,
-    pub(crate) ask: Option<Decimal>,
-    pub(crate) bid_size: Option<Decimal>,
-    pub(crate) ask_size: Option<Decimal>,
+    pub(crate) price: Option<Price>,
+    pub(crate) volume: Option<Volume>,
+    pub(crate) bid: Option<Price>,
+    pub(crate) ask: Option<Price>,
+    pub(crate) bid_size: Option<Volume>,
+    pub(crate) ask_size: Option<Volume>,
+    #[schema(nullable = false)]
     pub(crate) status: Option<Status>,
     /// RFC 3339, or Unix nanoseconds.
-    pub(crate) time: Option<Decimal>,
+    #[schema(
+        pattern = r"^20[0-9][0-9]-0[1-9]-[0-2][1-8]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z$"
+    )]
+    pub(crate) time: Option<String>,
 }
 
-/// An exact decimal: up to 19 digits, of which at most 18 stand behind the point.
+/// What lists a stock, or replaces all that is known of it. Instead of the price a bid, an ask or a status will do.
 #[derive(ToSchema)]
-#[schema(example = json!("172.50"))]
-#[serde(untagged)]
-pub(crate) enum Decimal {
-    Text(String),
-    Number(f64),
+#[schema(example = json!({"price": "172.50", "volume": "1000"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    pub(crate) price: Price,
+    pub(crate) volume: Option<Volume>,
+    pub(crate) bid: Option<Price>,
+    pub(crate) ask: Option<Price>,
+    pub(crate) bid_size: Option<Volume>,
+    pub(crate) ask_size: Option<Volume>,
+    #[schema(nullable = false)]
+    pub(crate) status: Option<Status>,
+}
+
+/// One update of many: it lists its stock, or updates the fields that are given.
+#[derive(ToSchema)]
+#[schema(example = json!({"symbol": "AAPL", "price": "172.50"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    pub(crate) symbol: String,
+    pub(crate) price: Price,
+    pub(crate) volume: Option<Volume>,
+}
+
+/// An exact decimal of any sign.
+pub(crate) struct Price;
+
+/// An exact decimal from 0.
+pub(crate) struct Volume;
+
+impl ToSchema for Price {
+    fn name() -> Cow<'static, str> {
+        "Price".into()
+    }
+}
+
+impl PartialSchema for Price {
+    fn schema() -> RefOr<Schema> {
+        decimal(r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$", -1e9)
+    }
+}
+
+impl ToSchema for Volume {
+    fn name() -> Cow<'static, str> {
+        "Volume".into()
+    }
+}
+
+impl PartialSchema for Volume {
+    fn schema() -> RefOr<Schema> {
+        decimal(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", 0.0)
+    }
+}
+
+/// Text or a number. What has this form is always taken; so are others that can be kept exactly.
+fn decimal(pattern: &str, minimum: f64) -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("an exact decimal; others that can be kept exactly are taken too"))
+        .pattern(Some(pattern));
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some("a number, whose digits are taken as they are written"))
+        .minimum(Some(minimum))
+        .maximum(Some(1e9));
+    OneOfBuilder::new().item(text).item(number).into()
 }
 
 /// Quotes by the name that was asked for, and the names that are not listed.
@@ -76,6 +143,8 @@ pub(crate) enum Decimal {
 pub(crate) struct Lookups {
     pub(crate) quotes: std::collections::BTreeMap<String, Quote>,
     pub(crate) missing: Vec<String>,
+    /// Those that may not be read, whether they are listed or not.
+    pub(crate) forbidden: Option<Vec<String>>,
 }
 
 /// A page of stocks, in no useful order.
@@ -89,6 +158,7 @@ pub(crate) struct Page {
 /// The names to look up.
 #[derive(ToSchema)]
 #[schema(example = json!({"symbols": ["AAPL", "XYZ"]}))]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Names {
     #[schema(max_items = 100_000)]
     pub(crate) symbols: Vec<String>,
@@ -97,10 +167,11 @@ pub(crate) struct Names {
 /// A trade.
 #[derive(ToSchema)]
 #[schema(example = json!({"side": "buy", "quantity": "5"}))]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Trade {
     pub(crate) side: Side,
-    /// Whole shares, from 1.
-    #[schema(pattern = "^[0-9]{1,19}$")]
+    /// Shares above 0: an exact decimal.
+    #[schema(pattern = r"^[1-9][0-9]{0,15}(\.[0-9]{1,3})?$")]
     pub(crate) quantity: String,
 }
 

@@ -16,16 +16,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use stockd_access::Identity;
 use stockd_engine::Engine;
 use stockd_model::Address;
 use stockd_model::limits::{
     ACCEPT_RETRY, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, WEB_THREADS_MAX,
+    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX,
 };
 use stockd_server::{Listening, Observer, listen_reason};
+use stockd_tls::{ServerTls, names_of};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
+use tokio_rustls::{TlsAcceptor, rustls};
 use tower::ServiceExt;
 
 use crate::config::Config;
@@ -50,6 +53,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// An address with TLS and no certificate.
+    #[error("an address with tls: needs a certificate; name it with tls_cert and tls_key")]
+    NoCertificate,
     /// The system gave no thread.
     #[error("cannot start the threads of HTTP: {0}; raise the limits of threads and open files")]
     System(io::Error),
@@ -81,9 +87,13 @@ impl WebServer {
         if !(1..=WEB_THREADS_MAX).contains(&config.threads) {
             return Err(StartError::Threads(config.threads));
         }
+        let mut addresses = config.http.iter().chain(&config.grpc);
+        if config.tls.is_none() && addresses.any(|it| matches!(it, Address::Tls { .. })) {
+            return Err(StartError::NoCertificate);
+        }
         let open = |setting, addresses: &[Address]| {
             let one = |address: &Address| match Listening::open(address) {
-                Ok(listening) => Ok((setting, listening)),
+                Ok(listening) => Ok((setting, listening, matches!(address, Address::Tls { .. }))),
                 Err(source) => {
                     Err(StartError::Listen { setting, address: address.clone(), source })
                 }
@@ -92,8 +102,12 @@ impl WebServer {
         };
         let mut listeners = open("http", &config.http)?;
         listeners.extend(open("grpc", &config.grpc)?);
-        let endpoints =
-            listeners.iter().map(|(setting, it)| (*setting, it.address.clone())).collect();
+        let shown = |(setting, it, with_tls): &(&'static str, Listening, bool)| {
+            let address = it.address.clone();
+            (*setting, if *with_tls { address.with_tls() } else { address })
+        };
+        let endpoints = listeners.iter().map(shown).collect();
+        let tls = config.tls.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads)
             .thread_name("stockd-web")
@@ -103,10 +117,11 @@ impl WebServer {
         let plane = Plane::new(config, engine, observer);
         let _inside = runtime.enter();
         let routers = [("http", routes::http(&plane)), ("grpc", routes::grpc_alone(&plane))];
-        for (setting, listening) in listeners {
+        for (setting, listening, with_tls) in listeners {
             let router = routers.iter().find(|(of, _)| *of == setting);
             let Some((_, router)) = router else { continue };
-            let listener = Listener::new(listening).map_err(StartError::System)?;
+            let listener = Listener::new(listening, tls.clone().filter(|_| with_tls))
+                .map_err(StartError::System)?;
             runtime.spawn(accept(listener, Arc::clone(&plane), router.clone()));
         }
         let hub = Arc::clone(&plane.hub);
@@ -119,6 +134,12 @@ impl WebServer {
     /// Where it really listens: the setting, `http` or `grpc`, and the address.
     pub fn endpoints(&self) -> &[(&'static str, Address)] {
         &self.endpoints
+    }
+
+    /// Another access file has come into force: streams end what it does not allow any more. What is asked is
+    /// decided by the new file already.
+    pub fn access_changed(&self) {
+        self.plane.hub.wake_all();
     }
 
     /// From now on no connection is accepted, streams say goodbye, and connections end when what was asked
@@ -148,6 +169,8 @@ impl WebServer {
 struct Listener {
     socket: ListeningSocket,
     listening: Listening,
+    /// Where TLS is spoken.
+    tls: Option<Arc<ServerTls>>,
 }
 
 enum ListeningSocket {
@@ -156,7 +179,7 @@ enum ListeningSocket {
 }
 
 impl Listener {
-    fn new(listening: Listening) -> io::Result<Listener> {
+    fn new(listening: Listening, tls: Option<Arc<ServerTls>>) -> io::Result<Listener> {
         listening.socket.set_nonblocking(true)?;
         let socket = listening.socket.try_clone()?;
         let socket = match listening.address {
@@ -165,7 +188,7 @@ impl Listener {
             }
             Address::Unix(_) => ListeningSocket::Unix(UnixListener::from_std(socket.into())?),
         };
-        Ok(Listener { socket, listening })
+        Ok(Listener { socket, listening, tls })
     }
 
     async fn accept(&self) -> io::Result<(Socket, Address)> {
@@ -190,7 +213,7 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
             () = plane.stopped() => return,
         };
         match accepted {
-            Ok((socket, peer)) => let_in(socket, peer, &plane, &router),
+            Ok((socket, peer)) => let_in(socket, peer, &listener, &plane, &router),
             Err(error) => {
                 tracing::debug!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -199,21 +222,61 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
     }
 }
 
-fn let_in(socket: Socket, peer: Address, plane: &Arc<Plane>, router: &Router) {
+fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>, router: &Router) {
     plane.counts.accepted.fetch_add(1, Ordering::Relaxed);
     let Ok(permit) = Arc::clone(&plane.connections).try_acquire_owned() else {
         plane.counts.refused_connections.fetch_add(1, Ordering::Relaxed);
         tracing::debug!("{peer}: refused: {} connections are open", plane.config.connections_max);
-        tokio::spawn(refuse(socket));
+        if listener.tls.is_none() {
+            tokio::spawn(refuse(socket));
+        }
         return;
     };
-    let local = match &socket {
-        Socket::Tcp(socket) => socket.local_addr().ok(),
-        Socket::Unix(_) => None,
+    let (plane, router) = (Arc::clone(plane), router.clone());
+    let tls = listener.tls.as_ref().map(|tls| tls.http_config());
+    tokio::spawn(async move {
+        let local = match &socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) | Socket::Tls(_) => None,
+        };
+        let is_encrypted = tls.is_some();
+        let begun = tokio::select! {
+            begun = shake_hands(socket, tls, &plane) => begun,
+            () = plane.stopped() => return,
+        };
+        let (socket, identity) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                plane.counts.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                return tracing::debug!("{peer}: closed: TLS: {error}");
+            }
+        };
+        let info = ConnectionInfo::new(peer, local, identity, is_encrypted, permit);
+        let connection = Connection::new(socket, &plane.traffic);
+        serve(connection, info, plane, router).await;
+    });
+}
+
+/// Begins TLS, where it is spoken. Returns who the client is by its certificate, or by having none.
+async fn shake_hands(
+    socket: Socket,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    plane: &Plane,
+) -> io::Result<(Socket, Identity)> {
+    let authority = plane.observer.authority();
+    let (config, socket) = match (tls, socket) {
+        (Some(config), Socket::Tcp(socket)) => (config, socket),
+        (_, socket) => return Ok((socket, authority.anonymous())),
     };
-    let info = ConnectionInfo::new(peer, local, permit);
-    let connection = Connection::new(socket, &plane.traffic);
-    tokio::spawn(serve(connection, info, Arc::clone(plane), router.clone()));
+    let accepted = TlsAcceptor::from(config).accept(socket);
+    let timeout = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, accepted).await;
+    let stream = timeout.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let identity = match shown {
+        None => authority.anonymous(),
+        Some(certificate) => authority.by_certificate(names_of(certificate)),
+    };
+    Ok((Socket::Tls(Box::new(stream)), identity))
 }
 
 /// Says that there are too many connections. A fresh socket has room for that.

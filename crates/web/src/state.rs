@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Value, json};
-use stockd_model::Problem;
 use stockd_model::limits::HTTP_CLIENTS_PAGE;
+use stockd_model::{Problem, Right};
 use stockd_server::Client;
 
 use crate::caller::Caller;
@@ -31,6 +31,7 @@ pub(crate) async fn server(
     query: Query,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
+    caller.check(Right::Metrics)?;
     let (engine, observer) = (plane.engine(), &plane.observer);
     let (metrics, totals) = (observer.metrics(), engine.totals());
     let (streams, subscriptions) = plane.hub.open_streams();
@@ -81,14 +82,16 @@ pub(crate) async fn server(
 
 /// Who is connected: connections of the other protocols, and streams of this one, a page at a time.
 #[utoipa::path(get, path = "/v1/clients", tag = "operation",
-    params(("cursor" = Option<String>, Query, description = "the `next` of the page before")),
+    params(("cursor" = Option<String>, Query, nullable = false, pattern = "^[cs][0-9]{1,9}$", description = "the `next` of the page before")),
     responses((status = 200, description = "a page of connections", body = Object),
         (status = 400, description = "the cursor is none that a page has given", body = schema::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn clients(
     State(plane): State<Arc<Plane>>,
+    caller: Caller,
     query: Query,
 ) -> Result<Response, Refused> {
     let query = query.only(&["cursor"])?;
+    caller.check(Right::Admin)?;
     let from = match query.one("cursor")? {
         None => (Part::Connections, 1),
         Some(cursor) => parse_cursor(cursor)?,

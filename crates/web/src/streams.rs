@@ -68,8 +68,9 @@ pub(crate) async fn stream(
             .max_write_buffer_size(2 * STREAM_BYTES_MAX + WEBSOCKET_MESSAGE_BYTES_MAX)
             .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
             .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX);
-        let teller = begin("websocket")?;
-        let conversation = Conversation { plane: Arc::clone(&plane), caller, teller, info };
+        let mut teller = begin("websocket")?;
+        teller.awaits_token = !caller.identity.is_known();
+        let conversation = Conversation { plane: Arc::clone(&plane), teller, info };
         return Ok(upgrade.on_upgrade(|socket| conversation.run(socket)));
     }
     if subscription.is_empty() {
@@ -111,7 +112,7 @@ pub(crate) fn begin(
     kind: &'static str,
     subscription: &Subscription,
 ) -> Result<Teller, Refused> {
-    let stream = plane.hub.open(kind, info.peer.clone(), &caller.access)?;
+    let stream = plane.hub.open(kind, info.peer.clone(), &caller.identity)?;
     subscription.apply(&stream)?;
     let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
     let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);

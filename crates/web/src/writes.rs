@@ -11,11 +11,14 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, HTTP_QUOTE_BYTES_MAX, HTTP_REFUSED_SHOWN_MAX, HTTP_UPDATES_MAX,
 };
-use stockd_model::{Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Status, Symbol};
+use stockd_model::{
+    Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol, Volume,
+};
 
 use crate::caller::Caller;
 use crate::plane::Plane;
@@ -29,10 +32,10 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
 
 /// Lists a stock, or replaces all that is known of it.
-#[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Fields,
-    params(("symbol" = String, Path, description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that the stock is to have, or * for any"),
-        ("If-None-Match" = Option<String>, Header, description = "* if it is to be not listed")),
+#[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Listing,
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r"^\*$", description = "* if it is to be not listed")),
     responses((status = 201, description = "listed", body = schema::Quote),
         (status = 200, description = "replaced", body = schema::Quote),
         (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
@@ -88,8 +91,8 @@ fn entire(given: Fields) -> Fields {
 /// Updates the fields that are given (RFC 7396); `null` takes one away.
 #[utoipa::path(patch, path = "/v1/stocks/{symbol}", tag = "quotes",
     request_body(content((schema::Fields = "application/merge-patch+json"), (schema::Fields = "application/json"))),
-    params(("symbol" = String, Path, description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that the stock is to have, or * for any")),
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 200, description = "updated", body = schema::Quote),
         (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
@@ -115,8 +118,8 @@ pub(crate) async fn patch(
 
 /// Removes a stock from the catalog.
 #[utoipa::path(delete, path = "/v1/stocks/{symbol}", tag = "quotes",
-    params(("symbol" = String, Path, description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that the stock is to have, or * for any")),
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 204, description = "delisted"),
         (status = 400, description = "the symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
@@ -140,8 +143,8 @@ pub(crate) async fn delete(
 
 /// Trades in a stock: to buy takes shares from its volume, to sell gives them back.
 #[utoipa::path(post, path = "/v1/stocks/{symbol}/trades", tag = "quotes", request_body = schema::Trade,
-    params(("symbol" = String, Path, description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that the stock is to have, or * for any")),
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 200, description = "traded; the quote after it", body = schema::Quote),
         (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
@@ -168,7 +171,7 @@ pub(crate) async fn trade(
     #[serde(deny_unknown_fields)]
     struct Trade {
         side: Side,
-        quantity: Value,
+        quantity: Box<RawValue>,
     }
     query.only(&[])?;
     let target = Target::new(&plane, caller, &name, &headers)?;
@@ -176,22 +179,19 @@ pub(crate) async fn trade(
     let Trade { side, quantity } = serde_json::from_slice(&read.bytes).map_err(|error| {
         Refused::new(Problem::InvalidRequest, format!("the body is no trade: {error}"))
     })?;
-    let shares = quantity_of(&quantity)?;
-    let shares = if let Side::Buy = side { -shares } else { shares };
-    let reply = target.write(Request::Trade(target.symbol, shares.into())).await?;
+    let volume = quantity_of(&quantity)?;
+    let shares = if let Side::Buy = side { Shares::Take(volume) } else { Shares::Add(volume) };
+    let reply = target.write(Request::Trade(target.symbol, shares)).await?;
     target.answer(reply)
 }
 
-/// Whole shares from 1, as text or as a number.
-fn quantity_of(value: &Value) -> Result<i64, Refused> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|shares| is_number && *shares > 0).ok_or_else(|| {
+/// Shares above 0, an exact decimal as text or as a number.
+fn quantity_of(value: &RawValue) -> Result<Volume, Refused> {
+    let text = serde_json::from_str::<String>(value.get()).unwrap_or(value.get().to_owned());
+    let volume = Volume::parse(text.as_bytes());
+    volume.ok().filter(|volume| !volume.is_exhausted()).ok_or_else(|| {
         let shown = stockd_model::escaped(text.as_bytes()).at_most(100);
-        let detail = format!("quantity '{shown}' is no whole number from 1 to {}", i64::MAX);
+        let detail = format!("quantity '{shown}' is no number of shares above 0");
         Refused::new(Problem::InvalidValue, detail)
     })
 }
@@ -199,7 +199,7 @@ fn quantity_of(value: &Value) -> Result<i64, Refused> {
 /// Many updates: one object of a symbol and its fields a line. Each lists its stock or updates the fields that are
 /// given. They are executed in order, and one that is refused keeps no other from taking effect.
 #[utoipa::path(post, path = "/v1/updates", tag = "quotes",
-    request_body(content = String, content_type = "application/x-ndjson", description = "JSON lines, up to 100,000", example = json!("{\"symbol\":\"AAPL\",\"price\":\"172.5\"}\n{\"symbol\":\"MSFT\",\"price\":\"401\"}\n")),
+    request_body(description = "JSON lines, up to 100,000", content((String = "application/x-ndjson"), (schema::Update = "application/json"))),
     responses((status = 200, description = "what became of them", body = schema::Updates),
         (status = 400, description = "the body ends early", body = schema::Problem, content_type = "application/problem+json"),
         (status = 413, description = "too many lines or bytes", body = schema::Problem, content_type = "application/problem+json"),

@@ -13,7 +13,7 @@ use stockd_model::{Pattern, Right, Symbol};
 
 use super::Feed;
 use super::budget::{Budget, Progress};
-use super::subscriber::SubscriberId;
+use super::subscriber::{Review, SubscriberId};
 
 /// A subscription that has ended because it is not allowed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ impl Feed {
         if let Some(number) = self.subscribers.number(id) {
             if let Some(subscriber) = self.subscribers.living(number) {
                 subscriber.access.clone_from(access);
-                subscriber.reviewed = Some(None);
+                let tells_again = subscriber.review.is_some();
+                subscriber.review = Some(Review { at: None, tells_again });
                 subscriber.patterns.keys().for_each(|way| subscriber.walk.join(*way));
             }
             self.subscribers.wake(number);
@@ -48,7 +49,7 @@ impl Feed {
     #[inline]
     pub fn has_forbidden(&self, id: SubscriberId) -> bool {
         !self.subscribers.is_empty()
-            && self.subscribers.get(id).is_some_and(|subscriber| subscriber.reviewed.is_some())
+            && self.subscribers.get(id).is_some_and(|subscriber| subscriber.review.is_some())
     }
 
     /// Ends the subscriptions of a subscriber that are not allowed any more, as long as `tell` says that
@@ -64,12 +65,17 @@ impl Feed {
             let number = self.subscribers.number(id);
             let subscriber = number.and_then(|number| self.subscribers.living(number));
             let Some(subscriber) = subscriber else { return Progress::Done };
-            let Some(reviewed) = subscriber.reviewed else { return Progress::Done };
-            let behind = (reviewed.map_or(Unbounded, Excluded), Unbounded);
+            let Some(review) = &mut subscriber.review else { return Progress::Done };
+            let behind = (review.at.map_or(Unbounded, Excluded), Unbounded);
             let has_room = if let Some(&topic) = subscriber.symbols.range(behind).next() {
-                subscriber.reviewed = Some(Some(topic));
-                let symbol = self.wants.topics.get(topic).symbol;
+                review.at = Some(topic);
+                let tells_again = review.tells_again;
+                let topics = &mut self.wants.topics;
+                let symbol = topics.get(topic).symbol;
                 if subscriber.access.reads(&symbol) {
+                    if tells_again && subscriber.new.insert(topic) {
+                        topics.hold(topic);
+                    }
                     continue;
                 }
                 self.unsubscribe(id, &symbol);
@@ -81,7 +87,7 @@ impl Feed {
                 self.unsubscribe_pattern(id, &pattern);
                 tell(Ended::Pattern(&pattern))
             } else {
-                subscriber.reviewed = None;
+                subscriber.review = None;
                 return Progress::Done;
             };
             // It is looked up among those who want it, and a message is written.

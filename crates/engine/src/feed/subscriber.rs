@@ -38,9 +38,8 @@ pub(crate) struct Subscriber {
     pub(crate) number: Number,
     /// What it may be told.
     pub(crate) access: Access,
-    /// Which of its symbols have been looked at since that has [changed](super::review), up to this one;
-    /// `None` where there is none to be looked at.
-    pub(crate) reviewed: Option<Option<TopicId>>,
+    /// The look at its symbols that is under way since its access has [changed](super::review).
+    pub(crate) review: Option<Review>,
     pub(crate) symbols: BTreeSet<TopicId>,
     pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
     /// Symbols that were subscribed to and of which nothing was told since.
@@ -66,6 +65,16 @@ pub(crate) struct Subscriber {
     pub(crate) ages: Option<Ages>,
     /// Of a tracker: it is to forget all that it has read.
     pub(crate) flush: bool,
+}
+
+/// A look at all symbols of a subscriber.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Review {
+    /// The symbol that was looked at last.
+    pub(crate) at: Option<TopicId>,
+    /// Whether what it goes on to be subscribed to is told again: the access has changed before a look had
+    /// come to its end, and what changed meanwhile may not have been told.
+    pub(crate) tells_again: bool,
 }
 
 /// Topics in the order in which they were added.
@@ -132,7 +141,7 @@ impl Subscriber {
             id,
             number,
             access: Access::All,
-            reviewed: None,
+            review: None,
             symbols: BTreeSet::new(),
             patterns: BTreeMap::new(),
             new: BTreeSet::new(),

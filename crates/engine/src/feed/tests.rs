@@ -1,5 +1,6 @@
 //! A feed over a catalog, with subscribers that check what they are told.
 
+mod access;
 mod bounds;
 mod oracle;
 mod scenarios;

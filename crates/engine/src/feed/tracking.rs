@@ -191,7 +191,8 @@ impl Feed {
             let symbol = wants.topics.get(topic).symbol;
             untracked += usize::from(untrack(tracker, topic, wants));
             wants.topics.let_go(topic, &wants.patterns);
-            has_room = tell(Some(&symbol));
+            // What it may read no longer it was told to forget, with all else.
+            has_room = !tracker.access.reads(&symbol) || tell(Some(&symbol));
         }
         let more = !tracker.marks.is_empty();
         subscribers.tracked -= untracked;

@@ -8,6 +8,7 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod after;
 mod authenticate;
 mod browse;
 mod client;
@@ -37,6 +38,7 @@ use stockd_wire::resp::{
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
+use self::after::After;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
@@ -97,19 +99,6 @@ enum Awaited {
     Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
     SetAll(transaction::SetAll, Sent),
-}
-
-/// What a command leaves to be done when it is no longer borrowed from the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    /// Which commands are admitted may have changed.
-    Admit,
-    /// The client is somebody else now.
-    Identified,
-    /// The command is not finished.
-    Wait(Waits),
-    Quit,
 }
 
 impl Conversation for RespConversation {
@@ -668,9 +657,7 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker {
-            encoder, client, snapshot, transaction, tracker, writes, is_wrong, hush, ..
-        } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, hush, .. } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
@@ -687,11 +674,11 @@ impl Speaker {
             Command::Echo(message) => encoder.text(message, out),
             Command::Auth(credentials) => {
                 return match authenticate::check(&credentials, client, turn) {
-                    Ok(after) => {
+                    Ok(is_other) => {
                         encoder.ok(turn.replies.out);
-                        after
+                        After::entered(is_other)
                     }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                    Err(refused) => self.turn_away(refused, turn),
                 };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
@@ -699,11 +686,11 @@ impl Speaker {
             }
             Command::Hello(hello) => {
                 return match authenticate::check_hello(&hello, client, turn) {
-                    Ok(after) => {
+                    Ok(is_other) => {
                         client::hello(&hello, client, encoder, turn.replies.out);
-                        after
+                        After::entered(is_other)
                     }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
+                    Err(refused) => self.turn_away(refused, turn),
                 };
             }
             Command::WhoAmI => {
@@ -788,6 +775,20 @@ impl Speaker {
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
+    }
+
+    /// Answers a client that is not let in, or sees to it that this is done later.
+    fn turn_away(&mut self, refused: authenticate::Refused, turn: &mut Turn<'_>) -> After {
+        match refused {
+            authenticate::Refused::Because(error) => {
+                self.encoder.error(&error, turn.replies.out);
+                After::Nothing
+            }
+            authenticate::Refused::Later => {
+                self.is_wrong = true;
+                After::Wait(Waits::Pause)
+            }
+        }
     }
 
     /// Ends all subscriptions of a kind, and confirms each.

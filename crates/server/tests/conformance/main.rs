@@ -1,6 +1,10 @@
 //! One list of scenarios, played over every way in, to a catalog in memory and to one on the disk:
 //! they must all mean the same.
 
+#[path = "../../../web/tests/http/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the service plane")]
+mod http;
+mod rest;
 mod ways;
 
 use ways::{Embedded, Home, Line, Outcome, Over, Resp, WayIn};
@@ -345,6 +349,11 @@ fn play_at_both_homes<W: WayIn>(open: impl Fn(Home) -> W) {
 #[test]
 fn embedded() {
     play_at_both_homes(Embedded::new);
+}
+
+#[test]
+fn rest() {
+    play_at_both_homes(rest::Rest::new);
 }
 
 #[test]

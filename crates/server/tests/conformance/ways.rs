@@ -60,6 +60,11 @@ impl Embedded {
         }
     }
 
+    /// The engine itself, for other ways to it.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     fn execute(&self, request: &Request) -> Reply {
         self.engine.executor().batch(&Access::All).execute(request)
     }

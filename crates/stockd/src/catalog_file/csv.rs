@@ -1,68 +1,15 @@
-//! CSV: a header that names the columns, then one row a line, quoted as spreadsheets do.
+//! CSV: the fields of a line, quoted as spreadsheets do.
 //!
 //! A record never spans lines, which RFC 4180 would allow: so a stray quote spoils one row, and not
 //! the rest of the file.
 
-use stockd_model::Field;
-
-use super::row::{BadRow, Row, shown};
-
-/// The error of a file that ends before its header.
-pub(super) const NO_HEADER: &str =
-    "the file is empty; it must begin with a header that names symbol, price and volume";
-
-/// The positions of the columns in a row, from the first line of the file.
-pub(super) struct Header {
-    symbol: usize,
-    /// Of the other fields, those that have a column.
-    fields: Vec<(Field, usize)>,
-    columns: usize,
-    record: Record,
-}
-
-impl Header {
-    /// Reads the header. Column names are lower case, with or without white space around them;
-    /// unknown columns are ignored.
-    pub(super) fn parse(line: &[u8]) -> Result<Header, String> {
-        let mut record = Record::default();
-        record.read(line).map_err(|error| error.why)?;
-        let columns = record.len();
-        let need = |wanted: &'static str| {
-            record.column(wanted)?.ok_or_else(|| {
-                let header = shown(line);
-                format!(
-                    "column '{wanted}' is missing; the header must name symbol, price and volume, \
-                     and names {header}"
-                )
-            })
-        };
-        let symbol = need("symbol")?;
-        need("price")?;
-        need("volume")?;
-        let mut fields = Vec::new();
-        for field in Field::WRITABLE {
-            fields.extend(record.column(field.name())?.map(|at| (field, at)));
-        }
-        Ok(Header { symbol, fields, columns, record })
-    }
-
-    /// Reads the row on one line.
-    pub(super) fn row(&mut self, line: &[u8]) -> Result<Row, BadRow> {
-        self.record.read(line)?;
-        let record = &self.record;
-        if record.len() != self.columns {
-            let (fields, columns) = (record.len(), self.columns);
-            let why = format!("the row has {fields} fields, the header {columns}");
-            return Err(BadRow { column: None, why });
-        }
-        let texts = self.fields.iter().map(|&(field, at)| (field, record.field(at)));
-        Row::parse(record.field(self.symbol), texts)
-    }
-}
+use super::names;
+use super::row::BadRow;
 
 /// The fields of one line, unquoted. Its buffers are reused for the next line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
+    delimiter: u8,
     /// The fields, one behind the other.
     text: Vec<u8>,
     /// Where each field ends in `text`.
@@ -70,8 +17,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// No fields yet. The delimiter is what stands between them.
+    pub(crate) fn new(delimiter: u8) -> Record {
+        Record { delimiter, text: Vec::new(), ends: Vec::new() }
+    }
+
+    pub(crate) fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     /// Splits a line into its fields. A field that begins with a quote ends at the next one that
-    /// is not doubled; what follows it up to the comma is taken literally.
+    /// is not doubled; what follows it up to the delimiter is taken literally.
     pub(crate) fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
         self.text.clear();
         self.ends.clear();
@@ -83,12 +39,12 @@ impl Record {
                     why: "a quoted field is not closed on its line".to_owned(),
                 })?;
             }
-            let comma = memchr::memchr(b',', rest);
-            let (field, after) = rest.split_at(comma.unwrap_or(rest.len()));
+            let end = memchr::memchr(self.delimiter, rest);
+            let (field, after) = rest.split_at(end.unwrap_or(rest.len()));
             self.text.extend_from_slice(field);
             self.ends.push(self.text.len());
             match after.split_first() {
-                Some((_comma, next)) => rest = next,
+                Some((_delimiter, next)) => rest = next,
                 None => return Ok(()),
             }
         }
@@ -110,9 +66,9 @@ impl Record {
         }
     }
 
-    /// The position of the column of this name, in a record that is a header.
+    /// The position of the column of this name, in any case, in a record that is a header.
     pub(crate) fn column(&self, wanted: &str) -> Result<Option<usize>, String> {
-        let is_wanted = |&at: &usize| self.field(at).trim_ascii() == wanted.as_bytes();
+        let is_wanted = |&at: &usize| names::same(self.field(at).trim_ascii(), wanted.as_bytes());
         let mut found = (0..self.len()).filter(is_wanted);
         match (found.next(), found.next()) {
             (_, Some(_)) => Err(format!("the header names '{wanted}' twice")),
@@ -145,7 +101,7 @@ mod tests {
         /// The csv crate is the oracle for every line whose quotes are closed.
         #[test]
         fn fields_are_what_the_csv_crate_reads(line in "[a,\" \u{e9}]{0,20}") {
-            let mut record = Record::default();
+            let mut record = Record::new(b',');
             let is_closed = record.read(line.as_bytes()).is_ok();
             let fields: Vec<&[u8]> = (0..record.len()).map(|at| record.field(at)).collect();
             let mut oracle = csv::ReaderBuilder::new()

@@ -67,3 +67,8 @@ impl<R: BufRead> Lines<R> {
         Ok(Some((self.number, line)))
     }
 }
+
+/// What is said of a line that is longer than this number of bytes.
+pub(crate) fn too_long(bytes_max: usize) -> String {
+    format!("the line is longer than {bytes_max} bytes, the limit")
+}

@@ -7,7 +7,9 @@
 use std::fmt;
 
 use stockd_model::limits::EXCERPT_BYTES_MAX;
-use stockd_model::{Escaped, Field, Fields, Quote, Symbol, escaped};
+use stockd_model::{Escaped, Field, Fields, Quote, Status, Symbol, SymbolError, escaped};
+
+use super::number::{DecimalMark, is_nothing};
 
 /// One stock of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +18,14 @@ pub(crate) struct Row {
     /// All that the row says of its stock: what it does not say is absent. A stock keeps its time where
     /// the row has none.
     pub(crate) fields: Fields,
+    /// Whether the row is of a list of names, and says nothing of a stock that is listed already.
+    pub(crate) is_name_alone: bool,
+}
+
+/// How the texts of a row are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowTexts {
+    pub(crate) mark: DecimalMark,
 }
 
 /// Why a row is bad: the column, where one is to blame, and what is wrong with it.
@@ -30,23 +40,32 @@ impl Row {
     /// `none`, is absent.
     pub(super) fn parse<'a>(
         symbol: &[u8],
-        texts: impl IntoIterator<Item = (Field, &'a [u8])>,
+        texts: &RowTexts,
+        fields: impl IntoIterator<Item = (Field, &'a [u8])>,
     ) -> Result<Row, BadRow> {
-        let symbol = Symbol::parse(symbol).map_err(|error| BadRow {
-            column: Some("symbol"),
-            why: format!("'{}': {error}", shown(symbol)),
-        })?;
+        let symbol = parse_symbol(symbol)?;
         let mut given = Fields::default();
-        for (field, text) in texts {
-            if !text.trim_ascii().is_empty() {
-                given.set(field, text).map_err(BadRow::at(field.name()))?;
-            }
+        for (field, text) in fields {
+            texts.set(&mut given, field, text)?;
         }
+        Row::of(symbol, &given)
+    }
+
+    /// The row that gives a stock these fields and no others.
+    pub(super) fn of(symbol: Symbol, given: &Fields) -> Result<Row, BadRow> {
         if !given.can_list() {
             let why = "missing; a row needs a price, a bid, an ask or a status".to_owned();
             return Err(BadRow { column: Some("price"), why });
         }
-        Ok(Row { symbol, fields: Fields::from(&given.outcome(&Quote::new(symbol))) })
+        let fields = Fields::from(&given.outcome(&Quote::new(symbol)));
+        Ok(Row { symbol, fields, is_name_alone: false })
+    }
+
+    /// A stock of which nothing is known but that it is traded.
+    pub(super) fn name_alone(symbol: &[u8]) -> Result<Row, BadRow> {
+        let symbol = parse_symbol(symbol)?;
+        let fields = Fields { status: Some(Status::Trading), ..Fields::default() };
+        Ok(Row { symbol, fields, is_name_alone: true })
     }
 
     pub(super) fn listed_already(&self, line: u64) -> BadRow {
@@ -55,6 +74,43 @@ impl Row {
             why: format!("'{}' was listed on line {line} already", self.symbol),
         }
     }
+}
+
+impl RowTexts {
+    /// Gives a field what a text says; nothing where it says that there is nothing.
+    pub(crate) fn set(&self, fields: &mut Fields, field: Field, text: &[u8]) -> Result<(), BadRow> {
+        let column = field.name();
+        match field {
+            Field::Status | Field::Time if text.trim_ascii().is_empty() => Ok(()),
+            Field::Status | Field::Time => fields.set(field, text).map_err(BadRow::at(column)),
+            _ if is_nothing(text) => Ok(()),
+            _ => {
+                let number = self.mark.plain(text).map_err(BadRow::at(column))?;
+                fields.set(field, &number).map_err(|error| {
+                    let is_with_comma = self.mark == DecimalMark::Point && number.contains(&b',');
+                    let hint = if is_with_comma {
+                        "; if its comma is a decimal one say --decimal-comma"
+                    } else {
+                        ""
+                    };
+                    BadRow { column: Some(column), why: format!("{error}{hint}") }
+                })
+            }
+        }
+    }
+}
+
+/// Reads the symbol of a row.
+pub(crate) fn parse_symbol(symbol: &[u8]) -> Result<Symbol, BadRow> {
+    Symbol::parse(symbol).map_err(|error| {
+        let hint = match error {
+            SymbolError::NotUtf8 { .. } => {
+                "; say the encoding of the file with --encoding, as in windows-1252"
+            }
+            _ => "",
+        };
+        BadRow { column: Some("symbol"), why: format!("'{}': {error}{hint}", shown(symbol)) }
+    })
 }
 
 impl BadRow {

@@ -8,13 +8,17 @@ use std::io::BufRead;
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use stockd_client::Write;
-use stockd_model::{Edit, Field, Fields, Price, Symbol};
+use stockd_model::{Edit, Field, Fields, Price};
 
 use super::moment::Moment;
 use crate::bad_rows::BadRows;
 use crate::catalog_file::csv::Record;
-use crate::catalog_file::lines::{Line, Lines};
-use crate::catalog_file::{BadRow, Format, Source, shown};
+use crate::catalog_file::lines::{Line, Lines, too_long};
+use crate::catalog_file::table::{KnownColumns, decimal_mark, delimiter_of};
+use crate::catalog_file::{
+    self as files, BadRow, Form, Format, Input, RowTexts, Source, parse_symbol, shown,
+};
+use crate::usage_error::UsageError;
 
 /// A file of updates, which may be compressed.
 #[derive(Debug)]
@@ -40,11 +44,25 @@ pub(crate) struct Extent {
 }
 
 impl UpdateFile {
-    /// The file of this name; `None` unless it ends in `.csv` or `.csv.gz`.
-    pub(crate) fn parse(name: &str) -> Option<UpdateFile> {
-        let is_csv_file = name != "-" && matches!(Format::of(name), Some((Format::Csv, _)));
-        let source = is_csv_file.then(|| Source::parse(name)).flatten()?;
-        Some(UpdateFile { source })
+    /// The file of this name, `-` being standard input.
+    ///
+    /// # Errors
+    ///
+    /// When it is said to be something else than CSV.
+    pub(crate) fn new(name: &str, form: Form) -> Result<UpdateFile, UsageError> {
+        if form.format.is_some_and(|format| format != Format::Csv) {
+            let why = "a file of updates is CSV; write it as CSV, or import its last quotes";
+            return Err(UsageError(why.to_owned()));
+        }
+        Ok(UpdateFile { source: Source::new(name, form) })
+    }
+
+    /// Whether it can be read again: a file, and no pipe.
+    pub(crate) fn can_be_read_twice(&self) -> bool {
+        // What is wrong with a file shows when it is opened.
+        self.source.path().is_some_and(|path| {
+            std::fs::metadata(path).map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
+        })
     }
 
     /// Reads the file once from beginning to end.
@@ -77,23 +95,36 @@ impl UpdateFile {
         &self,
     ) -> anyhow::Result<(Updates<'_, impl BufRead + use<>>, ProgressBar)> {
         let source = &self.source;
-        let (mut lines, progress) =
-            source.lines().with_context(|| format!("cannot read {source}"))?;
-        let mut record = Record::default();
-        let header = loop {
-            match lines.next().with_context(|| format!("cannot read {source}"))? {
+        let cannot_read = || format!("cannot read {source}");
+        let Input { text, sample, progress } = source.open().with_context(cannot_read)?;
+        if files::seen_format(&sample) != Format::Csv {
+            bail!("{source}:1: it is JSON; a file of updates is CSV");
+        }
+        let mut lines = Lines::new(text);
+        let mut form = source.form().clone();
+        loop {
+            match lines.next().with_context(cannot_read)? {
                 Some((_, Line::Whole(line))) if line.trim_ascii().is_empty() => {}
-                Some((number, Line::Whole(line))) => {
-                    let header = Header::parse(line, &mut record);
-                    break header.map_err(|why| anyhow!("{source}:{number}: {why}"))?;
-                }
+                Some((number, Line::Whole(line))) => match files::delimiter_line(line) {
+                    Some(delimiter) => form.delimiter = form.delimiter.or(Some(delimiter)),
+                    None => {
+                        let mut record =
+                            Record::new(form.delimiter.unwrap_or_else(|| delimiter_of(line)));
+                        let rows = files::behind(&sample, number);
+                        let header = Header::parse(line, &mut record, &form, rows)
+                            .map_err(|why| anyhow!("{source}:{number}: {why}"))?;
+                        return Ok((
+                            Updates { source, lines, header, record, last: None },
+                            progress,
+                        ));
+                    }
+                },
                 Some((number, Line::TooLong(max))) => {
-                    bail!("{source}:{number}: the line is longer than {max} bytes, the limit")
+                    bail!("{source}:{number}: {}", too_long(max))
                 }
                 None => bail!("{source}:1: the file is empty; {HEADER_NEEDS}"),
             }
-        };
-        Ok((Updates { source, lines, header, record, last: None }, progress))
+        }
     }
 }
 
@@ -117,10 +148,7 @@ impl<R: BufRead> Updates<'_, R> {
             let update = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
                 Line::Whole(line) => header.update(line, record, *last),
-                Line::TooLong(max) => {
-                    let why = format!("the line is longer than {max} bytes, the limit");
-                    Err(BadRow { column: None, why })
-                }
+                Line::TooLong(max) => Err(BadRow { column: None, why: too_long(max) }),
             };
             if let Ok(update) = update {
                 *last = Some(update.at);
@@ -142,32 +170,36 @@ struct Header {
     /// The fields that have a column, the price among them.
     fields: Vec<(Field, usize)>,
     columns: usize,
+    texts: RowTexts,
 }
 
 impl Header {
-    fn parse(line: &[u8], record: &mut Record) -> Result<Header, String> {
+    fn parse(line: &[u8], record: &mut Record, form: &Form, rows: &[u8]) -> Result<Header, String> {
         record.read(line).map_err(|bad| bad.why)?;
         let missing = |name: &str| {
             format!("column '{name}' is missing; {HEADER_NEEDS}, and names {}", shown(line))
         };
-        let time = match record.column("time")? {
-            None => record.column("commit_date_utc")?,
-            time => time,
-        };
-        let price = record.column("price")?.ok_or_else(|| missing("price"))?;
-        let mut fields = Vec::new();
-        // The time is that of the replay.
-        for field in Field::WRITABLE.into_iter().filter(|field| *field != Field::Time) {
-            fields.extend(record.column(field.name())?.map(|at| (field, at)));
+        let KnownColumns { symbol, fields } = KnownColumns::of(record, form)?;
+        let of =
+            |wanted: Field| fields.iter().find(|(field, _)| *field == wanted).map(|(_, at)| *at);
+        let mut time = of(Field::Time);
+        for name in ["commit_date_utc", "timestamp", "datetime", "date"] {
+            time = time.map_or_else(|| record.column(name), |at| Ok(Some(at)))?;
         }
-        Ok(Header {
-            time: time.ok_or_else(|| missing("time"))?,
-            op: record.column("op")?,
-            symbol: record.column("symbol")?.ok_or_else(|| missing("symbol"))?,
-            price,
-            fields,
-            columns: record.len(),
-        })
+        let time = time.ok_or_else(|| missing("time"))?;
+        let symbol = symbol.ok_or_else(|| missing("symbol"))?;
+        let price = of(Field::Price).ok_or_else(|| missing("price"))?;
+        let op = match form.columns.of("op") {
+            Some("") => None,
+            Some(given) => Some(record.column(given)?.ok_or_else(|| missing(given))?),
+            None => record.column("op")?,
+        };
+        // The time is that of the replay.
+        let fields: Vec<_> =
+            fields.into_iter().filter(|(field, _)| *field != Field::Time).collect();
+        let columns = record.len();
+        let texts = RowTexts { mark: decimal_mark(record, form, &fields, rows) };
+        Ok(Header { time, op, symbol, price, fields, columns, texts })
     }
 
     /// Reads one row. Its time must not be before `last`, the time of the row before.
@@ -189,17 +221,14 @@ impl Header {
             let why = "it is before that of an earlier line; sort the file by time".to_owned();
             return Err(BadRow { column: Some("time"), why });
         }
-        let name = record.field(self.symbol);
-        let symbol = Symbol::parse(name).map_err(|error| BadRow {
-            column: Some("symbol"),
-            why: format!("'{}': {error}", shown(name)),
-        })?;
+        let symbol = parse_symbol(record.field(self.symbol))?;
         let write = match self.op.map(field).unwrap_or_default() {
             b"" | b"set" | b"add" => {
                 let mut fields = Fields::default();
                 for &(name, at) in &self.fields {
-                    if !field(at).is_empty() {
-                        fields.set(name, field(at)).map_err(BadRow::at(name.name()))?;
+                    match field(at) {
+                        b"none" => fields.clear(name),
+                        text => self.texts.set(&mut fields, name, text)?,
                     }
                 }
                 if !fields.can_list() {
@@ -232,7 +261,7 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         let name = file.path().to_str().unwrap();
         let read = || {
-            let file = UpdateFile::parse(name).unwrap();
+            let file = UpdateFile::new(name, Form::default()).unwrap();
             let extent = file.extent()?;
             let (mut updates, _) = file.updates()?;
             let (mut all, mut bad) = (Vec::new(), Vec::new());

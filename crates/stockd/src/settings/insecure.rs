@@ -2,18 +2,16 @@
 
 use std::str::FromStr;
 
-use stockd_server::Protocol;
-
 /// The protocols whose listeners may be insecure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Insecure(Vec<Protocol>);
+pub(crate) struct Insecure(Vec<&'static str>);
 
 /// What a listener can speak.
-const PROTOCOLS: [Protocol; 2] = [Protocol::Line, Protocol::Resp];
+const PROTOCOLS: [&str; 4] = ["line", "resp", "http", "grpc"];
 
 impl Insecure {
     /// Whether listeners of this protocol may be.
-    pub(crate) fn has(&self, protocol: Protocol) -> bool {
+    pub(crate) fn has(&self, protocol: &str) -> bool {
         self.0.contains(&protocol)
     }
 }
@@ -32,7 +30,7 @@ impl FromStr for Insecure {
             "true" => Ok(Insecure(PROTOCOLS.to_vec())),
             names => {
                 let named = |name: &str| {
-                    PROTOCOLS.into_iter().find(|it| it.as_str() == name.trim()).ok_or(NoProtocols)
+                    PROTOCOLS.into_iter().find(|it| *it == name.trim()).ok_or(NoProtocols)
                 };
                 names.split(',').map(named).collect::<Result<_, _>>().map(Insecure)
             }

@@ -100,7 +100,9 @@ pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
 }
 
 pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {
-    text.parse().map_err(|_| "write true, false, or line, resp or both with a comma between".into())
+    text.parse().map_err(|_| {
+        "write true, false, or some of line, resp, http and grpc with commas between".into()
+    })
 }
 
 pub(super) fn client_certificates(text: &str) -> Result<ClientCertificates, Form> {
@@ -186,14 +188,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, Form> {
 }
 
 pub(super) fn catalog(text: &str) -> Result<Option<catalog_file::Source>, Form> {
-    match text {
-        "" => Ok(None),
-        _ => catalog_file::Source::parse(text).map(Some).ok_or_else(|| {
-            "write a file name that ends in .csv, .jsonl or .ndjson, each also with .gz, or - for \
-             CSV from standard input"
-                .into()
-        }),
-    }
+    let source = || catalog_file::Source::new(text, catalog_file::Form::default());
+    Ok((!text.is_empty()).then(source))
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, Form> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::server::{Running, Server};
+use crate::server::{PATIENCE, Running, Server};
 
 /// A directory with one file of this name and text.
 fn file(name: &str, text: &str) -> (TempDir, String) {
@@ -36,8 +36,18 @@ fn what_is_exported_in_any_format_imports_as_the_same_catalog() {
     let (dir, stocks) = file("stocks.csv", STOCKS);
     let first = Server::start();
     assert_eq!(first.out(&["import", &stocks]), "11 listed, 0 updated\n");
-    assert_eq!(first.out(&["import", &stocks]), "0 listed, 11 updated\n");
     assert_eq!(first.out(&["export", "-"]), STOCKS);
+    // What is as the file says is not written: no version goes up.
+    let mut watch = Running::start(first.command(&["watch", "NA", "--count", "2"]));
+    let before = watch.line();
+    assert!(before.contains(r#""version":1,"#), "{before}");
+    assert_eq!(first.out(&["import", &stocks]), "0 listed, 0 updated, 11 unchanged\n");
+    let (_other, changed) = file("stocks.csv", "symbol,price\nCL,-37.64\nZERO,0\n");
+    let outcome = first.out(&["import", &changed]);
+    assert_eq!(outcome, "0 listed, 1 updated, 1 unchanged\n");
+    first.out(&["set", "CL", "--price", "-37.63", "--volume", "92621.807321"]);
+    first.out(&["set", "NA", "--price", "0.0005"]);
+    assert!(watch.line().contains(r#""version":2,"#));
     let jsonl = first.out(&["export", "-", "--format", "jsonl"]);
     assert_eq!(
         jsonl.lines().next(),
@@ -99,13 +109,13 @@ fn a_catalog_of_many_pages_is_exported_whole_and_sorted() {
 
 #[test]
 fn a_bad_row_stops_an_import_unless_it_may_be_skipped() {
-    let (_dir, stocks) = file("stocks.csv", "symbol,price,volume\nA,1,1\nB,$1,1\nC,1,1\n");
+    let (_dir, stocks) = file("stocks.csv", "symbol,price,volume\nA,1,1\nB,1%,1\nC,1,1\n");
     let server = Server::start();
     let (code, out, err) = server.run(&["import", &stocks]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     let lines: Vec<&str> = err.lines().collect();
     assert!(
-        lines[0].starts_with(&format!("stockd: {stocks}:3:price: '$1' is not a price")),
+        lines[0].starts_with(&format!("stockd: {stocks}:3:price: '1%' is not a price")),
         "{err}"
     );
     assert_eq!(
@@ -130,13 +140,17 @@ fn files_that_cannot_be_are_named() {
     let a_dir = dir.path().join("dir.csv");
     fs::create_dir(&a_dir).unwrap();
     for (args, code, error) in [
-        (&["import", &text][..], 2, "name it .csv, .jsonl or .ndjson"),
+        (&["import", "--columns", "ticker=A", &text][..], 2, "'ticker' is no field"),
+        (&["import", "--format", "xml", &text], 2, "xml"),
+        (&["import", "--encoding", "x", &text], 2, "no such encoding"),
         (&["import", no_dir], 1, "cannot read catalog"),
         (&["export", &text], 2, "give --format"),
         (&["export", no_dir], 1, "cannot write"),
         (&["export", a_dir.to_str().unwrap()], 1, "it is there and no file"),
         (&["export", "-", "--format", "xml"], 2, "xml"),
-        (&["replay", &text], 2, "name it .csv or .csv.gz"),
+        (&["replay", &text], 1, "column 'time' is missing"),
+        (&["replay", "--format", "jsonl", &text], 2, "a file of updates is CSV"),
+        (&["replay", "--loop", "-"], 2, "a pipe cannot be read again"),
         (&["replay", no_dir], 1, "cannot read"),
         (&["replay", "x.csv", "--speed", "fast"], 2, "10x"),
         (&["replay", "x.csv", "--rate", "0"], 2, "0"),
@@ -166,6 +180,60 @@ fn updates_are_replayed_in_their_order_at_any_pace() {
         assert!(out.starts_with("5 updates in ") && out.ends_with(summary), "{pace:?}: {out}");
         assert_eq!(server.stocks(), ["A,1.5,10,trading"]);
     }
+}
+
+/// Runs a command with this on its standard input.
+fn piped(server: &Server, args: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
+    let command = server.command(args);
+    let mut command = assert_cmd::Command::from_std(command);
+    let output = command.write_stdin(input).timeout(PATIENCE).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_pipe_takes_every_format() {
+    let server = Server::start();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"symbol\tprice\nC\t1.5\n").unwrap();
+    let gzip = gzip.finish().unwrap();
+    for (name, input) in [
+        ("-", &b"Symbol,Price\nA,\"$1,234.50\"\n"[..]),
+        ("/dev/stdin", b"{\"symbol\":\"B\",\"price\":\"1.5\"}\n"),
+        ("-", &gzip),
+        ("-", b"[{\"symbol\":\"D\",\"price\":1e-5}]"),
+    ] {
+        let (code, out, err) = piped(&server, &["import", name], input);
+        assert_eq!((code, out.as_str()), (Some(0), "1 listed, 0 updated\n"), "{err}");
+    }
+    let expected = ["A,1234.5,,trading", "B,1.5,,trading", "C,1.5,,trading", "D,0.00001,,trading"];
+    assert_eq!(server.stocks(), expected);
+
+    let updates = "Date;Ticker;Close\n2026-08-11;E;1,50\n2026-08-12;E;x\n2026-08-12;E;2,50\n";
+    let replay = ["replay", "-", "--speed", "max"];
+    let (code, out, err) = piped(&server, &replay, updates.as_bytes());
+    assert_eq!(code, Some(1), "{err}");
+    assert!(out.contains(": 1 listed, 0 updated"), "{out}");
+    assert!(err.contains("standard input:3:price: 'x' is not a price"), "{err}");
+    assert!(err.contains("what came before is done"), "{err}");
+    assert_eq!(server.stocks()[4], "E,1.5,,trading");
+    let (code, _, err) =
+        piped(&server, &[&replay[..], &["--lenient"]].concat(), updates.as_bytes());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.ends_with("stockd: skipped 1 bad row in all\n"), "{err}");
+    assert_eq!(server.stocks()[4], "E,2.5,,trading");
+}
+
+/// A list of names says that stocks are there, and nothing of those that are known.
+#[test]
+fn a_list_of_names_changes_no_stock() {
+    let names =
+        "ACT Symbol|Security Name|Test Issue\nA|Alpha|N\nB|Beta|N\nFile Creation Time: 1||\n";
+    let (_dir, names) = file("otherlisted.txt", names);
+    let server = Server::start();
+    server.out(&["set", "A", "--price", "5", "--status", "halted"]);
+    assert_eq!(server.out(&["import", &names]), "1 listed, 0 updated, 1 unchanged\n");
+    assert_eq!(server.stocks(), ["A,5,,halted", "B,,,trading"]);
 }
 
 #[test]

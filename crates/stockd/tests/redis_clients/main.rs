@@ -13,6 +13,7 @@ mod programs;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
 mod tls;
+mod tokens;
 mod transactions;
 
 use std::io::Write;

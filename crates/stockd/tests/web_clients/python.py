@@ -143,7 +143,7 @@ def remote_calls():
     updated = call("Update", symbol="MSFT", fields={"price": {"text": "401.25"}, "volume": {"coefficient": "7"}})
     assert (updated.price.text, updated.price.coefficient, updated.price.scale) == ("401.25", 40125, 2)
     assert call("Lookup", symbol="MSFT").volume.text == "7"
-    traded = call("Trade", symbol="MSFT", side="SIDE_BUY", quantity="2", expectedVersion=str(updated.version))
+    traded = call("Trade", symbol="MSFT", side="SIDE_BUY", quantity={"text": "2"}, expectedVersion=str(updated.version))
     assert traded.volume.text == "5"
     batch = call("BatchLookup", symbols=["MSFT", "NOPE"])
     assert [it.symbol for it in batch.quotes] == ["MSFT"] and list(batch.missing) == ["NOPE"]
@@ -161,7 +161,7 @@ def remote_calls():
         raise AssertionError(f"{method} {fields} was not refused")
 
     assert refused("Lookup", symbol="NOPE")[:2] == ("NOT_FOUND", "NOT_LISTED")
-    code, reason, values = refused("Trade", symbol="MSFT", side="SIDE_BUY", quantity="50")
+    code, reason, values = refused("Trade", symbol="MSFT", side="SIDE_BUY", quantity={"text": "50"})
     assert (code, reason, values["volume"]) == ("FAILED_PRECONDITION", "VOLUME_TOO_LOW", "5")
     assert refused("Delist", symbol="MSFT", expectedVersion="1")[:2] == ("ABORTED", "VERSION_DIFFERS")
     assert refused("Update", symbol="", fields={})[0] == "INVALID_ARGUMENT"

@@ -96,7 +96,7 @@ fn read_price(proto::Price { text, coefficient, scale }: proto::Price) -> Result
     })
 }
 
-fn read_quantity(
+pub(super) fn read_quantity(
     proto::Quantity { text, coefficient, scale }: proto::Quantity,
 ) -> Result<Volume, Refused> {
     let places = scale.try_into().unwrap_or(u8::MAX);

@@ -13,7 +13,7 @@ use stockd_engine::Snapshot;
 use stockd_model::limits::{
     HTTP_LOOKUP_NAMES_MAX, LOOKUPS_TOGETHER_MAX, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX,
 };
-use stockd_model::{Condition, Conditional, Problem, Reply, Request as Asked, Symbol};
+use stockd_model::{Condition, Conditional, Problem, Reply, Request as Asked, Shares, Symbol};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -65,6 +65,7 @@ impl stocks_server::Stocks for Stocks {
         let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
         match self.plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup)) {
             Some(Reply::Found(quote)) => Ok(Response::new(convert::quote(&quote))),
+            Some(Reply::Refused(refusal)) => Err(Refused::from(&refusal).into()),
             _ => Err(Refused::not_listed(name).into()),
         }
     }
@@ -86,6 +87,7 @@ impl stocks_server::Stocks for Stocks {
                     let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
                     match batch.execute_now(&lookup) {
                         Some(Reply::Found(quote)) => answer.quotes.push(convert::quote(&quote)),
+                        Some(Reply::Refused(_)) => answer.forbidden.push(name.clone()),
                         _ => answer.missing.push(name.clone()),
                     }
                 }
@@ -145,21 +147,20 @@ impl stocks_server::Stocks for Stocks {
         let proto::TradeRequest { symbol: name, side, quantity, expected_version } =
             request.into_inner();
         let symbol = Symbol::parse(name.as_bytes()).map_err(Refused::from)?;
-        let shares =
-            i64::try_from(quantity).ok().filter(|shares| *shares > 0).ok_or_else(|| {
-                let detail = format!("quantity {quantity} is no number from 1 to {}", i64::MAX);
-                Refused::new(Problem::InvalidValue, detail)
-            })?;
+        let volume = convert::read_quantity(quantity.unwrap_or_default())?;
+        if volume.is_exhausted() {
+            let detail = "the quantity of a trade is above 0";
+            return Err(Refused::new(Problem::InvalidValue, detail).into());
+        }
         let shares = match proto::Side::try_from(side) {
-            Ok(proto::Side::Buy) => -shares,
-            Ok(proto::Side::Sell) => shares,
+            Ok(proto::Side::Buy) => Shares::Take(volume),
+            Ok(proto::Side::Sell) => Shares::Add(volume),
             Ok(proto::Side::Unspecified) | Err(_) => {
                 let detail = "the side of a trade is SIDE_BUY or SIDE_SELL";
                 return Err(Refused::new(Problem::InvalidValue, detail).into());
             }
         };
-        self.write(&caller, Asked::Trade(symbol, shares.into()), expected(expected_version), &name)
-            .await
+        self.write(&caller, Asked::Trade(symbol, shares), expected(expected_version), &name).await
     }
 
     type WatchStream = Watching;

@@ -98,6 +98,11 @@ impl Sink for Events {
             Notice::Heartbeat(Counters { messages, conflated, marks }) => {
                 Event::Heartbeat(proto::Heartbeat { messages, conflated, marks: marks as u64 })
             }
+            Notice::Forbidden(symbol) => {
+                let symbol = symbol.map(|symbol| symbol.to_string()).unwrap_or_default();
+                Event::Forbidden(proto::Forbidden { symbol })
+            }
+            Notice::Unauthenticated => Event::Forbidden(proto::Forbidden::default()),
             Notice::Goodbye { retry } => {
                 Event::Goodbye(proto::Goodbye { retry_ms: retry.as_millis() as u32 })
             }

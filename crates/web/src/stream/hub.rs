@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Access, Budget, Engine, Feed, Message, NotSubscribed, Progress, SubscriberId};
+use stockd_access::Identity;
+use stockd_engine::{Budget, Ended, Engine, Feed, Message, NotSubscribed, Progress, SubscriberId};
 use stockd_model::limits::{
     FEED_PASS_WORK, FEED_TELL_WORK, FEED_TIDY_WORK, PATTERN_BYTES_MAX, STREAM_BYTES_MAX,
 };
@@ -96,7 +97,7 @@ pub(crate) struct StreamState {
 pub(crate) struct Stream {
     hub: Arc<Hub>,
     pub(crate) info: Arc<StreamInfo>,
-    access: Arc<Access>,
+    identity: Identity,
 }
 
 /// Counters of one stream.
@@ -134,9 +135,9 @@ impl Hub {
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
-        access: &Arc<Access>,
+        identity: &Identity,
     ) -> Result<Stream, Refused> {
-        let stream = self.enter(kind, peer, access);
+        let stream = self.enter(kind, peer, identity);
         let count = if stream.is_ok() { &self.counts.opened } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
         stream
@@ -146,7 +147,7 @@ impl Hub {
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
-        access: &Arc<Access>,
+        identity: &Identity,
     ) -> Result<Stream, Refused> {
         self.check_memory()?;
         let mut inner = lock(&self.inner);
@@ -168,7 +169,7 @@ impl Hub {
             active_ms: AtomicU64::new(0),
         });
         inner.entries.insert(info.id, Entry { waker: None, info: Arc::clone(&info) });
-        Ok(Stream { hub: Arc::clone(self), info, access: Arc::clone(access) })
+        Ok(Stream { hub: Arc::clone(self), info, identity: identity.clone() })
     }
 
     fn check_memory(&self) -> Result<(), Refused> {
@@ -208,8 +209,13 @@ impl Hub {
 
     /// Has every stream say goodbye, and none begin.
     pub(crate) fn stop(&self) {
+        lock(&self.inner).stopping = true;
+        self.wake_all();
+    }
+
+    /// Has every stream look what there is to do.
+    pub(crate) fn wake_all(&self) {
         let mut inner = lock(&self.inner);
-        inner.stopping = true;
         let wakers: Vec<Waker> =
             inner.entries.values_mut().filter_map(|entry| entry.waker.take()).collect();
         drop(inner);
@@ -259,7 +265,9 @@ impl Stream {
 
     /// Subscribes to a symbol, listed or not.
     pub(crate) fn subscribe(&self, symbol: &Symbol) -> Result<(), Refused> {
-        self.change(|feed, id| feed.subscribe(id, &self.access, symbol).map_err(not_subscribed))
+        self.change(|feed, id| {
+            feed.subscribe(id, self.identity.access(), symbol).map_err(not_subscribed)
+        })
     }
 
     /// Subscribes to all symbols that fit a pattern.
@@ -272,7 +280,7 @@ impl Stream {
         }
         let pattern = Pattern::new(pattern);
         self.change(|feed, id| {
-            feed.subscribe_pattern(id, &self.access, &pattern).map_err(not_subscribed)
+            feed.subscribe_pattern(id, self.identity.access(), &pattern).map_err(not_subscribed)
         })
     }
 
@@ -315,10 +323,6 @@ impl Stream {
         let mut inner = lock(&self.hub.inner);
         let feed = &mut inner.feed;
         let progress = feed.tell(self.id(), &mut Budget::new(FEED_TELL_WORK), |message| {
-            // What a pattern fits may be more than may be seen.
-            if !self.access.reads(message.symbol) {
-                return true;
-            }
             messages += 1;
             tell(&message)
         });
@@ -330,6 +334,37 @@ impl Stream {
         self.info.messages.fetch_add(messages, Ordering::Relaxed);
         self.hub.counts.messages.fetch_add(messages, Ordering::Relaxed);
         progress
+    }
+
+    /// Who the client is has changed, by what it has shown now.
+    pub(crate) fn identify(&mut self, identity: Identity) {
+        lock(&self.hub.inner).feed.change_access(self.id(), identity.access());
+        self.identity = identity;
+        self.hub.changed.notify_one();
+    }
+
+    /// Who the client is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Looks whether another access file has come into force. Returns whether the client may still be served.
+    pub(crate) fn refresh(&mut self) -> bool {
+        let authority = self.hub.observer.authority();
+        if authority.refresh(&mut self.identity) {
+            lock(&self.hub.inner).feed.change_access(self.id(), self.identity.access());
+            self.hub.changed.notify_one();
+        }
+        self.identity.is_known()
+    }
+
+    /// Ends what the client may not be told any more, as long as `tell` says that there is room. Returns whether
+    /// that is done.
+    pub(crate) fn end_forbidden(&self, tell: impl FnMut(Ended<'_>) -> bool) -> bool {
+        let feed = &mut lock(&self.hub.inner).feed;
+        !feed.has_forbidden(self.id())
+            || feed.end_forbidden(self.id(), &mut Budget::new(FEED_TELL_WORK), tell)
+                == Progress::Done
     }
 
     pub(crate) fn counters(&self) -> Counters {

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use stockd_engine::{Message, Progress, now_ns};
+use stockd_engine::{Ended, Message, Progress, now_ns};
 use stockd_model::Symbol;
 use stockd_model::limits::STREAM_HEARTBEAT;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
@@ -30,6 +30,10 @@ pub(crate) enum Notice {
     /// Everything that was subscribed to at the beginning has been told.
     Synced,
     Heartbeat(Counters),
+    /// A subscription has ended because it is not allowed any more: to this symbol, or to a pattern.
+    Forbidden(Option<Symbol>),
+    /// The client may not be served any more.
+    Unauthenticated,
     /// The server stops; the client is to wait this long before it connects again.
     Goodbye {
         retry: Duration,
@@ -50,6 +54,8 @@ pub(crate) struct Teller {
     pub(crate) stream: Stream,
     phase: Phase,
     heartbeat: Interval,
+    /// A client that has shown nothing is yet to show a token over the stream.
+    pub(crate) awaits_token: bool,
     interval: Option<Duration>,
     /// Until when nothing is told, where an interval is asked for.
     pause: Option<Pin<Box<Sleep>>>,
@@ -85,6 +91,7 @@ impl Teller {
             stream,
             phase: Phase::New,
             heartbeat,
+            awaits_token: false,
             interval,
             pause: None,
             round_left: None,
@@ -111,6 +118,23 @@ impl Teller {
             let retry = Duration::from_millis(500 + self.stream.info.id * 37 % 2500);
             sink.notice(Notice::Goodbye { retry }, self.id);
             return Poll::Ready(true);
+        }
+        if !self.stream.refresh() && !self.awaits_token {
+            self.phase = Phase::Ended;
+            sink.notice(Notice::Unauthenticated, self.id);
+            return Poll::Ready(true);
+        }
+        let done = self.stream.end_forbidden(|ended| {
+            let symbol = match ended {
+                Ended::Symbol(symbol) => Some(*symbol),
+                Ended::Pattern(_) => None,
+            };
+            sink.notice(Notice::Forbidden(symbol), self.id);
+            sink.has_room()
+        });
+        if !done {
+            cx.waker().wake_by_ref();
+            return if sink.is_empty() { Poll::Pending } else { Poll::Ready(true) };
         }
         while self.heartbeat.poll_tick(cx).is_ready() {
             sink.notice(Notice::Heartbeat(self.stream.counters()), self.id);

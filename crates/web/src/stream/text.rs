@@ -128,6 +128,12 @@ pub(crate) fn encode_notice(notice: Notice, with_type: bool, out: &mut Vec<u8>) 
             "heartbeat",
             format!(r#""messages":{messages},"conflated":{conflated},"marks":{marks}"#),
         ),
+        Notice::Forbidden(None) => ("forbidden", String::new()),
+        Notice::Forbidden(Some(symbol)) => {
+            let symbol = serde_json::Value::from(symbol.as_str());
+            ("forbidden", format!(r#""symbol":{symbol}"#))
+        }
+        Notice::Unauthenticated => ("unauthenticated", String::new()),
         Notice::Goodbye { retry } => ("goodbye", format!(r#""retry_ms":{}"#, retry.as_millis())),
     };
     let separator = if members.is_empty() || !with_type { "" } else { "," };

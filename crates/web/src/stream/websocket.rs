@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stockd_engine::Message;
 use stockd_model::limits::{
-    HTTP_QUERY_NAMES_MAX, LINGER_TIMEOUT, STREAM_BYTES_MAX, WEBSOCKET_PING_INTERVAL,
-    WEBSOCKET_SILENCE_MAX,
+    HTTP_HEAD_TIMEOUT, HTTP_QUERY_NAMES_MAX, LINGER_TIMEOUT, STREAM_BYTES_MAX,
+    WEBSOCKET_PING_INTERVAL, WEBSOCKET_SILENCE_MAX,
 };
 use stockd_model::{Problem, Symbol};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::caller::Caller;
+use crate::caller::refuse_token;
 use crate::connection::ConnectionInfo;
 use crate::lookup;
 use crate::plane::Plane;
@@ -35,14 +35,13 @@ pub(crate) const PROTOCOL: &str = "stockd.v1";
 /// One conversation.
 pub(crate) struct Conversation {
     pub(crate) plane: Arc<Plane>,
-    pub(crate) caller: Caller,
     pub(crate) teller: Teller,
     /// Keeps the connection counted as open.
     pub(crate) info: Arc<ConnectionInfo>,
 }
 
 /// What a client asks.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
     action: String,
@@ -50,6 +49,9 @@ struct Asked {
     symbols: Vec<String>,
     #[serde(default)]
     patterns: Vec<String>,
+    /// For `auth`.
+    #[serde(default)]
+    token: String,
     /// Comes back with the answer.
     #[serde(default)]
     id: Value,
@@ -83,7 +85,10 @@ impl Conversation {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         let mut heard = Instant::now();
+        let patience = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
+        tokio::pin!(patience);
         loop {
+            let awaits_token = self.teller.awaits_token;
             let told = std::future::poll_fn(|cx| self.teller.poll(cx, &mut frames));
             let outcome = tokio::select! {
                 biased;
@@ -102,6 +107,9 @@ impl Conversation {
                     Ok(()) if !goes_on => close(&mut out, close_code::AWAY, "the server stops").await,
                     outcome => outcome,
                 },
+                () = patience.as_mut(), if awaits_token => {
+                    close(&mut out, close_code::POLICY, "no token was shown").await
+                }
                 _ = ping.tick() => match heard.elapsed() > WEBSOCKET_SILENCE_MAX {
                     true => close(&mut out, close_code::POLICY, "no answer to a ping").await,
                     false => out.send(Frame::Ping(Default::default())).await.map_err(Gone::from),
@@ -118,7 +126,7 @@ impl Conversation {
 
     async fn hear(&mut self, frame: Frame, out: &mut Outgoing) -> Result<(), Gone> {
         let answer = match frame {
-            Frame::Text(text) => self.answer(text.as_str()),
+            Frame::Text(text) => self.answer(text.as_str()).await,
             Frame::Binary(_) => {
                 return close(out, close_code::UNSUPPORTED, "messages are text").await;
             }
@@ -134,7 +142,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn answer(&mut self, text: &str) -> String {
+    async fn answer(&mut self, text: &str) -> String {
         let asked: Asked = match serde_json::from_str(text) {
             Ok(asked) => asked,
             Err(error) => {
@@ -156,14 +164,34 @@ impl Conversation {
                 json!({"type": "unsubscribed", "id": id}).to_string()
             }
             "lookup" => self.look_up(&asked),
+            "auth" => self.authenticate(&asked).await,
             "ping" => json!({"type": "pong", "id": id}).to_string(),
             action => {
                 let shown = stockd_model::escaped(action.as_bytes()).at_most(100);
                 let detail = format!(
-                    "there is no action '{shown}'; there are subscribe, unsubscribe, lookup and ping"
+                    "there is no action '{shown}'; there are auth, subscribe, unsubscribe, lookup and ping"
                 );
                 error_of(id, &Refused::new(Problem::InvalidRequest, detail))
             }
+        }
+    }
+
+    /// The client shows a token.
+    async fn authenticate(&mut self, asked: &Asked) -> String {
+        let authority = self.plane.observer.authority();
+        let token = asked.token.as_bytes();
+        let before = self.teller.stream.identity();
+        let shown = match authority.is_open() {
+            true => Some(before.clone()),
+            false => authority.show_token(before, None, token),
+        };
+        match shown {
+            Some(identity) => {
+                self.teller.awaits_token = false;
+                self.teller.stream.identify(identity);
+                json!({"type": "authenticated", "id": asked.id}).to_string()
+            }
+            None => error_of(&asked.id, &refuse_token(&self.plane, Some(&self.info)).await),
         }
     }
 
@@ -192,7 +220,7 @@ impl Conversation {
             return error_of(id, &lookup::too_many(asked.symbols.len(), HTTP_QUERY_NAMES_MAX));
         }
         let mut found = lookup::Found::new(format!(r#"{{"type":"lookup","id":{id},"#).as_bytes());
-        found.look_up(&self.plane.door, &self.caller.access, &asked.symbols);
+        found.look_up(&self.plane.door, self.teller.stream.identity().access(), &asked.symbols);
         String::from_utf8_lossy(&found.end()).into_owned()
     }
 }

@@ -1,5 +1,6 @@
 //! The service plane over real sockets, beside a data plane without listeners.
 
+mod access;
 mod bounds;
 mod client;
 mod quotes;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::Http;
+use stockd_access::Authority;
 use stockd_engine::{Access, Catalog, Engine, Sync};
 use stockd_model::{Fields, Request};
 use stockd_server::Server;
@@ -39,8 +41,13 @@ impl Web {
     }
 
     fn with(config: Config, engine: Arc<Engine>) -> Web {
+        Web::guarded(config, engine, Arc::default())
+    }
+
+    /// One whose clients this authority knows.
+    fn guarded(config: Config, engine: Arc<Engine>, authority: Arc<Authority>) -> Web {
         let data_plane = Server::start(
-            stockd_server::Config { workers: 1, ..Default::default() },
+            stockd_server::Config { workers: 1, authority, ..Default::default() },
             Arc::clone(&engine),
         )
         .unwrap();
@@ -55,6 +62,11 @@ impl Web {
 
     fn connect(&self) -> Http {
         Http::connect(&self.address())
+    }
+
+    /// Another access file has come into force.
+    fn access_changed(&self) {
+        self.server.as_ref().unwrap().access_changed();
     }
 
     /// Lists a stock, or sets its price.

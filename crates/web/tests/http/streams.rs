@@ -15,13 +15,13 @@ use crate::client::Http;
 type Event = (String, String, String);
 
 /// A stream of events.
-struct Events {
+pub(crate) struct Events {
     http: Http,
     text: String,
 }
 
 impl Events {
-    fn open(web: &Web, query: &str, headers: &[(&str, &str)]) -> Events {
+    pub(crate) fn open(web: &Web, query: &str, headers: &[(&str, &str)]) -> Events {
         Events::over(web.connect(), query, headers)
     }
 
@@ -50,7 +50,7 @@ impl Events {
     }
 
     /// The data of the next event that has this name.
-    fn named(&mut self, name: &str) -> (String, String) {
+    pub(crate) fn named(&mut self, name: &str) -> (String, String) {
         loop {
             let (event, data, id) = self.next();
             if event == name {
@@ -60,7 +60,7 @@ impl Events {
     }
 
     /// All events until synced: the data of those without a name.
-    fn until_synced(&mut self) -> Vec<String> {
+    pub(crate) fn until_synced(&mut self) -> Vec<String> {
         let mut quotes = Vec::new();
         loop {
             let (event, data, _) = self.next();

@@ -8,11 +8,9 @@
 use std::str;
 
 use stockd_model::escaped;
-use stockd_wire::resp::{CommandError, Credentials, Encoder, Hello};
+use stockd_wire::resp::{CommandError, Credentials, Hello};
 
-use super::After;
 use crate::client_list::ClientInfo;
-use crate::conversation::Waits;
 use crate::metrics::Cells;
 use crate::turn::Turn;
 
@@ -24,15 +22,15 @@ pub(super) enum Refused {
     Later,
 }
 
-/// Lets a client in that shows the right token.
+/// Lets a client in that shows the right token. Returns whether it may do something else than before.
 pub(super) fn check(
     credentials: &Credentials<'_>,
     client: &ClientInfo,
     turn: &mut Turn<'_>,
-) -> Result<After, Refused> {
+) -> Result<bool, Refused> {
     let authority = &turn.server.authority;
     if authority.is_open() {
-        return credentials.check_open().map(|()| After::Admit).map_err(Refused::Because);
+        return credentials.check_open().map(|()| false).map_err(Refused::Because);
     }
     let user = credentials.user.map(str::from_utf8);
     let shown = user
@@ -44,8 +42,7 @@ pub(super) fn check(
     };
     let before = std::mem::replace(turn.identity, identity);
     tracing::info!("{} is user '{}'", client.peer(), turn.identity.user().unwrap_or_default());
-    let is_other = before.access() != turn.identity.access();
-    Ok(if is_other { After::Identified } else { After::Admit })
+    Ok(before.access() != turn.identity.access())
 }
 
 /// Lets a client in that shows the right token along with `HELLO`, or is let in already.
@@ -53,10 +50,10 @@ pub(super) fn check_hello(
     hello: &Hello<'_>,
     client: &ClientInfo,
     turn: &mut Turn<'_>,
-) -> Result<After, Refused> {
+) -> Result<bool, Refused> {
     match &hello.credentials {
         Some(credentials) => check(credentials, client, turn),
-        None if turn.identity.is_known() => Ok(After::Admit),
+        None if turn.identity.is_known() => Ok(false),
         None => {
             let error = CommandError::HelloNotAuthenticated;
             count(&error, turn.cells);
@@ -75,27 +72,6 @@ fn refuse(credentials: &Credentials<'_>, client: &ClientInfo, turn: &Turn<'_>) -
         .map_or_else(String::new, |user| format!(" for user '{}'", escaped(user).at_most(64)));
     tracing::warn!("{peer} has shown a wrong token{user}");
     if waits { Refused::Later } else { Refused::Because(CommandError::WrongUser) }
-}
-
-impl Refused {
-    /// Answers, or sees to it that this is done later.
-    pub(super) fn answer(
-        self,
-        encoder: &Encoder,
-        is_wrong: &mut bool,
-        turn: &mut Turn<'_>,
-    ) -> After {
-        match self {
-            Refused::Because(error) => {
-                encoder.error(&error, turn.replies.out);
-                After::Nothing
-            }
-            Refused::Later => {
-                *is_wrong = true;
-                After::Wait(Waits::Pause)
-            }
-        }
-    }
 }
 
 /// Counts a command that was refused for want of a right or of a token.

@@ -1,0 +1,222 @@
+//! The last values of all stocks of a feed.
+//!
+//! Owns which stocks there are, what is the last of each, and which have changed since they were asked for. A
+//! changed stock is noted once, however often it changes: so who is slow gets fewer and newer quotes.
+//!
+//! Invariant: a stock is among the changed ones exactly if its mark is set; the list is never longer than
+//! there are stocks.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use stockd_model::limits::STOCKS_MAX;
+use stockd_model::{Price, Symbol, Volume};
+
+use crate::{Cause, Counts, Stock, Trade};
+
+/// What a user chooses of how a feed is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Let every trade set the price: those of extended hours and odd lots too.
+    pub all_trades: bool,
+    /// Take stocks that are listed for tests alone.
+    pub test_symbols: bool,
+    /// Halt stocks when their market closes.
+    pub closed_is_halted: bool,
+    /// What is put before every symbol.
+    pub prefix: String,
+}
+
+/// A stock of a [`Market`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StockId(u32);
+
+/// The last values of all stocks of a feed.
+#[derive(Debug, Default)]
+pub struct Market {
+    rules: Rules,
+    stocks: Vec<Stock>,
+    by_symbol: HashMap<Symbol, StockId, foldhash::fast::RandomState>,
+    changed: Vec<StockId>,
+    counts: Counts,
+}
+
+/// The two sides of a book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sides {
+    pub(crate) bid: Option<Price>,
+    pub(crate) ask: Option<Price>,
+    pub(crate) bid_size: u64,
+    pub(crate) ask_size: u64,
+}
+
+impl Market {
+    /// A market without stocks.
+    pub fn new(rules: Rules) -> Market {
+        Market { rules, ..Market::default() }
+    }
+
+    /// How the feed is read.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// All stocks.
+    pub fn stocks(&self) -> &[Stock] {
+        &self.stocks
+    }
+
+    /// The stock of this name, its prefix included.
+    pub fn find(&self, symbol: &Symbol) -> Option<&Stock> {
+        let id = self.by_symbol.get(symbol)?;
+        self.stocks.get(id.0 as usize)
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether a stock has changed since it was taken.
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Up to this number of stocks that have changed since they were taken, as they are now.
+    pub fn take_changed(&mut self, max: usize, mut each: impl FnMut(&Stock)) {
+        let rest = self.changed.len().saturating_sub(max);
+        for StockId(at) in self.changed.drain(rest..) {
+            if let Some(stock) = self.stocks.get_mut(at as usize) {
+                stock.is_changed = false;
+                each(stock);
+            }
+        }
+    }
+
+    /// Notes every stock as changed: whoever took them has to be told again.
+    pub fn all_changed(&mut self) {
+        for at in 0..self.stocks.len() {
+            self.note(StockId(at as u32));
+        }
+    }
+
+    /// As [`stock`](Market::stock), but a name that can be none is not counted: what it is used for is.
+    #[cfg(feature = "dbn")]
+    pub(crate) fn quiet_stock(&mut self, name: &[u8]) -> Option<StockId> {
+        let full = [self.rules.prefix.as_bytes(), name.trim_ascii()].concat();
+        Symbol::parse(&full).is_ok().then(|| self.stock(name))?
+    }
+
+    /// The stock of this name, which may be new; `None` where it can be none, which is counted.
+    pub(crate) fn stock(&mut self, name: &[u8]) -> Option<StockId> {
+        let parsed = match self.rules.prefix.is_empty() {
+            true => Symbol::parse(name),
+            false => Symbol::parse(&[self.rules.prefix.as_bytes(), name.trim_ascii()].concat()),
+        };
+        let Ok(symbol) = parsed else {
+            self.skip(Cause::BadSymbol, || String::from_utf8_lossy(name).trim().to_owned());
+            return None;
+        };
+        let room = self.stocks.len() < STOCKS_MAX;
+        match self.by_symbol.entry(symbol) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(_) if !room => {
+                self.skip(Cause::TooManyStocks, || symbol.to_string());
+                None
+            }
+            Entry::Vacant(vacant) => {
+                let id = StockId(self.stocks.len() as u32);
+                self.stocks.push(Stock::new(symbol));
+                Some(*vacant.insert(id))
+            }
+        }
+    }
+
+    /// Counts a message.
+    pub(crate) fn count_record(&mut self) {
+        self.counts.records += 1;
+    }
+
+    pub(crate) fn skip(&mut self, cause: Cause, what: impl FnOnce() -> String) {
+        self.counts.skip(cause, what);
+    }
+
+    pub(crate) fn gap(&mut self, missing: u64) {
+        self.counts.gap(missing);
+    }
+
+    /// A trade that sets the price. `received_ns` is when it was received, where the feed says so: one before
+    /// that of an earlier trade is passed over.
+    pub(crate) fn trade(&mut self, id: StockId, trade: Trade, received_ns: Option<u64>) {
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        let received_ns = received_ns.unwrap_or(stock.trade_received_ns);
+        if received_ns < stock.trade_received_ns {
+            let symbol = stock.symbol;
+            return self.skip(Cause::Older, || symbol.to_string());
+        }
+        stock.trade_received_ns = received_ns;
+        stock.time_ns = stock.time_ns.max(trade.time_ns);
+        stock.push(trade);
+        self.counts.trades += 1;
+        self.note(id);
+    }
+
+    /// Takes a trade back, or puts another in its place.
+    pub(crate) fn correct(&mut self, id: StockId, trade: u64, by: Option<Trade>, time_ns: u64) {
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        stock.time_ns = stock.time_ns.max(time_ns);
+        match stock.replace(trade, by) {
+            true => self.note(id),
+            false => {
+                let symbol = stock.symbol;
+                self.skip(Cause::UnknownTrade, || format!("{symbol} {trade}"));
+            }
+        }
+    }
+
+    /// What the book is now. `received` is of which kind of record it is and when that was received, where the feed
+    /// says so: one before that of an earlier one of this kind is passed over.
+    pub(crate) fn quote(
+        &mut self,
+        id: StockId,
+        sides: Sides,
+        time_ns: u64,
+        received: Option<(u8, u64)>,
+    ) {
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        if received.is_some_and(|(kind, ns)| !stock.is_news(kind, ns)) {
+            let symbol = stock.symbol;
+            return self.skip(Cause::Older, || symbol.to_string());
+        }
+        stock.time_ns = stock.time_ns.max(time_ns);
+        (stock.bid, stock.ask) = (sides.bid, sides.ask);
+        stock.bid_size = sides.bid.map(|_| Volume::new(sides.bid_size));
+        stock.ask_size = sides.ask.map(|_| Volume::new(sides.ask_size));
+        self.note(id);
+    }
+
+    /// Whether the stock is halted now.
+    pub(crate) fn halt(&mut self, id: StockId, is_halted: bool, time_ns: u64) {
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        stock.halted = Some(is_halted);
+        stock.time_ns = stock.time_ns.max(time_ns);
+        self.note(id);
+    }
+
+    /// Whether its market has stopped trading it.
+    pub(crate) fn halt_market(&mut self, id: StockId, is_halted: bool, time_ns: u64) {
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        stock.market_halted = is_halted;
+        stock.time_ns = stock.time_ns.max(time_ns);
+        self.note(id);
+    }
+
+    fn note(&mut self, id: StockId) {
+        if let Some(stock) = self.stocks.get_mut(id.0 as usize)
+            && !stock.is_changed
+        {
+            stock.is_changed = true;
+            self.changed.push(id);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! MoldUDP64: messages in packets, numbered within a session.
+//!
+//! Source: *MoldUDP64 Protocol Specification*, Nasdaq: session (10 bytes), number of the first message (8), number
+//! of messages (2), then each behind its length (2); big endian. 0 messages are a heartbeat, 0xFFFF the end.
+//!
+//! Invariant: a message that had come before is handed on once; missing ones are counted.
+
+use crate::read::{array, be16, be64};
+use crate::{Cause, Market};
+
+/// Where the session is.
+#[derive(Debug, Default)]
+pub(crate) struct Mold {
+    session: [u8; 10],
+    /// The number of the next message; 0 before the first packet.
+    next: u64,
+}
+
+const HEADER_BYTES: usize = 20;
+const END: u16 = 0xffff;
+
+impl Mold {
+    /// Whether a payload looks like such a packet.
+    pub(crate) fn fits(payload: &[u8]) -> bool {
+        let Some(count) = be16(payload, 18) else { return false };
+        let mut at = HEADER_BYTES;
+        if matches!(count, 0 | END) {
+            return payload.len() == HEADER_BYTES;
+        }
+        for _ in 0..count {
+            let Some(len) = be16(payload, at) else { return false };
+            at += 2 + usize::from(len);
+        }
+        at == payload.len()
+    }
+
+    /// Hands on the messages of a packet that are new.
+    pub(crate) fn packet(
+        &mut self,
+        payload: &[u8],
+        market: &mut Market,
+        mut each: impl FnMut(&[u8], &mut Market),
+    ) {
+        let (Some(session), Some(first), Some(count)) =
+            (array(payload, 0), be64(payload, 10), be16(payload, 18))
+        else {
+            return;
+        };
+        if session != self.session {
+            (self.session, self.next) = (session, 0);
+        }
+        let count = if count == END { 0 } else { count };
+        if self.next != 0 && first > self.next {
+            market.gap(first - self.next);
+        }
+        let mut at = HEADER_BYTES;
+        for number in (first..).take(count.into()) {
+            let Some(len) = be16(payload, at).map(usize::from) else { break };
+            let Some(message) = payload.get(at + 2..at + 2 + len) else { break };
+            at += 2 + len;
+            if self.next != 0 && number < self.next {
+                market.skip(Cause::Duplicate, || format!("message {number}"));
+                continue;
+            }
+            each(message, market);
+        }
+        self.next = self.next.max(first.saturating_add(count.into()));
+    }
+}

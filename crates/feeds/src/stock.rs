@@ -1,0 +1,108 @@
+use std::collections::VecDeque;
+
+use stockd_model::limits::FEED_TRADES_KEPT;
+use stockd_model::{Price, Status, Symbol, Volume};
+
+/// A trade, as far as a last price needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Its price.
+    pub price: Price,
+    /// How much was traded.
+    pub size: u64,
+    /// When it happened: Unix time in nanoseconds, or 0 where that is not known.
+    pub time_ns: u64,
+    /// What the feed calls it when it breaks or corrects it.
+    pub id: u64,
+}
+
+/// All that a feed has said of one stock.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// Its name, with the prefix that was asked for.
+    pub symbol: Symbol,
+    /// The last trades that stand, the newest at the end.
+    trades: VecDeque<Trade>,
+    /// Whether trading is halted; `None` before the feed said anything.
+    pub(crate) halted: Option<bool>,
+    /// Whether its market alone has stopped.
+    pub(crate) market_halted: bool,
+    /// The best bid, if known.
+    pub bid: Option<Price>,
+    /// The best ask, if known.
+    pub ask: Option<Price>,
+    /// How much is at the bid.
+    pub bid_size: Option<Volume>,
+    /// How much is at the ask.
+    pub ask_size: Option<Volume>,
+    /// When the latest of all this happened: Unix time in nanoseconds, or 0 where that is not known.
+    pub time_ns: u64,
+    /// When the newest trade was received, where feeds say so.
+    pub(crate) trade_received_ns: u64,
+    /// The same of the newest quote of each kind of record; there are a handful of kinds.
+    quotes_received: Vec<(u8, u64)>,
+    pub(crate) is_changed: bool,
+}
+
+impl Stock {
+    pub(crate) fn new(symbol: Symbol) -> Stock {
+        Stock {
+            symbol,
+            trades: VecDeque::new(),
+            halted: None,
+            market_halted: false,
+            bid: None,
+            ask: None,
+            bid_size: None,
+            ask_size: None,
+            time_ns: 0,
+            trade_received_ns: 0,
+            quotes_received: Vec::new(),
+            is_changed: false,
+        }
+    }
+
+    /// The last trade that stands.
+    pub fn last(&self) -> Option<&Trade> {
+        self.trades.back()
+    }
+
+    /// Whether it can be traded, as far as the feed says.
+    pub fn status(&self) -> Status {
+        match self.halted == Some(true) || self.market_halted {
+            true => Status::Halted,
+            false => Status::Trading,
+        }
+    }
+
+    /// Whether a quote of this kind is not older than the one before, which it then follows.
+    pub(crate) fn is_news(&mut self, kind: u8, received_ns: u64) -> bool {
+        match self.quotes_received.iter_mut().find(|(other, _)| *other == kind) {
+            Some((_, before)) if received_ns < *before => return false,
+            Some((_, before)) => *before = received_ns,
+            None => self.quotes_received.push((kind, received_ns)),
+        }
+        true
+    }
+
+    pub(crate) fn push(&mut self, trade: Trade) {
+        if self.trades.len() == FEED_TRADES_KEPT {
+            self.trades.pop_front();
+        }
+        self.trades.push_back(trade);
+    }
+
+    /// Takes a trade back, or puts another in its place. Returns whether it was there.
+    pub(crate) fn replace(&mut self, id: u64, by: Option<Trade>) -> bool {
+        let Some(at) = self.trades.iter().rposition(|trade| trade.id == id) else {
+            return false;
+        };
+        match (by, self.trades.get_mut(at)) {
+            (Some(by), Some(trade)) => *trade = by,
+            _ => {
+                self.trades.remove(at);
+            }
+        }
+        true
+    }
+}
