@@ -11,11 +11,10 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
+use stockd_model::{Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
 
 use super::absent;
 use super::arguments::Arguments;
-use super::rows::FIELDS_MAX;
 
 /// A command was refused. Nothing changed, and the connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +62,8 @@ pub enum CommandError<'a> {
     Syntax,
     /// `HSETROWS` with a number of fields that there cannot be.
     #[error(
-        "ERR the first argument of HSETROWS is the number of fields of a row: 1 to {FIELDS_MAX}"
+        "ERR the first argument of HSETROWS is the number of fields of a row: 1 to {}",
+        Field::WRITABLE.len()
     )]
     RowFields,
     /// `HSETROWS` with rows that are not whole.
