@@ -760,6 +760,11 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
+            Command::BadRow { error, last } => {
+                turn.cells.refused_invalid.add(1);
+                writes.note_refused(&error, client);
+                encoder.bad_row(&error, last, out);
+            }
             Command::Refused(error) => {
                 tracker.begun();
                 authenticate::count(&error, turn.cells);
