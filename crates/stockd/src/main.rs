@@ -13,6 +13,8 @@ mod delist;
 #[cfg(feature = "demo")]
 mod demo;
 mod export;
+#[cfg(feature = "feed")]
+mod feed;
 mod import;
 mod interruption;
 #[cfg(feature = "load")]
@@ -29,6 +31,7 @@ mod report;
 mod serve;
 mod set;
 mod settings;
+mod speed;
 mod tls_flags;
 mod trade;
 mod usage_error;
