@@ -44,13 +44,15 @@ pub struct Counts {
     pub records: u64,
     /// Trades that set a price.
     pub trades: u64,
+    /// Changes of stocks that had changed already and were not taken yet.
+    pub conflated: u64,
     /// Messages that are missing, as sequence numbers tell.
     pub missing: u64,
     /// How often messages were missing, or the feed said so itself.
     pub gaps: u64,
     /// What was not applied, by cause.
     pub skipped: Vec<(Cause, u64)>,
-    /// The first that were not applied.
+    /// The first that were not applied, but for those that the user's choices leave out.
     pub first_skipped: Vec<String>,
 }
 
@@ -61,7 +63,8 @@ impl Counts {
             Some((_, count)) => *count += 1,
             None => self.skipped.push((cause, 1)),
         }
-        if self.first_skipped.len() < FEED_SKIPPED_NAMED_MAX {
+        let is_choice = matches!(cause, Cause::Ineligible | Cause::TestSymbol);
+        if !is_choice && self.first_skipped.len() < FEED_SKIPPED_NAMED_MAX {
             self.first_skipped.push(format!("{}: {cause}", what()));
         }
     }
@@ -75,11 +78,6 @@ impl Counts {
     /// How often something was not applied for this cause.
     pub fn skipped_for(&self, cause: Cause) -> u64 {
         self.skipped.iter().find(|(other, _)| *other == cause).map_or(0, |(_, count)| *count)
-    }
-
-    /// All that was not applied.
-    pub fn all_skipped(&self) -> u64 {
-        self.skipped.iter().map(|(_, count)| count).sum()
     }
 }
 

@@ -3,8 +3,8 @@
 //! Owns which stocks there are, what is the last of each, and which have changed since they were asked for. A
 //! changed stock is noted once, however often it changes: so who is slow gets fewer and newer quotes.
 //!
-//! Invariant: a stock is among the changed ones exactly if its mark is set; the list is never longer than
-//! there are stocks.
+//! Invariant: a stock is among the changed ones, or among the fresh ones, exactly if its mark is set: both lists
+//! together are never longer than there are stocks.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -37,7 +37,10 @@ pub struct Market {
     rules: Rules,
     stocks: Vec<Stock>,
     by_symbol: HashMap<Symbol, StockId, foldhash::fast::RandomState>,
+    /// Stocks that have changed and may be taken.
     changed: Vec<StockId>,
+    /// Stocks that have changed since the last release.
+    fresh: Vec<StockId>,
     counts: Counts,
 }
 
@@ -77,7 +80,13 @@ impl Market {
         &self.counts
     }
 
-    /// Whether a stock has changed since it was taken.
+    /// Lets what has changed so far be taken. So a reader that keeps to the times of a feed can apply a message
+    /// before it is due.
+    pub fn release(&mut self) {
+        self.changed.append(&mut self.fresh);
+    }
+
+    /// Whether a stock can be taken.
     pub fn has_changes(&self) -> bool {
         !self.changed.is_empty()
     }
@@ -89,14 +98,18 @@ impl Market {
             if let Some(stock) = self.stocks.get_mut(at as usize) {
                 stock.is_changed = false;
                 each(stock);
+                stock.was_taken = true;
             }
         }
     }
 
-    /// Notes every stock as changed: whoever took them has to be told again.
+    /// Lets every stock be taken again, as where it is not known what became of those that were taken.
     pub fn all_changed(&mut self) {
-        for at in 0..self.stocks.len() {
-            self.note(StockId(at as u32));
+        for (at, stock) in self.stocks.iter_mut().enumerate() {
+            if !stock.is_changed {
+                stock.is_changed = true;
+                self.changed.push(StockId(at as u32));
+            }
         }
     }
 
@@ -189,6 +202,7 @@ impl Market {
             return self.skip(Cause::Older, || symbol.to_string());
         }
         stock.time_ns = stock.time_ns.max(time_ns);
+        stock.has_quotes = true;
         (stock.bid, stock.ask) = (sides.bid, sides.ask);
         stock.bid_size = sides.bid.map(|_| Volume::new(sides.bid_size));
         stock.ask_size = sides.ask.map(|_| Volume::new(sides.ask_size));
@@ -198,7 +212,8 @@ impl Market {
     /// Whether the stock is halted now.
     pub(crate) fn halt(&mut self, id: StockId, is_halted: bool, time_ns: u64) {
         let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
-        stock.halted = Some(is_halted);
+        stock.halted = is_halted;
+        stock.has_status = true;
         stock.time_ns = stock.time_ns.max(time_ns);
         self.note(id);
     }
@@ -207,16 +222,18 @@ impl Market {
     pub(crate) fn halt_market(&mut self, id: StockId, is_halted: bool, time_ns: u64) {
         let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
         stock.market_halted = is_halted;
+        stock.has_status = true;
         stock.time_ns = stock.time_ns.max(time_ns);
         self.note(id);
     }
 
     fn note(&mut self, id: StockId) {
-        if let Some(stock) = self.stocks.get_mut(id.0 as usize)
-            && !stock.is_changed
-        {
-            stock.is_changed = true;
-            self.changed.push(id);
+        let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
+        if stock.is_changed {
+            self.counts.conflated += 1;
+            return;
         }
+        stock.is_changed = true;
+        self.fresh.push(id);
     }
 }

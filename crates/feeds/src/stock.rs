@@ -23,8 +23,16 @@ pub struct Stock {
     pub symbol: Symbol,
     /// The last trades that stand, the newest at the end.
     trades: VecDeque<Trade>,
-    /// Whether trading is halted; `None` before the feed said anything.
-    pub(crate) halted: Option<bool>,
+    /// Whether the feed has said whether it trades.
+    pub has_status: bool,
+    /// Whether the feed has said anything of bid and ask.
+    pub has_quotes: bool,
+    /// Whether it has traded, even if no trade stands.
+    pub has_traded: bool,
+    /// Whether it was taken from the market before.
+    pub was_taken: bool,
+    /// Whether trading is halted.
+    pub(crate) halted: bool,
     /// Whether its market alone has stopped.
     pub(crate) market_halted: bool,
     /// The best bid, if known.
@@ -49,7 +57,11 @@ impl Stock {
         Stock {
             symbol,
             trades: VecDeque::new(),
-            halted: None,
+            has_status: false,
+            has_quotes: false,
+            has_traded: false,
+            was_taken: false,
+            halted: false,
             market_halted: false,
             bid: None,
             ask: None,
@@ -69,7 +81,7 @@ impl Stock {
 
     /// Whether it can be traded, as far as the feed says.
     pub fn status(&self) -> Status {
-        match self.halted == Some(true) || self.market_halted {
+        match self.halted || self.market_halted {
             true => Status::Halted,
             false => Status::Trading,
         }
@@ -89,6 +101,7 @@ impl Stock {
         if self.trades.len() == FEED_TRADES_KEPT {
             self.trades.pop_front();
         }
+        self.has_traded = true;
         self.trades.push_back(trade);
     }
 

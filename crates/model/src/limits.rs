@@ -675,3 +675,6 @@ pub const FEED_SESSIONS_MAX: usize = 1024;
 
 /// Skipped messages of a feed that are named, at most. The others are counted by cause.
 pub const FEED_SKIPPED_NAMED_MAX: usize = 10;
+
+/// How long the writer of a feed tries to connect to the server again before it ends with an error.
+pub const FEED_RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -121,7 +121,7 @@ impl Source {
                 (Line::Whole(line), _) => line,
                 (Line::TooLong(max), None) => anyhow::bail!("{self}:{number}: {}", too_long(max)),
                 (Line::TooLong(max), Some(_)) => {
-                    loaded.add_bad(self, number, BadRow { column: None, why: too_long(max) });
+                    loaded.add_bad(self, number, &BadRow { column: None, why: too_long(max) });
                     continue;
                 }
             };
@@ -160,7 +160,7 @@ impl Source {
         let mut loaded = Loaded::default();
         while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
             if let Err(bad) = closes.take(number, line) {
-                loaded.add_bad(self, number, bad);
+                loaded.add_bad(self, number, &bad);
             }
         }
         closes.rows().for_each(|(number, row)| loaded.add(self, number, Some(row)));
@@ -207,7 +207,7 @@ impl Loaded {
     fn add(&mut self, source: &Source, line: u64, row: Option<Result<Row, BadRow>>) {
         let row = match row {
             None => return,
-            Some(Err(bad)) => return self.add_bad(source, line, bad),
+            Some(Err(bad)) => return self.add_bad(source, line, &bad),
             Some(Ok(row)) => row,
         };
         match self.lines.entry(row.symbol) {
@@ -217,12 +217,12 @@ impl Loaded {
             }
             Entry::Occupied(first) => {
                 let bad = row.listed_already(*first.get());
-                self.add_bad(source, line, bad);
+                self.add_bad(source, line, &bad);
             }
         }
     }
 
-    fn add_bad(&mut self, source: &Source, line: u64, bad: BadRow) {
+    fn add_bad(&mut self, source: &Source, line: u64, bad: &BadRow) {
         self.bad_rows.add(bad.located(source, line));
     }
 }

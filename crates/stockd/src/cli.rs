@@ -9,6 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(feature = "demo")]
 use crate::demo;
+#[cfg(feature = "feed")]
+use crate::feed;
 #[cfg(feature = "load")]
 use crate::load;
 use crate::usage_error::UsageError;
@@ -39,6 +41,8 @@ enum Command {
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
+    #[cfg(feature = "feed")]
+    Feed(feed::FeedArgs),
     Check(check::CheckArgs),
     Ping(ping::PingArgs),
     Info(server_info::InfoArgs),
@@ -74,6 +78,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args),
+        #[cfg(feature = "feed")]
+        Command::Feed(args) => feed::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Ping(args) => ping::run(&args),
         Command::Info(args) => server_info::run(&args),

@@ -17,6 +17,8 @@ mod delist;
 mod demo;
 mod export;
 mod exposure;
+#[cfg(feature = "feed")]
+mod feed;
 mod import;
 mod interruption;
 #[cfg(feature = "load")]
@@ -36,6 +38,7 @@ mod serve;
 mod server_info;
 mod set;
 mod settings;
+mod speed;
 mod tls_flags;
 mod token;
 mod token_flags;

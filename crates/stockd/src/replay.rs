@@ -9,7 +9,6 @@ mod moment;
 mod update_file;
 
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -23,6 +22,7 @@ use crate::interruption::Interruption;
 use crate::output;
 use crate::progress;
 use crate::quote_server::QuoteServer;
+use crate::speed::Speed;
 use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
 use moment::Moment;
@@ -62,13 +62,6 @@ pub(crate) struct ReplayArgs {
 
     /// File of updates: CSV, also compressed with gzip. '-' is standard input.
     file: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Speed {
-    /// This many times as fast as the times of the file.
-    Times(f64),
-    Max,
 }
 
 /// When updates are due.
@@ -225,10 +218,7 @@ impl Pace {
             Pace::Times { first, speed } => {
                 let first = first.get_or_insert(at);
                 let ns = at.ns().saturating_sub(first.ns());
-                // Nanoseconds of days are beyond the exact integers of a float, by less than 1 ns
-                // in 100 days: less than any timer's error.
-                let seconds = ns as f64 / 1e9 / *speed;
-                Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+                Speed::Times(*speed).due(ns.unsigned_abs())
             }
             Pace::Rate(rate) => {
                 let rate = *rate;
@@ -240,35 +230,9 @@ impl Pace {
     }
 }
 
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Speed, String> {
-        if text == "max" {
-            return Ok(Speed::Max);
-        }
-        let times = text.strip_suffix('x').and_then(|times| times.parse().ok());
-        let is_speed = |times: &f64| times.is_finite() && *times > 0.0;
-        times
-            .filter(is_speed)
-            .map(Speed::Times)
-            .ok_or_else(|| "write a number above 0 and x, as in 10x or 0.5x, or max".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_speed_is_a_factor_or_max() {
-        assert_eq!("10x".parse(), Ok(Speed::Times(10.0)));
-        assert_eq!("0.5x".parse(), Ok(Speed::Times(0.5)));
-        assert_eq!("max".parse(), Ok(Speed::Max));
-        for text in ["", "x", "10", "0x", "-1x", "infx", "nanx", "MAX"] {
-            assert!(text.parse::<Speed>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn updates_are_due_by_their_time_or_their_number() {

@@ -16,9 +16,12 @@ use stockd_model::limits::CATALOG_SAMPLE_BYTES;
 
 use crate::progress;
 
+/// Bytes whose beginning was looked at.
+pub(crate) type Peeked = Chain<Cursor<Vec<u8>>, Box<dyn Read>>;
+
 /// A file that is open, as text.
 pub(crate) struct Input {
-    pub(crate) text: BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read>>>,
+    pub(crate) text: BufReader<Peeked>,
     /// How the text begins: all of it, or [`CATALOG_SAMPLE_BYTES`].
     pub(crate) sample: Vec<u8>,
     /// How far it was read.
@@ -75,10 +78,7 @@ impl Input {
 }
 
 /// The first bytes, at most this many, and all bytes.
-fn peek(
-    mut bytes: Box<dyn Read>,
-    len: usize,
-) -> io::Result<(Vec<u8>, Chain<Cursor<Vec<u8>>, Box<dyn Read>>)> {
+fn peek(mut bytes: Box<dyn Read>, len: usize) -> io::Result<(Vec<u8>, Peeked)> {
     let mut start = Vec::new();
     bytes.by_ref().take(len as u64).read_to_end(&mut start)?;
     let all = Cursor::new(start.clone()).chain(bytes);

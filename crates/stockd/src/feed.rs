@@ -1,0 +1,199 @@
+//! `stockd feed`: market data of exchanges and vendors, on a running server.
+//!
+//! This file owns the commands and how a feed ends; `feed/source.rs` opens files, `feed/reader.rs` decodes them and
+//! keeps to their times, `feed/writer.rs` writes what has changed, `feed/writes.rs` says what a stock is written as.
+//! What messages mean is known by `stockd_feeds`.
+//!
+//! ```text
+//!  file ──► reader (this thread) ──► Market ◄── writer (a thread) ──► server
+//!                                    one pending change a stock
+//! ```
+//!
+//! Invariant: nothing queues up between reader and writer but the marks of changed stocks. What came before
+//! damage is written before the command ends with its error.
+
+mod outcome;
+mod reader;
+mod shared;
+mod source;
+mod writer;
+mod writes;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use stockd_feeds::{Capture, Date, DbnFeed, Decode, ItchFile, Market, Rules, midnight_ns};
+
+use self::outcome::Outcome;
+use self::reader::Reader;
+use self::shared::Shared;
+use self::source::Source;
+use self::writer::{Tally, Writer};
+use self::writes::{PriceOf, Writes};
+use crate::interruption::Interruption;
+use crate::output;
+use crate::quote_server::QuoteServer;
+use crate::speed::Speed;
+
+/// Bring market data of an exchange or a vendor to a running server.
+///
+/// The last trade of a stock becomes its price, trades that are broken are taken back, halts halt it; bid, ask,
+/// their sizes and times are taken where the feed has them, and its volume is left alone. A server that is
+/// slow gets fewer and newer quotes. Ends after the last message, or with Ctrl-C, and prints what was done.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FeedArgs {
+    #[command(subcommand)]
+    feed: FeedCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum FeedCommand {
+    /// Databento's binary encoding: versions 1 to 3, with metadata or fragments, also compressed with zstd.
+    Dbn {
+        #[command(flatten)]
+        common: Box<Common>,
+        /// The file; '-' is standard input.
+        file: String,
+    },
+    /// NASDAQ TotalView-ITCH 5.0: a file as Nasdaq publishes it, or a capture (pcap, pcapng) of MoldUDP64.
+    Itch {
+        /// The day of the file in New York, as in 2019-12-30. Without it quotes have no time.
+        #[arg(long, value_name = "DATE")]
+        date: Option<Date>,
+        #[command(flatten)]
+        common: Box<Common>,
+        /// The file, also compressed with gzip; '-' is standard input.
+        file: String,
+    },
+    /// IEX TOPS 1.6: a capture (pcap, pcapng) as IEX publishes it.
+    Iex {
+        #[command(flatten)]
+        common: Box<Common>,
+        /// The file, also compressed with gzip; '-' is standard input.
+        file: String,
+    },
+}
+
+/// What all feeds have in common.
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    server: QuoteServer,
+
+    /// What the price is: the last trade, the bid, the ask, or what lies in the middle of the two.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = PriceOf::Last)]
+    price: PriceOf,
+
+    /// Round prices to this number of decimal places, half to even. Without it they are exact.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=18))]
+    decimals: Option<u8>,
+
+    /// Let every trade set the price, those of extended hours and odd lots too.
+    #[arg(long)]
+    all_trades: bool,
+
+    /// Take stocks too that are listed for tests alone.
+    #[arg(long)]
+    test_symbols: bool,
+
+    /// Halt stocks when their market closes.
+    #[arg(long)]
+    closed_is_halted: bool,
+
+    /// Put this before every symbol, as in XNAS:
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    prefix: String,
+
+    /// How fast the time of the feed passes: 1x is as fast as it did, 10x ten times; max does not wait at all.
+    #[arg(long, value_name = "SPEED", default_value = "max")]
+    speed: Speed,
+
+    /// End with exit code 0 after a damaged or cut file, and after refused writes. They are reported all the same.
+    #[arg(long)]
+    lenient: bool,
+
+    /// Write nothing and need no server: count what the feed brings.
+    #[arg(long)]
+    count_only: bool,
+
+    /// Print what was done as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the feed to its end, and prints what was done.
+pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
+    let (common, file) = match feed {
+        FeedCommand::Dbn { common, file }
+        | FeedCommand::Itch { common, file, .. }
+        | FeedCommand::Iex { common, file } => (common, file),
+    };
+    let interruption = Interruption::watch().context("cannot watch for signals")?;
+    let source = Source::open(file).with_context(|| format!("cannot read {file}"))?;
+    let decoder: Box<dyn Decode> = match feed {
+        FeedCommand::Dbn { .. } => Box::new(DbnFeed::new()),
+        FeedCommand::Iex { .. } => Box::new(Capture::of_tops()),
+        FeedCommand::Itch { date, .. } => {
+            let midnight = date.map(midnight_ns);
+            match Capture::fits(source.start()) {
+                true => Box::new(Capture::of_itch(midnight)),
+                false => Box::new(ItchFile::new(midnight)),
+            }
+        }
+    };
+    let shared = Arc::new(Shared::new(Market::new(common.rules())));
+    let writer = if common.count_only { None } else { Some(common.writer(&shared)?) };
+    let begun = Instant::now();
+    let reader = Reader { source, decoder, interruption, speed: common.speed, name: file };
+    let read = reader.read(&shared);
+    let tally = match writer {
+        Some(writer) => {
+            writer.join().map_err(|_| anyhow::anyhow!("the writing thread has panicked"))?
+        }
+        None => Ok(Tally::default()),
+    };
+    let outcome = Outcome {
+        counts: shared.counts(),
+        stocks: shared.stocks(),
+        tally: tally.as_ref().ok(),
+        seconds: begun.elapsed().as_secs_f64(),
+        error: read.as_ref().err(),
+        wrote: !common.count_only,
+    };
+    outcome.print(common.json)?;
+    let refused = tally?.refused;
+    match read {
+        Err(error) if common.lenient => output::problem(format_args!("{error:#}")),
+        read => read?,
+    }
+    if refused > 0 && !common.lenient {
+        bail!("the server refused {refused} writes");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Common {
+    fn rules(&self) -> Rules {
+        Rules {
+            all_trades: self.all_trades,
+            test_symbols: self.test_symbols,
+            closed_is_halted: self.closed_is_halted,
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    /// Connects, and starts to write what changes.
+    fn writer(
+        &self,
+        shared: &Arc<Shared>,
+    ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Tally>>> {
+        let client = self.server.connect()?;
+        let writes = Writes { price: self.price, decimals: self.decimals };
+        let writer = Writer::new(client, writes, Arc::clone(shared));
+        let thread = thread::Builder::new().name("stockd-feed".to_owned());
+        thread.spawn(move || writer.run()).context("cannot start a thread")
+    }
+}

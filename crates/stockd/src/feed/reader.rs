@@ -1,0 +1,91 @@
+//! Reads a feed, decodes it, and keeps to its times.
+//!
+//! Invariant: what a message says can be taken once the message is due. Bytes are read when all that came before
+//! were decoded, so at most one read of them waits.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use stockd_feeds::{Decode, Step};
+
+use super::shared::Shared;
+use super::source::Source;
+use crate::interruption::Interruption;
+use crate::speed::Speed;
+
+pub(super) struct Reader<'a> {
+    pub(super) source: Source,
+    pub(super) decoder: Box<dyn Decode>,
+    pub(super) interruption: Interruption,
+    pub(super) speed: Speed,
+    pub(super) name: &'a str,
+}
+
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Messages that are decoded before the writer may take what has changed.
+const SLICE: usize = 256;
+
+/// What a slice of messages ended with.
+enum Slice {
+    /// There are more.
+    Full,
+    NeedsMore,
+    /// A message of this time was applied that may not be due yet.
+    At(u64),
+}
+
+impl Reader<'_> {
+    /// Reads to the end, or until it is interrupted. What came before an error has been applied.
+    pub(super) fn read(mut self, shared: &Shared) -> anyhow::Result<()> {
+        let read = self.read_all(shared);
+        shared.end();
+        read
+    }
+
+    fn read_all(&mut self, shared: &Shared) -> anyhow::Result<()> {
+        let mut room = vec![0; READ_BYTES];
+        let mut clock: Option<(Instant, u64)> = None;
+        loop {
+            let slice = self.slice(shared)?;
+            if let Slice::At(time_ns) = slice {
+                let (begun, first_ns) = *clock.get_or_insert((Instant::now(), time_ns));
+                let due = self.speed.due(time_ns.saturating_sub(first_ns));
+                let wait = due.saturating_sub(begun.elapsed());
+                if !wait.is_zero() && self.interruption.within(wait) {
+                    return Ok(());
+                }
+            }
+            shared.release();
+            if shared.is_given_up() || self.interruption.within(std::time::Duration::ZERO) {
+                return Ok(());
+            }
+            if !matches!(slice, Slice::NeedsMore) {
+                continue;
+            }
+            let name = self.name;
+            let read =
+                self.source.read(&mut room).with_context(|| format!("cannot read {name}"))?;
+            if read == 0 {
+                return self.decoder.end().with_context(|| name.to_owned());
+            }
+            self.decoder.fill(room.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// Decodes a slice of messages, or up to one that has a time where times matter.
+    fn slice(&mut self, shared: &Shared) -> anyhow::Result<Slice> {
+        let mut market = shared.lock();
+        for _ in 0..SLICE {
+            match self.decoder.step(&mut market).with_context(|| self.name.to_owned())? {
+                Step::NeedsMore => return Ok(Slice::NeedsMore),
+                Step::Took(Some(time_ns)) if self.speed != Speed::Max => {
+                    return Ok(Slice::At(time_ns));
+                }
+                Step::Took(_) => {}
+            }
+        }
+        Ok(Slice::Full)
+    }
+}
