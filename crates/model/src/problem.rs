@@ -65,7 +65,7 @@ problems! {
         "List it with PUT, or see which are there with GET /v1/stocks.";
     Unauthenticated = "unauthenticated", 401, Unauthenticated, "NOAUTH",
         "nothing is served without a token, or the one that was shown is none",
-        "Show a token: Authorization: Bearer stk_…";
+        "Show a token in the header Authorization: Bearer, a space, and the token.";
     NotPermitted = "not-permitted", 403, PermissionDenied, "NOPERM",
         "the access file does not permit this",
         "Ask an administrator; stockd access check says what a user may do.";

@@ -43,6 +43,8 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("hincrbyfloat", "HINCRBYFLOAT @ volume -1.5", Trade),
     ("set", "SET @ 5", Write),
     ("hgetall", "HGETALL @", Read),
+    ("hmgetall", "HMGETALL @", Read),
+    ("hsetrows", "HSETROWS 1 price @ 5", Write),
     ("hget", "HGET @ price", Read),
     ("hmget", "HMGET @ price volume", Read),
     ("exists", "EXISTS @", Read),
