@@ -311,7 +311,28 @@ pub struct Sought {
     hash: u64,
 }
 
+/// The hash of what may not be looked for. A symbol with this hash has a first word that is not 0.
+const NOT_PERMITTED: u64 = 1;
+
 impl Sought {
+    /// Nothing too, of another kind: what was looked for may not be looked for.
+    pub fn nothing_permitted() -> Sought {
+        Sought { hash: NOT_PERMITTED, ..Sought::nothing() }
+    }
+
+    /// Whether this is [nothing that is permitted](Sought::nothing_permitted).
+    #[inline]
+    pub fn is_not_permitted(&self) -> bool {
+        let [first, ..] = self.symbol.words();
+        self.hash == NOT_PERMITTED && first == 0
+    }
+
+    /// The symbol that is looked for. Of [nothing](Sought::nothing) it is none that a stock has.
+    #[inline]
+    pub fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
     /// What is never found: stands for a name that no stock can have.
     #[inline]
     pub fn nothing() -> Sought {

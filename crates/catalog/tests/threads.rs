@@ -95,7 +95,7 @@ fn racing_trades_sum_up_exactly_while_the_table_grows() {
     let add = |delta: i64| {
         let decide = |quote: Option<&Quote>| {
             let quote = *quote.expect("listed");
-            let volume = quote.volume.and_then(|volume| volume.after_trade(delta));
+            let volume = quote.volume.and_then(|volume| volume.after_trade(delta.into()));
             assert!(volume.is_some(), "in range");
             Ok::<_, CatalogFull>(Change::Put(Quote { volume, ..quote }))
         };

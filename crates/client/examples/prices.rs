@@ -9,6 +9,7 @@ fn main() -> Result<(), ClientError> {
             Answer::Price(price) => println!("{name} {price}"),
             Answer::NotTradable => println!("{name} cannot be traded now"),
             Answer::NotFound => println!("{name} is not listed"),
+            Answer::NotPermitted => println!("{name} may not be read"),
         }
     }
     Ok(())

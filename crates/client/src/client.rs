@@ -1,7 +1,10 @@
-//! The client for lookups, over the line protocol.
+//! The client for lookups: over the line protocol, or over RESP where a token is to be shown, since lines
+//! have no place for one.
 
-use crate::line::{Lookup, Replies, check_name};
+use crate::command::GetPrice;
+use crate::line::{self, Lookup, check_name};
 use crate::link::Link;
+use crate::resp;
 use crate::{Address, Answer, ClientError, Options, ToAddresses};
 
 /// A connection to a server, for lookups.
@@ -10,7 +13,14 @@ use crate::{Address, Answer, ClientError, Options, ToAddresses};
 /// same time have a client each.
 #[derive(Debug)]
 pub struct Client {
-    link: Link<Replies>,
+    way: Way,
+}
+
+/// What is spoken.
+#[derive(Debug)]
+enum Way {
+    Line(Link<line::Replies>),
+    Resp(Link<resp::Replies>),
 }
 
 impl Client {
@@ -25,7 +35,8 @@ impl Client {
         Client::connect_with(address, Options::default())
     }
 
-    /// Connects as [`connect`](Client::connect) does, with timeouts of one's own.
+    /// Connects as [`connect`](Client::connect) does, with timeouts of one's own. With
+    /// [credentials](Options::credentials) the address is that of the server's RESP listener.
     ///
     /// # Errors
     ///
@@ -34,7 +45,12 @@ impl Client {
         address: impl ToAddresses,
         options: Options,
     ) -> Result<Client, ClientError> {
-        Ok(Client { link: Link::connect(address, options)? })
+        if options.credentials.is_none() {
+            return Ok(Client { way: Way::Line(Link::connect(address, options)?) });
+        }
+        let mut link = Link::connect(address, options)?;
+        link.greet()?;
+        Ok(Client { way: Way::Resp(link) })
     }
 
     /// Closes the connection if it is still open and connects again, to the addresses that were
@@ -44,12 +60,21 @@ impl Client {
     ///
     /// As [`connect`](Client::connect); the client can then try again.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
-        self.link.reconnect()
+        match &mut self.way {
+            Way::Line(link) => link.reconnect(),
+            Way::Resp(link) => {
+                link.reconnect()?;
+                link.greet()
+            }
+        }
     }
 
     /// The address of the server connected to last.
     pub fn server(&self) -> &Address {
-        self.link.server()
+        match &self.way {
+            Way::Line(link) => link.server(),
+            Way::Resp(link) => link.server(),
+        }
     }
 
     /// Asks for the price of one stock and waits for the answer. White space around the name is
@@ -62,7 +87,12 @@ impl Client {
     /// until [`reconnect`](Client::reconnect).
     pub fn lookup(&mut self, name: &str) -> Result<Answer, ClientError> {
         check_name(name)?;
-        self.link.with_connection(|connection| connection.ask(&Lookup(name)))
+        match &mut self.way {
+            Way::Line(link) => link.with_connection(|connection| connection.ask(&Lookup(name))),
+            Way::Resp(link) => {
+                Ok(link.with_connection(|connection| connection.ask(&GetPrice(name)))??)
+            }
+        }
     }
 
     /// Asks for the prices of many stocks and waits for all answers, which come in the order of
@@ -86,10 +116,18 @@ impl Client {
         &mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Answer>, ClientError> {
-        let lookups: Vec<Lookup<N>> = names.into_iter().map(Lookup).collect();
-        for Lookup(name) in &lookups {
-            check_name(name.as_ref())?;
+        let names: Vec<N> = names.into_iter().collect();
+        names.iter().try_for_each(|name| check_name(name.as_ref()))?;
+        match &mut self.way {
+            Way::Line(link) => {
+                let lookups: Vec<Lookup<N>> = names.into_iter().map(Lookup).collect();
+                link.with_connection(|connection| connection.ask_all(&lookups))
+            }
+            Way::Resp(link) => {
+                let lookups: Vec<GetPrice<N>> = names.into_iter().map(GetPrice).collect();
+                let answers = link.with_connection(|connection| connection.ask_all(&lookups))?;
+                Ok(answers.into_iter().collect::<Result<_, _>>()?)
+            }
         }
-        self.link.with_connection(|connection| connection.ask_all(&lookups))
     }
 }

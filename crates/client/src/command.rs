@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Field, Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Answer, Field, Fields, Price, Quote, Shares, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
+use crate::Credentials;
 use crate::error::Refused;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Question, Request};
@@ -17,7 +18,7 @@ use crate::resp::Replies;
 ///
 /// let mut client = QuoteClient::connect("127.0.0.1:7879")?;
 /// let apple = "AAPL".parse()?;
-/// let writes = [Write::Price(apple, "173".parse()?), Write::Trade(apple, -5)];
+/// let writes = [Write::Price(apple, "173".parse()?), Write::Trade(apple, (-5).into())];
 /// for outcome in client.write_all(writes)? {
 ///     match outcome {
 ///         Ok(Written::Traded(left)) => println!("{left} shares are left"),
@@ -35,8 +36,8 @@ pub enum Write {
     Set(Symbol, Fields),
     /// Updates the price of a stock that must be listed.
     Price(Symbol, Price),
-    /// Adds shares to the volume of a listed stock that trades, or takes them where negative.
-    Trade(Symbol, i64),
+    /// Adds shares to the volume of a listed stock that trades, or takes them.
+    Trade(Symbol, Shares),
     /// Removes the stock from the catalog.
     Delist(Symbol),
 }
@@ -104,9 +105,13 @@ impl Request for Write {
             Write::Price(_, price) => {
                 frame::command(&[b"SET", symbol, price.text().as_str().as_bytes()], chunk);
             }
-            Write::Trade(_, delta) => {
-                let delta = delta.to_string();
-                frame::command(&[b"HINCRBY", symbol, b"volume", delta.as_bytes()], chunk);
+            Write::Trade(_, shares) => {
+                let command: &[u8] = match shares.whole() {
+                    Some(_) => b"HINCRBY",
+                    None => b"HINCRBYFLOAT",
+                };
+                let shares = shares.to_string();
+                frame::command(&[command, symbol, b"volume", shares.as_bytes()], chunk);
             }
             Write::Delist(_) => frame::command(&[b"DEL", symbol], chunk),
         }
@@ -168,6 +173,92 @@ impl Question<Replies> for Ping {
             Value::Error(why) => Err(NoAnswer::TurnedAway(Refused::new(&why).text)),
             other => Err(NoAnswer::rubbish(&other)),
         }
+    }
+}
+
+/// What the server tells of itself.
+pub(crate) struct GetInfo;
+
+impl Request for GetInfo {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"INFO"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "INFO".into()
+    }
+}
+
+impl Question<Replies> for GetInfo {
+    type Answer = Answered<Vec<(String, String)>>;
+
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        match &reply {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Text(text) => {
+                let text = String::from_utf8_lossy(text);
+                let lines = text.lines().filter_map(|line| line.split_once(':'));
+                Ok(Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+            }
+            _ => Err(NoAnswer::rubbish(&reply)),
+        }
+    }
+}
+
+/// Whether the server lets this client in, and serves it.
+pub(crate) struct Greet<'a>(pub(crate) Option<&'a Credentials>);
+
+impl Request for Greet<'_> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        match self.0 {
+            Some(credentials) => frame::command(&credentials.command(), chunk),
+            None => Ping.encode(chunk),
+        }
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        if self.0.is_some() { "AUTH".into() } else { Ping.name() }
+    }
+}
+
+impl Question<Replies> for Greet<'_> {
+    type Answer = ();
+
+    fn answer(&self, reply: Value) -> Result<(), NoAnswer> {
+        match reply {
+            Value::Text(ok) if self.0.is_some() && ok == b"OK" => Ok(()),
+            reply => Ping.answer(reply),
+        }
+    }
+}
+
+/// The answer to a lookup of one name.
+pub(crate) struct GetPrice<N>(pub(crate) N);
+
+impl<N: AsRef<str>> Request for GetPrice<N> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"GET", self.0.as_ref().as_bytes()], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.0.as_ref().into()
+    }
+}
+
+impl<N: AsRef<str>> Question<Replies> for GetPrice<N> {
+    type Answer = Answered<Answer>;
+
+    fn answer(&self, reply: Value) -> Result<Answered<Answer>, NoAnswer> {
+        Ok(Ok(match &reply {
+            Value::Nil => Answer::NotFound,
+            Value::Text(zero) if zero == b"0" => Answer::NotTradable,
+            Value::Text(text) => {
+                Answer::Price(Price::parse(text).map_err(|_| NoAnswer::rubbish(&reply))?)
+            }
+            Value::Error(why) if why.starts_with(b"NOPERM") => Answer::NotPermitted,
+            Value::Error(why) => return Ok(Err(Refused::new(why))),
+            other => return Err(NoAnswer::rubbish(other)),
+        }))
     }
 }
 
@@ -283,7 +374,10 @@ impl Question<Replies> for GetPage {
         let quote = |part: &Value| match part {
             Value::Text(json) => match payload::parse(json)? {
                 Update::Quote(quote) => Some(quote),
-                Update::Delisted(_) | Update::Unlisted(_) => None,
+                Update::Delisted(_)
+                | Update::Unlisted(_)
+                | Update::Forbidden(_)
+                | Update::AllForbidden => None,
             },
             _ => None,
         };
@@ -331,7 +425,9 @@ mod tests {
         let cleared = Fields { volume: Edit::Clear, ..Fields::default() };
         assert_eq!(encoded(&Write::Set(symbol, cleared)), "HSET A B volume none");
         assert_eq!(encoded(&Write::Price(symbol, price)), "SET A B 172.5");
-        assert_eq!(encoded(&Write::Trade(symbol, -5)), "HINCRBY A B volume -5");
+        assert_eq!(encoded(&Write::Trade(symbol, (-5).into())), "HINCRBY A B volume -5");
+        let trade = Write::Trade(symbol, "-0.25".parse().unwrap());
+        assert_eq!(encoded(&trade), "HINCRBYFLOAT A B volume -0.25");
         assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
         assert_eq!(encoded(&GetQuote("x")), "HGETALL x");
         assert_eq!(encoded(&GetPage::First), "SNAPSHOT");
@@ -342,7 +438,7 @@ mod tests {
     fn a_reply_that_no_command_gives_answers_nothing() {
         let symbol = "A".parse().unwrap();
         let refused = Refused { text: "no".into() };
-        let trade = Write::Trade(symbol, 1);
+        let trade = Write::Trade(symbol, 1.into());
         assert_eq!(trade.answer(Value::Error(b"ERR no".to_vec())), Ok(Err(refused)));
         let left = Volume::new(u64::MAX);
         assert_eq!(trade.answer(text("18446744073709551615")), Ok(Ok(Written::Traded(left))));

@@ -180,6 +180,11 @@ pub enum NameError {
 }
 
 impl Refused {
+    /// Whether it was refused because this client may not do that.
+    pub fn is_not_permitted(&self) -> bool {
+        self.text.starts_with("NOPERM ")
+    }
+
     /// The error that a server has sent. The code `ERR` says no more than that it is one.
     pub(crate) fn new(error: &[u8]) -> Refused {
         Refused { text: escaped(error.strip_prefix(b"ERR ").unwrap_or(error)).to_string() }

@@ -24,6 +24,7 @@
 //!     Answer::Price(price) => assert_eq!(price.to_string(), "172.5"),
 //!     Answer::NotTradable => panic!("halted, or no volume is left"),
 //!     Answer::NotFound => panic!("not listed"),
+//!     Answer::NotPermitted => panic!("not permitted"),
 //! }
 //! assert_eq!(client.lookup_all(["XYZ", " AAPL "])?[0], Answer::NotFound);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -47,6 +48,7 @@ mod buffer;
 mod client;
 mod command;
 mod connection;
+mod credentials;
 mod error;
 mod line;
 mod link;
@@ -60,6 +62,7 @@ mod subscription;
 
 pub use client::Client;
 pub use command::{Write, Written};
+pub use credentials::Credentials;
 pub use error::{ClientError, NameError, Refused};
 pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};

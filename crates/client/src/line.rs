@@ -77,6 +77,7 @@ impl protocol::Replies for Replies {
         let (answer, taken) = match decode_reply(waiting) {
             Ok(Some((LineReply::Price(text), taken))) => (price(text), taken),
             Ok(Some((LineReply::NotFound, taken))) => (Ok(Answer::NotFound), taken),
+            Ok(Some((LineReply::NotPermitted, taken))) => (Ok(Answer::NotPermitted), taken),
             Ok(Some((LineReply::TurnedAway(why), _))) => {
                 return Some(Err(NoAnswer::TurnedAway(escaped(why).to_string())));
             }
@@ -133,13 +134,14 @@ mod tests {
     fn each_kind_of_reply_is_understood() {
         let price = "743500".parse().unwrap();
         assert_eq!(
-            replies(b"743500\n0\n-1\n0.0\n-1.0\nERR 10 connections are open, the limit\r\n", 99),
+            replies(b"743500\n0\n-1\n0.0\n-1.0\nERR not permitted\nERR 10 connections are open, the limit\r\n", 99),
             [
                 Ok(Answer::Price(price)),
                 Ok(Answer::NotTradable),
                 Ok(Answer::NotFound),
                 Ok(Answer::Price(Price::ZERO)),
                 Ok(Answer::Price("-1".parse().unwrap())),
+                Ok(Answer::NotPermitted),
                 Err(NoAnswer::TurnedAway("10 connections are open, the limit".into())),
             ]
         );

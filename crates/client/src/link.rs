@@ -3,8 +3,10 @@
 //! Invariant: a connection that failed is never used again, since whatever the server still sent
 //! on it could be taken for the answer to another request.
 
+use crate::command::Greet;
 use crate::connection::Connection;
 use crate::protocol::Replies;
+use crate::resp;
 use crate::{Address, ClientError, Options, ToAddresses};
 
 /// What every client has: where it connects to, how long it waits, and its connection.
@@ -73,6 +75,14 @@ impl<R: Replies> Link<R> {
         let done = work(&mut connection)?;
         self.connection = Some(connection);
         Ok(done)
+    }
+}
+
+impl Link<resp::Replies> {
+    /// Shows who the client is, if it is to, and asks whether the server serves it.
+    pub(crate) fn greet(&mut self) -> Result<(), ClientError> {
+        let credentials = self.options.credentials.clone();
+        self.with_connection(|connection| connection.ask(&Greet(credentials.as_ref())))
     }
 }
 

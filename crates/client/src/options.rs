@@ -1,10 +1,12 @@
-//! How long a client waits before it gives up, and whom it believes.
+//! How long a client waits before it gives up, whom it believes, and what it shows.
 
 use std::time::Duration;
 
 use stockd_tls::ClientTls;
 
-/// How long a client waits, each above zero, and how it speaks TLS.
+use crate::Credentials;
+
+/// How long a client waits, each above zero, how it speaks TLS, and who it is.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -23,6 +25,8 @@ pub struct Options {
     /// Whom to believe where the address says `tls:`, and what to show; those that the system trusts, and
     /// nothing, unless set.
     pub tls: Option<ClientTls>,
+    /// What the client shows to be let in; nothing unless set.
+    pub credentials: Option<Credentials>,
 }
 
 impl Default for Options {
@@ -31,6 +35,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
             tls: None,
+            credentials: None,
         }
     }
 }

@@ -12,13 +12,17 @@ pub(crate) enum Update {
     Delisted(Symbol),
     /// What was subscribed to is not listed.
     Unlisted(Symbol),
+    /// What was subscribed to may be read no longer.
+    Forbidden(Symbol),
+    /// Nothing that was subscribed to may be read any longer.
+    AllForbidden,
 }
 
 /// The object as it is written. A stock that is not listed has a symbol and a status alone.
 #[derive(Deserialize)]
 struct Payload<'a> {
     #[serde(borrow)]
-    symbol: Cow<'a, str>,
+    symbol: Option<Cow<'a, str>>,
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(borrow)]
@@ -43,8 +47,12 @@ struct Payload<'a> {
 /// Reads a message; `None` if it is none. Decimals are taken from their texts, never from floats.
 pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
     let payload: Payload<'_> = serde_json::from_slice(payload).ok()?;
-    let symbol = payload.symbol.parse().ok()?;
+    let Some(symbol) = &payload.symbol else {
+        return (payload.status == "forbidden").then_some(Update::AllForbidden);
+    };
+    let symbol = symbol.parse().ok()?;
     match &*payload.status {
+        "forbidden" => return Some(Update::Forbidden(symbol)),
         "delisted" => return Some(Update::Delisted(symbol)),
         "unlisted" => return Some(Update::Unlisted(symbol)),
         _ => {}

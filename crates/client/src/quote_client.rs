@@ -3,9 +3,9 @@
 use std::vec;
 
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
-use stockd_model::{Fields, Price, Quote, Symbol, Volume};
+use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
-use crate::command::{Count, GetPage, GetQuote, Ping, Write, Written};
+use crate::command::{Count, GetInfo, GetPage, GetQuote, Ping, Write, Written};
 use crate::error::{NameError, Refused, excerpt};
 use crate::link::Link;
 use crate::resp::Replies;
@@ -66,7 +66,7 @@ impl QuoteClient {
         options: Options,
     ) -> Result<QuoteClient, ClientError> {
         let mut link = Link::connect(address, options)?;
-        link.with_connection(|connection| connection.ask(&Ping))?;
+        link.greet()?;
         Ok(QuoteClient { link })
     }
 
@@ -78,12 +78,30 @@ impl QuoteClient {
     /// As [`connect`](QuoteClient::connect); the client can then try again.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
         self.link.reconnect()?;
-        self.link.with_connection(|connection| connection.ask(&Ping))
+        self.link.greet()
     }
 
     /// The address of the server connected to last.
     pub fn server(&self) -> &Address {
         self.link.server()
+    }
+
+    /// Whether the server answers this connection. Needs no stock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn ping(&mut self) -> Result<(), ClientError> {
+        self.link.with_connection(|connection| connection.ask(&Ping))
+    }
+
+    /// What the server tells of itself: the names and values of `INFO`, as docs/resp.md has them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn info(&mut self) -> Result<Vec<(String, String)>, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(&GetInfo))??)
     }
 
     /// All that is known of one stock; `None` when it is not listed, or the name is no possible
@@ -146,15 +164,19 @@ impl QuoteClient {
         self.write(Write::Price(symbol, price)).map(|_updated| ())
     }
 
-    /// Takes shares of a stock where `delta` is negative, or gives them back. Returns the volume
-    /// left. A trade never sells what is not there, however many clients trade at once.
+    /// Takes shares of a stock where the number is negative, or gives them back: a whole number of them, or any
+    /// exact decimal. Returns the volume left. A trade never sells what is not there, however many clients trade at once.
     ///
     /// # Errors
     ///
     /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is not listed or halted,
-    /// or fewer shares are left than `delta` takes.
-    pub fn trade(&mut self, symbol: Symbol, delta: i64) -> Result<Volume, ClientError> {
-        match self.write(Write::Trade(symbol, delta))? {
+    /// or fewer shares are left than are to be taken.
+    pub fn trade(
+        &mut self,
+        symbol: Symbol,
+        shares: impl Into<Shares>,
+    ) -> Result<Volume, ClientError> {
+        match self.write(Write::Trade(symbol, shares.into()))? {
             Written::Traded(left) => Ok(left),
             other => unreachable!("the answer to a trade is checked where it is read: {other:?}"),
         }

@@ -38,6 +38,8 @@ use crate::{Address, ClientError, Options, ToAddresses};
 ///         Event::Quote(quote) => println!("{} {}", quote.symbol, quote.answer()),
 ///         Event::Delisted(symbol) => println!("{symbol} is gone"),
 ///         Event::Unlisted(symbol) => println!("{symbol} is not there yet"),
+///         Event::Forbidden(symbol) => println!("{symbol} may not be read any more"),
+///         Event::AllForbidden => println!("nothing may be read any more"),
 ///         Event::Disconnected { reason, .. } => eprintln!("{reason}"),
 ///         Event::Reconnected => eprintln!("connected again"),
 ///     }
@@ -70,6 +72,11 @@ pub enum Event {
     Delisted(Symbol),
     /// A stock that was subscribed to by its name is not listed, and was not before.
     Unlisted(Symbol),
+    /// A stock that was subscribed to by its name may be read no longer; the subscription to it has
+    /// ended.
+    Forbidden(Symbol),
+    /// The same, of all stocks and all patterns.
+    AllForbidden,
     /// The connection was lost, or an attempt to reconnect failed. Changes may go unseen until
     /// [`Event::Reconnected`]; then each stock's latest quote comes, if it is newer.
     Disconnected {
@@ -198,6 +205,9 @@ impl Subscription {
     /// Asks for the first topics, and waits until the server takes the first of them.
     fn subscribe(&mut self) -> Result<(), ClientError> {
         let timeout = self.link.options().timeout;
+        if self.link.options().credentials.is_some() {
+            self.link.greet()?;
+        }
         self.state = State::new();
         let Subscription { link, topics, state, .. } = self;
         link.with_connection(|connection| {
@@ -219,6 +229,7 @@ impl Subscription {
         let names: Vec<GetQuote<&str>> =
             listed.map(|(symbol, _)| GetQuote(symbol.as_str())).collect();
         let mut link = Link::<Replies>::connect(self.server(), self.link.options().clone())?;
+        link.greet()?;
         let quotes = link.with_connection(|connection| connection.ask_all(&names))?;
         for (GetQuote(name), quote) in names.into_iter().zip(quotes) {
             if quote?.is_none() {
@@ -286,6 +297,11 @@ impl Subscription {
                 let told = self.told.entry(symbol).or_insert(nothing);
                 std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
             }
+            Update::Forbidden(symbol) => {
+                self.told.remove(&symbol);
+                Some(Event::Forbidden(symbol))
+            }
+            Update::AllForbidden => Some(Event::AllForbidden),
             Update::Unlisted(symbol) => match self.told.get_mut(&symbol) {
                 // It was delisted while there was no connection, or that was told already.
                 Some(told) => {

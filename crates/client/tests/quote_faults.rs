@@ -152,6 +152,8 @@ fn a_subscription_goes_on_after_losses_and_never_back() {
             Event::Quote(quote) => format!("{} {}", quote.answer(), quote.version),
             Event::Delisted(symbol) => format!("{symbol} delisted"),
             Event::Unlisted(symbol) => format!("{symbol} unlisted"),
+            Event::Forbidden(symbol) => format!("{symbol} forbidden"),
+            Event::AllForbidden => "all forbidden".to_owned(),
             Event::Disconnected { reason, .. } => match reason {
                 ClientError::NotAReply { .. } => "rubbish".to_owned(),
                 other => other.to_string(),

@@ -145,8 +145,8 @@ fn many_writes_are_done_in_order_and_each_has_its_outcome() {
     for i in 0..10_000 {
         let symbol = symbol(&format!("S{i}"));
         writes.push(Write::Set(symbol, fields("1", 5)));
-        writes.push(Write::Trade(symbol, -3));
-        writes.push(Write::Trade(symbol, -3));
+        writes.push(Write::Trade(symbol, (-3).into()));
+        writes.push(Write::Trade(symbol, (-3).into()));
         writes.push(if i % 2 == 0 {
             Write::Delist(symbol)
         } else {
@@ -205,7 +205,7 @@ fn trades_of_many_clients_never_sell_what_is_not_there() {
                 scope.spawn(|| {
                     let mut buyer = QuoteClient::connect(address).unwrap();
                     let outcomes =
-                        buyer.write_all([Write::Trade(symbol("AAPL"), -1); 400]).unwrap();
+                        buyer.write_all([Write::Trade(symbol("AAPL"), (-1).into()); 400]).unwrap();
                     outcomes.iter().filter(|outcome| outcome.is_ok()).count()
                 })
             })
@@ -303,7 +303,7 @@ fn a_snapshot_is_of_one_moment_and_so_many_are_read_at_once() {
 
     let refused = client.snapshot().next().unwrap().unwrap_err();
     assert!(refused.to_string().contains("snapshots are being read, the limit"), "{refused}");
-    let sell = |i: u64| Write::Trade(symbol(&format!("S{i}")), 1);
+    let sell = |i: u64| Write::Trade(symbol(&format!("S{i}")), 1.into());
     client.write_all((0..10_000).map(sell)).unwrap();
     for (snapshot, first) in snapshots.into_iter().zip(first) {
         let quotes: Vec<Quote> =

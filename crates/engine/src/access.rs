@@ -1,58 +1,17 @@
-//! What a client may see.
+//! What is left out for a client that may not read everything.
 //!
-//! Every use of the engine (lookups, browsing, counting, snapshots) is given the access of the
-//! client that it is for, and shows nothing that this access does not read. Who the client is, and
-//! how it proved that, is not known here. Writes are not restricted yet.
+//! Every use of the engine (lookups, writes, browsing, counting, snapshots, subscriptions) is made with
+//! the [`Access`] of the client that it is for, and does nothing that this does not allow. Who the client
+//! is, and how it showed that, is not known here.
 //!
-//! Invariant: a stock that an access does not read looks to it exactly like one that is not listed.
+//! Invariant: a stock that an access does not read is refused or left out whether it is listed or not.
 
-use stockd_model::{Quote, Request, Symbol, SymbolError};
+use stockd_access::Access;
+use stockd_model::Quote;
 
-/// What a client may see. Today that is always everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Access {
-    /// Everything.
-    #[default]
-    All,
-    /// Nothing. Tests use it to show that every use of the engine asks.
-    #[cfg(test)]
-    Nothing,
-}
-
-impl Access {
-    /// Whether it reads the quote of this stock.
-    #[inline(always)]
-    pub fn reads(&self, _symbol: &Symbol) -> bool {
-        self.reads_all()
-    }
-
-    /// Whether it reads the quote of every stock, so that nothing has to be left out.
-    #[inline(always)]
-    pub fn reads_all(&self) -> bool {
-        match self {
-            Access::All => true,
-            #[cfg(test)]
-            Access::Nothing => false,
-        }
-    }
-
-    /// Leaves out what it does not read.
-    pub(crate) fn retain(&self, quotes: &mut Vec<Quote>) {
-        if !self.reads_all() {
-            quotes.retain(|quote| self.reads(&quote.symbol));
-        }
-    }
-
-    /// The request as it is executed for this access: a lookup of a stock that it does not read
-    /// becomes a lookup of a name that no stock has.
-    #[inline(always)]
-    pub(crate) fn limit(&self, request: Request) -> Request {
-        match request {
-            Request::Lookup(Ok(symbol)) if !self.reads(&symbol) => {
-                Request::Lookup(Err(SymbolError::Empty))
-            }
-            request => request,
-        }
+/// Leaves out what an access does not read.
+pub(crate) fn retain(access: &Access, quotes: &mut Vec<Quote>) {
+    if !access.reads_all() {
+        quotes.retain(|quote| access.reads(&quote.symbol));
     }
 }

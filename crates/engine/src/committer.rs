@@ -17,23 +17,28 @@
 //! again every second. When it does not, that is a failed commit.
 //!
 //! Invariant: a write is acknowledged only if it is in the store, or will be before the interval is
-//! over. After a commit has failed no write is acknowledged any more.
+//! over. After a commit has failed no write is acknowledged until the store was opened again and holds what
+//! the rows show.
 
-use std::sync::atomic::AtomicU64;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, UNCOMMITTED_STOCKS_MAX};
-use stockd_model::{Conditional, Refusal, Reply, Request};
-use stockd_store::{Store, StoreError};
+use foldhash::fast::RandomState;
+use stockd_access::Access;
+use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, SCAN_COUNT_MAX, UNCOMMITTED_STOCKS_MAX};
+use stockd_model::{Conditional, Refusal, Reply, Request, Symbol};
+use stockd_store::{Store, StoreError, Write};
 
-use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::market::Market;
 use crate::overlay::Overlay;
+use crate::read_only::ReadOnly;
 use crate::transaction::{Outcome, Transaction};
 use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteHandle, WriteQueue};
 
@@ -50,7 +55,7 @@ pub enum Sync {
 /// What the committer has done, and whether it still writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitReport {
-    /// Why every write is refused since a commit failed; `None` while all is well.
+    /// Why every write is refused since a commit failed; `None` while writes are taken.
     pub failed: Option<&'static str>,
     /// Commits so far.
     pub commits: u64,
@@ -90,7 +95,9 @@ pub(crate) struct Committer {
 /// What the commit thread records for others to read.
 #[derive(Debug, Default)]
 struct Record {
-    failed: OnceLock<&'static str>,
+    read_only: ReadOnly,
+    /// Somebody has asked to take writes again.
+    resume: AtomicBool,
     commits: AtomicU64,
     stocks_written: AtomicU64,
     last_commit_ns: AtomicU64,
@@ -203,10 +210,15 @@ impl Committer {
         Some(answers)
     }
 
+    /// Has writes taken again after a commit has failed, if the store can be opened again. Within a second.
+    pub(crate) fn resume(&self) {
+        self.record.resume.store(true, Relaxed);
+    }
+
     pub(crate) fn report(&self) -> CommitReport {
         let record = &self.record;
         CommitReport {
-            failed: record.failed.get().copied(),
+            failed: record.read_only.cause(),
             commits: record.commits.load(Relaxed),
             stocks_written: record.stocks_written.load(Relaxed),
             last_commit_ns: record.last_commit_ns.load(Relaxed),
@@ -231,7 +243,7 @@ impl Committer {
                 return Err(CloseError::Panicked);
             }
         }
-        self.record.failed.get().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
+        self.record.read_only.cause().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
     }
 }
 
@@ -244,6 +256,9 @@ impl Drop for Committer {
 impl CommitThread {
     fn run(mut self, queue: &WriteQueue) {
         while let Some(batches) = queue.take(Some(self.next_wake())) {
+            if self.record.resume.swap(false, Relaxed) && self.record.read_only.cause().is_some() {
+                self.resume();
+            }
             self.round(batches);
             if self.next_look <= Instant::now() {
                 self.look();
@@ -254,6 +269,57 @@ impl CommitThread {
         self.market.registry.retire(&self.cells);
     }
 
+    /// Opens the store again, writes where it differs from the rows, and takes writes again. The rows are right:
+    /// they show all that was acknowledged, and what a failed commit may have left on the disk was not.
+    fn resume(&mut self) {
+        tracing::info!("read-only: opening the data directory again");
+        match self.open_again() {
+            Ok(stocks) => {
+                self.record.read_only.end();
+                tracing::info!(
+                    stocks,
+                    "writes are taken again; what the disk did not have was written"
+                );
+            }
+            Err(error) => {
+                self.record.read_only.begin(&error);
+                tracing::error!("still read-only: {error}; lookups go on");
+            }
+        }
+    }
+
+    /// Returns how many stocks had to be written.
+    fn open_again(&mut self) -> Result<usize, StoreError> {
+        self.store.reopen()?;
+        let catalog = &self.market.catalog;
+        let (mut writes, mut common) = (Vec::new(), 0);
+        let floor = self.store.load(&mut |quote| {
+            let right = catalog.get(&quote.symbol);
+            common += usize::from(right.is_some());
+            if right.as_ref() != Some(&quote) {
+                writes.push(right.map_or(Write::Remove(quote.symbol), Write::Put));
+            }
+            ControlFlow::Continue(())
+        })?;
+        if common < catalog.len() {
+            let mut kept = HashSet::<Symbol, RandomState>::default();
+            self.store.load(&mut |quote| {
+                kept.insert(quote.symbol);
+                ControlFlow::Continue(())
+            })?;
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let page = catalog.page(from, SCAN_COUNT_MAX);
+                let missing = page.quotes.iter().filter(|quote| !kept.contains(&quote.symbol));
+                writes.extend(missing.copied().map(Write::Put));
+                next = page.next;
+            }
+        }
+        self.store.commit(&writes, floor.max(self.overlay.version_floor()))?;
+        self.record.count(writes.len(), Duration::ZERO);
+        Ok(writes.len())
+    }
+
     fn next_wake(&self) -> Instant {
         self.due.map_or(self.next_look, |due| due.min(self.next_look))
     }
@@ -261,7 +327,7 @@ impl CommitThread {
     /// Looks whether the store is in its place. A store that has failed may be anywhere.
     fn look(&mut self) {
         self.next_look = Instant::now() + DATA_DIR_LOOK_INTERVAL;
-        if self.record.failed.get().is_none()
+        if self.record.read_only.cause().is_none()
             && let Err(error) = self.store.verify_place()
         {
             self.record.fail(&error);
@@ -290,6 +356,7 @@ impl CommitThread {
                     (Asked::Transaction(transaction), Answered::Outcome(outcome)) => {
                         done.count_transaction(transaction, outcome);
                     }
+                    (Asked::NotPermitted(_), _) => done.not_permitted += 1,
                     _ => unreachable!("each is answered in kind"),
                 }
             }
@@ -307,6 +374,7 @@ impl CommitThread {
             Asked::Transaction(transaction) => {
                 Answered::Outcome(Box::new(transaction.decide(&mut self.overlay, refusal)))
             }
+            Asked::NotPermitted(answered) => answered.clone(),
         }
     }
 
@@ -329,7 +397,9 @@ impl CommitThread {
     /// Makes of an answer what it is when nothing of this round was kept.
     fn take_back(&self, asked: &Asked, answered: &mut Answered, cause: &'static str) {
         match answered {
-            Answered::Reply(Reply::Refused(Refusal::ReadOnly { .. })) => {}
+            Answered::Reply(Reply::Refused(
+                Refusal::ReadOnly { .. } | Refusal::NotPermitted { .. },
+            )) => {}
             Answered::Reply(reply) => {
                 *reply = match asked {
                     Asked::Request(Conditional {
@@ -378,7 +448,7 @@ impl CommitThread {
 
 impl Record {
     fn refusal(&self) -> Option<Refusal> {
-        self.failed.get().map(|cause| Refusal::ReadOnly { cause })
+        self.read_only.cause().map(|cause| Refusal::ReadOnly { cause })
     }
 
     fn count(&self, stocks: usize, took: Duration) {
@@ -391,10 +461,9 @@ impl Record {
 
     /// Notes the first failure; it is the cause of all that follow.
     fn fail(&self, error: &StoreError) -> &'static str {
-        self.failed.get_or_init(|| {
+        self.read_only.cause().unwrap_or_else(|| {
             tracing::error!("read-only from now on: {error}; lookups go on");
-            // Leaked at most once in the life of a committer.
-            Box::leak(error.to_string().into_boxed_str())
+            self.read_only.begin(error)
         })
     }
 }

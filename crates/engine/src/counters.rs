@@ -76,6 +76,8 @@ counters! {
     refused_full,
     /// Of these: because the disk does not keep it.
     refused_storage,
+    /// Requests and transactions refused because the client may not do that, lookups included.
+    not_permitted,
     /// Transactions executed.
     transactions,
     /// Transactions that were not executed, and writes that were refused, because a stock was not as

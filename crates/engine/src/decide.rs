@@ -5,22 +5,12 @@
 
 use stockd_catalog::{Change, Changed};
 use stockd_model::{
-    Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol,
+    Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Shares, Status,
+    Symbol,
 };
 
 use crate::counters::Totals;
 use crate::market::Refused;
-
-/// The stock that a request concerns; `None` for a lookup of an impossible name.
-pub(crate) fn symbol(request: &Request) -> Option<&Symbol> {
-    match request {
-        Request::Lookup(symbol) => symbol.as_ref().ok(),
-        Request::Set(symbol, _) | Request::Update(symbol, _) | Request::Clear(symbol, _) => {
-            Some(symbol)
-        }
-        Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
-    }
-}
 
 /// What a request does to a stock with this quote, or to one that is not listed, if its condition
 /// holds.
@@ -28,7 +18,7 @@ pub(crate) fn decide_if(
     Conditional { condition, request }: &Conditional,
     quote: Option<&Quote>,
 ) -> Result<Change, Refusal> {
-    if let Some(symbol) = symbol(request) {
+    if let Some(symbol) = request.symbol() {
         check(symbol, *condition, quote)?;
     }
     decide(request, quote)
@@ -73,7 +63,7 @@ pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change,
             let changed = cleared.filter(|(before, after)| *before != after);
             Ok(changed.map_or(Change::Keep, |(_, after)| Change::Put(after)))
         }
-        Request::Trade(symbol, delta) => trade(symbol, quote, *delta),
+        Request::Trade(symbol, shares) => trade(symbol, quote, *shares),
         Request::Delist(_) => Ok(if quote.is_some() { Change::Delist } else { Change::Keep }),
     }
 }
@@ -102,6 +92,7 @@ impl Totals {
     /// Counts one request that was answered like this.
     pub(crate) fn count(&mut self, request: &Request, reply: &Reply) {
         let counter = match (request, reply) {
+            (_, Reply::Refused(Refusal::NotPermitted { .. })) => &mut self.not_permitted,
             (_, Reply::Refused(refusal)) => {
                 *self.refused(refusal) += 1;
                 &mut self.refusals
@@ -121,6 +112,7 @@ impl Totals {
     /// Where refusals of this kind are counted. One of a condition is a conflict, too.
     fn refused(&mut self, refusal: &Refusal) -> &mut u64 {
         match refusal {
+            Refusal::NotPermitted { .. } => &mut self.not_permitted,
             Refusal::Late { .. } => &mut self.refused_late,
             Refusal::VersionDiffers { .. } | Refusal::AlreadyListed { .. } => {
                 self.conflicts += 1;
@@ -153,18 +145,17 @@ fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change
     Ok(Change::Put(fields.outcome(quote)))
 }
 
-fn trade(symbol: &Symbol, quote: Option<&Quote>, delta: i64) -> Result<Change, Refusal> {
+fn trade(symbol: &Symbol, quote: Option<&Quote>, shares: Shares) -> Result<Change, Refusal> {
     let symbol = *symbol;
     let quote = quote.ok_or(Refusal::NotListed(symbol))?;
     if quote.status == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
     let volume = quote.volume.ok_or(Refusal::VolumeAbsent(symbol))?;
-    let shares = delta.unsigned_abs();
-    let refusal = match delta {
-        ..0 => Refusal::VolumeTooLow { symbol, volume, take: shares },
-        0.. => Refusal::VolumeTooHigh { symbol, volume, add: shares },
+    let refusal = match shares {
+        Shares::Take(take) => Refusal::VolumeTooLow { symbol, volume, take },
+        Shares::Add(add) => Refusal::VolumeTooHigh { symbol, volume, add },
     };
-    let left = volume.after_trade(delta).ok_or(refusal)?;
+    let left = volume.after_trade(shares).ok_or(refusal)?;
     Ok(Change::Put(Quote { volume: Some(left), ..*quote }))
 }

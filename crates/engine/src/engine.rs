@@ -4,16 +4,18 @@
 //! to use it: executors, write handles, watchers, snapshots and pages. Each use is made with an
 //! [`Access`], and nothing outside this crate reaches the catalog of an engine in another way.
 //!
-//! Invariant: a read shows nothing that its access does not read.
+//! Invariant: a read shows nothing that its access does not read, and a write changes nothing that its
+//! access does not write.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stockd_access::Access;
 use stockd_catalog::{Catalog, Page};
-use stockd_model::{Condition, Quote, Symbol, Watched};
+use stockd_model::{Condition, Quote, Refusal, Right, Symbol, Watched};
 use stockd_store::{Store, random_epoch};
 
-use crate::access::Access;
+use crate::access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
@@ -76,21 +78,23 @@ impl Engine {
         self.epoch
     }
 
-    /// The quote of one stock, or `None` if it is not listed. Not counted as a lookup.
+    /// The quote of one stock, or `None` if it is not listed or may not be read. Not counted as a lookup.
     pub fn quote(&self, access: &Access, symbol: &Symbol) -> Option<Quote> {
         if access.reads(symbol) { self.market.catalog.get(symbol) } else { None }
     }
 
     /// A stock as it is now, to be compared when a [transaction](crate::Transaction) is executed: its
     /// version, or that it is not listed.
-    pub fn watch(&self, access: &Access, symbol: &Symbol) -> Watched {
-        let condition = match self.quote(access, symbol) {
-            Some(quote) => Condition::Version(quote.version),
-            None if access.reads(symbol) => Condition::Unlisted,
-            // Nothing of it can be seen, so nothing of it changes.
-            None => Condition::Always,
-        };
-        (*symbol, condition)
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotPermitted`] where it may not be read.
+    pub fn watch(&self, access: &Access, symbol: &Symbol) -> Result<Watched, Refusal> {
+        if !access.reads(symbol) {
+            return Err(Refusal::NotPermitted { right: Right::Read, symbol: *symbol });
+        }
+        let version = |quote: Quote| Condition::Version(quote.version);
+        Ok((*symbol, self.quote(access, symbol).map_or(Condition::Unlisted, version)))
     }
 
     /// The quotes in about this many rows from a place in the catalog, in no useful order, and the
@@ -98,13 +102,14 @@ impl Engine {
     /// listed throughout appears, however much the catalog changes in between.
     pub fn browse(&self, access: &Access, from: u64, rows: usize) -> Page {
         let mut page = self.market.catalog.page(from, rows);
-        access.retain(&mut page.quotes);
+        access::retain(access, &mut page.quotes);
         page
     }
 
-    /// The number of listed stocks.
-    pub fn count(&self, access: &Access) -> usize {
-        if access.reads_all() { self.market.catalog.len() } else { 0 }
+    /// The number of listed stocks; `None` where not all of them may be read, so that it takes a look at
+    /// [each page](Engine::browse) to count those that may.
+    pub fn count(&self, access: &Access) -> Option<usize> {
+        access.reads_all().then(|| self.market.catalog.len())
     }
 
     /// Bytes of the catalog, its unused rows included.
@@ -112,7 +117,8 @@ impl Engine {
         self.market.catalog.memory_bytes()
     }
 
-    /// The whole catalog as it is at this moment, `now`, to be read page by page while it changes.
+    /// The catalog as it is at this moment, `now`, to be read page by page while it changes: the stocks that
+    /// may be read, and for an administrator all of them.
     /// `None` while [`SNAPSHOTS_MAX`](stockd_model::limits::SNAPSHOTS_MAX) are being read. One that
     /// was not read for [`SNAPSHOT_PAGE_TIMEOUT`](stockd_model::limits::SNAPSHOT_PAGE_TIMEOUT) is
     /// ended for it.
@@ -156,6 +162,15 @@ impl Engine {
     /// What the committer has done; `None` when the catalog is in memory alone.
     pub fn commit_report(&self) -> Option<CommitReport> {
         self.committer.as_ref().map(Committer::report)
+    }
+
+    /// Has writes taken again after a commit has failed, if the disk is well again: the store is opened again and
+    /// given what it does not have. The [report](Engine::commit_report) says, within about a second, whether it
+    /// went well.
+    pub fn resume(&self) {
+        if let Some(committer) = &self.committer {
+            committer.resume();
+        }
     }
 
     /// Ends the committer: what was asked is written and answered, later writes are refused. An
@@ -215,7 +230,7 @@ mod tests {
         let quote = engine.quote(access, &apple).unwrap();
         assert_eq!(quote.symbol, apple);
         assert_eq!(browsed(&engine, access), [apple]);
-        assert_eq!(engine.count(access), 1);
+        assert_eq!(engine.count(access), Some(1));
         assert!(engine.memory_bytes() >= 64);
         assert_eq!(snapshot_page(&engine, access), [quote]);
     }
@@ -223,18 +238,59 @@ mod tests {
     #[test]
     fn no_door_shows_what_the_access_does_not_read() {
         let (engine, apple) = listed();
-        let access = &Access::Nothing;
+        let access = &Access::nothing();
         assert_eq!(engine.quote(access, &apple), None);
         assert_eq!(browsed(&engine, access), []);
-        assert_eq!(engine.count(access), 0);
+        assert_eq!(engine.count(access), None);
         assert_eq!(snapshot_page(&engine, access), []);
 
         let mut executor = engine.executor();
         let mut batch = executor.batch(access);
         batch.begin(&Ok(apple));
-        batch.answer(|answer| assert_eq!(answer, stockd_model::Answer::NotFound));
-        let lookup = Request::Lookup(Ok(apple));
-        assert_eq!(batch.execute(&lookup), Reply::NotFound);
-        assert_eq!(access.limit(lookup), Request::Lookup(Err(stockd_model::SymbolError::Empty)));
+        batch.begin_symbol(&apple);
+        batch.begin(&Symbol::parse(b""));
+        let mut answers = Vec::new();
+        batch.answer(|answer| answers.push(answer));
+        let refused = stockd_model::Answer::NotPermitted;
+        assert_eq!(answers, [refused, refused, stockd_model::Answer::NotFound]);
+        let not_permitted = |right, symbol| Refusal::NotPermitted { right, symbol };
+        for symbol in [apple, "XYZ".parse().unwrap()] {
+            let lookup = Request::Lookup(Ok(symbol));
+            let refused = Reply::Refused(not_permitted(Right::Read, symbol));
+            assert_eq!(batch.execute(&lookup), refused, "whether it is listed or not");
+            assert!(engine.watch(access, &symbol).is_err());
+        }
+    }
+
+    /// What may not be written is refused by every way to the catalog, in memory and on the disk.
+    #[test]
+    fn no_door_changes_what_the_access_does_not_write() {
+        let (engine, apple) = listed();
+        let quote = engine.quote(&Access::All, &apple);
+        let access = &Access::nothing();
+        let fields = Fields { price: Edit::Set("1".parse().unwrap()), ..Fields::default() };
+        let requests = [
+            Request::Set(apple, fields),
+            Request::Update(apple, fields),
+            Request::Clear(apple, fields),
+            Request::Trade(apple, 1.into()),
+            Request::Delist(apple),
+        ];
+        let mut executor = engine.executor();
+        for request in requests {
+            let refusal = Refusal::NotPermitted { right: request.right(), symbol: apple };
+            let refused = Reply::Refused(refusal);
+            assert_eq!(executor.batch(access).execute(&request), refused);
+            assert_eq!(executor.batch(access).execute_now(&request), Some(refused));
+            assert_eq!(executor.batch(access).execute_all(&[request]), [refused]);
+            assert_eq!(executor.batch(access).execute_if(&request.into()), refused);
+            let transaction = || crate::Transaction::new(Vec::new(), vec![request]);
+            let outcome = crate::Outcome::Refused(refusal);
+            assert_eq!(executor.transact(access, transaction()), outcome);
+            assert_eq!(executor.transact_now(access, transaction()), Ok(outcome));
+        }
+        assert_eq!(engine.quote(&Access::All, &apple), quote);
+        assert_eq!(engine.totals().not_permitted, 30);
+        assert_eq!(engine.totals().refusals, 0);
     }
 }

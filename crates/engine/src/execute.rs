@@ -4,16 +4,18 @@
 //! They know nothing of connections or bytes.
 //!
 //! Invariant: a request either takes effect whole and is counted, or is refused and changes
-//! nothing.
+//! nothing. None is executed that its access does not allow.
 
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
+use stockd_access::Access;
 use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
-use stockd_model::{Answer, Conditional, Reply, Request, Symbol, SymbolError};
+use stockd_model::{
+    Answer, Conditional, Refusal, Reply, Request, Right, SYMBOL_WORDS, Symbol, SymbolError,
+};
 
-use crate::access::Access;
 use crate::counters::{Cells, Totals};
 use crate::decide;
 use crate::engine::Engine;
@@ -64,6 +66,7 @@ impl Executor {
             misses: 0,
             sought: &mut self.sought,
             begun: 0,
+            denied: Denied::default(),
             access,
         }
     }
@@ -72,7 +75,7 @@ impl Executor {
     pub fn transact(&mut self, access: &Access, transaction: Transaction) -> Outcome {
         match &self.account.engine.committer {
             Some(committer) => committer.transact(access, transaction),
-            None => self.transact_in_memory(&transaction.limit(access)),
+            None => self.transact_in_memory(access, &transaction),
         }
     }
 
@@ -89,12 +92,15 @@ impl Executor {
     ) -> Result<Outcome, Transaction> {
         match &self.account.engine.committer {
             Some(_) => Err(transaction),
-            None => Ok(self.transact_in_memory(&transaction.limit(access))),
+            None => Ok(self.transact_in_memory(access, &transaction)),
         }
     }
 
-    fn transact_in_memory(&mut self, transaction: &Transaction) -> Outcome {
-        let outcome = transaction.execute(&self.account.engine.market);
+    fn transact_in_memory(&mut self, access: &Access, transaction: &Transaction) -> Outcome {
+        let outcome = match transaction.check(access) {
+            Ok(()) => transaction.execute(&self.account.engine.market),
+            Err(refusal) => Outcome::Refused(refusal),
+        };
         let mut done = Totals::default();
         done.count_transaction(transaction, &outcome);
         self.account.cells.add(&done);
@@ -112,6 +118,25 @@ impl Account {
         let mut done = Totals::default();
         done.count(request, reply);
         self.cells.add(&done);
+    }
+}
+
+/// Puts nothing in place of what may not be read. Whether it did.
+#[cold]
+#[inline(never)]
+fn deny(sought: &mut Sought, access: &Access) -> bool {
+    // What is nothing already is not denied.
+    let is_denied = sought.symbol().words() != [0; SYMBOL_WORDS] && !access.reads(sought.symbol());
+    if is_denied {
+        *sought = Sought::nothing_permitted();
+    }
+    is_denied
+}
+
+impl Account {
+    #[cold]
+    fn count_denied(&self, not_permitted: u64) {
+        self.cells.add(&Totals { not_permitted, ..Totals::default() });
     }
 }
 
@@ -135,7 +160,17 @@ pub struct Batch<'a> {
     /// Lookups that are begun and not answered are the first `begun` of these.
     sought: &'a mut [Sought; LOOKUPS_TOGETHER_MAX],
     begun: usize,
+    denied: Denied,
     access: &'a Access,
+}
+
+/// Lookups that may not be made.
+#[derive(Debug, Default)]
+struct Denied {
+    /// Whether there are some among those that are begun.
+    is_begun: bool,
+    /// Those that were answered.
+    answered: u64,
 }
 
 impl<'a> Batch<'a> {
@@ -144,7 +179,7 @@ impl<'a> Batch<'a> {
         &self.account.engine
     }
 
-    /// What it may see.
+    /// What it may do.
     pub fn access(&self) -> &'a Access {
         self.access
     }
@@ -157,11 +192,11 @@ impl<'a> Batch<'a> {
     /// When [`LOOKUPS_TOGETHER_MAX`] lookups are begun already.
     #[inline(always)]
     pub fn begin(&mut self, symbol: &Result<Symbol, SymbolError>) {
-        self.sought[self.begun] = match symbol {
-            Ok(symbol) if self.access.reads(symbol) => self.view.seek(symbol),
-            _ => Sought::nothing(),
+        let sought = match symbol {
+            Ok(symbol) => self.view.seek(symbol),
+            Err(_) => Sought::nothing(),
         };
-        self.begun += 1;
+        self.begin_sought(sought);
     }
 
     /// As [`begin`](Batch::begin), of what is a symbol.
@@ -171,10 +206,17 @@ impl<'a> Batch<'a> {
     /// The same.
     #[inline(always)]
     pub fn begin_symbol(&mut self, symbol: &Symbol) {
-        self.sought[self.begun] = match self.access.reads(symbol) {
-            true => self.view.seek(symbol),
-            false => Sought::nothing(),
-        };
+        self.begin_sought(self.view.seek(symbol));
+    }
+
+    #[inline(always)]
+    fn begin_sought(&mut self, sought: Sought) {
+        let place = &mut self.sought[self.begun];
+        *place = sought;
+        // Now, where the symbol lies in memory anyhow: a lookup is short.
+        if !self.access.reads_at_a_glance(place.symbol()) {
+            self.denied.is_begun |= deny(place, self.access);
+        }
         self.begun += 1;
     }
 
@@ -183,10 +225,26 @@ impl<'a> Batch<'a> {
     /// # Panics
     ///
     /// The same.
-    #[inline]
+    #[inline(always)]
     pub fn begin_impossible(&mut self) {
         self.sought[self.begun] = Sought::nothing();
         self.begun += 1;
+    }
+
+    /// How many lookups of the batch were refused because they are not permitted.
+    #[inline(always)]
+    pub fn denied(&self) -> u64 {
+        self.denied.answered
+    }
+
+    /// Those of the answered lookups that were denied are no misses.
+    #[cold]
+    fn count_denied(&mut self) {
+        let begun = self.sought[..self.begun].iter();
+        let denied = begun.filter(|sought| sought.is_not_permitted()).count() as u64;
+        self.denied.answered += denied;
+        self.misses -= denied;
+        self.denied.is_begun = false;
     }
 
     /// How many lookups are begun.
@@ -204,7 +262,13 @@ impl<'a> Batch<'a> {
                 Some(_) => self.hits += 1,
                 None => self.misses += 1,
             }
-            each(answer.unwrap_or(Answer::NotFound));
+            each(answer.unwrap_or(match sought.is_not_permitted() {
+                true => Answer::NotPermitted,
+                false => Answer::NotFound,
+            }));
+        }
+        if self.denied.is_begun {
+            self.count_denied();
         }
         self.begun = 0;
     }
@@ -237,18 +301,17 @@ impl<'a> Batch<'a> {
         if let Some(committer) = &engine.committer {
             return committer.execute(self.access, std::slice::from_ref(asked))[0];
         }
-        let request = self.access.limit(asked.request);
-        let asked = Conditional { request, ..*asked };
-        let reply = match decide::symbol(&request) {
-            None => Reply::NotFound,
-            Some(symbol) => {
+        let request = &asked.request;
+        let reply = match (self.access.check(request), request.symbol()) {
+            (Err(refusal), _) => Reply::Refused(refusal),
+            (Ok(()), None) => Reply::NotFound,
+            (Ok(()), Some(symbol)) => {
                 let _pass = engine.market.gate.pass(&self.account.writer);
-                let changed =
-                    engine.market.change(symbol, |quote| decide::decide_if(&asked, quote));
-                decide::reply(&request, &changed)
+                let changed = engine.market.change(symbol, |quote| decide::decide_if(asked, quote));
+                decide::reply(request, &changed)
             }
         };
-        self.account.count(&request, &reply);
+        self.account.count(request, &reply);
         reply
     }
 
@@ -269,8 +332,11 @@ impl<'a> Batch<'a> {
 
     #[inline(always)]
     fn lookup(&mut self, symbol: &Symbol) -> Reply {
-        let quote = if self.access.reads(symbol) { self.view.get(symbol) } else { None };
-        match quote {
+        if !self.access.reads(symbol) {
+            self.denied.answered += 1;
+            return Reply::Refused(Refusal::NotPermitted { right: Right::Read, symbol: *symbol });
+        }
+        match self.view.get(symbol) {
             Some(quote) => {
                 self.hits += 1;
                 Reply::Found(quote)
@@ -285,10 +351,11 @@ impl<'a> Batch<'a> {
     #[cold]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
         let engine = self.engine();
-        let reply = match &engine.committer {
-            Some(committer) => Reply::Refused(committer.refusal()?),
-            None => {
-                let symbol = decide::symbol(request)?;
+        let reply = match (self.access.check(request), &engine.committer) {
+            (Err(refusal), _) => Reply::Refused(refusal),
+            (Ok(()), Some(committer)) => Reply::Refused(committer.refusal()?),
+            (Ok(()), None) => {
+                let symbol = request.symbol()?;
                 let _pass = engine.market.gate.pass(&self.account.writer);
                 let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
                 decide::reply(request, &changed)
@@ -309,6 +376,9 @@ impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
         self.account.cells.add_lookups(self.hits, self.misses);
+        if self.denied.answered > 0 {
+            self.account.count_denied(self.denied.answered);
+        }
     }
 }
 
@@ -349,7 +419,7 @@ mod tests {
         };
         assert_eq!((second.version, second.volume.unwrap().coefficient()), (2, 10));
 
-        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, -10)) else {
+        let Reply::Updated(third) = batch.execute(&Request::Trade(apple, (-10).into())) else {
             panic!("not traded")
         };
         assert_eq!(third.answer(), Answer::NotTradable);
@@ -408,7 +478,7 @@ mod tests {
             "stock 'AAPL' is not listed; list it with a price first"
         );
         assert_eq!(
-            why(Request::Trade(apple, 1)),
+            why(Request::Trade(apple, 1.into())),
             "stock 'AAPL' is not listed; list it with a price first"
         );
         drop(batch);
@@ -421,15 +491,15 @@ mod tests {
             Reply::Refused(refusal) => refusal.to_string(),
             reply => panic!("{request:?} gave {reply:?}"),
         };
-        assert_eq!(why(Request::Trade(apple, -5)), "volume of 'AAPL' is 3, cannot take 5");
+        assert_eq!(why(Request::Trade(apple, (-5).into())), "volume of 'AAPL' is 3, cannot take 5");
         assert_eq!(
-            why(Request::Trade(apple, i64::MIN)),
+            why(Request::Trade(apple, i64::MIN.into())),
             "volume of 'AAPL' is 3, cannot take 9223372036854775808"
         );
         assert_eq!(batch.execute(&Request::Lookup(Ok(apple))), Reply::Found(first));
 
         batch.execute(&Request::Set(apple, fields("172.5", u64::MAX)));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("a volume above the limit")
         };
         assert_eq!(
@@ -439,14 +509,14 @@ mod tests {
 
         let uncount = Fields { volume: Edit::Clear, ..Fields::default() };
         batch.execute(&Request::Update(apple, uncount));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, 1.into())) else {
             panic!("traded without a volume")
         };
         assert_eq!(refusal, Refusal::VolumeAbsent(apple));
 
         let halt = Fields { status: Some(Status::Halted), ..Fields::default() };
         batch.execute(&Request::Update(apple, halt));
-        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, -1)) else {
+        let Reply::Refused(refusal) = batch.execute(&Request::Trade(apple, (-1).into())) else {
             panic!("traded while halted")
         };
         assert_eq!(refusal, Refusal::Halted(apple));
@@ -462,8 +532,8 @@ mod tests {
             let mut batch = first.batch(&Access::All);
             batch.execute(&Request::Set(apple, fields("1", 5)));
             batch.execute(&Request::Set(apple, fields("2", 5)));
-            batch.execute(&Request::Trade(apple, -1));
-            batch.execute(&Request::Trade(apple, -9));
+            batch.execute(&Request::Trade(apple, (-1).into()));
+            batch.execute(&Request::Trade(apple, (-9).into()));
         }
         {
             let mut batch = second.batch(&Access::All);

@@ -41,6 +41,7 @@ mod members;
 mod pass;
 mod pattern_index;
 mod payloads;
+mod review;
 mod stamp;
 mod subscriber;
 mod subscribers;
@@ -56,14 +57,16 @@ use std::collections::hash_set;
 use std::mem;
 use std::sync::Arc;
 
+use stockd_access::Access;
 use stockd_model::limits::{PATTERNS_MAX, SUBSCRIPTIONS_MAX, UNINDEXED_PATTERNS_MAX};
-use stockd_model::{Pattern, Symbol};
+use stockd_model::{Pattern, Refusal, Right, Symbol};
 
 pub use budget::{Budget, Progress};
 pub use directory::Directory;
 #[cfg(all(test, loom))]
 pub(crate) use interest::Watcher;
 pub(crate) use interest::{Marks, Watchers};
+pub use review::Ended;
 pub use subscriber::SubscriberId;
 pub use telling::Message;
 
@@ -91,7 +94,10 @@ pub struct Feed {
 
 /// A subscription was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TooManySubscriptions {
+pub enum NotSubscribed {
+    /// The stock may not be read, whether it is listed or not.
+    #[error("{0}")]
+    NotPermitted(Refusal),
     /// The subscriber has as many as it may.
     #[error(
         "this connection has {SUBSCRIPTIONS_MAX} subscriptions, the limit; use a pattern or \
@@ -131,20 +137,26 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`TooManySubscriptions`], and nothing has changed.
+    /// [`NotSubscribed`], and nothing has changed.
     pub fn subscribe(
         &mut self,
         id: SubscriberId,
+        access: &Access,
         symbol: &Symbol,
-    ) -> Result<usize, TooManySubscriptions> {
+    ) -> Result<usize, NotSubscribed> {
+        if !access.reads(symbol) {
+            let refusal = Refusal::NotPermitted { right: Right::Read, symbol: *symbol };
+            return Err(NotSubscribed::NotPermitted(refusal));
+        }
         let subscriber = self.subscribers.enter(id);
+        subscriber.access.clone_from(access);
         let (number, before) = (subscriber.number, subscriber.len());
         let topics = &mut self.wants.topics;
         if topics.find(symbol).is_some_and(|topic| subscriber.symbols.contains(&topic)) {
             return Ok(before);
         }
         if before >= SUBSCRIPTIONS_MAX {
-            return Err(TooManySubscriptions::InAll);
+            return Err(NotSubscribed::InAll);
         }
         // First this, then the quote: see `Watcher`.
         let topic = self.wants.join(symbol, number);
@@ -161,32 +173,34 @@ impl Feed {
         Ok(self.subscribed(id, before))
     }
 
-    /// Subscribes to all symbols that fit a pattern, also to those that are listed later. The
-    /// quotes of all that are listed now are the first messages.
+    /// Subscribes to all symbols that fit a pattern and may be read, also to those that are listed later.
+    /// The quotes of all that are listed now are the first messages.
     ///
     /// # Errors
     ///
-    /// [`TooManySubscriptions`], and nothing has changed.
+    /// [`NotSubscribed`], and nothing has changed.
     pub fn subscribe_pattern(
         &mut self,
         id: SubscriberId,
+        access: &Access,
         pattern: &Pattern,
-    ) -> Result<usize, TooManySubscriptions> {
+    ) -> Result<usize, NotSubscribed> {
         let subscriber = self.subscribers.enter(id);
+        subscriber.access.clone_from(access);
         let before = subscriber.len();
         let way = self.wants.patterns.number(pattern);
         if way.is_some_and(|way| subscriber.patterns.contains_key(&way)) {
             return Ok(before);
         }
         if subscriber.patterns.len() >= PATTERNS_MAX {
-            return Err(TooManySubscriptions::Patterns);
+            return Err(NotSubscribed::Patterns);
         }
         if before >= SUBSCRIPTIONS_MAX {
-            return Err(TooManySubscriptions::InAll);
+            return Err(NotSubscribed::InAll);
         }
         // First this, then the quotes: see `Watcher`.
         let joined = self.wants.join_pattern(pattern, subscriber.number);
-        let (way, pattern) = joined.map_err(|_| TooManySubscriptions::Unindexed)?;
+        let (way, pattern) = joined.map_err(|_| NotSubscribed::Unindexed)?;
         self.market.directory.join_pattern(&pattern);
         subscriber.patterns.insert(way, pattern);
         subscriber.walk.join(way);
@@ -321,6 +335,11 @@ impl Feed {
     /// took their place.
     pub fn take_conflated(&mut self) -> u64 {
         mem::take(&mut self.subscribers.conflated)
+    }
+
+    /// Messages that a subscriber was spared so far, because a newer quote took their place.
+    pub fn conflated(&self, id: SubscriberId) -> u64 {
+        self.subscribers.get(id).map_or(0, |subscriber| subscriber.conflated)
     }
 
     /// Passes what has changed on to the subscribers that want it. When it is

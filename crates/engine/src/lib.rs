@@ -3,7 +3,7 @@
 //!
 //! Every way in (the line protocol, RESP, embedded use) executes its requests here, so that they
 //! mean the same everywhere. Each use is made with an [`Access`], which says what the client may
-//! see. The engine knows the catalog, the store and the wall clock; it knows nothing of connections
+//! do. The engine knows the catalog, the store and the wall clock; it knows nothing of connections
 //! or bytes.
 //!
 //! An engine is in memory alone ([`Engine::new`]), where each thread does its own writes; or
@@ -47,21 +47,22 @@ mod market;
 #[cfg(all(test, loom))]
 mod models;
 mod overlay;
+mod read_only;
 mod saved;
 mod snapshot;
 mod sync;
 mod transaction;
 mod write_queue;
 
-pub use access::Access;
 pub use committer::{CloseError, CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Directory, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
+pub use feed::{Budget, Directory, Ended, Feed, Message, NotSubscribed, Progress, SubscriberId};
 pub use market::now_ns;
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
+pub use stockd_access::Access;
 pub use stockd_catalog::{Catalog, Page};
 pub use transaction::{Outcome, Transaction};
 pub use write_queue::{Answered, ReplyTo, WriteHandle};

@@ -60,6 +60,11 @@ impl Overlay {
         self.pending.len()
     }
 
+    /// The highest version that any stock had when it was delisted.
+    pub(crate) fn version_floor(&self) -> u64 {
+        self.version_floor
+    }
+
     /// Stocks that will be listed.
     pub(crate) fn listed(&self) -> usize {
         self.market.catalog.len().saturating_add_signed(self.listed_more)
@@ -78,7 +83,7 @@ impl Overlay {
     /// the refusal, if there is one.
     pub(crate) fn execute(&mut self, asked: &Conditional, refusal: Option<Refusal>) -> Reply {
         let request = &asked.request;
-        let Some(symbol) = decide::symbol(request) else {
+        let Some(symbol) = request.symbol() else {
             return Reply::NotFound;
         };
         let pending = self.pending.get(symbol).copied();
@@ -97,7 +102,7 @@ impl Overlay {
 
     /// Answers a lookup from the rows alone.
     pub(crate) fn look_up_row(&self, lookup: &Request) -> Reply {
-        let quote = decide::symbol(lookup).and_then(|symbol| self.market.catalog.get(symbol));
+        let quote = lookup.symbol().and_then(|symbol| self.market.catalog.get(symbol));
         decide::reply(lookup, &Ok(Changed { before: quote, after: quote }))
     }
 

@@ -14,9 +14,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use stockd_access::Access;
 use stockd_model::{Quote, Symbol};
 
-use crate::access::Access;
+use crate::access;
 use crate::market::Market;
 use crate::saved::{Saved, SavedQuotes, SnapshotEnded};
 
@@ -35,7 +36,7 @@ impl Snapshot {
         // So that all writes of a transaction see the snapshot, or none does.
         let _between = market.gate.between_transactions();
         let saved = market.saved.begin(now)?;
-        Some(Snapshot { market: Arc::clone(market), access: access.clone(), saved })
+        Some(Snapshot { market: Arc::clone(market), access: access.for_snapshot(), saved })
     }
 
     /// The quotes in about this many further rows, in no useful order; `None` at the end. `now` is
@@ -55,7 +56,7 @@ impl Snapshot {
         let mut quotes = page.quotes;
         quotes.retain(|quote| !past.contains_key(&quote.symbol));
         quotes.extend(past.into_values().flatten());
-        self.access.retain(&mut quotes);
+        access::retain(&self.access, &mut quotes);
         Ok(Some(quotes))
     }
 }

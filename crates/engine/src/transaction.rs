@@ -10,9 +10,9 @@
 
 use std::sync::Arc;
 
-use stockd_model::{Refusal, Reply, Request, Watched};
+use stockd_access::Access;
+use stockd_model::{Condition, Refusal, Reply, Request, Right, Watched};
 
-use crate::access::Access;
 use crate::counters::Totals;
 use crate::market::Market;
 use crate::overlay::Overlay;
@@ -22,8 +22,6 @@ use crate::overlay::Overlay;
 pub struct Transaction {
     watched: Vec<Watched>,
     requests: Vec<Request>,
-    /// Whether it may not be told how many stocks there are.
-    hides_stocks: bool,
 }
 
 /// What became of a transaction.
@@ -33,7 +31,7 @@ pub enum Outcome {
     Executed {
         /// The replies to its requests, in order.
         replies: Vec<Reply>,
-        /// Stocks that were listed when it began, as [`Engine::count`](crate::Engine::count) tells it.
+        /// Stocks that were listed when it began, whether the client may read them or not.
         stocks: usize,
     },
     /// A condition did not hold, and nothing was executed: why.
@@ -47,16 +45,25 @@ impl Transaction {
     /// request sees what those before it have written. One that is refused changes nothing, and the
     /// others are executed all the same.
     pub fn new(watched: Vec<Watched>, requests: Vec<Request>) -> Transaction {
-        Transaction { watched, requests, hides_stocks: false }
+        Transaction { watched, requests }
     }
 
-    /// As it is executed for this access.
-    pub(crate) fn limit(mut self, access: &Access) -> Transaction {
-        if !access.reads_all() {
-            self.hides_stocks = true;
-            self.requests.iter_mut().for_each(|request| *request = access.limit(*request));
+    /// Checks that all of it may be done. What may be written or read may be watched.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotPermitted`], of the first request or stock that may not.
+    pub fn check(&self, access: &Access) -> Result<(), Refusal> {
+        self.requests.iter().try_for_each(|request| access.check(request))?;
+        let is_hidden = |(symbol, condition): &&Watched| {
+            *condition != Condition::Always
+                && !access.reads(symbol)
+                && !access.may(Right::Write, symbol)
+        };
+        match self.watched.iter().find(is_hidden) {
+            Some(&(symbol, _)) => Err(Refusal::NotPermitted { right: Right::Read, symbol }),
+            None => Ok(()),
         }
-        self
     }
 
     /// Executes it on a catalog in memory.
@@ -70,7 +77,7 @@ impl Transaction {
 
     /// Decides it on the catalog as it will be. The refusal, if there is one, is for writes.
     pub(crate) fn decide(&self, overlay: &mut Overlay, refusal: Option<Refusal>) -> Outcome {
-        let stocks = if self.hides_stocks { 0 } else { overlay.listed() };
+        let stocks = overlay.listed();
         for &(symbol, condition) in &self.watched {
             if let Err(why) = overlay.check(&symbol, condition) {
                 return Outcome::Conflict(why);
@@ -98,6 +105,7 @@ impl Totals {
                 answered.for_each(|(request, reply)| self.count(request, reply));
             }
             Outcome::Conflict(_) => self.conflicts += 1,
+            Outcome::Refused(Refusal::NotPermitted { .. }) => self.not_permitted += 1,
             Outcome::Refused(_) => self.refusals += 1,
         }
     }

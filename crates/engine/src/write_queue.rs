@@ -12,10 +12,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use stockd_access::Access;
 use stockd_model::limits::COMMIT_QUEUE_REQUESTS_MAX;
 use stockd_model::{Conditional, Reply, Request};
 
-use crate::access::Access;
 use crate::inbox::Inbox;
 use crate::transaction::{Outcome, Transaction};
 
@@ -31,6 +31,8 @@ pub struct ReplyTo(pub u64);
 pub(crate) enum Asked {
     Request(Conditional),
     Transaction(Box<Transaction>),
+    /// What is not permitted, with its answer: it waits for its turn and is not executed.
+    NotPermitted(Answered),
 }
 
 /// What the committer answers.
@@ -100,13 +102,26 @@ impl WriteHandle {
 
     /// Gathers a request that has a condition.
     pub fn submit_if(&mut self, access: &Access, to: ReplyTo, asked: Conditional) {
-        let request = access.limit(asked.request);
-        self.gather(to, Asked::Request(Conditional { request, ..asked }));
+        self.gather(
+            to,
+            match access.check(&asked.request) {
+                Ok(()) => Asked::Request(asked),
+                Err(refusal) => Asked::NotPermitted(Answered::Reply(Reply::Refused(refusal))),
+            },
+        );
     }
 
     /// Gathers a transaction. It counts as one request and is answered as one.
     pub fn submit_transaction(&mut self, access: &Access, to: ReplyTo, transaction: Transaction) {
-        self.gather(to, Asked::Transaction(Box::new(transaction.limit(access))));
+        self.gather(
+            to,
+            match transaction.check(access) {
+                Ok(()) => Asked::Transaction(Box::new(transaction)),
+                Err(refusal) => {
+                    Asked::NotPermitted(Answered::Outcome(Box::new(Outcome::Refused(refusal))))
+                }
+            },
+        );
     }
 
     fn gather(&mut self, to: ReplyTo, asked: Asked) {

@@ -103,7 +103,7 @@ impl Told {
                 1 => {
                     let lot = 1 + random.below(100) as i64;
                     let delta = if random.below(4) == 0 { lot } else { -lot };
-                    Request::Trade(traded(random.below(SHARED)), delta)
+                    Request::Trade(traded(random.below(SHARED)), delta.into())
                 }
                 _ => {
                     let symbol = own(client, random.below(OWN));
@@ -130,8 +130,8 @@ impl Told {
             (_, Reply::Refused(Refusal::ReadOnly { .. })) => return false,
             // More shares given back than were sold, or the other way round.
             (Request::Trade(..), Reply::Refused(_)) => {}
-            (Request::Trade(symbol, delta), Reply::Updated(_)) => {
-                *self.bought.entry(symbol).or_default() -= delta;
+            (Request::Trade(symbol, shares), Reply::Updated(_)) => {
+                *self.bought.entry(symbol).or_default() -= shares.whole().unwrap();
             }
             (Request::Set(symbol, _), Reply::Listed(quote) | Reply::Updated(quote)) => {
                 if symbol.as_str().starts_with("OWN") {
@@ -209,7 +209,9 @@ fn compare_shared(told: &[Told], engine: &Engine) {
         let bought: i64 = told.iter().filter_map(|told| told.bought.get(&symbol)).sum();
         // Of the trades in flight each was kept or not.
         let in_flight = told.iter().filter_map(|told| match told.in_flight {
-            Some(Request::Trade(stock, delta)) if stock == symbol => Some(-delta),
+            Some(Request::Trade(stock, shares)) if stock == symbol => {
+                shares.whole().map(|shares| -shares)
+            }
             _ => None,
         });
         let sums = in_flight.fold(vec![0], |sums, lot| {

@@ -1,15 +1,16 @@
 //! The server that is asked, and connections to it.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use stockd_client::{ClientTls, Stream};
+use stockd_client::{ClientTls, Credentials, Stream};
 use stockd_model::limits::LOAD_PATIENCE;
-use stockd_model::{Address, AddressError, ToAddresses};
+use stockd_model::{Address, AddressError, ToAddresses, escaped};
+use stockd_wire::resp::frame;
 
 /// Where a server listens, as it was given: `HOST:PORT` or `tls:HOST:PORT`, which may have several
 /// meanings, or `unix:PATH`.
@@ -17,6 +18,7 @@ use stockd_model::{Address, AddressError, ToAddresses};
 pub struct Target {
     text: String,
     tls: Option<ClientTls>,
+    credentials: Option<Credentials>,
 }
 
 impl FromStr for Target {
@@ -24,7 +26,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Target, String> {
         let is_named = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-        let target = Target { text: text.to_owned(), tls: None };
+        let target = Target { text: text.to_owned(), tls: None, credentials: None };
         match text.parse::<Address>() {
             Ok(_) => Ok(target),
             Err(AddressError::NoAddress) if text.rsplit_once(':').is_some_and(is_named) => {
@@ -51,17 +53,49 @@ impl Target {
         Target { tls, ..self }
     }
 
+    /// What is shown on each connection of RESP before it is used.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Option<Credentials>) -> Target {
+        Target { credentials, ..self }
+    }
+
     /// A connection whose reads and writes wait for at most [`LOAD_PATIENCE`], to the first address
     /// that takes it.
     pub(crate) fn connect(&self) -> io::Result<Stream> {
         let mut failure = io::ErrorKind::AddrNotAvailable.into();
         for address in self.text.to_addresses()? {
             match Stream::connect_with(&address, LOAD_PATIENCE, self.tls.as_ref()) {
-                Ok(stream) => return Ok(stream),
+                Ok(mut stream) => {
+                    self.authenticate(&mut stream)?;
+                    return Ok(stream);
+                }
                 Err(error) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    /// Shows the token, if there is one, and waits until the server has taken it.
+    fn authenticate(&self, stream: &mut Stream) -> io::Result<()> {
+        /// Bytes of the answer, at most.
+        const ANSWER_BYTES_MAX: usize = 1024;
+        let Some(credentials) = &self.credentials else {
+            return Ok(());
+        };
+        let mut command = Vec::new();
+        frame::command(&credentials.command(), &mut command);
+        stream.write_all(&command)?;
+        stream.flush()?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") && answer.len() < ANSWER_BYTES_MAX {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            answer.push(byte[0]);
+        }
+        match answer.as_slice() {
+            b"+OK\r\n" => Ok(()),
+            other => Err(io::Error::other(escaped(other.trim_ascii()).to_string())),
+        }
     }
 
     /// A connection that never waits, for a readiness loop.

@@ -50,7 +50,7 @@ pub struct Workload {
 pub enum Expected {
     /// The prices of filling, or the prices one cent higher that updates write.
     Filled,
-    /// The answers before the run, name by name; an empty text for a name that was not found.
+    /// The answers before the run, name by name; an empty text for a name that was not listed.
     Recorded(Texts),
 }
 
@@ -189,16 +189,16 @@ impl Workload {
 
     fn mismatch(&self, name: u32, found: Item<'_>) -> String {
         let expected = match &self.expected {
-            _ if name >= self.stocks => "not found".to_owned(),
+            _ if name >= self.stocks => "not listed".to_owned(),
             Some(Expected::Recorded(texts)) if texts.get(name as usize).is_empty() => {
-                "not found".to_owned()
+                "not listed".to_owned()
             }
             Some(Expected::Recorded(texts)) => excerpt(texts.get(name as usize)),
             _ => price(name, false).to_string(),
         };
         let found = match found {
             Item::Value(value) => excerpt(value),
-            _ => "not found".to_owned(),
+            _ => "not listed".to_owned(),
         };
         let name = match name.checked_sub(self.stocks) {
             Some(unknown) => excerpt(&unknown_name(unknown)),

@@ -75,6 +75,17 @@ impl Address {
         }
     }
 
+    /// The address with TLS, known by its IP address; of a Unix socket it is the same.
+    #[must_use]
+    pub fn with_tls(self) -> Address {
+        match self {
+            Address::Tcp(address) => {
+                Address::Tls { address, host: address.ip().to_string().into() }
+            }
+            address => address,
+        }
+    }
+
     /// The address without TLS, and whether it had it.
     pub fn without_tls(self) -> (Address, bool) {
         match self {
@@ -95,8 +106,7 @@ impl FromStr for Address {
         let tcp = |text: &str| text.parse::<SocketAddr>().map_err(|_| AddressError::NoAddress);
         match text.strip_prefix(TLS) {
             None => tcp(text).map(Address::Tcp),
-            Some(text) => tcp(text)
-                .map(|address| Address::Tls { address, host: address.ip().to_string().into() }),
+            Some(text) => tcp(text).map(|address| Address::Tcp(address).with_tls()),
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::decimal::DecimalText;
 use crate::{Price, Status, Volume};
 
 /// The answer to one lookup. Prints as it is written on the wire: `172.5`, `0` or `-1`. So that no
-/// price is taken for another answer, the prices zero and minus one print as `0.0` and `-1.0`.
+/// price is taken for another answer, the prices zero and minus one print as `0.0` and `-1.0`; and what
+/// may not be read prints as `ERR not permitted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The stock trades at this price.
@@ -13,6 +14,8 @@ pub enum Answer {
     NotTradable,
     /// No such stock is listed, or the name is not a possible symbol.
     NotFound,
+    /// The client may not read this stock, listed or not.
+    NotPermitted,
 }
 
 impl Answer {
@@ -33,7 +36,7 @@ impl Answer {
     pub fn price(self) -> Option<Price> {
         match self {
             Answer::Price(price) => Some(price),
-            Answer::NotTradable | Answer::NotFound => None,
+            Answer::NotTradable | Answer::NotFound | Answer::NotPermitted => None,
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for Answer {
             }
             Answer::NotTradable => f.pad("0"),
             Answer::NotFound => f.pad("-1"),
+            Answer::NotPermitted => f.pad("ERR not permitted"),
         }
     }
 }

@@ -199,7 +199,12 @@ pub const TAKES_PER_PASS: usize = 64;
 /// come in the next ones.
 pub const SWEEP_CONNECTIONS: usize = 1024;
 
-/// Connections that a worker closes in one pass because a timeout has passed, or for want of memory.
+/// Of this many turns of a worker one is timed, command by command. A prime, so that of a client which gives the
+/// same commands again and again each is timed some time.
+pub const TURNS_PER_TIMED: u32 = 61;
+
+/// Connections that a worker closes in one pass because a timeout has passed, for want of memory, or because
+/// another client kills them.
 /// The others come in the next ones.
 pub const CLOSES_PER_PASS: usize = 64;
 
@@ -427,6 +432,35 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// connection. The others are counted.
 pub const LOG_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Users of an access file, at most. A file with more is refused.
+pub const ACCESS_USERS_MAX: usize = 10_000;
+
+/// Bytes of an access file, at most. A longer one is refused.
+pub const ACCESS_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of the name of a user, at most.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// Tokens of one user, at most: one in use and one that takes its place.
+pub const USER_TOKENS_MAX: usize = 2;
+
+/// Bytes that are looked at as a token, at most. A longer text is none.
+pub const TOKEN_SHOWN_BYTES_MAX: usize = 256;
+
+/// Attempts of one address to authenticate that may fail within [`FAILED_ATTEMPTS_TIME`] before each
+/// further failure is answered after [`FAILED_ATTEMPT_WAIT`]. What is right is answered at once.
+pub const FAILED_ATTEMPTS_MAX: u64 = 10;
+
+/// See [`FAILED_ATTEMPTS_MAX`].
+pub const FAILED_ATTEMPTS_TIME: Duration = Duration::from_secs(60);
+
+/// See [`FAILED_ATTEMPTS_MAX`].
+pub const FAILED_ATTEMPT_WAIT: Duration = Duration::from_secs(6);
+
+/// Addresses whose failed attempts to authenticate are counted at once, at most: 8 bytes each. Others
+/// take their places.
+pub const FAILED_ADDRESSES_MAX: usize = 4096;
+
 /// Writes of one connection that are all refused before it is named in the log, once.
 pub const REFUSED_WRITES_NAMED: u32 = 10;
 
@@ -505,6 +539,115 @@ pub const LOAD_STOCKS_MAX: usize = STOCKS_MAX;
 
 /// Subscribers of one run of the load generator, at most.
 pub const LOAD_SUBSCRIBERS_MAX: usize = 10_000;
+
+/// Threads of the service plane, at most.
+pub const WEB_THREADS_MAX: usize = 64;
+
+/// Bytes of the head of an HTTP/1.1 request: its first line and its headers. A longer one is answered
+/// with 431. As many bytes of a response wait above the system for a client that does not read.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the path and query of a request. Longer ones are answered with 414.
+pub const HTTP_URI_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of the body of a request. A larger one is answered with 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of the body of a request about one stock. A larger one is answered with 413.
+pub const HTTP_QUOTE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes that the bodies of all requests hold together. A request whose body does not fit is answered with 503.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long the head of a request may take, the time before it on an idle connection included. The
+/// connection is closed then.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a request may take, its body included, until its response begins. It is answered with 408.
+pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a write waits for the disk before it is answered as uncertain.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a client of the service plane may take none of what is sent to it before it is closed.
+pub const HTTP_STALLED_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Requests that are being answered at once, streams apart. A further one is answered with 503.
+pub const HTTP_REQUESTS_MAX: usize = 1024;
+
+/// Connections of the service plane beyond those that may be streams. A further one is answered with 503 and
+/// closed.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+
+/// Requests and streams of one HTTP/2 connection at once. Further ones wait for their turn at the client.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+
+/// Streams of one HTTP/2 connection that its client has given up and that are not tidied up. With more the
+/// connection is closed.
+pub const HTTP2_RESETS_MAX: usize = 32;
+
+/// How often the server asks whether the client of an HTTP/2 connection is still there, and how long it waits
+/// for the answer before it closes.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Bytes of a response that wait for one HTTP/2 stream.
+pub const HTTP2_SEND_BYTES_MAX: usize = 16 * 1024;
+
+/// Stocks that one request names in its address. A request with more is refused; `POST /v1/lookup` takes more.
+pub const HTTP_QUERY_NAMES_MAX: usize = 1000;
+
+/// Stocks that one `POST /v1/lookup` or `BatchLookup` names. A request with more is refused.
+pub const HTTP_LOOKUP_NAMES_MAX: usize = 100_000;
+
+/// Lines of one `POST /v1/updates`. A request with more is refused.
+pub const HTTP_UPDATES_MAX: usize = 100_000;
+
+/// Refused lines of one `POST /v1/updates` that are told one by one. The others are counted.
+pub const HTTP_REFUSED_SHOWN_MAX: usize = 1000;
+
+/// Stocks of one page of `GET /v1/stocks`, at most; a larger `limit` counts as this one.
+pub const HTTP_PAGE_STOCKS_MAX: usize = 1000;
+
+/// Rows of the catalog that one page of `GET /v1/stocks` reads, at most. Where they hold fewer stocks it
+/// answers those, and where to go on.
+pub const HTTP_PAGE_ROWS_MAX: usize = 65_536;
+
+/// Writes of the service plane that are executed before others have their turn.
+pub const HTTP_WRITES_TOGETHER: usize = 1024;
+
+/// Streams open at once, over all protocols of the service plane (*default*). A further one is refused.
+pub const STREAMS_MAX: usize = 10_000;
+
+/// Bytes of messages that a stream makes before it looks whether its client takes them.
+pub const STREAM_BYTES_MAX: usize = 16 * 1024;
+
+/// Messages of gRPC that a stream makes before it looks whether its client takes them.
+pub const STREAM_MESSAGES_MAX: usize = 64;
+
+/// How often a stream tells that it is there.
+pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The longest `interval` of a stream.
+pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+/// By how much more than what changed since is told to a stream that resumes: writes may take this long
+/// from the moment that a quote has as its update to the moment when it can be seen.
+pub const STREAM_RESUME_OVERLAP: Duration = Duration::from_secs(60);
+
+/// Bytes of a message that a WebSocket client sends. A longer one ends the stream.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// How often a WebSocket client is asked whether it is still there.
+pub const WEBSOCKET_PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long a WebSocket client may be silent, its pongs included, before it is closed.
+pub const WEBSOCKET_SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Connections that `GET /v1/clients` lists on one page.
+pub const HTTP_CLIENTS_PAGE: usize = 1000;
+
+/// Series of `/metrics`, at most, whatever is listed or connected.
+pub const METRIC_SERIES_MAX: usize = 300;
 
 /// Trades of a stock that a feed can break or correct: the last ones. A break of an earlier one is counted, and
 /// changes no price.

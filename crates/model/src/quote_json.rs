@@ -6,6 +6,7 @@
 //! {"symbol":"EURUSD","price":"1.0834","status":"trading"}
 //! {"symbol":"AAPL","status":"delisted"}
 //! {"symbol":"XYZ","status":"unlisted"}
+//! {"symbol":"XYZ","status":"forbidden"}
 //! ```
 //!
 //! This module owns the bytes of these objects. It does not know who sends or stores them.
@@ -42,6 +43,19 @@ pub fn encode_delisted(symbol: &Symbol, out: &mut Vec<u8>) {
 pub fn encode_unlisted(symbol: &Symbol, out: &mut Vec<u8>) {
     encode_symbol(symbol, out);
     out.extend_from_slice(b",\"status\":\"unlisted\"}");
+}
+
+/// Appends the object that says, to a subscriber, that it may read a stock no longer; or nothing that it
+/// was subscribed to, where no symbol is given.
+pub fn encode_forbidden(symbol: Option<&Symbol>, out: &mut Vec<u8>) {
+    match symbol {
+        Some(symbol) => {
+            encode_symbol(symbol, out);
+            out.push(b',');
+        }
+        None => out.push(b'{'),
+    }
+    out.extend_from_slice(b"\"status\":\"forbidden\"}");
 }
 
 /// Appends the opening brace and the keys from symbol to time.
@@ -145,6 +159,11 @@ mod tests {
             encoded(|out| encode_unlisted(&symbol, out)),
             r#"{"symbol":"AAPL","status":"unlisted"}"#
         );
+        assert_eq!(
+            encoded(|out| encode_forbidden(Some(&symbol), out)),
+            r#"{"symbol":"AAPL","status":"forbidden"}"#
+        );
+        assert_eq!(encoded(|out| encode_forbidden(None, out)), r#"{"status":"forbidden"}"#);
     }
 
     #[test]

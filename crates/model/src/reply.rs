@@ -1,4 +1,4 @@
-use crate::{Quote, Symbol, Volume};
+use crate::{Quote, Right, Symbol, Volume};
 
 /// What the engine answers to a [`Request`](crate::Request).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +15,11 @@ pub enum Reply {
     Cleared(Quote, u32),
     /// The stock was removed; this was its last quote.
     Delisted(Quote),
-    /// The write was refused and nothing changed.
+    /// The request was refused and nothing changed.
     Refused(Refusal),
 }
 
-/// Why a write was refused. Nothing changed.
+/// Why a write was refused, or a read. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The stock must be listed for this write.
@@ -40,6 +40,14 @@ pub enum Refusal {
         /// The time of the stock.
         latest_ns: u64,
     },
+    /// The client may not do this with the stock. Whether it is listed is not said.
+    #[error("no permission to {right} '{symbol}'")]
+    NotPermitted {
+        /// What it may not do.
+        right: Right,
+        /// The stock.
+        symbol: Symbol,
+    },
     /// Halted stocks do not trade.
     #[error("stock '{0}' is halted; trades are refused until its status is trading")]
     Halted(Symbol),
@@ -54,7 +62,7 @@ pub enum Refusal {
         /// What is left of it.
         volume: Volume,
         /// What the trade would have taken.
-        take: u64,
+        take: Volume,
     },
     /// The trade would give back more than a volume can hold.
     #[error(
@@ -67,7 +75,7 @@ pub enum Refusal {
         /// What is left of it.
         volume: Volume,
         /// What the trade would have added.
-        add: u64,
+        add: Volume,
     },
     /// The write was to find the stock at another version. Read it again and decide on what it is now.
     #[error("stock '{symbol}' is at version {version}, not {expected}; read it again")]

@@ -1,7 +1,9 @@
 use std::str::FromStr;
 
 use crate::field::{Field, FieldError, parse_time};
-use crate::{Price, PriceError, Quote, Status, Symbol, SymbolError, Volume, VolumeError};
+use crate::{
+    Price, PriceError, Quote, Right, Shares, Status, Symbol, SymbolError, Volume, VolumeError,
+};
 
 /// What a client asks of the engine, whichever way it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +21,35 @@ pub enum Request {
     /// not listed, nothing changes.
     Clear(Symbol, Fields),
     /// Add shares to the volume of a listed stock that trades, or take them where negative.
-    Trade(Symbol, i64),
+    Trade(Symbol, Shares),
     /// Remove the stock from the catalog.
     Delist(Symbol),
+}
+
+impl Request {
+    /// The stock that it concerns; `None` for a lookup of an impossible name.
+    #[inline]
+    pub fn symbol(&self) -> Option<&Symbol> {
+        match self {
+            Request::Lookup(symbol) => symbol.as_ref().ok(),
+            Request::Set(symbol, _) | Request::Update(symbol, _) | Request::Clear(symbol, _) => {
+                Some(symbol)
+            }
+            Request::Trade(symbol, _) | Request::Delist(symbol) => Some(symbol),
+        }
+    }
+
+    /// What one must be allowed to do with that stock.
+    #[inline]
+    pub fn right(&self) -> Right {
+        match self {
+            Request::Lookup(_) => Right::Read,
+            Request::Trade(..) => Right::Trade,
+            Request::Set(..) | Request::Update(..) | Request::Clear(..) | Request::Delist(_) => {
+                Right::Write
+            }
+        }
+    }
 }
 
 /// The fields of a quote that a write gives; the others stay as they are.

@@ -76,7 +76,7 @@ impl Volume {
         volume
     }
 
-    fn decimal(self) -> Decimal {
+    pub(crate) fn decimal(self) -> Decimal {
         Decimal { negative: false, magnitude: self.coefficient, scale: self.scale }
     }
 
@@ -123,20 +123,6 @@ impl Volume {
                 Fault::TooLarge => VolumeError::TooLarge { text },
             }
         })
-    }
-
-    /// The volume after a trade that adds `delta` shares, or takes them where it is negative.
-    /// `None` when that would be below zero, or cannot be kept exactly.
-    #[inline]
-    pub fn after_trade(self, delta: i64) -> Option<Volume> {
-        if let Some(shares) = self.whole() {
-            return shares.checked_add_signed(delta).map(Volume::new);
-        }
-        let delta = Decimal::new(delta < 0, delta.unsigned_abs(), 0)?;
-        match Decimal::from_units(self.decimal().units() + delta.units())? {
-            Decimal { negative: true, .. } => None,
-            Decimal { magnitude, scale, .. } => Some(Volume { coefficient: magnitude, scale }),
-        }
     }
 
     /// The shortest exact decimal, on the stack.
@@ -190,6 +176,7 @@ impl fmt::Debug for Volume {
 mod tests {
     use super::*;
     use crate::decimal::tests::number_text;
+    use crate::shares::Shares;
     use bigdecimal::BigDecimal;
     use proptest::prelude::*;
 
@@ -199,14 +186,25 @@ mod tests {
 
     #[test]
     fn trades_stop_at_both_ends() {
-        assert_eq!(Volume::new(5).after_trade(-5), Some(Volume::EXHAUSTED));
-        assert_eq!(Volume::new(5).after_trade(-6), None);
-        assert_eq!(Volume::new(u64::MAX).after_trade(1), None);
-        assert_eq!(Volume::new(u64::MAX).after_trade(i64::MIN), Some(Volume::new(u64::MAX / 2)));
-        assert_eq!(volume("1.5").after_trade(-1), Some(volume("0.5")));
-        assert_eq!(volume("1.5").after_trade(-2), None);
-        assert_eq!(volume("18.446744073709551615").after_trade(1), None);
-        assert_eq!(volume("0.5").after_trade(i64::MIN), None);
+        let after = |left: &str, shares: &str| {
+            volume(left).after_trade(shares.parse().unwrap()).map(|it| it.to_string())
+        };
+        for (left, shares, then) in [
+            ("5", "-5", Some("0")),
+            ("5", "-6", None),
+            ("5", "-5.000000000000000001", None),
+            ("18446744073709551615", "1", None),
+            ("18446744073709551615", "-9223372036854775808", Some("9223372036854775807")),
+            ("1.5", "-1", Some("0.5")),
+            ("1.5", "-2", None),
+            ("1.5", "-0.25", Some("1.25")),
+            ("1.5", "0.5", Some("2")),
+            ("5", "-0.25", Some("4.75")),
+            ("18.446744073709551615", "1", None),
+            ("0.5", "-9223372036854775808", None),
+        ] {
+            assert_eq!(after(left, shares).as_deref(), then, "{left} {shares}");
+        }
     }
 
     #[test]
@@ -236,7 +234,7 @@ mod tests {
     proptest! {
         #[test]
         fn volumes_are_those_of_big_decimals(
-            a: u64, b: u64, shift in 0..64_u32, p in 0..=18_u8, q in 0..=18_u8, delta: i64,
+            a: u64, b: u64, shift in 0..64_u32, p in 0..=18_u8, q in 0..=18_u8, delta: i64, e in 0..=18_u8,
         ) {
             let (a, b) = (Volume::with_places(a >> shift, p).unwrap(), Volume::with_places(b, q).unwrap());
             let big = |volume: Volume| BigDecimal::new(volume.coefficient().into(), volume.places().into());
@@ -244,9 +242,11 @@ mod tests {
             prop_assert_eq!(Volume::parse(a.text().as_bytes()), Ok(a));
             prop_assert_eq!(Volume::from_parts(a.coefficient(), a.places()), a);
             prop_assert_eq!(a.cmp(&b), big(a).cmp(&big(b)));
-            for delta in [delta, delta >> 40] {
-                let after = (big(a) + BigDecimal::from(delta)).to_plain_string();
-                prop_assert_eq!(a.after_trade(delta), Volume::parse(after.as_bytes()).ok());
+            for (delta, places) in [(delta, 0), (delta >> 40, 0), (delta, e), (delta >> 40, e)] {
+                let delta = BigDecimal::new(delta.into(), places.into());
+                let shares = Shares::parse(delta.to_plain_string().as_bytes()).unwrap();
+                let after = (big(a) + delta).to_plain_string();
+                prop_assert_eq!(a.after_trade(shares), Volume::parse(after.as_bytes()).ok());
             }
         }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use stockd_access::{AccessFile, Authority, Token};
 use stockd_catalog::{Catalog, Options};
 use stockd_engine::{Access, Engine, SubscriberId, Sync};
 use stockd_model::{Edit, Fields, Pattern, Reply, Request, Symbol, Volume};
@@ -65,6 +66,20 @@ fn gets(count: usize) {
     turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
 }
 
+/// The same of a client that may read some stocks, as most do: those with a short prefix.
+fn gets_with_rights(count: usize) {
+    let get = |symbol| format!("*2\r\n$3\r\nGET\r\n$5\r\n{symbol}\r\n");
+    let input: String = symbols(count).map(get).collect();
+    let token = Token::new([1; 32]);
+    let file =
+        format!("[[user]]\nname = \"u\"\ntokens = [\"{}\"]\nread = [\"S*\"]\n", token.hash());
+    let file = AccessFile::parse(&file).expect("an access file");
+    let authority = Arc::new(Authority::new(file));
+    let identity = authority.by_token(None, token.as_str().as_bytes()).expect("a user");
+    let session = Unplugged::identified(Protocol::Resp, &engine(), authority, identity);
+    measure_turn(session, &input, "$5\r\n172.5\r\n", count);
+}
+
 fn mget(count: usize) {
     let mut input = format!("*{}\r\n$4\r\nMGET\r\n", 1 + count);
     for symbol in symbols(count) {
@@ -89,7 +104,8 @@ fn update_beside_patterns() {
     let mut feed = engine.feed(move || wake.store(true, Relaxed));
     for number in 0..PATTERNS {
         let pattern = Pattern::new(format!("BRK{number}*").as_bytes());
-        let subscribed = feed.subscribe_pattern(SubscriberId(number as u64), &pattern);
+        let subscribed =
+            feed.subscribe_pattern(SubscriberId(number as u64), &Access::All, &pattern);
         assert_eq!(subscribed, Ok(1));
     }
     let mut executor = engine.executor();
@@ -104,7 +120,10 @@ fn update_beside_patterns() {
 
 /// Measures a turn of a connection that has had one like it.
 fn turn(protocol: Protocol, input: &str, reply: &str, replies: usize) {
-    let mut session = Unplugged::new(protocol, &engine());
+    measure_turn(Unplugged::new(protocol, &engine()), input, reply, replies);
+}
+
+fn measure_turn(mut session: Unplugged, input: &str, reply: &str, replies: usize) {
     let replied = session.turn(input.as_bytes());
     assert!(replied.ends_with(reply.repeat(replies).as_bytes()), "{}", replied.escape_ascii());
     measured(&mut || {
@@ -155,6 +174,7 @@ const CASES: &[(&str, fn())] = &[
     ("turn of 16 lines", || lines(16)),
     ("turn of 1 GET", || gets(1)),
     ("turn of 16 GET", || gets(16)),
+    ("turn of 16 GET with rights", || gets_with_rights(16)),
     ("turn of an MGET of 100", || mget(100)),
     ("turn of an HSET", update),
     ("turn of a parked inline DEL of 32,000", parked_inline_del),

@@ -9,14 +9,16 @@ use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
+use stockd_access::Authority;
 use stockd_model::Address;
-use stockd_wire::resp::{ClientFilter, CommandId, command_name};
+use stockd_wire::resp::{ClientFilter, ClientKind, CommandId, Kill, command_name};
 
+use crate::cell::Cell;
+use crate::endings::Ending;
 use crate::endpoint::Protocol;
-use crate::metrics::Cell;
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -36,9 +38,13 @@ pub(crate) struct ClientInfo {
     /// Where it has come to, and its file.
     local: Option<Address>,
     file: i32,
+    /// How others close it.
+    ending: Option<Ending>,
     pub(crate) protocol: Protocol,
     since: Instant,
     names: Mutex<Names>,
+    /// Which user it is, where there is an access file.
+    user: Mutex<Option<Box<str>>>,
     /// When it last sent something: milliseconds since it came.
     active_ms: Cell,
     /// Bytes of requests that are not answered yet.
@@ -86,23 +92,74 @@ pub(crate) struct Names {
     pub(crate) library_version: String,
 }
 
+/// What a connection is served with.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    pub(crate) socket: &'a Socket,
+    pub(crate) ending: Ending,
+}
+
+/// What every client is called where there is no access file.
+const USER: &str = "default";
+
 /// Which connections are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
     All,
-    Normal,
-    Subscribed,
-    None,
+    Kind(ClientKind),
     Ids(Vec<u64>),
+}
+
+/// Which connections are closed: those of which all that is given here holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Killed {
+    id: Option<u64>,
+    address: Option<Vec<u8>>,
+    local: Option<Vec<u8>>,
+    kind: Option<ClientKind>,
+    user: Option<Vec<u8>>,
+    age_min: Option<u64>,
+}
+
+impl Killed {
+    /// Those that a command is about; `None` where there is no such user.
+    pub(crate) fn new(kill: &Kill<'_>, authority: &Authority) -> Option<Killed> {
+        let Kill { id, address, local, kind, user, age_min, skips_own: _, counts: _ } = *kill;
+        let (address, local) = (address.map(<[u8]>::to_vec), local.map(<[u8]>::to_vec));
+        let is_known = user.is_none_or(|user| match authority.file() {
+            None => user == USER.as_bytes(),
+            Some(file) => str::from_utf8(user).is_ok_and(|user| file.user(user).is_some()),
+        });
+        let user = user.map(<[u8]>::to_vec);
+        is_known.then_some(Killed { id, address, local, kind, user, age_min })
+    }
+
+    /// The numbers that they may have, up to this one where nothing says more.
+    pub(crate) fn numbers(&self, last: u64) -> RangeInclusive<u64> {
+        self.id.map_or(0..=last, |id| id..=id)
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.address, &self.local, &self.user].into_iter().flatten().map(Vec::capacity).sum()
+    }
+
+    fn has(&self, client: &ClientInfo, now: Instant) -> bool {
+        let (address, local) = client.places();
+        self.id.is_none_or(|id| id == client.id)
+            && self.address.as_ref().is_none_or(|own| own == address.as_bytes())
+            && self.local.as_ref().is_none_or(|own| own == local.as_bytes())
+            && self.kind.is_none_or(|kind| client.is(kind))
+            && self.user.as_ref().is_none_or(|own| *own == client.user().as_bytes())
+            && self.age_min.is_none_or(|secs| client.age(now).as_secs() >= secs)
+    }
 }
 
 impl From<&ClientFilter<'_>> for Listed {
     fn from(filter: &ClientFilter<'_>) -> Listed {
         match *filter {
             ClientFilter::All => Listed::All,
-            ClientFilter::Normal => Listed::Normal,
-            ClientFilter::Subscribed => Listed::Subscribed,
-            ClientFilter::None => Listed::None,
+            ClientFilter::Kind(kind) => Listed::Kind(kind),
             ClientFilter::Ids(ids) => {
                 let number = |id| std::str::from_utf8(id).ok()?.parse().ok();
                 Listed::Ids(ids.filter_map(number).collect())
@@ -115,23 +172,22 @@ impl Listed {
     fn has(&self, client: &ClientInfo) -> bool {
         match self {
             Listed::All => true,
-            Listed::Normal => !client.is_subscriber(),
-            Listed::Subscribed => client.is_subscriber(),
-            Listed::None => false,
+            Listed::Kind(kind) => client.is(*kind),
             Listed::Ids(ids) => ids.contains(&client.id),
         }
     }
 }
 
 impl ClientList {
-    /// Enters a connection, whose socket is this, if it has one.
+    /// Enters a connection, and what it is served with, if that is known.
     pub(crate) fn enter(
         &self,
         peer: Address,
         protocol: Protocol,
         since: Instant,
-        socket: Option<&Socket>,
+        served: Option<Served<'_>>,
     ) -> Arc<ClientInfo> {
+        let socket = served.as_ref().map(|served| served.socket);
         let local = socket.and_then(|socket| socket.local_addr().ok()?.as_socket());
         let info = Arc::new(ClientInfo {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
@@ -139,9 +195,11 @@ impl ClientList {
             source: OnceLock::new(),
             local: local.map(Address::Tcp),
             file: socket.map_or(-1, |socket| socket.as_raw_fd()),
+            ending: served.map(|served| served.ending),
             protocol,
             since,
             names: Mutex::default(),
+            user: Mutex::default(),
             active_ms: Cell::default(),
             requests: Cell::default(),
             unsent: Cell::default(),
@@ -178,12 +236,38 @@ impl ClientList {
         lines: &mut String,
     ) -> Option<u64> {
         // Written when the lock is released: connections come and go meanwhile.
-        let next: Vec<_> =
-            self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
+        let mut next = self.next(*numbers.start(), count);
+        next.retain(|info| numbers.contains(&info.id));
         for info in next.iter().filter(|info| listed.has(info)) {
             info.write_line(now, lines);
         }
         next.last().map(|info| info.id)
+    }
+
+    /// Looks at the first `count` connections with these numbers, but for one that is not to be closed, and has
+    /// those closed that are to be. Returns how many they are, and the last that was looked at, or `None` where
+    /// there was none.
+    pub(crate) fn kill(
+        &self,
+        numbers: RangeInclusive<u64>,
+        count: usize,
+        killed: &Killed,
+        spared: u64,
+        now: Instant,
+    ) -> (u64, Option<u64>) {
+        let next: Vec<_> =
+            self.lock().range(numbers).take(count).map(|(_, it)| it.clone()).collect();
+        let is_killed = |info: &&Arc<ClientInfo>| {
+            let has_asked = || info.ending.as_ref().is_some_and(Ending::ask);
+            info.id != spared && killed.has(info, now) && has_asked()
+        };
+        let count = next.iter().filter(is_killed).count() as u64;
+        (count, next.last().map(|info| info.id))
+    }
+
+    /// The first few connections with numbers from this one on, in the order they came.
+    pub(crate) fn next(&self, from: u64, count: usize) -> Vec<Arc<ClientInfo>> {
+        self.lock().range(from..).take(count).map(|(_, it)| Arc::clone(it)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
@@ -213,6 +297,17 @@ impl ClientInfo {
         self.conversation.names_bytes.set(bytes as u64);
     }
 
+    /// Which user it is, if there are any.
+    pub(crate) fn user(&self) -> Box<str> {
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
+        user.clone().unwrap_or_else(|| USER.into())
+    }
+
+    /// Notes which user it has turned out to be, if there are any.
+    pub(crate) fn set_user(&self, user: Option<&str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user.map(Box::from);
+    }
+
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
         self.source.get().unwrap_or(&self.peer)
@@ -221,6 +316,12 @@ impl ClientInfo {
     /// Its peer is a proxy, which has said where the client comes from.
     pub(crate) fn speaks_for(&self, source: Address) {
         let _ = self.source.set(source);
+    }
+
+    /// How long it has been connected, and how long it has sent nothing.
+    pub(crate) fn age_and_idle(&self, now: Instant) -> (Duration, Duration) {
+        let age = now.saturating_duration_since(self.since);
+        (age, age.saturating_sub(Duration::from_millis(self.active_ms.get())))
     }
 
     /// It has sent something.
@@ -233,12 +334,22 @@ impl ClientInfo {
         self.symbols.get() + self.patterns.get() > 0
     }
 
-    /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
-    pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
-        let ClientInfo { id, protocol, file, .. } = self;
-        let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
-            &self.conversation;
-        let (peer, local) = match (self.peer(), &self.local) {
+    fn is(&self, kind: ClientKind) -> bool {
+        match kind {
+            ClientKind::Normal => !self.is_subscriber(),
+            ClientKind::Subscribed => self.is_subscriber(),
+            ClientKind::Peer => false,
+        }
+    }
+
+    /// How long it has been open.
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Where it comes from and where it has come to, as Redis writes them.
+    fn places(&self) -> (String, String) {
+        match (self.peer(), &self.local) {
             (Address::Tcp(peer), Some(Address::Tcp(local))) => {
                 (peer.to_string(), local.to_string())
             }
@@ -248,22 +359,36 @@ impl ClientInfo {
             (Address::Unix(path), _) => {
                 (format!("{}:0", path.display()), format!("{}:0", path.display()))
             }
-        };
-        let age = now.saturating_duration_since(self.since);
-        let idle = (age.as_millis() as u64).saturating_sub(self.active_ms.get()) / 1000;
+        }
+    }
+
+    /// Whether all that is given holds of this connection.
+    pub(crate) fn is_killed_by(&self, killed: &Killed, now: Instant) -> bool {
+        killed.has(self, now)
+    }
+
+    /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
+    pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
+        let ClientInfo { id, protocol, file, .. } = self;
+        let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
+            &self.conversation;
+        let (peer, local) = self.places();
+        let (age, idle) = self.age_and_idle(now);
         let Names { client, library, library_version } = self.names().clone();
+        let user = self.user();
         let unsent = self.unsent.get();
         let flags = self.flags();
         let is_waiting = u8::from(unsent > 0);
         let command = command_name(command.get().wrapping_sub(1) as usize).unwrap_or("NULL");
         let written = writeln!(
             lines,
-            "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={idle} flags={flags} \
+            "id={id} addr={peer} laddr={local} fd={file} name={client} age={} idle={} flags={flags} \
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
-             user=default redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
+             user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
              protocol={protocol}",
             age.as_secs(),
+            idle.as_secs(),
             self.symbols.get(),
             self.patterns.get(),
             queued.get() as i64 - 1,

@@ -21,6 +21,8 @@ pub(crate) enum Closed {
     HalfRequest,
     /// The client did not end the handshake of TLS in time, or too many others came meanwhile.
     Handshake,
+    /// Another client has had it closed.
+    Killed,
     /// All connections held more memory than they may, and this one was among those that held the
     /// most. Its bytes.
     Memory(usize),
@@ -50,6 +52,10 @@ impl Closed {
             Closed::Handshake => {
                 cells.closed_handshake.add(1);
                 tracing::debug!("{peer}: closed: did not end the handshake of TLS in time");
+            }
+            Closed::Killed => {
+                cells.closed_killed.add(1);
+                tracing::debug!("{peer}: closed: another client has killed it");
             }
             Closed::Memory(bytes) => {
                 cells.closed_memory.add(1);

@@ -34,6 +34,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stockd_access::Identity;
 use stockd_engine::Answered;
 use stockd_model::limits::{
     LINGER_BYTES_MAX, MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, READ_BYTES_PER_WORK, TLS_HANDSHAKE_WORK,
@@ -79,6 +80,7 @@ pub(crate) struct Connection {
     hung_up: bool,
     /// The time in which a newline had to follow the first bytes is over.
     silent: bool,
+    pause: Pause,
     /// Bytes of replies that may wait, as of its last turn: fewer while memory is scarce.
     output_bytes_max: usize,
     /// It has been told of a subscription.
@@ -94,6 +96,15 @@ pub(crate) struct Connection {
     /// When the client last took replies, or when they began to wait.
     taken_at: Instant,
     _permit: Permit,
+}
+
+/// How far a pause of the session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// There is none, or its time does not run yet.
+    None,
+    Running,
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +141,8 @@ pub(crate) struct Next {
 pub(crate) enum Delay {
     /// Then it has [fallen silent](Connection::fall_silent).
     Silence(Patience),
+    /// Then its [pause is over](Connection::end_pause).
+    Pause,
     /// Then it is closed.
     Linger,
 }
@@ -163,6 +176,7 @@ impl Connection {
             writable: true,
             hung_up: false,
             silent: false,
+            pause: Pause::None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
             handshake_since,
@@ -186,6 +200,11 @@ impl Connection {
     /// The delay that was asked for with [`Delay::Silence`] is over.
     pub(crate) fn fall_silent(&mut self) {
         self.silent = true;
+    }
+
+    /// The delay that was asked for with [`Delay::Pause`] is over.
+    pub(crate) fn end_pause(&mut self) {
+        self.pause = Pause::Over;
     }
 
     /// The server shuts down: what has been received by now is still answered, which the
@@ -229,10 +248,13 @@ impl Connection {
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Next, Closed> {
         self.output_bytes_max = turn.server.memory.output_bytes_max();
         let had_undecoded = self.session.undecoded_bytes() > 0;
+        if turn.server.authority.refresh(turn.identity) {
+            self.session.identified(turn);
+        }
         self.flush(turn)?;
         match self.phase {
             Phase::Serving if self.has_room() => {
-                if !self.awaits_commit() {
+                if !self.awaits_commit() && !self.is_paused() {
                     self.serve(turn)?;
                 }
                 // A quick turn that has done its work leaves this to the next one, a heavy one.
@@ -256,6 +278,9 @@ impl Connection {
                 AtEnd::Linger => self.linger(turn.tls)?,
             }
             next.start = Some(Delay::Linger);
+        } else if self.is_paused() {
+            let is_new = mem::replace(&mut self.pause, Pause::Running) == Pause::None;
+            next.start = is_new.then_some(Delay::Pause);
         } else if !had_undecoded {
             next.start = self.session.awaits_newline(turn).map(Delay::Silence);
         }
@@ -362,7 +387,8 @@ impl Connection {
                 let draining = self.drain_bytes.is_some();
                 let can_step =
                     self.readable || self.silent || draining || self.session.is_held_back();
-                can_write || (can_step && self.has_room() && !self.awaits_commit())
+                let must_wait = self.awaits_commit() || self.is_paused();
+                can_write || (can_step && self.has_room() && !must_wait)
             }
             Phase::Finishing(_) => can_write,
             Phase::Lingering { .. } => self.readable,
@@ -373,6 +399,12 @@ impl Connection {
     #[inline]
     fn awaits_commit(&self) -> bool {
         self.session.is_held_for_commit()
+    }
+
+    /// Whether it is too early to go on. A server that shuts down does not wait.
+    #[inline]
+    fn is_paused(&self) -> bool {
+        self.session.is_paused() && self.pause != Pause::Over && self.drain_bytes.is_none()
     }
 
     /// Whether the client has taken enough replies to be asked for more requests.
@@ -394,6 +426,7 @@ impl Connection {
             match ending {
                 Ending::LineTooLong => turn.cells.closed_line_too_long.add(1),
                 Ending::ProtocolError | Ending::Foreign => turn.cells.closed_protocol_error.add(1),
+                Ending::Killed => turn.cells.closed_killed.add(1),
                 Ending::Quit => {}
             }
             self.phase = Phase::Finishing(AtEnd::Linger);
@@ -412,7 +445,10 @@ impl Connection {
                 turn.input = input;
                 waits
             }
-            Step::HeldBack => self.session.resume(turn),
+            Step::HeldBack => {
+                self.pause = Pause::None;
+                self.session.resume(turn)
+            }
             Step::Silence => self.session.fall_silent(turn),
             Step::End => {
                 self.session.end(turn);
@@ -531,9 +567,16 @@ impl Connection {
             if !tls.is_shaking_hands() {
                 self.handshake_since = None;
                 turn.cells.tls_handshakes.add(1);
-                tracing::debug!("{}: over TLS, as {:?}", self.client.peer(), tls.peer_names());
+                let names = tls.peer_names();
+                tracing::debug!("{}: over TLS, as {names:?}", self.client.peer());
+                if !names.is_empty() {
+                    self.identify(turn.server.authority.by_certificate(names), turn);
+                }
             }
         }
+        let Some(tls) = self.stream.tls() else {
+            return Ok(None);
+        };
         let is_closed = tls.is_closed_by_peer();
         let since = self.record_since.unwrap_or(turn.now);
         self.record_since = tls.has_partial().then_some(since);
@@ -548,6 +591,15 @@ impl Connection {
                 Ok(Some(plain))
             }
         }
+    }
+
+    /// It has turned out who the client is.
+    fn identify(&mut self, identity: Identity, turn: &mut Turn<'_>) {
+        *turn.identity = identity;
+        if let Some(user) = turn.identity.user() {
+            tracing::info!("{} is user '{user}', by its certificate", self.client.peer());
+        }
+        self.session.identified(turn);
     }
 
     /// The client breaks the protocol of TLS: it is told so and sent away.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use stockd_access::Identity;
 use stockd_engine::{Answered, Feed};
 
 use crate::client_list::ClientInfo;
@@ -16,7 +17,7 @@ use crate::turn::Turn;
 /// What the server needs to know of a protocol.
 pub(crate) struct Definition {
     /// Begins a conversation with a client that has connected.
-    pub(crate) begin: fn(&Arc<ClientInfo>) -> Box<dyn Conversation>,
+    pub(crate) begin: fn(&Arc<ClientInfo>, &Identity) -> Box<dyn Conversation>,
     /// Appends an error, as a client is told that is not let in.
     pub(crate) encode_error: fn(&str, &mut Vec<u8>),
 }
@@ -44,6 +45,9 @@ pub(crate) trait Conversation: fmt::Debug + Send {
     fn fall_silent(&mut self, _: &[u8], _: &mut Turn<'_>) -> (usize, Waits) {
         (0, Waits::Input)
     }
+
+    /// The client is somebody else from now on, or may do something else.
+    fn identified(&mut self, _: &mut Turn<'_>) {}
 
     /// Whether replies are to come from the committer.
     fn awaits_commit(&self) -> bool {
@@ -91,6 +95,9 @@ pub(crate) enum Waits {
     Turn,
     /// The committer, to answer what was handed to it.
     Commit,
+    /// [`FAILED_ATTEMPT_WAIT`](stockd_model::limits::FAILED_ATTEMPT_WAIT) to pass: the client is told only
+    /// then that it has shown a wrong token, like too many before.
+    Pause,
     /// Nothing more: the connection is to be closed once the replies are written.
     Nothing(Ending),
 }
@@ -106,4 +113,6 @@ pub(crate) enum Ending {
     ProtocolError,
     /// The client said goodbye.
     Quit,
+    /// The client has killed its own connection.
+    Killed,
 }

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use stockd_engine::Access;
 use stockd_model::Address;
 
 use crate::Transport;
 
-/// One place to listen: the address, what is spoken there, how the bytes travel, and what clients may
-/// see.
+/// One place to listen: the address, what is spoken there, and how the bytes travel. What its clients may
+/// do is said by the [authority](crate::Config::authority) for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address. Port 0 takes a free one;
@@ -19,8 +18,6 @@ pub struct Endpoint {
     pub protocol: Protocol,
     /// How their bytes travel.
     pub transport: Transport,
-    /// What its clients may see.
-    pub access: Access,
     /// Whether every client comes through a proxy that says whom it speaks for, in a header of the PROXY
     /// protocol ([`stockd_wire::proxy`]). A connection without one is refused then.
     pub proxied: bool,
@@ -37,11 +34,10 @@ pub enum Protocol {
 }
 
 impl Endpoint {
-    /// An endpoint without encryption, whose clients may see everything.
+    /// An endpoint without encryption.
     pub fn plain(protocol: Protocol, address: impl Into<Address>) -> Endpoint {
         let address = address.into();
-        let (transport, access) = (Transport::Plain, Access::All);
-        Endpoint { address, protocol, transport, access, proxied: false }
+        Endpoint { address, protocol, transport: Transport::Plain, proxied: false }
     }
 }
 

@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::io;
 
 use stockd_model::Address;
@@ -9,9 +10,6 @@ use crate::Protocol;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration has no listener.
-    #[error("nothing to listen on; give at least one address")]
-    NoListener,
     /// A number of workers that no pool can have.
     #[error("{0} workers are not possible; choose 1 to {WORKERS_MAX}")]
     Workers(usize),
@@ -41,13 +39,13 @@ pub enum StartError {
     },
 }
 
-/// What was wrong with an address, and the remedy.
-fn listen_reason(error: &io::Error, protocol: Protocol, address: &Address) -> String {
+/// What was wrong with an address that was given to the setting of this name, and the remedy.
+pub fn listen_reason(error: &io::Error, setting: impl Display, address: &Address) -> String {
     match address {
-        Address::Tcp(_) | Address::Tls { .. } => tcp_reason(error, protocol),
+        Address::Tcp(_) | Address::Tls { .. } => tcp_reason(error, &setting),
         Address::Unix(_) => {
             let reason = unix_reason(error);
-            format!("{reason}, or choose another path with --{protocol} unix:PATH")
+            format!("{reason}, or choose another path with --{setting} unix:PATH")
         }
     }
 }
@@ -68,16 +66,16 @@ fn unix_reason(error: &io::Error) -> String {
     }
 }
 
-fn tcp_reason(error: &io::Error, protocol: Protocol) -> String {
+fn tcp_reason(error: &io::Error, setting: &dyn Display) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "address already in use; choose another with --{protocol} ADDR, or port 0 for any free one"
+            "address already in use; choose another with --{setting} ADDR, or port 0 for any free one"
         ),
-        io::ErrorKind::AddrNotAvailable => format!(
-            "this machine has no such address; choose one of its own with --{protocol} ADDR"
-        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; choose one of its own with --{setting} ADDR")
+        }
         io::ErrorKind::PermissionDenied => format!(
-            "permission denied; choose a port from 1024 up with --{protocol} ADDR, or run with the right to use this one"
+            "permission denied; choose a port from 1024 up with --{setting} ADDR, or run with the right to use this one"
         ),
         _ => error.to_string(),
     }

@@ -33,22 +33,22 @@ fn file_limit() -> usize {
 }
 
 /// The limit of connections that is in force: as configured, or what the limit of open files leaves
-/// room for. That it was lowered is said in the log.
-pub(crate) fn connections_allowed(connections_max: usize) -> usize {
+/// room for beside those that are reserved. That it was lowered is said in the log.
+pub(crate) fn connections_allowed(connections_max: usize, reserved: usize) -> usize {
     let files_max = file_limit();
-    let allowed = connections_within(files_max, connections_max);
+    let reserved = FILES_RESERVED.saturating_add(reserved);
+    let allowed = connections_within(files_max, connections_max, reserved);
     if allowed < connections_max {
         tracing::warn!(
             "the limit of connections is {allowed}, not {connections_max}: the process may have \
-             {files_max} files open and keeps {FILES_RESERVED} for other uses; raise the limit of \
-             open files"
+             {files_max} files open and keeps {reserved} for other uses; raise the limit of open files"
         );
     }
     allowed
 }
 
-fn connections_within(files_max: usize, connections_max: usize) -> usize {
-    connections_max.min(files_max.saturating_sub(FILES_RESERVED).max(1))
+fn connections_within(files_max: usize, connections_max: usize, reserved: usize) -> usize {
+    connections_max.min(files_max.saturating_sub(reserved).max(1))
 }
 
 #[cfg(test)]
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn each_connection_is_a_file() {
-        assert_eq!(connections_within(20_000, 50_000), 20_000 - FILES_RESERVED);
-        assert_eq!(connections_within(20_000, 400), 400);
-        assert_eq!(connections_within(1, 400), 1);
-        assert_eq!(connections_within(usize::MAX, 50_000), 50_000);
+        assert_eq!(connections_within(20_000, 50_000, 64), 19_936);
+        assert_eq!(connections_within(20_000, 400, 64), 400);
+        assert_eq!(connections_within(1, 400, 64), 1);
+        assert_eq!(connections_within(usize::MAX, 50_000, usize::MAX), 1);
     }
 }

@@ -10,9 +10,11 @@ use std::fmt::{self, Write};
 use std::time::{Instant, SystemTime};
 
 use stockd_engine::Access;
+use stockd_model::Right;
 use stockd_wire::resp::{Arguments, REDIS_VERSION, command_name, error_codes};
 
 use crate::Metrics;
+use crate::command_times::TimesSum;
 use crate::process::{self, CpuSeconds};
 use crate::server_state::ServerState;
 use crate::system_memory;
@@ -30,10 +32,15 @@ const DEFAULT: &[Section] = &[
     ("Errorstats", about_errors),
     ("Cluster", about_cluster),
     ("Keyspace", about_stocks),
+    ("Access", about_access),
 ];
 
+/// What is said to those who have no right to what the server counts.
+const FOR_EVERYBODY: [&str; 6] =
+    ["Server", "Persistence", "Replication", "Modules", "Cluster", "Keyspace"];
+
 /// What is said on top of that where all is asked for.
-const FURTHER: &[Section] = &[("Commandstats", about_commands)];
+const FURTHER: &[Section] = &[("Commandstats", about_commands), ("Latencystats", about_latencies)];
 
 /// A title, and what stands below it.
 type Section = (&'static str, fn(&Known<'_>) -> Lines);
@@ -41,18 +48,27 @@ type Section = (&'static str, fn(&Known<'_>) -> Lines);
 /// What is known of the server at one moment.
 struct Known<'a> {
     server: &'a ServerState,
+    access: &'a Access,
     metrics: Metrics,
     now: Instant,
 }
 
-/// The sections of these names, in any case; those that are told by default where none is named.
-pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> String {
+/// The sections of these names, in any case; those that are told by default where none is named. Of those
+/// that count what the server does, none is told without the right `metrics` or `admin`.
+pub(crate) fn text(
+    server: &ServerState,
+    access: &Access,
+    asked: Arguments<'_>,
+    now: Instant,
+) -> String {
     let asks = |name: &str| asked.into_iter().any(|it| it.eq_ignore_ascii_case(name.as_bytes()));
     let all = asks("all") || asks("everything");
     let default = all || asks("default") || asked.len() == 0;
-    let known = Known { server, metrics: server.metrics(), now };
+    let known = Known { server, access, metrics: server.metrics(), now };
+    let may_see_all = access.has(Right::Metrics) || access.has(Right::Admin);
+    let may_see = |title: &&str| may_see_all || FOR_EVERYBODY.contains(title);
     let wanted = |sections: &'static [Section], whole: bool| {
-        sections.iter().filter(move |(title, _)| whole || asks(title))
+        sections.iter().filter(move |(title, _)| (whole || asks(title)) && may_see(title))
     };
     let mut text = String::new();
     for (title, tell) in wanted(DEFAULT, default).chain(wanted(FURTHER, all)) {
@@ -63,7 +79,7 @@ pub(crate) fn text(server: &ServerState, asked: Arguments<'_>, now: Instant) -> 
     text
 }
 
-fn about_server(Known { server, metrics, now }: &Known<'_>) -> Lines {
+fn about_server(Known { server, metrics, now, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     lines.add("server_name", "stockd");
     lines.add("stockd_version", env!("CARGO_PKG_VERSION"));
@@ -169,7 +185,7 @@ fn about_persistence(Known { server, .. }: &Known<'_>) -> Lines {
     lines
 }
 
-fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
+fn about_work(Known { server, metrics, now, .. }: &Known<'_>) -> Lines {
     let totals = server.engine.totals();
     let rate = server.rates.per_second(*now, metrics.into());
     let kilobytes = |bytes: u64| bytes as f64 / 1024.0;
@@ -229,6 +245,7 @@ fn about_work(Known { server, metrics, now }: &Known<'_>) -> Lines {
     lines.add("closed_tls_error_clients", metrics.closed_tls_error);
     lines.add("tls_handshakes", metrics.tls_handshakes);
     lines.add("closed_memory_clients", metrics.closed_memory);
+    lines.add("closed_killed_clients", metrics.closed_killed);
     lines.add("refused_memory_commands", metrics.refused_memory);
     lines
 }
@@ -265,8 +282,28 @@ fn about_cpu(_: &Known<'_>) -> Lines {
 fn about_commands(Known { metrics, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
     for (index, calls) in metrics.calls.iter().enumerate().filter(|(_, calls)| **calls > 0) {
-        if let Some(name) = command_name(index) {
-            lines.add(&format!("cmdstat_{name}"), format_args!("calls={calls}"));
+        let Some(name) = command_name(index) else { continue };
+        let key = format!("cmdstat_{name}");
+        match metrics.times.get(index).and_then(TimesSum::sum_and_mean_ns) {
+            Some((sum_ns, mean_ns)) => {
+                let (usec, each) = (sum_ns / 1000, mean_ns / 1000.0);
+                lines.add(&key, format_args!("calls={calls},usec={usec},usec_per_call={each:.2}"));
+            }
+            None => lines.add(&key, format_args!("calls={calls}")),
+        }
+    }
+    lines
+}
+
+fn about_latencies(Known { metrics, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    for (index, times) in metrics.times.iter().enumerate() {
+        let usec = |per_mille| Some(times.per_mille_ns(per_mille)? as f64 / 1000.0);
+        if let Some(name) = command_name(index)
+            && let (Some(p50), Some(p99), Some(p999)) = (usec(500), usec(990), usec(999))
+        {
+            let key = format!("latency_percentiles_usec_{name}");
+            lines.add(&key, format_args!("p50={p50:.3},p99={p99:.3},p99.9={p999:.3}"));
         }
     }
     lines
@@ -290,11 +327,34 @@ fn about_cluster(_: &Known<'_>) -> Lines {
     lines
 }
 
-fn about_stocks(Known { server, .. }: &Known<'_>) -> Lines {
+fn about_stocks(Known { server, access, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
-    let stocks = server.engine.count(&Access::All);
-    if stocks > 0 {
+    // To those who may not read all of them it is not said how many there are.
+    if let Some(stocks @ 1..) = server.engine.count(access) {
         lines.add("db0", format_args!("keys={stocks},expires=0,avg_ttl=0"));
+    }
+    lines
+}
+
+fn about_access(Known { server, metrics, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    let file = server.authority.file();
+    lines.add("access_file", u8::from(file.is_some()));
+    lines.add("access_users", file.map_or(0, |file| file.users().len()));
+    lines.add("access_loads", server.authority.generation());
+    lines.add("access_failed_loads", metrics.access_failed_loads);
+    lines.add("insecure_listeners", metrics.insecure_listeners);
+    for (listener, reason, count) in [
+        ("line", "read", metrics.refused_line_read),
+        ("resp", "read", metrics.refused_resp_read),
+        ("resp", "write", metrics.refused_resp_write),
+        ("resp", "trade", metrics.refused_resp_trade),
+        ("resp", "admin", metrics.refused_resp_admin),
+        ("resp", "metrics", metrics.refused_resp_metrics),
+        ("resp", "unauthenticated", metrics.refused_resp_unauthenticated),
+        ("resp", "credentials", metrics.refused_resp_credentials),
+    ] {
+        lines.add(&format!("refused_{listener}_{reason}"), count);
     }
     lines
 }

@@ -117,13 +117,17 @@
 
 #![forbid(unsafe_code)]
 
+mod access_review;
 mod admission;
+mod cell;
 mod client_list;
 mod closed;
+mod command_times;
 mod config;
 mod connection;
 mod connection_id;
 mod conversation;
+mod endings;
 mod endpoint;
 mod error;
 mod file_limit;
@@ -131,6 +135,7 @@ mod info;
 mod listener;
 mod memory;
 mod metrics;
+mod observer;
 mod output;
 mod pool;
 mod process;
@@ -157,9 +162,11 @@ mod worker;
 
 pub use config::Config;
 pub use endpoint::{Endpoint, Protocol};
-pub use error::StartError;
+pub use error::{StartError, listen_reason};
 pub use file_limit::raise_file_limit;
+pub use listener::Listening;
 pub use metrics::Metrics;
+pub use observer::{Client, Holding, Observer};
 pub use server::{Server, ShutdownReport};
 pub use system_memory::default_memory_max;
 pub use transport::Transport;

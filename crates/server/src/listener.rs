@@ -52,12 +52,8 @@ impl Bound {
     ///
     /// [`StartError::Listen`] with the address as it was given.
     pub(crate) fn listen(endpoint: Endpoint) -> Result<Bound, StartError> {
-        let opened = match &endpoint.address {
-            Address::Tcp(address) | Address::Tls { address, .. } => open_tcp(*address),
-            Address::Unix(path) => open_unix(path),
-        };
-        match opened {
-            Ok((address, socket, file)) => {
+        match Listening::open(&endpoint.address) {
+            Ok(Listening { address, _file: file, socket }) => {
                 let endpoint = Arc::new(Endpoint { address, ..endpoint });
                 Ok(Bound { endpoint, socket, file, ready: false })
             }
@@ -74,6 +70,33 @@ impl Bound {
         // A client of a Unix socket has no address of its own.
         let peer = peer.map_or_else(|| self.endpoint.address.clone(), Address::Tcp);
         Ok((socket, peer))
+    }
+}
+
+/// A socket that listens, for a plane that accepts by means of its own. It does not block. The file of a
+/// Unix socket goes when this is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where it really listens, the port never 0.
+    pub address: Address,
+    // Before the socket, as in `Bound`.
+    _file: Option<SocketFile>,
+    /// The socket. What it accepts takes over that replies leave at once and that it is kept alive.
+    pub socket: Socket,
+}
+
+impl Listening {
+    /// Listens as the listeners of a [`Server`](crate::Server) do.
+    ///
+    /// # Errors
+    ///
+    /// What the system said. [`listen_reason`](crate::listen_reason) has the remedy.
+    pub fn open(address: &Address) -> io::Result<Listening> {
+        let (address, socket, _file) = match address {
+            Address::Tcp(address) | Address::Tls { address, .. } => open_tcp(*address),
+            Address::Unix(path) => open_unix(path),
+        }?;
+        Ok(Listening { address, _file, socket })
     }
 }
 

@@ -95,6 +95,12 @@ impl Memory {
         (held > self.max).then(|| held - (self.max - self.max / 16))
     }
 
+    /// Connections of another plane held so much and hold so much now.
+    pub(crate) fn change_outside(&self, before: usize, now: usize) {
+        // Wraps where it has become less, and so does the sum.
+        self.held.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+
     /// Whether a command may be begun, or gone on with, that takes memory.
     pub(crate) fn check(&self) -> Result<(), MemoryFull> {
         match self.is_scarce() {

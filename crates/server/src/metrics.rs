@@ -1,9 +1,11 @@
 //! What the server counts. The acceptor and each worker count in cells of their own that they
 //! alone write, so that counting costs no shared writes; a snapshot sums them up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use stockd_model::{Refusal, Right};
 use stockd_wire::resp::{CommandId, ErrorCounts};
+
+use crate::cell::Cell;
+use crate::command_times::{CommandTimes, TimesSum};
 
 /// Declares the counters once: their names and meanings, the cells and the snapshot.
 macro_rules! counters {
@@ -29,6 +31,8 @@ macro_rules! counters {
             /// Errors that RESP has answered, in the order of
             /// [`error_codes`](stockd_wire::resp::error_codes).
             pub errors: Vec<u64>,
+            /// How long commands took, in the order of `calls`.
+            pub(crate) times: Vec<TimesSum>,
             /// Bytes of replies that wait now for clients to take them.
             pub bytes_unsent: u64,
             /// Connections that are subscribed to something now.
@@ -59,6 +63,10 @@ macro_rules! counters {
             pub snapshot_bytes: u64,
             /// Lines of the log that were lost: see [`Config`](crate::Config).
             pub log_lines_lost: u64,
+            /// Access files that were not taken because of a mistake in them.
+            pub access_failed_loads: u64,
+            /// Listeners that others can reach and that protect nothing: see [`Config`](crate::Config).
+            pub insecure_listeners: u64,
         }
 
         /// The cells of one thread. That thread writes them, any thread reads them.
@@ -67,6 +75,7 @@ macro_rules! counters {
             $(pub(crate) $name: Cell,)*
             pub(crate) calls: PerKind<{ CommandId::COUNT }>,
             pub(crate) errors: PerKind<{ ErrorCounts::CODES }>,
+            pub(crate) times: CommandTimes,
             pub(crate) bytes_unsent: Cell,
             pub(crate) subscribers: Cell,
             pub(crate) subscriptions: Cell,
@@ -86,6 +95,7 @@ macro_rules! counters {
                 $(self.$name = self.$name.wrapping_add(cells.$name.get());)*
                 cells.calls.add_to(&mut self.calls);
                 cells.errors.add_to(&mut self.errors);
+                cells.times.add_to(&mut self.times);
                 self.bytes_unsent += cells.bytes_unsent.get();
                 self.subscribers += cells.subscribers.get();
                 self.subscriptions += cells.subscriptions.get();
@@ -131,12 +141,30 @@ counters! {
     closed_tls_error,
     /// Handshakes of TLS that have ended well.
     tls_handshakes,
+    /// Connections closed by `CLIENT KILL`.
+    closed_killed,
     /// Connections closed because they held the most when all together held more than they may.
     closed_memory,
     /// Commands refused because connections held nearly as much memory as they may.
     refused_memory,
     /// Writes refused because of what is written in them: no price, no field, no possible symbol.
     refused_invalid,
+    /// Lookups by the line protocol refused because they are not permitted.
+    refused_line_read,
+    /// Commands of RESP refused because the user may not read those stocks.
+    refused_resp_read,
+    /// The same, because the user may not write them.
+    refused_resp_write,
+    /// The same, because the user may not trade in them.
+    refused_resp_trade,
+    /// The same, because the user has not the right `admin`.
+    refused_resp_admin,
+    /// The same, because the user has not the right `metrics`.
+    refused_resp_metrics,
+    /// Commands of RESP refused because the client has not shown who it is.
+    refused_resp_unauthenticated,
+    /// Wrong tokens that were shown in RESP.
+    refused_resp_credentials,
     /// Connections closed because of a line longer than the limit.
     closed_line_too_long,
     /// Connections that ended with an error, such as a reset by the client.
@@ -161,13 +189,36 @@ counters! {
     bytes_out,
 }
 
+impl Cells {
+    /// Counts commands of RESP that were refused for want of a right.
+    #[cold]
+    pub(crate) fn count_refused_resp(&self, right: Right, times: u64) {
+        let cell = match right {
+            Right::Read => &self.refused_resp_read,
+            Right::Write => &self.refused_resp_write,
+            Right::Trade => &self.refused_resp_trade,
+            Right::Admin => &self.refused_resp_admin,
+            Right::Metrics => &self.refused_resp_metrics,
+        };
+        cell.add(times);
+    }
+
+    /// The same, of what may be another refusal.
+    #[cold]
+    pub(crate) fn count_refusal(&self, refusal: &Refusal) {
+        if let Refusal::NotPermitted { right, .. } = refusal {
+            self.count_refused_resp(*right, 1);
+        }
+    }
+}
+
 /// Numbers that one thread writes and any thread reads, one for each kind of something.
 #[derive(Debug)]
 pub(crate) struct PerKind<const KINDS: usize>([Cell; KINDS]);
 
 impl<const KINDS: usize> Default for PerKind<KINDS> {
     fn default() -> PerKind<KINDS> {
-        PerKind([const { Cell(AtomicU64::new(0)) }; KINDS])
+        PerKind([const { Cell::new() }; KINDS])
     }
 }
 
@@ -180,33 +231,15 @@ impl<const KINDS: usize> PerKind<KINDS> {
         }
     }
 
+    /// The number of a kind.
+    pub(crate) fn get(&self, kind: usize) -> u64 {
+        self.0.get(kind).map_or(0, Cell::get)
+    }
+
     fn add_to(&self, sums: &mut Vec<u64>) {
         sums.resize(KINDS, 0);
         for (sum, cell) in sums.iter_mut().zip(&self.0) {
             *sum = sum.wrapping_add(cell.get());
         }
-    }
-}
-
-/// A number that one thread writes and any thread reads.
-#[derive(Debug, Default)]
-pub(crate) struct Cell(AtomicU64);
-
-impl Cell {
-    /// Adds to the number. Only the one writer may call this: it loads and stores.
-    #[inline]
-    pub(crate) fn add(&self, count: u64) {
-        self.set(self.get().wrapping_add(count));
-    }
-
-    /// Sets the number. Only the one writer may call this.
-    #[inline]
-    pub(crate) fn set(&self, number: u64) {
-        self.0.store(number, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

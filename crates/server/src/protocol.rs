@@ -7,17 +7,23 @@ mod resp;
 
 use std::sync::Arc;
 
+use stockd_access::Identity;
+
 use crate::client_list::ClientInfo;
 use crate::conversation::{Conversation, Definition};
 use crate::{Endpoint, Protocol};
 use proxied::ProxiedConversation;
 
 /// Begins the conversation with a client that has come to an endpoint.
-pub(crate) fn begin(endpoint: &Endpoint, client: &Arc<ClientInfo>) -> Box<dyn Conversation> {
+pub(crate) fn begin(
+    endpoint: &Endpoint,
+    client: &Arc<ClientInfo>,
+    identity: &Identity,
+) -> Box<dyn Conversation> {
     let definition = of(endpoint.protocol);
     match endpoint.proxied {
-        true => Box::new(ProxiedConversation::new(client, definition)),
-        false => (definition.begin)(client),
+        true => Box::new(ProxiedConversation::new(client, identity, definition)),
+        false => (definition.begin)(client, identity),
     }
 }
 

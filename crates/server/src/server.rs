@@ -15,6 +15,7 @@ use crate::file_limit::connections_allowed;
 use crate::listener::{Acceptor, Bound};
 use crate::memory::Memory;
 use crate::metrics::Cells;
+use crate::observer::Observer;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::server_state::ServerState;
@@ -66,16 +67,19 @@ impl Server {
         let (reactors, wakers): (Vec<_>, Vec<_>) = (0..config.workers)
             .map(|index| Reactor::open().map_err(|source| system(&worker_name(index), source)))
             .collect::<Result<_, _>>()?;
-        let admission = Admission::new(connections_allowed(config.connections_max));
+        let admission =
+            Admission::new(connections_allowed(config.connections_max, config.files_reserved));
         let pool = Pool::new(wakers, WORK_QUEUE_MAX);
         let acceptor_cells = Arc::<Cells>::default();
         let memory = Memory::new(config.memory_max, config.unread_replies_max);
-        let state = ServerState::new(engine, memory, {
+        let state = ServerState::new(engine, memory, Arc::clone(&config.authority), {
             let (admission, pool) = (Arc::clone(&admission), Arc::clone(&pool));
             let acceptor_cells = Arc::clone(&acceptor_cells);
             let lost = Arc::clone(&config.log_lines_lost);
+            let insecure_listeners = config.insecure_listeners;
             move || Metrics {
                 log_lines_lost: lost.load(Ordering::Relaxed),
+                insecure_listeners,
                 ..gather(&admission, &pool, &acceptor_cells)
             }
         });
@@ -128,6 +132,17 @@ impl Server {
     /// while the threads go on, so they need not fit together exactly.
     pub fn metrics(&self) -> Metrics {
         self.state.metrics()
+    }
+
+    /// Another access file has come into force: has every worker end what it does not allow any more. What
+    /// clients ask is decided by the new file already.
+    pub fn access_changed(&self) {
+        self.pool.wake_all();
+    }
+
+    /// What other planes may know of it while it runs.
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.state))
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their
@@ -185,9 +200,6 @@ fn gather(admission: &Admission, pool: &Pool, acceptor_cells: &Cells) -> Metrics
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
-    if config.endpoints.is_empty() {
-        return Err(StartError::NoListener);
-    }
     if !(1..=WORKERS_MAX).contains(&config.workers) {
         return Err(StartError::Workers(config.workers));
     }

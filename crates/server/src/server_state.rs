@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use stockd_access::{Authority, FailedAttempts};
 use stockd_engine::Engine;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_tls::ServerTls;
@@ -22,6 +23,8 @@ pub(crate) struct ServerState {
     /// What all connections hold.
     pub(crate) memory: Memory,
     pub(crate) unterminated_peers: UnterminatedPeers,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) failed_attempts: FailedAttempts,
     metrics: Box<dyn Fn() -> Metrics + Send + Sync>,
     pub(crate) started: Instant,
     /// The first TCP port at which RESP is spoken.
@@ -35,6 +38,7 @@ impl ServerState {
     pub(crate) fn new(
         engine: Arc<Engine>,
         memory: Memory,
+        authority: Arc<Authority>,
         metrics: impl Fn() -> Metrics + Send + Sync + 'static,
     ) -> Arc<ServerState> {
         let started = Instant::now();
@@ -44,6 +48,8 @@ impl ServerState {
             engine,
             memory,
             unterminated_peers: UnterminatedPeers::default(),
+            authority,
+            failed_attempts: FailedAttempts::new(started),
             metrics: Box::new(metrics),
             started,
             port: OnceLock::new(),
@@ -56,6 +62,7 @@ impl ServerState {
         Metrics {
             memory: self.memory.held() as u64,
             memory_max: self.memory.max() as u64,
+            access_failed_loads: self.authority.failed_loads(),
             snapshot_bytes: self.engine.snapshot_bytes() as u64,
             ..(self.metrics)()
         }
@@ -78,6 +85,8 @@ impl ServerState {
             ("slowlog-max-len", "0"),
             ("slowlog-log-slower-than", "-1"),
             ("latency-monitor-threshold", "0"),
+            ("latency-tracking", "yes"),
+            ("latency-tracking-info-percentiles", "50 99 99.9"),
             ("notify-keyspace-events", ""),
             ("proto-max-bulk-len", &RESP_BULK_BYTES_MAX.to_string()),
         ]);

@@ -128,11 +128,22 @@ impl Session {
         self.conversation.tell(turn, bytes_max)
     }
 
-    /// Whether [`resume`](Session::resume) is due: in the next turn, or as soon as there is room or
-    /// the committer has answered.
+    /// Whether [`resume`](Session::resume) is due: in the next turn, or as soon as there is room, the
+    /// committer has answered or the [pause](Session::is_paused) is over.
     #[inline]
     pub(crate) fn is_held_back(&self) -> bool {
-        matches!(self.waits, Waits::Room | Waits::Turn | Waits::Commit)
+        matches!(self.waits, Waits::Room | Waits::Turn | Waits::Commit | Waits::Pause)
+    }
+
+    /// Whether that must wait until a pause is over.
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.waits == Waits::Pause
+    }
+
+    /// The client is somebody else from now on, or may do something else.
+    pub(crate) fn identified(&mut self, turn: &mut Turn<'_>) {
+        self.conversation.identified(turn);
     }
 
     /// Whether that must wait for the committer.

@@ -3,14 +3,13 @@
 //! Invariant: the sums are those of what each slot was last [noted](Sums::note) with.
 
 use std::mem;
-use std::sync::Arc;
 
 use slab::Slab;
+use stockd_access::Identity;
 use stockd_engine::{Feed, SubscriberId};
 
 use crate::connection::Connection;
 use crate::connection_id::ConnectionId;
-use crate::endpoint::Endpoint;
 use crate::memory::{Held, Ledger};
 use crate::metrics::Cells;
 use crate::turn_queue::{Places, TurnQueue};
@@ -20,8 +19,8 @@ use crate::turn_queue::{Places, TurnQueue};
 pub(crate) struct Slot {
     pub(crate) connection: Connection,
     pub(crate) id: ConnectionId,
-    /// Where the client has come to.
-    pub(crate) endpoint: Arc<Endpoint>,
+    /// Who the client is.
+    pub(crate) identity: Identity,
     /// Where a turn is queued.
     pub(crate) places: Places,
     noted: Noted,
@@ -44,8 +43,9 @@ pub(crate) struct Sums {
 }
 
 impl Slot {
-    pub(crate) fn new(connection: Connection, id: ConnectionId, endpoint: Arc<Endpoint>) -> Slot {
-        Slot { connection, id, endpoint, places: Places::default(), noted: Noted::default() }
+    pub(crate) fn new(connection: Connection, id: ConnectionId, identity: Identity) -> Slot {
+        let (places, noted) = (Places::default(), Noted::default());
+        Slot { connection, id, identity, places, noted }
     }
 
     #[inline]

@@ -14,8 +14,8 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
+use stockd_model::CertificateName;
 use stockd_model::limits::{TLS_PARTIAL_BYTES_MAX, TLS_RECORD_BYTES_MAX};
-use stockd_tls::CertificateName;
 
 /// Bytes that encryption adds to a record in most cases: its header, what TLS 1.2 puts before it or 1.3
 /// behind it, and the authentication tag.
@@ -92,7 +92,7 @@ impl TlsStream {
     /// The names in the client's certificate; none if it has shown none.
     pub(crate) fn peer_names(&self) -> Vec<CertificateName> {
         let chain = self.connection.peer_certificates().unwrap_or_default();
-        chain.first().map_or_else(Vec::new, CertificateName::of)
+        chain.first().map_or_else(Vec::new, stockd_tls::names_of)
     }
 
     /// Where the next bytes of records are to be read to: at most `bytes_max` of them, and no more than the

@@ -5,7 +5,8 @@
 
 use std::time::Instant;
 
-use stockd_engine::{Access, Budget, Executor, Feed, WriteHandle};
+use stockd_access::Identity;
+use stockd_engine::{Budget, Executor, Feed, WriteHandle};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 
 use crate::connection_id::ConnectionId;
@@ -23,10 +24,12 @@ pub(crate) struct Turn<'a> {
     /// When the worker woke up.
     pub(crate) now: Instant,
     pub(crate) pace: Pace,
+    /// Whether its commands are timed.
+    pub(crate) is_timed: bool,
     /// The work that is left of it, lookups apart.
     pub(crate) work: Budget,
-    /// What the client may see.
-    pub(crate) access: &'a Access,
+    /// Who the client is, and what it may do.
+    pub(crate) identity: &'a mut Identity,
     pub(crate) executor: &'a mut Executor,
     /// For writes that have to be kept on the disk first, where there is one.
     pub(crate) writer: Option<&'a mut WriteHandle>,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
+use stockd_access::{Authority, Identity};
+use stockd_engine::{Budget, Engine, Executor, Feed, WriteHandle};
 
 use crate::connection_id::ConnectionId;
 use crate::memory::Memory;
@@ -29,27 +30,39 @@ pub struct Unplugged {
     replies: Vec<u8>,
     feed: Feed,
     server: Arc<ServerState>,
+    identity: Identity,
     tls: TlsBuffers,
     cells: Cells,
     now: Instant,
 }
 
 impl Unplugged {
-    /// A new session.
+    /// A new session of a client that may do everything.
     pub fn new(protocol: Protocol, engine: &Arc<Engine>) -> Unplugged {
+        Unplugged::identified(protocol, engine, Arc::default(), Identity::default())
+    }
+
+    /// A new session of a client that this authority knows.
+    pub fn identified(
+        protocol: Protocol,
+        engine: &Arc<Engine>,
+        authority: Arc<Authority>,
+        identity: Identity,
+    ) -> Unplugged {
         let now = Instant::now();
         let owner = thread::current();
-        let server =
-            ServerState::new(Arc::clone(engine), Memory::new(usize::MAX, 0), Metrics::default);
+        let memory = Memory::new(usize::MAX, 0);
+        let server = ServerState::new(Arc::clone(engine), memory, authority, Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let client = server.clients.enter(peer, protocol, now, None);
         Unplugged {
-            session: Session::new((protocol::of(protocol).begin)(&client)),
+            session: Session::new((protocol::of(protocol).begin)(&client, &identity)),
             executor: engine.executor(),
             writer: engine.write_handle(move || owner.unpark()),
             replies: Vec::new(),
             feed: engine.feed(|| {}),
             server,
+            identity,
             tls: TlsBuffers::default(),
             cells: Cells::default(),
             now,
@@ -84,8 +97,9 @@ impl Unplugged {
             id: ConnectionId::new(0, 1),
             now: self.now,
             pace: Pace::Heavy,
+            is_timed: false,
             work: Budget::new(usize::MAX),
-            access: &Access::All,
+            identity: &mut self.identity,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,

@@ -18,15 +18,19 @@ use stockd_engine::{
 };
 use stockd_model::Address;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT, REPLY_BUFFER_BYTES,
-    TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
+    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
+    UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
+use crate::access_review::AccessReview;
 use crate::admission::Accepted;
+use crate::client_list::Served;
 use crate::closed::Closed;
 use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
+use crate::endings::Endings;
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -68,11 +72,18 @@ pub(crate) struct Worker {
     /// The serial of the latest connection.
     serial: u64,
     turns: TurnQueue,
+    turns_given: u32,
     silences: Timers,
     /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
     short_silences: Timers,
     lingers: Timers,
+    pauses: Timers,
+    access: AccessReview,
     sweep: Sweep,
+    /// Connections that other workers want closed.
+    endings: Arc<Endings>,
+    /// Whether some of those are left.
+    has_endings: bool,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     draining: bool,
@@ -101,6 +112,10 @@ impl Worker {
             let pool = Arc::clone(&pool);
             server.engine.write_handle(move || pool.wake(index))
         };
+        let endings = {
+            let pool = Arc::clone(&pool);
+            Endings::new(move || pool.wake(index))
+        };
         Worker {
             index,
             pool,
@@ -118,10 +133,15 @@ impl Worker {
             connections: Slab::new(),
             serial: 0,
             turns: TurnQueue::default(),
+            turns_given: 0,
             silences: Timers::new(UNTERMINATED_AFTER),
             short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
             lingers: Timers::new(LINGER_TIMEOUT),
+            pauses: Timers::new(FAILED_ATTEMPT_WAIT),
+            access: AccessReview::default(),
             sweep,
+            endings,
+            has_endings: false,
             spins,
             draining: false,
             sums: Sums::default(),
@@ -147,6 +167,9 @@ impl Worker {
                 self.take_from_queue(now);
                 self.take_answers(now);
             }
+            if woken || self.has_endings {
+                self.close_killed();
+            }
             self.marks_wait |= woken;
             let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
             if passes_on {
@@ -166,6 +189,7 @@ impl Worker {
             }
             self.server.sample(now);
             self.tidy_feed();
+            self.review_access();
             self.sweep(now);
             self.relieve_memory(now);
             if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
@@ -181,16 +205,19 @@ impl Worker {
         let has_work = !self.turns.is_empty()
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
+            || self.access.is_under_way()
             || self.short_silences.next().is_some()
+            || self.has_endings
             || self.relief.more;
         if self.spins || has_work {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
         let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
-        let deadlines =
-            [self.silences.next(), self.lingers.next(), self.sweep.at(), drain_until, marks_at];
-        let next = deadlines.into_iter().flatten().min()?;
+        let timers = [&self.silences, &self.lingers, &self.pauses].map(Timers::next);
+        let others = [self.sweep.at(), drain_until, marks_at];
+        let deadlines = timers.into_iter().chain(others);
+        let next = deadlines.flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -226,12 +253,15 @@ impl Worker {
         slot.places.left(pace);
         let cells = self.pool.cells(self.index);
         let work = Budget::new(pace.work());
+        self.turns_given = self.turns_given.wrapping_add(1);
+        let is_timed = self.turns_given.is_multiple_of(TURNS_PER_TIMED);
         let mut turn = Turn {
             id,
             now,
             pace,
+            is_timed,
             work,
-            access: &slot.endpoint.access,
+            identity: &mut slot.identity,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
@@ -262,6 +292,7 @@ impl Worker {
                     timers.start(Instant::now(), id);
                 }
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
+                Some(Delay::Pause) => self.pauses.start(Instant::now(), id),
             }
         }
         // What it was told may have to be passed on to others.
@@ -336,6 +367,16 @@ impl Worker {
         self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
     }
 
+    /// Closes some of the connections that others want closed.
+    fn close_killed(&mut self) {
+        for _ in 0..CLOSES_PER_PASS {
+            let (killed, has_more) = self.endings.next();
+            self.has_endings = has_more;
+            let Some(id) = killed else { break };
+            self.close(id, &Closed::Killed);
+        }
+    }
+
     fn pass_deadlines(&mut self, now: Instant) {
         for timers in [&mut self.short_silences, &mut self.silences] {
             while let Some(id) = timers.pop_passed(now) {
@@ -345,12 +386,37 @@ impl Worker {
                 }
             }
         }
+        while let Some(id) = self.pauses.pop_passed(now) {
+            if let Some(slot) = live(&mut self.connections, id) {
+                slot.connection.end_pause();
+                slot.queue_turn(&mut self.turns);
+            }
+        }
         for _ in 0..CLOSES_PER_PASS {
             let Some(id) = self.lingers.pop_passed(now) else {
                 break;
             };
             self.close(id, &Closed::Ended);
         }
+    }
+
+    /// Where another access file has come into force, gives a turn to the next few connections that are
+    /// subscribed to something, in which they are told what has ended. The others learn it with what they
+    /// ask next.
+    #[inline]
+    fn review_access(&mut self) {
+        let Some(slice) = self.access.slice(self.server.authority.generation()) else {
+            return;
+        };
+        let slots = self.connections.capacity();
+        for index in slice.clone().take_while(|index| *index < slots) {
+            if let Some(slot) = self.connections.get_mut(index)
+                && self.feed.has(slot.id.into())
+            {
+                self.turns.push_heavy(slot.id, &mut slot.places);
+            }
+        }
+        self.access.looked(slice.end, slots);
     }
 
     /// Looks at the next few connections for those that have let a timeout pass.
@@ -479,10 +545,12 @@ impl Worker {
             Ok(stream) => stream,
             Err(error) => return self.cannot_serve(&peer, &error),
         };
-        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(stream.socket()));
-        let conversation = protocol::begin(&endpoint, &client);
+        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
+        let identity = self.server.authority.anonymous();
+        let conversation = protocol::begin(&endpoint, &client, &identity);
         let connection = Connection::new(stream, conversation, permit, client, now);
-        let slot = entry.insert(Slot::new(connection, id, endpoint));
+        let slot = entry.insert(Slot::new(connection, id, identity));
         if self.draining {
             slot.connection.drain();
             slot.queue_turn(&mut self.turns);

@@ -41,7 +41,7 @@ impl Stage {
         let (certificate, key) = issued.write(directory.path(), "server").unwrap();
         let client_ca = Some(authority.certificate());
         let files = ServerFiles { certificate, key, client_ca, clients };
-        let tls = Arc::new(ServerTls::load(files, &[]).unwrap());
+        let tls = Arc::new(ServerTls::load(files).unwrap());
         let engine = Arc::new(Engine::default());
         for (name, price) in [("AAPL", "172.50"), ("IBM", "159")] {
             let fields = Fields { price: price.parse().unwrap(), ..Fields::default() };

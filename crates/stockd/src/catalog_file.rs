@@ -25,6 +25,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use stockd_model::Symbol;
@@ -74,6 +75,11 @@ impl Source {
     /// Opens it as text.
     pub(crate) fn open(&self) -> io::Result<Input> {
         Input::open(self.path(), self.form.encoding)
+    }
+
+    /// When the file was last changed; `None` of standard input, and where the system does not say.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        self.path.as_ref()?.metadata().ok()?.modified().ok()
     }
 
     /// Reads every stock of the source, each once. Bad rows are counted, and the first are kept.

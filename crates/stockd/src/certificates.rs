@@ -52,7 +52,7 @@ impl Certificates {
             return Err(UsageError(why.to_owned()));
         }
         let key = files.key.clone();
-        let tls = ServerTls::load(files, &[]).map_err(|error| UsageError(error.to_string()))?;
+        let tls = ServerTls::load(files).map_err(|error| UsageError(error.to_string()))?;
         warn_of_open_key(&key);
         let mut certificates = Certificates { tls: Arc::new(tls), said_at: None };
         certificates.say_end();

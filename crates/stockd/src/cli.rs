@@ -15,8 +15,8 @@ use crate::feed;
 use crate::load;
 use crate::usage_error::UsageError;
 use crate::{
-    certificate, check, delist, export, import, lookup, manual, output, replay, serve, set, trade,
-    watch,
+    access, certificate, check, config, delist, export, import, lookup, manual, output, ping,
+    replay, serve, server_info, set, token, trade, watch,
 };
 
 /// A stock lookup server and its client.
@@ -44,14 +44,17 @@ enum Command {
     #[cfg(feature = "feed")]
     Feed(feed::FeedArgs),
     Check(check::CheckArgs),
+    Ping(ping::PingArgs),
+    Info(server_info::InfoArgs),
+    Access(access::AccessArgs),
+    Token(token::TokenArgs),
     Certificate(certificate::CertificateArgs),
     // Its options are many.
     #[cfg(feature = "load")]
     Load(Box<load::LoadArgs>),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
-    /// Print the settings file with every default, explained and commented out.
-    Config,
+    Config(Box<config::ConfigArgs>),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -62,7 +65,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         // Help and version, asked for or shown for want of a command, are no errors to shorten.
         Err(error) if !error.use_stderr() || is_help(&error) => error.exit(),
-        Err(error) => return fail(&UsageError(one_line(&error)).into()),
+        Err(error) => return fail(&UsageError(one_line(&error, std::env::args().nth(1))).into()),
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -78,12 +81,16 @@ pub(crate) fn run() -> ExitCode {
         #[cfg(feature = "feed")]
         Command::Feed(args) => feed::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Ping(args) => ping::run(&args),
+        Command::Info(args) => server_info::run(&args),
+        Command::Access(args) => access::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Certificate(args) => certificate::run(&args),
         #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
-        Command::Config => manual::config(),
+        Command::Config(args) => config::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),
     };
@@ -104,14 +111,17 @@ fn is_help(error: &clap::Error) -> bool {
 }
 
 /// What clap has to say, in one line: the error and its tips, and where the help is.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, first: Option<String>) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let (said, usage) = text.split_once("\nUsage: ").unwrap_or((text, "stockd"));
-    let parts = said.split("\n\n").map(|part| {
-        let words: Vec<&str> = part.split_whitespace().collect();
-        words.join(" ")
-    });
+    // Where no usage is shown, the command is what came first.
+    let of_command = format!("stockd {}", first.unwrap_or_default());
+    let (said, usage) = text.split_once("\nUsage: ").unwrap_or((text, &of_command));
+    let parts =
+        said.split("\n\n").filter(|part| !part.contains("For more information")).map(|part| {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            words.join(" ")
+        });
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
     let command: Vec<&str> = usage.split_whitespace().take_while(is_name).collect();
@@ -129,7 +139,15 @@ mod tests {
 
     #[test]
     fn bad_usage_is_one_line() {
-        let why = |args: &[&str]| one_line(&Cli::try_parse_from(args).unwrap_err());
+        let why = |args: &[&str]| {
+            let first = args.get(1).map(|first| (*first).to_owned());
+            one_line(&Cli::try_parse_from(args).unwrap_err(), first)
+        };
+        assert_eq!(
+            why(&["stockd", "set", "AAPL", "--price", "abc"]),
+            "invalid value 'abc' for '--price <PRICE>': 'abc' is not a price: write a decimal like 172.5, -37.63 \
+             or 1e-5, without $ and thousands separators; see 'stockd set --help'"
+        );
         assert_eq!(
             why(&["stockd", "serve", "--lin", "off"]),
             "unexpected argument '--lin' found; tip: a similar argument exists: '--line'; \

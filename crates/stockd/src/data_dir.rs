@@ -4,19 +4,19 @@
 //!
 //! Invariant: the catalog holds all quotes of the directory before the first client is served.
 
-use std::env;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{env, fs};
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use stockd_engine::{Catalog, Engine};
-use stockd_store::{DataDir, Found};
+use stockd_store::{DataDir, Found, QUOTES_FILE};
 use tracing::{info, warn};
 
-use crate::progress;
 use crate::settings::{Settings, Sync};
+use crate::{catalog_file, progress};
 
 /// Stocks between two steps of the progress bar.
 const PROGRESS_STEP: u64 = 4096;
@@ -49,7 +49,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     info!(
         directory = %path.display(),
         stocks = catalog.len(),
-        seconds = began.elapsed().as_secs_f64(),
+        milliseconds = began.elapsed().as_micros() as f64 / 1e3,
         "read the data directory"
     );
     let sync = match settings.sync {
@@ -57,6 +57,15 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
         Sync::Interval(interval) => stockd_engine::Sync::Interval(interval),
     };
     Ok(Engine::durable(catalog, version_floor, Box::new(data), sync))
+}
+
+/// Whether the data directory was last written before this file, or the file is standard input.
+pub(crate) fn is_older_than(settings: &Settings, file: Option<&catalog_file::Source>) -> bool {
+    let Some(file) = file else { return false };
+    let Some(changed) = file.changed() else { return true };
+    let directory = settings.data_dir.clone().or_else(|| usual_dir().ok());
+    let written = directory.and_then(|it| fs::metadata(it.join(QUOTES_FILE)).ok()?.modified().ok());
+    written.is_some_and(|written| written < changed)
 }
 
 /// What an operator has to know of the directory before it is used.

@@ -10,7 +10,7 @@ use crate::quote_server::QuoteServer;
 
 /// Remove stocks from the catalog.
 ///
-/// Prints a line for each, 'AAPL delisted' or 'XYZ not found'. Exits with 1 if any was not found.
+/// Prints a line for each, 'AAPL delisted' or 'XYZ not listed'. Exits with 1 if any is not listed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DelistArgs {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &DelistArgs) -> anyhow::Result<ExitCode> {
         match outcome? {
             Written::Delisted => output::line(format_args!("{symbol} delisted"))?,
             _ => {
-                output::line(format_args!("{symbol} not found"))?;
+                output::line(format_args!("{symbol} not listed"))?;
                 exit_code = ExitCode::FAILURE;
             }
         }

@@ -222,13 +222,13 @@ impl Stage {
         screen.report(&client.report)?;
         let seen = client.report.tally();
         let found = seen.prices + seen.not_tradable;
-        let totals = self.totals_of_at_least(found + seen.not_found);
+        let totals = self.totals_of_at_least(found + seen.not_listed);
         let updates = totals.listings + totals.updates - names::INVENTED.len() as u64;
         let counters = [
             (
                 "lookups",
                 format!(
-                    "{}: {} hits, {} misses",
+                    "{}: {} listed, {} not listed",
                     grouped(totals.lookups()),
                     grouped(totals.hits),
                     grouped(totals.misses)
@@ -238,10 +238,10 @@ impl Stage {
                 "replies",
                 format!(
                     "{}: {} prices, {} times 0 (not tradable), {} times -1 (not listed)",
-                    grouped(found + seen.not_found),
+                    grouped(found + seen.not_listed),
                     grouped(seen.prices),
                     grouped(seen.not_tradable),
-                    grouped(seen.not_found)
+                    grouped(seen.not_listed)
                 ),
             ),
             ("updates", format!("{} applied while serving", grouped(updates))),
@@ -255,12 +255,12 @@ impl Stage {
             bail!("{first}{and_more}");
         }
         // Others may look up here too, so the server may have counted more.
-        if totals.hits < found || totals.misses < seen.not_found {
+        if totals.hits < found || totals.misses < seen.not_listed {
             bail!(
-                "the server counted {} hits and {} misses, the client {found} and {}",
+                "the server counted {} lookups of listed names and {} of others, the client {found} and {}",
                 totals.hits,
                 totals.misses,
-                seen.not_found
+                seen.not_listed
             );
         }
         screen.good("every reply was right")?;

@@ -26,6 +26,7 @@ use crate::name_list;
 use crate::output;
 use crate::progress;
 use crate::tls_flags::TlsFlags;
+use crate::token_flags::TokenFlags;
 use crate::usage_error::UsageError;
 
 #[cfg(feature = "plots")]
@@ -73,6 +74,9 @@ struct RunArgs {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    token: TokenFlags,
 
     /// The protocol.
     #[arg(long, value_enum, default_value = "line", help_heading = "Server")]
@@ -264,7 +268,7 @@ impl RunArgs {
         let target = self.target()?;
         let resp = match protocol {
             Protocol::Resp => target.clone(),
-            _ => self.address(&self.resp)?,
+            _ => self.address(&self.resp, ProtocolArg::Resp)?,
         };
         let names = self.names(&resp)?;
         let update_with = self.update_with.unwrap_or(self.fill_with).into();
@@ -324,19 +328,29 @@ impl RunArgs {
 
     fn target(&self) -> anyhow::Result<Target> {
         if let Some(server) = &self.server {
-            return self.address(server);
+            return self.address(server, self.protocol);
         }
         let from = |variable| std::env::var(variable).ok();
-        self.address(&match self.protocol {
-            ProtocolArg::Line => from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into()),
-            ProtocolArg::Resp => self.resp.clone(),
-            ProtocolArg::Memcached => "127.0.0.1:11211".into(),
-        })
+        self.address(
+            &match self.protocol {
+                ProtocolArg::Line => {
+                    from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into())
+                }
+                ProtocolArg::Resp => self.resp.clone(),
+                ProtocolArg::Memcached => "127.0.0.1:11211".into(),
+            },
+            self.protocol,
+        )
     }
 
-    fn address(&self, text: &str) -> anyhow::Result<Target> {
+    /// A server that speaks this. Tokens are shown in RESP alone.
+    fn address(&self, text: &str, protocol: ProtocolArg) -> anyhow::Result<Target> {
         let target: Target = text.parse().map_err(UsageError)?;
-        Ok(target.with_tls(self.tls.load()?))
+        let target = target.with_tls(self.tls.load()?);
+        match protocol {
+            ProtocolArg::Resp => Ok(target.with_credentials(self.token.load()?)),
+            ProtocolArg::Line | ProtocolArg::Memcached => Ok(target),
+        }
     }
 
     fn names(&self, resp: &Target) -> anyhow::Result<Texts> {

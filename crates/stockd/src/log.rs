@@ -10,6 +10,7 @@
 //! Invariant: who logs holds two locks at most, each for a copy, and neither while anything is
 //! written.
 
+mod format;
 mod queue;
 mod repeats;
 
@@ -32,14 +33,15 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
+use self::format::JsonLines;
+pub(crate) use self::format::LogFormat;
 use self::queue::{LineQueue, Taken};
 use self::repeats::Repeats;
+use crate::output;
 
 /// The crate whose events clients can cause at will.
 const CAUSED_BY_CLIENTS: &str = "stockd_server";
@@ -53,6 +55,7 @@ struct Shared {
     queue: LineQueue,
     level: OnceLock<reload::Handle<LevelFilter, Registry>>,
     repeats: Mutex<Repeats<Identifier, (Level, String)>>,
+    format: OnceLock<LogFormat>,
 }
 
 impl Log {
@@ -61,8 +64,9 @@ impl Log {
     /// # Errors
     ///
     /// When the system gives no thread or no file.
-    pub(crate) fn to_stderr(level: LevelFilter) -> io::Result<Log> {
+    pub(crate) fn to_stderr(level: LevelFilter, format: LogFormat) -> io::Result<Log> {
         let log = Log::default();
+        let _ = log.0.format.set(format);
         let is_colourful = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         // Without the lock of the standard library, for which others would wait.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
@@ -72,9 +76,12 @@ impl Log {
         log.tell_panics();
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(log.clone())
-            .with_ansi(is_colourful)
             .with_target(false)
             .log_internal_errors(false);
+        let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+            LogFormat::Text => Box::new(lines.with_ansi(is_colourful)),
+            LogFormat::Json => Box::new(lines.event_format(JsonLines)),
+        };
         let (level, handle) = reload::Layer::new(level);
         tracing_subscriber::registry().with(level).with(log.clone()).with(lines).init();
         let _ = log.0.level.set(handle);
@@ -98,13 +105,18 @@ impl Log {
     /// as somebody reads it.
     pub(crate) fn end(&self, outcome: anyhow::Result<ExitCode>) -> ExitCode {
         let code = outcome.unwrap_or_else(|error| {
-            let line = format!("stockd: {}\n", escaped(&format!("{error:#}")));
-            self.0.queue.push(line.as_bytes());
+            let text = output::without_numbers(&format!("{error:#}"));
+            let text = escaped(&text).to_string();
+            let line = match self.format() {
+                LogFormat::Text => format!("stockd: {text}\n").into_bytes(),
+                json => json.line(Level::ERROR, &text),
+            };
+            self.0.queue.push(&line);
             ExitCode::FAILURE
         });
         // The spells that are not over end here.
         for (level, text) in self.counted(Instant::now() + LOG_REPEAT_INTERVAL) {
-            self.0.queue.push(&line(level, &text));
+            self.0.queue.push(&self.format().line(level, &text));
         }
         self.0.queue.flush(LOG_FLUSH_TIMEOUT);
         code
@@ -115,12 +127,15 @@ impl Log {
         let log = self.clone();
         panic::set_hook(Box::new(move |panic| {
             let thread = thread::current();
-            let mut text = format!("thread '{}' {panic}\n", thread.name().unwrap_or("?"));
+            let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("?"));
             let backtrace = Backtrace::capture();
             if backtrace.status() == BacktraceStatus::Captured {
-                text.push_str(&format!("{backtrace}\n"));
+                text.push_str(&format!("\n{backtrace}"));
             }
-            log.0.queue.push(text.as_bytes());
+            log.0.queue.push(&match log.format() {
+                LogFormat::Text => format!("{text}\n").into_bytes(),
+                json => json.line(Level::ERROR, &text),
+            });
             log.0.queue.flush(LOG_FLUSH_TIMEOUT);
         }));
     }
@@ -136,12 +151,12 @@ impl Log {
             dropped += queue.write(&taken.lines, &mut stderr) + taken.dropped;
             if dropped > 0 {
                 let text = format!("{dropped} lines of the log were dropped: nobody read it");
-                if queue.write(&line(Level::WARN, &text), &mut stderr) == 0 {
+                if queue.write(&self.format().line(Level::WARN, &text), &mut stderr) == 0 {
                     dropped = 0;
                 }
             }
             for (level, text) in self.counted(Instant::now()) {
-                dropped += queue.write(&line(level, &text), &mut stderr);
+                dropped += queue.write(&self.format().line(level, &text), &mut stderr);
             }
         }
     }
@@ -152,18 +167,14 @@ impl Log {
         ended.map(|((level, first), more)| (level, format!("{more} more like: {first}"))).collect()
     }
 
+    fn format(&self) -> LogFormat {
+        self.0.format.get().copied().unwrap_or_default()
+    }
+
     fn repeats(&self) -> MutexGuard<'_, Repeats<Identifier, (Level, String)>> {
         // At worst an event is counted once too often.
         self.0.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A line in the form of the others.
-fn line(level: Level, text: &str) -> Vec<u8> {
-    let mut time = String::new();
-    let timed = SystemTime.format_time(&mut Writer::new(&mut time));
-    debug_assert!(timed.is_ok(), "a string takes everything");
-    format!("{time} {level:>5} {text}\n").into_bytes()
 }
 
 /// Takes one event after the other, each whole.

@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::Value;
-use stockd_client::{Address, Answer, Client};
+use stockd_client::{Address, Answer, Client, Options};
 use stockd_latency::{microseconds, nanoseconds};
 use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
@@ -27,11 +27,12 @@ use crate::output;
 use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
 use crate::tls_flags::TlsFlags;
+use crate::token_flags::TokenFlags;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
 /// Prints a line for each symbol: 'AAPL 172.5', or 'AAPL 0' while it cannot be traded, or 'XYZ not
-/// found'. Exits with 1 if any was not found.
+/// listed'. Exits with 1 if any is not listed or may not be read.
 ///
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
@@ -39,18 +40,17 @@ use crate::tls_flags::TlsFlags;
 /// slowest 50), and in total.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
-    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "STOCKD_SERVER",
-        hide_env_values = true,
-        default_value = "127.0.0.1:7878"
-    )]
-    server: String,
+    /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [env: STOCKD_SERVER] [default:
+    /// 127.0.0.1:7878]; with --token-file that of its RESP listener [env: STOCKD_RESP_SERVER] [default:
+    /// 127.0.0.1:7879].
+    #[arg(long, value_name = "ADDR")]
+    server: Option<String>,
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    token: TokenFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
     /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
@@ -69,12 +69,12 @@ pub(crate) struct LookupArgs {
     ///
     /// It is {"server": ADDR, "runs": N, "requests": [REQUEST…], "names": [NAME…], "total": TOTAL},
     /// without "requests" under --quiet. Times are whole nanoseconds; replies are as on the wire,
-    /// "0" for not tradable and "-1" for not found.
+    /// "0" for not tradable and "-1" for not listed.
     ///
     /// REQUEST is {"name", "reply", "latency_ns"}, in the order asked. NAME is {"name", "reply",
     /// "count", "total_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"} with the
     /// last reply, slowest "p99_ns" first. TOTAL has the numbers of a NAME, and how many replies
-    /// were "prices", "not_tradable" and "not_found".
+    /// were "prices", "not_tradable" and "not_listed".
     #[arg(long)]
     json: bool,
 
@@ -89,9 +89,10 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.names {
         name_list::read(list, |name| names.push(name.to_owned()))?;
     }
-    let options = args.tls.options()?;
-    let client = Client::connect_with(&*args.server, options)
-        .with_context(|| format!("server '{}'", args.server))?;
+    let options = Options { credentials: args.token.load()?, ..args.tls.options()? };
+    let server = args.server(options.credentials.is_some());
+    let client =
+        Client::connect_with(&*server, options).with_context(|| format!("server '{server}'"))?;
     let all_found = match args.measures() {
         true => measure(client, &names, args),
         false => ask(client, &names),
@@ -108,6 +109,16 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl LookupArgs {
+    /// The address to connect to. Tokens are shown to RESP listeners.
+    fn server(&self, shows_token: bool) -> String {
+        let (variable, default) = match shows_token {
+            true => ("STOCKD_RESP_SERVER", "127.0.0.1:7879"),
+            false => ("STOCKD_SERVER", "127.0.0.1:7878"),
+        };
+        let server = self.server.clone().or_else(|| std::env::var(variable).ok());
+        server.unwrap_or_else(|| default.to_owned())
+    }
+
     fn measures(&self) -> bool {
         self.names.is_some() || self.runs.is_some() || self.quiet || self.json
     }
@@ -122,7 +133,11 @@ fn ask(mut client: Client, names: &[String]) -> anyhow::Result<bool> {
         writeln!(out, "{} {style}{}{style:#}", escaped(name), wording(answer))?;
     }
     out.flush()?;
-    Ok(!answers.contains(&Answer::NotFound))
+    Ok(answers.iter().all(|answer| is_found(*answer)))
+}
+
+fn is_found(answer: Answer) -> bool {
+    !matches!(answer, Answer::NotFound | Answer::NotPermitted)
 }
 
 /// Asks for one name after the other and prints the latencies. If the server fails, those until
@@ -161,7 +176,7 @@ fn measure(mut client: Client, names: &[String], args: &LookupArgs) -> anyhow::R
     printer.end(&report)?;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(report.tally().not_found == 0),
+        None => Ok(report.tally().not_listed + report.tally().not_permitted == 0),
     }
 }
 
@@ -280,7 +295,7 @@ fn style_of(answer: Answer) -> Style {
     match answer {
         Answer::Price(_) => Style::new(),
         Answer::NotTradable => AnsiColor::Yellow.on_default(),
-        Answer::NotFound => AnsiColor::Red.on_default(),
+        Answer::NotFound | Answer::NotPermitted => AnsiColor::Red.on_default(),
     }
 }
 

@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use crate::manual_sections;
 use crate::output;
-use crate::settings;
 
 /// Print the completions of a shell, for it to read at start.
 #[derive(Debug, clap::Args)]
@@ -27,12 +27,6 @@ pub(crate) struct ManArgs {
     /// Write the pages into this directory as stockd.1, stockd-serve.1 and so on.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-}
-
-/// Prints the configuration file of all defaults.
-pub(crate) fn config() -> anyhow::Result<ExitCode> {
-    output::all(settings::default_file().as_bytes())?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the completions of one shell.
@@ -74,6 +68,7 @@ fn man_pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
         let man = Man::new(command.clone()).source(source.clone());
         let mut page = Vec::new();
         man.render(&mut page)?;
+        page.extend(manual_sections::of(command.get_display_name().unwrap_or("stockd")).bytes());
         Ok((man.get_filename(), page))
     };
     commands.map(page).collect()

@@ -43,7 +43,22 @@ pub(crate) fn all(bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Says on standard error what went wrong. Where that cannot be written either, the exit code tells.
 pub(crate) fn problem(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "stockd: {}", escaped(&text.to_string()));
+    let _ = writeln!(io::stderr(), "stockd: {}", escaped(&without_numbers(&text.to_string())));
+}
+
+/// An error without the numbers that the system gives its errors, since their words stand there too.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                kept.push_str(rest);
+            }
+            _ => kept.extend([" (os error ", part]),
+        }
+    }
+    kept
 }
 
 /// How a command ends that failed, perhaps because the reader of its output left.
@@ -57,4 +72,21 @@ pub(crate) fn end(error: anyhow::Error) -> anyhow::Result<ExitCode> {
 fn reader_left(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        for (text, kept) in [
+            ("cannot read x: No such file (os error 2)", "cannot read x: No such file"),
+            ("a (os error 2): b (os error 2); c", "a: b; c"),
+            ("a (os error x) b", "a (os error x) b"),
+            ("a (os error 2", "a (os error 2"),
+        ] {
+            assert_eq!(without_numbers(text), kept);
+        }
+    }
 }

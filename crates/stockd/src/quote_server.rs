@@ -4,6 +4,7 @@ use anyhow::Context;
 use stockd_client::{ClientError, Options, QuoteClient};
 
 use crate::tls_flags::TlsFlags;
+use crate::token_flags::TokenFlags;
 
 /// The address of a server's RESP listener.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub(crate) struct QuoteServer {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    token: TokenFlags,
 }
 
 impl QuoteServer {
@@ -37,7 +41,7 @@ impl QuoteServer {
         &self,
         open: impl FnOnce(&str, Options) -> Result<T, ClientError>,
     ) -> anyhow::Result<T> {
-        open(&self.address, self.tls.options()?)
-            .with_context(|| format!("server '{}'", self.address))
+        let options = Options { credentials: self.token.load()?, ..self.tls.options()? };
+        open(&self.address, options).with_context(|| format!("server '{}'", self.address))
     }
 }

@@ -42,17 +42,28 @@ pub(crate) struct Tally {
     /// A `0`: halted, or no volume left.
     pub(crate) not_tradable: u64,
     /// A `-1`.
-    pub(crate) not_found: u64,
+    pub(crate) not_listed: u64,
+    /// An error: the stock may not be read.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) not_permitted: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { prices, not_tradable, not_found } = self;
-        let lookups = prices + not_tradable + not_found;
+        let Tally { prices, not_tradable, not_listed, not_permitted } = self;
+        let lookups = prices + not_tradable + not_listed + not_permitted;
         write!(
             f,
-            "lookups: {lookups} ({prices} priced, {not_tradable} not tradable, {not_found} not found)"
-        )
+            "lookups: {lookups} ({prices} priced, {not_tradable} not tradable, {not_listed} not listed"
+        )?;
+        match not_permitted {
+            0 => f.write_str(")"),
+            _ => write!(f, ", {not_permitted} not permitted)"),
+        }
     }
 }
 
@@ -64,7 +75,8 @@ impl LatencyReport {
         match answer {
             Answer::Price(_) => self.tally.prices += 1,
             Answer::NotTradable => self.tally.not_tradable += 1,
-            Answer::NotFound => self.tally.not_found += 1,
+            Answer::NotFound => self.tally.not_listed += 1,
+            Answer::NotPermitted => self.tally.not_permitted += 1,
         }
         match self.names.get_mut(name) {
             Some(named) => {
@@ -222,10 +234,11 @@ fn table_row(name: &str, reply: &str, summary: &Summary) -> Vec<String> {
     ]
 }
 
-/// An answer in the words of people: the price, `0`, or `not found`.
+/// An answer in the words of people: the price, `0`, `not listed` or `not permitted`.
 pub(crate) fn wording(answer: Answer) -> String {
     match answer {
-        Answer::NotFound => "not found".into(),
+        Answer::NotFound => "not listed".into(),
+        Answer::NotPermitted => "not permitted".into(),
         answer => answer.to_string(),
     }
 }
@@ -256,14 +269,14 @@ mod tests {
     #[test]
     fn the_table_has_the_slowest_first_and_the_total_last() {
         let expected = "\
-name          reply  count  total ms  mean µs  p50 µs  p90 µs  p99 µs  p99.9 µs  max µs
-────────────────────────────────────────────────────────────────────────────────────────
-牛来USDT          0      1     1.000   1000.0  1000.0  1000.0  1000.0    1000.0  1000.0
-AAPL          172.5      4     0.100     25.0    20.0    40.0    40.0      40.0    40.0
-BRK/A        743500      1     0.035     35.0    35.0    35.0    35.0      35.0    35.0
-XYZ       not found      1     0.005      5.0     5.0     5.0     5.0       5.0     5.0
-────────────────────────────────────────────────────────────────────────────────────────
-total                    7     1.140    162.9    30.0  1000.0  1000.0    1000.0  1000.0";
+name           reply  count  total ms  mean µs  p50 µs  p90 µs  p99 µs  p99.9 µs  max µs
+─────────────────────────────────────────────────────────────────────────────────────────
+牛来USDT           0      1     1.000   1000.0  1000.0  1000.0  1000.0    1000.0  1000.0
+AAPL           172.5      4     0.100     25.0    20.0    40.0    40.0      40.0    40.0
+BRK/A         743500      1     0.035     35.0    35.0    35.0    35.0      35.0    35.0
+XYZ       not listed      1     0.005      5.0     5.0     5.0     5.0       5.0     5.0
+─────────────────────────────────────────────────────────────────────────────────────────
+total                     7     1.140    162.9    30.0  1000.0  1000.0    1000.0  1000.0";
         assert_eq!(sample().table(), expected);
     }
 
@@ -307,7 +320,7 @@ total                    7     1.140    162.9    30.0  1000.0  1000.0    1000.0 
         assert_eq!(
             document["total"],
             serde_json::json!({
-                "prices": 5, "not_tradable": 1, "not_found": 1, "count": 7,
+                "prices": 5, "not_tradable": 1, "not_listed": 1, "count": 7,
                 "total_ns": 1_140_000, "mean_ns": 162_857, "p50_ns": 30_000,
                 "p90_ns": 1_000_000, "p99_ns": 1_000_000, "p999_ns": 1_000_000,
                 "max_ns": 1_000_000,

@@ -14,17 +14,20 @@ use stockd_engine::{Access, Engine};
 use stockd_model::limits::{
     COMMIT_QUEUE_REQUESTS_MAX, FILES_LOOK_INTERVAL, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT,
 };
-use stockd_model::{Address, Reply, Request};
+use stockd_model::{Address, Field, Quote, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
+use crate::access_file::WatchedAccess;
 use crate::catalog_file::{Loaded, Row};
 use crate::certificates::Certificates;
 use crate::data_dir;
+use crate::exposure;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
 use crate::settings::{SettingFlags, Settings};
 use crate::usage_error::UsageError;
+use crate::web::Web;
 
 /// Serve lookups until SIGTERM or Ctrl-C.
 ///
@@ -40,43 +43,70 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.flags, std::env::vars_os())?;
     let certificates = Certificates::load(&settings)?;
+    let access = settings.access.as_deref().map(WatchedAccess::open).transpose()?;
     let endpoints = endpoints(&settings, certificates.as_ref())?;
-    let log = Log::to_stderr(settings.log).context("cannot start the log")?;
-    Ok(log.end(serve(&settings, endpoints, certificates, &args.flags, &log)))
+    let warnings =
+        exposure::check(&exposure::listeners(&settings), access.is_some(), &settings.insecure)?;
+    let log = Log::to_stderr(settings.log, settings.log_format).context("cannot start the log")?;
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let guarded = Guarded { endpoints, certificates, access, insecure_listeners: warnings.len() };
+    Ok(log.end(serve(&settings, guarded, &args.flags, &log)))
+}
+
+/// Where to listen, and what protects it.
+struct Guarded {
+    endpoints: Vec<Endpoint>,
+    certificates: Option<Certificates>,
+    access: Option<WatchedAccess>,
+    insecure_listeners: usize,
 }
 
 fn serve(
     settings: &Settings,
-    endpoints: Vec<Endpoint>,
-    mut certificates: Option<Certificates>,
+    guarded: Guarded,
     flags: &SettingFlags,
     log: &Log,
 ) -> anyhow::Result<ExitCode> {
+    let Guarded { endpoints, mut certificates, mut access, insecure_listeners } = guarded;
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
+    // Before the directory is opened, which changes it.
+    let is_newer = data_dir::is_older_than(settings, settings.catalog.as_ref());
     let engine = Arc::new(data_dir::open_engine(settings)?);
     list_stocks(&rows, &engine)?;
+    tell_differences(settings, &rows, &engine, is_newer);
     drop(rows);
 
     let interruption = Interruption::watch_with_reload()?;
     let file_limit = stockd_server::raise_file_limit();
+    let web_connections_max = Web::connections_max(settings, file_limit);
     let config = Config {
         endpoints,
         workers: settings.workers,
         spin: settings.spin,
         connections_max: settings.connections_max,
+        files_reserved: web_connections_max,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,
         unread_replies_max: settings.unread_replies_max,
+        authority: access.as_ref().map(|it| Arc::clone(it.authority())).unwrap_or_default(),
+        insecure_listeners: insecure_listeners as u64,
         log_lines_lost: log.lost(),
         ..Config::default()
     };
     // The error says the cause itself; its source would say it again.
     let server =
         Server::start(config, Arc::clone(&engine)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let web = Web::start(
+        settings,
+        web_connections_max,
+        &engine,
+        &server,
+        certificates.as_ref().map(Certificates::tls),
+    )?;
     info!(
-        stocks = engine.count(&Access::All),
+        stocks = engine.count(&Access::All).unwrap_or_default(),
         memory_bytes = engine.memory_bytes(),
         workers = settings.workers,
         connections_max = server.metrics().connections_max,
@@ -85,13 +115,23 @@ fn serve(
         durable = engine.commit_report().is_some(),
         "serving"
     );
-    print_addresses(&server).context("cannot print the addresses on standard output")?;
+    print_addresses(&server, &web).context("cannot print the addresses on standard output")?;
 
     let signal = loop {
-        match interruption.next_within(FILES_LOOK_INTERVAL) {
+        let told = interruption.next_within(FILES_LOOK_INTERVAL);
+        match told {
             Some(Told::Stop(signal)) => break signal,
-            Some(Told::Reload) => reload(settings, flags, log),
+            Some(Told::Reload) => {
+                reload(settings, flags, log);
+                engine.resume();
+            }
             None => {}
+        }
+        if let Some(access) = &mut access
+            && access.look(told.is_some())
+        {
+            server.access_changed();
+            web.access_changed();
         }
         if let Some(certificates) = &mut certificates {
             certificates.look();
@@ -99,7 +139,9 @@ fn serve(
     };
     let until = Instant::now() + (SHUTDOWN_TIMEOUT - LOG_FLUSH_TIMEOUT);
     info!(signal, "stopping: answering what was asked");
+    web.stop();
     let report = server.shutdown();
+    web.end(until);
     if report.unflushed > 0 {
         let clients = report.unflushed;
         warn!(clients, "some clients did not take all their replies in time");
@@ -108,8 +150,8 @@ fn serve(
     info!(
         connections = report.connections,
         lookups = totals.lookups(),
-        hits = totals.hits,
-        misses = totals.misses,
+        listed = totals.hits,
+        not_listed = totals.misses,
         "stopped"
     );
     engine.close(until.saturating_duration_since(Instant::now()))?;
@@ -154,9 +196,8 @@ fn endpoints(
     };
     let endpoints =
         [of(Protocol::Line, &settings.line)?, of(Protocol::Resp, &settings.resp)?].concat();
-    if endpoints.is_empty() {
-        let why =
-            "every listener is off, so nobody could be served; give --line ADDR or --resp ADDR";
+    if endpoints.is_empty() && settings.http.is_empty() && settings.grpc.is_empty() {
+        let why = "every listener is off, so nobody could be served; give --line ADDR, --resp ADDR or --http ADDR";
         return Err(UsageError(why.to_owned()));
     }
     Ok(endpoints)
@@ -217,16 +258,50 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
         let known = rows.len() - listings.len();
         info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
     }
-    if engine.count(&Access::All) == 0 {
+    if engine.count(&Access::All) == Some(0) {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
 }
 
-fn print_addresses(server: &Server) -> io::Result<()> {
+/// Says which stocks are not as the catalog file has them, since the data directory knew them before: as a warning
+/// where the file was changed after the directory.
+fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer: bool) {
+    let different = |row: &Row| {
+        let quote = engine.quote(&Access::All, &row.symbol)?;
+        let in_file = row.fields.outcome(&quote);
+        (in_file != quote).then_some((quote, in_file))
+    };
+    let mut differences = rows.iter().filter_map(different);
+    let (Some((quote, in_file)), Some(file)) = (differences.next(), &settings.catalog) else {
+        return;
+    };
+    let count = 1 + differences.count();
+    let text = |quote: &Quote, field| {
+        quote.text_of(field).map_or_else(|| "none".to_owned(), |text| text.as_str().to_owned())
+    };
+    let differs = |field: &Field| text(&quote, *field) != text(&in_file, *field);
+    let field = Field::ALL.into_iter().find(differs).unwrap_or(Field::Price);
+    let told = format!(
+        "the data directory wins over {file}: {} of '{}' is {}, and {} in the file; to apply the file: stockd import {file}",
+        field.name(),
+        quote.symbol,
+        text(&quote, field),
+        text(&in_file, field)
+    );
+    match is_newer {
+        true => warn!(differ = count, "{told}"),
+        false => info!(differ = count, "{told}"),
+    }
+}
+
+fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for endpoint in server.endpoints() {
         writeln!(stdout, "{endpoint}")?;
+    }
+    for (protocol, address) in web.endpoints() {
+        writeln!(stdout, "{protocol} {address}")?;
     }
     stdout.flush()
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use stockd_client::ClientError;
 use stockd_model::{
     Edit, Field, FieldError, Fields, Price, Quote, Status, Symbol, Volume, rfc3339,
 };
@@ -15,7 +16,7 @@ use crate::quote_server::QuoteServer;
 ///
 /// What is not given stays as it is, and none takes a field away. Listing needs a price, a bid, an ask
 /// or a status; the status is then trading unless given. A stock without a volume is one whose shares
-/// are not counted. Prints the quote as it is after that.
+/// are not counted. Prints the quote as it is after that, as far as it may be read.
 #[derive(Debug, clap::Args)]
 #[group(id = "fields", required = true, multiple = true, args = ["price", "volume", "bid", "ask", "bid_size", "ask_size", "status"])]
 pub(crate) struct SetArgs {
@@ -78,7 +79,15 @@ pub(crate) fn run(args: &SetArgs) -> anyhow::Result<ExitCode> {
     };
     let mut client = args.server.connect()?;
     client.set(symbol, fields)?;
-    let Some(quote) = client.quote(symbol.as_str())? else {
+    let quote = match client.quote(symbol.as_str()) {
+        // Who may write a stock need not be allowed to read it.
+        Err(ClientError::Refused(refused)) if refused.is_not_permitted() => {
+            output::line(format_args!("{symbol} set"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        quote => quote?,
+    };
+    let Some(quote) = quote else {
         bail!("stock '{symbol}' was set and has been delisted since");
     };
     output::line(format_args!("{}", line(&quote)?))?;

@@ -9,10 +9,11 @@
 //! setting.
 
 mod file;
+mod insecure;
 mod sync;
 mod value;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,14 +22,16 @@ use stockd_model::Address;
 use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use self::insecure::Insecure;
 pub(crate) use self::sync::Sync;
 use crate::catalog_file;
+use crate::log::LogFormat;
 use crate::usage_error::UsageError;
 
 /// Declares the settings once: the struct of their values, and the table of everything else.
 macro_rules! settings {
     ($($(#[doc = $help:literal])+
-       $key:ident: $kind:ty = $default:literal, $placeholder:literal, $parse:path;)+) => {
+       $key:ident: $kind:ty = $default:expr, $placeholder:literal, $parse:path;)+) => {
         /// What the server runs with.
         #[derive(Debug, PartialEq)]
         pub(crate) struct Settings {
@@ -67,6 +70,9 @@ macro_rules! settings {
     };
 }
 
+/// A build without the service plane has nothing to listen with.
+const HTTP_DEFAULT: &str = if cfg!(feature = "web") { "127.0.0.1:7880" } else { "off" };
+
 settings! {
     /// Address of the line protocol: IP:PORT, where port 0 takes any free port, tls:IP:PORT for TLS,
     /// unix:PATH for a Unix socket, several of them with commas between, or `off`.
@@ -74,6 +80,33 @@ settings! {
 
     /// Address of RESP, the protocol of Redis clients, in the same form.
     resp: Vec<Address> = "127.0.0.1:7879", "ADDR", value::addresses;
+
+    /// Address of HTTP, in the same form: quotes and streams for browsers, scripts and services, gRPC on the
+    /// same port, and metrics.
+    http: Vec<Address> = HTTP_DEFAULT, "ADDR", value::web_addresses;
+
+    /// Address of gRPC on a port of its own, in the same form.
+    grpc: Vec<Address> = "off", "ADDR", value::web_addresses;
+
+    /// Names that clients of HTTP and gRPC may call this server, with commas between, beside `localhost`, the
+    /// addresses of the loopback and the one that they have come to; `*` is any. A page of such a host may use the
+    /// server, too.
+    allowed_hosts: Vec<String> = "", "HOSTS", value::hosts;
+
+    /// Threads that serve HTTP and gRPC: 1 to 64.
+    web_threads: usize = "1", "N", value::web_threads;
+
+    /// Streams of live quotes over HTTP and gRPC that are open at once.
+    streams_max: usize = "10000", "N", value::streams;
+
+    /// File that says who may read, write and trade what, as docs/security.md describes it. When it changes
+    /// the server takes what is in it, within 10 seconds or at SIGHUP. None lets everybody do everything,
+    /// on this machine alone.
+    access: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Listeners that others may reach although they are not protected: `true` for all, or some of `line`,
+    /// `resp`, `http` and `grpc` with commas between.
+    insecure: Insecure = "false", "LISTENERS", value::insecure;
 
     /// Certificate of the server for addresses with tls:, and behind it those of its issuers, as PEM. When
     /// the file changes the server takes what is in it, within 10 seconds or at SIGHUP.
@@ -121,7 +154,8 @@ settings! {
     unread_replies_max: usize = "256MB", "BYTES", value::bytes;
 
     /// File of the stocks to list at start: CSV or JSON, also compressed with gzip; `-` reads
-    /// standard input. None lists no stocks.
+    /// standard input. None lists no stocks. Stocks that the data directory knows keep what they have
+    /// there; `stockd import FILE` overwrites them.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;
 
     /// Skip and count bad rows of the catalog file instead of refusing to start.
@@ -137,6 +171,9 @@ settings! {
 
     /// Keep nothing on disk: the catalog is in memory alone, and a data directory is not used.
     ephemeral: bool = "false", "BOOL", value::boolean;
+
+    /// What lines of the log look like: `text`, or `json`, an object a line.
+    log_format: LogFormat = "text", "FORMAT", value::log_format;
 
     /// What to log on standard error: `off`, `error`, `warn`, `info`, `debug` or `trace`.
     log: LevelFilter = "info", "LEVEL", value::level;
@@ -161,7 +198,7 @@ const ENVIRONMENT_PREFIX: &str = "STOCKD_";
 
 /// Variables with that prefix that are no settings of the server: where its file is, and what the
 /// client reads.
-const OTHER_VARIABLES: [&str; 4] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA"];
+const OTHER_VARIABLES: [&str; 5] = ["CONFIG", "SERVER", "RESP_SERVER", "TLS_CA", "TOKEN_FILE"];
 
 impl Settings {
     /// The settings that hold: defaults, then the file, then the environment, then the flags.
@@ -174,64 +211,122 @@ impl Settings {
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Settings, UsageError> {
         let mut settings = Settings::default();
-        if let Some(path) = &flags.config {
-            settings.apply_file(path)?;
-        }
-        settings.apply_environment(environment)?;
-        for (setting, text) in &flags.given {
-            settings.apply(setting, text, format_args!("{}", setting.flag()))?;
+        for given in all_given(flags, environment)? {
+            settings.apply(&given?)?;
         }
         Ok(settings)
     }
 
-    fn apply_file(&mut self, path: &Path) -> Result<(), UsageError> {
-        for entry in file::read(path)? {
-            let origin = format!("{}:{}", path.display(), entry.line);
-            let setting = TABLE.iter().find(|setting| setting.key == entry.key);
-            let setting = setting.ok_or_else(|| {
-                let what = format!("{origin}: unknown setting '{}'", entry.key);
-                unknown(&what, &entry.key, |setting| setting.key.to_owned())
-            })?;
-            self.apply(setting, &entry.value, format_args!("{origin}"))?;
-        }
-        Ok(())
-    }
-
-    fn apply_environment(
-        &mut self,
+    /// The same as lines of a settings file, each with where it comes from.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn effective(
+        flags: &SettingFlags,
         environment: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Result<(), UsageError> {
-        for (name, value) in environment {
-            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
-            let Some(suffix) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
-                continue;
-            };
-            // An empty variable is how scripts and containers leave one out.
-            let is_left_out = value.is_empty() || is_service_link(suffix, &value);
-            if OTHER_VARIABLES.contains(&suffix) || is_left_out {
-                continue;
-            }
-            let setting = TABLE.iter().find(|setting| setting.variable() == name);
-            let setting = setting.ok_or_else(|| {
-                let what = format!("unknown environment variable '{name}'");
-                unknown(&what, &suffix.to_lowercase(), Setting::variable)
-            })?;
-            self.apply(setting, &value, format_args!("environment variable {name}"))?;
+    ) -> Result<Vec<(String, String)>, UsageError> {
+        let mut settings = Settings::default();
+        let mut given: Vec<Given> = Vec::new();
+        for next in all_given(flags, environment)? {
+            let next = next?;
+            settings.apply(&next)?;
+            given.push(next);
         }
-        Ok(())
+        let line = |setting: &'static Setting| {
+            // The last one wins.
+            let given = given.iter().rfind(|given| given.setting.key == setting.key);
+            let (text, origin) = match given {
+                Some(Given { text, origin, .. }) => (text.as_str(), origin.as_str()),
+                None => (setting.default, "default"),
+            };
+            (format!("{} = {}", setting.key, file::literal(text)), origin.to_owned())
+        };
+        Ok(TABLE.iter().map(line).collect())
     }
 
-    fn apply(
-        &mut self,
-        setting: &Setting,
-        text: &str,
-        origin: std::fmt::Arguments<'_>,
-    ) -> Result<(), UsageError> {
+    fn apply(&mut self, Given { setting, text, origin }: &Given) -> Result<(), UsageError> {
         (setting.set)(self, text).map_err(|form| {
             let key = setting.key;
             UsageError(format!("{origin}: '{text}' is not possible for {key}: {form}"))
         })
     }
+}
+
+/// A setting that is given somewhere.
+struct Given {
+    setting: &'static Setting,
+    text: String,
+    origin: String,
+}
+
+/// All settings that are given, those that win last. An unknown name is an error in its place.
+fn all_given(
+    flags: &SettingFlags,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Result<Given, UsageError>>, UsageError> {
+    let mut all = match &flags.config {
+        Some(path) => given_in_file(path)?,
+        None => Vec::new(),
+    };
+    all.extend(environment.filter_map(|(name, value)| given_by_variable(&name, &value)));
+    all.extend(
+        flags.given.iter().map(|(setting, text)| {
+            Ok(Given { setting, text: text.clone(), origin: setting.flag() })
+        }),
+    );
+    Ok(all)
+}
+
+fn given_in_file(path: &Path) -> Result<Vec<Result<Given, UsageError>>, UsageError> {
+    let given = |entry: file::Entry| {
+        let origin = format!("{}:{}", path.display(), entry.line);
+        let setting = TABLE.iter().find(|setting| setting.key == entry.key);
+        let setting = setting.ok_or_else(|| {
+            let what = format!("{origin}: unknown setting '{}'", entry.key);
+            unknown(&what, &entry.key, |setting| setting.key.to_owned())
+        })?;
+        Ok(Given { setting, text: entry.value, origin })
+    };
+    Ok(file::read(path)?.into_iter().map(given).collect())
+}
+
+/// The setting that a variable gives, if it is one of a setting.
+fn given_by_variable(name: &OsStr, value: &OsStr) -> Option<Result<Given, UsageError>> {
+    let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+    let suffix = name.strip_prefix(ENVIRONMENT_PREFIX)?;
+    // An empty variable is how scripts and containers leave one out.
+    let is_left_out = value.is_empty() || is_service_link(suffix, &value);
+    if OTHER_VARIABLES.contains(&suffix) || is_left_out {
+        return None;
+    }
+    let setting = TABLE.iter().find(|setting| setting.variable() == name);
+    Some(match setting {
+        Some(setting) => {
+            let origin = format!("environment variable {name}");
+            Ok(Given { setting, text: value.into_owned(), origin })
+        }
+        None => {
+            let what = format!("unknown environment variable '{name}'");
+            Err(unknown(&what, &suffix.to_lowercase(), Setting::variable))
+        }
+    })
+}
+
+/// How many settings a file gives, and what is wrong with it.
+///
+/// # Errors
+///
+/// When it cannot be read, or is no TOML.
+pub(crate) fn check_file(path: &Path) -> Result<(usize, Vec<UsageError>), UsageError> {
+    let all = given_in_file(path)?;
+    let count = all.len();
+    let mut settings = Settings::default();
+    let wrong = all.into_iter().filter_map(|given| match given {
+        Ok(given) => settings.apply(&given).err(),
+        Err(error) => Some(error),
+    });
+    Ok((count, wrong.collect()))
 }
 
 impl Setting {
@@ -249,7 +344,7 @@ impl Setting {
 
     /// A switch is on when its flag stands alone.
     fn is_switch(&self) -> bool {
-        self.placeholder == "BOOL"
+        ["BOOL", "LISTENERS"].contains(&self.placeholder)
     }
 
     fn arg(&self) -> Arg {
@@ -312,6 +407,13 @@ pub(crate) struct SettingFlags {
     given: Vec<(&'static Setting, String)>,
 }
 
+impl SettingFlags {
+    /// Whether any is given.
+    pub(crate) fn are_given(&self) -> bool {
+        !self.given.is_empty()
+    }
+}
+
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new("config")
@@ -351,6 +453,12 @@ impl std::fmt::Debug for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.key)
     }
+}
+
+/// The environment variables of all settings, and what each sets.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |setting: &Setting| setting.help.concat().trim().to_owned();
+    TABLE.iter().map(move |setting| (setting.variable(), text(setting)))
 }
 
 /// The configuration file that says nothing but the defaults, each explained and commented out.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use stockd_model::Symbol;
+use stockd_model::{Shares, Symbol, Volume};
 
 use crate::output;
 use crate::quote_server::QuoteServer;
@@ -34,26 +34,35 @@ struct TradeArgs {
     /// The stock; case matters.
     symbol: Symbol,
 
-    /// How many shares, at least 1.
-    #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-    shares: i64,
+    /// How many shares: an exact decimal above 0.
+    #[arg(value_name = "N", value_parser = some_shares)]
+    shares: Volume,
 }
 
 /// Takes shares and prints the volume left.
 pub(crate) fn buy(args: &BuyArgs) -> anyhow::Result<ExitCode> {
     let BuyArgs { trade } = args;
-    trade.run(-trade.shares)
+    trade.run(Shares::Take(trade.shares))
 }
 
 /// Gives shares back and prints the volume left.
 pub(crate) fn sell(args: &SellArgs) -> anyhow::Result<ExitCode> {
     let SellArgs { trade } = args;
-    trade.run(trade.shares)
+    trade.run(Shares::Add(trade.shares))
+}
+
+/// Reads a number of shares that is not 0.
+fn some_shares(text: &str) -> Result<Volume, String> {
+    match text.parse::<Volume>() {
+        Ok(shares) if shares.is_exhausted() => Err("a trade is of more than 0 shares".to_owned()),
+        Ok(shares) => Ok(shares),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl TradeArgs {
-    fn run(&self, delta: i64) -> anyhow::Result<ExitCode> {
-        let left = self.server.connect()?.trade(self.symbol, delta)?;
+    fn run(&self, shares: Shares) -> anyhow::Result<ExitCode> {
+        let left = self.server.connect()?.trade(self.symbol, shares)?;
         output::line(format_args!("{} volume {left}", self.symbol))?;
         Ok(ExitCode::SUCCESS)
     }

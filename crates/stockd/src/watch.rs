@@ -63,7 +63,7 @@ fn watch(args: &WatchArgs) -> anyhow::Result<()> {
         if let Some(event) = subscription.next_timeout(REDRAW_INTERVAL) {
             messages += u64::from(matches!(
                 event,
-                Event::Quote(_) | Event::Delisted(_) | Event::Unlisted(_)
+                Event::Quote(_) | Event::Delisted(_) | Event::Unlisted(_) | Event::Forbidden(_)
             ));
             view.show(&event)?;
         }
@@ -128,6 +128,8 @@ fn print_line(event: &Event) -> io::Result<()> {
         Event::Quote(quote) => quote_json::encode_quote(quote, &mut line),
         Event::Delisted(symbol) => quote_json::encode_delisted(symbol, &mut line),
         Event::Unlisted(symbol) => quote_json::encode_unlisted(symbol, &mut line),
+        Event::Forbidden(symbol) => quote_json::encode_forbidden(Some(symbol), &mut line),
+        Event::AllForbidden => quote_json::encode_forbidden(None, &mut line),
         // Standard output is for messages alone.
         Event::Disconnected { .. } | Event::Reconnected => {
             output::problem(format_args!("{}", connection_news(event)));
@@ -176,7 +178,10 @@ impl Table {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Quote(quote) => self.board.update(*quote),
-            Event::Delisted(symbol) | Event::Unlisted(symbol) => self.board.delist(*symbol),
+            Event::Delisted(symbol) | Event::Unlisted(symbol) | Event::Forbidden(symbol) => {
+                self.board.delist(*symbol);
+            }
+            Event::AllForbidden => self.news = "nothing may be read any more".to_owned(),
             Event::Disconnected { .. } => self.news = escaped(&connection_news(event)).to_string(),
             Event::Reconnected => self.news.clear(),
         }

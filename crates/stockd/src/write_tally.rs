@@ -14,7 +14,7 @@ pub(crate) struct WriteTally {
     updated: u64,
     delisted: u64,
     /// Stocks to delist that were not listed.
-    not_found: u64,
+    not_listed: u64,
     /// Stocks that were as they should be, and were not written.
     unchanged: u64,
     refused: u64,
@@ -28,7 +28,7 @@ impl WriteTally {
             Ok(Written::Listed) => self.listed += 1,
             Ok(Written::Updated | Written::Traded(_)) => self.updated += 1,
             Ok(Written::Delisted) => self.delisted += 1,
-            Ok(Written::NotListed) => self.not_found += 1,
+            Ok(Written::NotListed) => self.not_listed += 1,
             Err(refused) => {
                 self.refused += 1;
                 if self.first_refused.len() < REFUSED_SHOWN_MAX {
@@ -45,8 +45,8 @@ impl WriteTally {
 
     /// Writes recorded, and those that were not needed.
     pub(crate) fn writes(&self) -> u64 {
-        let WriteTally { listed, updated, delisted, not_found, unchanged, refused, .. } = self;
-        listed + updated + delisted + not_found + unchanged + refused
+        let WriteTally { listed, updated, delisted, not_listed, unchanged, refused, .. } = self;
+        listed + updated + delisted + not_listed + unchanged + refused
     }
 
     /// Writes that the server refused.
@@ -66,7 +66,7 @@ impl fmt::Display for WriteTally {
         write!(f, "{} listed, {} updated", self.listed, self.updated)?;
         let others = [
             (self.delisted, "delisted"),
-            (self.not_found, "to delist not found"),
+            (self.not_listed, "to delist that were not listed"),
             (self.unchanged, "unchanged"),
             (self.refused, "refused"),
         ];

@@ -100,8 +100,8 @@ fn the_counts_of_the_summary_add_up() {
     let &[lookups, hits, misses] = numbers(&shown, "lookups").as_slice() else { panic!("{shown}") };
     assert_eq!((lookups, hits + misses), (rows, rows));
     let replies = numbers(&shown, "replies");
-    let [all, prices, not_tradable, not_found] = [0, 1, 2, 4].map(|at| replies[at]);
-    assert_eq!((all, prices + not_tradable, not_found), (rows, hits, misses), "{replies:?}");
+    let [all, prices, not_tradable, not_listed] = [0, 1, 2, 4].map(|at| replies[at]);
+    assert_eq!((all, prices + not_tradable, not_listed), (rows, hits, misses), "{replies:?}");
     assert_eq!(numbers(&shown, "updates"), [12_154]);
     assert_eq!(numbers(&shown, "total")[0], rows);
 }

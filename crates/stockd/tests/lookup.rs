@@ -60,9 +60,9 @@ fn prices_are_printed_a_line_each() {
 }
 
 #[test]
-fn a_stock_that_is_not_found_is_exit_code_1() {
+fn a_stock_that_is_not_listed_is_exit_code_1() {
     let (code, out, err) = run(lookup(serve()).args(["ACME", "XYZ"]));
-    assert_eq!(out, "ACME 172.5\nXYZ not found\n");
+    assert_eq!(out, "ACME 172.5\nXYZ not listed\n");
     assert_eq!((code, err.as_str()), (Some(1), ""));
 
     let (code, ..) = run(lookup(serve()).args(["--quiet", "ACME", "XYZ"]));
@@ -102,7 +102,7 @@ fn each_measured_lookup_is_printed_and_then_the_table() {
     }
     let total = table.iter().find(|line| line.starts_with("total ")).unwrap();
     assert_eq!(words(total)[1], "9");
-    assert_eq!(lines.last(), Some(&"lookups: 9 (6 priced, 3 not tradable, 0 not found)"));
+    assert_eq!(lines.last(), Some(&"lookups: 9 (6 priced, 3 not tradable, 0 not listed)"));
     assert!(!out.contains('\x1b'), "styles in a pipe: {out:?}");
 }
 
@@ -110,7 +110,7 @@ fn each_measured_lookup_is_printed_and_then_the_table() {
 fn quiet_prints_the_table_alone() {
     let (_, out, err) = run(lookup(serve()).args(["--quiet", "--runs", "2", "ACME"]));
     assert!(out.contains(" max µs\n") && !out.contains("latency"), "{out}");
-    assert!(out.ends_with("\n\nlookups: 2 (2 priced, 0 not tradable, 0 not found)\n"), "{out}");
+    assert!(out.ends_with("\n\nlookups: 2 (2 priced, 0 not tradable, 0 not listed)\n"), "{out}");
     assert_eq!(err, "");
 }
 
@@ -134,7 +134,7 @@ fn json_is_one_document_whose_numbers_add_up() {
     assert_eq!(total["count"], 15);
     assert_eq!(total["total_ns"], requests.iter().map(latency).sum::<u64>());
     assert_eq!(total["max_ns"], requests.iter().map(latency).max().unwrap());
-    assert_eq!([&total["prices"], &total["not_tradable"], &total["not_found"]], [5, 5, 5]);
+    assert_eq!([&total["prices"], &total["not_tradable"], &total["not_listed"]], [5, 5, 5]);
     for name in document["names"].as_array().unwrap() {
         let of_name = || requests.iter().filter(|request| request["name"] == name["name"]);
         assert_eq!(name["count"], 5);
@@ -166,7 +166,7 @@ fn what_was_measured_is_printed_when_the_server_fails() {
     assert_eq!(document["total"]["count"], 1);
 
     let (_, out, _) = run(lookup(serve()).args(["--runs", "1", "ACME", "CRASH"]));
-    assert!(out.ends_with("lookups: 1 (1 priced, 0 not tradable, 0 not found)\n"), "{out}");
+    assert!(out.ends_with("lookups: 1 (1 priced, 0 not tradable, 0 not listed)\n"), "{out}");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn foreign_text_does_not_steer_the_terminal() {
     let hostile = "A\x1b[2J\u{202e}B\u{9b}";
     let shown = r"A\u{1b}[2J\u{202e}B\u{9b}";
     let (_, out, _) = run(lookup(serve()).arg(hostile));
-    assert_eq!(out, format!("{shown} not found\n"));
+    assert_eq!(out, format!("{shown} not listed\n"));
     let (_, out, _) = run(lookup(serve()).args(["--runs", "2", hostile]));
     assert_eq!(out.matches(shown).count(), 3, "{out}");
     assert!(!out.contains(['\x1b', '\u{202e}', '\u{9b}']), "{out:?}");

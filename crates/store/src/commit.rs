@@ -3,6 +3,7 @@
 //! It knows neither files nor formats: a [`Store`] may keep its quotes in any way.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use stockd_model::{Quote, Symbol};
 
@@ -39,7 +40,7 @@ pub trait Store: fmt::Debug + Send {
     /// # Errors
     ///
     /// When the writes may not have been kept. Every further commit fails then, since what is on
-    /// the disk is unknown. A store that is opened again has all earlier commits.
+    /// the disk is unknown. A store that is opened [again](Store::reopen) has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
 
     /// Whether what was kept still lies where the next start will look for it. A
@@ -50,6 +51,26 @@ pub trait Store: fmt::Debug + Send {
     /// When it does not, or when that cannot be found out. Every further commit fails then.
     fn verify_place(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Opens it again after a commit has failed, as the next start would: what is kept is known then, and commits
+    /// are possible. One that keeps nothing has nothing to open.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened. Every commit fails as before.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Reads all quotes that are kept, in the order of their symbols, until it is told to stop. Returns the
+    /// version floor of the last commit. One that keeps nothing has none.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn load(&self, _: &mut dyn FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     /// The epoch of what is kept: the same in every life of this store, and another one for every other

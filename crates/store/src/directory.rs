@@ -28,21 +28,25 @@ use crate::owner::{LOCK_FILE, Owner};
 use crate::place::Place;
 use crate::rights::{self, Exposed};
 
-/// The file of the quotes.
-pub(crate) const QUOTES_FILE: &str = "quotes.redb";
+/// The file of the quotes in a data directory.
+pub const QUOTES_FILE: &str = "quotes.redb";
 const NEW_FILE: &str = "quotes.redb.new";
 
 /// A data directory that this process owns. Dropping it closes it and gives it up.
 #[derive(Debug)]
 pub struct DataDir {
-    // Closed before the lock is released.
-    database: Database,
+    // Closed before the lock is released. There is none after it could not be opened again.
+    database: Option<Database>,
     place: Place,
     /// What became of the directory, once what is written will not be found.
     displaced: Option<String>,
     path: PathBuf,
     file: PathBuf,
+    sync: bool,
     found: Found,
+    stocks: u64,
+    epoch: u64,
+    was_closed: bool,
     _owner: Owner,
 }
 
@@ -90,9 +94,19 @@ impl DataDir {
             source,
         })?;
         let database = Database::open(disk(opened, &file, sync)?, &file)?;
-        let path = path.to_owned();
-        let mut data =
-            DataDir { database, place, displaced: None, path, file, found, _owner: owner };
+        let mut data = DataDir {
+            stocks: database.stocks(),
+            epoch: database.epoch(),
+            was_closed: database.was_closed(),
+            database: Some(database),
+            place,
+            displaced: None,
+            path: path.to_owned(),
+            file,
+            sync,
+            found,
+            _owner: owner,
+        };
         data.verify_place()?;
         Ok(data)
     }
@@ -109,12 +123,12 @@ impl DataDir {
 
     /// Stocks in it when it was opened.
     pub fn stocks(&self) -> u64 {
-        self.database.stocks()
+        self.stocks
     }
 
     /// Whether its last owner closed it. If not, a commit that was cut in half has been undone.
     pub fn was_closed(&self) -> bool {
-        self.database.was_closed()
+        self.was_closed
     }
 
     /// What was there before it was opened.
@@ -139,14 +153,26 @@ impl DataDir {
     ///
     /// When a record is not a quote, or cannot be read.
     pub fn load(&self, each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
-        self.database.load(each)
+        match &self.database {
+            Some(database) => database.load(each),
+            None => Err(self.is_closed()),
+        }
+    }
+}
+
+impl DataDir {
+    fn is_closed(&self) -> StoreError {
+        let source = io::Error::other("it could not be opened again");
+        StoreError::Io { doing: "read", path: self.file.clone(), source }
     }
 }
 
 impl Store for DataDir {
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
-        if self.displaced.is_none() {
-            self.database.commit(writes, version_floor)?;
+        match &mut self.database {
+            Some(database) if self.displaced.is_none() => database.commit(writes, version_floor)?,
+            Some(_) => {}
+            None => return Err(self.is_closed()),
         }
         // After the sync: what was found under its name then has these writes.
         self.verify_place()
@@ -165,8 +191,23 @@ impl Store for DataDir {
         }
     }
 
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        // It is this directory or none: another one holds something else.
+        self.displaced = None;
+        self.verify_place()?;
+        // Before it is opened: the file has one user at a time.
+        self.database = None;
+        let opened = open(&self.file)?;
+        self.database = Some(Database::open(disk(opened, &self.file, self.sync)?, &self.file)?);
+        self.verify_place()
+    }
+
+    fn load(&self, each: &mut dyn FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
+        DataDir::load(self, each)
+    }
+
     fn epoch(&self) -> u64 {
-        self.database.epoch()
+        self.epoch
     }
 }
 

@@ -97,7 +97,7 @@ pub enum StoreError {
     },
     /// What is written reaches the disk, but not under the name of the data directory.
     #[error(
-        "the data directory '{}' {what}, so writes would be lost; export the catalog, put the directory back, then restart the server",
+        "the data directory '{}' {what}, so writes would be lost; export the catalog, put the directory back, then send the server SIGHUP",
         path.display()
     )]
     Displaced {
@@ -107,7 +107,7 @@ pub enum StoreError {
         what: String,
     },
     /// A commit did not reach the disk.
-    #[error("cannot write to '{}': {source}; {}, then restart the server", path.display(), remedy(source))]
+    #[error("cannot write to '{}': {source}; {}, then send the server SIGHUP", path.display(), remedy(source))]
     Commit {
         /// The file.
         path: PathBuf,

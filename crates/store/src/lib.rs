@@ -54,7 +54,7 @@ pub mod simulation;
 pub use check::{CheckReport, DamagedRecord, check};
 pub use commit::{Store, Write};
 pub use database::Database;
-pub use directory::{DataDir, Found};
+pub use directory::{DataDir, Found, QUOTES_FILE};
 pub use epoch::random_epoch;
 pub use error::StoreError;
 pub use rights::Exposed;

@@ -183,6 +183,6 @@ fn a_full_disk_is_named_with_its_remedy() {
     };
     assert_eq!(
         StoreError::Commit { source, path }.to_string(),
-        "cannot write to 'a simulated disk': no space left on the simulated disk; free some space, then restart the server"
+        "cannot write to 'a simulated disk': no space left on the simulated disk; free some space, then send the server SIGHUP"
     );
 }

@@ -90,7 +90,7 @@ fn nothing_is_acknowledged_once_the_directory_is_not_where_it_was() {
             assert!(matches!(why, StoreError::Displaced { .. }), "{number}: {why}");
             let expected = format!(
                 "the data directory '{}' {what}, so writes would be lost; export the catalog, put \
-                 the directory back, then restart the server",
+                 the directory back, then send the server SIGHUP",
                 path.display()
             );
             assert_eq!(why.to_string(), expected, "{number}");

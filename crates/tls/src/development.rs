@@ -37,7 +37,7 @@ pub fn pair(directory: &Path) -> io::Result<(ServerTls, ClientTls)> {
     let clients = ClientCertificates::Off;
     let server = ServerFiles { certificate, key, client_ca: None, clients };
     let client = ClientFiles { ca: Some(authority.certificate()), ..ClientFiles::default() };
-    let server = ServerTls::load(server, &[]).map_err(io::Error::other)?;
+    let server = ServerTls::load(server).map_err(io::Error::other)?;
     Ok((server, ClientTls::load(&client).map_err(io::Error::other)?))
 }
 

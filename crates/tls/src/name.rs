@@ -3,50 +3,25 @@
 //! Invariant: only names that the certificate's issuer vouches for come from here, so it is asked after
 //! the certificate was verified.
 
-use std::fmt;
-
 use rustls::pki_types::CertificateDer;
+use stockd_model::CertificateName;
 use stockd_model::limits::CERTIFICATE_NAMES_MAX;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-/// One name in a certificate: the common name of its subject, or an alternative name. Written as in an
-/// access file: `CN=desk-7`, `DNS:desk-7.example`, `URI:spiffe://example/desk-7`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum CertificateName {
-    /// The common name of the subject.
-    Common(String),
-    /// A host name among the alternative names.
-    Dns(String),
-    /// A URI among the alternative names.
-    Uri(String),
-}
-
-impl CertificateName {
-    /// The names in a certificate, at most [`CERTIFICATE_NAMES_MAX`]; none where it cannot be read.
-    pub fn of(certificate: &CertificateDer<'_>) -> Vec<CertificateName> {
-        let Ok((_, certificate)) = parse_x509_certificate(certificate) else {
-            return Vec::new();
-        };
-        let common = certificate.subject().iter_common_name();
-        let common = common.filter_map(|name| name.as_str().ok()).map(str::to_owned);
-        let alternative = certificate.subject_alternative_name().ok().flatten();
-        let alternative = alternative.iter().flat_map(|extension| &extension.value.general_names);
-        let alternative = alternative.filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(CertificateName::Dns((*name).to_owned())),
-            GeneralName::URI(name) => Some(CertificateName::Uri((*name).to_owned())),
-            _ => None,
-        });
-        common.map(CertificateName::Common).chain(alternative).take(CERTIFICATE_NAMES_MAX).collect()
-    }
-}
-
-impl fmt::Display for CertificateName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CertificateName::Common(name) => write!(f, "CN={name}"),
-            CertificateName::Dns(name) => write!(f, "DNS:{name}"),
-            CertificateName::Uri(name) => write!(f, "URI:{name}"),
-        }
-    }
+/// The names in a certificate, at most [`CERTIFICATE_NAMES_MAX`]; none where it cannot be read.
+pub fn names_of(certificate: &CertificateDer<'_>) -> Vec<CertificateName> {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else {
+        return Vec::new();
+    };
+    let common = certificate.subject().iter_common_name();
+    let common = common.filter_map(|name| name.as_str().ok()).map(str::to_owned);
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let alternative = alternative.iter().flat_map(|extension| &extension.value.general_names);
+    let alternative = alternative.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(CertificateName::dns(name)),
+        GeneralName::URI(name) => Some(CertificateName::Uri((*name).to_owned())),
+        _ => None,
+    });
+    common.map(CertificateName::Common).chain(alternative).take(CERTIFICATE_NAMES_MAX).collect()
 }

@@ -59,7 +59,6 @@ pub struct Validity {
 #[derive(Debug)]
 pub struct ServerTls {
     files: ServerFiles,
-    protocols: Vec<Vec<u8>>,
     current: ArcSwap<Current>,
     /// What the files held when they were last looked at.
     seen: Mutex<[u8; 32]>,
@@ -71,6 +70,8 @@ pub struct ServerTls {
 #[derive(Debug)]
 struct Current {
     config: Arc<ServerConfig>,
+    /// The same for HTTP.
+    http: Arc<ServerConfig>,
     validity: Validity,
 }
 
@@ -82,19 +83,16 @@ struct Contents {
 }
 
 impl ServerTls {
-    /// Reads and checks the files. `protocols` are offered to clients that ask for one (ALPN, RFC 7301),
-    /// in this order; none for those of sockets.
+    /// Reads and checks the files.
     ///
     /// # Errors
     ///
     /// [`TlsError`], which names the file.
-    pub fn load(files: ServerFiles, protocols: &[&str]) -> Result<ServerTls, TlsError> {
-        let protocols: Vec<_> = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    pub fn load(files: ServerFiles) -> Result<ServerTls, TlsError> {
         let contents = Contents::read(&files)?;
-        let current = contents.check(&files, &protocols)?;
+        let current = contents.check(&files)?;
         Ok(ServerTls {
             files,
-            protocols,
             current: ArcSwap::from_pointee(current),
             seen: Mutex::new(contents.digest()),
             exchanged: AtomicU64::new(0),
@@ -105,6 +103,11 @@ impl ServerTls {
     /// What a new connection is begun with.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().config)
+    }
+
+    /// The same, which offers HTTP/2 and HTTP/1.1 to clients that ask (ALPN, RFC 7301).
+    pub fn http_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().http)
     }
 
     /// Looks whether the files have changed, and takes what they hold if that is whole. Returns whether
@@ -140,7 +143,7 @@ impl ServerTls {
         if std::mem::replace(&mut *seen, digest) == digest {
             return Ok(false);
         }
-        let next = contents.check(&self.files, &self.protocols)?;
+        let next = contents.check(&self.files)?;
         if next.validity.left(SystemTime::now()).is_zero() {
             return Err(TlsError::Expired { path: self.files.certificate.clone() });
         }
@@ -197,7 +200,7 @@ impl Contents {
     }
 
     /// Makes a configuration of them, if they fit.
-    fn check(&self, files: &ServerFiles, protocols: &[Vec<u8>]) -> Result<Current, TlsError> {
+    fn check(&self, files: &ServerFiles) -> Result<Current, TlsError> {
         let chain = files::chain(&files.certificate, &self.certificate)?;
         let key = files::key(&files.key, &self.key)?;
         let validity = validity(&chain[0])
@@ -227,12 +230,13 @@ impl Contents {
             }
         };
         let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
-        config.alpn_protocols = protocols.to_vec();
         // Sessions are resumed with tickets alone, so that clients take no memory when they are gone.
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.ticketer = ring::Ticketer::new().map_err(unusable)?;
         config.send_tls13_tickets = 1;
-        Ok(Current { config: Arc::new(config), validity })
+        let mut http = config.clone();
+        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Current { config: Arc::new(config), http: Arc::new(http), validity })
     }
 
     /// The authorities of clients, where clients are asked for certificates.
@@ -285,7 +289,7 @@ mod tests {
         let (certificate, key) = pair(&directory, &["localhost"]);
         fs::write(&files.certificate, &certificate).unwrap();
         fs::write(&files.key, &key).unwrap();
-        let tls = ServerTls::load(files.clone(), &[]).unwrap();
+        let tls = ServerTls::load(files.clone()).unwrap();
         let first = tls.config();
         assert!(!tls.look().unwrap());
 
@@ -316,7 +320,7 @@ mod tests {
     fn what_is_no_certificate_or_no_key_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let files = files(&directory);
-        let load = || ServerTls::load(files.clone(), &[]).unwrap_err().to_string();
+        let load = || ServerTls::load(files.clone()).unwrap_err().to_string();
         assert!(load().starts_with("cannot read"), "{}", load());
         let (certificate, key) = pair(&directory, &["localhost"]);
         fs::write(&files.certificate, &key).unwrap();

@@ -227,7 +227,7 @@ fn name_behind_call(whole: &Symbol) -> Option<Symbol> {
 }
 
 /// Appends the answer to a lookup: the price, `0` for a stock that cannot be traded now, `-1` for
-/// one that is not listed. The prices zero and minus one are `0.0` and `-1.0`. At most [`REPLY_BYTES_MAX`] bytes.
+/// one that is not listed, `ERR not permitted` for one that may not be read. The prices zero and minus one are `0.0` and `-1.0`. At most [`REPLY_BYTES_MAX`] bytes.
 #[inline(always)]
 pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
     let end_bytes = usize::from(framing != Framing::Unterminated);
@@ -244,8 +244,15 @@ pub fn encode(answer: Answer, framing: Framing, out: &mut Vec<u8>) {
         }
         Answer::NotTradable => out.extend_from_slice(&b"0\n"[..1 + end_bytes]),
         Answer::NotFound => out.extend_from_slice(&b"-1\n"[..2 + end_bytes]),
+        Answer::NotPermitted => {
+            let text = NOT_PERMITTED.len() - 1;
+            out.extend_from_slice(&NOT_PERMITTED[..text + end_bytes]);
+        }
     }
 }
+
+/// The answer for a stock that may not be read, listed or not.
+const NOT_PERMITTED: &[u8] = b"ERR not permitted\n";
 
 /// Bytes of the longest reply.
 pub const REPLY_BYTES_MAX: usize = 22;
@@ -489,6 +496,7 @@ mod tests {
             (price("-37.63"), "-37.63"),
             (Answer::NotTradable, "0"),
             (Answer::NotFound, "-1"),
+            (Answer::NotPermitted, "ERR not permitted"),
         ] {
             assert_eq!(encoded(answer, unterminated), text);
             assert_eq!(encoded(answer, Framing::Lines), format!("{text}\n"));

@@ -62,8 +62,8 @@ mod value;
 
 pub use arguments::Arguments;
 pub use command::{
-    Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming, Prices,
-    Queued, Scan, Shape, Tracking, TrackingMode, Version,
+    Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe, Hello, Incoming,
+    Kill, Prices, Queued, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};
@@ -74,5 +74,5 @@ pub use glob::Glob;
 pub use protocol_error::ProtocolError;
 pub use push::Confirmation;
 pub use reply::{Piece, decode_piece};
-pub use spec::{CommandId, command_name};
+pub use spec::{CommandId, command_name, command_rights};
 pub use value::{Value, ValueDecoder, ValueError};

@@ -67,6 +67,7 @@ impl<'a> Server<'a> {
     pub(super) fn start(launch: Launch<'a>) -> Result<Server<'a>> {
         let mut command = launch.limit.command(launch.binary);
         command.args(["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
+        command.args(["--http", "off"]);
         command.args(["--workers", &launch.workers.to_string()]);
         command.args(["--connections-max", CONNECTIONS_MAX]);
         match launch.data_dir {

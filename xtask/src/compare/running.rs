@@ -200,7 +200,7 @@ impl Launch<'_> {
 
     fn stockd(&self, own: &str, other: &str) -> Result<Command> {
         let mut command = on_core(0, &self.bench.stockd);
-        command.args(["serve", "--workers", "1", "--log", "warn"]);
+        command.args(["serve", "--workers", "1", "--log", "warn", "--http", "off"]);
         command.args([own, self.address, other, "off"]).arg("--catalog").arg(self.stocks()?);
         match self.scenario.durable {
             true => {

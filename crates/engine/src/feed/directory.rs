@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use stockd_access::Access;
 use stockd_model::{Pattern, Symbol};
 
 /// The symbols and patterns that somebody is subscribed to.
@@ -34,15 +35,28 @@ impl Directory {
         self.lock().patterns.len()
     }
 
-    /// How many subscribers a symbol has, those by patterns apart.
-    pub fn subscribers(&self, symbol: &Symbol) -> usize {
-        self.lock().symbols.get(symbol).map_or(0, |subscribers| *subscribers as usize)
+    /// How many subscribers a symbol has, those by patterns apart; `None` where it may not be read.
+    pub fn subscribers(&self, access: &Access, symbol: &Symbol) -> Option<usize> {
+        let count = || self.lock().symbols.get(symbol).map_or(0, |it| *it as usize);
+        access.reads(symbol).then(count)
     }
 
-    /// The next few symbols behind this one that somebody is subscribed to, in order.
-    pub fn symbols_after(&self, symbol: Option<&Symbol>, at_most: usize) -> Vec<Symbol> {
+    /// Looks at the next few symbols behind this one that somebody is subscribed to: those that may be
+    /// read, in order, and the last that was looked at.
+    pub fn symbols_after(
+        &self,
+        access: &Access,
+        symbol: Option<&Symbol>,
+        at_most: usize,
+    ) -> (Vec<Symbol>, Option<Symbol>) {
         let from = symbol.map_or(Unbounded, |symbol| Excluded(*symbol));
-        self.lock().symbols.range((from, Unbounded)).take(at_most).map(|(it, _)| *it).collect()
+        let entries = self.lock();
+        let next = entries.symbols.range((from, Unbounded)).take(at_most).map(|(it, _)| *it);
+        let mut symbols: Vec<Symbol> = next.collect();
+        drop(entries);
+        let last = symbols.last().copied();
+        symbols.retain(|symbol| access.reads(symbol));
+        (symbols, last)
     }
 
     pub(crate) fn join(&self, symbol: &Symbol) {

@@ -6,7 +6,7 @@
 //! not disturb it.
 //!
 //! Invariant: when a pass has come to its end, everybody who was to be told the symbol as it changes
-//! when the pass began has it marked, or was told what is passed on or a later version, or has left.
+//! when the pass began, and may read it, has it marked, or was told what is passed on or a later version, or has left.
 
 use stockd_catalog::Catalog;
 use stockd_model::Symbol;
@@ -184,6 +184,7 @@ impl Pass {
         let topic = self.topic?;
         // A pattern tells the symbol itself when its walk comes by.
         if subscriber.visited == *serial
+            || !subscriber.access.reads(symbol)
             || (way != DIRECT && !subscriber.walk.has_passed(way, self.place, symbol))
         {
             return None;

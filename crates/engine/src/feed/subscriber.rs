@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use stockd_access::Access;
 use stockd_model::{Pattern, Symbol};
 
 use super::members::Number;
@@ -35,6 +36,10 @@ const _: () = assert!(DIRECT < FIRST_PATTERN);
 pub(crate) struct Subscriber {
     pub(crate) id: SubscriberId,
     pub(crate) number: Number,
+    /// What it may be told.
+    pub(crate) access: Access,
+    /// The look at its symbols that is under way since its access has [changed](super::review).
+    pub(crate) review: Option<Review>,
     pub(crate) symbols: BTreeSet<TopicId>,
     pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
     /// Symbols that were subscribed to and of which nothing was told since.
@@ -50,6 +55,8 @@ pub(crate) struct Subscriber {
     /// The serial of the last pass that came by.
     pub(crate) visited: u64,
     pub(crate) awake: bool,
+    /// Messages that it was spared, because a newer quote took their place.
+    pub(crate) conflated: u64,
     /// Where its last message came from: see [`Subscriber::next_source`].
     source: Source,
     /// The bytes that are in the sum of all.
@@ -58,6 +65,16 @@ pub(crate) struct Subscriber {
     pub(crate) ages: Option<Ages>,
     /// Of a tracker: it is to forget all that it has read.
     pub(crate) flush: bool,
+}
+
+/// A look at all symbols of a subscriber.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Review {
+    /// The symbol that was looked at last.
+    pub(crate) at: Option<TopicId>,
+    /// Whether what it goes on to be subscribed to is told again: the access has changed before a look had
+    /// come to its end, and what changed meanwhile may not have been told.
+    pub(crate) tells_again: bool,
 }
 
 /// Topics in the order in which they were added.
@@ -123,6 +140,8 @@ impl Subscriber {
         Subscriber {
             id,
             number,
+            access: Access::All,
+            review: None,
             symbols: BTreeSet::new(),
             patterns: BTreeMap::new(),
             new: BTreeSet::new(),
@@ -133,6 +152,7 @@ impl Subscriber {
             walk: Walk::default(),
             visited: 0,
             awake: false,
+            conflated: 0,
             source: Source::Walk,
             accounted_bytes: 0,
             ages: None,
@@ -229,6 +249,9 @@ impl Subscriber {
 
     /// Whether the symbol is told by this way as it changes.
     pub(crate) fn is_told_by(&self, way: Way, topic: TopicId, symbol: &Symbol, place: u64) -> bool {
+        if !self.access.reads(symbol) {
+            return false;
+        }
         match self.patterns.get(&way) {
             Some(pattern) => pattern.matches(symbol) && self.walk.has_passed(way, place, symbol),
             None => way == DIRECT && self.symbols.contains(&topic) && !self.new.contains(&topic),

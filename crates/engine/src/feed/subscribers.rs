@@ -121,6 +121,7 @@ impl Subscribers {
         };
         if let Some(spared) = note(subscriber) {
             self.conflated += spared;
+            subscriber.conflated += spared;
             if !mem::replace(&mut subscriber.awake, true) {
                 self.awake.push(number);
             }

@@ -28,6 +28,8 @@ pub struct Message<'a> {
     pub symbol: &'a Symbol,
     /// The quote, as JSON.
     pub payload: &'a [u8],
+    /// The quote itself; `None` where it is not listed.
+    pub quote: Option<&'a Quote>,
     /// Whether it says no more than that the symbol, which was subscribed to by name, is not listed.
     pub is_unlisted: bool,
 }
@@ -135,7 +137,9 @@ impl Telling<'_> {
         self.budget.spend(rows);
         let page = self.catalog.page(self.subscriber.walk.position.place, rows);
         let placed = |quote: &Quote| (self.catalog.place(&quote.symbol), quote.symbol);
-        let mut rows: Vec<(u64, Symbol)> = page.quotes.iter().map(placed).collect();
+        let access = &self.subscriber.access;
+        let readable = page.quotes.iter().filter(|quote| access.reads(&quote.symbol));
+        let mut rows: Vec<(u64, Symbol)> = readable.map(placed).collect();
         rows.sort_unstable();
         let mut is_first = true;
         for (place, symbol) in rows {
@@ -166,6 +170,9 @@ impl Telling<'_> {
 
     /// Tells a topic by one way, if all others were told just that; or else marks it for all.
     fn tell_alone(&mut self, topic: TopicId, way: Way, tell: &mut Tell<'_>) -> HasRoom {
+        if !self.subscriber.access.reads(&self.topics.get(topic).symbol) {
+            return true;
+        }
         let (stamp, quote) = self.topics.observe(topic, self.catalog);
         if stamp != self.topics.get(topic).passed {
             self.topics.queue(topic);
@@ -186,7 +193,7 @@ impl Telling<'_> {
     fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.unlisted(symbol);
-        tell(Message { pattern: None, symbol, payload, is_unlisted: true })
+        tell(Message { pattern: None, symbol, payload, quote: None, is_unlisted: true })
     }
 
     fn message(
@@ -202,6 +209,6 @@ impl Telling<'_> {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.json(topic, symbol, stamp, quote);
         let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);
-        tell(Message { pattern, symbol, payload, is_unlisted: false })
+        tell(Message { pattern, symbol, payload, quote, is_unlisted: false })
     }
 }

@@ -1,5 +1,6 @@
 //! A feed over a catalog, with subscribers that check what they are told.
 
+mod access;
 mod bounds;
 mod oracle;
 mod scenarios;
@@ -10,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use stockd_access::Access;
 use stockd_catalog::{CatalogFull, Change};
 use stockd_model::{Pattern, Price, Quote, Symbol};
 
-use super::{Budget, Feed, Message, Progress, SubscriberId, TooManySubscriptions};
+use super::{Budget, Feed, Message, NotSubscribed, Progress, SubscriberId};
 use crate::market::Market;
 
 /// The way of a message, its symbol and its subscriber.
@@ -75,11 +77,11 @@ impl Stage {
     }
 
     fn subscribe(&mut self, key: u64, name: &str) -> usize {
-        self.feed.subscribe(SubscriberId(key), &symbol(name)).unwrap()
+        self.feed.subscribe(SubscriberId(key), &Access::All, &symbol(name)).unwrap()
     }
 
     fn subscribe_pattern(&mut self, key: u64, text: &str) -> usize {
-        self.feed.subscribe_pattern(SubscriberId(key), &pattern(text)).unwrap()
+        self.feed.subscribe_pattern(SubscriberId(key), &Access::All, &pattern(text)).unwrap()
     }
 
     fn unsubscribe_pattern(&mut self, key: u64, text: &str) -> usize {

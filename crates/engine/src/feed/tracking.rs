@@ -8,6 +8,7 @@
 //! Invariant: a tracker that calls [`track`](Feed::track) before it reads a stock is told of every later change
 //! of what it has read, or to forget all, or has the symbol marked, or has stopped to track.
 
+use stockd_access::Access;
 use stockd_model::limits::{INTEREST_PATTERN_BYTES_MAX, PATTERNS_MAX, TRACKED_STOCKS_MAX};
 use stockd_model::{Pattern, Reply, Symbol};
 
@@ -17,15 +18,19 @@ use super::subscriber::{Subscriber, SubscriberId};
 use super::subscribers::Subscribers;
 use super::topics::TopicId;
 use super::wants::Wants;
-use super::{Feed, TooManySubscriptions};
+use super::{Feed, NotSubscribed};
 
 impl Feed {
     /// Has a tracker told when this symbol, listed or not, changes for the next time. It is to be read only
-    /// after this call.
+    /// after this call. What may not be read is not tracked.
     ///
     /// Where it tracks [`TRACKED_STOCKS_MAX`] symbols, it is told to forget the one that it has tracked longest.
-    pub fn track(&mut self, id: SubscriberId, symbol: &Symbol) {
+    pub fn track(&mut self, id: SubscriberId, access: &Access, symbol: &Symbol) {
+        if !access.reads(symbol) {
+            return;
+        }
         let tracker = self.subscribers.enter_tracker(id);
+        tracker.access.clone_from(access);
         let number = tracker.number;
         let known = self.wants.topics.find(symbol);
         if let Some(topic) = known
@@ -36,7 +41,7 @@ impl Feed {
         if tracker.symbols.len() >= TRACKED_STOCKS_MAX {
             if tracker.marks.len() >= TRACKED_STOCKS_MAX {
                 self.forget_tracked(id);
-                return self.track(id, symbol);
+                return self.track(id, access, symbol);
             }
             let earliest = tracker.ages.as_ref().and_then(|ages| ages.earliest());
             if let Some(topic) = earliest {
@@ -78,24 +83,26 @@ impl Feed {
         }
     }
 
-    /// Has a tracker told of every change of the symbols that fit this pattern. They are to be read only
-    /// after this call.
+    /// Has a tracker told of every change of the symbols that fit this pattern and that it may read. They
+    /// are to be read only after this call.
     ///
     /// # Errors
     ///
-    /// [`TooManySubscriptions`], and nothing has changed.
+    /// [`NotSubscribed`], and nothing has changed.
     pub fn track_pattern(
         &mut self,
         id: SubscriberId,
+        access: &Access,
         pattern: &Pattern,
-    ) -> Result<(), TooManySubscriptions> {
+    ) -> Result<(), NotSubscribed> {
         let tracker = self.subscribers.enter_tracker(id);
+        tracker.access.clone_from(access);
         let number = tracker.number;
         if tracker.patterns.len() >= PATTERNS_MAX {
-            return Err(TooManySubscriptions::Patterns);
+            return Err(NotSubscribed::Patterns);
         }
         let joined = self.wants.join_pattern(pattern, number);
-        let (way, pattern) = joined.map_err(|_| TooManySubscriptions::Unindexed)?;
+        let (way, pattern) = joined.map_err(|_| NotSubscribed::Unindexed)?;
         if tracker.patterns.insert(way, pattern).is_none() {
             self.subscribers.tracked += 1;
         }
@@ -184,7 +191,8 @@ impl Feed {
             let symbol = wants.topics.get(topic).symbol;
             untracked += usize::from(untrack(tracker, topic, wants));
             wants.topics.let_go(topic, &wants.patterns);
-            has_room = tell(Some(&symbol));
+            // What it may read no longer it was told to forget, with all else.
+            has_room = !tracker.access.reads(&symbol) || tell(Some(&symbol));
         }
         let more = !tracker.marks.is_empty();
         subscribers.tracked -= untracked;

@@ -69,6 +69,7 @@ fn decode_line(bytes: &[u8]) -> Decoded<'_> {
         let item = match reply {
             LineReply::Price(text) => Item::Value(text),
             LineReply::NotFound => Item::Missing,
+            LineReply::NotPermitted => Item::Error(b"not permitted"),
             LineReply::TurnedAway(why) => Item::Error(why),
         };
         (item, length)

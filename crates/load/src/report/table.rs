@@ -99,7 +99,7 @@ fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
     let misses = sum(|run| run.counts.misses);
     if misses > 0 {
         note(format!(
-            "{} names found, {} not found",
+            "{} names listed, {} not listed",
             grouped(sum(|run| run.counts.hits)),
             grouped(misses)
         ));

@@ -11,7 +11,7 @@ use crate::conversation::{Conversation, Definition, Ending, Patience, Waits};
 use crate::turn::Turn;
 
 pub(super) const DEFINITION: Definition = Definition {
-    begin: |client| Box::new(LineConversation::new(Arc::clone(client))),
+    begin: |client, _| Box::new(LineConversation::new(Arc::clone(client))),
     encode_error: line::encode_error,
 };
 
@@ -41,7 +41,7 @@ impl Conversation for LineConversation {
         if !is_decided {
             self.end_late(&mut rest, turn);
         }
-        let mut batch = turn.executor.batch(turn.access);
+        let mut batch = turn.executor.batch(turn.identity.access());
         let waits = loop {
             let together = turn.replies.lookups_together(line::REPLY_BYTES_MAX);
             if together == 0 {
@@ -66,7 +66,11 @@ impl Conversation for LineConversation {
                 }
             }
         };
+        let denied = batch.denied();
         drop(batch);
+        if denied > 0 {
+            turn.cells.refused_line_read.add(denied);
+        }
         if !is_decided {
             self.note_framing(turn);
         }
@@ -75,7 +79,7 @@ impl Conversation for LineConversation {
 
     fn end(&mut self, rest: &[u8], turn: &mut Turn<'_>) {
         if let Some(asked) = self.decoder.decode_end(rest) {
-            let mut batch = turn.executor.batch(turn.access);
+            let mut batch = turn.executor.batch(turn.identity.access());
             turn.cells.lines.add(1);
             let answer = match asked {
                 Asked::Call { whole, name } => answer_call(&mut batch, whole, name),
@@ -88,6 +92,7 @@ impl Conversation for LineConversation {
                     answer_begun(&mut batch)
                 }
             };
+            turn.cells.refused_line_read.add(batch.denied());
             line::encode(answer, self.decoder.framing(), turn.replies.out);
         }
     }
@@ -158,7 +163,7 @@ fn begin_lookups(
 fn answer_call(batch: &mut Batch<'_>, whole: Symbol, name: Symbol) -> Answer {
     batch.begin_symbol(&whole);
     match answer_begun(batch) {
-        Answer::NotFound => {
+        Answer::NotFound | Answer::NotPermitted => {
             batch.begin_symbol(&name);
             answer_begun(batch)
         }

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use stockd_engine::Answered;
+use stockd_access::Identity;
+use stockd_engine::{Answered, Feed};
 use stockd_wire::proxy;
 
 use crate::client_list::ClientInfo;
+use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Patience, Waits};
 use crate::memory::Held;
 use crate::turn::Turn;
@@ -25,12 +27,16 @@ pub(super) struct ProxiedConversation {
 }
 
 impl ProxiedConversation {
-    pub(super) fn new(client: &Arc<ClientInfo>, definition: &Definition) -> Self {
+    pub(super) fn new(
+        client: &Arc<ClientInfo>,
+        identity: &Identity,
+        definition: &Definition,
+    ) -> Self {
         ProxiedConversation {
             client: Arc::clone(client),
             header_is_read: false,
             encode_error: definition.encode_error,
-            within: (definition.begin)(client),
+            within: (definition.begin)(client, identity),
         }
     }
 
@@ -75,6 +81,10 @@ impl Conversation for ProxiedConversation {
         self.within.fall_silent(rest, turn)
     }
 
+    fn identified(&mut self, turn: &mut Turn<'_>) {
+        self.within.identified(turn);
+    }
+
     fn awaits_commit(&self) -> bool {
         self.within.awaits_commit()
     }
@@ -85,6 +95,10 @@ impl Conversation for ProxiedConversation {
 
     fn add_held(&self, held: &mut Held) {
         self.within.add_held(held);
+    }
+
+    fn has_messages(&self, id: ConnectionId, feed: &Feed) -> bool {
+        self.within.has_messages(id, feed)
     }
 
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {

@@ -8,9 +8,13 @@
 //! that replies keep their order and a client reads what it has written. A command that is no
 //! request to the engine waits until none is parked.
 
+mod after;
+mod authenticate;
 mod browse;
 mod client;
 mod cost;
+mod hush;
+mod stopwatch;
 mod subscribe;
 mod tracking;
 mod transaction;
@@ -19,19 +23,22 @@ mod writes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
+use stockd_access::Identity;
 use stockd_engine::{
-    Access, Answered, Batch, Budget, Feed, Message, Outcome, Snapshot, WriteHandle,
+    Access, Answered, Batch, Budget, Ended, Feed, Message, Outcome, Snapshot, WriteHandle,
 };
 use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
 };
-use stockd_model::{Request, Symbol};
+use stockd_model::{Refusal, Reply, Request, Right, Symbol, quote_json};
 use stockd_wire::resp::{
     ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
     Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
 };
 
+use self::after::After;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
@@ -39,12 +46,14 @@ use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
+use hush::{Hush, Sent};
+use stopwatch::Stopwatch;
 use tracking::Tracker;
 use walk::Walk;
 use writes::Writes;
 
 pub(super) const DEFINITION: Definition = Definition {
-    begin: |client| Box::new(RespConversation::new(Arc::clone(client))),
+    begin: |client, identity| Box::new(RespConversation::new(Arc::clone(client), identity)),
     encode_error: |error, out| Encoder::new().error(&format_args!("ERR {error}"), out),
 };
 
@@ -73,6 +82,10 @@ struct Speaker {
     transaction: transaction::Begun,
     writes: Writes,
     tracker: Tracker,
+    /// A wrong token was shown, which is not said yet.
+    is_wrong: bool,
+    hush: Hush,
+    stopwatch: Stopwatch,
 }
 
 /// What the committer is to answer, in order.
@@ -82,32 +95,33 @@ struct Parked(VecDeque<Awaited>);
 /// What an answer of the committer is encoded as.
 #[derive(Debug)]
 enum Awaited {
-    Reply(Shape<'static>),
-    Outcome(Box<transaction::Queue>),
+    Reply(Shape<'static>, Sent),
+    Outcome(Box<transaction::Queue>, Sent),
     /// Of `MSET`.
-    SetAll(transaction::SetAll),
-}
-
-/// What a command leaves to be done when it is no longer borrowed from the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    /// Which commands are admitted may have changed.
-    Admit,
-    /// The command is not finished.
-    Wait(Waits),
-    Quit,
+    SetAll(transaction::SetAll, Sent),
 }
 
 impl Conversation for RespConversation {
     fn answer(&mut self, input: &[u8], turn: &mut Turn<'_>) -> (usize, Waits) {
+        self.speaker.hush.keep(turn.replies.out);
+        self.speaker.stopwatch.begin_turn(turn.is_timed);
         let answered = self.answer_all(input, turn);
-        self.settle(turn.id, turn.feed, turn.cells);
+        self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
+        if self.speaker.stopwatch.is_running() {
+            self.speaker.stopwatch.end_turn();
+        }
         answered
     }
 
     fn end(&mut self, _: &[u8], _: &mut Turn<'_>) {
         // Half a command asks for nothing.
+    }
+
+    fn identified(&mut self, turn: &mut Turn<'_>) {
+        self.speaker.snapshot = None;
+        self.speaker.client.set_user(turn.identity.user());
+        turn.feed.change_access(turn.id.into(), turn.identity.access());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
     }
 
     fn awaits_commit(&self) -> bool {
@@ -120,17 +134,27 @@ impl Conversation for RespConversation {
             Answered::Reply(reply) => writes.note(reply, client),
             Answered::Outcome(outcome) => writes.note_all(outcome, client),
         }
-        match (self.parked.0.pop_front(), answered) {
-            (Some(Awaited::Reply(shape)), Answered::Reply(reply)) => {
+        let before = out.len();
+        let sent = match (self.parked.0.pop_front(), answered) {
+            (Some(Awaited::Reply(shape, sent)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
+                sent
             }
-            (Some(Awaited::Outcome(queue)), Answered::Outcome(outcome)) => {
+            (Some(Awaited::Outcome(queue, sent)), Answered::Outcome(outcome)) => {
                 queue.answer(outcome, encoder, out);
+                sent
             }
-            (Some(Awaited::SetAll(set)), Answered::Outcome(outcome)) => {
+            (Some(Awaited::SetAll(set, sent)), Answered::Outcome(outcome)) => {
                 set.answer(outcome, encoder, out);
+                sent
             }
-            (awaited, _) => debug_assert!(awaited.is_none(), "answers come in order, in kind"),
+            (awaited, _) => {
+                debug_assert!(awaited.is_none(), "answers come in order, in kind");
+                Sent::Yes
+            }
+        };
+        if sent == Sent::No {
+            out.truncate(before);
         }
     }
 
@@ -144,6 +168,7 @@ impl Conversation for RespConversation {
 
     fn has_messages(&self, id: ConnectionId, feed: &Feed) -> bool {
         let has_some = feed.has_messages(id.into())
+            || feed.has_forbidden(id.into())
             || (self.parked.is_empty() && feed.has_invalidations(id.into()));
         // Nothing comes within a reply.
         has_some && self.speaker.walk.is_none() && !self.decoder.is_within_reply()
@@ -151,6 +176,7 @@ impl Conversation for RespConversation {
 
     fn tell(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
         let mut messages = self.tell_invalidations(turn, bytes_max);
+        messages += self.tell_forbidden(turn, bytes_max);
         let encoder = &self.speaker.encoder;
         let out = &mut *turn.replies.out;
         if out.len() >= bytes_max {
@@ -159,7 +185,7 @@ impl Conversation for RespConversation {
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
         let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
-            let Message { pattern, symbol, payload, is_unlisted } = message;
+            let Message { pattern, symbol, payload, is_unlisted, .. } = message;
             let symbol = symbol.as_bytes();
             if is_unlisted && symbol.starts_with(CLIENT_CHANNELS) {
                 return true;
@@ -179,8 +205,9 @@ impl Conversation for RespConversation {
 }
 
 impl RespConversation {
-    fn new(client: Arc<ClientInfo>) -> RespConversation {
-        RespConversation {
+    fn new(client: Arc<ClientInfo>, identity: &Identity) -> RespConversation {
+        client.set_user(identity.user());
+        let mut conversation = RespConversation {
             decoder: Decoder::default(),
             speaker: Speaker {
                 encoder: Encoder::default(),
@@ -190,9 +217,14 @@ impl RespConversation {
                 transaction: transaction::Begun::default(),
                 writes: Writes::default(),
                 tracker: Tracker::default(),
+                is_wrong: false,
+                hush: Hush::default(),
+                stopwatch: Stopwatch::new(Instant::now()),
             },
             parked: Parked::default(),
-        }
+        };
+        conversation.admit(false, identity);
+        conversation
     }
 
     /// Answers the input, as [`Conversation::answer`] does.
@@ -206,6 +238,10 @@ impl RespConversation {
         if self.speaker.tracker.is_on() && !self.decoder.is_within_reply() {
             let bytes_max = turn.replies.bytes_max;
             turn.cells.messages.add(self.tell_invalidations(turn, bytes_max));
+            self.speaker.hush.keep(turn.replies.out);
+        }
+        if std::mem::take(&mut self.speaker.is_wrong) {
+            self.speaker.encoder.error(&CommandError::WrongUser, turn.replies.out);
         }
         let mut rest = input;
         let waits = 'answer: loop {
@@ -214,33 +250,40 @@ impl RespConversation {
                     break 'answer Waits::Turn;
                 }
                 turn.work.spend(cost::PARKED);
-                self.settle(turn.id, turn.feed, turn.cells);
+                self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                 if let Some(waits) = self.park_next(&mut rest, turn) {
                     break 'answer waits;
                 }
             }
             // What is performed may need the executor for itself, so the batch ends before it.
             let command = {
-                let mut batch = turn.executor.batch(turn.access);
+                let mut batch = turn.executor.batch(turn.identity.access());
                 loop {
-                    self.settle(turn.id, turn.feed, turn.cells);
+                    self.settle(turn.id, turn.feed, turn.cells, turn.replies.out);
                     match self.answer_lookups(&mut rest, &mut batch, &mut turn.replies, turn.cells)
                     {
                         Some(waits) => break 'answer waits,
                         None if turn.work.is_spent() => break 'answer Waits::Turn,
                         None => {}
                     }
+                    let access = batch.access();
                     match self.decoder.decode(&mut rest) {
                         Ok(Some(Incoming::Request(request, shape))) => {
+                            self.speaker.hush.begin();
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
-                            tracker.reads(&request, id, turn.feed, memory);
+                            tracker.reads(&request, id, access, turn.feed, memory);
                             let Some(reply) = batch.execute_now(&request) else {
-                                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                                self.parked.park(request, &shape, writer, access, turn.id);
+                                let writer = turn.writer.as_deref_mut();
+                                count_denied(access, &request, turn.cells);
+                                let sent = self.speaker.hush.sent();
+                                self.parked.park(request, &shape, sent, writer, access, turn.id);
                                 continue 'answer;
                             };
+                            if let Reply::Refused(refusal) = &reply {
+                                turn.cells.count_refusal(refusal);
+                            }
                             tracker.wrote(&reply, id, turn.feed);
                             let before = turn.replies.out.len();
                             let (encoder, client) =
@@ -259,9 +302,14 @@ impl RespConversation {
                     }
                 }
             };
+            self.speaker.hush.begin();
+            if !matches!(command, Command::Array(_)) {
+                self.speaker.stopwatch.begin_command();
+            }
             match self.speaker.perform(command, &mut self.parked, turn) {
                 After::Nothing => {}
-                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0),
+                After::Admit => self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity),
+                After::Identified => self.identified(turn),
                 After::Wait(waits) => break waits,
                 After::Quit => break Waits::Nothing(Ending::Quit),
             }
@@ -270,8 +318,8 @@ impl RespConversation {
     }
 
     /// Counts the command that was decoded last, and errors. Where reads are tracked, sees to its end.
-    #[inline]
-    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells) {
+    #[inline(always)]
+    fn settle(&mut self, id: ConnectionId, feed: &mut Feed, cells: &Cells, out: &mut Vec<u8>) {
         let command = self.decoder.take_decoded();
         if let Some(command) = command {
             self.speaker.count(command, 1, cells);
@@ -279,12 +327,46 @@ impl RespConversation {
         if let Some(errors) = self.speaker.encoder.take_errors() {
             errors.counts().enumerate().for_each(|(code, count)| cells.errors.add(code, count));
         }
-        if self.speaker.tracker.is_on() {
-            self.settle_reads(command, id, feed);
+        let Speaker { tracker, stopwatch, hush, .. } = &self.speaker;
+        if tracker.is_on() | stopwatch.is_running() | hush.is_on() {
+            self.settle_rarely(command, id, feed, cells, out);
         }
     }
 
+    /// Sees to what few conversations, or few turns, have.
     #[cold]
+    #[inline(never)]
+    fn settle_rarely(
+        &mut self,
+        command: Option<CommandId>,
+        id: ConnectionId,
+        feed: &mut Feed,
+        cells: &Cells,
+        out: &mut Vec<u8>,
+    ) {
+        if self.speaker.tracker.is_on() {
+            self.settle_reads(command, id, feed);
+        }
+        let has_ended = !self.decoder.is_streaming() && self.speaker.walk.is_none();
+        if self.speaker.stopwatch.is_running() {
+            self.speaker.stopwatch.lap_command(command, has_ended, cells);
+        }
+        if self.speaker.hush.is_on() {
+            self.speaker.hush.settle(has_ended, out);
+        }
+    }
+
+    /// Notes the time of lookups that were answered together: `GET`s, or parts of an `MGET`.
+    #[cold]
+    #[inline(never)]
+    fn lap_lookups(&mut self, are_gets: bool, lookups: u64, cells: &Cells) {
+        let Speaker { stopwatch, .. } = &mut self.speaker;
+        match are_gets {
+            true => stopwatch.lap_lookups(CommandId::GET, lookups, cells),
+            false => stopwatch.lap_command(None, !self.decoder.is_streaming(), cells),
+        }
+    }
+
     fn settle_reads(&mut self, command: Option<CommandId>, id: ConnectionId, feed: &mut Feed) {
         let Speaker { tracker, transaction, .. } = &mut self.speaker;
         if command.is_some_and(|command| command != CommandId::CLIENT_CACHING) {
@@ -318,13 +400,45 @@ impl RespConversation {
         messages
     }
 
+    /// Ends the subscriptions that are not allowed any more, and says so. Returns how many messages that
+    /// were.
+    fn tell_forbidden(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> u64 {
+        if !turn.feed.has_forbidden(turn.id.into()) {
+            return 0;
+        }
+        let encoder = &self.speaker.encoder;
+        let out = &mut *turn.replies.out;
+        let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
+        let mut budget = Budget::new(work);
+        let (mut messages, mut payload) = (0, Vec::new());
+        let _ = turn.feed.end_forbidden(turn.id.into(), &mut budget, |ended| {
+            payload.clear();
+            match ended {
+                Ended::Symbol(symbol) => {
+                    quote_json::encode_forbidden(Some(symbol), &mut payload);
+                    encoder.message(symbol.as_bytes(), &payload, out);
+                }
+                Ended::Pattern(pattern) => {
+                    let pattern = pattern.as_bytes();
+                    quote_json::encode_forbidden(None, &mut payload);
+                    encoder.pattern_message(pattern, pattern, &payload, out);
+                }
+            }
+            messages += 1;
+            out.len() < bytes_max
+        });
+        turn.work.spend(work - budget.left());
+        self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
+        messages
+    }
+
     /// Goes on with the command that is under way. Says what it waits for, unless it has come to its
     /// end.
     #[cold]
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
         let waits = self.speaker.walk_on(turn);
         if waits.is_none() {
-            self.admit(turn.feed.len(turn.id.into()) > 0);
+            self.admit(turn.feed.len(turn.id.into()) > 0, turn.identity);
         }
         waits
     }
@@ -339,9 +453,12 @@ impl RespConversation {
         replies: &mut Replies<'_>,
         cells: &Cells,
     ) -> Option<Waits> {
+        if self.speaker.hush.is_on() {
+            return (replies.room() == 0).then_some(Waits::Room);
+        }
         let mut input = *rest;
-        let are_gets = !self.decoder.is_streaming();
         loop {
+            let are_gets = !self.decoder.is_streaming();
             let together = replies.lookups_together(ANSWER_BYTES_MAX);
             if together == 0 {
                 *rest = input;
@@ -355,8 +472,16 @@ impl RespConversation {
             if are_gets {
                 self.speaker.count(CommandId::GET, batch.begun() as u64, cells);
             }
+            let begun = batch.begun() as u64;
             let (encoder, out) = (&self.speaker.encoder, &mut *replies.out);
+            let denied = batch.denied();
             batch.answer(|answer| encoder.answer(answer, out));
+            if batch.denied() != denied {
+                cells.count_refused_resp(Right::Read, batch.denied() - denied);
+            }
+            if self.speaker.stopwatch.is_running() {
+                self.lap_lookups(are_gets, begun, cells);
+            }
             // Lookups that are taken leave nothing to be decoded without input.
             if input.is_empty() {
                 *rest = input;
@@ -376,10 +501,13 @@ impl RespConversation {
         }
         match self.decoder.decode_deferrable(rest) {
             Ok(Some((request, shape))) => {
-                let memory = &turn.server.memory;
-                self.speaker.tracker.reads(&request, turn.id.into(), turn.feed, memory);
-                let (writer, access) = (turn.writer.as_deref_mut(), turn.access);
-                self.parked.park(request, &shape, writer, access, turn.id);
+                let (memory, access) = (&turn.server.memory, turn.identity.access());
+                self.speaker.tracker.reads(&request, turn.id.into(), access, turn.feed, memory);
+                let writer = turn.writer.as_deref_mut();
+                count_denied(access, &request, turn.cells);
+                self.speaker.hush.begin();
+                let sent = self.speaker.hush.sent();
+                self.parked.park(request, &shape, sent, writer, access, turn.id);
                 None
             }
             Ok(None) => Some(Waits::Input),
@@ -388,15 +516,24 @@ impl RespConversation {
     }
 
     /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
-    /// transaction.
-    fn admit(&mut self, subscribed: bool) {
+    /// transaction. One that nobody knows says first who it is.
+    fn admit(&mut self, subscribed: bool, identity: &Identity) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
+            _ if !identity.is_known() => Admits::Entrance,
             true => Admits::Subscription,
             false if self.speaker.transaction.is_queueing() => Admits::Transaction,
             false => Admits::All,
         });
+        self.decoder.permit(identity.access().rights());
         self.decoder.track(self.speaker.tracker.is_on());
+    }
+}
+
+/// Counts a request that will be refused when its turn comes.
+fn count_denied(access: &Access, request: &Request, cells: &Cells) {
+    if let Err(Refusal::NotPermitted { right, .. }) = access.check(request) {
+        cells.count_refused_resp(right, 1);
     }
 }
 
@@ -405,8 +542,8 @@ impl Parked {
     fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
         let outcomes = self.0.iter().map(|awaited| match awaited {
-            Awaited::Reply(_) | Awaited::SetAll(_) => 0,
-            Awaited::Outcome(queue) => queue.held_bytes(),
+            Awaited::Reply(..) | Awaited::SetAll(..) => 0,
+            Awaited::Outcome(queue, _) => queue.held_bytes(),
         });
         self.0.capacity() * size_of::<Awaited>()
             + self.0.len() * REQUEST_BYTES
@@ -423,13 +560,14 @@ impl Parked {
         &mut self,
         request: Request,
         shape: &Shape<'_>,
+        sent: Sent,
         writer: Option<&mut WriteHandle>,
         access: &Access,
         id: ConnectionId,
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(Awaited::Reply(shape));
+            self.0.push_back(Awaited::Reply(shape, sent));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
@@ -453,9 +591,19 @@ impl Speaker {
             Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
             Command::Client(Client::List(filter)) => {
                 self.client.note_command(CommandId::CLIENT_LIST);
-                self.begin(Walk::clients(&filter, turn), turn)
+                self.begin(Walk::clients(&filter, self.client.id, turn), turn)
             }
+            Command::Client(Client::Kill(kill)) => match Walk::kill(&kill, &self.client, turn) {
+                Ok(walk) => self.begin(walk, turn),
+                Err(error) => {
+                    self.encoder.error(&error, turn.replies.out);
+                    After::Nothing
+                }
+            },
             Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
+            Command::Count if turn.executor.engine().count(turn.identity.access()).is_none() => {
+                self.begin(Walk::count(), turn)
+            }
             Command::RandomKey => self.begin(Walk::random(), turn),
             Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
             Command::Describe(describe) => {
@@ -470,19 +618,19 @@ impl Speaker {
             }
             Command::Subscribe(symbol) => {
                 subscribe::symbol(symbol, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::SubscribePattern(pattern) => {
                 subscribe::pattern(pattern, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::Unsubscribe(name) => {
                 subscribe::end_symbol(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             Command::UnsubscribePattern(name) => {
                 subscribe::end_pattern(name, &self.encoder, turn);
-                After::Admit
+                self.confirmed(turn)
             }
             command => self.perform_at_once(command, parked, turn),
         };
@@ -509,13 +657,14 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, .. } = self;
+        let Speaker { encoder, client, snapshot, transaction, tracker, writes, hush, .. } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
             Command::Array(elements) => encoder.array(elements, out),
             Command::Count => {
-                encoder.integer(turn.executor.engine().count(turn.access) as u64, out);
+                let count = turn.executor.engine().count(turn.identity.access());
+                encoder.integer(count.unwrap_or_default() as u64, out);
             }
             Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
             Command::Ping(message) => {
@@ -523,26 +672,35 @@ impl Speaker {
                 encoder.pong(message, subscribed, out);
             }
             Command::Echo(message) => encoder.text(message, out),
-            Command::Auth(credentials) => match credentials.check_open() {
-                Ok(()) => encoder.ok(out),
-                Err(error) => encoder.error(&error, out),
-            },
-            Command::Hello(Hello { credentials: Some(credentials), .. })
-                if let Err(error) = credentials.check_open() =>
-            {
-                encoder.error(&error, out);
+            Command::Auth(credentials) => {
+                return match authenticate::check(&credentials, client, turn) {
+                    Ok(is_other) => {
+                        encoder.ok(turn.replies.out);
+                        After::entered(is_other)
+                    }
+                    Err(refused) => self.turn_away(refused, turn),
+                };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
                 encoder.error(&CommandError::Resp2WhileTracking, out);
             }
             Command::Hello(hello) => {
-                client::hello(&hello, client, encoder, out);
-                return After::Admit;
+                return match authenticate::check_hello(&hello, client, turn) {
+                    Ok(is_other) => {
+                        client::hello(&hello, client, encoder, turn.replies.out);
+                        After::entered(is_other)
+                    }
+                    Err(refused) => self.turn_away(refused, turn),
+                };
+            }
+            Command::WhoAmI => {
+                encoder.text(turn.identity.user().unwrap_or("default").as_bytes(), out);
             }
             Command::Client(Client::Tracking(tracking)) => {
                 tracker.switch(tracking, encoder, turn);
                 return After::Admit;
             }
+            Command::Client(Client::Reply(mode)) => hush.switch(mode, encoder, out),
             Command::Client(Client::Caching(yes)) => tracker.caching(yes, encoder, out),
             Command::Client(Client::TrackingInfo) => tracker.describe(encoder, out),
             Command::Client(Client::Redirection) => {
@@ -553,7 +711,8 @@ impl Speaker {
                 turn.server.with_settings(|settings| encoder.settings(patterns, settings, out));
             }
             Command::Info(sections) => {
-                encoder.lines(&info::text(turn.server, sections, turn.now), out);
+                let access = turn.identity.access();
+                encoder.lines(&info::text(turn.server, access, sections, turn.now), out);
             }
             Command::Time => encoder.time(stockd_engine::now_ns(), out),
             Command::Constant(constant) => encoder.constant(constant, out),
@@ -564,16 +723,20 @@ impl Speaker {
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
                 let set = transaction::set_all(prices, encoder, turn, &mut note);
-                parked.0.extend(set.map(Awaited::SetAll));
+                if let Some(set) = set {
+                    parked.0.push_back(Awaited::SetAll(set, hush.sent()));
+                }
             }
             Command::Multi => {
                 transaction.multi(encoder, out);
                 return After::Admit;
             }
-            Command::Queue(command) => transaction.queue(command, encoder, out),
+            Command::Queue(command) => transaction.queue(command, encoder, turn),
             Command::Exec => {
                 let queue = transaction.exec(encoder, tracker, turn, &mut note);
-                parked.0.extend(queue.map(|queue| Awaited::Outcome(Box::new(queue))));
+                if let Some(queue) = queue {
+                    parked.0.push_back(Awaited::Outcome(Box::new(queue), hush.sent()));
+                }
                 return After::Admit;
             }
             Command::Discard => {
@@ -586,8 +749,10 @@ impl Speaker {
                 *snapshot = None;
                 *transaction = transaction::Begun::default();
                 tracker.end(turn);
+                hush.reset();
                 client::reset(client, encoder, turn);
-                return After::Admit;
+                *turn.identity = turn.server.authority.forget_token(turn.identity);
+                return After::Identified;
             }
             Command::Quit => {
                 encoder.ok(out);
@@ -595,6 +760,7 @@ impl Speaker {
             }
             Command::Refused(error) => {
                 tracker.begun();
+                authenticate::count(&error, turn.cells);
                 if error.is_of_a_write() {
                     turn.cells.refused_invalid.add(1);
                     writes.note_refused(&error, client);
@@ -606,12 +772,32 @@ impl Speaker {
         After::Nothing
     }
 
+    /// Answers a client that is not let in, or sees to it that this is done later.
+    fn turn_away(&mut self, refused: authenticate::Refused, turn: &mut Turn<'_>) -> After {
+        match refused {
+            authenticate::Refused::Because(error) => {
+                self.encoder.error(&error, turn.replies.out);
+                After::Nothing
+            }
+            authenticate::Refused::Later => {
+                self.is_wrong = true;
+                After::Wait(Waits::Pause)
+            }
+        }
+    }
+
     /// Ends all subscriptions of a kind, and confirms each.
     fn end_all(&mut self, confirmation: Confirmation, walk: Walk, turn: &mut Turn<'_>) -> After {
         match subscribe::has_some_to_end(confirmation, &self.encoder, turn) {
             true => self.begin(walk, turn),
-            false => After::Admit,
+            false => self.confirmed(turn),
         }
+    }
+
+    /// A confirmation is sent in any mode.
+    fn confirmed(&mut self, turn: &Turn<'_>) -> After {
+        self.hush.keep(turn.replies.out);
+        After::Admit
     }
 
     fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
@@ -622,7 +808,12 @@ impl Speaker {
 
     /// Goes on with the command that is under way, and forgets it at its end.
     fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
-        let waits = self.walk.as_mut().and_then(|walk| walk.go_on(&self.encoder, turn));
+        let walk = self.walk.as_mut();
+        let confirms = walk.as_ref().is_some_and(|walk| walk.confirms());
+        let waits = walk.and_then(|walk| walk.go_on(&self.encoder, turn));
+        if confirms {
+            self.hush.keep(turn.replies.out);
+        }
         if waits.is_none() {
             self.walk = None;
         }

@@ -15,6 +15,7 @@ use crate::{Endpoint, Metrics, Protocol};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
+use stockd_access::Identity;
 use stockd_engine::{Access, Budget, Engine, Executor, Feed, WriteHandle};
 use stockd_model::limits::{LINE_BYTES_MAX, LOOKUPS_TOGETHER_MAX, TURN_WORK};
 use stockd_model::{Edit, Fields, Request, Volume};
@@ -29,6 +30,7 @@ struct Client {
     writer: Option<WriteHandle>,
     feed: Feed,
     server: Arc<ServerState>,
+    identity: Identity,
     tls: TlsBuffers,
     cells: Cells,
 }
@@ -53,12 +55,12 @@ impl Client {
             let set = Request::Set(name.parse().unwrap(), fields);
             executor.batch(&Access::All).execute(&set);
         }
-        let server =
-            ServerState::new(Arc::clone(engine), Memory::new(memory_max, 0), Metrics::default);
+        let memory = Memory::new(memory_max, 0);
+        let server = ServerState::new(Arc::clone(engine), memory, Arc::default(), Metrics::default);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
         let info = server.clients.enter(peer, protocol, Instant::now(), None);
         Client {
-            session: Session::new((protocol::of(protocol).begin)(&info)),
+            session: Session::new((protocol::of(protocol).begin)(&info, &Identity::default())),
             executor,
             out: Vec::new(),
             out_bytes_max: usize::MAX,
@@ -69,6 +71,7 @@ impl Client {
             },
             feed: engine.feed(|| {}),
             server,
+            identity: Identity::default(),
             tls: TlsBuffers::default(),
             cells: Cells::default(),
         }
@@ -79,8 +82,9 @@ impl Client {
             id: ConnectionId::new(0, 1),
             now: Instant::now(),
             pace: Pace::Heavy,
+            is_timed: false,
             work: self.work,
-            access: &Access::All,
+            identity: &mut self.identity,
             executor: &mut self.executor,
             writer: self.writer.as_mut(),
             feed: &mut self.feed,
@@ -109,7 +113,7 @@ impl Client {
     fn connect_again(&mut self) {
         let peer = SocketAddr::from(([127, 0, 0, 1], 2)).into();
         let info = self.server.clients.enter(peer, Protocol::Line, Instant::now(), None);
-        self.session = Session::new((protocol::of(Protocol::Line).begin)(&info));
+        self.session = Session::new((protocol::of(Protocol::Line).begin)(&info, &self.identity));
     }
 
     fn replied(&mut self) -> String {
@@ -292,7 +296,7 @@ fn proxied(protocol: Protocol) -> (Client, Arc<ClientInfo>) {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let endpoint = Endpoint { proxied: true, ..Endpoint::plain(protocol, address) };
     let info = client.server.clients.enter(address.into(), protocol, Instant::now(), None);
-    client.session = Session::new(protocol::begin(&endpoint, &info));
+    client.session = Session::new(protocol::begin(&endpoint, &info, &client.identity));
     (client, info)
 }
 

@@ -1,6 +1,10 @@
 //! One list of scenarios, played over every way in, to a catalog in memory and to one on the disk:
 //! they must all mean the same.
 
+#[path = "../../../web/tests/http/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the service plane")]
+mod http;
+mod rest;
 mod ways;
 
 use ways::{Embedded, Home, Line, Outcome, Over, Resp, WayIn};
@@ -14,6 +18,8 @@ enum Step {
     /// The stock has these fields and no others that a writer gives.
     Has(&'static str, &'static [(&'static str, &'static str)]),
     Trade(&'static str, i64),
+    /// The same with any decimal.
+    TradePart(&'static str, &'static str),
     Delist(&'static str),
     /// Both of these trades as one. One that is refused does not keep the other from taking effect.
     TradeBoth([(&'static str, i64); 2]),
@@ -25,7 +31,7 @@ enum Step {
     Answers(&'static [u8], &'static str),
 }
 
-use Step::{Answers, Delist, Give, Has, Is, Refused, Set, Trade, TradeBoth};
+use Step::{Answers, Delist, Give, Has, Is, Refused, Set, Trade, TradeBoth, TradePart};
 
 const SCENARIOS: &[(&str, &[Step])] = &[
     (
@@ -106,6 +112,16 @@ const SCENARIOS: &[(&str, &[Step])] = &[
             Is("EURUSD", ["1.0834", "0.807321", "trading"]),
             Trade("EURUSD", -1),
             Refused("volume of 'EURUSD' is 0.807321, cannot take 1"),
+            TradePart("EURUSD", "-0.807321"),
+            Is("EURUSD", ["1.0834", "0", "trading"]),
+            TradePart("EURUSD", "-1e-18"),
+            Refused("volume of 'EURUSD' is 0, cannot take 0.000000000000000001"),
+            TradePart("EURUSD", "0.000000000000000001"),
+            TradePart("EURUSD", "18"),
+            TradePart("EURUSD", "0.5"),
+            Refused(
+                "volume of 'EURUSD' is 18.000000000000000001, cannot add 0.5: without its point a volume is at most 18446744073709551615",
+            ),
             Set(["EURUSD", "", "none", ""]),
             Is("EURUSD", ["1.0834", "", "trading"]),
             Set(["EURUSD", "", "", "halted"]),
@@ -299,7 +315,8 @@ fn play(way: &mut dyn WayIn) {
                     assert_eq!(way.fields(symbol), expected, "{place}: {symbol}");
                     Ok(())
                 }
-                Trade(symbol, shares) => way.trade(symbol, *shares),
+                Trade(symbol, shares) => way.trade(symbol, (*shares).into()),
+                TradePart(symbol, shares) => way.trade(symbol, shares.parse().unwrap()),
                 TradeBoth(trades) => way.trade_both(*trades),
                 Delist(symbol) => way.delist(symbol),
                 Is(symbol, fields) => {
@@ -332,6 +349,11 @@ fn play_at_both_homes<W: WayIn>(open: impl Fn(Home) -> W) {
 #[test]
 fn embedded() {
     play_at_both_homes(Embedded::new);
+}
+
+#[test]
+fn rest() {
+    play_at_both_homes(rest::Rest::new);
 }
 
 #[test]

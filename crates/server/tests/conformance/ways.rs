@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockd_engine::{self as engine, Access, Catalog, Engine, Sync, Transaction};
-use stockd_model::{Address, Field, Fields, Reply, Request, Symbol, SymbolError};
+use stockd_model::{Address, Field, Fields, Reply, Request, Shares, Symbol, SymbolError};
 use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use stockd_store::DataDir;
 use stockd_tls::ClientTls;
@@ -27,7 +27,7 @@ pub(crate) trait WayIn {
     fn fields(&mut self, name: &str) -> Given;
     /// Lists or updates a stock: these values for the fields of these names.
     fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome;
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome;
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome;
     /// Trades twice, as one transaction. The first refusal is its outcome.
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome;
     fn delist(&mut self, symbol: &str) -> Outcome;
@@ -58,6 +58,11 @@ impl Embedded {
                 Embedded { engine: Arc::new(engine), _data_dir: Some(directory) }
             }
         }
+    }
+
+    /// The engine itself, for other ways to it.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     fn execute(&self, request: &Request) -> Reply {
@@ -102,12 +107,14 @@ impl WayIn for Embedded {
         self.write(&Request::Set(symbol, fields))
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
         self.write(&Request::Trade(symbol.parse().unwrap(), shares))
     }
 
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
-        let trades = trades.map(|(symbol, shares)| Request::Trade(symbol.parse().unwrap(), shares));
+        let trade =
+            |(symbol, shares): (&str, i64)| Request::Trade(symbol.parse().unwrap(), shares.into());
+        let trades = trades.map(trade);
         let transaction = Transaction::new(Vec::new(), trades.to_vec());
         let outcome = self.engine.executor().transact(&Access::All, transaction);
         let engine::Outcome::Executed { replies, .. } = outcome else { panic!("{outcome:?}") };
@@ -228,7 +235,7 @@ impl WayIn for Line {
         self.engine.set(symbol, fields)
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
         self.engine.trade(symbol, shares)
     }
 
@@ -346,8 +353,9 @@ impl WayIn for Resp {
         self.write(&parts)
     }
 
-    fn trade(&mut self, symbol: &str, shares: i64) -> Outcome {
-        self.write(&["HINCRBY", symbol, "volume", &shares.to_string()])
+    fn trade(&mut self, symbol: &str, shares: Shares) -> Outcome {
+        let command = if shares.whole().is_some() { "HINCRBY" } else { "HINCRBYFLOAT" };
+        self.write(&[command, symbol, "volume", &shares.to_string()])
     }
 
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {

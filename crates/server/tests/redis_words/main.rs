@@ -1,6 +1,7 @@
 //! What clients and monitors of Redis ask without being told to, over real connections.
 
 mod client;
+mod connections;
 mod monitors;
 mod tracking;
 mod unasked;

@@ -59,7 +59,7 @@ fn the_numbers_that_monitors_look_for_are_there_and_true() {
     line.write_all(b"A\nNO\n").unwrap();
     line.read_exact(&mut [0; 5]).unwrap();
     let all = info(&mut client, "everything");
-    let is = |name: &str, value: &str| assert_eq!(all[name], value, "{name}");
+    let is = |name: &str, value: &str| assert_eq!(untimed(&all[name]), value, "{name}");
     is("db0", "keys=1,expires=0,avg_ttl=0");
     is("cmdstat_get", "calls=3");
     is("cmdstat_mget", "calls=1");
@@ -84,10 +84,10 @@ fn commands_of_a_transaction_count_when_they_are_executed() {
         client.ask_all("HSET A price 1 volume 9; MULTI; GET A; HINCRBY A volume -1; DISCARD");
         client.ask_all("MULTI; GET A; HINCRBY A volume -1; EXEC; GET A");
         let all = info(&mut client, "commandstats");
-        assert_eq!(all["cmdstat_get"], "calls=2");
-        assert_eq!(all["cmdstat_hincrby"], "calls=1");
-        assert_eq!(all["cmdstat_multi"], "calls=2");
-        assert_eq!(all["cmdstat_exec"], "calls=1");
+        assert_eq!(untimed(&all["cmdstat_get"]), "calls=2");
+        assert_eq!(untimed(&all["cmdstat_hincrby"]), "calls=1");
+        assert_eq!(untimed(&all["cmdstat_multi"]), "calls=2");
+        assert_eq!(untimed(&all["cmdstat_exec"]), "calls=1");
     }
 }
 
@@ -183,4 +183,63 @@ fn a_client_is_described_in_the_words_of_redis() {
     assert_eq!(other.ask_all("MULTI; GET A")[1], "QUEUED");
     let line = client.ask("CLIENT LIST TYPE normal");
     assert!(line.contains(" flags=x ") && line.contains(" multi=1 "), "{line}");
+}
+
+/// What a line of commandstats says, but for times.
+fn untimed(line: &str) -> &str {
+    line.split(",usec=").next().unwrap()
+}
+
+/// The fields of `cmdstat_NAME`, as monitors read them.
+fn stat(client: &mut Client, name: &str) -> BTreeMap<String, f64> {
+    let text = client.ask("INFO commandstats");
+    let prefix = format!("cmdstat_{name}:");
+    let line = text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default();
+    let fields = line.split(',').filter_map(|field| field.split_once('='));
+    fields.map(|(name, value)| (name.to_owned(), value.trim().parse().unwrap())).collect()
+}
+
+#[test]
+fn commands_are_timed_and_no_number_goes_back() {
+    for stage in [Stage::new(), Stage::durable()] {
+        let mut client = stage.client();
+        let mut monitor = stage.client();
+        client.ask("HSET A price 1 volume 1000000");
+        let mut before = 0.0;
+        for round in 1..=20 {
+            for _ in 0..50 {
+                client.ask_all("GET A; MGET A B; GET B; HINCRBY A volume -1; HGETALL A; KEYS *");
+            }
+            let get = stat(&mut monitor, "get");
+            assert_eq!(get["calls"], f64::from(round * 100));
+            let usec = get.get("usec").copied().unwrap_or(0.0);
+            assert!(usec >= before, "{get:?}");
+            before = usec;
+        }
+        for name in ["get", "mget", "hincrby", "hgetall", "keys", "info"] {
+            let fields = stat(&mut monitor, name);
+            assert!(fields.get("usec_per_call").is_some_and(|it| *it > 0.0), "{name}: {fields:?}");
+            // Nothing here takes anything like a second.
+            assert!(fields["usec"] <= fields["calls"] * 1e6, "{name}: {fields:?}");
+            let text = monitor.ask("INFO latencystats");
+            let prefix = format!("latency_percentiles_usec_{name}:p50=");
+            let line = text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap();
+            let values: Vec<f64> = format!("p50={line}")
+                .split(',')
+                .map(|it| it.split_once('=').unwrap().1.parse().unwrap())
+                .collect();
+            assert!(values[0] > 0.0 && values.is_sorted() && values.len() == 3, "{name}: {line}");
+        }
+        assert!(!monitor.ask("INFO latencystats").contains("_del:"));
+        assert!(!monitor.ask("INFO").contains("latency_percentiles"));
+        assert!(monitor.ask("INFO all").contains("\r\n# Latencystats\r\n"));
+    }
+}
+
+#[test]
+fn a_command_that_was_given_once_is_timed() {
+    let stage = Stage::new();
+    stage.client().ask("GET A");
+    assert_eq!(stat(&mut stage.client(), "get")["calls"], 1.0);
+    assert!(stat(&mut stage.client(), "get").contains_key("usec_per_call"));
 }

@@ -99,8 +99,10 @@ fn encoding_of(start: &[u8]) -> Option<&'static Encoding> {
 /// Says what to do with files that are no text.
 fn refuse_binary(start: &[u8]) -> io::Result<()> {
     let why = match start {
-        b"PK\x03\x04" => "it is a workbook or an archive; save or unpack it as CSV first",
-        b"PAR1" => "it is Parquet; write it as CSV or JSON lines first",
+        b"PK\x03\x04" => "it is a spreadsheet or a zip archive; save it as CSV",
+        b"\xd0\xcf\x11\xe0" => "it is a spreadsheet; save it as CSV",
+        b"PAR1" => "it is Parquet; write it as CSV or JSON lines",
+        b"%PDF" => "it is a PDF; save what is in it as CSV",
         [0x28, 0xb5, 0x2f, 0xfd] => {
             "it is compressed with zstd; pipe it through 'zstd -dc' into '-'"
         }

@@ -416,7 +416,12 @@ fn json_that_is_cut_or_none_is_an_error_with_its_line() {
 #[test]
 fn a_file_that_is_no_text_says_what_to_do() {
     for (bytes, hint) in [
-        (&b"PK\x03\x04rest of a workbook"[..], "save or unpack it as CSV first"),
+        (
+            &b"PK\x03\x04rest of a workbook"[..],
+            "it is a spreadsheet or a zip archive; save it as CSV",
+        ),
+        (b"\xd0\xcf\x11\xe0", "it is a spreadsheet; save it as CSV"),
+        (b"%PDF-1.7", "it is a PDF"),
         (b"PAR1....", "it is Parquet"),
         (&[0x28, 0xb5, 0x2f, 0xfd, 0], "zstd -dc"),
         (&[0xff, 0xfe, b'a', 0, 0, 0xdc], "it is not UTF-16LE; say its encoding with --encoding"),

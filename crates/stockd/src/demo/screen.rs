@@ -81,7 +81,7 @@ impl Screen {
             (Err(_), _) => RED,
             (_, Answer::Price(_)) => GREEN,
             (_, Answer::NotTradable) => YELLOW,
-            (_, Answer::NotFound) => DIM,
+            (_, Answer::NotFound | Answer::NotPermitted) => DIM,
         };
         let meaning = match &row.meaning {
             Ok(meaning) => (*meaning).to_owned(),

@@ -43,6 +43,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
             DeValue::Boolean(switch) => switch.to_string(),
+            DeValue::Array(texts) if texts.iter().all(|text| text.get_ref().is_str()) => {
+                let texts = texts.iter().filter_map(|text| text.get_ref().as_str());
+                texts.collect::<Vec<_>>().join(",")
+            }
             other => {
                 let (key, kind) = (key.get_ref(), other.type_str());
                 let why = format!(

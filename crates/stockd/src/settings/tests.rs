@@ -37,6 +37,7 @@ fn the_defaults_are_the_limits() {
     let settings = Settings::default();
     assert_eq!(settings.connections_max, limits::CONNECTIONS_MAX);
     assert_eq!(settings.stalled_timeout, limits::STALLED_CLIENT_TIMEOUT);
+    assert_eq!(settings.streams_max, limits::STREAMS_MAX);
 }
 
 #[test]

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use stockd_model::limits::{
     COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, MEMORY_FLOOR, TIMEOUT_MAX,
-    WORKERS_MAX,
+    WEB_THREADS_MAX, WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError, ToAddresses};
 use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::insecure::Insecure;
 use super::sync::Sync;
 use crate::catalog_file;
+use crate::log::LogFormat;
 
 /// The form that is allowed, as the end of an error: "write …".
 pub(super) type Form = Cow<'static, str>;
@@ -30,6 +32,36 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Address>, Form> {
     }
     let addresses = text.split(',').map(|text| addresses_of(text.trim()));
     Ok(addresses.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Addresses of the service plane, which a build may lack.
+pub(super) fn web_addresses(text: &str) -> Result<Vec<Address>, Form> {
+    if text != "off" && !cfg!(feature = "web") {
+        return Err("this build has no HTTP and gRPC; write off".into());
+    }
+    addresses(text)
+}
+
+/// Names of hosts without ports.
+pub(super) fn hosts(text: &str) -> Result<Vec<String>, Form> {
+    let is_host = |host: &&str| {
+        let is_of_name = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-' | '_');
+        *host == "*" || host.chars().all(is_of_name)
+    };
+    let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    match hosts.iter().all(is_host) {
+        true => Ok(hosts.into_iter().map(str::to_owned).collect()),
+        false => Err("write names of hosts without ports, with commas between, or *".into()),
+    }
+}
+
+pub(super) fn web_threads(text: &str) -> Result<usize, Form> {
+    number_up_to(text, WEB_THREADS_MAX)
+        .ok_or_else(|| format!("write a number from 1 to {WEB_THREADS_MAX}").into())
+}
+
+pub(super) fn streams(text: &str) -> Result<usize, Form> {
+    connections(text)
 }
 
 /// The addresses that a text stands for: itself, or those of the host that it names. A name has those
@@ -65,6 +97,12 @@ fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
 
 pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {
+    text.parse().map_err(|_| {
+        "write true, false, or some of line, resp, http and grpc with commas between".into()
+    })
 }
 
 pub(super) fn client_certificates(text: &str) -> Result<ClientCertificates, Form> {
@@ -173,6 +211,14 @@ pub(super) fn sync(text: &str) -> Result<Sync, Form> {
             let ms_max = COMMIT_INTERVAL_MAX.as_millis();
             Err(format!("write always, interval=MS with 1 to {ms_max}, or never").into())
         }
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Form> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".into()),
     }
 }
 

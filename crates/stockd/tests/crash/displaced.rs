@@ -67,7 +67,10 @@ fn a_write_is_refused_once_the_directory_is_not_where_it_was() {
         mischief(&dir);
         let refused = connection.ask("HSET B price 1");
         assert!(refused.starts_with("-MISCONF ") && refused.contains(what), "{refused}");
-        assert!(refused.ends_with("put the directory back, then restart the server"), "{refused}");
+        assert!(
+            refused.ends_with("put the directory back, then send the server SIGHUP"),
+            "{refused}"
+        );
         assert!(connection.ask("HSET B price 2").contains("the catalog is read-only"));
         assert!(is_read_only(&mut connection));
         assert_eq!(connection.parts("MGET A"), ["1"]);

@@ -122,7 +122,7 @@ fn on_a_full_disk_lookups_go_on_and_nothing_acknowledged_is_lost() {
         }
     };
     assert!(refused.starts_with("-MISCONF the write was not kept: cannot write to"), "{refused}");
-    assert!(refused.ends_with(", then restart the server"), "{refused}");
+    assert!(refused.ends_with(", then send the server SIGHUP"), "{refused}");
     assert!(kept > 100, "{kept}");
 
     let mut other = server.connect();

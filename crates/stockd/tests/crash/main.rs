@@ -11,6 +11,7 @@
 
 mod displaced;
 mod faults;
+mod healed;
 mod ledger;
 mod server;
 mod transfers;

@@ -21,6 +21,7 @@ pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comm
         }
     }
     command.args(args).stdin(Stdio::null()).env("STOCKD_LOG", "warn");
+    command.env("STOCKD_HTTP", "off");
     command
 }
 

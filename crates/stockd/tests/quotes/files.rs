@@ -176,7 +176,7 @@ fn updates_are_replayed_in_their_order_at_any_pace() {
     for pace in [&["--speed", "max"][..], &["--speed", "86400000x"], &["--rate", "1000"]] {
         let server = Server::start();
         let out = server.out(&[&["replay", &updates], pace].concat());
-        let summary = ": 2 listed, 1 updated, 1 delisted, 1 to delist not found\n";
+        let summary = ": 2 listed, 1 updated, 1 delisted, 1 to delist that were not listed\n";
         assert!(out.starts_with("5 updates in ") && out.ends_with(summary), "{pace:?}: {out}");
         assert_eq!(server.stocks(), ["A,1.5,10,trading"]);
     }

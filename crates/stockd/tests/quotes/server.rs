@@ -16,6 +16,8 @@ pub(crate) fn stockd(args: &[&str]) -> Command {
         }
     }
     command.args(args).stdin(Stdio::null()).env("STOCKD_EPHEMERAL", "true");
+    // Servers of several tests do not meet on its usual port.
+    command.env("STOCKD_HTTP", "off");
     command
 }
 
@@ -51,11 +53,6 @@ impl Server {
     /// Starts a server whose RESP listeners have these addresses, with commas between, and with these settings.
     pub(crate) fn start_with(resp: &str, settings: &[(&str, &str)]) -> Server {
         let mut command = stockd(&["serve", "--line", "off", "--log", "off", "--resp", resp]);
-        for off in ["--http", "--grpc"] {
-            if has_flag(off) {
-                command.args([off, "off"]);
-            }
-        }
         command.args(settings.iter().flat_map(|(flag, value)| [flag, value]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -99,12 +96,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Whether this build serves what the flag is for.
-fn has_flag(flag: &str) -> bool {
-    let (_, help, _) = run(stockd(&["serve", "--help"]));
-    help.contains(&format!("{flag} <"))
 }
 
 /// A command that runs until it is told to stop, whose lines are read as they come. Killed when it

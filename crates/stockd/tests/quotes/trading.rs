@@ -28,7 +28,7 @@ fn a_stock_is_listed_updated_traded_and_delisted() {
 
     let (code, out, err) = server.run(&["delist", "BRK/A", "XYZ"]);
     assert_eq!((code, err.as_str()), (Some(1), ""));
-    assert_eq!(out, "BRK/A delisted\nXYZ not found\n");
+    assert_eq!(out, "BRK/A delisted\nXYZ not listed\n");
     assert_eq!(server.stocks(), [""; 0]);
 }
 

@@ -57,10 +57,19 @@ pub(crate) fn have_all(programs: &[&str], packages: &[&str]) -> bool {
 impl Packages {
     /// Python packages, in a virtual environment.
     pub(crate) fn python(packages: &[&str]) -> Option<Packages> {
+        Packages::python_with("python", "import redis, glide", packages)
+    }
+
+    /// Python packages, in a virtual environment of this name. They are there if this program runs.
+    pub(crate) fn python_with(
+        name: &str,
+        program_there: &str,
+        packages: &[&str],
+    ) -> Option<Packages> {
         if !have("python3", "python3") {
             return None;
         }
-        let directory = directory("python");
+        let directory = directory(name);
         let program = directory.join("bin/python");
         let make = || {
             succeeds(Command::new("python3").args(["-m", "venv"]).arg(&directory))
@@ -69,7 +78,7 @@ impl Packages {
                 )
         };
         let _one_at_a_time = INSTALLING.lock();
-        let made = succeeds(Command::new(&program).args(["-c", "import redis, glide"]))
+        let made = succeeds(Command::new(&program).args(["-c", program_there]))
             || make()
             || skipped("python3 -m venv and pip", "python3-venv");
         made.then_some(Packages { program, directory })
@@ -87,7 +96,13 @@ impl Packages {
         let made = there.into_iter().all(|path| path.exists())
             || succeeds(
                 Command::new("npm")
-                    .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+                    .args([
+                        "install",
+                        "--no-audit",
+                        "--no-fund",
+                        "--no-package-lock",
+                        "--ignore-scripts",
+                    ])
                     .arg("--prefix")
                     .arg(&directory)
                     .args(packages),

@@ -37,13 +37,20 @@ pub(crate) fn port(server: &Server) -> &str {
 }
 
 /// Asks again and again until this is so.
-pub(crate) fn becomes<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn becomes<T>(ask: impl FnMut() -> Option<T>) -> T {
+    becomes_or(ask, String::new)
+}
+
+/// The same, with what is said where it never is.
+pub(crate) fn becomes_or<T>(mut ask: impl FnMut() -> Option<T>, say: impl FnOnce() -> String) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "never");
+        if began.elapsed() >= PATIENCE {
+            panic!("never: {}", say());
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }

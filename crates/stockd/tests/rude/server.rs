@@ -29,6 +29,7 @@ impl Server {
             }
         }
         command.args(["serve", "--ephemeral", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
+        command.env("STOCKD_HTTP", "off");
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

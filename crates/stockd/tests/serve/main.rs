@@ -1,5 +1,6 @@
 //! `stockd serve` as a process: what it prints, answers, survives and how it ends.
 
+mod access;
 mod log;
 mod lookups;
 mod process;

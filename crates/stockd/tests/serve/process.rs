@@ -19,8 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const STOCKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/stocks.csv");
 
 /// A command that runs `stockd`, without settings from the environment of the tests but for the
-/// engine, with which all tests are to pass. RESP is off,
-/// so that servers of several tests do not meet on its usual port, and nothing is kept on disk.
+/// engine, with which all tests are to pass. RESP and HTTP are off,
+/// so that servers of several tests do not meet on their usual ports, and nothing is kept on disk.
 pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
     for (name, _) in std::env::vars_os() {
@@ -29,7 +29,7 @@ pub(crate) fn stockd<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comm
         }
     }
     command.args(args).stdin(Stdio::null()).env("STOCKD_RESP", "off");
-    command.env("STOCKD_EPHEMERAL", "true");
+    command.env("STOCKD_EPHEMERAL", "true").env("STOCKD_HTTP", "off");
     command
 }
 

@@ -12,6 +12,8 @@ pub enum LineReply<'a> {
     Price(&'a [u8]),
     /// The stock is not listed.
     NotFound,
+    /// The stock may not be read, listed or not. Later requests are answered.
+    NotPermitted,
     /// The server does not serve this connection, and why.
     TurnedAway(&'a [u8]),
 }
@@ -27,6 +29,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Option<(LineReply<'_>, usize)>, NotA
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let reply = match line {
         b"-1" => LineReply::NotFound,
+        b"ERR not permitted" => LineReply::NotPermitted,
         [b'0'..=b'9', rest @ ..] | [b'-', b'0'..=b'9', rest @ ..]
             if rest.iter().all(is_of_a_price) =>
         {
@@ -54,6 +57,7 @@ mod tests {
             (b"0.0\n", LineReply::Price(b"0.0")),
             (b"-1.0\n", LineReply::Price(b"-1.0")),
             (b"-37.63\n", LineReply::Price(b"-37.63")),
+            (b"ERR not permitted\n", LineReply::NotPermitted),
             (b"-1\n", LineReply::NotFound),
             (b"ERR 10 connections are open\n", LineReply::TurnedAway(b"10 connections are open")),
         ] {

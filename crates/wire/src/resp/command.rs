@@ -75,6 +75,8 @@ pub enum Command<'a> {
     Hello(Hello<'a>),
     /// `AUTH`.
     Auth(Credentials<'a>),
+    /// `ACL WHOAMI`.
+    WhoAmI,
     /// `CLIENT` and a subcommand that needs the connection.
     Client(Client<'a>),
     /// `COMMAND` and its subcommands: the encoder knows the reply.
@@ -198,6 +200,8 @@ pub enum Shape<'a> {
     NewFields(u32),
     /// The volume left (`HINCRBY`): an integer, or a text where it has a fraction.
     Volume,
+    /// The volume left as a text (`HINCRBYFLOAT`).
+    VolumeText,
     /// How many of several stocks were listed: encoded with the last of them (`EXISTS`, `DEL`).
     Tally {
         /// Whether this is the last of them.
@@ -225,6 +229,7 @@ impl Shape<'_> {
             Shape::Done => Shape::Done,
             Shape::NewFields(fields) => Shape::NewFields(fields),
             Shape::Volume => Shape::Volume,
+            Shape::VolumeText => Shape::VolumeText,
             Shape::Tally { last } => Shape::Tally { last },
         })
     }
@@ -282,6 +287,10 @@ pub enum Client<'a> {
     Info,
     /// All connections of a kind as lines of text.
     List(ClientFilter<'a>),
+    /// Close the connections that are so.
+    Kill(Kill<'a>),
+    /// Which replies the connection is sent from now on.
+    Reply(ReplyMode),
     /// The name of the connection.
     Name,
     /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)
@@ -335,17 +344,56 @@ impl<'a> Tracking<'a> {
     }
 }
 
+/// Which replies a connection is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// All of them.
+    On,
+    /// None: messages and confirmations of subscriptions alone.
+    Off,
+    /// All but that to the next command.
+    Skip,
+}
+
+/// Which connections `CLIENT KILL` closes: those of which all that is given here holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill<'a> {
+    /// The number of the connection.
+    pub id: Option<u64>,
+    /// Where it comes from, as `CLIENT LIST` shows it.
+    pub address: Option<&'a [u8]>,
+    /// Where it has come to.
+    pub local: Option<&'a [u8]>,
+    /// Its kind.
+    pub kind: Option<ClientKind>,
+    /// Whose it is.
+    pub user: Option<&'a [u8]>,
+    /// Seconds that it has been open, at least.
+    pub age_min: Option<u64>,
+    /// Whether the connection that asks is none of them.
+    pub skips_own: bool,
+    /// Whether the answer is their number. Otherwise it is OK, or an error where there is none.
+    pub counts: bool,
+}
+
+/// A kind of connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// Not subscribed to anything.
+    Normal,
+    /// Subscribed to something.
+    Subscribed,
+    /// A master or a replica, of which there are none.
+    Peer,
+}
+
 /// Which connections `CLIENT LIST` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFilter<'a> {
     /// All.
     All,
-    /// Those that are not subscribed to anything.
-    Normal,
-    /// Those that are.
-    Subscribed,
-    /// None: there are no masters and replicas.
-    None,
+    /// Those of this kind.
+    Kind(ClientKind),
     /// Those with these numbers.
     Ids(Arguments<'a>),
 }

@@ -11,7 +11,7 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{FieldError, PriceError, Refusal, SymbolError};
+use stockd_model::{FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
 
 use super::absent;
 use super::arguments::Arguments;
@@ -115,15 +115,30 @@ pub enum CommandError<'a> {
     /// `CLIENT LIST` of a type that there is not.
     #[error("ERR Unknown client type '{}'", Shown(.0))]
     ClientType(&'a [u8]),
+    /// `CLIENT KILL` of a user that there is not.
+    #[error("ERR No such user '{}'", Shown(.0))]
+    NoSuchUser(&'a [u8]),
+    /// `CLIENT KILL` of one connection that is not there.
+    #[error("ERR No such client")]
+    NoSuchClient,
+    /// `CLIENT KILL ID` of something that is no number of a connection.
+    #[error("ERR client-id should be greater than 0")]
+    KilledId,
+    /// `CLIENT KILL MAXAGE` of something that is no number of seconds.
+    #[error("ERR maxage is not an integer or out of range")]
+    KilledAge,
     /// `CLIENT LIST ID` of something that is no number of a connection.
     #[error("ERR Invalid client ID")]
     ClientId,
-    /// `AUTH` as somebody else than the user `default`.
+    /// A wrong token; or, where there are none, `AUTH` as somebody else than the user `default`.
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
     WrongUser,
     /// An argument is no whole number, or does not fit 64 bits.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
+    /// `HINCRBYFLOAT` of a text that is no number of shares.
+    #[error("ERR {0}")]
+    Shares(SharesError),
     /// A write to a name that no stock can have.
     #[error("ERR {0}")]
     Symbol(SymbolError),
@@ -139,7 +154,7 @@ pub enum CommandError<'a> {
         Shown(.0)
     )]
     UnknownField(&'a [u8]),
-    /// `HINCRBY` of another field than the volume.
+    /// `HINCRBY` or `HINCRBYFLOAT` of another field than the volume.
     #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
     NotIncremented(&'static str),
     /// `SCAN` from a cursor that no `SCAN` has given.
@@ -178,6 +193,26 @@ pub enum CommandError<'a> {
     /// The server has tokens, and the client has not shown one.
     #[error("NOAUTH Authentication required.")]
     NotAuthenticated,
+    /// `HELLO` before a token is shown.
+    #[error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+    )]
+    HelloNotAuthenticated,
+    /// The client may not give this command.
+    #[error(
+        "NOPERM User has no permissions to run the '{command}' command: it needs the right '{right}'"
+    )]
+    NotPermitted {
+        /// The command.
+        command: &'static str,
+        /// What it needs.
+        right: Right,
+    },
+    /// `DBSIZE` in a transaction of a client that does not read all stocks.
+    #[error(
+        "ERR Command not allowed inside a transaction: 'dbsize' counts the stocks that this user may read one by one; give it before MULTI or after EXEC"
+    )]
+    CountInTransaction,
     /// `AUTH` where the server asks for no tokens.
     #[error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
@@ -244,13 +279,8 @@ impl fmt::Display for Refused<'_> {
                 f,
                 "ERR stock '{symbol}' is not listed; list it with HSET '{symbol}' price <price>"
             ),
-            // A source that knows its updates may come late tells them from its mistakes.
-            refusal @ Refusal::Late { .. } => write!(f, "LATE {refusal}"),
-            // The code of Redis for writes that its disk does not take.
-            refusal @ (Refusal::ReadOnly { .. } | Refusal::NotKept { .. }) => {
-                write!(f, "MISCONF {refusal}")
-            }
-            refusal => write!(f, "ERR {refusal}"),
+            // Of writes that the disk does not take, and of late ones, clients know by the code.
+            refusal => write!(f, "{} {refusal}", refusal.problem().resp_code()),
         }
     }
 }
@@ -262,6 +292,7 @@ impl CommandError<'_> {
             self,
             CommandError::Symbol(_)
                 | CommandError::Price(_)
+                | CommandError::Shares(_)
                 | CommandError::Field(_)
                 | CommandError::UnknownField(_)
                 | CommandError::NotIncremented(_)

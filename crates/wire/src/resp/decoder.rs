@@ -10,7 +10,7 @@
 //! stay in the input.
 
 use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
-use stockd_model::{Request, Symbol, SymbolError};
+use stockd_model::{Request, Rights, Symbol, SymbolError};
 
 use super::arguments::Arguments;
 use super::command::{Command, Incoming, Queued, Shape};
@@ -62,6 +62,11 @@ impl Decoder {
         self.arrays.admits = admits;
     }
 
+    /// From the next command on, only those are decoded that need one of these rights, or none.
+    pub fn permit(&mut self, rights: Rights) {
+        self.arrays.rights = rights;
+    }
+
     /// The command that was decoded since this was last asked, if it is to be executed: neither one that
     /// was refused for its form, nor one that was queued.
     #[inline]
@@ -83,7 +88,7 @@ impl Decoder {
 
     /// Whether the reply to a command has begun, and what follows is the rest of it.
     pub fn is_within_reply(&self) -> bool {
-        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet, .. })
+        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet | Verb::HMGetAll, .. })
     }
 
     /// Whether parts of a command are to come that is executed part by part.
@@ -278,10 +283,11 @@ fn refused(error: CommandError<'_>) -> Incoming<'_> {
 }
 
 /// Decodes commands that come as arrays.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Arrays {
     state: State,
     admits: Admits,
+    rights: Rights,
     /// The command that was decoded last, until somebody asks.
     decoded: Option<CommandId>,
     /// Whether reads are tracked, so that every lookup is handed over as a request.
@@ -299,6 +305,19 @@ enum State {
     Streaming { verb: Verb, left: usize },
     /// Parts of a refused command come next: as many as are left, at least one.
     Skipping { left: usize },
+}
+
+impl Default for Arrays {
+    fn default() -> Arrays {
+        Arrays {
+            state: State::Between,
+            admits: Admits::All,
+            rights: Rights::ALL,
+            decoded: None,
+            tracks: false,
+            misnamed: false,
+        }
+    }
 }
 
 impl Arrays {
@@ -355,7 +374,7 @@ impl Arrays {
             self.state = State::Streaming { verb: spec.verb, left: arguments };
             self.decoded = Some(spec.verb.into());
             return match spec.verb {
-                Verb::MGet => Ok(Some(Command::Array(arguments).into())),
+                Verb::MGet | Verb::HMGetAll => Ok(Some(Command::Array(arguments).into())),
                 _ => self.stream(input),
             };
         }
@@ -379,7 +398,7 @@ impl Arrays {
             return Ok(Some(Command::Queue(Queued { bytes: before(whole, rest), parts }).into()));
         }
         let arguments = Arguments::new(before(behind_name, rest), arguments);
-        let (spec, incoming) = grammar::read(spec, arguments);
+        let (spec, incoming) = grammar::read(spec, arguments, self.rights);
         self.decoded = spec.map(|spec| spec.verb.into());
         Ok(Some(incoming))
     }
@@ -413,7 +432,7 @@ impl Arrays {
     fn check(&self, spec: &'static Spec, parts: usize) -> Result<(), CommandError<'static>> {
         let command = spec.name;
         match self.admits {
-            Admits::Entrance if !spec.flags.contains(&"no_auth") => {
+            Admits::Entrance if !spec.kind.flags.contains(&"no_auth") => {
                 return Err(CommandError::NotAuthenticated);
             }
             Admits::Subscription if !spec.is_for_subscribed() => {
@@ -424,6 +443,7 @@ impl Arrays {
             }
             _ => {}
         }
+        spec.check_rights(self.rights)?;
         if spec.parts.contains(&parts) {
             Ok(())
         } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {

@@ -113,8 +113,8 @@ impl Encoder {
         self.array(10, out);
         bulk(spec.name.as_bytes(), out);
         self.signed(spec.arity(), out);
-        self.set(spec.flags.len(), out);
-        for flag in spec.flags {
+        self.set(spec.kind.flags.len(), out);
+        for flag in spec.kind.flags {
             simple(flag, out);
         }
         let (first, last, step) = spec.keys;

@@ -17,7 +17,8 @@ use super::error_counts::ErrorCounts;
 use super::frame::{self, bulk, head, simple};
 use super::glob::Glob;
 
-/// Bytes of the longest answer to a lookup: the longest price, of 21 bytes, and its length.
+/// Bytes of the longest answer to a lookup: the longest price, of 21 bytes, and its length. The error for a
+/// stock that may not be read is a little longer.
 pub const ANSWER_BYTES_MAX: usize = 28;
 
 /// The version of Redis whose commands clients may expect, as far as they are for stocks. Some clients
@@ -66,14 +67,21 @@ impl Encoder {
         }
     }
 
-    /// Appends the answer to a lookup: the price, `0` or nil. At most [`ANSWER_BYTES_MAX`] bytes.
+    /// Appends the answer to a lookup: the price, `0` or nil, of at most [`ANSWER_BYTES_MAX`] bytes;
+    /// or that it may not be read.
     #[inline(always)]
     pub fn answer(&self, answer: Answer, out: &mut Vec<u8>) {
         match answer {
             Answer::Price(price) => bulk_price(price, out),
             Answer::NotTradable => bulk(b"0", out),
             Answer::NotFound => self.nil(out),
+            Answer::NotPermitted => self.not_permitted(out),
         }
+    }
+
+    #[cold]
+    fn not_permitted(&self, out: &mut Vec<u8>) {
+        self.error(&"NOPERM no permission to read this stock", out);
     }
 
     fn reply_any(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
@@ -149,6 +157,9 @@ impl Encoder {
                 Some(shares) => self.integer(shares, out),
                 None => bulk(volume.text().as_bytes(), out),
             },
+            (Shape::VolumeText, Some(Quote { volume: Some(volume), .. })) => {
+                bulk(volume.text().as_bytes(), out);
+            }
             _ => self.nil(out),
         }
     }

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 /// The codes with which errors begin. What begins with none of them counts as the first.
-const CODES: [&str; 8] =
-    ["ERR", "EXECABORT", "LATE", "MISCONF", "NOAUTH", "NOPROTO", "OOM", "WRONGPASS"];
+const CODES: [&str; 9] =
+    ["ERR", "EXECABORT", "LATE", "MISCONF", "NOAUTH", "NOPERM", "NOPROTO", "OOM", "WRONGPASS"];
 
 /// Counts of errors, each of one code.
 #[derive(Clone, Debug, Default)]

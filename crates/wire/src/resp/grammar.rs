@@ -6,12 +6,12 @@
 //! Invariant: what comes out is valid, or says what is wrong with the first wrong argument.
 
 use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Edit, Field, Fields, Price, Request, Symbol};
+use stockd_model::{Edit, Field, Fields, Price, Request, Rights, Shares, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
-    CURSOR_SHIFT, Client, ClientFilter, Command, Constant, Credentials, Describe, Hello, Incoming,
-    Prices, Scan, Shape, Tracking, TrackingMode, Version,
+    CURSOR_SHIFT, Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe,
+    Hello, Incoming, Kill, Prices, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
@@ -27,9 +27,13 @@ type Outcome<'a, T> = Result<T, CommandError<'a>>;
 pub(super) fn read<'a>(
     spec: &'static Spec,
     arguments: Arguments<'a>,
+    rights: Rights,
 ) -> (Option<&'static Spec>, Incoming<'a>) {
-    let read = subcommand(spec, arguments)
-        .and_then(|(spec, arguments)| Ok((spec, read_arguments(spec, arguments)?)));
+    let read = subcommand(spec, arguments).and_then(|(spec, arguments)| {
+        // A subcommand may need another right than its command.
+        spec.check_rights(rights)?;
+        Ok((spec, read_arguments(spec, arguments)?))
+    });
     match read {
         Ok((spec, incoming)) => (Some(spec), incoming),
         Err(error) => (None, Command::Refused(error).into()),
@@ -48,6 +52,7 @@ pub(super) fn read_part(verb: Verb, part: &[u8], last: bool) -> Incoming<'_> {
             let request = Symbol::parse(part).map_or_else(|_| lookup(part), Request::Delist);
             return Incoming::Request(request, Shape::Tally { last });
         }
+        Verb::HMGetAll => return Incoming::Request(lookup(part), Shape::Quote),
         Verb::Subscribe => Command::Subscribe(part),
         Verb::PSubscribe => Command::SubscribePattern(part),
         Verb::Unsubscribe => Command::Unsubscribe(part),
@@ -127,7 +132,15 @@ fn read_arguments<'a>(
         Verb::PubSubNumSub => Command::SubscriberCounts(arguments),
         Verb::PubSubNumPat => Command::PatternCount,
         Verb::Set => return set(all),
-        Verb::HIncrBy => return trade(next()?, next()?, next()?),
+        Verb::HIncrBy => {
+            let (name, field, shares) = (next()?, next()?, next()?);
+            return trade(name, field, || integer(shares).map(Shares::from), Shape::Volume);
+        }
+        Verb::HIncrByFloat => {
+            let (name, field, text) = (next()?, next()?, next()?);
+            let shares = || Shares::parse(text).map_err(CommandError::Shares);
+            return trade(name, field, shares, Shape::VolumeText);
+        }
         Verb::DbSize => Command::Count,
         Verb::Snapshot => match arguments.next() {
             None => Command::Snapshot { next: false },
@@ -154,6 +167,8 @@ fn read_arguments<'a>(
         Verb::ClientId => Command::Client(Client::Id),
         Verb::ClientInfo => Command::Client(Client::Info),
         Verb::ClientList => Command::Client(Client::List(client_filter(arguments)?)),
+        Verb::ClientKill => Command::Client(Client::Kill(kill(next()?, arguments)?)),
+        Verb::ClientReply => Command::Client(Client::Reply(reply_mode(next()?)?)),
         Verb::ClientGetName => Command::Client(Client::Name),
         Verb::ClientSetName => Command::Client(Client::SetName(client_name(next()?)?)),
         Verb::ClientSetInfo => Command::Client(library(next()?, next()?)?),
@@ -167,7 +182,7 @@ fn read_arguments<'a>(
             Command::Constant(Constant::Integer(0))
         }
         Verb::ClientUnpause | Verb::SlowLogReset => Command::Constant(Constant::Ok),
-        Verb::AclWhoAmI => Command::Constant(Constant::Text("default")),
+        Verb::AclWhoAmI => Command::WhoAmI,
         Verb::LatencyLatest | Verb::LatencyHistory | Verb::ModuleList => {
             Command::Constant(Constant::Empty)
         }
@@ -210,6 +225,7 @@ fn read_arguments<'a>(
         | Verb::SlowLog => Command::Describe(Describe::Help(spec.name)),
         // These are read part by part.
         Verb::MGet
+        | Verb::HMGetAll
         | Verb::Exists
         | Verb::Touch
         | Verb::Del
@@ -307,13 +323,18 @@ fn hset<'a>(
     Ok(Incoming::Request(Request::Set(symbol, fields), shape))
 }
 
-fn trade<'a>(name: &'a [u8], field: &'a [u8], shares: &'a [u8]) -> Outcome<'a, Incoming<'a>> {
+fn trade<'a>(
+    name: &'a [u8],
+    field: &'a [u8],
+    shares: impl FnOnce() -> Outcome<'a, Shares>,
+    shape: Shape<'a>,
+) -> Outcome<'a, Incoming<'a>> {
     match Field::find(field) {
         Some(Field::Volume) => {}
         Some(other) => return Err(CommandError::NotIncremented(other.name())),
         None => return Err(CommandError::UnknownField(field)),
     }
-    Ok(Incoming::Request(Request::Trade(symbol(name)?, integer(shares)?), Shape::Volume))
+    Ok(Incoming::Request(Request::Trade(symbol(name)?, shares()?), shape))
 }
 
 fn scan<'a>(cursor: &'a [u8], options: Arguments<'a>) -> Outcome<'a, Scan<'a>> {
@@ -383,16 +404,67 @@ fn client_filter(mut options: Arguments<'_>) -> Outcome<'_, ClientFilter<'_>> {
             Err(CommandError::ClientId)
         };
     }
-    let (true, Some(kind), None) =
-        (option.eq_ignore_ascii_case(b"type"), options.next(), options.next())
-    else {
-        return Err(CommandError::Syntax);
-    };
+    match (option.eq_ignore_ascii_case(b"type"), options.next(), options.next()) {
+        (true, Some(kind), None) => client_kind(kind).map(ClientFilter::Kind),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn client_kind(kind: &[u8]) -> Outcome<'_, ClientKind> {
     match kind.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(ClientFilter::Normal),
-        b"pubsub" => Ok(ClientFilter::Subscribed),
-        b"master" | b"replica" | b"slave" => Ok(ClientFilter::None),
+        b"normal" => Ok(ClientKind::Normal),
+        b"pubsub" => Ok(ClientKind::Subscribed),
+        b"master" | b"replica" | b"slave" => Ok(ClientKind::Peer),
         _ => Err(CommandError::ClientType(kind)),
+    }
+}
+
+/// What `CLIENT KILL` is to close: an address alone, or pairs of an option and its value.
+fn kill<'a>(first: &'a [u8], mut rest: Arguments<'a>) -> Outcome<'a, Kill<'a>> {
+    let mut kill = Kill {
+        id: None,
+        address: None,
+        local: None,
+        kind: None,
+        user: None,
+        age_min: None,
+        skips_own: rest.len() > 0,
+        counts: rest.len() > 0,
+    };
+    if rest.len() == 0 {
+        kill.address = Some(first);
+        return Ok(kill);
+    }
+    let mut next = Some(first);
+    while let Some(option) = next {
+        let value = rest.next().ok_or(CommandError::Syntax)?;
+        match option.to_ascii_lowercase().as_slice() {
+            b"id" => {
+                let id = integer(value).ok().and_then(|id| u64::try_from(id).ok());
+                kill.id = Some(id.filter(|id| *id > 0).ok_or(CommandError::KilledId)?);
+            }
+            b"addr" => kill.address = Some(value),
+            b"laddr" => kill.local = Some(value),
+            b"type" => kill.kind = Some(client_kind(value)?),
+            b"user" => kill.user = Some(value),
+            b"skipme" => kill.skips_own = yes_or_no(value)?,
+            b"maxage" => {
+                let age = integer(value).ok().and_then(|age| u64::try_from(age).ok());
+                kill.age_min = Some(age.filter(|age| *age > 0).ok_or(CommandError::KilledAge)?);
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+        next = rest.next();
+    }
+    Ok(kill)
+}
+
+fn reply_mode(mode: &[u8]) -> Outcome<'_, ReplyMode> {
+    match mode.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(ReplyMode::On),
+        b"off" => Ok(ReplyMode::Off),
+        b"skip" => Ok(ReplyMode::Skip),
+        _ => Err(CommandError::Syntax),
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Invariant: a name is found if and only if it is in the table, in any case of its letters.
 
-use super::table::{COMMANDS, READ, STREAMED, Spec, Verb, WRITE};
+use stockd_model::{Right, Rights};
+
+use super::command_error::CommandError;
+use super::table::{COMMANDS, READ, STREAMED, Spec, TRADE, Verb, WRITE};
 
 /// The names of all commands, packed. No name packs to that of a subcommand.
 static NAMES: [u128; COMMANDS.len()] = {
@@ -57,6 +60,12 @@ pub fn command_name(index: usize) -> Option<&'static str> {
     COMMANDS.get(index).map(|spec| spec.name)
 }
 
+/// What one must be allowed to do in order to give the command with this number, any of these, with some
+/// stock at least; none for one that concerns the connection alone.
+pub fn command_rights(index: usize) -> &'static [Right] {
+    COMMANDS.get(index).map_or(&[], |spec| spec.kind.rights)
+}
+
 /// The command of this name, in any case.
 #[inline]
 pub(super) fn find(name: &[u8]) -> Option<&'static Spec> {
@@ -99,6 +108,21 @@ impl Spec {
         )
     }
 
+    /// Whether these rights suffice for it.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotPermitted`].
+    #[inline]
+    pub(super) fn check_rights(&self, rights: Rights) -> Result<(), CommandError<'static>> {
+        match self.kind.rights {
+            [right, ..] if !self.kind.rights.iter().any(|right| rights.has(*right)) => {
+                Err(CommandError::NotPermitted { command: self.name, right: *right })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where the symbols stand in a command of this number of parts.
     pub(super) fn key_positions(&self, parts: usize) -> impl Iterator<Item = usize> + use<> {
         let (first, last, step) = self.keys;
@@ -137,7 +161,7 @@ impl Spec {
     /// told. Its reply is not much longer than itself, or is one quote.
     pub(super) fn may_be_queued(&self) -> bool {
         use Verb::{Echo, Ping, Select, Time, Unwatch};
-        [READ, WRITE].contains(&self.flags)
+        [READ, WRITE, TRADE].contains(&self.kind)
             || matches!(self.verb, Echo | Ping | Select | Time | Unwatch)
     }
 

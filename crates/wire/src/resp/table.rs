@@ -8,6 +8,7 @@
 
 use std::ops::RangeInclusive;
 
+use stockd_model::Right;
 use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_COMMAND_PARTS_MAX};
 
 /// What is known of one command, or of one subcommand.
@@ -18,8 +19,7 @@ pub(super) struct Spec {
     pub(super) name: &'static str,
     /// Parts that it may have, its name among them.
     pub(super) parts: RangeInclusive<usize>,
-    /// What clients that route commands look at.
-    pub(super) flags: &'static [&'static str],
+    pub(super) kind: Kind,
     /// Where the symbols stand.
     pub(super) keys: Keys,
     /// The chapter in which Redis has it.
@@ -27,6 +27,16 @@ pub(super) struct Spec {
     /// Its arguments as documents write them.
     pub(super) arguments: &'static str,
     pub(super) summary: &'static str,
+}
+
+/// What a command is, to those who route it and to those who may give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// What clients that route commands look at.
+    pub(super) flags: &'static [&'static str],
+    /// What one must be allowed to do in order to give it, any of these, with some stock at least; none for
+    /// what concerns the connection alone.
+    pub(super) rights: &'static [Right],
 }
 
 /// The positions of the first and last key of a command and the step from one to the next, as
@@ -39,12 +49,27 @@ const ALL_KEYS: Keys = (1, -1, 1);
 const PAIRED_KEYS: Keys = (1, -1, 2);
 const SECOND_KEY: Keys = (2, 2, 1);
 
-pub(super) const READ: &[&str] = &["readonly", "fast"];
-const BROWSE: &[&str] = &["readonly"];
-pub(super) const WRITE: &[&str] = &["write", "fast"];
-const CONNECTION: &[&str] = &["noscript", "loading", "stale", "fast"];
-const ENTRANCE: &[&str] = &["noscript", "loading", "stale", "fast", "no_auth"];
-const PUBSUB: &[&str] = &["pubsub", "noscript", "loading", "stale"];
+const fn kind(flags: &'static [&'static str], rights: &'static [Right]) -> Kind {
+    Kind { flags, rights }
+}
+
+const AT_ONCE: &[&str] = &["noscript", "loading", "stale", "fast"];
+const OF_PUBSUB: &[&str] = &["pubsub", "noscript", "loading", "stale"];
+
+pub(super) const READ: Kind = kind(&["readonly", "fast"], &[Right::Read]);
+const BROWSE: Kind = kind(&["readonly"], &[Right::Read]);
+/// An administrator sees all.
+const BROWSE_ALL: Kind = kind(&["readonly"], &[Right::Read, Right::Admin]);
+pub(super) const WRITE: Kind = kind(&["write", "fast"], &[Right::Write]);
+pub(super) const TRADE: Kind = kind(&["write", "fast"], &[Right::Trade]);
+const CONNECTION: Kind = kind(AT_ONCE, &[]);
+const ENTRANCE: Kind = kind(&["noscript", "loading", "stale", "fast", "no_auth"], &[]);
+const WATCHING: Kind = kind(AT_ONCE, &[Right::Read]);
+const PUBSUB: Kind = kind(OF_PUBSUB, &[Right::Read]);
+/// What ends subscriptions, or says no more of them than how they are asked for.
+const PUBSUB_END: Kind = kind(OF_PUBSUB, &[]);
+const PUBSUB_COUNT: Kind = kind(OF_PUBSUB, &[Right::Metrics]);
+const ADMIN: Kind = kind(&["admin", "noscript", "loading", "stale"], &[Right::Admin]);
 
 /// As many parts as a command may have that is executed part by part.
 pub(super) const STREAMED: usize = RESP_ARRAY_PARTS_MAX;
@@ -53,7 +78,7 @@ const WHOLE: usize = RESP_COMMAND_PARTS_MAX;
 
 /// Declares the commands: the enum to dispatch on and the table, in the same order.
 macro_rules! commands {
-    ($($verb:ident $name:literal $parts:expr, $flags:ident $keys:ident $group:literal,
+    ($($verb:ident $name:literal $parts:expr, $kind:ident $keys:ident $group:literal,
        $arguments:literal, $summary:literal;)*) => {
         /// A command or subcommand.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +91,7 @@ macro_rules! commands {
             verb: Verb::$verb,
             name: $name,
             parts: $parts,
-            flags: $flags,
+            kind: $kind,
             keys: $keys,
             group: $group,
             arguments: $arguments,
@@ -80,11 +105,15 @@ commands! {
         "The price; 0 while halted or exhausted; nil if not listed";
     MGet "mget" 2..=STREAMED, READ ALL_KEYS "string", "symbol [symbol …]",
         "The same for any number of stocks";
+    HMGetAll "hmgetall" 2..=STREAMED, READ ALL_KEYS "hash", "symbol [symbol …]",
+        "The quote of each stock, as HGETALL gives it";
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
         "symbol field value [field value …]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
-    HIncrBy "hincrby" 4..=4, WRITE ONE_KEY "hash", "symbol volume n",
+    HIncrBy "hincrby" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
+    HIncrByFloat "hincrbyfloat" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
+        "As HINCRBY, and n may be any exact decimal; the volume left, as a text";
     Set "set" 3..=WHOLE, WRITE ONE_KEY "string", "symbol price",
         "Updates the price of a listed stock";
     HGetAll "hgetall" 2..=2, READ ONE_KEY "hash", "symbol",
@@ -135,7 +164,7 @@ commands! {
         "How many stocks are listed";
     RandomKey "randomkey" 1..=1, BROWSE NO_KEY "generic", "",
         "Some stock that is listed; nil if none is";
-    Snapshot "snapshot" 1..=2, BROWSE NO_KEY "generic", "[NEXT]",
+    Snapshot "snapshot" 1..=2, BROWSE_ALL NO_KEY "generic", "[NEXT]",
         "Quotes of the catalog as it is now, and with NEXT further ones of that moment; nil after the last";
     Scan "scan" 2..=8, BROWSE NO_KEY "generic",
         "cursor [MATCH pattern] [COUNT n] [TYPE type]",
@@ -156,17 +185,17 @@ commands! {
         "The quote of each stock now, and again whenever it changes";
     PSubscribe "psubscribe" 2..=STREAMED, PUBSUB NO_KEY "pubsub", "pattern [pattern …]",
         "The same for all stocks that match, those listed later too";
-    Unsubscribe "unsubscribe" 1..=STREAMED, PUBSUB NO_KEY "pubsub", "[symbol …]",
+    Unsubscribe "unsubscribe" 1..=STREAMED, PUBSUB_END NO_KEY "pubsub", "[symbol …]",
         "Ends subscriptions to these stocks, or to all";
-    PUnsubscribe "punsubscribe" 1..=STREAMED, PUBSUB NO_KEY "pubsub", "[pattern …]",
+    PUnsubscribe "punsubscribe" 1..=STREAMED, PUBSUB_END NO_KEY "pubsub", "[pattern …]",
         "Ends subscriptions to these patterns, or to all";
-    PubSub "pubsub" 2..=WHOLE, PUBSUB NO_KEY "pubsub", "subcommand",
+    PubSub "pubsub" 2..=WHOLE, PUBSUB_END NO_KEY "pubsub", "subcommand",
         "Who is subscribed to what";
     PubSubChannels "pubsub|channels" 2..=3, PUBSUB NO_KEY "pubsub", "[pattern]",
         "The symbols that somebody is subscribed to, or those that match, at most 100,000";
     PubSubNumSub "pubsub|numsub" 2..=WHOLE, PUBSUB NO_KEY "pubsub", "[symbol …]",
         "How many connections are subscribed to each symbol, those with patterns apart";
-    PubSubNumPat "pubsub|numpat" 2..=2, PUBSUB NO_KEY "pubsub", "",
+    PubSubNumPat "pubsub|numpat" 2..=2, PUBSUB_COUNT NO_KEY "pubsub", "",
         "How many patterns are subscribed to";
     Multi "multi" 1..=1, CONNECTION NO_KEY "transactions", "",
         "Begins a transaction: the commands that follow are queued";
@@ -174,7 +203,7 @@ commands! {
         "Executes what is queued as one; nil if a watched stock has changed";
     Discard "discard" 1..=1, CONNECTION NO_KEY "transactions", "",
         "Forgets what is queued, and what is watched";
-    Watch "watch" 2..=WHOLE, CONNECTION ALL_KEYS "transactions", "symbol [symbol …]",
+    Watch "watch" 2..=WHOLE, WATCHING ALL_KEYS "transactions", "symbol [symbol …]",
         "The next EXEC executes nothing if one of the stocks has changed by then";
     Unwatch "unwatch" 1..=1, CONNECTION NO_KEY "transactions", "",
         "Forgets what is watched";
@@ -183,10 +212,10 @@ commands! {
     Echo "echo" 2..=2, CONNECTION NO_KEY "connection", "message",
         "The message";
     Hello "hello" 1..=WHOLE, ENTRANCE NO_KEY "connection",
-        "[2|3 [AUTH user password] [SETNAME name]]",
+        "[2|3 [AUTH user token] [SETNAME name]]",
         "Chooses RESP2 or RESP3; what the server is";
-    Auth "auth" 2..=3, ENTRANCE NO_KEY "connection", "[user] password",
-        "OK for the user default: this server asks for no password";
+    Auth "auth" 2..=3, ENTRANCE NO_KEY "connection", "[user] token",
+        "Shows a token; without an access file any is right for the user default";
     Select "select" 2..=2, CONNECTION NO_KEY "connection", "0",
         "OK: there is one database, 0";
     Quit "quit" 1..=WHOLE, ENTRANCE NO_KEY "connection", "",
@@ -201,7 +230,12 @@ commands! {
         "This connection as a line of text";
     ClientList "client|list" 2..=WHOLE, CONNECTION NO_KEY "connection",
         "[TYPE normal|pubsub|master|replica] [ID id [id …]]",
-        "The connections as lines of text, or those of a type, or with these numbers";
+        "The connections as lines of text, or those of a type, or with these numbers; without the right admin this one alone";
+    ClientKill "client|kill" 3..=WHOLE, ADMIN NO_KEY "connection",
+        "[addr:port] [ID id] [ADDR addr:port] [LADDR addr:port] [TYPE normal|pubsub|master|replica] [USER user] [SKIPME yes|no] [MAXAGE seconds]",
+        "Closes the connection from there, or all that are so; OK, or how many they are";
+    ClientReply "client|reply" 3..=3, CONNECTION NO_KEY "connection", "ON|OFF|SKIP",
+        "Whether this connection is sent replies, or none to the next command";
     ClientGetName "client|getname" 2..=2, CONNECTION NO_KEY "connection", "",
         "The name of this connection; nil if it has none";
     ClientSetName "client|setname" 3..=3, CONNECTION NO_KEY "connection", "name",
@@ -229,7 +263,7 @@ commands! {
     Acl "acl" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
         "Who the client is";
     AclWhoAmI "acl|whoami" 2..=2, CONNECTION NO_KEY "server", "",
-        "default, the one user that there is";
+        "The name of the user; default where there is no access file";
     Command "command" 1..=WHOLE, CONNECTION NO_KEY "server", "[subcommand]",
         "Every command: name, arity, flags, keys";
     CommandCount "command|count" 2..=2, CONNECTION NO_KEY "server", "",

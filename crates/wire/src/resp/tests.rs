@@ -10,7 +10,7 @@ mod transactions;
 use std::collections::BTreeMap;
 
 use stockd_model::{
-    Answer, Edit, Field, Fields, Quote, Refusal, Reply, Request, Status, Symbol, Volume,
+    Answer, Edit, Field, Fields, Quote, Refusal, Reply, Request, Shares, Status, Symbol, Volume,
 };
 
 use super::*;
@@ -221,6 +221,7 @@ impl Conversation {
                 self.encoder.set_version(hello.version.unwrap_or(encoder.version()));
                 self.encoder.hello(7, out);
             }
+            Command::WhoAmI => encoder.text(b"default", out),
             Command::Auth(credentials) => match credentials.check_open() {
                 Ok(()) => encoder.ok(out),
                 Err(error) => encoder.error(&error, out),
@@ -334,15 +335,15 @@ impl Conversation {
             Request::Delist(symbol) => {
                 self.stocks.remove(&symbol).map_or(Reply::NotFound, Reply::Delisted)
             }
-            Request::Trade(symbol, delta) => {
+            Request::Trade(symbol, shares) => {
                 let Some(mut quote) = old(&symbol) else {
                     return Reply::Refused(Refusal::NotListed(symbol));
                 };
-                let take = delta.unsigned_abs();
+                let (Shares::Add(take) | Shares::Take(take)) = shares;
                 let Some(volume) = quote.volume else {
                     return Reply::Refused(Refusal::VolumeAbsent(symbol));
                 };
-                match volume.after_trade(delta) {
+                match volume.after_trade(shares) {
                     _ if quote.status == Status::Halted => Reply::Refused(Refusal::Halted(symbol)),
                     Some(left) => {
                         quote.volume = Some(left);

@@ -203,13 +203,13 @@ fn subscriptions_of_a_subscriber_are_limited() {
     for number in 0..PATTERNS_MAX {
         stage.subscribe_pattern(1, &format!("P{number}*"));
     }
-    let refused = stage.feed.subscribe_pattern(one, &pattern("MORE*"));
-    assert_eq!(refused, Err(TooManySubscriptions::Patterns));
+    let refused = stage.feed.subscribe_pattern(one, &Access::All, &pattern("MORE*"));
+    assert_eq!(refused, Err(NotSubscribed::Patterns));
     for stock in PATTERNS_MAX..SUBSCRIPTIONS_MAX {
         stage.subscribe(1, &format!("S{stock}"));
     }
-    let refused = stage.feed.subscribe(one, &symbol("MORE"));
-    assert_eq!(refused, Err(TooManySubscriptions::InAll));
+    let refused = stage.feed.subscribe(one, &Access::All, &symbol("MORE"));
+    assert_eq!(refused, Err(NotSubscribed::InAll));
     assert_eq!(stage.feed.len(one), SUBSCRIPTIONS_MAX);
     assert_eq!(stage.feed.counts(), (1, SUBSCRIPTIONS_MAX));
 }
@@ -220,8 +220,8 @@ fn patterns_that_begin_with_a_wildcard_are_limited() {
     for number in 0..UNINDEXED_PATTERNS_MAX {
         stage.subscribe_pattern(number as u64 % 3, &format!("?{number}"));
     }
-    let refused = stage.feed.subscribe_pattern(SubscriberId(9), &pattern("*X"));
-    assert_eq!(refused, Err(TooManySubscriptions::Unindexed));
+    let refused = stage.feed.subscribe_pattern(SubscriberId(9), &Access::All, &pattern("*X"));
+    assert_eq!(refused, Err(NotSubscribed::Unindexed));
     assert!(refused.unwrap_err().to_string().ends_with("begin the pattern with a letter"));
     stage.subscribe_pattern(9, "*");
     stage.subscribe_pattern(9, "?7");

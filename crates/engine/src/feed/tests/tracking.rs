@@ -71,7 +71,7 @@ impl Stage {
     }
 
     fn broadcast(&mut self, key: u64) {
-        self.feed.track_pattern(SubscriberId(key), &pattern("A*")).unwrap();
+        self.feed.track_pattern(SubscriberId(key), &Access::All, &pattern("A*")).unwrap();
     }
 
     /// A change by a client that is not to be told of it. Its mark is left at once.
@@ -108,7 +108,7 @@ impl Stage {
             Step::Delist(name) => self.change(NAMES[name], 0),
             Step::LeaveMark => self.leave_mark(),
             Step::Read(key, name, changes) => {
-                self.feed.track(SubscriberId(key), &symbol(NAMES[name]));
+                self.feed.track(SubscriberId(key), &Access::All, &symbol(NAMES[name]));
                 if changes {
                     self.change(NAMES[name], units);
                 }
@@ -197,7 +197,7 @@ fn a_stock_that_was_read_is_told_of_once_until_it_is_read_again() {
     let mut stage = Stage::new();
     stage.set("A", 1);
     for _ in 0..2 {
-        stage.feed.track(SubscriberId(7), &symbol("A"));
+        stage.feed.track(SubscriberId(7), &Access::All, &symbol("A"));
         stage.pass_on();
         assert_eq!(told(&mut stage, 7), [], "nothing has changed since");
         for units in 2..4 {
@@ -215,7 +215,7 @@ fn a_stock_that_was_read_is_told_of_once_until_it_is_read_again() {
 fn own_changes_are_spared_and_those_of_others_are_not() {
     let mut stage = Stage::new();
     stage.set("AA", 1);
-    stage.feed.track(SubscriberId(7), &symbol("AA"));
+    stage.feed.track(SubscriberId(7), &Access::All, &symbol("AA"));
     for units in 2..5 {
         stage.own_change(7, 0, units);
         stage.pass_on();
@@ -232,15 +232,15 @@ fn above_the_limit_the_stock_that_was_read_longest_ago_is_forgotten() {
     let mut stage = Stage::new();
     let id = SubscriberId(7);
     for number in 0..TRACKED_STOCKS_MAX {
-        stage.feed.track(id, &symbol(&format!("S{number}")));
+        stage.feed.track(id, &Access::All, &symbol(&format!("S{number}")));
     }
     assert_eq!((told(&mut stage, 7).len(), stage.feed.tracked()), (0, (1, TRACKED_STOCKS_MAX)));
-    stage.feed.track(id, &symbol("NEW"));
+    stage.feed.track(id, &Access::All, &symbol("NEW"));
     assert_eq!(told(&mut stage, 7), [Some("S0".to_owned())]);
     assert_eq!(stage.feed.tracked(), (1, TRACKED_STOCKS_MAX));
     // One that reads on and takes nothing it is told is to forget all, in the end.
     for number in 0..=TRACKED_STOCKS_MAX {
-        stage.feed.track(id, &symbol(&format!("T{number}")));
+        stage.feed.track(id, &Access::All, &symbol(&format!("T{number}")));
     }
     assert_eq!(told(&mut stage, 7).first(), Some(&None));
     assert!(stage.feed.tracked().1 < TRACKED_STOCKS_MAX);

@@ -3,7 +3,7 @@
 
 use stockd_engine::Snapshot;
 use stockd_model::limits::{PAGE_WORK_MIN, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_MAX};
-use stockd_model::{Symbol, SymbolError};
+use stockd_model::{Request, Symbol, SymbolError};
 use stockd_wire::resp::Encoder;
 
 use crate::turn::Turn;
@@ -23,7 +23,7 @@ pub(super) fn snapshot(
         if let Err(full) = turn.check_memory() {
             return encoder.error(&full, turn.replies.out);
         }
-        *snapshot = turn.executor.engine().snapshot(turn.access, turn.now).map(Box::new);
+        *snapshot = turn.executor.engine().snapshot(turn.identity.access(), turn.now).map(Box::new);
     }
     let out = &mut *turn.replies.out;
     let Some(reading) = snapshot else {
@@ -56,11 +56,22 @@ pub(super) fn memory_usage(
     encoder: &Encoder,
     turn: &mut Turn<'_>,
 ) {
-    let engine = turn.executor.engine();
-    let is_listed = |symbol| engine.quote(turn.access, symbol).is_some();
+    /// About what a stock takes. To those who may not read all of them it is not said how many there are.
+    const STOCK_BYTES: usize = 140;
+    let (engine, access) = (turn.executor.engine(), turn.identity.access());
+    if let Ok(symbol) = symbol
+        && let Err(refusal) = access.check(&Request::Lookup(Ok(*symbol)))
+    {
+        turn.cells.count_refusal(&refusal);
+        return encoder.refusal(&refusal, turn.replies.out);
+    }
+    let is_listed = |symbol| engine.quote(access, symbol).is_some();
     match symbol.as_ref().is_ok_and(is_listed) {
         true => {
-            let stocks = engine.count(turn.access).max(1);
+            let Some(stocks) = engine.count(access) else {
+                return encoder.integer(STOCK_BYTES as u64, turn.replies.out);
+            };
+            let stocks = stocks.max(1);
             encoder.integer((engine.memory_bytes() / stocks) as u64, turn.replies.out);
         }
         false => encoder.nil(turn.replies.out),

@@ -37,8 +37,10 @@ pub(super) fn perform(
             client.write_line(turn.now, &mut line);
             return encoder.lines(&line, out);
         }
-        // A walk, and what `tracking.rs` does.
+        // Walks, and what `hush.rs` and `tracking.rs` do.
         Client::List(_)
+        | Client::Kill(_)
+        | Client::Reply(_)
         | Client::Tracking(_)
         | Client::Caching(_)
         | Client::TrackingInfo

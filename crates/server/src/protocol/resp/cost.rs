@@ -70,6 +70,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Client(
             Client::Info
             | Client::List(_)
+            | Client::Kill(_)
             | Client::Tracking(_)
             | Client::TrackingInfo
             | Client::SetName(_)
@@ -93,8 +94,11 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::UnsubscribeAllPatterns
         | Command::Ping(_)
         | Command::Echo(_)
-        | Command::Client(Client::Id | Client::Name | Client::Caching(_) | Client::Redirection)
+        | Command::Client(
+            Client::Id | Client::Name | Client::Reply(_) | Client::Caching(_) | Client::Redirection,
+        )
         | Command::Time
+        | Command::WhoAmI
         | Command::Constant(_)
         | Command::MemoryUsage(_)
         | Command::RandomKey

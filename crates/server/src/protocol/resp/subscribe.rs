@@ -1,9 +1,9 @@
 //! The commands that begin and end subscriptions. Each is confirmed with the number of subscriptions
 //! that the connection has then.
 
-use stockd_engine::Progress;
+use stockd_engine::{NotSubscribed, Progress};
 use stockd_model::limits::PATTERN_BYTES_MAX;
-use stockd_model::{Pattern, Symbol};
+use stockd_model::{Pattern, Request, Symbol};
 use stockd_wire::resp::{Arguments, Confirmation, Encoder};
 
 use super::cost;
@@ -18,9 +18,13 @@ pub(super) fn symbol(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
     let Ok(symbol) = Symbol::parse(name) else {
         return confirm_unchanged(Confirmation::Subscribed, Some(name), encoder, turn);
     };
-    let subscribed = turn.feed.subscribe(turn.id.into(), &symbol);
+    let subscribed = turn.feed.subscribe(turn.id.into(), turn.identity.access(), &symbol);
     let out = &mut *turn.replies.out;
     match subscribed {
+        Err(NotSubscribed::NotPermitted(refusal)) => {
+            turn.cells.count_refusal(&refusal);
+            encoder.refusal(&refusal, out);
+        }
         Ok(count) => {
             encoder.confirm(Confirmation::Subscribed, Some(symbol.as_bytes()), count, out);
         }
@@ -36,7 +40,8 @@ pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
     if name.len() > PATTERN_BYTES_MAX {
         return confirm_unchanged(Confirmation::SubscribedPattern, Some(name), encoder, turn);
     }
-    let subscribed = turn.feed.subscribe_pattern(turn.id.into(), &Pattern::new(name));
+    let (access, pattern) = (turn.identity.access(), Pattern::new(name));
+    let subscribed = turn.feed.subscribe_pattern(turn.id.into(), access, &pattern);
     let out = &mut *turn.replies.out;
     match subscribed {
         Ok(count) => encoder.confirm(Confirmation::SubscribedPattern, Some(name), count, out),
@@ -46,9 +51,16 @@ pub(super) fn pattern(name: &[u8], encoder: &Encoder, turn: &mut Turn<'_>) {
 
 /// Says how many connections are subscribed to each name.
 pub(super) fn count(names: Arguments<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
-    let directory = turn.executor.engine().directory();
-    let count = |name| Symbol::parse(name).map_or(0, |symbol| directory.subscribers(&symbol));
-    encoder.subscriber_counts(names.map(|name| (name, count(name))), turn.replies.out);
+    let (directory, access) = (turn.executor.engine().directory(), turn.identity.access());
+    for symbol in names.filter_map(|name| Symbol::parse(name).ok()) {
+        if let Err(refusal) = access.check(&Request::Lookup(Ok(symbol))) {
+            turn.cells.count_refusal(&refusal);
+            return encoder.refusal(&refusal, turn.replies.out);
+        }
+    }
+    let count = |name| directory.subscribers(access, &Symbol::parse(name).ok()?);
+    let counts = names.map(|name| (name, count(name).unwrap_or_default()));
+    encoder.subscriber_counts(counts, turn.replies.out);
 }
 
 /// Ends the subscription to a symbol, if there is one. An impossible name has none.

@@ -6,7 +6,7 @@
 //! Invariant: a stock is tracked before it is read, and nothing is told between a read and its reply. So
 //! whatever changes after a read is told after its reply.
 
-use stockd_engine::{Feed, SubscriberId};
+use stockd_engine::{Access, Feed, SubscriberId};
 use stockd_model::{Pattern, Reply, Request};
 use stockd_wire::resp::{CommandError, Encoder, Tracking, TrackingMode, Version};
 
@@ -86,7 +86,8 @@ impl Tracker {
             if prefixes.iter().any(|own| **own == *prefix) {
                 continue;
             }
-            tracked = turn.feed.track_pattern(turn.id.into(), &beginning_with(prefix));
+            let access = turn.identity.access();
+            tracked = turn.feed.track_pattern(turn.id.into(), access, &beginning_with(prefix));
             if tracked.is_err() {
                 break;
             }
@@ -150,6 +151,7 @@ impl Tracker {
         &self,
         request: &Request,
         id: SubscriberId,
+        access: &Access,
         feed: &mut Feed,
         memory: &Memory,
     ) {
@@ -162,7 +164,7 @@ impl Tracker {
         };
         match memory.check() {
             _ if !tracks => {}
-            Ok(()) => feed.track(id, symbol),
+            Ok(()) => feed.track(id, access, symbol),
             Err(_) => feed.forget_tracked(id),
         }
     }

@@ -7,11 +7,13 @@
 //! Invariant: a connection that is neither queueing nor watching holds no memory for it. What is queued
 //! is whole and within its limits, so it can be decoded and executed.
 
-use stockd_engine::{Outcome, Transaction};
+use std::fmt;
+
+use stockd_engine::{Access, Outcome, Transaction};
 use stockd_model::limits::{
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{Condition, Reply, Symbol, Watched};
+use stockd_model::{Condition, Refusal, Reply, Symbol, Watched};
 use stockd_wire::resp::{
     Arguments, Command, CommandError, CommandId, Decoder, Encoder, Incoming, Prices, Queued,
 };
@@ -78,7 +80,12 @@ impl Begun {
     }
 
     /// Queues a command.
-    pub(super) fn queue(&mut self, command: Queued<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
+    pub(super) fn queue(&mut self, command: Queued<'_>, encoder: &Encoder, turn: &mut Turn<'_>) {
+        let out = &mut *turn.replies.out;
+        if let Err(refused) = check(command.bytes, turn.identity.access()) {
+            refused.count(turn.cells);
+            return self.refuse(&refused, encoder, out);
+        }
         let queue = self.0.get_or_insert_default().queue.get_or_insert_default();
         match queue.push(command) {
             Ok(()) => encoder.queued(out),
@@ -89,7 +96,7 @@ impl Begun {
     /// Answers a command that is refused. A transaction that was to have it is not executed.
     pub(super) fn refuse(
         &mut self,
-        error: &CommandError<'_>,
+        error: &dyn fmt::Display,
         encoder: &Encoder,
         out: &mut Vec<u8>,
     ) {
@@ -122,7 +129,13 @@ impl Begun {
             if watched.len() >= WATCHED_STOCKS_MAX {
                 return encoder.error(&CommandError::TooManyWatched, turn.replies.out);
             }
-            watched.push(turn.executor.engine().watch(turn.access, &symbol));
+            match turn.executor.engine().watch(turn.identity.access(), &symbol) {
+                Ok(stock) => watched.push(stock),
+                Err(refusal) => {
+                    turn.cells.count_refusal(&refusal);
+                    return encoder.refusal(&refusal, turn.replies.out);
+                }
+            }
         }
         encoder.ok(turn.replies.out);
     }
@@ -154,9 +167,16 @@ impl Begun {
             encoder.error(&CommandError::TransactionAborted, out);
             return None;
         }
+        let access = turn.identity.access();
+        // It may do less than when it queued this.
+        if let Err(refused) = check(&queue.bytes, access) {
+            refused.count(turn.cells);
+            encoder.error(&refused, out);
+            return None;
+        }
         let requests = queue.requests(turn.cells);
         for request in &requests {
-            tracker.reads(request, turn.id.into(), turn.feed, &turn.server.memory);
+            tracker.reads(request, turn.id.into(), access, turn.feed, &turn.server.memory);
         }
         let transaction = Transaction::new(watched, requests);
         match execute(transaction, turn) {
@@ -166,6 +186,58 @@ impl Begun {
                 None
             }
             None => Some(queue),
+        }
+    }
+}
+
+/// Why a command may not be part of a transaction of this client.
+enum NotQueued {
+    NotPermitted(Refusal),
+    Count,
+}
+
+/// Checks that queued commands may be given by a client.
+fn check(bytes: &[u8], access: &Access) -> Result<(), NotQueued> {
+    if *access == Access::All {
+        return Ok(());
+    }
+    let mut checked = Ok(());
+    each(
+        bytes,
+        |incoming| {
+            let next = match incoming {
+                Incoming::Request(request, _) => {
+                    access.check(&request).map_err(NotQueued::NotPermitted)
+                }
+                Incoming::Command(Command::SetAll(prices)) => prices
+                    .updates()
+                    .try_for_each(|(_, update)| access.check(&update))
+                    .map_err(NotQueued::NotPermitted),
+                Incoming::Command(Command::Count) if !access.reads_all() => Err(NotQueued::Count),
+                Incoming::Command(_) => Ok(()),
+            };
+            if checked.is_ok() {
+                checked = next;
+            }
+        },
+        |_| {},
+    );
+    checked
+}
+
+impl NotQueued {
+    fn count(&self, cells: &Cells) {
+        if let NotQueued::NotPermitted(refusal) = self {
+            cells.count_refusal(refusal);
+        }
+    }
+}
+
+impl fmt::Display for NotQueued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotQueued::NotPermitted(refusal) => write!(f, "NOPERM {refusal}"),
+            NotQueued::Count => CommandError::CountInTransaction.fmt(f),
         }
     }
 }
@@ -194,12 +266,16 @@ pub(super) fn set_all(
 
 /// Executes a transaction. `None` where it has been handed to the committer.
 fn execute(transaction: Transaction, turn: &mut Turn<'_>) -> Option<Outcome> {
-    match turn.executor.transact_now(turn.access, transaction) {
+    let access = turn.identity.access();
+    if let Err(refusal) = transaction.check(access) {
+        turn.cells.count_refusal(&refusal);
+    }
+    match turn.executor.transact_now(access, transaction) {
         Ok(outcome) => Some(outcome),
         Err(transaction) => {
             let writer = turn.writer.as_deref_mut();
             debug_assert!(writer.is_some(), "where there is a committer there is a way to it");
-            writer?.submit_transaction(turn.access, turn.id.into(), transaction);
+            writer?.submit_transaction(access, turn.id.into(), transaction);
             None
         }
     }
@@ -320,13 +396,18 @@ impl Queue {
     }
 
     /// Decodes all commands, in order, and says which each was.
-    fn each(&self, mut act: impl FnMut(Incoming<'_>), mut done: impl FnMut(CommandId)) {
-        let mut decoder = Decoder::new();
-        let mut rest = self.bytes.as_slice();
-        while let Ok(Some(incoming)) = decoder.decode(&mut rest) {
-            act(incoming);
-            decoder.take_decoded().into_iter().for_each(&mut done);
-        }
-        debug_assert!(rest.is_empty(), "only whole commands are queued");
+    fn each(&self, act: impl FnMut(Incoming<'_>), done: impl FnMut(CommandId)) {
+        each(&self.bytes, act, done);
     }
+}
+
+/// Decodes commands that were queued, in order, and says which each was.
+fn each(bytes: &[u8], mut act: impl FnMut(Incoming<'_>), mut done: impl FnMut(CommandId)) {
+    let mut decoder = Decoder::new();
+    let mut rest = bytes;
+    while let Ok(Some(incoming)) = decoder.decode(&mut rest) {
+        act(incoming);
+        decoder.take_decoded().into_iter().for_each(&mut done);
+    }
+    debug_assert!(rest.is_empty(), "only whole commands are queued");
 }

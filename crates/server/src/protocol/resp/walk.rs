@@ -7,15 +7,16 @@
 //! and not written is in [`Walk::bytes`].
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeInclusive;
 
 use stockd_model::limits::{KEYS_MAX, SCAN_COUNT_MAX, SCAN_ROWS, WRITTEN_BYTES_PER_WORK};
-use stockd_model::{Pattern, Symbol};
-use stockd_wire::resp::{ClientFilter, Description, Encoder, Glob, Scan};
+use stockd_model::{Pattern, Right, Symbol};
+use stockd_wire::resp::{ClientFilter, CommandError, Description, Encoder, Glob, Kill, Scan};
 
 use super::cost;
 use super::subscribe;
-use crate::client_list::Listed;
-use crate::conversation::Waits;
+use crate::client_list::{ClientInfo, Killed, Listed};
+use crate::conversation::{Ending, Waits};
 use crate::turn::Turn;
 
 /// A command that is under way.
@@ -25,11 +26,15 @@ pub(super) enum Walk {
     Symbols(Symbols),
     /// `SCAN` fills a page.
     Page(Page),
+    /// `DBSIZE` counts the stocks that may be read, from here on.
+    Count { from: u64, stocks: u64 },
     /// `RANDOMKEY` looks for a stock from here on, and from the beginning if there is none.
     Random { from: u64, wrapped: bool },
     /// `CLIENT LIST` describes the connections with these numbers: those that come later are in
     /// another list.
     Clients { next: u64, last: u64, listed: Listed, lines: String },
+    /// `CLIENT KILL` closes connections with these numbers.
+    Kill(Kills),
     /// `COMMAND` and its subcommands.
     Describe(Description),
     /// `UNSUBSCRIBE` of all symbols.
@@ -76,11 +81,26 @@ pub(super) struct Page {
     found: Vec<Symbol>,
 }
 
+/// The connections to be closed, as far as they are found.
+#[derive(Debug)]
+pub(super) struct Kills {
+    killed: Killed,
+    numbers: RangeInclusive<u64>,
+    /// Whether the connection that asks is one of them.
+    own: bool,
+    own_number: u64,
+    /// Whether to say how many they are.
+    counts: bool,
+    count: u64,
+}
+
 /// What follows a step.
 enum Step {
     Next,
     Become(Walk),
     Done,
+    /// The connection ends with this reply.
+    End,
 }
 
 impl Walk {
@@ -112,13 +132,41 @@ impl Walk {
         })
     }
 
+    pub(super) fn count() -> Walk {
+        Walk::Count { from: 0, stocks: 0 }
+    }
+
     pub(super) fn random() -> Walk {
         Walk::Random { from: random() & !0xffff, wrapped: false }
     }
 
-    pub(super) fn clients(filter: &ClientFilter<'_>, turn: &Turn<'_>) -> Walk {
-        let last = turn.server.clients.latest();
-        Walk::Clients { next: 0, last, listed: filter.into(), lines: String::new() }
+    /// Only administrators see other connections than their own.
+    pub(super) fn clients(filter: &ClientFilter<'_>, own: u64, turn: &Turn<'_>) -> Walk {
+        let is_admin = turn.identity.access().has(Right::Admin);
+        let (next, last) = match is_admin {
+            true => (0, turn.server.clients.latest()),
+            false => (own, own),
+        };
+        Walk::Clients { next, last, listed: filter.into(), lines: String::new() }
+    }
+
+    /// Of connections that are to be closed by this one; an error where there is no such user.
+    pub(super) fn kill<'a>(
+        kill: &Kill<'a>,
+        own: &ClientInfo,
+        turn: &Turn<'_>,
+    ) -> Result<Walk, CommandError<'a>> {
+        let user = kill.user.unwrap_or_default();
+        let killed =
+            Killed::new(kill, &turn.server.authority).ok_or(CommandError::NoSuchUser(user))?;
+        Ok(Walk::Kill(Kills {
+            numbers: killed.numbers(turn.server.clients.latest()),
+            own: !kill.skips_own && own.is_killed_by(&killed, turn.now),
+            own_number: own.id,
+            counts: kill.counts,
+            count: 0,
+            killed,
+        }))
     }
 
     /// Goes on. Says what it waits for, unless it has come to its end.
@@ -134,8 +182,14 @@ impl Walk {
                 Step::Next => {}
                 Step::Become(walk) => *self = walk,
                 Step::Done => return None,
+                Step::End => return Some(Waits::Nothing(Ending::Killed)),
             }
         }
+    }
+
+    /// Whether all that it writes are confirmations of subscriptions.
+    pub(super) fn confirms(&self) -> bool {
+        matches!(self, Walk::EndSymbols | Walk::EndPatterns)
     }
 
     /// Bytes that it holds.
@@ -143,8 +197,9 @@ impl Walk {
         match self {
             Walk::Symbols(symbols) => symbols.found.capacity(),
             Walk::Page(page) => page.found.capacity() * size_of::<Symbol>(),
-            Walk::Random { .. } => 0,
+            Walk::Random { .. } | Walk::Count { .. } => 0,
             Walk::Clients { lines, .. } => lines.capacity(),
+            Walk::Kill(kills) => kills.killed.bytes(),
             Walk::Describe(description) => description.bytes(),
             Walk::EndSymbols | Walk::EndPatterns => 0,
             Walk::Write { reply, .. } => reply.capacity(),
@@ -155,10 +210,12 @@ impl Walk {
         match self {
             Walk::Symbols(symbols) => symbols.step(encoder, turn),
             Walk::Page(page) => page.step(encoder, turn),
+            Walk::Count { from, stocks } => count(from, stocks, encoder, turn),
             Walk::Random { from, wrapped } => find_any(from, wrapped, encoder, turn),
             Walk::Clients { next, last, listed, lines } => {
                 list_clients((next, *last), listed, lines, encoder, turn)
             }
+            Walk::Kill(kills) => kills.step(encoder, turn),
             Walk::Describe(description) => {
                 let before = turn.replies.out.len();
                 let is_over = !description.next(encoder, turn.replies.out);
@@ -182,16 +239,16 @@ impl Symbols {
         }
         let row_cost = cost::row(self.pattern.as_bytes().len());
         let rows = (turn.work.left() / row_cost).clamp(1, SCAN_COUNT_MAX);
-        let engine = turn.executor.engine();
+        let (engine, access) = (turn.executor.engine(), turn.identity.access());
         let (symbols, next): (Vec<Symbol>, _) = match self.place {
             Place::Catalog(from) => {
-                let page = engine.browse(turn.access, from, rows);
+                let page = engine.browse(access, from, rows);
                 let symbols = page.quotes.iter().map(|quote| quote.symbol).collect();
                 (symbols, page.next.map(Place::Catalog))
             }
             Place::Directory(after) => {
-                let symbols = engine.directory().symbols_after(after.as_ref(), rows);
-                let last = symbols.last().copied();
+                let directory = engine.directory();
+                let (symbols, last) = directory.symbols_after(access, after.as_ref(), rows);
                 (symbols, last.map(|last| Place::Directory(Some(last))))
             }
         };
@@ -228,8 +285,8 @@ impl Page {
         let affordable = (turn.work.left() / row_cost).max(1);
         let rows = self.rows.min(self.rows_left).min(affordable);
         turn.work.spend(rows * row_cost);
-        let engine = turn.executor.engine();
-        let page = engine.browse(turn.access, self.from, rows);
+        let (engine, access) = (turn.executor.engine(), turn.identity.access());
+        let page = engine.browse(access, self.from, rows);
         let symbols = page.quotes.iter().map(|quote| quote.symbol);
         let fits = |symbol: &Symbol| {
             self.right_type && self.pattern.as_ref().is_none_or(|it| it.matches(symbol))
@@ -241,7 +298,8 @@ impl Page {
         // Where stocks are rare more rows are read at once.
         self.rows =
             if page.quotes.is_empty() { 2 * rows } else { (2 * self.stocks_left).max(rows) };
-        let has_seen_all = self.from_the_beginning && self.stocks >= engine.count(turn.access);
+        let sees_all = |all| self.from_the_beginning && self.stocks >= all;
+        let has_seen_all = engine.count(access).is_some_and(sees_all);
         match page.next.filter(|_| !has_seen_all) {
             Some(place) if self.stocks_left > 0 && self.rows_left > 0 => {
                 self.from = place;
@@ -259,7 +317,7 @@ impl Page {
 fn find_any(from: &mut u64, wrapped: &mut bool, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
     const ROWS: usize = 64;
     turn.work.spend(ROWS);
-    let page = turn.executor.engine().browse(turn.access, *from, ROWS);
+    let page = turn.executor.engine().browse(turn.identity.access(), *from, ROWS);
     let number = random() as usize % page.quotes.len().max(1);
     match (page.quotes.get(number), page.next) {
         (Some(quote), _) => encoder.symbol(&quote.symbol, turn.replies.out),
@@ -274,6 +332,24 @@ fn find_any(from: &mut u64, wrapped: &mut bool, encoder: &Encoder, turn: &mut Tu
         (None, None) => encoder.nil(turn.replies.out),
     }
     Step::Done
+}
+
+/// Looks at some more rows and counts their stocks.
+fn count(from: &mut u64, stocks: &mut u64, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+    let rows = turn.work.left().clamp(1, SCAN_COUNT_MAX);
+    turn.work.spend(rows);
+    let page = turn.executor.engine().browse(turn.identity.access(), *from, rows);
+    *stocks += page.quotes.len() as u64;
+    match page.next {
+        Some(place) => {
+            *from = place;
+            Step::Next
+        }
+        None => {
+            encoder.integer(*stocks, turn.replies.out);
+            Step::Done
+        }
+    }
 }
 
 fn random() -> u64 {
@@ -305,6 +381,31 @@ fn list_clients(
             encoder.end_lines(&mut reply);
             Step::write(reply)
         }
+    }
+}
+
+impl Kills {
+    /// Looks at the next few connections.
+    fn step(&mut self, encoder: &Encoder, turn: &mut Turn<'_>) -> Step {
+        let Kills { killed, numbers, own_number, .. } = self;
+        let count = (turn.work.left() / cost::CLIENT_LINE).clamp(1, cost::CLIENTS_TOGETHER);
+        turn.work.spend(count * cost::CLIENT_LINE);
+        let clients = &turn.server.clients;
+        let (count, last) = clients.kill(numbers.clone(), count, killed, *own_number, turn.now);
+        self.count += count;
+        if let Some(last) = last
+            && last < *self.numbers.end()
+        {
+            self.numbers = last + 1..=*self.numbers.end();
+            return Step::Next;
+        }
+        self.count += u64::from(self.own);
+        match (self.counts, self.count) {
+            (true, count) => encoder.integer(count, turn.replies.out),
+            (false, 0) => encoder.error(&CommandError::NoSuchClient, turn.replies.out),
+            (false, _) => encoder.ok(turn.replies.out),
+        }
+        if self.own { Step::End } else { Step::Done }
     }
 }
 

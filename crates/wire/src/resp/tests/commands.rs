@@ -70,6 +70,17 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HINCRBY AAPL volume 1.5", "-ERR value is not an integer or out of range\r\n"),
     ("HINCRBY AAPL volume +5", "-ERR value is not an integer or out of range\r\n"),
     ("HINCRBY AAPL volume 9223372036854775808", "-ERR value is not an integer or out of range\r\n"),
+    ("HINCRBYFLOAT AAPL volume -0.25", "$6\r\n999.75\r\n"),
+    ("HINCRBYFLOAT AAPL volume 5e-1", "$6\r\n1000.5\r\n"),
+    ("HINCRBYFLOAT AAPL volume -1000.5", "-ERR volume of 'AAPL' is 1000, cannot take 1000.5\r\n"),
+    (
+        "HINCRBYFLOAT AAPL volume many",
+        "-ERR 'many' is not a number of shares: write a decimal like 5, -5 or -0.25\r\n",
+    ),
+    (
+        "HINCRBYFLOAT AAPL price 1",
+        "-ERR field 'price' cannot be incremented: HINCRBY is for volume, HSET sets the others\r\n",
+    ),
     (
         "HINCRBY AAPL price 1",
         "-ERR field 'price' cannot be incremented: HINCRBY is for volume, HSET sets the others\r\n",

@@ -1,0 +1,122 @@
+//! The service plane beside the server, where the build has one and the settings give it an address.
+//!
+//! It owns nothing but the choice. Invariant: a build without it does as one whose addresses are all off.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use stockd_engine::Engine;
+use stockd_model::Address;
+#[cfg(feature = "web")]
+use stockd_model::limits::{FILES_RESERVED, HTTP_CONNECTIONS_MAX};
+use stockd_server::Server;
+use stockd_tls::ServerTls;
+
+use crate::settings::Settings;
+
+/// A running service plane, or none.
+#[derive(Debug)]
+pub(crate) struct Web {
+    #[cfg(feature = "web")]
+    server: Option<stockd_web::WebServer>,
+}
+
+#[cfg(feature = "web")]
+impl Web {
+    /// Connections that it may have, none where every address is off. It gets half of the files at most.
+    pub(crate) fn connections_max(settings: &Settings, file_limit: usize) -> usize {
+        if settings.http.is_empty() && settings.grpc.is_empty() {
+            return 0;
+        }
+        let wanted = settings.streams_max.saturating_add(HTTP_CONNECTIONS_MAX);
+        wanted.min(file_limit.saturating_sub(FILES_RESERVED) / 2).max(1)
+    }
+
+    /// Starts it, unless every address is off.
+    pub(crate) fn start(
+        settings: &Settings,
+        connections_max: usize,
+        engine: &Arc<Engine>,
+        server: &Server,
+        tls: Option<&Arc<ServerTls>>,
+    ) -> anyhow::Result<Web> {
+        if settings.http.is_empty() && settings.grpc.is_empty() {
+            return Ok(Web { server: None });
+        }
+        let config = stockd_web::Config {
+            http: settings.http.clone(),
+            grpc: settings.grpc.clone(),
+            tls: tls.cloned(),
+            threads: settings.web_threads,
+            allowed_hosts: settings.allowed_hosts.clone(),
+            streams_max: settings.streams_max,
+            connections_max,
+            keeps_all: settings.sync == crate::settings::Sync::Always && !settings.ephemeral,
+        };
+        let started = stockd_web::WebServer::start(config, Arc::clone(engine), server.observer());
+        // The error says the cause itself; its source would say it again.
+        Ok(Web { server: Some(started.map_err(|error| anyhow::anyhow!("{error}"))?) })
+    }
+
+    /// Where it listens, and what is spoken there.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
+        let endpoints = self.server.iter().flat_map(stockd_web::WebServer::endpoints);
+        endpoints.map(|(protocol, address)| (*protocol, address))
+    }
+
+    /// Another access file has come into force.
+    pub(crate) fn access_changed(&self) {
+        if let Some(server) = &self.server {
+            server.access_changed();
+        }
+    }
+
+    /// From now on nothing new is begun.
+    pub(crate) fn stop(&self) {
+        if let Some(server) = &self.server {
+            server.stop();
+        }
+    }
+
+    /// Ends it, by this moment at the latest.
+    pub(crate) fn end(self, until: Instant) {
+        let Some(server) = self.server else { return };
+        let clients = server.shutdown(until);
+        if clients > 0 {
+            tracing::warn!(clients, "some clients of HTTP did not take all in time");
+        }
+    }
+}
+
+#[cfg(not(feature = "web"))]
+impl Web {
+    /// None.
+    pub(crate) fn connections_max(_: &Settings, _: usize) -> usize {
+        0
+    }
+
+    /// There is none.
+    pub(crate) fn start(
+        _: &Settings,
+        _: usize,
+        _: &Arc<Engine>,
+        _: &Server,
+        _: Option<&Arc<ServerTls>>,
+    ) -> anyhow::Result<Web> {
+        Ok(Web {})
+    }
+
+    /// None.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
+        std::iter::empty()
+    }
+
+    /// Nothing.
+    pub(crate) fn access_changed(&self) {}
+
+    /// Nothing.
+    pub(crate) fn stop(&self) {}
+
+    /// Nothing.
+    pub(crate) fn end(self, _: Instant) {}
+}

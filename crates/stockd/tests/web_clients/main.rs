@@ -1,0 +1,245 @@
+//! Clients of HTTP, streams and gRPC, unmodified, against the real server: curl, httpx, httpx-sse, websockets, grpcio with
+//! health and reflection, ws and eventsource of Node; and the tools that judge descriptions and metrics.
+//!
+//! What is not on the machine is installed as in `redis_clients`. Where something cannot be had, the test says so and
+//! passes; in CI it fails.
+
+#![cfg(feature = "web")]
+
+#[path = "../redis_clients/packages.rs"]
+#[allow(dead_code, reason = "shared with the clients of Redis")]
+mod packages;
+#[path = "../quotes/server.rs"]
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+mod server;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use packages::Packages;
+use server::{PATIENCE, run, stockd};
+
+const PYTHON_PACKAGES: &[&str] = &[
+    "httpx==0.28.1",
+    "httpx-sse==0.4.3",
+    "websockets==17.4",
+    "grpcio==1.85.3",
+    "grpcio-health-checking==1.85.1",
+    "grpcio-reflection==1.85.1",
+    "googleapis-common-protos==1.76.0",
+    "openapi-spec-validator==0.9.0",
+    "schemathesis==4.32.5",
+];
+const NODE_PACKAGES: &[&str] = &["ws@8.23.0", "eventsource@4.1.1"];
+
+/// A server of HTTP alone. Killed when it is dropped.
+struct Web {
+    child: Child,
+    /// IP and port.
+    address: String,
+}
+
+impl Web {
+    fn start() -> Web {
+        Web::start_with(&["--http", "127.0.0.1:0"])
+    }
+
+    fn start_with(args: &[&str]) -> Web {
+        let mut command = stockd(&["serve", "--line", "off", "--resp", "off", "--log", "off"]);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let http = lines.into_iter().find_map(|line| Some(line.strip_prefix("http ")?.to_owned()));
+        let Some(address) = http else {
+            let _ = child.kill();
+            panic!("the server does not listen: {:?}", child.wait());
+        };
+        Web { child, address }
+    }
+
+    /// What curl prints for a path of the server and these arguments.
+    fn curl(&self, path: &str, args: &[&str]) -> String {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-m", "30"]).args(args);
+        command.arg(format!("http://{}{path}", self.address));
+        let (code, out, err) = run(command);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "curl {path} {args:?}: {out}");
+        out
+    }
+
+    /// Runs a program to its end, which must be well.
+    fn is_well(&self, program: &Path, script: &Path) {
+        let mut command = Command::new(program);
+        command.arg(script).arg(&self.address);
+        let (code, out, err) = run(command);
+        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn python() -> Option<Packages> {
+    Packages::python_with("web", "import httpx, grpc, schemathesis", PYTHON_PACKAGES)
+}
+
+#[test]
+fn curl_speaks_both_versions_and_over_a_unix_socket() {
+    if !packages::have("curl", "curl") {
+        return;
+    }
+    const JSON: &str = "Content-Type: application/json";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("http.sock");
+    let addresses = format!("127.0.0.1:0,unix:{}", path.display());
+    let web = Web::start_with(&["--http", &addresses]);
+    let put = [
+        "-X",
+        "PUT",
+        "-H",
+        JSON,
+        "-d",
+        r#"{"price":172.50}"#,
+        "-w",
+        "%{http_code}",
+        "-o",
+        "/dev/null",
+    ];
+    assert_eq!(web.curl("/v1/stocks/BRK%2FA", &put), "201");
+    let text = ["-H", "Accept: text/plain"];
+    assert_eq!(web.curl("/v1/stocks/BRK%2FA", &text), "172.5\n");
+    let second = ["--http2-prior-knowledge", "-w", "%{http_version}", "-H", "Accept: text/plain"];
+    assert_eq!(web.curl("/v1/stock?symbol=BRK/A", &second), "172.5\n2");
+    let socket = path.display().to_string();
+    let over_socket =
+        ["--unix-socket", &socket, "-H", "Accept: text/plain", "-H", "Host: localhost"];
+    assert_eq!(web.curl("/v1/stocks/BRK%2FA", &over_socket), "172.5\n");
+    let compressed = web.curl("/openapi.json", &["--compressed", "-H", "Accept-Encoding: gzip"]);
+    assert!(compressed.starts_with("{\"openapi\":\"3.1"));
+    let foreign = ["-H", "Host: evil.example", "-w", "%{http_code}", "-o", "/dev/null"];
+    assert_eq!(web.curl("/v1/stocks/A", &foreign), "421");
+}
+
+#[test]
+fn curl_speaks_both_versions_over_tls() {
+    if !packages::have("curl", "curl") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name).display().to_string();
+    let made = run(stockd(&["certificate", "new", "--host", "localhost", &place("")]));
+    assert_eq!(made.0, Some(0), "{made:?}");
+    let (certificate, key) = (place("server.pem"), place("server.key"));
+    let address = "tls:127.0.0.1:0";
+    let web = Web::start_with(&["--http", address, "--tls-cert", &certificate, "--tls-key", &key]);
+    let port = web.address.rsplit(':').next().unwrap();
+    for (version, printed) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-m", "30", "--cacert", &place("ca.pem"), version]);
+        command.args(["--resolve", &format!("localhost:{port}:127.0.0.1")]);
+        command.args(["-w", "%{http_version}", &format!("https://localhost:{port}/health/ready")]);
+        let (code, out, err) = run(command);
+        assert_eq!((code, out.as_str()), (Some(0), &*format!("ready\n{printed}")), "{err}");
+    }
+}
+
+#[test]
+fn python_clients_of_http_websocket_and_grpc_work() {
+    let Some(packages) = python() else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web_clients/python.py");
+    Web::start().is_well(&packages.program, Path::new(script));
+}
+
+#[test]
+fn node_clients_of_streams_work() {
+    let Some(packages) = Packages::node(NODE_PACKAGES) else { return };
+    // Modules are looked for beside the script.
+    let script = packages.directory.join("web.mjs");
+    std::fs::write(&script, include_str!("node.mjs")).unwrap();
+    Web::start().is_well(&packages.program, &script);
+}
+
+#[test]
+fn the_description_is_valid_and_what_it_says_is_so() {
+    let Some(packages) = python() else { return };
+    let web = Web::start();
+    let description = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(description.path(), web.curl("/openapi.json", &[])).unwrap();
+    let mut validator = Command::new(&packages.program);
+    validator.args(["-m", "openapi_spec_validator"]).arg(description.path());
+    let (code, out, err) = run(validator);
+    assert_eq!(code, Some(0), "{out}{err}");
+
+    let directory = tempfile::tempdir().unwrap();
+    // Names or a page, one condition or the other: a description cannot say that parameters exclude each other.
+    let exceptions = ["GET /v1/stocks", "PUT /v1/stocks/{symbol}"].map(|name| {
+        format!("[[operations]]\ninclude-name = \"{name}\"\nchecks.positive_data_acceptance.enabled = false\n")
+    });
+    std::fs::write(directory.path().join("schemathesis.toml"), exceptions.concat()).unwrap();
+    let mut schemathesis = Command::new(packages.program.with_file_name("schemathesis"));
+    schemathesis.arg("run").arg(description.path()).current_dir(directory.path());
+    schemathesis.args(["--url", &format!("http://{}", web.address), "--max-examples", "15"]);
+    // A stream does not end, and a test case waits for the end.
+    schemathesis.args(["--exclude-path", "/v1/stream", "--mode", "positive", "--seed", "1"]);
+    schemathesis.args(["--phases", "examples,coverage,fuzzing"]);
+    let (code, out, err) = run(schemathesis);
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    if !packages::have("promtool", "prometheus") || !packages::have("curl", "curl") {
+        return;
+    }
+    let web = Web::start();
+    // It reads the older text.
+    let metrics = web.curl("/metrics", &["-H", "Accept: text/plain"]);
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = promtool.stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Streams of all kinds are open, and clients that take nothing.
+#[test]
+fn sigterm_ends_it_whatever_clients_do() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let mut web = Web::start();
+    let connect = || std::net::TcpStream::connect(&web.address).unwrap();
+    let mut streams: Vec<_> = (0..20).map(|_| connect()).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let request = match number % 4 {
+            0 => "GET /v1/stream?patterns=* HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            1 => {
+                "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            }
+            2 => {
+                "POST /v1/updates HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                 Content-Length: 1000\r\n\r\n{"
+            }
+            _ => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        };
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    kill_process(Pid::from_child(&web.child), Signal::TERM).unwrap();
+    // A guard against hanging alone: the promise is 5 s.
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = web.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,185 @@
+//! Who makes a request, and what it may do: the one place where that is decided.
+//!
+//! A client shows a token, in the header `Authorization` (`Bearer TOKEN`, or `Basic` with the user and the token
+//! as its password) or in the cookie of a [session](crate::session); or its certificate; or nothing. It knows
+//! no routes but those that anybody may ask.
+//!
+//! Invariant: every request of every protocol has a [`Caller`] before a handler sees it, and the engine is used
+//! with its access alone. No token is written anywhere.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use data_encoding::BASE64;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
+use http::{Extensions, HeaderMap};
+use stockd_access::Identity;
+use stockd_engine::Access;
+use stockd_model::limits::FAILED_ATTEMPT_WAIT;
+use stockd_model::{Problem, Right};
+
+use crate::connection::ConnectionInfo;
+use crate::plane::Plane;
+use crate::refused::Refused;
+
+/// The cookie of a session.
+pub(crate) const COOKIE_NAME: &str = "stockd_session";
+
+/// What anybody may ask: whether the server is there, and how it is used.
+const OPEN_PATHS: &[&str] = &["/", "/docs", "/openapi.json", "/problems", "/v1/session"];
+const OPEN_PREFIXES: &[&str] = &["/health/", "/problems/", "/grpc.health.v1.Health/"];
+
+/// Who makes a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    pub(crate) access: Arc<Access>,
+}
+
+/// A token as it was shown, and who is said to show it.
+pub(crate) struct Shown {
+    user: Option<String>,
+    pub(crate) token: String,
+}
+
+impl Caller {
+    fn new(identity: Identity) -> Caller {
+        let access = Arc::new(identity.access().clone());
+        Caller { identity, access }
+    }
+
+    /// The one that was noted with a request.
+    pub(crate) fn of(extensions: &Extensions) -> Caller {
+        extensions.get().cloned().unwrap_or_default()
+    }
+
+    /// Checks a right that concerns no stock.
+    pub(crate) fn check(&self, right: Right) -> Result<(), Refused> {
+        if self.access.has(right) {
+            return Ok(());
+        }
+        let detail = format!("the access file does not give the right {right}");
+        Err(Refused::new(Problem::NotPermitted, detail).with("right", right.as_str()))
+    }
+}
+
+/// Who makes this request.
+///
+/// # Errors
+///
+/// [`Problem::Unauthenticated`] when a token is shown that is none, after a while where too many came from
+/// there; or when nothing is shown and the path is not for everybody.
+pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Refused> {
+    let authority = plane.observer.authority();
+    if authority.is_open() {
+        return Ok(Caller::default());
+    }
+    let info = parts.extensions.get::<Arc<ConnectionInfo>>();
+    let before = info.map_or_else(|| authority.anonymous(), |info| info.identity(authority));
+    let identity = match shown(&parts.headers)? {
+        None => before,
+        Some(Shown { user, token }) => {
+            match authority.show_token(&before, user.as_deref(), token.as_bytes()) {
+                Some(identity) => identity,
+                None => return Err(refuse_token(plane, info).await),
+            }
+        }
+    };
+    let path = parts.uri.path();
+    let is_open = OPEN_PATHS.contains(&path)
+        || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
+        || is_websocket(parts);
+    if !identity.is_known() && !is_open {
+        plane.counts.unauthenticated.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let detail = "show a token: Authorization: Bearer stk_…";
+        return Err(Refused::new(Problem::Unauthenticated, detail));
+    }
+    Ok(Caller::new(identity))
+}
+
+/// A wrong token was shown. Where too many were from this address, that is said late.
+pub(crate) async fn refuse_token(plane: &Plane, info: Option<&Arc<ConnectionInfo>>) -> Refused {
+    plane.counts.wrong_tokens.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let address = info.and_then(|info| info.peer.tcp()).map(|peer| peer.ip());
+    let waits = plane.observer.note_failed_attempt(address);
+    tracing::info!(peer = ?info.map(|info| info.peer.to_string()), "a wrong token was shown");
+    if waits {
+        tokio::time::sleep(FAILED_ATTEMPT_WAIT).await;
+    }
+    Refused::new(
+        Problem::Unauthenticated,
+        "the token is none of the access file, or another user's",
+    )
+}
+
+/// The token that a request shows.
+pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Ok(cookie(headers).map(|token| Shown { user: None, token }));
+    };
+    let unusable = || {
+        let detail = "Authorization is Bearer and a token, or Basic with the token as its password";
+        Refused::new(Problem::Unauthenticated, detail)
+    };
+    let value = value.to_str().map_err(|_| unusable())?;
+    let (scheme, rest) = value.split_once(' ').ok_or_else(unusable)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(Shown { user: None, token: rest.trim().to_owned() }));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(unusable());
+    }
+    let decoded = BASE64.decode(rest.trim().as_bytes()).map_err(|_| unusable())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| unusable())?;
+    let (user, token) = decoded.split_once(':').ok_or_else(unusable)?;
+    let user = (!user.is_empty()).then(|| user.to_owned());
+    Ok(Some(Shown { user, token: token.to_owned() }))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|it| it.split_once('='));
+    let (_, token) = pairs.find(|(name, _)| name.trim() == COOKIE_NAME)?;
+    Some(token.trim().to_owned())
+}
+
+/// Browsers cannot show a token with the request for a WebSocket: it is shown over it.
+fn is_websocket(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(http::header::UPGRADE);
+    upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && parts.uri.path() == "/v1/stream"
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Infallible> {
+        Ok(Caller::of(&parts.extensions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_in_three_ways() {
+        let find = |name: http::HeaderName, value: &str| {
+            let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+            shown(&headers).map(|it| it.map(|it| (it.user, it.token))).map_err(|it| it.problem)
+        };
+        let token = |user: Option<&str>| Ok(Some((user.map(str::to_owned), "stk_x".to_owned())));
+        assert_eq!(find(AUTHORIZATION, "Bearer stk_x"), token(None));
+        assert_eq!(find(AUTHORIZATION, "bearer  stk_x"), token(None));
+        // feed:stk_x and :stk_x
+        assert_eq!(find(AUTHORIZATION, "Basic ZmVlZDpzdGtfeA=="), token(Some("feed")));
+        assert_eq!(find(AUTHORIZATION, "Basic OnN0a194"), token(None));
+        assert_eq!(find(COOKIE, "a=b; stockd_session=stk_x; c=d"), token(None));
+        assert_eq!(find(COOKIE, "xstockd_session=stk_x"), Ok(None));
+        for wrong in ["stk_x", "Digest x", "Basic ===", "Basic ZmVlZA==", "Bearer"] {
+            assert_eq!(find(AUTHORIZATION, wrong), Err(Problem::Unauthenticated), "{wrong}");
+        }
+    }
+}

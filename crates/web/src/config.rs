@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use stockd_model::Address;
+use stockd_model::limits::{HTTP_CONNECTIONS_MAX, STREAMS_MAX};
+use stockd_tls::ServerTls;
+
+/// What the service plane listens on and how much it takes on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where HTTP is spoken, with gRPC and streams on the same port.
+    pub http: Vec<Address>,
+    /// Where gRPC is spoken alone.
+    pub grpc: Vec<Address>,
+    /// The certificate for addresses with TLS.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Threads, 1 to [`WEB_THREADS_MAX`](stockd_model::limits::WEB_THREADS_MAX).
+    pub threads: usize,
+    /// Names that clients may call this server, beside `localhost` and the addresses of the loopback; `*` is
+    /// any. A page of such a host may use the server, too.
+    pub allowed_hosts: Vec<String>,
+    /// Streams open at once.
+    pub streams_max: usize,
+    /// Connections open at once. A further client is answered with 503 and closed.
+    pub connections_max: usize,
+    /// Whether every write that was answered is there after a restart.
+    pub keeps_all: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            http: Vec::new(),
+            grpc: Vec::new(),
+            tls: None,
+            threads: 1,
+            allowed_hosts: Vec::new(),
+            streams_max: STREAMS_MAX,
+            connections_max: STREAMS_MAX + HTTP_CONNECTIONS_MAX,
+            keeps_all: false,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! How requests of this plane reach the engine, whether it waits for a disk or not.
+//!
+//! In memory a request is executed at once, with the one executor of the plane. In a durable engine writes go
+//! to the committer and their replies come back to whoever waits. This module knows no protocol.
+//!
+//! Invariant: no thread of the runtime waits for the disk, and at most
+//! [`COMMIT_QUEUE_REQUESTS_MAX`] writes wait for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use slab::Slab;
+use stockd_engine::{Access, Answered, Batch, Engine, Executor, ReplyTo, WriteHandle};
+use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, HTTP_WRITE_TIMEOUT, HTTP_WRITES_TOGETHER};
+use stockd_model::{Conditional, Problem, Reply};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::refused::Refused;
+
+/// The way to the engine.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) engine: Arc<Engine>,
+    executor: Mutex<Executor>,
+    durable: Option<Durable>,
+}
+
+/// The way to the committer.
+#[derive(Debug)]
+struct Durable {
+    pending: Mutex<Pending>,
+    /// There are replies to take.
+    answered: Arc<Notify>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    writes: WriteHandle,
+    waiting: Slab<Waiting>,
+}
+
+/// Writes that were submitted together, and who waits for their replies.
+#[derive(Debug)]
+struct Waiting {
+    replies: Vec<Reply>,
+    expected: usize,
+    done: Option<oneshot::Sender<Vec<Reply>>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Door {
+    pub(crate) fn new(engine: Arc<Engine>) -> Door {
+        let executor = Mutex::new(engine.executor());
+        let answered = Arc::new(Notify::new());
+        let wake = Arc::clone(&answered);
+        let durable = engine.write_handle(move || wake.notify_one()).map(|writes| Durable {
+            pending: Mutex::new(Pending { writes, waiting: Slab::new() }),
+            answered,
+            room: Arc::new(Semaphore::new(COMMIT_QUEUE_REQUESTS_MAX)),
+        });
+        Door { engine, executor, durable }
+    }
+
+    /// Executes requests that need no disk. `work` must be short: others wait for it.
+    pub(crate) fn batch<R>(&self, access: &Access, work: impl FnOnce(&mut Batch<'_>) -> R) -> R {
+        work(&mut lock(&self.executor).batch(access))
+    }
+
+    /// Executes one write.
+    pub(crate) async fn write(
+        &self,
+        access: &Access,
+        asked: Conditional,
+    ) -> Result<Reply, Refused> {
+        let mut replies = self.write_together(access, &[asked]).await?;
+        replies.pop().ok_or_else(stopping)
+    }
+
+    /// Executes writes in their order, a bounded number at a time.
+    pub(crate) async fn write_all(
+        &self,
+        access: &Access,
+        asked: &[Conditional],
+    ) -> Result<Vec<Reply>, Refused> {
+        let mut replies = Vec::with_capacity(asked.len());
+        for together in asked.chunks(HTTP_WRITES_TOGETHER) {
+            replies.extend(self.write_together(access, together).await?);
+            tokio::task::yield_now().await;
+        }
+        Ok(replies)
+    }
+
+    async fn write_together(
+        &self,
+        access: &Access,
+        asked: &[Conditional],
+    ) -> Result<Vec<Reply>, Refused> {
+        match &self.durable {
+            None => Ok(self.batch(access, |batch| {
+                asked.iter().map(|asked| batch.execute_if(asked)).collect()
+            })),
+            Some(durable) => {
+                let written = durable.write(access, asked);
+                match tokio::time::timeout(HTTP_WRITE_TIMEOUT, written).await {
+                    Ok(replies) => replies,
+                    Err(_) => Err(uncertain(HTTP_WRITE_TIMEOUT)),
+                }
+            }
+        }
+    }
+
+    /// Passes the committer's replies on, for ever.
+    pub(crate) async fn pass_replies_on(&self) {
+        let Some(durable) = &self.durable else { return };
+        loop {
+            durable.answered.notified().await;
+            durable.take_replies();
+        }
+    }
+}
+
+impl Durable {
+    async fn write(&self, access: &Access, asked: &[Conditional]) -> Result<Vec<Reply>, Refused> {
+        let count = u32::try_from(asked.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(count).await;
+        let _room = room.map_err(|_| stopping())?;
+        let (done, replies) = oneshot::channel();
+        {
+            let Pending { writes, waiting } = &mut *lock(&self.pending);
+            let expected = asked.len();
+            let key = waiting.insert(Waiting {
+                replies: Vec::with_capacity(expected),
+                expected,
+                done: Some(done),
+                _room,
+            });
+            for asked in asked {
+                writes.submit_if(access, ReplyTo(key as u64), *asked);
+            }
+            writes.flush();
+        }
+        replies.await.map_err(|_| stopping())
+    }
+
+    fn take_replies(&self) {
+        let Pending { writes, waiting } = &mut *lock(&self.pending);
+        for (ReplyTo(key), answered) in writes.take(Vec::new()) {
+            let key = key as usize;
+            // The replies to what was submitted together come one behind another.
+            let (Some(one), Answered::Reply(reply)) = (waiting.get_mut(key), answered) else {
+                continue;
+            };
+            one.replies.push(reply);
+            if one.replies.len() == one.expected {
+                let Waiting { replies, done, .. } = waiting.remove(key);
+                // Who asked may be gone.
+                let _ = done.map(|done| done.send(replies));
+            }
+        }
+    }
+}
+
+fn stopping() -> Refused {
+    Refused::new(Problem::Stopping, "the server is stopping; the write was not taken")
+}
+
+fn uncertain(waited: Duration) -> Refused {
+    let seconds = waited.as_secs();
+    let detail = format!("the disk has not answered for {seconds} s; the write may take effect");
+    Refused::new(Problem::Uncertain, detail)
+}
+
+/// What is behind a lock of this plane is whole whenever the lock is free.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,145 @@
+//! ETags of quotes, and conditions of requests that name them (RFC 9110, section 13).
+//!
+//! It owns the form `"<epoch>.<version>"`. Invariant: an ETag of another epoch is that of no quote here.
+
+use http::HeaderMap;
+use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use stockd_model::{Condition, Problem, Quote};
+
+use crate::refused::Refused;
+
+/// The ETag of a quote.
+pub(crate) fn of(epoch: u64, quote: &Quote) -> String {
+    format!("\"{epoch:016x}.{}\"", quote.version)
+}
+
+/// What a header of a condition names.
+enum Named {
+    /// Whatever is there.
+    Any,
+    /// These versions; `None` for an ETag that no quote of this epoch has.
+    Versions(Vec<Option<u64>>),
+}
+
+/// Whether a client that reads has this very quote already.
+pub(crate) fn is_known(headers: &HeaderMap, epoch: u64, quote: &Quote) -> Result<bool, Refused> {
+    Ok(match named(headers, &IF_NONE_MATCH, epoch)? {
+        None => false,
+        Some(Named::Any) => true,
+        Some(Named::Versions(versions)) => versions.contains(&Some(quote.version)),
+    })
+}
+
+/// The condition of a write. `current` is asked for the version that the stock has now.
+pub(crate) fn condition(
+    headers: &HeaderMap,
+    epoch: u64,
+    current: impl FnOnce() -> Option<u64>,
+) -> Result<Condition, Refused> {
+    let unlisted = named(headers, &IF_NONE_MATCH, epoch)?;
+    match (named(headers, &IF_MATCH, epoch)?, unlisted) {
+        (None, None) => Ok(Condition::Always),
+        (None, Some(Named::Any)) => Ok(Condition::Unlisted),
+        (Some(Named::Any), None) => Ok(Condition::Listed),
+        (Some(Named::Versions(versions)), None) => Ok(match versions[..] {
+            [Some(version)] => Condition::Version(version),
+            // Of several the one that holds, which the engine looks at again. No quote has version 0.
+            _ => {
+                let now = current().filter(|now| versions.contains(&Some(*now)));
+                Condition::Version(now.unwrap_or(0))
+            }
+        }),
+        (Some(_), Some(_)) => {
+            let detail = "a write takes If-Match or If-None-Match, not both";
+            Err(Refused::new(Problem::InvalidCondition, detail))
+        }
+        (None, Some(Named::Versions(_))) => {
+            let detail = "If-None-Match of a write takes *: the stock is to be not listed";
+            Err(Refused::new(Problem::InvalidCondition, detail))
+        }
+    }
+}
+
+fn named(headers: &HeaderMap, name: &HeaderName, epoch: u64) -> Result<Option<Named>, Refused> {
+    let mut texts = Vec::new();
+    for value in headers.get_all(name) {
+        texts.push(value.to_str().map_err(|_| no_tags(name))?);
+    }
+    match texts[..] {
+        [] => return Ok(None),
+        [text] if text.trim() == "*" => return Ok(Some(Named::Any)),
+        _ => {}
+    }
+    let mut versions = Vec::new();
+    for text in texts {
+        // No ETag of ours has a comma, and one of others is none of ours however it is cut.
+        for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            let weak = tag.strip_prefix("W/").unwrap_or(tag);
+            let inner = weak.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+            versions.push(version(inner.ok_or_else(|| no_tags(name))?, epoch));
+        }
+    }
+    if versions.is_empty() {
+        return Err(no_tags(name));
+    }
+    Ok(Some(Named::Versions(versions)))
+}
+
+/// The version of an ETag of this epoch.
+fn version(tag: &str, epoch: u64) -> Option<u64> {
+    let (of, version) = tag.split_once('.')?;
+    let is_of_epoch = of.len() == 16 && u64::from_str_radix(of, 16) == Ok(epoch);
+    let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
+    version.parse().ok().filter(|_| is_of_epoch && is_number)
+}
+
+fn no_tags(name: &HeaderName) -> Refused {
+    let detail = format!("{name} is no ETag such as \"8f3a5c0de1f20011.17\", and not *");
+    Refused::new(Problem::InvalidCondition, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: u64 = 0x8f3a_5c0d_e1f2_0011;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    fn write(pairs: &[(HeaderName, &str)]) -> Result<Condition, Problem> {
+        condition(&headers(pairs), EPOCH, || Some(5)).map_err(|refused| refused.problem)
+    }
+
+    #[test]
+    fn a_write_has_at_most_one_condition() {
+        let tag = |version: u64| format!("\"{EPOCH:016x}.{version}\"");
+        assert_eq!(write(&[]), Ok(Condition::Always));
+        assert_eq!(write(&[(IF_MATCH, "*")]), Ok(Condition::Listed));
+        assert_eq!(write(&[(IF_NONE_MATCH, "*")]), Ok(Condition::Unlisted));
+        assert_eq!(write(&[(IF_MATCH, &tag(17))]), Ok(Condition::Version(17)));
+        let several = format!("{}, {}", tag(4), tag(5));
+        assert_eq!(write(&[(IF_MATCH, &several)]), Ok(Condition::Version(5)));
+        assert_eq!(write(&[(IF_MATCH, "\"other\"")]), Ok(Condition::Version(0)));
+        assert_eq!(write(&[(IF_MATCH, "\"0000000000000000.5\"")]), Ok(Condition::Version(0)));
+        for wrong in ["5", "", "\"", ",", "W/5"] {
+            assert_eq!(write(&[(IF_MATCH, wrong)]), Err(Problem::InvalidCondition), "{wrong}");
+        }
+        assert_eq!(write(&[(IF_NONE_MATCH, &tag(5))]), Err(Problem::InvalidCondition));
+        let both = [(IF_MATCH, "*"), (IF_NONE_MATCH, "*")];
+        assert_eq!(write(&both), Err(Problem::InvalidCondition));
+    }
+
+    #[test]
+    fn a_reader_knows_a_quote_by_its_etag_alone() {
+        let quote = Quote { version: 17, ..Quote::new("AAPL".parse().unwrap()) };
+        let known = |text: &str| is_known(&headers(&[(IF_NONE_MATCH, text)]), EPOCH, &quote);
+        assert!(known(&of(EPOCH, &quote)).unwrap());
+        assert!(known(&format!("\"x\", W/{}", of(EPOCH, &quote))).unwrap());
+        assert!(known("*").unwrap());
+        assert!(!known(&of(EPOCH + 1, &quote)).unwrap());
+        assert!(!known(&of(EPOCH, &Quote { version: 18, ..quote })).unwrap());
+        assert!(!is_known(&HeaderMap::new(), EPOCH, &quote).unwrap());
+    }
+}

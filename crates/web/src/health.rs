@@ -1,0 +1,52 @@
+//! Whether the server lives and is ready, for supervisors and load balancers.
+//!
+//! Invariant: what answers has no other part of the server wait.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use stockd_model::Problem;
+
+use crate::plane::Plane;
+use crate::query::Query;
+use crate::refused::Refused;
+use crate::schema;
+
+type Text = ([(http::HeaderName, &'static str); 1], &'static str);
+
+const NOT_KEPT: [(http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
+/// Whether the threads of the server turn.
+#[utoipa::path(get, path = "/health/live", tag = "operation",
+    responses((status = 200, description = "they do", body = String, content_type = "text/plain")))]
+pub(crate) async fn live() -> (StatusCode, Text) {
+    (StatusCode::OK, (NOT_KEPT, "live\n"))
+}
+
+/// Whether it answers: everything is loaded, and it does not stop. With `writes=1` also whether it takes writes.
+#[utoipa::path(get, path = "/health/ready", tag = "operation",
+    params(("writes" = Option<String>, Query, pattern = "^[01]$", description = "1 asks whether writes are taken, too")),
+    responses((status = 200, description = "it does", body = String, content_type = "text/plain"),
+        (status = 400, description = "a parameter cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "it stops, or takes no writes", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ready(
+    State(plane): State<Arc<Plane>>,
+    query: Query,
+) -> Result<(StatusCode, Text), Refused> {
+    let query = query.only(&["writes"])?;
+    let asks_for_writes = match query.one("writes")? {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err(Refused::new(Problem::InvalidRequest, "writes is 0 or 1")),
+    };
+    if plane.is_stopping() {
+        return Err(Refused::new(Problem::Stopping, "the server is stopping"));
+    }
+    let failed = plane.engine().commit_report().and_then(|report| report.failed);
+    match failed.filter(|_| asks_for_writes) {
+        Some(cause) => Err(Refused::new(Problem::ReadOnly, cause)),
+        None => Ok((StatusCode::OK, (NOT_KEPT, "ready\n"))),
+    }
+}

@@ -1,0 +1,69 @@
+//! The service plane of stockd: HTTP, streams, gRPC and metrics, on tokio, beside the data plane and over the same
+//! engine.
+//!
+//! A [`WebServer`] owns a runtime of a few threads, its listeners and all that is spoken there. It reaches the engine
+//! through one door and knows nothing of the line protocol and RESP; of the data plane it sees what an
+//! [`Observer`](stockd_server::Observer) tells.
+//!
+//! ```text
+//!   socket ── connection.rs: bounds in time, few unsent bytes
+//!     │
+//!   hyper ── HTTP/1.1, HTTP/2                      HTTP_HEAD_BYTES_MAX, HTTP2_STREAMS_MAX
+//!     │
+//!   guard.rs ── host, origin, length, time, number HTTP_URI_BYTES_MAX, HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX
+//!     │         caller.rs: who it is
+//!   routes.rs ─┬─ quotes.rs, snapshot.rs           HTTP_LOOKUP_NAMES_MAX, SNAPSHOTS_MAX
+//!              ├─ writes.rs                        HTTP_BODY_BYTES_MAX, HTTP_BODIES_BYTES_MAX
+//!              ├─ streams.rs ── stream             Config::streams_max
+//!              └─ health.rs, metrics.rs, state.rs
+//!     │
+//!   door.rs ── engine: reads and writes in memory at once, others by the committer
+//! ```
+//!
+//! # What a client can rely on
+//!
+//! - A write is answered when it is kept, and is refused whole or done whole.
+//! - A stream's last message about a stock is its latest quote; a slow reader gets fewer quotes, and newer ones.
+//! - Everything that a client can make the server hold or do is bounded, and a bound that is reached is said.
+//! - When the server stops, streams say goodbye, and what was asked is answered.
+//!
+//! # Threads
+//!
+//! Nothing here blocks a thread of the runtime: the locks ([`std::sync::Mutex`]) are held for a bounded piece of work,
+//! and who waits for the disk waits as a task. A task that has much to do yields.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod body;
+mod caller;
+mod config;
+mod connection;
+#[cfg(test)]
+mod documents;
+mod door;
+mod etag;
+mod fields;
+mod grpc;
+mod guard;
+mod health;
+mod latencies;
+mod lookup;
+mod metrics;
+mod openapi;
+mod plane;
+mod query;
+mod quotes;
+mod refused;
+mod routes;
+mod schema;
+mod server;
+mod session;
+mod snapshot;
+mod state;
+mod stream;
+mod streams;
+mod writes;
+
+pub use config::Config;
+pub use server::{StartError, WebServer};

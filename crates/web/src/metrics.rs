@@ -1,0 +1,386 @@
+//! `/metrics`: what is counted, as OpenMetrics text, from one table.
+//!
+//! A row has a name, what it is, its unit, its help and where its numbers are. The table of the documents is made of
+//! it, and a test compares. It knows no client library: text of a few hundred lines needs none.
+//!
+//! Invariant: the number of series does not depend on stocks, clients or symbols, and is at most
+//! [`METRIC_SERIES_MAX`](stockd_model::limits::METRIC_SERIES_MAX).
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use stockd_engine::{Access, CommitReport, Totals};
+use stockd_model::Right;
+use stockd_server::Metrics;
+
+use crate::accept;
+use crate::caller::Caller;
+use crate::latencies::{BOUNDS_US, Counted};
+use crate::plane::Plane;
+use crate::query::Query;
+use crate::refused::Refused;
+
+/// What was read once, of which every row takes its part.
+pub(crate) struct Reading<'a> {
+    plane: &'a Plane,
+    server: Metrics,
+    totals: Totals,
+    commits: Option<CommitReport>,
+    streams: (usize, usize),
+}
+
+/// Whether a number only rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One row of the table.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// `seconds`, `bytes`, or nothing.
+    pub(crate) unit: &'static str,
+    pub(crate) help: &'static str,
+    read: fn(&Reading<'_>, &mut Samples<'_>),
+}
+
+/// Where a row writes its numbers.
+pub(crate) struct Samples<'a> {
+    row: &'a Row,
+    out: &'a mut String,
+}
+
+/// Declares rows: name, kind, unit, help, and what they read.
+macro_rules! rows {
+    ($($name:literal, $kind:ident, $unit:literal, $help:literal, $read:expr;)+) => {
+        /// All metrics.
+        pub(crate) const TABLE: &[Row] =
+            &[$(Row { name: $name, kind: Kind::$kind, unit: $unit, help: $help, read: $read },)+];
+    };
+}
+
+rows! {
+    "stockd_build", Gauge, "", "1, with the version of the server.",
+        |_, it| it.labelled("version", env!("CARGO_PKG_VERSION"), 1);
+    "stockd_uptime_seconds", Gauge, "seconds", "How long the server has run.",
+        |r, it| it.one(r.plane.observer.started().elapsed().as_secs_f64());
+    "stockd_stocks", Gauge, "", "Stocks that are listed.",
+        |r, it| it.one(r.plane.engine().count(&Access::All).unwrap_or_default());
+    "stockd_catalog_bytes", Gauge, "bytes", "Memory of the catalog, its unused rows included.",
+        |r, it| it.one(r.plane.engine().memory_bytes());
+    "stockd_resident_bytes", Gauge, "bytes", "Memory of the process that is in use.",
+        |r, it| if let Some(bytes) = r.plane.observer.resident_bytes() { it.one(bytes) };
+    "stockd_cpu_seconds", Counter, "seconds", "Processor time of the process.",
+        |r, it| if let Some(seconds) = r.plane.observer.cpu_seconds() { it.one(seconds) };
+    "stockd_lookups", Counter, "", "Lookups over all protocols, by what they found.",
+        |r, it| {
+            it.labelled("result", "found", r.totals.hits);
+            it.labelled("result", "missing", r.totals.misses);
+        };
+    "stockd_writes", Counter, "", "Writes that took effect, by kind.",
+        |r, it| {
+            it.labelled("kind", "listing", r.totals.listings);
+            it.labelled("kind", "update", r.totals.updates);
+            it.labelled("kind", "trade", r.totals.trades);
+            it.labelled("kind", "delisting", r.totals.delistings);
+        };
+    "stockd_refused_writes", Counter, "", "Writes that were refused, by reason; reads too, where they are not permitted.",
+        |r, it| {
+            it.labelled("reason", "late", r.totals.refused_late);
+            it.labelled("reason", "condition", r.totals.refused_condition);
+            it.labelled("reason", "not_listed", r.totals.refused_not_listed);
+            it.labelled("reason", "halted", r.totals.refused_halted);
+            it.labelled("reason", "volume", r.totals.refused_volume);
+            it.labelled("reason", "full", r.totals.refused_full);
+            it.labelled("reason", "storage", r.totals.refused_storage);
+            it.labelled("reason", "invalid", r.server.refused_invalid);
+            it.labelled("reason", "not_permitted", r.totals.not_permitted);
+        };
+    "stockd_transactions", Counter, "", "Transactions, by what became of them.",
+        |r, it| {
+            it.labelled("result", "executed", r.totals.transactions);
+            it.labelled("result", "conflict", r.totals.conflicts);
+        };
+    "stockd_snapshot_bytes", Gauge, "bytes", "What writes have saved for snapshots that are being read.",
+        |r, it| it.one(r.server.snapshot_bytes);
+    "stockd_read_only", Gauge, "", "1 when writes are refused because the disk has failed.",
+        |r, it| it.one(u8::from(r.commits.is_some_and(|commits| commits.failed.is_some())));
+    "stockd_commits", Counter, "", "Commits to the disk.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.commits));
+    "stockd_committed_stocks", Counter, "", "Stocks that commits have written.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.stocks_written));
+    "stockd_last_commit_seconds", Gauge, "seconds", "How long the last commit took.",
+        |r, it| it.one(r.commits.map_or(0.0, |commits| commits.last_commit_ns as f64 / 1e9));
+    "stockd_longest_commit_seconds", Gauge, "seconds", "How long the longest commit took.",
+        |r, it| it.one(r.commits.map_or(0.0, |commits| commits.longest_commit_ns as f64 / 1e9));
+    "stockd_connections_open", Gauge, "", "Connections that are open, by plane: those of the line protocol and RESP, and those of HTTP and gRPC.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.open);
+            it.labelled("plane", "web", r.plane.open());
+        };
+    "stockd_connections_max", Gauge, "", "Connections that may be open, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.connections_max);
+            it.labelled("plane", "web", r.plane.config.connections_max);
+        };
+    "stockd_connections_accepted", Counter, "", "Connections accepted, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.accepted);
+            it.labelled("plane", "web", count(&r.plane.counts.accepted));
+        };
+    "stockd_connections_refused", Counter, "", "Connections refused, by reason.",
+        |r, it| {
+            it.labelled("reason", "at_limit", r.server.refused_at_limit);
+            it.labelled("reason", "queue_full", r.server.refused_queue_full);
+            it.labelled("reason", "web_at_limit", count(&r.plane.counts.refused_connections));
+        };
+    "stockd_connections_closed", Counter, "", "Connections closed by the server, by reason.",
+        |r, it| {
+            it.labelled("reason", "stalled", r.server.closed_stalled);
+            it.labelled("reason", "idle", r.server.closed_idle);
+            it.labelled("reason", "request_timeout", r.server.closed_request_timeout);
+            it.labelled("reason", "memory", r.server.closed_memory);
+            it.labelled("reason", "line_too_long", r.server.closed_line_too_long);
+            it.labelled("reason", "protocol_error", r.server.closed_protocol_error);
+            it.labelled("reason", "failed", r.server.closed_failed);
+            it.labelled("reason", "web_stalled", count(&r.plane.traffic.stalled));
+        };
+    "stockd_access_refused", Counter, "", "Requests of the data plane refused by rights, by protocol and reason.",
+        |r, it| {
+            it.two(("protocol", "line"), ("reason", "read"), r.server.refused_line_read);
+            it.two(("protocol", "resp"), ("reason", "read"), r.server.refused_resp_read);
+            it.two(("protocol", "resp"), ("reason", "write"), r.server.refused_resp_write);
+            it.two(("protocol", "resp"), ("reason", "trade"), r.server.refused_resp_trade);
+            it.two(("protocol", "resp"), ("reason", "admin"), r.server.refused_resp_admin);
+            it.two(("protocol", "resp"), ("reason", "metrics"), r.server.refused_resp_metrics);
+            it.two(("protocol", "resp"), ("reason", "unauthenticated"), r.server.refused_resp_unauthenticated);
+            it.two(("protocol", "resp"), ("reason", "credentials"), r.server.refused_resp_credentials);
+        };
+    "stockd_access_loads", Counter, "", "Access files that came into force, and those that did not for a mistake in them.",
+        |r, it| {
+            it.labelled("result", "taken", r.plane.observer.authority().generation());
+            it.labelled("result", "refused", r.server.access_failed_loads);
+        };
+    "stockd_insecure_listeners", Gauge, "", "Listeners that others can reach and that protect nothing.",
+        |r, it| it.one(r.server.insecure_listeners);
+    "stockd_accept_pauses", Counter, "", "Times that accepting paused for want of files or memory.",
+        |r, it| it.one(r.server.accept_pauses);
+    "stockd_queued_connections", Gauge, "", "Accepted connections that wait for a worker.",
+        |r, it| it.one(r.server.queued);
+    "stockd_queued_connections_peak", Gauge, "", "The most that ever waited for a worker.",
+        |r, it| it.one(r.server.queued_peak);
+    "stockd_slow_clients", Gauge, "", "Connections of the data plane that have not taken all that was sent to them.",
+        |r, it| it.one(r.server.slow);
+    "stockd_unsent_bytes", Gauge, "bytes", "Replies of the data plane that wait for clients to take them.",
+        |r, it| it.one(r.server.bytes_unsent);
+    "stockd_received_bytes", Counter, "bytes", "Bytes received, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.bytes_in);
+            it.labelled("plane", "web", count(&r.plane.traffic.bytes_in));
+        };
+    "stockd_sent_bytes", Counter, "bytes", "Bytes sent, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.bytes_out);
+            it.labelled("plane", "web", count(&r.plane.traffic.bytes_out));
+        };
+    "stockd_memory_bytes", Gauge, "bytes", "Memory that all connections hold, against memory_max.",
+        |r, it| it.one(r.server.memory);
+    "stockd_memory_max_bytes", Gauge, "bytes", "Memory that all connections may hold.",
+        |r, it| it.one(r.server.memory_max);
+    "stockd_memory_refused", Counter, "", "Commands of RESP refused for want of memory.",
+        |r, it| it.one(r.server.refused_memory);
+    "stockd_requests", Counter, "", "Requests of the data plane, by protocol.",
+        |r, it| {
+            it.labelled("protocol", "line", r.server.lines);
+            it.labelled("protocol", "resp", r.server.calls.iter().sum::<u64>());
+        };
+    "stockd_error_replies", Counter, "", "Error replies of RESP.",
+        |r, it| it.one(r.server.errors.iter().sum::<u64>());
+    "stockd_http_responses", Counter, "", "Responses of HTTP and gRPC, by the class of their status.",
+        |r, it| {
+            for (class, responses) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&r.plane.counts.by_class) {
+                it.labelled("status", class, count(responses));
+            }
+        };
+    "stockd_grpc_requests", Counter, "", "Requests of gRPC among them.",
+        |r, it| it.one(count(&r.plane.counts.grpc));
+    "stockd_http_refused", Counter, "", "Requests of HTTP and gRPC refused before they were looked at, by reason.",
+        |r, it| {
+            it.labelled("reason", "foreign", count(&r.plane.counts.foreign));
+            it.labelled("reason", "busy", count(&r.plane.counts.busy));
+            it.labelled("reason", "too_slow", count(&r.plane.counts.too_slow));
+            it.labelled("reason", "too_large", count(&r.plane.counts.too_large));
+        };
+    "stockd_unauthenticated", Counter, "", "Requests of HTTP and gRPC without a right token, by what they showed.",
+        |r, it| {
+            it.labelled("showed", "nothing", count(&r.plane.counts.unauthenticated));
+            it.labelled("showed", "wrong_token", count(&r.plane.counts.wrong_tokens));
+        };
+    "stockd_tls_handshakes", Counter, "", "Handshakes of TLS that ended well, of the data plane.",
+        |r, it| it.one(r.server.tls_handshakes);
+    "stockd_tls_failed", Counter, "", "Connections that ended because of TLS, by plane: no handshake in time, or a broken protocol.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.closed_handshake + r.server.closed_tls_error);
+            it.labelled("plane", "web", count(&r.plane.counts.failed_handshakes));
+        };
+    "stockd_certificate_left_seconds", Gauge, "seconds", "How long the certificate in use is valid.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.one(tls.validity().left(std::time::SystemTime::now()).as_secs());
+        };
+    "stockd_certificates", Counter, "", "Changed certificates that were looked at, by what became of them.",
+        |r, it| if let Some(tls) = &r.plane.config.tls {
+            it.labelled("result", "exchanged", tls.exchanged());
+            it.labelled("result", "refused", tls.refused());
+        };
+    "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
+        |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram("protocol", protocol, &counted) };
+    "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
+        |r, it| it.one(r.server.subscribers);
+    "stockd_subscriptions", Gauge, "", "Symbols and patterns that are subscribed to, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.subscriptions);
+            it.labelled("plane", "web", r.streams.1);
+        };
+    "stockd_tracking_clients", Gauge, "", "Connections of RESP that have their reads tracked.",
+        |r, it| it.one(r.server.trackers);
+    "stockd_messages", Counter, "", "Messages made for subscribers, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.messages);
+            it.labelled("plane", "web", count(&r.plane.hub.counts.messages));
+        };
+    "stockd_conflated_messages", Counter, "", "Messages that subscribers were spared because a newer quote took their place, by plane.",
+        |r, it| {
+            it.labelled("plane", "data", r.server.conflated);
+            it.labelled("plane", "web", count(&r.plane.hub.counts.conflated));
+        };
+    "stockd_streams_open", Gauge, "", "Streams of HTTP and gRPC that are open.",
+        |r, it| it.one(r.streams.0);
+    "stockd_streams_max", Gauge, "", "Streams that may be open.",
+        |r, it| it.one(r.plane.config.streams_max);
+    "stockd_streams_opened", Counter, "", "Streams that were opened.",
+        |r, it| it.one(count(&r.plane.hub.counts.opened));
+    "stockd_streams_refused", Counter, "", "Streams that were refused, for want of room or memory.",
+        |r, it| it.one(count(&r.plane.hub.counts.refused));
+    "stockd_log_lines_lost", Counter, "", "Lines of the log that were lost.",
+        |r, it| it.one(r.server.log_lines_lost);
+}
+
+fn count(cell: &AtomicU64) -> u64 {
+    cell.load(Ordering::Relaxed)
+}
+
+/// What the server counts, as OpenMetrics.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "metrics", content((String = "application/openmetrics-text"), (String = "text/plain")))))]
+pub(crate) async fn metrics(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    caller.check(Right::Metrics)?;
+    // Scrapers may add parameters of their own.
+    drop(query);
+    let offered = ["application/openmetrics-text", "text/plain"];
+    let (format, kind) = match accept::best(&headers, &offered)? {
+        "text/plain" => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
+        _ => (Format::Open, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    };
+    let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (VARY, "Accept")];
+    Ok((headers, text(&plane, format)).into_response())
+}
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// OpenMetrics.
+    Open,
+    /// As Prometheus had it before: the name of a counter has its suffix everywhere, and there are no units.
+    Classic,
+}
+
+/// All metrics as they are now.
+fn text(plane: &Plane, format: Format) -> String {
+    let reading = Reading {
+        plane,
+        server: plane.observer.metrics(),
+        totals: plane.engine().totals(),
+        commits: plane.engine().commit_report(),
+        streams: plane.hub.open_streams(),
+    };
+    let mut out = String::new();
+    for row in TABLE {
+        let Row { name, kind, unit, help, read } = row;
+        let mut samples = Samples { row, out: &mut out };
+        let suffix = if format == Format::Open { "" } else { samples.suffix() };
+        samples.write(format_args!("# TYPE {name}{suffix} {kind}\n"));
+        if !unit.is_empty() && format == Format::Open {
+            samples.write(format_args!("# UNIT {name} {unit}\n"));
+        }
+        samples.write(format_args!("# HELP {name}{suffix} {help}\n"));
+        read(&reading, &mut samples);
+    }
+    if format == Format::Open {
+        out.push_str("# EOF\n");
+    }
+    out
+}
+
+impl Samples<'_> {
+    fn write(&mut self, line: fmt::Arguments<'_>) {
+        let written = self.out.write_fmt(line);
+        debug_assert!(written.is_ok(), "a string takes everything");
+    }
+
+    fn suffix(&self) -> &'static str {
+        if self.row.kind == Kind::Counter { "_total" } else { "" }
+    }
+
+    fn one(&mut self, value: impl fmt::Display) {
+        let (name, suffix) = (self.row.name, self.suffix());
+        self.write(format_args!("{name}{suffix} {value}\n"));
+    }
+
+    fn labelled(&mut self, label: &str, is: &str, value: impl fmt::Display) {
+        let (name, suffix) = (self.row.name, self.suffix());
+        self.write(format_args!("{name}{suffix}{{{label}=\"{is}\"}} {value}\n"));
+    }
+
+    fn two(&mut self, one: (&str, &str), other: (&str, &str), value: impl fmt::Display) {
+        let (name, suffix) = (self.row.name, self.suffix());
+        let ((one, is), (other, also)) = (one, other);
+        self.write(format_args!("{name}{suffix}{{{one}=\"{is}\",{other}=\"{also}\"}} {value}\n"));
+    }
+
+    fn histogram(&mut self, label: &str, is: &str, Counted { cumulative, sum_seconds }: &Counted) {
+        let name = self.row.name;
+        for (bound, count) in BOUNDS_US.iter().zip(cumulative) {
+            let bound = *bound as f64 / 1e6;
+            self.write(format_args!(
+                "{name}_bucket{{{label}=\"{is}\",le=\"{bound:?}\"}} {count}\n"
+            ));
+        }
+        let all = cumulative.last().copied().unwrap_or_default();
+        self.write(format_args!("{name}_bucket{{{label}=\"{is}\",le=\"+Inf\"}} {all}\n"));
+        self.write(format_args!("{name}_count{{{label}=\"{is}\"}} {all}\n"));
+        self.write(format_args!("{name}_sum{{{label}=\"{is}\"}} {sum_seconds}\n"));
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! Routes that read quotes: one, several, many, a page.
+//!
+//! It knows HTTP and no bytes of quotes beyond their one encoder. Invariant: one bad name fails no other.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use stockd_model::limits::{
+    HTTP_BODY_BYTES_MAX, HTTP_LOOKUP_NAMES_MAX, HTTP_PAGE_ROWS_MAX, HTTP_PAGE_STOCKS_MAX,
+    HTTP_QUERY_NAMES_MAX,
+};
+use stockd_model::{Problem, Quote, Reply, Request, Symbol, quote_json};
+
+use crate::caller::Caller;
+use crate::lookup::{self, Found, FoundBody};
+use crate::plane::Plane;
+use crate::query::Query;
+use crate::refused::Refused;
+use crate::{accept, body, etag, schema};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+
+/// The quote of a stock.
+///
+/// With `Accept: text/plain` it is the bare answer of a lookup: the price, `0` when the stock is halted or has no
+/// shares left, and `-1` with status 404 when it is not listed.
+#[utoipa::path(get, path = "/v1/stocks/{symbol}", tag = "quotes",
+    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment: `BRK%2FA`"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
+    responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain")),
+            headers(("ETag" = String, description = "`\"<epoch>.<version>\"`"))),
+        (status = 304, description = "it is the one with this ETag"),
+        (status = 404, description = "not listed", content((schema::Problem = "application/problem+json"), (String = "text/plain")))))]
+pub(crate) async fn one(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    query.only(&[])?;
+    answer_one(&plane, &caller, &name, &headers)
+}
+
+/// The quote of a stock, named in the query.
+#[utoipa::path(get, path = "/v1/stock", tag = "quotes",
+    params(("symbol" = String, Query, description = "the name of the stock"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
+    responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain"))),
+        (status = 304, description = "it is the one with this ETag"),
+        (status = 400, description = "no symbol is given", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "not listed", content((schema::Problem = "application/problem+json"), (String = "text/plain")))))]
+pub(crate) async fn one_by_query(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let query = query.only(&["symbol"])?;
+    let missing = || Refused::new(Problem::InvalidRequest, "parameter 'symbol' is missing");
+    let name = query.one("symbol")?.ok_or_else(missing)?;
+    answer_one(&plane, &caller, name, &headers)
+}
+
+fn answer_one(
+    plane: &Plane,
+    caller: &Caller,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
+    let kind = accept::best(headers, &[JSON, TEXT])?;
+    let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
+    let reply = plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup));
+    if let Some(Reply::Refused(refusal)) = &reply {
+        return Err(refusal.into());
+    }
+    let Some(Reply::Found(quote)) = reply else {
+        return match kind {
+            TEXT => Ok((StatusCode::NOT_FOUND, [(VARY, "Accept")], "-1\n").into_response()),
+            _ => Err(Refused::not_listed(name)),
+        };
+    };
+    let epoch = plane.engine().epoch();
+    if etag::is_known(headers, epoch, &quote)? {
+        let headers = [(ETAG, etag::of(epoch, &quote)), (CACHE_CONTROL, "no-cache".to_owned())];
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok(match kind {
+        TEXT => {
+            let tag = [(ETAG, etag::of(epoch, &quote))];
+            let kept = [(CACHE_CONTROL, "no-cache"), (VARY, "Accept")];
+            (tag, kept, format!("{}\n", quote.answer())).into_response()
+        }
+        _ => whole(StatusCode::OK, epoch, &quote),
+    })
+}
+
+/// A response with a quote and its ETag.
+pub(crate) fn whole(status: StatusCode, epoch: u64, quote: &Quote) -> Response {
+    let mut json = Vec::with_capacity(512);
+    quote_json::encode_quote(quote, &mut json);
+    let tag = [(ETAG, etag::of(epoch, quote))];
+    let fixed = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache"), (VARY, "Accept")];
+    (status, tag, fixed, json).into_response()
+}
+
+/// Several quotes, or a page of all.
+///
+/// With `symbols` or `symbol` the quotes of up to 1,000 stocks. Without them a page of the stocks that are listed;
+/// over all pages every stock appears that was listed throughout.
+#[utoipa::path(get, path = "/v1/stocks", tag = "quotes",
+    params(("symbols" = Option<String>, Query, description = "names with commas between"),
+        ("symbol" = Option<Vec<String>>, Query, description = "one name; may be repeated", explode = true),
+        ("prefix" = Option<String>, Query, description = "of a page: what the names begin with"),
+        ("limit" = Option<u32>, Query, minimum = 1, description = "of a page: stocks on it, up to 1,000; 100 unless given"),
+        ("cursor" = Option<String>, Query, nullable = false, pattern = "^[0-9a-f]{1,8}$", description = "of a page: the `next` of the page before")),
+    responses((status = 200, description = "quotes and names that are missing; or a page",
+            body = inline(SomeOrPage), content_type = "application/json"),
+        (status = 400, description = "a parameter cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "too many names", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn several(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let query = query.only(&["symbols", "symbol", "prefix", "limit", "cursor"])?;
+    accept::best(&headers, &[JSON])?;
+    let names = query.list("symbols", "symbol");
+    let is_page = query.all("symbols").chain(query.all("symbol")).next().is_none();
+    match is_page {
+        true => page(&plane, &caller, &query).await,
+        false => {
+            let paged = ["prefix", "limit", "cursor"];
+            if let Some(name) = paged.into_iter().find(|name| query.all(name).next().is_some()) {
+                let detail = format!("'{name}' is of a page, and names are given");
+                return Err(Refused::new(Problem::InvalidRequest, detail));
+            }
+            some(&plane, &caller, names)
+        }
+    }
+}
+
+/// What [`several`] answers.
+#[derive(utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "a description")]
+enum SomeOrPage {
+    Some(schema::Lookups),
+    Page(schema::Page),
+}
+
+fn some(plane: &Plane, caller: &Caller, mut names: Vec<String>) -> Result<Response, Refused> {
+    if names.len() > HTTP_QUERY_NAMES_MAX {
+        return Err(lookup::too_many(names.len(), HTTP_QUERY_NAMES_MAX));
+    }
+    lookup::distinct(&mut names);
+    let mut found = Found::new(b"{");
+    found.look_up(&plane.door, &caller.access, &names);
+    Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], found.end()).into_response())
+}
+
+/// Rows of the catalog that are read at once for a page.
+const ROWS: usize = 2048;
+
+async fn page(plane: &Plane, caller: &Caller, query: &Query) -> Result<Response, Refused> {
+    let prefix = query.one("prefix")?.unwrap_or_default();
+    let limit = query.number("limit", HTTP_PAGE_STOCKS_MAX)?.unwrap_or(100);
+    let mut from = match query.one("cursor")? {
+        None => Some(0),
+        Some(cursor) => Some(parse_cursor(cursor)?),
+    };
+    let mut out = br#"{"quotes":["#.to_vec();
+    let (mut quotes, mut rows) = (0, 0);
+    while let Some(place) = from {
+        if quotes >= limit || rows >= HTTP_PAGE_ROWS_MAX {
+            break;
+        }
+        // No more rows than quotes fit: where to go on is known between calls alone.
+        let at_once = (limit - quotes).min(ROWS);
+        let at_once = if prefix.is_empty() { at_once } else { at_once.max(64) };
+        let page = plane.engine().browse(&caller.access, place, at_once);
+        rows += at_once;
+        for quote in page.quotes.iter().filter(|quote| quote.symbol.as_str().starts_with(prefix)) {
+            if quotes > 0 {
+                out.push(b',');
+            }
+            quotes += 1;
+            quote_json::encode_quote(quote, &mut out);
+        }
+        from = page.next;
+        if rows.is_multiple_of(8 * ROWS) {
+            tokio::task::yield_now().await;
+        }
+    }
+    out.push(b']');
+    if let Some(place) = from {
+        out.extend_from_slice(format!(r#","next":"{place:x}""#).as_bytes());
+    }
+    out.push(b'}');
+    Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], out).into_response())
+}
+
+fn parse_cursor(text: &str) -> Result<u64, Refused> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_| digits).ok_or_else(|| {
+        let shown = stockd_model::escaped(text.as_bytes()).at_most(100);
+        Refused::new(
+            Problem::InvalidCursor,
+            format!("'{shown}' is no cursor that a page has given"),
+        )
+    })
+}
+
+/// The quotes of up to 100,000 stocks.
+#[utoipa::path(post, path = "/v1/lookup", tag = "quotes", request_body = schema::Names,
+    responses((status = 200, description = "quotes, and names that are missing", body = schema::Lookups),
+        (status = 400, description = "the body cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "too many names", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "the body is no JSON", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn many(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Names {
+        symbols: Vec<String>,
+    }
+    query.only(&[])?;
+    accept::best(&headers, &[JSON])?;
+    let read = body::read(&plane, &headers, &[JSON], body, HTTP_BODY_BYTES_MAX).await?;
+    let Names { symbols } = serde_json::from_slice(&read.bytes).map_err(|error| {
+        Refused::new(Problem::InvalidRequest, format!("the body is no list of names: {error}"))
+    })?;
+    if symbols.len() > HTTP_LOOKUP_NAMES_MAX {
+        return Err(lookup::too_many(symbols.len(), HTTP_LOOKUP_NAMES_MAX));
+    }
+    let body = FoundBody::new(&plane, &caller.access, symbols, read.room);
+    Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], Body::new(body)).into_response())
+}

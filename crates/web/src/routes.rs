@@ -1,0 +1,101 @@
+//! What is answered where: the routes of HTTP, what all of them pass, and those of gRPC beside them.
+//!
+//! Invariant: a route that the description has is here, and the other way round, since both are one declaration.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::ALLOW;
+use http::{Extensions, HeaderMap, StatusCode, Version};
+use stockd_model::Problem;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::grpc;
+use crate::guard::{guard, refuse};
+use crate::openapi::{self, Description};
+use crate::plane::Plane;
+use crate::refused::Refused;
+use crate::streams::Streams;
+use crate::{health, metrics, quotes, session, snapshot, state, streams, writes};
+
+/// Bytes from which a response is compressed for a client that takes it so.
+const COMPRESSED_BYTES_MIN: u16 = 1024;
+
+/// HTTP, with gRPC beside it.
+pub(crate) fn http(plane: &Arc<Plane>) -> Router {
+    let (router, api) = described();
+    let router = router
+        .merge(openapi::routes(&api))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(Arc::clone(plane))
+        .merge(grpc::routes(plane))
+        .layer(CompressionLayer::new().gzip(true).compress_when(is_compressed()));
+    guarded(router, plane)
+}
+
+/// gRPC alone.
+pub(crate) fn grpc_alone(plane: &Arc<Plane>) -> Router {
+    guarded(grpc::routes(plane).fallback(no_route), plane)
+}
+
+/// The routes that are described, and their description.
+pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(quotes::one, writes::put, writes::patch, writes::delete))
+        .routes(routes!(writes::trade))
+        .routes(routes!(quotes::one_by_query))
+        .routes(routes!(quotes::several))
+        .routes(routes!(quotes::many))
+        .routes(routes!(snapshot::snapshot))
+        .routes(routes!(writes::updates))
+        .routes(routes!(streams::stream))
+        .routes(routes!(session::begin, session::end))
+        .routes(routes!(state::server))
+        .routes(routes!(state::clients))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
+        .split_for_parts()
+}
+
+fn guarded(router: Router, plane: &Arc<Plane>) -> Router {
+    router.layer(from_fn(no_sniffing)).layer(from_fn_with_state(Arc::clone(plane), guard))
+}
+
+/// No browser guesses what a response is.
+async fn no_sniffing(request: Request, next: axum::middleware::Next) -> Response {
+    let mut response = next.run(request).await;
+    let value = http::HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, value);
+    response
+}
+
+/// Never a stream: it is to be sent as it comes.
+fn is_compressed() -> impl Predicate {
+    fn streams_not(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
+        extensions.get::<Streams>().is_none()
+    }
+    let is_large = SizeAbove::new(COMPRESSED_BYTES_MIN.into());
+    let predicate: And<_, _> = is_large.and(NotForContentType::GRPC);
+    predicate.and(streams_not)
+}
+
+async fn no_route(request: Request) -> Response {
+    let path = stockd_model::escaped(request.uri().path().as_bytes()).at_most(100).to_string();
+    let detail = format!("there is nothing at '{path}'; /docs lists what there is");
+    refuse(request.headers(), Refused::new(Problem::NoRoute, detail))
+}
+
+async fn wrong_method(request: Request) -> Response {
+    // The header of the methods that there are is added beneath.
+    let allow = request.headers().get(ALLOW).cloned();
+    Refused::method(request.method(), allow).into_response()
+}

@@ -1,0 +1,123 @@
+//! What a stream is asked for: names, patterns, an interval, and from where it resumes.
+//!
+//! It knows no protocol. Invariant: what is here is valid; what is not listed is.
+
+use std::time::Duration;
+
+use stockd_model::limits::{STREAM_INTERVAL_MAX, STREAM_RESUME_OVERLAP};
+use stockd_model::{Problem, Symbol};
+
+use crate::refused::Refused;
+use crate::stream::hub::Stream;
+
+/// What a stream is asked for at its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) patterns: Vec<Vec<u8>>,
+    /// At most one quote a symbol in this time.
+    pub(crate) interval: Option<Duration>,
+    pub(crate) resumes: Option<EventId>,
+}
+
+/// Up to where a stream has told everything: `8f3a…-1790000000123456789`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventId {
+    pub(crate) epoch: u64,
+    /// Every change before this moment, in Unix nanoseconds, has been told.
+    pub(crate) told_ns: u64,
+}
+
+impl Subscription {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.symbols.is_empty() && self.patterns.is_empty()
+    }
+
+    /// Subscribes to all of it.
+    pub(crate) fn apply(&self, stream: &Stream) -> Result<(), Refused> {
+        self.symbols.iter().try_for_each(|symbol| stream.subscribe(symbol))?;
+        self.patterns.iter().try_for_each(|pattern| stream.subscribe_pattern(pattern))
+    }
+
+    /// The moment from which changes are told, if the stream can go on from where another has ended.
+    ///
+    /// A pattern cannot: what was delisted meanwhile would never be told. And where a crash may have taken
+    /// back what was told, only what this process has told counts.
+    pub(crate) fn resumed_from(&self, epoch: u64, started_ns: u64, keeps_all: bool) -> Option<u64> {
+        let EventId { epoch: of, told_ns } = self.resumes?;
+        let can = of == epoch && self.patterns.is_empty() && (keeps_all || told_ns >= started_ns);
+        can.then(|| told_ns.saturating_sub(STREAM_RESUME_OVERLAP.as_nanos() as u64))
+    }
+}
+
+impl EventId {
+    pub(crate) fn parse(text: &str) -> Option<EventId> {
+        let (epoch, told_ns) = text.split_once('-')?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_number(epoch) || !is_number(told_ns) {
+            return None;
+        }
+        let epoch = u64::from_str_radix(epoch, 16).ok()?;
+        Some(EventId { epoch, told_ns: told_ns.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}-{}", self.epoch, self.told_ns)
+    }
+}
+
+/// Reads an interval in milliseconds.
+pub(crate) fn parse_interval(text: &str) -> Result<Option<Duration>, Refused> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let ms = text.parse::<u64>().ok().filter(|_| is_number);
+    let max = STREAM_INTERVAL_MAX.as_millis() as u64;
+    match ms.filter(|ms| *ms <= max) {
+        Some(0) => Ok(None),
+        Some(ms) => Ok(Some(Duration::from_millis(ms))),
+        None => {
+            let shown = stockd_model::escaped(text.as_bytes()).at_most(100).to_string();
+            let detail = format!("interval '{shown}' is no number of milliseconds up to {max}");
+            Err(Refused::new(Problem::InvalidRequest, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_nothing_else_is_one() {
+        let id = EventId { epoch: 0xabc, told_ns: 17 };
+        assert_eq!(id.to_string(), "0000000000000abc-17");
+        assert_eq!(EventId::parse("0000000000000abc-17"), Some(id));
+        for text in ["", "-", "abc", "abc-", "-17", "abc--17", "+abc-17", "abc-17 ", "xyz-17"] {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_the_same_epoch_are_resumed() {
+        let second = 1_000_000_000;
+        let id = EventId { epoch: 7, told_ns: 100 * second };
+        let names = Subscription { resumes: Some(id), ..Subscription::default() };
+        assert_eq!(names.resumed_from(7, 0, false), Some(40 * second));
+        assert_eq!(names.resumed_from(8, 0, true), None, "another epoch");
+        assert_eq!(names.resumed_from(7, 200 * second, false), None, "before a crash, perhaps");
+        assert_eq!(names.resumed_from(7, 200 * second, true), Some(40 * second));
+        let patterns = Subscription { patterns: vec![b"*".to_vec()], ..names };
+        assert_eq!(patterns.resumed_from(7, 0, true), None);
+        assert_eq!(Subscription::default().resumed_from(7, 0, true), None);
+    }
+
+    #[test]
+    fn an_interval_is_a_number_of_milliseconds() {
+        assert_eq!(parse_interval("250").unwrap(), Some(Duration::from_millis(250)));
+        assert_eq!(parse_interval("0").unwrap(), None);
+        for text in ["", "+1", "-1", "1s", "3600001"] {
+            assert!(parse_interval(text).is_err(), "{text}");
+        }
+    }
+}

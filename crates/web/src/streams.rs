@@ -1,0 +1,120 @@
+//! The route of streams: Server-Sent Events, JSON lines or WebSocket, by what the request accepts.
+//!
+//! It owns the choice between them and their headers. Invariant: a stream that is refused has subscribed to nothing.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
+use stockd_model::limits::{STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX};
+use stockd_model::{Problem, Symbol};
+
+use crate::caller::Caller;
+use crate::connection::ConnectionInfo;
+use crate::plane::Plane;
+use crate::query::Query;
+use crate::refused::Refused;
+use crate::stream::subscription::{EventId, Subscription, parse_interval};
+use crate::stream::teller::Teller;
+use crate::stream::text::{Format, StreamBody};
+use crate::stream::websocket::{Conversation, PROTOCOL};
+use crate::{accept, schema};
+
+const EVENTS: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
+
+/// A response that streams: it is sent as it comes, and not compressed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streams;
+
+/// Live quotes.
+///
+/// First the quote of each stock as it is, or that it is not listed, then `synced`, then later versions; a slow
+/// reader gets fewer and newer ones. Server-Sent Events, JSON lines with `Accept: application/x-ndjson`, or
+/// WebSocket with the subprotocol `stockd.v1`.
+#[utoipa::path(get, path = "/v1/stream", tag = "streams",
+    params(("symbols" = Option<String>, Query, description = "names with commas between"),
+        ("symbol" = Option<Vec<String>>, Query, description = "one name; may be repeated", explode = true),
+        ("patterns" = Option<String>, Query, description = "patterns such as `BRK*`, with commas between"),
+        ("pattern" = Option<Vec<String>>, Query, description = "one pattern; may be repeated", explode = true),
+        ("interval" = Option<u32>, Query, maximum = 3_600_000, description = "at most one quote a stock in this many milliseconds"),
+        ("Last-Event-ID" = Option<String>, Header, description = "the id from which to go on")),
+    responses((status = 200, description = "events until the client or the server ends it", content((String = "text/event-stream"), (schema::Quote = "application/x-ndjson"))),
+        (status = 101, description = "WebSocket"),
+        (status = 400, description = "a parameter cannot be understood, or nothing is subscribed to", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn stream(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
+    let known = ["symbols", "symbol", "patterns", "pattern", "interval"];
+    let subscription = subscription(&query.only(&known)?, &headers)?;
+    let missing = || Refused::new(Problem::InvalidRequest, "the connection is not known");
+    let info = request.extensions().get::<Arc<ConnectionInfo>>().cloned().ok_or_else(missing)?;
+    let begin = |kind| begin(&plane, &caller, &info, kind, &subscription);
+    if headers.get(UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        let (mut parts, _) = request.into_parts();
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+        let upgrade = upgrade
+            .map_err(|error| Refused::new(Problem::InvalidRequest, error.to_string()))?
+            .protocols([PROTOCOL])
+            .write_buffer_size(0)
+            .max_write_buffer_size(2 * STREAM_BYTES_MAX + WEBSOCKET_MESSAGE_BYTES_MAX)
+            .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
+            .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX);
+        let mut teller = begin("websocket")?;
+        teller.awaits_token = !caller.identity.is_known();
+        let conversation = Conversation { plane: Arc::clone(&plane), teller, info };
+        return Ok(upgrade.on_upgrade(|socket| conversation.run(socket)));
+    }
+    if subscription.is_empty() {
+        let detail = "nothing is subscribed to; give symbols or patterns";
+        return Err(Refused::new(Problem::InvalidRequest, detail));
+    }
+    let kind = accept::best(&headers, &[EVENTS, LINES])?;
+    let (format, name) = match kind {
+        EVENTS => (Format::ServerSentEvents, "sse"),
+        _ => (Format::JsonLines, "json-lines"),
+    };
+    let body = Body::new(StreamBody::new(begin(name)?, format));
+    // So that a proxy passes events on as they come.
+    let headers = [(CACHE_CONTROL, "no-store, no-transform"), (CONTENT_TYPE, kind)];
+    let mut response = (headers, [("x-accel-buffering", "no")], body).into_response();
+    response.extensions_mut().insert(Streams);
+    Ok(response)
+}
+
+fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refused> {
+    let names = query.list("symbols", "symbol");
+    let symbols = names.iter().map(|name| Symbol::parse(name.as_bytes()));
+    let patterns = query.list("patterns", "pattern").into_iter().map(String::into_bytes);
+    let interval = query.one("interval")?.map_or(Ok(None), parse_interval)?;
+    let last = headers.get("last-event-id").and_then(|it| it.to_str().ok());
+    Ok(Subscription {
+        symbols: symbols.collect::<Result<_, _>>()?,
+        patterns: patterns.collect(),
+        interval,
+        resumes: last.and_then(EventId::parse),
+    })
+}
+
+/// Begins a stream that has these subscriptions.
+pub(crate) fn begin(
+    plane: &Plane,
+    caller: &Caller,
+    info: &ConnectionInfo,
+    kind: &'static str,
+    subscription: &Subscription,
+) -> Result<Teller, Refused> {
+    let stream = plane.hub.open(kind, info.peer.clone(), &caller.identity)?;
+    subscription.apply(&stream)?;
+    let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
+    let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);
+    Ok(Teller::new(stream, subscription.interval, subscription.resumes.zip(from)))
+}

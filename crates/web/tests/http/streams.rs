@@ -1,0 +1,262 @@
+//! Live quotes as Server-Sent Events and JSON lines; WebSocket and gRPC have their tests with real clients.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use stockd_engine::{Access, Engine};
+use stockd_model::Request;
+use stockd_web::Config;
+
+use crate::Web;
+use crate::client::Http;
+
+/// One event: its name, data and id; empty where there is none.
+type Event = (String, String, String);
+
+/// A stream of events.
+pub(crate) struct Events {
+    http: Http,
+    text: String,
+}
+
+impl Events {
+    pub(crate) fn open(web: &Web, query: &str, headers: &[(&str, &str)]) -> Events {
+        Events::over(web.connect(), query, headers)
+    }
+
+    fn over(mut http: Http, query: &str, headers: &[(&str, &str)]) -> Events {
+        http.send("GET", &format!("/v1/stream?{query}"), headers, "");
+        let head = http.head();
+        assert_eq!(head.status, 200, "{head:?}");
+        assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        Events { http, text: String::new() }
+    }
+
+    fn next(&mut self) -> Event {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let line = event.lines().find_map(|line| line.strip_prefix(name));
+                    line.unwrap_or_default().to_owned()
+                };
+                let event = (field("event: "), field("data: "), field("id: "));
+                self.text = rest.to_owned();
+                return event;
+            }
+            let chunk = self.http.chunk().expect("it goes on");
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The data of the next event that has this name.
+    pub(crate) fn named(&mut self, name: &str) -> (String, String) {
+        loop {
+            let (event, data, id) = self.next();
+            if event == name {
+                return (data, id);
+            }
+        }
+    }
+
+    /// All events until synced: the data of those without a name.
+    pub(crate) fn until_synced(&mut self) -> Vec<String> {
+        let mut quotes = Vec::new();
+        loop {
+            let (event, data, _) = self.next();
+            match event.as_str() {
+                "synced" => return quotes,
+                "" => quotes.push(data),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_begins_with_what_is_and_goes_on_with_what_comes() {
+    for web in [Web::start(), Web::durable()] {
+        web.set("A", "1");
+        web.set("B1", "2");
+        let mut events = Events::open(&web, "symbols=A,NOPE&patterns=B*", &[]);
+        let (name, hello, _) = events.next();
+        let epoch = format!("{:016x}", web.engine.epoch());
+        assert_eq!(name, "hello");
+        assert!(hello.contains(&epoch) && hello.contains("\"resumed\":false"), "{hello}");
+        let mut first = events.until_synced();
+        first.sort_unstable();
+        assert_eq!(first.len(), 3);
+        assert!(first[0].starts_with(r#"{"symbol":"A","price":"1""#), "{first:?}");
+        assert!(first[1].starts_with(r#"{"symbol":"B1","price":"2""#), "{first:?}");
+        assert_eq!(first[2], r#"{"symbol":"NOPE","status":"unlisted"}"#);
+        web.set("B2", "3");
+        let (data, id) = events.named("");
+        assert!(data.starts_with(r#"{"symbol":"B2","price":"3""#), "{data}");
+        assert!(id.starts_with(&epoch), "{id}");
+        let delist = Request::Delist("A".parse().unwrap());
+        web.engine.executor().batch(&Access::All).execute(&delist);
+        assert_eq!(events.named("").0, r#"{"symbol":"A","status":"delisted"}"#);
+        web.set("C", "1");
+        let (heartbeat, _) = events.named("heartbeat");
+        assert!(heartbeat.starts_with("{\"messages\":5,"), "{heartbeat}");
+    }
+}
+
+#[test]
+fn json_lines_say_the_same() {
+    let web = Web::start();
+    web.set("A", "1");
+    let mut http = web.connect();
+    http.send("GET", "/v1/stream?symbol=A", &[("Accept", "application/x-ndjson")], "");
+    assert_eq!(http.head().header("content-type"), Some("application/x-ndjson"));
+    let mut text = String::new();
+    while !text.contains("synced") {
+        text.push_str(std::str::from_utf8(&http.chunk().unwrap()).unwrap());
+    }
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with(r#"{"type":"hello","server":"stockd "#), "{text}");
+    assert!(lines[1].starts_with(r#"{"symbol":"A","price":"1""#), "{text}");
+    assert_eq!(lines[2], r#"{"type":"synced"}"#);
+}
+
+#[test]
+fn nothing_to_tell_and_wrong_wishes_are_refused() {
+    let web = Web::start();
+    let mut http = web.connect();
+    let pattern = "x".repeat(300);
+    for query in [
+        "",
+        "?symbols=",
+        "?symbol=",
+        "?symbols=A&interval=1s",
+        "?symbls=A",
+        &format!("?pattern={pattern}"),
+    ] {
+        assert_eq!(http.get(&format!("/v1/stream{query}")).status, 400, "{query}");
+    }
+    assert_eq!(http.get("/v1/clients").json()["clients"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_stream_that_resumes_is_told_what_has_changed() {
+    let engine = Arc::<Engine>::default();
+    let web = Web::with(Config { keeps_all: true, ..Config::default() }, Arc::clone(&engine));
+    web.set("OLD", "1");
+    web.set("NEW", "1");
+    // A moment so late that no overlap reaches back to what is listed now.
+    let later = stockd_engine::now_ns() + 3_600_000_000_000;
+    let id = format!("{:016x}-{later}", engine.epoch());
+    let mut events = Events::open(&web, "symbols=OLD,NEW,NOPE", &[("Last-Event-ID", &id)]);
+    assert!(events.named("hello").0.contains("\"resumed\":true"));
+    assert_eq!(events.until_synced(), [r#"{"symbol":"NOPE","status":"unlisted"}"#]);
+    web.set("NEW", "2");
+    assert!(events.named("").0.starts_with(r#"{"symbol":"NEW","price":"2""#));
+
+    let recent = format!("{:016x}-{}", engine.epoch(), stockd_engine::now_ns());
+    let mut events = Events::open(&web, "symbols=OLD", &[("Last-Event-ID", &recent)]);
+    assert!(events.named("hello").0.contains("\"resumed\":true"));
+    assert_eq!(events.until_synced().len(), 1, "within the overlap");
+    for (query, id) in
+        [("symbols=OLD", "0000000000000000-1"), ("patterns=O*", &id), ("symbols=OLD", "x")]
+    {
+        let mut events = Events::open(&web, query, &[("Last-Event-ID", id)]);
+        assert!(events.named("hello").0.contains("\"resumed\":false"), "{query} {id}");
+        assert_eq!(events.until_synced().len(), 1, "{query} {id}");
+    }
+}
+
+#[test]
+fn an_interval_spares_versions_and_never_the_last() {
+    let web = Web::start();
+    web.set("A", "0");
+    let mut events = Events::open(&web, "symbols=A&interval=50", &[]);
+    events.until_synced();
+    let began = Instant::now();
+    (1..=2000).for_each(|price| web.set("A", &price.to_string()));
+    let mut told = 0;
+    loop {
+        told += 1;
+        if events.named("").0.contains("\"price\":\"2000\"") {
+            break;
+        }
+    }
+    // One in each interval, and one more at either end.
+    let intervals = began.elapsed().as_millis() / 50;
+    assert!(told <= intervals + 2, "{told} quotes in {intervals} intervals");
+}
+
+#[test]
+fn goodbye_comes_before_the_end() {
+    let web = Web::start();
+    let mut events = Events::open(&web, "symbols=A", &[]);
+    events.until_synced();
+    let stopping = std::thread::spawn(move || web.stop());
+    assert!(events.named("goodbye").0.starts_with("{\"retry_ms\":"));
+    assert!(events.http.chunk().is_none(), "it ends");
+    drop(events);
+    assert_eq!(stopping.join().unwrap(), 0);
+}
+
+#[test]
+fn one_stream_more_than_may_be_is_refused() {
+    let web = Web::with(Config { streams_max: 2, ..Config::default() }, Default::default());
+    let mut held: Vec<_> = (0..2).map(|_| Events::open(&web, "symbols=A", &[])).collect();
+    held.iter_mut().for_each(|events| assert_eq!(events.until_synced().len(), 1));
+    let mut http = web.connect();
+    let refused = http.get("/v1/stream?symbols=A");
+    assert_eq!((refused.status, &refused.json()["streams_max"]), (503, &2.into()));
+    assert_eq!(http.get("/v1/clients").json()["clients"].as_array().unwrap().len(), 2);
+    held.pop();
+    // The server notices when it next writes to the connection, or at its end.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while http.get("/v1/server").json()["http"]["streams"] != 1 {
+        assert!(Instant::now() < deadline, "the stream that was left is still there");
+    }
+    Events::open(&web, "symbols=A", &[]).until_synced();
+}
+
+/// It sleeps beside a fast writer, then reads: few old quotes, and then the latest.
+#[test]
+fn a_reader_that_slept_reads_little_before_the_latest() {
+    const BYTES_MAX: usize = 300_000;
+    const MESSAGES_MAX: usize = 2_000;
+    /// Updates in a row of which no message is made, until it is clear that there is no room.
+    const WITHOUT_ROOM: u32 = 20;
+    let web = Web::start();
+    web.set("A", "1");
+    let address: std::net::SocketAddr = web.address().parse().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(32 * 1024).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let http = Http { stream: std::io::BufReader::new(socket.into()) };
+    let mut events = Events::over(http, "symbols=A", &[]);
+    events.until_synced();
+
+    let mut other = web.connect();
+    let mut messages = || {
+        let clients = other.get("/v1/clients").json();
+        clients["clients"][0]["messages"].as_u64().unwrap()
+    };
+    let (mut price, mut without_room) = (1, 0);
+    while without_room < WITHOUT_ROOM {
+        let before = messages();
+        for _ in 0..20 {
+            price += 1;
+            web.set("A", &price.to_string());
+        }
+        without_room = if messages() == before { without_room + 1 } else { 0 };
+        assert!(price < 400_000, "there is always room");
+    }
+    let latest = format!("\"price\":\"{price}\"");
+    let (mut read, mut bytes) = (0, 0);
+    loop {
+        let (data, _) = events.named("");
+        read += 1;
+        bytes += data.len();
+        if data.contains(&latest) {
+            break;
+        }
+    }
+    assert!(bytes <= BYTES_MAX && read <= MESSAGES_MAX, "{bytes} bytes, {read} messages");
+}
