@@ -1,6 +1,7 @@
-//! Runs the commands of README.md and compares what they print with what it shows.
+//! Runs the commands of README.md, and of the first hours that it leads to, and compares what they print with
+//! what is shown.
 //!
-//! The commands run in bash, one after the other, in one empty directory, with the release binary
+//! The commands of a document run in bash, one after the other, in one empty directory, with the release binary
 //! first on PATH; [`transcript`] says how a document marks them. Standard error
 //! is passed through and not compared.
 //!
@@ -22,7 +23,8 @@ use crate::transcript::{self, Ending};
 use crate::workspace::Workspace;
 use crate::{build, packages};
 
-const DOCUMENT: &str = "README.md";
+/// Each stands for itself: a reader needs nothing that another one has made.
+const DOCUMENTS: &[&str] = &["README.md", "docs/student.md", "docs/operator.md"];
 
 /// The command that builds and runs the program in a checkout. README commands run in a directory of
 /// their own, where the release binary stands in for it.
@@ -42,15 +44,19 @@ const TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
 ];
 
-/// Runs every command of the README.
+/// Runs every command of the documents.
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let text = workspace.text(DOCUMENT)?;
-    let commands = transcript::commands(&text).context(DOCUMENT)?;
-    if commands.is_empty() {
-        bail!("{DOCUMENT} has no console block with a command to run");
-    }
-    install_tools(&commands)?;
     let binary = build::release_binary(workspace)?;
+    DOCUMENTS.iter().try_for_each(|document| run_document(workspace, document, &binary))
+}
+
+fn run_document(workspace: &Workspace, document: &str, binary: &Path) -> Result<()> {
+    let text = workspace.text(document)?;
+    let commands = transcript::commands(&text).with_context(|| document.to_owned())?;
+    if commands.is_empty() {
+        bail!("{document} has no console block with a command to run");
+    }
+    install_tools(document, &commands)?;
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     let shell = Shell {
         directory: directory.path(),
@@ -58,26 +64,26 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     };
     let mut running: Option<Running> = None;
     for command in &commands {
-        println!("{DOCUMENT}:{}: $ {}", command.line, command.text);
+        println!("{document}:{}: $ {}", command.line, command.text);
         if command.ending == Ending::KeepsRunning {
             // Its successor may want the same port.
             drop(running.take());
         }
         let kept = shell
             .run(command)
-            .with_context(|| format!("{DOCUMENT}:{}: $ {}", command.line, command.text))?;
+            .with_context(|| format!("{document}:{}: $ {}", command.line, command.text))?;
         running = kept.or(running);
     }
-    println!("{} commands do what {DOCUMENT} shows", commands.len());
+    println!("{} commands do what {document} shows", commands.len());
     Ok(())
 }
 
 /// Installs what the commands need and this machine lacks, where that is possible.
-fn install_tools(commands: &[transcript::Command]) -> Result<()> {
+fn install_tools(document: &str, commands: &[transcript::Command]) -> Result<()> {
     let words: BTreeSet<&str> =
         commands.iter().flat_map(|command| command.text.split_whitespace()).collect();
     let used: Vec<_> = TOOLS.iter().filter(|(tool, _)| words.contains(tool)).copied().collect();
-    packages::install(&used).with_context(|| format!("{DOCUMENT} uses programs of others"))
+    packages::install(&used).with_context(|| format!("{document} uses programs of others"))
 }
 
 /// PATH with one more directory before the others.

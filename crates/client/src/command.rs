@@ -291,6 +291,42 @@ impl<N: AsRef<str>> Question<Replies> for GetQuote<N> {
     }
 }
 
+/// The quotes of several stocks.
+pub(crate) struct GetQuotes<'a, N>(pub(crate) &'a [N]);
+
+impl<N: AsRef<str>> Request for GetQuotes<'_, N> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        let names = self.0.iter().map(|name| name.as_ref().as_bytes());
+        let parts: Vec<&[u8]> = [&b"HMGETALL"[..]].into_iter().chain(names).collect();
+        frame::command(&parts, chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.0.first().map_or("", AsRef::as_ref).into()
+    }
+}
+
+impl<N: AsRef<str>> Question<Replies> for GetQuotes<'_, N> {
+    type Answer = Answered<Vec<Option<Quote>>>;
+
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        match &reply {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Array(quotes) if quotes.len() == self.0.len() => {
+                let mut answers = Vec::with_capacity(quotes.len());
+                for (name, quote) in self.0.iter().zip(quotes) {
+                    match GetQuote(name).answer(quote.clone())? {
+                        Ok(quote) => answers.push(quote),
+                        Err(refused) => return Ok(Err(refused)),
+                    }
+                }
+                Ok(Ok(answers))
+            }
+            other => Err(NoAnswer::rubbish(other)),
+        }
+    }
+}
+
 /// The quote that these names and values are. Unknown names are passed over.
 fn quote(parts: &[Value]) -> Option<Quote> {
     let (pairs, []) = parts.as_chunks::<2>() else {
@@ -430,6 +466,7 @@ mod tests {
         assert_eq!(encoded(&trade), "HINCRBYFLOAT A B volume -0.25");
         assert_eq!(encoded(&Write::Delist(symbol)), "DEL A B");
         assert_eq!(encoded(&GetQuote("x")), "HGETALL x");
+        assert_eq!(encoded(&GetQuotes(&["x", "y z"])), "HMGETALL x y z");
         assert_eq!(encoded(&GetPage::First), "SNAPSHOT");
         assert_eq!(encoded(&GetPage::Next), "SNAPSHOT NEXT");
     }

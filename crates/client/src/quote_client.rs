@@ -5,11 +5,14 @@ use std::vec;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
-use crate::command::{Count, GetInfo, GetPage, GetQuote, Ping, Write, Written};
+use crate::command::{Count, GetInfo, GetPage, GetQuote, GetQuotes, Ping, Write, Written};
 use crate::error::{NameError, Refused, excerpt};
 use crate::link::Link;
 use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
+
+/// Stocks that one command asks for: enough that what a command costs does not count.
+const QUOTES_TOGETHER: usize = 256;
 
 /// A connection to a server, for quotes, updates and trades.
 ///
@@ -117,8 +120,8 @@ impl QuoteClient {
         Ok(self.link.with_connection(|connection| connection.ask(&request))??)
     }
 
-    /// All that is known of many stocks, in the order of the names. Requests are sent ahead of
-    /// their replies, hundreds at a time, so that many names cost few round trips.
+    /// All that is known of many stocks, in the order of the names. They are asked for in commands of
+    /// 256 names, which are sent ahead of their replies, so that many names cost few round trips.
     ///
     /// # Errors
     ///
@@ -127,12 +130,14 @@ impl QuoteClient {
         &mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Option<Quote>>, ClientError> {
-        let requests: Vec<GetQuote<N>> = names.into_iter().map(GetQuote).collect();
-        for GetQuote(name) in &requests {
+        let names: Vec<N> = names.into_iter().collect();
+        for name in &names {
             check_name(name.as_ref())?;
         }
+        let requests: Vec<_> = names.chunks(QUOTES_TOGETHER).map(GetQuotes).collect();
         let quotes = self.link.with_connection(|connection| connection.ask_all(&requests))?;
-        Ok(quotes.into_iter().collect::<Result<_, _>>()?)
+        let quotes: Vec<Vec<Option<Quote>>> = quotes.into_iter().collect::<Result<_, _>>()?;
+        Ok(quotes.into_iter().flatten().collect())
     }
 
     /// How many stocks are listed.

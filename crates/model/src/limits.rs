@@ -637,6 +637,9 @@ pub const STREAM_RESUME_OVERLAP: Duration = Duration::from_secs(60);
 /// Bytes of a message that a WebSocket client sends. A longer one ends the stream.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes that are read from a WebSocket client at once: as many are held for each as long as it is there.
+pub const WEBSOCKET_READ_BYTES: usize = 2 * 1024;
+
 /// How often a WebSocket client is asked whether it is still there.
 pub const WEBSOCKET_PING_INTERVAL: Duration = Duration::from_secs(20);
 

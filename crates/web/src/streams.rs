@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
-use stockd_model::limits::{STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX};
+use stockd_model::limits::{STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_READ_BYTES};
 use stockd_model::{Problem, Symbol};
 
 use crate::caller::Caller;
@@ -64,6 +64,7 @@ pub(crate) async fn stream(
         let upgrade = upgrade
             .map_err(|error| Refused::new(Problem::InvalidRequest, error.to_string()))?
             .protocols([PROTOCOL])
+            .read_buffer_size(WEBSOCKET_READ_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(2 * STREAM_BYTES_MAX + WEBSOCKET_MESSAGE_BYTES_MAX)
             .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)

@@ -53,6 +53,7 @@ mod part;
 mod protocol_error;
 mod push;
 mod reply;
+mod rows;
 mod spec;
 mod table;
 #[cfg(test)]

@@ -657,7 +657,9 @@ impl Speaker {
         parked: &mut Parked,
         turn: &mut Turn<'_>,
     ) -> After {
-        let Speaker { encoder, client, snapshot, transaction, tracker, writes, hush, .. } = self;
+        let Speaker {
+            encoder, client, snapshot, transaction, tracker, writes, is_wrong, hush, ..
+        } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
         match command {
@@ -674,11 +676,11 @@ impl Speaker {
             Command::Echo(message) => encoder.text(message, out),
             Command::Auth(credentials) => {
                 return match authenticate::check(&credentials, client, turn) {
-                    Ok(is_other) => {
+                    Ok(after) => {
                         encoder.ok(turn.replies.out);
-                        After::entered(is_other)
+                        after
                     }
-                    Err(refused) => self.turn_away(refused, turn),
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
                 };
             }
             Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
@@ -686,11 +688,11 @@ impl Speaker {
             }
             Command::Hello(hello) => {
                 return match authenticate::check_hello(&hello, client, turn) {
-                    Ok(is_other) => {
+                    Ok(after) => {
                         client::hello(&hello, client, encoder, turn.replies.out);
-                        After::entered(is_other)
+                        after
                     }
-                    Err(refused) => self.turn_away(refused, turn),
+                    Err(refused) => refused.answer(encoder, is_wrong, turn),
                 };
             }
             Command::WhoAmI => {
@@ -758,6 +760,11 @@ impl Speaker {
                 encoder.ok(out);
                 return After::Quit;
             }
+            Command::BadRow { error, last } => {
+                turn.cells.refused_invalid.add(1);
+                writes.note_refused(&error, client);
+                encoder.bad_row(&error, last, out);
+            }
             Command::Refused(error) => {
                 tracker.begun();
                 authenticate::count(&error, turn.cells);
@@ -770,20 +777,6 @@ impl Speaker {
             command => debug_assert!(false, "{command:?} is performed elsewhere"),
         }
         After::Nothing
-    }
-
-    /// Answers a client that is not let in, or sees to it that this is done later.
-    fn turn_away(&mut self, refused: authenticate::Refused, turn: &mut Turn<'_>) -> After {
-        match refused {
-            authenticate::Refused::Because(error) => {
-                self.encoder.error(&error, turn.replies.out);
-                After::Nothing
-            }
-            authenticate::Refused::Later => {
-                self.is_wrong = true;
-                After::Wait(Waits::Pause)
-            }
-        }
     }
 
     /// Ends all subscriptions of a kind, and confirms each.

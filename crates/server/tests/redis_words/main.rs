@@ -2,6 +2,7 @@
 
 mod client;
 mod connections;
+mod many;
 mod monitors;
 mod tracking;
 mod unasked;

@@ -13,9 +13,9 @@ mod packages;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ const NODE_PACKAGES: &[&str] = &["ws@8.23.0", "eventsource@4.1.1"];
 /// A server of HTTP alone. Killed when it is dropped.
 struct Web {
     child: Child,
+    /// Where it prints its other addresses.
+    _stdout: Lines<BufReader<ChildStdout>>,
     /// IP and port.
     address: String,
 }
@@ -51,13 +53,15 @@ impl Web {
         let mut command = stockd(&["serve", "--line", "off", "--resp", "off", "--log", "off"]);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let http = lines.into_iter().find_map(|line| Some(line.strip_prefix("http ")?.to_owned()));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let http =
+            |line: std::io::Result<String>| Some(line.ok()?.strip_prefix("http ")?.to_owned());
+        let http = lines.by_ref().find_map(http);
         let Some(address) = http else {
             let _ = child.kill();
             panic!("the server does not listen: {:?}", child.wait());
         };
-        Web { child, address }
+        Web { child, _stdout: lines, address }
     }
 
     /// What curl prints for a path of the server and these arguments.

@@ -106,6 +106,13 @@ pub enum Command<'a> {
     Reset,
     /// `QUIT`: say OK and close.
     Quit,
+    /// A row of `HSETROWS` that cannot be written: count it, and say so with the last row.
+    BadRow {
+        /// What is wrong with it.
+        error: CommandError<'a>,
+        /// Whether it is the last row.
+        last: bool,
+    },
     /// Nothing but to send the error.
     Refused(CommandError<'a>),
 }
@@ -202,6 +209,11 @@ pub enum Shape<'a> {
     Volume,
     /// The volume left as a text (`HINCRBYFLOAT`).
     VolumeText,
+    /// How many of several rows were written: encoded with the last of them (`HSETROWS`).
+    Row {
+        /// Whether this is the last of them.
+        last: bool,
+    },
     /// How many of several stocks were listed: encoded with the last of them (`EXISTS`, `DEL`).
     Tally {
         /// Whether this is the last of them.
@@ -230,6 +242,7 @@ impl Shape<'_> {
             Shape::NewFields(fields) => Shape::NewFields(fields),
             Shape::Volume => Shape::Volume,
             Shape::VolumeText => Shape::VolumeText,
+            Shape::Row { last } => Shape::Row { last },
             Shape::Tally { last } => Shape::Tally { last },
         })
     }

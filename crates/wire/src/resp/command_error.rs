@@ -11,7 +11,7 @@ use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
     TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
+use stockd_model::{Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
 
 use super::absent;
 use super::arguments::Arguments;
@@ -60,6 +60,20 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
+    /// `HSETROWS` with a number of fields that there cannot be.
+    #[error(
+        "ERR the first argument of HSETROWS is the number of fields of a row: 1 to {}",
+        Field::WRITABLE.len()
+    )]
+    RowFields,
+    /// `HSETROWS` with rows that are not whole.
+    #[error("ERR HSETROWS has {parts} parts of rows, and a row of {fields} fields has {}", .fields + 1)]
+    RowParts {
+        /// Parts behind the names of the fields.
+        parts: usize,
+        /// Fields of a row.
+        fields: usize,
+    },
     /// `HDEL` of a field that every quote has.
     #[error("ERR field '{0}' is there in every quote; DEL delists the stock")]
     Needed(&'static str),

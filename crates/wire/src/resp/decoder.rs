@@ -19,6 +19,7 @@ use super::grammar;
 use super::inline::Inline;
 use super::part;
 use super::protocol_error::ProtocolError;
+use super::rows::{Columns, Head};
 use super::spec::{self, CommandId};
 use super::table::{Spec, Verb};
 
@@ -294,6 +295,8 @@ struct Arrays {
     tracks: bool,
     /// Whether a symbol was named otherwise than it is listed, until somebody asks.
     misnamed: bool,
+    /// Those of the rows that are being streamed.
+    columns: Columns,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -316,6 +319,7 @@ impl Default for Arrays {
             decoded: None,
             tracks: false,
             misnamed: false,
+            columns: Columns::default(),
         }
     }
 }
@@ -370,6 +374,9 @@ impl Arrays {
         }
         let is_queued = self.admits == Admits::Transaction && !spec.is_for_queueing();
         if spec.is_streamed() && arguments > 0 && !is_queued {
+            if spec.verb == Verb::HSetRows {
+                return self.begin_rows(rest, arguments, input);
+            }
             *input = rest;
             self.state = State::Streaming { verb: spec.verb, left: arguments };
             self.decoded = Some(spec.verb.into());
@@ -407,11 +414,52 @@ impl Arrays {
     #[inline]
     fn stream<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Incoming<'a>>, ProtocolError> {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
+        if verb == Verb::HSetRows {
+            return self.stream_row(left, input);
+        }
         let Some((part, taken)) = part::part(input)? else { return Ok(None) };
         advance(input, taken);
         self.misnamed |= self.tracks && is_misnamed(part);
         self.stream_parts(verb, left - 1);
         Ok(Some(grammar::read_part(verb, part, left <= 1)))
+    }
+
+    #[cold]
+    fn begin_rows<'a>(
+        &mut self,
+        rest: &'a [u8],
+        arguments: usize,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
+        match Columns::read(rest, arguments)? {
+            Head::NeedsMore => Ok(None),
+            Head::Refused(error) => {
+                *input = rest;
+                self.skip_parts(arguments);
+                Ok(Some(refused(error)))
+            }
+            Head::Whole(columns, parts, rest) => {
+                *input = rest;
+                self.columns = columns;
+                self.decoded = Some(Verb::HSetRows.into());
+                self.stream_parts(Verb::HSetRows, parts);
+                self.stream(input)
+            }
+        }
+    }
+
+    /// Takes the next row of `HSETROWS`.
+    fn stream_row<'a>(
+        &mut self,
+        left: usize,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
+        let left = left.saturating_sub(self.columns.row_parts());
+        let row = self.columns.row(input, left == 0)?;
+        if row.is_some() {
+            self.stream_parts(Verb::HSetRows, left);
+        }
+        Ok(row)
     }
 
     fn stream_parts(&mut self, verb: Verb, left: usize) {

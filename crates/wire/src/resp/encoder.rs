@@ -30,6 +30,7 @@ pub const REDIS_VERSION: &str = "7.4.0";
 pub struct Encoder {
     version: Version,
     tally: Tally,
+    rows: Rows,
     errors: ErrorCounts,
 }
 
@@ -39,6 +40,15 @@ struct Tally {
     listed: u64,
     /// The first refusal, which is the reply then.
     refusal: Option<Refusal>,
+}
+
+/// What is known so far of `HSETROWS`.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    written: u64,
+    refused: u64,
+    /// Why the first was refused, with its code.
+    first: Option<Box<str>>,
 }
 
 impl Encoder {
@@ -85,8 +95,10 @@ impl Encoder {
     }
 
     fn reply_any(&mut self, reply: &Reply, shape: &Shape<'_>, out: &mut Vec<u8>) {
-        if let Shape::Tally { last } = *shape {
-            return self.tally(reply, last, out);
+        match *shape {
+            Shape::Tally { last } => return self.tally(reply, last, out),
+            Shape::Row { last } => return self.row(reply, last, out),
+            _ => {}
         }
         let quote = match reply {
             Reply::Refused(refusal) => return self.error(&Refused(refusal), out),
@@ -162,6 +174,35 @@ impl Encoder {
             }
             _ => self.nil(out),
         }
+    }
+
+    fn row(&mut self, reply: &Reply, last: bool, out: &mut Vec<u8>) {
+        match reply {
+            Reply::Refused(refusal) => return self.bad_row(&Refused(refusal), last, out),
+            _ => self.rows.written += 1,
+        }
+        self.end_rows(last, out);
+    }
+
+    /// Counts a row that was not written, and appends the reply with the last.
+    pub fn bad_row(&mut self, error: &dyn fmt::Display, last: bool, out: &mut Vec<u8>) {
+        self.rows.refused += 1;
+        self.rows.first.get_or_insert_with(|| error.to_string().into());
+        self.end_rows(last, out);
+    }
+
+    fn end_rows(&mut self, last: bool, out: &mut Vec<u8>) {
+        if !last {
+            return;
+        }
+        let Rows { written, refused, first } = std::mem::take(&mut self.rows);
+        let Some(first) = first else {
+            return self.integer(written, out);
+        };
+        let (code, why) = first.split_once(' ').unwrap_or(("ERR", &first));
+        let all = written + refused;
+        let error = format_args!("{code} {refused} of {all} rows were refused, the first: {why}");
+        self.error(&error, out);
     }
 
     fn tally(&mut self, reply: &Reply, last: bool, out: &mut Vec<u8>) {

@@ -226,6 +226,7 @@ fn read_arguments<'a>(
         // These are read part by part.
         Verb::MGet
         | Verb::HMGetAll
+        | Verb::HSetRows
         | Verb::Exists
         | Verb::Touch
         | Verb::Del

@@ -110,6 +110,9 @@ commands! {
     HSet "hset" 4..=WHOLE, WRITE ONE_KEY "hash",
         "symbol field value [field value …]",
         "Lists a stock or updates the given fields, all at once; the number of new fields";
+    HSetRows "hsetrows" 5..=STREAMED, WRITE NO_KEY "hash",
+        "count field [field …] symbol value [value …] [row …]",
+        "As HSET of each stock, with so many fields of these names; how many rows were written";
     HIncrBy "hincrby" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
     HIncrByFloat "hincrbyfloat" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",

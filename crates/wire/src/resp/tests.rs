@@ -272,6 +272,9 @@ impl Conversation {
                 encoder.ok(out);
                 self.closed = true;
             }
+            Command::BadRow { error, last } => {
+                self.encoder.bad_row(&error, last, &mut self.out);
+            }
             Command::Refused(error) => {
                 self.aborted |= self.queue.is_some();
                 encoder.error(&error, out);

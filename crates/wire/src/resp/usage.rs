@@ -47,7 +47,9 @@ impl Kind<'_> {
             _ if word.contains('|') => Kind::OneOf(word.split('|').map(choice).collect()),
             "symbol" => Kind::Key,
             "pattern" => Kind::Pattern,
-            "n" | "id" | "cursor" | "replicas" | "seconds" | "timeout-ms" => Kind::Integer,
+            "n" | "count" | "id" | "cursor" | "replicas" | "seconds" | "timeout-ms" => {
+                Kind::Integer
+            }
             _ => Kind::String,
         }
     }

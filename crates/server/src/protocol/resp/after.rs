@@ -14,10 +14,3 @@ pub(super) enum After {
     Wait(Waits),
     Quit,
 }
-
-impl After {
-    /// The client was let in, and may do something else than before or not.
-    pub(super) fn entered(is_other: bool) -> After {
-        if is_other { After::Identified } else { After::Admit }
-    }
-}

@@ -8,9 +8,11 @@
 use std::str;
 
 use stockd_model::escaped;
-use stockd_wire::resp::{CommandError, Credentials, Hello};
+use stockd_wire::resp::{CommandError, Credentials, Encoder, Hello};
 
+use super::after::After;
 use crate::client_list::ClientInfo;
+use crate::conversation::Waits;
 use crate::metrics::Cells;
 use crate::turn::Turn;
 
@@ -22,15 +24,15 @@ pub(super) enum Refused {
     Later,
 }
 
-/// Lets a client in that shows the right token. Returns whether it may do something else than before.
+/// Lets a client in that shows the right token.
 pub(super) fn check(
     credentials: &Credentials<'_>,
     client: &ClientInfo,
     turn: &mut Turn<'_>,
-) -> Result<bool, Refused> {
+) -> Result<After, Refused> {
     let authority = &turn.server.authority;
     if authority.is_open() {
-        return credentials.check_open().map(|()| false).map_err(Refused::Because);
+        return credentials.check_open().map(|()| After::Admit).map_err(Refused::Because);
     }
     let user = credentials.user.map(str::from_utf8);
     let shown = user
@@ -42,7 +44,8 @@ pub(super) fn check(
     };
     let before = std::mem::replace(turn.identity, identity);
     tracing::info!("{} is user '{}'", client.peer(), turn.identity.user().unwrap_or_default());
-    Ok(before.access() != turn.identity.access())
+    let is_other = before.access() != turn.identity.access();
+    Ok(if is_other { After::Identified } else { After::Admit })
 }
 
 /// Lets a client in that shows the right token along with `HELLO`, or is let in already.
@@ -50,10 +53,10 @@ pub(super) fn check_hello(
     hello: &Hello<'_>,
     client: &ClientInfo,
     turn: &mut Turn<'_>,
-) -> Result<bool, Refused> {
+) -> Result<After, Refused> {
     match &hello.credentials {
         Some(credentials) => check(credentials, client, turn),
-        None if turn.identity.is_known() => Ok(false),
+        None if turn.identity.is_known() => Ok(After::Admit),
         None => {
             let error = CommandError::HelloNotAuthenticated;
             count(&error, turn.cells);
@@ -72,6 +75,27 @@ fn refuse(credentials: &Credentials<'_>, client: &ClientInfo, turn: &Turn<'_>) -
         .map_or_else(String::new, |user| format!(" for user '{}'", escaped(user).at_most(64)));
     tracing::warn!("{peer} has shown a wrong token{user}");
     if waits { Refused::Later } else { Refused::Because(CommandError::WrongUser) }
+}
+
+impl Refused {
+    /// Answers, or sees to it that this is done later.
+    pub(super) fn answer(
+        self,
+        encoder: &Encoder,
+        is_wrong: &mut bool,
+        turn: &mut Turn<'_>,
+    ) -> After {
+        match self {
+            Refused::Because(error) => {
+                encoder.error(&error, turn.replies.out);
+                After::Nothing
+            }
+            Refused::Later => {
+                *is_wrong = true;
+                After::Wait(Waits::Pause)
+            }
+        }
+    }
 }
 
 /// Counts a command that was refused for want of a right or of a token.

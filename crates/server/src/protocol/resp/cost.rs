@@ -63,6 +63,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         Command::Info(_) => INFO,
         Command::Settings(patterns) => (1 + patterns.len()) * TEXT,
         Command::Describe(_)
+        | Command::BadRow { .. }
         | Command::Refused(_)
         | Command::Hello(_)
         | Command::Auth(_)

@@ -367,6 +367,9 @@ impl Queue {
                 Incoming::Command(Command::Ping(message)) => encoder.pong(message, false, out),
                 Incoming::Command(Command::Echo(message)) => encoder.text(message, out),
                 Incoming::Command(Command::Time) => encoder.time(stockd_engine::now_ns(), out),
+                Incoming::Command(Command::BadRow { error, last }) => {
+                    encoder.bad_row(&error, last, out);
+                }
                 Incoming::Command(Command::Refused(error)) => encoder.error(&error, out),
                 Incoming::Command(Command::Constant(constant)) => encoder.constant(constant, out),
                 Incoming::Command(Command::Unwatch) => encoder.ok(out),

@@ -70,6 +70,16 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HINCRBY AAPL volume 1.5", "-ERR value is not an integer or out of range\r\n"),
     ("HINCRBY AAPL volume +5", "-ERR value is not an integer or out of range\r\n"),
     ("HINCRBY AAPL volume 9223372036854775808", "-ERR value is not an integer or out of range\r\n"),
+    ("HMGETALL XYZ XYZ", "*2\r\n*0\r\n*0\r\n"),
+    ("HSETROWS 2 price volume NEW 1 2 OTHER 3 none", ":2\r\n"),
+    (
+        "HSETROWS 1 status NEW halted OTHER open",
+        "-ERR 1 of 2 rows were refused, the first: 'open' is not a status: write trading or halted\r\n",
+    ),
+    (
+        "HSETROWS 2 price volume NEW 1 OTHER 2",
+        "-ERR HSETROWS has 4 parts of rows, and a row of 2 fields has 3\r\n",
+    ),
     ("HINCRBYFLOAT AAPL volume -0.25", "$6\r\n999.75\r\n"),
     ("HINCRBYFLOAT AAPL volume 5e-1", "$6\r\n1000.5\r\n"),
     ("HINCRBYFLOAT AAPL volume -1000.5", "-ERR volume of 'AAPL' is 1000, cannot take 1000.5\r\n"),
