@@ -47,7 +47,22 @@ impl Refused {
         Refused::new(Problem::NotListed, detail).with("symbol", name)
     }
 
-    /// The members of the problem, in the order of RFC 9457.
+    /// The problem as text, its members in the order of RFC 9457.
+    fn text(&self) -> String {
+        let Refused { problem, detail, members, .. } = self;
+        let kind = format!("{PROBLEMS_PATH}{}", problem.name());
+        let first: [(&str, Value); 4] = [
+            ("type", kind.into()),
+            ("title", problem.title().into()),
+            ("status", problem.status().into()),
+            ("detail", detail.as_str().into()),
+        ];
+        let member = |(name, value): &(&str, Value)| format!("{}:{value}", Value::from(*name));
+        let all: Vec<String> = first.iter().chain(members).map(member).collect();
+        format!("{{{}}}", all.join(","))
+    }
+
+    /// The members of the problem.
     pub(crate) fn document(&self) -> Value {
         let Refused { problem, detail, members, .. } = self;
         let mut document = Map::new();
@@ -66,7 +81,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, self.document().to_string()).into_response();
+        let mut response = (status, self.text()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

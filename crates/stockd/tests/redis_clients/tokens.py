@@ -7,14 +7,23 @@ import sys
 
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _, PORT, FEED, DESK = sys.argv
 LONG_S = 30
 
 
 def connect(protocol, **credentials):
+    # It tries a wrong token again and again otherwise, and from the eleventh on the answer waits.
+    once = Retry(NoBackoff(), 0)
     return redis.Redis(
-        port=int(PORT), protocol=protocol, decode_responses=True, socket_timeout=LONG_S, **credentials
+        port=int(PORT),
+        protocol=protocol,
+        decode_responses=True,
+        socket_timeout=LONG_S,
+        retry=once,
+        **credentials,
     )
 
 

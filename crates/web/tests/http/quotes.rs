@@ -38,6 +38,7 @@ fn a_stock_lives_from_put_to_delete() {
         let refused = http.ask("POST", &trades, &[JSON], r#"{"side":"buy","quantity":"11"}"#);
         assert_eq!(refused.status, 409);
         assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+        assert!(refused.text().starts_with(r#"{"type":"/problems/volume-too-low","title":"#));
         let problem = refused.json();
         assert_eq!(problem["type"], "/problems/volume-too-low");
         assert_eq!((&problem["volume"], &problem["take"]), (&json!("10"), &json!("11")));
