@@ -81,9 +81,8 @@ fn environment(page: &str) -> Vec<(String, String)> {
         }
         "stockd-lookup" | "stockd-load" => &[of_line, token, ca, colour],
         "stockd-watch" | "stockd-set" | "stockd-delist" | "stockd-buy" | "stockd-sell"
-        | "stockd-import" | "stockd-export" | "stockd-replay" | "stockd-ping" | "stockd-info" => {
-            &[of_resp, token, ca, colour]
-        }
+        | "stockd-import" | "stockd-export" | "stockd-replay" | "stockd-feed" | "stockd-ping"
+        | "stockd-info" => &[of_resp, token, ca, colour],
         _ => &[],
     };
     own.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -146,6 +145,16 @@ fn examples(page: &str) -> &'static [(&'static str, &'static str)] {
         "stockd-replay" => {
             &[("stockd replay updates.csv --speed 10x", "Do timed updates, ten times as fast.")]
         }
+        "stockd-feed" => &[
+            (
+                "stockd feed itch --date 2019-12-30 12302019.NASDAQ_ITCH50.gz",
+                "Bring the last prices of a day of Nasdaq.",
+            ),
+            (
+                "stockd feed iex --count-only --json tops.pcap.gz",
+                "Count what a file holds, without a server.",
+            ),
+        ],
         "stockd-check" => &[("stockd check /var/lib/stockd", "Verify a data directory.")],
         "stockd-ping" => {
             &[("stockd ping --quiet || systemctl restart stockd", "Restart what does not answer.")]
