@@ -191,13 +191,13 @@ impl AccessFile {
         check(&user.name, &tokens, &certificates, &rights)
             .map_err(|why| Mistake(span.clone(), why))?;
         let user = Arc::new(user.with_rights(rights));
-        self.enter(user, tokens, certificates).map_err(|why| Mistake(span, why))
+        self.enter(&user, tokens, certificates).map_err(|why| Mistake(span, why))
     }
 
     /// Enters a user under all that shows who it is.
     fn enter(
         &mut self,
-        user: Arc<User>,
+        user: &Arc<User>,
         tokens: Vec<TokenHash>,
         certificates: Vec<CertificateName>,
     ) -> Result<(), String> {
@@ -206,7 +206,7 @@ impl AccessFile {
         let shown = hashes.chain(certificates.iter().map(CertificateName::to_string)).collect();
         self.shown.insert(Arc::clone(&user.name), shown);
         for certificate in certificates {
-            let taken = self.certificates.insert(certificate.clone(), Arc::clone(&user));
+            let taken = self.certificates.insert(certificate.clone(), Arc::clone(user));
             if let Some(other) = taken {
                 return Err(format!(
                     "certificate '{certificate}' of '{name}' is that of '{}' already; give each to one user",
@@ -215,9 +215,9 @@ impl AccessFile {
             }
         }
         for token in tokens {
-            self.tokens.push((token, Arc::clone(&user)));
+            self.tokens.push((token, Arc::clone(user)));
         }
-        match self.users.insert(Arc::clone(&user.name), Arc::clone(&user)) {
+        match self.users.insert(Arc::clone(&user.name), Arc::clone(user)) {
             Some(_) => Err(format!("there are two users '{name}'; make them one, or rename one")),
             None => Ok(()),
         }
