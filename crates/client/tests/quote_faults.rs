@@ -136,13 +136,13 @@ fn a_subscription_goes_on_after_losses_and_never_back() {
     let again = again.map(|(price, version, updated)| message(price, version, updated));
     let third = leak([SUBSCRIBED, &again.concat()].concat());
     // In between the client asks on a connection of its own what was delisted meanwhile: nothing.
-    let quote = "*1\r\n*12\r\n+symbol\r\n+A\r\n+price\r\n+6\r\n+volume\r\n+1\r\n+status\r\n+trading\r\n\
+    let quote = "*12\r\n+symbol\r\n+A\r\n+price\r\n+6\r\n+volume\r\n+1\r\n+status\r\n+trading\r\n\
         +version\r\n+6\r\n+updated\r\n+600\r\n";
     let scripts: [&'static [Step]; 4] = [
         leak([(SUBSCRIBE, first.as_str())]),
         leak([(SUBSCRIBE, "-ERR no\r\n")]),
         leak([(SUBSCRIBE, third.as_str())]),
-        leak([("HMGETALL\r\n$1\r\nA\r\n", quote)]),
+        leak([HELLO, ("HGETALL\r\n$1\r\nA\r\n", quote)]),
     ];
     let (address, server) = serve(leak(scripts));
     let subscription = Subscription::open(address, [symbol("A")], [""; 0]).unwrap();

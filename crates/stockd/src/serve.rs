@@ -4,7 +4,6 @@
 //! loaded, then the addresses are bound, and only then printed, as the sign that the server is
 //! ready. Standard output has the addresses alone; the log goes to standard error.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +24,7 @@ use crate::data_dir;
 use crate::exposure;
 use crate::interruption::{Interruption, Told};
 use crate::log::Log;
+use crate::output;
 use crate::settings::{SettingFlags, Settings};
 use crate::usage_error::UsageError;
 use crate::web::Web;
@@ -115,7 +115,7 @@ fn serve(
         durable = engine.commit_report().is_some(),
         "serving"
     );
-    print_addresses(&server, &web).context("cannot print the addresses on standard output")?;
+    print_addresses(&server, &web)?;
 
     let signal = loop {
         let told = interruption.next_within(FILES_LOOK_INTERVAL);
@@ -295,13 +295,9 @@ fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer
     }
 }
 
-fn print_addresses(server: &Server, web: &Web) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    for endpoint in server.endpoints() {
-        writeln!(stdout, "{endpoint}")?;
-    }
-    for (protocol, address) in web.endpoints() {
-        writeln!(stdout, "{protocol} {address}")?;
-    }
-    stdout.flush()
+/// Prints where the server listens, all at once. A reader that has seen enough is no error.
+fn print_addresses(server: &Server, web: &Web) -> anyhow::Result<()> {
+    let endpoints = server.endpoints().iter().map(|endpoint| format!("{endpoint}\n"));
+    let of_web = web.endpoints().map(|(protocol, address)| format!("{protocol} {address}\n"));
+    output::all(endpoints.chain(of_web).collect::<String>().as_bytes())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::server::{Server, serve, stockd};
+use crate::server::{Server, serve, stockd, within};
 
 /// Runs a command that must fail: the one line that it says.
 fn complaint(command: &mut Command) -> String {
@@ -106,9 +106,7 @@ fn on_a_full_disk_lookups_go_on_and_nothing_acknowledged_is_lost() {
     let dir = home.path().join("data");
     // No file may grow beyond 400 KiB; without the trap the first attempt would end the process.
     let limited = r#"trap "" XFSZ; ulimit -f 400; exec "$@""#;
-    let mut command = Command::new("bash");
-    let plain = stockd(serve(&dir));
-    command.args(["-c", limited, "bash"]).arg(plain.get_program()).args(plain.get_args());
+    let mut command = within(limited, &stockd(serve(&dir)));
     let server = Server::spawn(&mut command);
     let mut connection = server.connect();
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::server::{Connection, Server, serve, stockd};
+use crate::server::{Connection, Server, serve, stockd, within};
 
 /// No test waits longer than this; it is a guard against hanging alone.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,9 +43,7 @@ fn a_disk_that_has_room_again_is_written_without_a_restart() {
         let dir = home.path().join("data");
         // No file may grow beyond 400 KiB, until that is lifted.
         let limited = r#"trap "" XFSZ; ulimit -S -f 400; exec "$@""#;
-        let mut command = Command::new("bash");
-        let plain = stockd(serve(&dir));
-        command.args(["-c", limited, "bash"]).arg(plain.get_program()).args(plain.get_args());
+        let mut command = within(limited, &stockd(serve(&dir)));
         let server = Server::spawn(command.args(["--sync", sync]));
         let mut connection = server.connect();
         let mut listed = 0;

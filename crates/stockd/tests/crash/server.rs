@@ -32,6 +32,20 @@ pub(crate) fn serve(dir: &Path) -> [&OsStr; 7] {
     [command, line, off, resp, free, data_dir, dir.as_os_str()]
 }
 
+/// What this script of bash makes of a command, which is its arguments.
+pub(crate) fn within(script: &str, plain: &Command) -> Command {
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash"]).arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
 /// A server that is ready. Killed when it is dropped.
 pub(crate) struct Server {
     child: Mutex<Child>,

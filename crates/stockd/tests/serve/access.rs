@@ -81,7 +81,7 @@ fn what_others_could_reach_unprotected_is_not_started() {
     assert!(plain.contains("plain text") && plain.contains("use tls:"), "{plain}");
     refused(&["--line", "0.0.0.0:0", "--insecure=resp"]);
     let unknown = refused(&["--insecure=http2"]);
-    assert!(unknown.contains("write true, false, or line, resp or both"), "{unknown}");
+    assert!(unknown.contains("write true, false, or some of line"), "{unknown}");
 
     fs::set_permissions(&access, Permissions::from_mode(0o620)).unwrap();
     let writable = refused(&["--access", &access]);
@@ -143,7 +143,7 @@ fn every_command_shows_its_token_and_a_new_file_is_taken() {
         assert_ne!(code, Some(0), "{args:?} without a token: {stderr}");
     }
     let (code, stdout, _) = desk.run(&resp, "feed", &["lookup", "EU.A", "NONE"]);
-    assert_eq!((code, stdout.as_str()), (Some(1), "EU.A 5\nNONE not found\n"));
+    assert_eq!((code, stdout.as_str()), (Some(1), "EU.A 5\nNONE not listed\n"));
     let wrong = desk.run(&resp, "ops", &["set", "EU.A", "--price", "5", "--user", "feed"]);
     assert!(wrong.2.contains("WRONGPASS"), "{}", wrong.2);
     write(&desk.path("bad.token"), "stk_mistyped");
