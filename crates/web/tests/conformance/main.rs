@@ -1,7 +1,7 @@
 //! One list of scenarios, played over every way in, to a catalog in memory and to one on the disk:
 //! they must all mean the same.
 
-#[path = "../../../web/tests/http/client.rs"]
+#[path = "../http/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of the service plane")]
 mod http;
 mod rest;
