@@ -41,7 +41,7 @@ impl FailedAttempts {
         };
         let spans =
             now.saturating_duration_since(self.began).as_secs() / FAILED_ATTEMPTS_TIME.as_secs();
-        // One more than the first, so that an empty place is nobody's.
+        // One more than the first, so that an empty place belongs to no address.
         let span = (spans + 1) & ((1 << SPAN_BITS) - 1);
         let whose = (hash >> (COUNT_BITS + SPAN_BITS) << SPAN_BITS | span) << COUNT_BITS;
         let count_mask = (1 << COUNT_BITS) - 1;

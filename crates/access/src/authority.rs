@@ -118,7 +118,7 @@ impl Authority {
 
     /// A client that shows a token, and perhaps says which user it is; `default` stands for no such
     /// word. `None` where the token is none of the file's, or is another user's. Where there is no file
-    /// nobody has a token.
+    /// there are no tokens.
     pub fn by_token(&self, user: Option<&str>, token: &[u8]) -> Option<Identity> {
         self.show_token(&Identity::default(), user, token)
     }
@@ -145,7 +145,7 @@ impl Authority {
     }
 
     /// A client whose certificate, which was checked, has these names: the first that is a user's says
-    /// which. One whose certificate is nobody's is as one that has shown nothing.
+    /// which. One whose certificate is no user's is as one that has shown nothing.
     pub fn by_certificate(&self, names: impl IntoIterator<Item = CertificateName>) -> Identity {
         let certificate = Some(names.into_iter().collect());
         self.identify(Some(Arc::new(Shown { token: None, certificate })))

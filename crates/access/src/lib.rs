@@ -6,9 +6,9 @@
 //! shown: an [`Identity`], with the [`Access`] that goes with it.
 //!
 //! This crate owns what a file means. It opens no files and no sockets, and does not know what is asked
-//! with the rights that it gives: whoever executes something asks [`Access`] first.
+//! with the rights that it gives: what executes something asks [`Access`] first.
 //!
-//! Invariant: without an access file everybody may do everything; with one nobody may do what no line
+//! Invariant: without an access file everybody may do everything; with one no client may do what no line
 //! of it says. A file is in force whole or not at all. Tokens are kept as hashes alone, and no message
 //! shows one.
 //!

@@ -7,7 +7,7 @@
 //! The checksum tells a mistyped or cut token from a wrong one, and lets programs that look for secrets
 //! find tokens without mistakes. A server keeps the SHA-256 of the whole text, as
 //! `sha256:<64 hexadecimal digits>`, which `printf %s TOKEN | sha256sum` prints too: the bits are random,
-//! so nothing slower is needed, and the hash gives nobody the token.
+//! so nothing slower is needed, and the token cannot be had from the hash.
 
 use std::fmt;
 use std::str::FromStr;

@@ -19,7 +19,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// This token, whoever's it is.
+    /// This token, of any user.
     pub fn token(token: impl Into<String>) -> Credentials {
         Credentials { user: None, token: token.into() }
     }

@@ -196,7 +196,7 @@ impl Capture {
         Err(FeedError::new(self.pending.offset(), why))
     }
 
-    /// Applies the packet that stands in this range of what is pending, and takes so many bytes.
+    /// Applies the packet that stands in this range of what is pending, and takes this number of bytes.
     fn packet(
         &mut self,
         link: u32,

@@ -30,7 +30,7 @@ pub const EXTENDED_HOURS: u8 = 0x40;
 /// A trade of less than a round lot.
 pub const ODD_LOT: u8 = 0x20;
 
-/// Bytes of a message of this type, at least; `None` for a type that matters to nobody here.
+/// Bytes of a message of this type, at least; `None` for a type that is not used here.
 fn message_bytes(kind: u8) -> Option<usize> {
     match kind {
         b'Q' => Some(42),

@@ -15,7 +15,7 @@ use crate::{Endpoint, default_memory_max};
 /// What a [`Server`](crate::Server) listens on and how much it takes on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; without an address it serves nobody, and other planes may.
+    /// Where to listen; without an address it serves no clients, and other planes may.
     pub endpoints: Vec<Endpoint>,
     /// Worker threads, 1 to [`WORKERS_MAX`](stockd_model::limits::WORKERS_MAX). By default one
     /// for each core.

@@ -48,7 +48,7 @@ impl Endings {
 }
 
 impl Ending {
-    /// Has the connection closed by its worker, soon. Returns whether nobody asked for that before.
+    /// Has the connection closed by its worker, soon. Returns whether it is the first to ask for that.
     pub(crate) fn ask(&self) -> bool {
         if self.asked.swap(true, Ordering::Relaxed) {
             return false;

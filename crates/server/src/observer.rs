@@ -118,7 +118,7 @@ impl Observer {
 }
 
 impl Holding {
-    /// It is so many bytes now.
+    /// It is this number of bytes now.
     pub fn set(&mut self, bytes: usize) {
         self.state.memory.change_outside(self.bytes, bytes);
         self.bytes = bytes;

@@ -229,7 +229,7 @@ impl Info {
     }
 }
 
-/// A certificate that ends within so many days needs attention.
+/// A certificate that ends within this number of days needs attention.
 const CERTIFICATE_DAYS: i64 = 21;
 
 /// A number with commas between thousands.

@@ -1,7 +1,7 @@
 //! How requests of this plane reach the engine, whether it waits for a disk or not.
 //!
 //! In memory a request is executed at once, with the one executor of the plane. In a durable engine writes go
-//! to the committer and their replies come back to whoever waits. This module knows no protocol.
+//! to the committer and their replies come back to the request that waits. This module knows no protocol.
 //!
 //! Invariant: no thread of the runtime waits for the disk, and at most
 //! [`COMMIT_QUEUE_REQUESTS_MAX`] writes wait for it.

@@ -1,7 +1,7 @@
 //! The whole catalog at one moment, as JSON lines or CSV, sent while it is read.
 //!
 //! It owns the pages and their bytes. Invariant: what was sent to its end is one moment; where the snapshot was
-//! ended early the response breaks off, so that nobody takes a part for all.
+//! ended early the response breaks off, so that a part is not taken for all.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the server tells of itself and of who is connected, as JSON.
 //!
-//! It knows where the numbers are and not what they mean to whoever reads them. Invariant: every number is measured
+//! It knows where the numbers are and not what they mean to their readers. Invariant: every number is measured
 //! or counted.
 
 use std::sync::Arc;

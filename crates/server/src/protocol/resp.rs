@@ -516,7 +516,7 @@ impl RespConversation {
     }
 
     /// A subscribed client that speaks RESP2 could not tell replies from messages, and begins no
-    /// transaction. One that nobody knows says first who it is.
+    /// transaction. One that is no user yet says first who it is.
     fn admit(&mut self, subscribed: bool, identity: &Identity) {
         let takes_messages_for_replies = self.speaker.encoder.version() == Version::Resp2;
         self.decoder.admit(match subscribed && takes_messages_for_replies {
