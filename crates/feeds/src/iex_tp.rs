@@ -4,17 +4,15 @@
 //! (2), channel (4), session (4), bytes of the payload (2), number of messages (2), offset in the stream (8), number
 //! of the first message (8), time (8), then each message behind its length (2); little endian.
 //!
-//! Invariant: a message that had come before is handed on once; missing ones are counted.
+//! Invariant: that of [`Sequence`].
 
 use crate::read::{byte, le16, le32, le64};
+use crate::sequence::{Block, Sequence};
 use crate::{Cause, Market};
 
 /// Where the session is.
 #[derive(Debug, Default)]
-pub(crate) struct IexTp {
-    session: u32,
-    next: u64,
-}
+pub(crate) struct IexTp(Sequence<u32>);
 
 const HEADER_BYTES: usize = 40;
 const VERSION: u8 = 1;
@@ -36,7 +34,7 @@ impl IexTp {
         &mut self,
         payload: &[u8],
         market: &mut Market,
-        mut each: impl FnMut(&[u8], &mut Market),
+        each: impl FnMut(&[u8], &mut Market),
     ) {
         let (Some(protocol), Some(session), Some(count), Some(first)) =
             (le16(payload, 2), le32(payload, 8), le16(payload, 14), le64(payload, 24))
@@ -47,23 +45,7 @@ impl IexTp {
             return market
                 .skip(Cause::OtherPacket, || format!("IEX-TP with protocol {protocol:#06x}"));
         }
-        if session != self.session {
-            (self.session, self.next) = (session, 0);
-        }
-        if self.next != 0 && first > self.next {
-            market.gap(first - self.next);
-        }
-        let mut at = HEADER_BYTES;
-        for number in (first..).take(count.into()) {
-            let Some(len) = le16(payload, at).map(usize::from) else { break };
-            let Some(message) = payload.get(at + 2..at + 2 + len) else { break };
-            at += 2 + len;
-            if self.next != 0 && number < self.next {
-                market.skip(Cause::Duplicate, || format!("message {number}"));
-                continue;
-            }
-            each(message, market);
-        }
-        self.next = self.next.max(first.saturating_add(count.into()));
+        let block = Block { payload, begin: HEADER_BYTES, len_at: le16, first, count };
+        self.0.take(session, block, market, each);
     }
 }

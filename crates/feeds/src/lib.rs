@@ -34,6 +34,7 @@ mod mold;
 mod new_york;
 mod pending;
 mod read;
+mod sequence;
 mod stock;
 pub mod tops;
 mod tops_feed;

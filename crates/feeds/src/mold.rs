@@ -3,18 +3,15 @@
 //! Source: *MoldUDP64 Protocol Specification*, Nasdaq: session (10 bytes), number of the first message (8), number
 //! of messages (2), then each behind its length (2); big endian. 0 messages are a heartbeat, 0xFFFF the end.
 //!
-//! Invariant: a message that had come before is handed on once; missing ones are counted.
+//! Invariant: that of [`Sequence`].
 
+use crate::Market;
 use crate::read::{array, be16, be64};
-use crate::{Cause, Market};
+use crate::sequence::{Block, Sequence};
 
 /// Where the session is.
 #[derive(Debug, Default)]
-pub(crate) struct Mold {
-    session: [u8; 10],
-    /// The number of the next message; 0 before the first packet.
-    next: u64,
-}
+pub(crate) struct Mold(Sequence<[u8; 10]>);
 
 const HEADER_BYTES: usize = 20;
 const END: u16 = 0xffff;
@@ -39,31 +36,15 @@ impl Mold {
         &mut self,
         payload: &[u8],
         market: &mut Market,
-        mut each: impl FnMut(&[u8], &mut Market),
+        each: impl FnMut(&[u8], &mut Market),
     ) {
         let (Some(session), Some(first), Some(count)) =
             (array(payload, 0), be64(payload, 10), be16(payload, 18))
         else {
             return;
         };
-        if session != self.session {
-            (self.session, self.next) = (session, 0);
-        }
         let count = if count == END { 0 } else { count };
-        if self.next != 0 && first > self.next {
-            market.gap(first - self.next);
-        }
-        let mut at = HEADER_BYTES;
-        for number in (first..).take(count.into()) {
-            let Some(len) = be16(payload, at).map(usize::from) else { break };
-            let Some(message) = payload.get(at + 2..at + 2 + len) else { break };
-            at += 2 + len;
-            if self.next != 0 && number < self.next {
-                market.skip(Cause::Duplicate, || format!("message {number}"));
-                continue;
-            }
-            each(message, market);
-        }
-        self.next = self.next.max(first.saturating_add(count.into()));
+        let block = Block { payload, begin: HEADER_BYTES, len_at: be16, first, count };
+        self.0.take(session, block, market, each);
     }
 }
