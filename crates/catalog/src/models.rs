@@ -91,7 +91,7 @@ const LONG: &str = "a symbol that is longer than thirty bytes";
 fn add_one(catalog: &Catalog, name: &str) {
     let add = |quote: Option<&Quote>| {
         let quote = *quote.expect("listed");
-        let volume = quote.volume.unwrap().after_trade(1);
+        let volume = quote.volume.unwrap().after_trade(1.into());
         Ok::<_, CatalogFull>(Change::Put(Quote { volume, ..quote }))
     };
     catalog.change(&symbol(name), 0, add).unwrap();
