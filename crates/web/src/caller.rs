@@ -93,10 +93,14 @@ pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Re
         || is_websocket(parts);
     if !identity.is_known() && !is_open {
         plane.counts.unauthenticated.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let detail = "show a token: Authorization: Bearer stk_…";
-        return Err(Refused::new(Problem::Unauthenticated, detail));
+        return Err(token_missing());
     }
     Ok(Caller::new(identity))
+}
+
+/// Nothing was shown where something has to be.
+pub(crate) fn token_missing() -> Refused {
+    Refused::new(Problem::Unauthenticated, "show a token: Authorization: Bearer stk_…")
 }
 
 /// A wrong token was shown. Where too many were from this address, that is said late.

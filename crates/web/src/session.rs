@@ -10,7 +10,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
-use stockd_model::Problem;
 
 use crate::caller::{self, COOKIE_NAME};
 use crate::connection::ConnectionInfo;
@@ -30,9 +29,7 @@ pub(crate) async fn begin(
     let info = info.map(|Extension(info)| info);
     // A wrong token was refused before.
     let shown = caller::shown(&headers)?.filter(|_| !plane.observer.authority().is_open());
-    let shown = shown.ok_or_else(|| {
-        Refused::new(Problem::Unauthenticated, "show a token: Authorization: Bearer stk_…")
-    })?;
+    let shown = shown.ok_or_else(caller::token_missing)?;
     let is_tls = info.is_some_and(|info| info.is_encrypted);
     Ok(answer(&shown.token, "", is_tls))
 }
