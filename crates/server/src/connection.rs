@@ -272,7 +272,7 @@ impl Connection {
         {
             match at_end {
                 AtEnd::Close => {
-                    let _ = self.stream.end(turn.tls);
+                    self.stream.say_end(turn.tls);
                     return Err(Closed::Ended);
                 }
                 AtEnd::Linger => self.linger(turn.tls)?,

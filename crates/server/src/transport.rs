@@ -140,12 +140,17 @@ impl Stream {
 
     /// All is written: ends the direction to the client. What it still sends is read as it comes.
     pub(crate) fn end(&mut self, buffers: &mut TlsBuffers) -> io::Result<()> {
+        self.say_end(buffers);
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Tells the client that nothing more comes, where the transport has a word for it.
+    pub(crate) fn say_end(&mut self, buffers: &mut TlsBuffers) {
         if let Some(mut tls) = self.tls.take() {
             tls.seal_end(&mut buffers.outgoing);
             // A socket that is empty has room for it.
             let _ = send(&self.socket, &buffers.outgoing);
         }
-        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Bytes that the system has received and the server has not read yet.
