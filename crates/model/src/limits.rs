@@ -476,6 +476,27 @@ pub const DATA_DIR_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// it helps commits alone.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// Bytes of a segment of the log of durable writes, unless one commit alone is larger. The next one is
+/// begun then, and a checkpoint.
+pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Segments of the log behind the checkpoint, at most. Writes wait for the checkpoint then.
+pub const LOG_SEGMENTS_MAX: usize = 4;
+
+/// Bytes of zeros that are written ahead of the log at once, at least and at most: as many as the segment
+/// has, between the two.
+pub const LOG_ZEROS_BYTES_MIN: u64 = 32 * 1024;
+/// See [`LOG_ZEROS_BYTES_MIN`].
+pub const LOG_ZEROS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long after a checkpoint the next one may begin before a segment is full. It does when the log has as
+/// many bytes behind the checkpoint as the checkpoint has, so that it at most doubles what is written.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Bytes of the position that the store keeps with a commit, at most. A longer one is a mistake of the
+/// program and ends it.
+pub const STORE_POSITION_BYTES_MAX: usize = 1024 * 1024;
+
 /// The highest version of a quote: twice of it fits in 63 bits of a row. Counting one up a nanosecond
 /// takes 146 years. A record with a higher one is damaged.
 pub const VERSION_MAX: u64 = (1 << 62) - 1;

@@ -1,14 +1,15 @@
 //! The tables, over whatever keeps their bytes.
 //!
-//! It owns what is in the file: a table of quotes, one record a stock, and a table of what holds
-//! for all of them together. It knows where the file is for its messages alone.
+//! It owns what is in the file: a table of quotes, one record a stock, a table of what holds for all
+//! of them together, and a position: bytes that say how far its owner had come with what it kept,
+//! which mean something to that owner alone. It knows where the file is for its messages alone.
 //!
 //! Opening verifies the checksum of everything in the file, so that later reads find no damage: a
 //! file that is not as it was written is refused, and a commit that a crash has cut in half is
 //! undone.
 //!
-//! Invariant: what is in the tables is a whole number of commits. After a commit has failed there
-//! are no further ones.
+//! Invariant: what is in the tables is a whole number of commits, and the position is that of the
+//! last of them. After a commit has failed there are no further ones.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use redb::{
     ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
-use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
+use stockd_model::limits::{STORE_CACHE_BYTES, STORE_POSITION_BYTES_MAX, VERSION_MAX};
 use stockd_model::{Quote, Symbol};
 
 use crate::commit::{Store, Write};
@@ -34,9 +35,14 @@ const META_FORMAT: &str = "format";
 const META_VERSION_FLOOR: &str = "version_floor";
 const META_EPOCH: &str = "epoch";
 
+/// One entry: the position of the last commit that had one.
+const POSITION: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("stockd.position");
+const POSITION_LATEST: &str = "latest";
+
 /// The format that is written, and the newest that can be read. A file of an older one has the
-/// number of this one from its next commit on; its records change when their stocks do.
-pub(crate) const FORMAT: u64 = 2;
+/// number of this one from its next commit on; its records change when their stocks do. Up to 2 there
+/// was no position.
+pub(crate) const FORMAT: u64 = 3;
 
 /// What every file of redb begins with.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -52,9 +58,21 @@ pub struct Database {
     stocks: u64,
     version_floor: u64,
     epoch: u64,
+    position: Option<Vec<u8>>,
     was_closed: bool,
     /// Why a commit failed; every later one fails for it.
     failed: Option<(io::ErrorKind, String)>,
+}
+
+/// When a commit to a [`Database`] is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When it returns.
+    Synced,
+    /// With the next commit that is synced, or with a close. A crash before that undoes it, and all
+    /// that is there then is what the last synced commit had, its position among it. For who has
+    /// elsewhere what came since.
+    Unsynced,
 }
 
 impl Database {
@@ -93,6 +111,7 @@ impl Database {
             stocks: 0,
             version_floor: 0,
             epoch: random_epoch(),
+            position: None,
             was_closed,
             failed: None,
         })
@@ -111,6 +130,34 @@ impl Database {
     /// The version floor of the last commit.
     pub(crate) fn version_floor(&self) -> u64 {
         self.version_floor
+    }
+
+    /// The position of the last commit that had one.
+    pub fn position(&self) -> Option<&[u8]> {
+        self.position.as_deref()
+    }
+
+    /// Keeps all of these writes and the position together, or none of them. See
+    /// [`Store::commit`] for the writes and the floor. The position takes the place of the last one.
+    ///
+    /// # Errors
+    ///
+    /// When they may not have been kept. Every further commit fails then.
+    ///
+    /// # Panics
+    ///
+    /// When the position has more than [`STORE_POSITION_BYTES_MAX`] bytes.
+    pub fn commit_at(
+        &mut self,
+        writes: &[Write],
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        assert!(position.len() <= STORE_POSITION_BYTES_MAX, "{} bytes", position.len());
+        self.keep(writes, version_floor, Some(position), durability)?;
+        self.position = Some(position.to_owned());
+        Ok(())
     }
 
     /// Whether it was closed by its last user. If not, a commit that was cut in half has been
@@ -208,14 +255,32 @@ impl Database {
         let epoch = epoch.map(|epoch| epoch.value());
         (self.format, self.version_floor) = (found, version_floor);
         self.epoch = epoch.unwrap_or(self.epoch);
+        self.position = match tables.open_table(POSITION) {
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            positions => {
+                let positions = positions.map_err(|error| reading(error.into()))?;
+                let latest =
+                    positions.get(POSITION_LATEST).map_err(|error| reading(error.into()))?;
+                latest.map(|latest| latest.value().to_vec())
+            }
+        };
         Ok(epoch.is_some())
     }
 
-    fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
+    fn write(
+        &self,
+        writes: &[Write],
+        version_floor: u64,
+        position: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<(), redb::Error> {
         // In the order of the tree, so that records of one page are written together.
         let mut sorted: Vec<&Write> = writes.iter().collect();
         sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
-        let commit = self.tables.begin_write()?;
+        let mut commit = self.tables.begin_write()?;
+        if durability == Durability::Unsynced {
+            commit.set_durability(redb::Durability::None).expect("there are no savepoints");
+        }
         let mut quotes = commit.open_table(QUOTES)?;
         for write in sorted {
             let key: &Symbol = write.symbol();
@@ -235,18 +300,21 @@ impl Database {
         if version_floor > self.version_floor {
             commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
         }
+        if let Some(position) = position {
+            commit.open_table(POSITION)?.insert(POSITION_LATEST, position)?;
+        }
         Ok(commit.commit()?)
     }
-}
 
-impl Store for Database {
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
+    fn keep(
+        &mut self,
+        writes: &[Write],
+        version_floor: u64,
+        position: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         if self.failed.is_none() {
-            match self.write(writes, version_floor) {
+            match self.write(writes, version_floor, position, durability) {
                 Ok(()) => {
                     self.format = FORMAT;
                     self.version_floor = self.version_floor.max(version_floor);
@@ -264,6 +332,16 @@ impl Store for Database {
                 Err(StoreError::Commit { path: self.path.clone(), source })
             }
         }
+    }
+}
+
+impl Store for Database {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
+        self.keep(writes, version_floor, None, Durability::Synced)
     }
 }
 

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use stockd_model::Quote;
 
 use crate::commit::{Store, Write};
-use crate::database::Database;
+use crate::database::{Database, Durability};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::owner::{LOCK_FILE, Owner};
@@ -161,6 +161,34 @@ impl DataDir {
 }
 
 impl DataDir {
+    /// Keeps all of these writes and the position together, or none of them: see
+    /// [`Database::commit_at`].
+    ///
+    /// # Errors
+    ///
+    /// As of a [commit](Store::commit).
+    pub fn commit_at(
+        &mut self,
+        writes: &[Write],
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        match &mut self.database {
+            Some(database) if self.displaced.is_none() => {
+                database.commit_at(writes, version_floor, position, durability)?;
+            }
+            Some(_) => {}
+            None => return Err(self.is_closed()),
+        }
+        self.verify_place()
+    }
+
+    /// The position of the last commit that had one.
+    pub fn position(&self) -> Option<&[u8]> {
+        self.database.as_ref().and_then(Database::position)
+    }
+
     fn is_closed(&self) -> StoreError {
         let source = io::Error::other("it could not be opened again");
         StoreError::Io { doing: "read", path: self.file.clone(), source }

@@ -53,7 +53,7 @@ pub mod simulation;
 
 pub use check::{CheckReport, DamagedRecord, check};
 pub use commit::{Store, Write};
-pub use database::Database;
+pub use database::{Database, Durability};
 pub use directory::{DataDir, Found, QUOTES_FILE};
 pub use epoch::random_epoch;
 pub use error::StoreError;

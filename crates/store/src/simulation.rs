@@ -106,6 +106,16 @@ impl Disk {
         open(self.clone(), Path::new("a simulated disk"))
     }
 
+    /// Opens the database on it alone, for who keeps what comes behind it elsewhere; or makes one on an
+    /// empty disk.
+    ///
+    /// # Errors
+    ///
+    /// What a data directory would say of such a file.
+    pub fn open_database(&self) -> Result<Database, StoreError> {
+        self.open()
+    }
+
     /// Orders a fault, which replaces any earlier one.
     pub fn order(&self, fault: Fault) {
         let mut state = self.state();

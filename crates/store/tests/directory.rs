@@ -218,11 +218,11 @@ fn a_newer_format_is_refused_with_both_versions() {
     assert_eq!(
         why(&path),
         format!(
-            "the data file '{}' has format 7, and this stockd reads formats up to 2; use a newer stockd",
+            "the data file '{}' has format 7, and this stockd reads formats up to 3; use a newer stockd",
             path.join("quotes.redb").display()
         )
     );
-    assert!(matches!(check(&path), Err(StoreError::NewerFormat { found: 7, supported: 2, .. })));
+    assert!(matches!(check(&path), Err(StoreError::NewerFormat { found: 7, supported: 3, .. })));
 }
 
 #[test]
