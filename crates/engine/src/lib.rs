@@ -48,6 +48,7 @@ mod market;
 mod models;
 mod overlay;
 mod read_only;
+mod replica;
 mod saved;
 mod snapshot;
 mod sync;
@@ -60,6 +61,9 @@ pub use engine::Engine;
 pub use execute::{Batch, Executor};
 pub use feed::{Budget, Directory, Ended, Feed, Message, NotSubscribed, Progress, SubscriberId};
 pub use market::now_ns;
+#[cfg(feature = "simulation")]
+pub use overlay::Trap;
+pub use replica::{Hash, Holdings, Interrupter, Pending, Replica, ReplicaFault, Replicated};
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
 pub use stockd_access::Access;
