@@ -34,6 +34,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod checkpointer;
+mod commit_record;
 mod committer;
 mod counters;
 mod decide;
@@ -55,7 +57,8 @@ mod sync;
 mod transaction;
 mod write_queue;
 
-pub use committer::{CloseError, CommitReport, Sync};
+pub use commit_record::{COMMIT_TIMES_US, CommitReport};
+pub use committer::{CloseError, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};

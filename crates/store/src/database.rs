@@ -18,16 +18,19 @@ use std::path::{Path, PathBuf};
 use redb::{
     ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
+use stockd_model::Quote;
 use stockd_model::limits::{STORE_CACHE_BYTES, STORE_POSITION_BYTES_MAX, VERSION_MAX};
-use stockd_model::{Quote, Symbol};
 
-use crate::commit::{Store, Write};
+use crate::changes::Changes;
 use crate::epoch::random_epoch;
 use crate::error::StoreError;
-use crate::record::{self, Record, RecordError};
+use crate::record::{self, Record};
+use crate::write::Write;
 
 /// From symbol to [`record`].
 const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
+
+type Quotes<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 /// What holds for all quotes together.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
@@ -49,7 +52,7 @@ const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 /// The flag in the byte after it that is set while the file is open for writing.
 const IN_USE: u8 = 1 << 1;
 
-/// Quotes in tables: what a [`DataDir`](crate::DataDir) has in its file.
+/// Quotes in tables: what a [`LoggedStore`](crate::LoggedStore) has in a file, behind a log.
 #[derive(Debug)]
 pub struct Database {
     tables: redb::Database,
@@ -127,8 +130,13 @@ impl Database {
         self.format
     }
 
+    /// The epoch of what is kept.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The version floor of the last commit.
-    pub(crate) fn version_floor(&self) -> u64 {
+    pub fn version_floor(&self) -> u64 {
         self.version_floor
     }
 
@@ -138,7 +146,7 @@ impl Database {
     }
 
     /// Keeps all of these writes and the position together, or none of them. See
-    /// [`Store::commit`] for the writes and the floor. The position takes the place of the last one.
+    /// [`Store::commit`](crate::Store::commit) for the writes and the floor. The position takes the place of the last one.
     ///
     /// # Errors
     ///
@@ -154,10 +162,41 @@ impl Database {
         position: &[u8],
         durability: Durability,
     ) -> Result<(), StoreError> {
-        assert!(position.len() <= STORE_POSITION_BYTES_MAX, "{} bytes", position.len());
-        self.keep(writes, version_floor, Some(position), durability)?;
-        self.position = Some(position.to_owned());
-        Ok(())
+        // In the order of the tree, so that records of one page are written together.
+        let mut sorted: Vec<&Write> = writes.iter().collect();
+        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
+        let change = |quotes: &mut Quotes<'_>| {
+            for write in sorted {
+                let key = write.symbol().as_bytes();
+                match write {
+                    Write::Put(quote) => {
+                        drop(quotes.insert(key, Record::encode(quote).as_bytes())?);
+                    }
+                    Write::Remove(_) => drop(quotes.remove(key)?),
+                }
+            }
+            Ok(())
+        };
+        self.keep(change, version_floor, position, durability)
+    }
+
+    /// Keeps what a log has done, and the position behind that, together and synced.
+    pub(crate) fn commit_changes(
+        &mut self,
+        changes: &Changes,
+        version_floor: u64,
+        position: &[u8],
+    ) -> Result<(), StoreError> {
+        let change = |quotes: &mut Quotes<'_>| {
+            for change in changes.iter() {
+                match change.value {
+                    Some(value) => drop(quotes.insert(change.symbol, value)?),
+                    None => drop(quotes.remove(change.symbol)?),
+                }
+            }
+            Ok(())
+        };
+        self.keep(change, version_floor, position, Durability::Synced)
     }
 
     /// Whether it was closed by its last user. If not, a commit that was cut in half has been
@@ -173,7 +212,7 @@ impl Database {
     ///
     /// When a record is not a quote, or cannot be read.
     pub fn load(&self, mut each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
-        self.records(|key, quote| match quote {
+        let _ = self.records(|key, value| match record::decode(key, value) {
             Ok(quote) => Ok(each(quote)),
             Err(why) => {
                 let what = format!("the record of '{}': {why}", record::shown(key));
@@ -183,22 +222,21 @@ impl Database {
         Ok(self.version_floor)
     }
 
-    /// Reads all records with their keys, also those that are not quotes.
+    /// Reads all records as they are kept, in the order of their keys. Whether it was told to stop.
     pub(crate) fn records(
         &self,
-        mut each: impl FnMut(&[u8], Result<Quote, RecordError>) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<ControlFlow<()>, StoreError> {
         let reading = |error| StoreError::reading(&self.path, error);
         let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
         let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
         for entry in quotes.iter().map_err(|error| reading(error.into()))? {
             let (key, value) = entry.map_err(|error| reading(error.into()))?;
-            let quote = record::decode(key.value(), value.value());
-            if each(key.value(), quote)?.is_break() {
-                break;
+            if each(key.value(), value.value())?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn begin(&self) -> Result<(), redb::Error> {
@@ -267,57 +305,43 @@ impl Database {
         Ok(epoch.is_some())
     }
 
+    /// Does something to the quotes, and keeps it with the floor and the position.
     fn write(
         &self,
-        writes: &[Write],
+        change: impl FnOnce(&mut Quotes<'_>) -> Result<(), redb::StorageError>,
         version_floor: u64,
-        position: Option<&[u8]>,
+        position: &[u8],
         durability: Durability,
     ) -> Result<(), redb::Error> {
-        // In the order of the tree, so that records of one page are written together.
-        let mut sorted: Vec<&Write> = writes.iter().collect();
-        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
         let mut commit = self.tables.begin_write()?;
         if durability == Durability::Unsynced {
             commit.set_durability(redb::Durability::None).expect("there are no savepoints");
         }
-        let mut quotes = commit.open_table(QUOTES)?;
-        for write in sorted {
-            let key: &Symbol = write.symbol();
-            match write {
-                Write::Put(quote) => {
-                    quotes.insert(key.as_bytes(), Record::encode(quote).as_bytes())?;
-                }
-                Write::Remove(_) => {
-                    quotes.remove(key.as_bytes())?;
-                }
-            }
-        }
-        drop(quotes);
+        change(&mut commit.open_table(QUOTES)?)?;
         if self.format < FORMAT {
             commit.open_table(META)?.insert(META_FORMAT, FORMAT)?;
         }
         if version_floor > self.version_floor {
             commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
         }
-        if let Some(position) = position {
-            commit.open_table(POSITION)?.insert(POSITION_LATEST, position)?;
-        }
+        commit.open_table(POSITION)?.insert(POSITION_LATEST, position)?;
         Ok(commit.commit()?)
     }
 
     fn keep(
         &mut self,
-        writes: &[Write],
+        change: impl FnOnce(&mut Quotes<'_>) -> Result<(), redb::StorageError>,
         version_floor: u64,
-        position: Option<&[u8]>,
+        position: &[u8],
         durability: Durability,
     ) -> Result<(), StoreError> {
+        assert!(position.len() <= STORE_POSITION_BYTES_MAX, "{} bytes", position.len());
         if self.failed.is_none() {
-            match self.write(writes, version_floor, position, durability) {
+            match self.write(change, version_floor, position, durability) {
                 Ok(()) => {
                     self.format = FORMAT;
                     self.version_floor = self.version_floor.max(version_floor);
+                    self.position = Some(position.to_owned());
                 }
                 Err(redb::Error::Io(error)) => {
                     self.failed = Some((error.kind(), error.to_string()));
@@ -332,16 +356,6 @@ impl Database {
                 Err(StoreError::Commit { path: self.path.clone(), source })
             }
         }
-    }
-}
-
-impl Store for Database {
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
-        self.keep(writes, version_floor, None, Durability::Synced)
     }
 }
 
