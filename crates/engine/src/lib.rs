@@ -62,7 +62,10 @@ pub use committer::{CloseError, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Directory, Ended, Feed, Message, NotSubscribed, Progress, SubscriberId};
+pub use feed::{
+    Budget, Directory, Ended, Feed, Framed, Message, NotSubscribed, Progress, Standing,
+    SubscriberId,
+};
 pub use market::now_ns;
 #[cfg(feature = "simulation")]
 pub use overlay::Trap;

@@ -323,6 +323,16 @@ pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 /// units make smaller writes: a subscriber is told at once what one slice has marked.
 pub const FEED_PASS_WORK: usize = 8 * 1024;
 
+/// So many subscribers that are told in one round of a worker are a crowd: what changes is gathered for
+/// [`FEED_GATHER`] before the next round begins.
+pub const FEED_CROWD: usize = 32;
+
+/// For how long at least a worker gathers what changes after it has told a crowd: a message may be older by this much.
+pub const FEED_GATHER: Duration = Duration::from_micros(500);
+
+/// A round of marks and messages that took less is followed by the next one at once, where it has told no crowd.
+pub const FEED_REST_MIN: Duration = Duration::from_micros(100);
+
 /// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at or a pattern
 /// compared, and a message is eight. The rest comes in its next turn.
 pub const FEED_TELL_WORK: usize = 4096;
@@ -698,7 +708,7 @@ pub const STREAM_MESSAGES_MAX: usize = 64;
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The longest `interval` of a stream.
+/// The longest `interval` of a stream, and of `CLIENT INTERVAL`.
 pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// By how much more than what changed since is told to a stream that resumes: writes may take this long
