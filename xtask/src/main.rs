@@ -118,7 +118,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "picture",
-        about: "draws docs/demo.svg, the terminal in README.md",
+        about: "draws the terminals in README.md and docs: docs/demo.svg and others",
         in_ci: false,
         run: picture::run,
     },

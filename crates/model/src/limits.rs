@@ -612,6 +612,13 @@ pub const LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
 /// their number.
 pub const EXACT_LATENCIES_MAX: usize = 4096;
 
+/// Latencies that lie beyond a percentile, at least, for it to be shown: with fewer it is the luck of one or
+/// two. A table shows a dash instead.
+pub const PERCENTILE_LATENCIES_BEYOND_MIN: u64 = 10;
+
+/// Clients at once of `stockd lookup --clients`, at most. Each is a thread; the load generator has more.
+pub const LOOKUP_CLIENTS_MAX: usize = 64;
+
 /// Repetitions of a run of the load generator, and values of one sweep, at most.
 pub const LOAD_RUNS_MAX: usize = 1000;
 
