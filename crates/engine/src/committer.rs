@@ -149,6 +149,13 @@ impl Committer {
         Committer { queue, record, signals, thread: Mutex::new(Some(thread)) }
     }
 
+    /// A queue and what is recorded, for a thread that is not of this crate.
+    pub(crate) fn without_thread() -> (Committer, Arc<WriteQueue>) {
+        let queue = Arc::<WriteQueue>::default();
+        let (record, thread) = (Arc::default(), Mutex::new(None));
+        (Committer { queue: Arc::clone(&queue), record, thread }, queue)
+    }
+
     pub(crate) fn handle(
         &self,
         wake: impl Fn() + Send + std::marker::Sync + 'static,

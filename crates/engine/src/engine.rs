@@ -73,6 +73,12 @@ impl Engine {
         Engine { committer: Some(committer), _grower, market, epoch }
     }
 
+    /// An engine whose writes somebody else does.
+    pub(crate) fn over(market: Arc<Market>, committer: Committer, epoch: u64) -> Engine {
+        let _grower = Grower::start(&market);
+        Engine { committer: Some(committer), _grower, market, epoch }
+    }
+
     /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
     /// kept in its store; in memory each engine has its own.
     pub fn epoch(&self) -> u64 {
