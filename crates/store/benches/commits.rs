@@ -36,6 +36,8 @@ trait Candidate {
 struct Logged {
     data: DataDir,
     checkpoint: Option<JoinHandle<WrittenCheckpoint>>,
+    /// Whether the log grows without checkpoints.
+    grows: bool,
 }
 
 impl Logged {
@@ -51,7 +53,8 @@ impl Candidate for Logged {
     const NAME: &'static str = "store";
 
     fn open(directory: &Path) -> Logged {
-        Logged { data: DataDir::open(directory, true).expect("a data directory"), checkpoint: None }
+        let data = DataDir::open(directory, true).expect("a data directory");
+        Logged { data, checkpoint: None, grows: false }
     }
 
     fn commit(&mut self, quotes: &[Quote]) {
@@ -59,7 +62,7 @@ impl Candidate for Logged {
         {
             self.end_checkpoint();
         }
-        if self.checkpoint.is_none() {
+        if self.checkpoint.is_none() && !self.grows {
             let begun = self.data.begin_checkpoint(false);
             self.checkpoint = begun.map(|begun| thread::spawn(|| begun.write()));
         }
@@ -416,6 +419,15 @@ fn main() {
             store.reload();
             redb.reload();
         }
+        // As long as it may be.
+        store.candidate().grows = true;
+        while !store.candidate().data.log().is_full {
+            let quotes = store.choose(4096);
+            store.candidate().commit(&quotes);
+        }
+        println!("store   {stocks:>8} stocks  {} MiB of log", store.candidate().data.log().bytes >> 20);
+        store.reload();
+        store.candidate().grows = false;
         store.endure();
         if stocks == 10_000 {
             redb.endure();

@@ -99,6 +99,56 @@ fn a_damaged_file_is_not_served() {
     }
 }
 
+/// The log of a server that was killed has what was acknowledged, for a start, a check and an export alike.
+/// Damage in its middle is told; a segment that is missing is missed.
+#[test]
+fn a_directory_is_read_with_its_log() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    let server = Server::start(&dir, &[]);
+    let mut connection = server.connect();
+    for stock in 0..20 {
+        assert_eq!(connection.ask(&format!("HSET S{stock} price {}.5", stock + 1)), ":1");
+    }
+    assert_eq!(connection.ask("DEL S3"), ":1");
+    let export = || {
+        let args = ["export", "--data-dir", dir.to_str().unwrap(), "--format", "jsonl", "-"];
+        stockd(args)
+    };
+    assert!(complaint(&mut export()).contains("is in use by process"));
+    server.kill();
+
+    let (whole, report) = checked(&dir);
+    assert!(whole && report.contains("stocks    19\n"), "{report}");
+    assert!(report.contains("bytes behind the checkpoint, segments: 1\n"), "{report}");
+    let exported = String::from_utf8(export().output().unwrap().stdout).unwrap();
+    assert_eq!(exported.lines().count(), 19, "{exported}");
+    assert!(exported.contains(r#"{"symbol":"S19","price":"20.5""#), "{exported}");
+
+    let log = dir.join("quotes.00000001.log");
+    let bytes = fs::read(&log).unwrap();
+    let mut damaged = bytes.clone();
+    let at = bytes.windows(2).position(|two| two == b"S7").unwrap();
+    damaged[at] ^= 1;
+    fs::write(&log, damaged).unwrap();
+    let refusals = || [complaint(&mut stockd(serve(&dir))), complaint(&mut check(&dir))];
+    for why in refusals() {
+        assert!(why.contains("quotes.00000001.log' is damaged: its batch at byte "), "{why}");
+        assert!(why.contains("restore it from a backup"), "{why}");
+    }
+    fs::remove_file(&log).unwrap();
+    for why in refusals() {
+        assert!(why.contains("quotes.00000001.log' is damaged: it is missing;"), "{why}");
+    }
+    fs::write(&log, bytes).unwrap();
+    let server = Server::start(&dir, &[]);
+    assert_eq!(server.connect().ask("DBSIZE"), ":19");
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+    let (whole, report) = checked(&dir);
+    assert!(whole && report.contains("log       none\nstocks    19\n"), "{report}");
+}
+
 /// The system gives the server no more room, as on a full disk, until the next start.
 #[test]
 fn on_a_full_disk_lookups_go_on_and_nothing_acknowledged_is_lost() {
