@@ -34,6 +34,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod checkpointer;
+mod commit_record;
 mod committer;
 mod counters;
 mod decide;
@@ -48,13 +50,15 @@ mod market;
 mod models;
 mod overlay;
 mod read_only;
+mod replica;
 mod saved;
 mod snapshot;
 mod sync;
 mod transaction;
 mod write_queue;
 
-pub use committer::{CloseError, CommitReport, Sync};
+pub use commit_record::{COMMIT_TIMES_US, CommitReport};
+pub use committer::{CloseError, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
@@ -63,6 +67,9 @@ pub use feed::{
     SubscriberId,
 };
 pub use market::now_ns;
+#[cfg(feature = "simulation")]
+pub use overlay::Trap;
+pub use replica::{Hash, Holdings, Interrupter, Pending, Replica, ReplicaFault, Replicated};
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
 pub use stockd_access::Access;

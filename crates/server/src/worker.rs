@@ -564,7 +564,8 @@ impl Worker {
             Ok(stream) => stream,
             Err(error) => return self.cannot_serve(&peer, &error),
         };
-        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let served =
+            Served { worker: self.index, socket: stream.socket(), ending: self.endings.of(id) };
         let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
         let identity = self.server.authority.anonymous();
         let conversation = protocol::begin(&endpoint, &client, &identity);

@@ -95,7 +95,8 @@ impl Running {
         command.args(["--pipeline", &scenario.pipeline.to_string()]);
         command.args(["--mget", &scenario.mget.to_string()]);
         command.args(["--updates", &scenario.updates.to_string()]);
-        command.args(["--warmup", WARMUP, "--json", "-"]);
+        // Whole rounds are repeated, not runs.
+        command.args(["--repeats", "0", "--warmup", WARMUP, "--json", "-"]);
         command.args(["--duration", &format!("{}ms", bench.measured.as_millis())]);
         command.args(["--pid", &self.process.id().to_string()]);
         let report = report(&mut command);
