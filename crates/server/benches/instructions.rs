@@ -93,7 +93,7 @@ fn gets_over_tls(count: usize) {
     let mut session = UnpluggedTls::new(session, &server).expect("a session");
     let name = "localhost".try_into().expect("a name");
     let mut client = ClientConnection::new(client.config(), name).expect("a client");
-    let mut record = |client: &mut ClientConnection| {
+    let record = |client: &mut ClientConnection| {
         let mut bytes = Vec::new();
         while client.wants_write() {
             client.write_tls(&mut bytes).expect("a vector takes everything");
