@@ -139,7 +139,7 @@ impl Plan {
         let names = (0..self.stocks).map(name);
         if self.program == Program::Nats {
             out += "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n";
-            names.for_each(|name| out += &format!("SUB {name} 1\r\n"));
+            names.enumerate().for_each(|(sid, name)| out += &format!("SUB {name} {sid}\r\n"));
             out += "PING\r\n";
         } else {
             out += &format!("*{}\r\n$9\r\nSUBSCRIBE\r\n", self.stocks + 1);

@@ -15,17 +15,20 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use rustls::ClientConnection;
 use stockd_access::{AccessFile, Authority, Token};
 use stockd_catalog::{Catalog, Options};
 use stockd_engine::{Access, Engine, SubscriberId, Sync};
 use stockd_model::{Edit, Fields, Pattern, Reply, Request, Symbol, Volume};
-use stockd_server::{Protocol, Unplugged};
+use stockd_server::{Protocol, Unplugged, UnpluggedTls};
 use stockd_store::{Store, StoreError, Write};
+use stockd_tls::development;
 
 const STOCKS: usize = 10_000;
 
@@ -78,6 +81,43 @@ fn gets_with_rights(count: usize) {
     let identity = authority.by_token(None, token.as_str().as_bytes()).expect("a user");
     let session = Unplugged::identified(Protocol::Resp, &engine(), authority, identity);
     measure_turn(session, &input, "$5\r\n172.5\r\n", count);
+}
+
+/// The same over TLS 1.3, in one record: it is opened, and the replies are sealed in another one.
+fn gets_over_tls(count: usize) {
+    let get = |symbol| format!("*2\r\n$3\r\nGET\r\n$5\r\n{symbol}\r\n");
+    let input: String = symbols(count).map(get).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (server, client) = development::pair(directory.path()).expect("certificates");
+    let session = Unplugged::new(Protocol::Resp, &engine());
+    let mut session = UnpluggedTls::new(session, &server).expect("a session");
+    let name = "localhost".try_into().expect("a name");
+    let mut client = ClientConnection::new(client.config(), name).expect("a client");
+    let record = |client: &mut ClientConnection| {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).expect("a vector takes everything");
+        }
+        bytes
+    };
+    while client.is_handshaking() || client.wants_write() {
+        let flight = record(&mut client);
+        let mut answer = session.turn(&flight).expect("a handshake");
+        while !answer.is_empty() {
+            client.read_tls(&mut answer).expect("a slice gives everything");
+            client.process_new_packets().expect("a handshake");
+        }
+    }
+    // The first turn is not like those that follow it.
+    let mut records = [(); 2].map(|()| {
+        client.writer().write_all(input.as_bytes()).expect("room for it");
+        record(&mut client)
+    });
+    assert!(!session.turn(&records[0]).expect("a record").is_empty());
+    let input = &mut records[1];
+    measured(&mut || {
+        black_box(session.turn(black_box(input)).expect("a record"));
+    });
 }
 
 fn mget(count: usize) {
@@ -175,6 +215,8 @@ const CASES: &[(&str, fn())] = &[
     ("turn of 1 GET", || gets(1)),
     ("turn of 16 GET", || gets(16)),
     ("turn of 16 GET with rights", || gets_with_rights(16)),
+    ("turn of 1 GET over TLS", || gets_over_tls(1)),
+    ("turn of 16 GET over TLS", || gets_over_tls(16)),
     ("turn of an MGET of 100", || mget(100)),
     ("turn of an HSET", update),
     ("turn of a parked inline DEL of 32,000", parked_inline_del),

@@ -171,4 +171,4 @@ pub use server::{Server, ShutdownReport};
 pub use system_memory::default_memory_max;
 pub use transport::Transport;
 #[doc(hidden)]
-pub use unplugged::Unplugged;
+pub use unplugged::{Unplugged, UnpluggedTls};

@@ -185,7 +185,9 @@ impl TlsStream {
             };
             records.start += discard;
             result?;
-            if is_done {
+            // To ask once more, where all is taken and nothing is to be sent, would only tell that.
+            let is_all = !self.is_shaking_hands && records.start == records.end;
+            if is_done || (is_all && !self.connection.wants_write()) {
                 return Ok(filled);
             }
         }

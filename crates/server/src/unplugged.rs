@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use rustls::server::UnbufferedServerConnection;
 use stockd_access::{Authority, Identity};
 use stockd_engine::{Budget, Engine, Executor, Feed, WriteHandle};
+use stockd_model::limits::{READ_BYTES_MAX, TLS_RECORD_BYTES_MAX};
+use stockd_tls::ServerTls;
 
 use crate::connection_id::ConnectionId;
 use crate::memory::Memory;
@@ -15,7 +18,7 @@ use crate::metrics::Cells;
 use crate::protocol;
 use crate::server_state::ServerState;
 use crate::session::Session;
-use crate::tls_stream::TlsBuffers;
+use crate::tls_stream::{TlsBuffers, TlsStream};
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::Pace;
 use crate::{Metrics, Protocol};
@@ -126,5 +129,44 @@ impl Unplugged {
                 thread::park();
             }
         }
+    }
+}
+
+/// A session behind TLS, without its socket: records go in and come out.
+#[derive(Debug)]
+pub struct UnpluggedTls {
+    session: Unplugged,
+    stream: TlsStream,
+    buffers: TlsBuffers,
+    plain: Box<[u8]>,
+}
+
+impl UnpluggedTls {
+    /// A new session, whose client has yet to shake hands.
+    ///
+    /// # Errors
+    ///
+    /// Those of rustls.
+    pub fn new(session: Unplugged, tls: &ServerTls) -> Result<UnpluggedTls, rustls::Error> {
+        let connection = UnbufferedServerConnection::new(tls.config())?;
+        let plain = vec![0; TLS_RECORD_BYTES_MAX].into_boxed_slice();
+        let (stream, buffers) = (TlsStream::new(connection), TlsBuffers::default());
+        Ok(UnpluggedTls { session, stream, buffers, plain })
+    }
+
+    /// What the server sends when one read has brought this, in a record or less.
+    ///
+    /// # Errors
+    ///
+    /// When the client breaks the protocol.
+    pub fn turn(&mut self, records: &[u8]) -> Result<&[u8], rustls::Error> {
+        let UnpluggedTls { session, stream, buffers, plain } = self;
+        stream.room(buffers, READ_BYTES_MAX)[..records.len()].copy_from_slice(records);
+        let opened = stream.open(records.len(), buffers, plain)?;
+        if opened > 0 {
+            let replies = session.turn(&plain[..opened]);
+            stream.seal(replies, &mut buffers.outgoing);
+        }
+        Ok(&buffers.outgoing)
     }
 }

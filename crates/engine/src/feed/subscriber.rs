@@ -71,6 +71,9 @@ pub(crate) struct Subscriber {
     pub(crate) flush: bool,
 }
 
+/// Of a note in a tree that is two thirds full.
+const EARLY_BYTES: usize = 24;
+
 /// A look at all symbols of a subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Review {
@@ -284,19 +287,22 @@ impl Subscriber {
         }
     }
 
+    /// The part of its [bytes](Subscriber::bytes) that a pass may change.
+    pub(crate) fn noted_bytes(&self) -> usize {
+        self.marks.bytes() + self.early.len() * EARLY_BYTES
+    }
+
     /// About how many bytes it holds: a number in a tree that is two thirds full takes half as much again.
     pub(crate) fn bytes(&self) -> usize {
         // Among the members of its topic.
         const SYMBOL_BYTES: usize = 18;
-        const EARLY_BYTES: usize = 24;
         const PATTERN_BYTES: usize = 48;
         size_of::<Subscriber>()
             + self.symbols.len() * SYMBOL_BYTES
             + self.patterns.len() * PATTERN_BYTES
             + self.symbols.bytes()
             + self.new.bytes()
-            + self.marks.bytes()
-            + self.early.len() * EARLY_BYTES
+            + self.noted_bytes()
             + self.walk.bytes()
             + self.ages.as_ref().map_or(0, Ages::bytes)
     }

@@ -136,6 +136,7 @@ impl Subscribers {
         let Some(subscriber) = living(&mut self.living, number) else {
             return;
         };
+        let before = subscriber.noted_bytes();
         if let Some(spared) = note(subscriber) {
             self.conflated += spared;
             subscriber.conflated += spared;
@@ -143,12 +144,15 @@ impl Subscribers {
                 self.awake.push(number);
             }
         }
-        account(&mut self.bytes, subscriber);
+        if subscriber.noted_bytes() != before {
+            account(&mut self.bytes, subscriber);
+        }
     }
 
     /// Names a subscriber among the awake, once until they are taken.
     pub(crate) fn wake(&mut self, number: Number) {
         self.visit(number, |_| Some(0));
+        self.account(number);
     }
 
     pub(crate) fn nobody_is_awake(&self) -> bool {
@@ -190,7 +194,9 @@ impl Subscribers {
 
     /// Brings the sum of bytes up to what a subscriber holds now.
     pub(crate) fn account(&mut self, number: Number) {
-        self.visit(number, |_| None);
+        if let Some(subscriber) = living(&mut self.living, number) {
+            account(&mut self.bytes, subscriber);
+        }
     }
 
     /// As [`account`](Subscribers::account), of one that has left.

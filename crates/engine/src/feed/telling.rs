@@ -224,10 +224,11 @@ impl Telling<'_> {
     /// this one were told of the same version is not made again.
     fn read(&mut self, topic: TopicId) -> Stamp {
         let stamp = self.topics.observe_version(topic, self.catalog);
-        let symbol = self.topics.get(topic).symbol;
-        if stamp == Stamp::NEVER || self.payloads.has(topic, &symbol, stamp) {
+        let symbol = &self.topics.get(topic).symbol;
+        if stamp == Stamp::NEVER || self.payloads.has(topic, symbol, stamp) {
             return stamp;
         }
+        let symbol = *symbol;
         let (stamp, quote) = self.topics.observe(topic, self.catalog);
         self.payloads.put(topic, &symbol, stamp, quote);
         stamp
