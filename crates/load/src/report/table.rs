@@ -219,7 +219,7 @@ fn trust_notes(point: &Point, notes: &mut Vec<String>) {
             notes.push(format!("overload: {behind}"));
         }
         Some(behind) => {
-            notes.push(format!("{behind}, which is not known to be the server's fault"))
+            notes.push(format!("{behind}, which is not known to be the server's fault"));
         }
         None => {}
     }
