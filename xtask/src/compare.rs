@@ -8,6 +8,9 @@
 //! given. The steadiest figure is the server's own CPU time for
 //! each request, from the scheduler's accounting of its threads.
 //!
+//! Where subscribers are told of updates the load generator is `fan_out`, an example of `stockd-load`, and what is counted are
+//! the messages that they have read.
+//!
 //! The record is a directory of docs/benchmarks/records: every run as `stockd load` reported it, a
 //! summary for people, and plots.
 //!
@@ -57,6 +60,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("no scenario is called like that; there are: {}", names.join(", "));
     }
     peer::install()?;
+    if chosen.iter().any(|scenario| scenario.fan_out.is_some()) {
+        peer::install_nats(workspace)?;
+        build::dist_examples(workspace, "stockd-load")?;
+    }
     let stockd = build::dist_binary(workspace)?;
     build::dist_examples(workspace, "stockd-server")?;
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;

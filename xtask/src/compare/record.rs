@@ -1,6 +1,7 @@
 //! The record of a comparison: every run, and a summary.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::bench::Bench;
-use super::peer::Peer;
+use super::peer::{self, Peer};
 use super::running;
 use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
 
@@ -98,6 +99,7 @@ impl Record {
             "peers": PEERS
                 .map(|program| first_line(program, &["--version"]))
                 .into_iter()
+                .chain(peer::nats_server(bench).map(|it| first_line(it, &["--version"])))
                 .filter(|version| !version.is_empty())
                 .collect::<Vec<_>>(),
             "servers": "on core 0, one worker or thread each but for those that say otherwise",
@@ -213,7 +215,7 @@ impl Record {
         writeln!(text, "| goal | bound | measured | |\n|---|---|---|---|")?;
         for (goal, ratios) in goals {
             let (what, sign, met): (&str, &str, fn(f64, f64) -> bool) = match goal.measure {
-                Measure::Cpu => ("server CPU a lookup", "at most", |ratio, bound| ratio <= bound),
+                Measure::Cpu => ("server CPU", "at most", |ratio, bound| ratio <= bound),
                 Measure::Rate => ("lookups a second", "at least", |ratio, bound| ratio >= bound),
             };
             let to = match goal.of.1 == goal.to.1 {
@@ -242,7 +244,7 @@ impl Record {
         let Some(&base) = scenario.peers.iter().find(|&&peer| of(peer).next().is_some()) else {
             return Ok(());
         };
-        let unit = if scenario.updates == 100 { "write" } else { "lookup" };
+        let unit = scenario.unit();
         writeln!(text, "## {}\n", scenario.name)?;
         writeln!(
             text,
@@ -275,7 +277,11 @@ impl Record {
                 ratio(Measure::Rate),
                 middle(|run| run.latency_us("p50_ns")),
                 middle(|run| run.latency_us("p99_ns")),
-                if saturated { "the load generator was at its limit" } else { "" },
+                match (saturated, &scenario.fan_out) {
+                    (true, None) => "the load generator was at its limit",
+                    (true, Some(_)) => "it held the publisher up",
+                    (false, _) => "",
+                },
             )?;
         }
         match self.disturbed_rounds(scenario.name) {
@@ -342,7 +348,7 @@ fn spread(sorted: &[f64]) -> String {
 const PEERS: [&str; 5] = ["redis-server", "memcached", "valkey-server", "pogocache", "dragonfly"];
 
 /// The version that a program prints; empty when it is not installed.
-fn first_line(program: &str, arguments: &[&str]) -> String {
+fn first_line(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
