@@ -1,7 +1,8 @@
 """How fast redis-py reads and writes many stocks: python3 redis_py.py PORT [STOCKS-A-CALL [SECONDS]]
 
 Compares whole quotes in one command (HMGETALL) with HGETALL in a pipeline and with MGET, and rows in one command (HSETROWS) with HSET and SET in
-a pipeline. Needs redis-py with hiredis. Each way runs in turn, five rounds; the median of calls is printed, and stocks a second.
+a pipeline. Needs redis-py with hiredis. Each way runs in turn, five rounds; the median and the quickest of all calls are printed, with stocks a
+second by each. On a machine that is busy with something else the quickest call is the one that it left alone.
 """
 
 import statistics
@@ -57,5 +58,8 @@ for _ in range(5):
             call()
             times[way].append(time.perf_counter() - began)
 for way, taken in times.items():
-    median = statistics.median(taken)
-    print(f"{way:24} {median * 1e3:8.3f} ms for {COUNT} stocks   {COUNT / median:12,.0f} stocks/s")
+    median, least = statistics.median(taken), min(taken)
+    print(
+        f"{way:24} median {median * 1e3:8.3f} ms {COUNT / median:12,.0f} stocks/s   "
+        f"quickest {least * 1e3:8.3f} ms {COUNT / least:12,.0f} stocks/s"
+    )
