@@ -75,6 +75,7 @@ impl Sums {
             client.symbols.set(symbols as u64);
             client.patterns.set(patterns as u64);
             client.marks.set(marks as u64);
+            client.conflated.set(feed.conflated(subscriber));
         }
         self.change(slot, Noted { held, unsent, is_slow: unsent + marks > 0 }, cells);
     }
