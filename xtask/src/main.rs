@@ -12,6 +12,7 @@ mod build;
 mod chaos;
 mod compare;
 mod crate_arrows;
+mod dashboard;
 mod demo_data;
 mod dependency_versions;
 mod file_circles;
@@ -60,6 +61,12 @@ const TASKS: &[Task] = &[
         about: "crate arrows, files without circles, where unsafe code and dependency versions stand",
         in_ci: true,
         run: structure,
+    },
+    Task {
+        name: "dashboard",
+        about: "[pictures | measure [SECONDS]]: types, style, size and vendored files of the dashboard",
+        in_ci: true,
+        run: dashboard::run,
     },
     Task {
         name: "clippy",

@@ -22,6 +22,35 @@ pub(crate) fn install(programs: &[(&str, &str)]) -> Result<()> {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    if apt_get_install(&packages) {
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    bail!(
+        "{} not found here; install with: apt-get install {}",
+        programs.join(", "),
+        packages.join(" ")
+    )
+}
+
+/// Installs the missing ones of these Debian packages, which have no program.
+///
+/// # Errors
+///
+/// When it cannot install.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    let is_missing = |package: &&&str| {
+        let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
+        !query.is_ok_and(|it| it.stdout.ends_with(b"ok installed"))
+    };
+    let missing: Vec<&str> = packages.iter().filter(is_missing).copied().collect();
+    if missing.is_empty() || apt_get_install(&missing) {
+        return Ok(());
+    }
+    bail!("missing here; install with: apt-get install {}", missing.join(" "))
+}
+
+fn apt_get_install(packages: &[&str]) -> bool {
     println!("installing {}", packages.join(", "));
     let apt_get = |arguments: &[&str]| {
         Command::new("apt-get")
@@ -32,16 +61,7 @@ pub(crate) fn install(programs: &[(&str, &str)]) -> Result<()> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    let install =
-        || apt_get(&[&["install", "-y", "--no-install-recommends"], &packages[..]].concat());
+    let install = || apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat());
     // The package lists may be missing or old, which only the installation tells.
-    if install() || (apt_get(&["update"]) && install()) {
-        return Ok(());
-    }
-    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
-    bail!(
-        "{} not found here; install with: apt-get install {}",
-        programs.join(", "),
-        packages.join(" ")
-    )
+    install() || (apt_get(&["update"]) && install())
 }

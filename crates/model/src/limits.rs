@@ -718,6 +718,9 @@ pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 /// The longest `interval` of a stream, and of `CLIENT INTERVAL`.
 pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
+/// Bytes of what the client of a stream calls itself. A stream with a longer name is refused.
+pub const STREAM_NAME_BYTES_MAX: usize = 64;
+
 /// By how much more than what changed since is told to a stream that resumes: writes may take this long
 /// from the moment that a quote has as its update to the moment when it can be seen.
 pub const STREAM_RESUME_OVERLAP: Duration = Duration::from_secs(60);

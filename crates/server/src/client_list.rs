@@ -58,6 +58,9 @@ pub(crate) struct ClientInfo {
     pub(crate) replies_peak: Cell,
     /// Symbols whose quote it has still to be told.
     pub(crate) marks: Cell,
+    /// Messages that it was told, and those that it was spared.
+    pub(crate) messages: Cell,
+    pub(crate) conflated: Cell,
     /// Symbols it is subscribed to.
     pub(crate) symbols: Cell,
     /// Patterns it is subscribed to.
@@ -210,6 +213,8 @@ impl ClientList {
             replies: Cell::default(),
             replies_peak: Cell::default(),
             marks: Cell::default(),
+            messages: Cell::default(),
+            conflated: Cell::default(),
             symbols: Cell::default(),
             patterns: Cell::default(),
             memory: Cell::default(),
@@ -305,6 +310,12 @@ impl ClientInfo {
     pub(crate) fn user(&self) -> Box<str> {
         let user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
         user.clone().unwrap_or_else(|| USER.into())
+    }
+
+    /// The same, where there is an access file and it is known.
+    pub(crate) fn known_user(&self) -> Option<String> {
+        let user = self.user.lock().unwrap_or_else(PoisonError::into_inner);
+        user.as_deref().map(str::to_owned)
     }
 
     /// Notes which user it has turned out to be, if there are any.

@@ -10,14 +10,7 @@ use std::sync::OnceLock;
 use stockd_wire::resp::CommandId;
 
 use crate::cell::Cell;
-
-/// Parts into which each power of two is divided, as a power of two.
-const PART_BITS: u32 = 4;
-
-/// Times from here on, 17 s, are counted as this long.
-const LONGEST_BITS: u32 = 34;
-
-const BUCKETS: usize = ((LONGEST_BITS - PART_BITS + 1) << PART_BITS) as usize;
+use crate::time_buckets::{TIME_BUCKETS, longest_ns, time_bucket};
 
 /// The times of all commands that one thread has measured.
 #[derive(Debug)]
@@ -28,7 +21,7 @@ struct Times {
     /// Calls that the samples stand for.
     calls: Cell,
     sum_ns: Cell,
-    buckets: [Cell; BUCKETS],
+    buckets: [Cell; TIME_BUCKETS],
 }
 
 /// What the samples of one command say, of all threads together.
@@ -58,7 +51,7 @@ impl CommandTimes {
         let times = times.get_or_init(Box::default);
         times.calls.add(calls);
         times.sum_ns.add(ns.saturating_mul(calls));
-        if let Some(bucket) = times.buckets.get(bucket(ns)) {
+        if let Some(bucket) = times.buckets.get(time_bucket(ns)) {
             bucket.add(calls);
         }
     }
@@ -70,7 +63,7 @@ impl CommandTimes {
             let Some(times) = times.get() else { continue };
             sum.calls += times.calls.get();
             sum.sum_ns = sum.sum_ns.wrapping_add(times.sum_ns.get());
-            sum.buckets.resize(BUCKETS, 0);
+            sum.buckets.resize(TIME_BUCKETS, 0);
             for (sum, bucket) in sum.buckets.iter_mut().zip(&times.buckets) {
                 *sum += bucket.get();
             }
@@ -91,6 +84,11 @@ impl TimesSum {
         (self.calls > 0).then(|| (self.sum_ns, self.sum_ns as f64 / self.calls as f64))
     }
 
+    /// The calls that its samples stand for, by the bucket of their time; empty where none was measured.
+    pub(crate) fn buckets(&self) -> &[u64] {
+        &self.buckets
+    }
+
     /// The time in nanoseconds that this many of a thousand calls do not exceed; `None` where none was measured.
     pub(crate) fn per_mille_ns(&self, per_mille: u64) -> Option<u64> {
         let all: u64 = self.buckets.iter().sum();
@@ -100,47 +98,13 @@ impl TimesSum {
             seen += calls;
             seen >= rank
         });
-        at.map(highest)
+        at.map(longest_ns)
     }
-}
-
-/// The bucket of a time.
-fn bucket(ns: u64) -> usize {
-    let ns = ns.min((1 << LONGEST_BITS) - 1);
-    // Times below the first power of two that is divided have a bucket each.
-    let shift = (u64::BITS - ns.leading_zeros()).saturating_sub(PART_BITS + 1);
-    ((u64::from(shift) << PART_BITS) + (ns >> shift)) as usize
-}
-
-/// The longest time in a bucket.
-fn highest(bucket: usize) -> u64 {
-    let parts = 1 << PART_BITS;
-    let bucket = bucket as u64;
-    let shift = (bucket / parts).saturating_sub(1);
-    ((bucket - shift * parts + 1) << shift) - 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_in_the_bucket_that_ends_at_most_a_sixteenth_above_it() {
-        let mut times: Vec<u64> = (0..4096).chain([(1 << LONGEST_BITS) - 1]).collect();
-        times.extend(
-            (12..LONGEST_BITS).flat_map(|bits| [(1 << bits) - 1, 1 << bits, 3 << (bits - 1)]),
-        );
-        let mut last = 0;
-        for ns in times.into_iter().filter(|ns| *ns < 1 << LONGEST_BITS) {
-            let found = bucket(ns);
-            assert!(found < BUCKETS, "{ns}");
-            assert!(highest(found) >= ns && highest(found) - ns <= ns / 16, "{ns}");
-            assert!(found == 0 || highest(found - 1) < ns, "{ns}");
-            last = last.max(found);
-        }
-        assert_eq!(last, BUCKETS - 1);
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
-    }
 
     #[test]
     fn a_sample_stands_for_many_calls() {

@@ -477,6 +477,7 @@ impl Connection {
         let room = self.message_bytes_max() - self.output.len();
         let messages = self.session.tell(turn, room);
         turn.cells.messages.add(messages);
+        self.client().messages.add(messages);
         self.send(turn)
     }
 

@@ -151,6 +151,7 @@ mod slot;
 mod socket_file;
 mod sweep;
 mod system_memory;
+mod time_buckets;
 mod timers;
 mod tls_stream;
 mod transport;
@@ -169,6 +170,7 @@ pub use metrics::Metrics;
 pub use observer::{Client, Holding, Observer};
 pub use server::{Server, ShutdownReport};
 pub use system_memory::default_memory_max;
+pub use time_buckets::{TIME_BUCKETS, longest_ns, time_bucket};
 pub use transport::Transport;
 #[doc(hidden)]
 pub use unplugged::{Unplugged, UnpluggedTls};

@@ -6,6 +6,7 @@ use stockd_wire::resp::{CommandId, ErrorCounts};
 
 use crate::cell::Cell;
 use crate::command_times::{CommandTimes, TimesSum};
+use crate::time_buckets::TIME_BUCKETS;
 
 /// Declares the counters once: their names and meanings, the cells and the snapshot.
 macro_rules! counters {
@@ -116,6 +117,18 @@ impl Metrics {
     /// Requests executed, over all protocols.
     pub fn requests(&self) -> u64 {
         self.lines + self.calls.iter().sum::<u64>()
+    }
+
+    /// How long commands of RESP took, as far as they were measured: how many calls are in each of the buckets that
+    /// [`longest_ns`](crate::longest_ns) has the bounds of.
+    pub fn command_latencies(&self) -> Vec<u64> {
+        let mut all = vec![0; TIME_BUCKETS];
+        for times in &self.times {
+            for (sum, calls) in all.iter_mut().zip(times.buckets()) {
+                *sum += calls;
+            }
+        }
+        all
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Client {
     pub protocol: Protocol,
     /// What it calls itself; empty unless it does.
     pub name: String,
+    /// Which user it is, where there is an access file.
+    pub user: Option<String>,
     /// How long it has been connected.
     pub age: Duration,
     /// How long it has sent nothing.
@@ -42,6 +44,10 @@ pub struct Client {
     pub patterns: u64,
     /// Symbols of which it has still to be told.
     pub marks: u64,
+    /// Messages that it was told as a subscriber.
+    pub messages: u64,
+    /// Messages that it was spared because a newer quote took their place.
+    pub conflated: u64,
     /// Bytes of replies and messages that wait for it.
     pub unsent_bytes: u64,
     /// Bytes of memory that it holds.
@@ -138,11 +144,14 @@ fn client(info: &ClientInfo, now: Instant) -> Client {
         peer: info.peer().clone(),
         protocol: info.protocol,
         name: info.names().client.clone(),
+        user: info.known_user(),
         age,
         idle,
         symbols: info.symbols.get(),
         patterns: info.patterns.get(),
         marks: info.marks.get(),
+        messages: info.messages.get(),
+        conflated: info.conflated.get(),
         unsent_bytes: info.unsent.get(),
         memory_bytes: info.memory.get(),
     }

@@ -73,6 +73,7 @@ impl Sums {
             client.symbols.set(standing.symbols as u64);
             client.patterns.set(standing.patterns as u64);
             client.marks.set(standing.marks as u64);
+            client.conflated.set(feed.conflated(subscriber));
             // Who wants to be told later is not slow.
             marks = if standing.rests { 0 } else { standing.marks };
         }

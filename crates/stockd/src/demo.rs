@@ -31,6 +31,7 @@ use self::playback::Playback;
 use self::screen::Screen;
 use crate::interruption::Interruption;
 use crate::output;
+use crate::web::Web;
 
 /// The port of `stockd serve`, which the demo takes too if it is free.
 const USUAL_PORT: u16 = 7878;
@@ -38,14 +39,21 @@ const USUAL_PORT: u16 = 7878;
 /// Where RESP is served by default, if that is free.
 const USUAL_RESP_PORT: u16 = 7879;
 
+/// Where HTTP is served by default, if that is free.
+const USUAL_HTTP_PORT: u16 = 7880;
+
 /// How long the history lasts while the client runs.
 const REPLAY_TIME: Duration = Duration::from_secs(3);
 
-/// The time of one day of the history while the demo goes on serving: 33 s for all of it.
-const LATER_DAY: Duration = Duration::from_millis(10);
+/// The time of one day of the history while the demo goes on serving, slow enough to be watched: two minutes for all
+/// of it.
+const LATER_DAY: Duration = Duration::from_millis(40);
 
 /// How often the status line is rewritten.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long clients of the dashboard may take to be told that it ends.
+const WEB_END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the server's counters may take to show what the client has seen.
 const COUNTERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +63,8 @@ const COUNTERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Serves five real stocks and a few invented ones (DEMO.…) and replays 13 years of daily prices
 /// as live updates, while the client looks up a list of names over TCP. Prints every reply with
 /// its latency, checks that each was right, and ends with a table of the latencies. Then it keeps
-/// serving until Ctrl-C. Exits with 1 if any reply was wrong.
+/// serving and replaying until Ctrl-C; a browser shows the prices move on its dashboard. Exits with 1 if
+/// any reply was wrong.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
     /// Address to serve on; port 0 takes a free one [default: 127.0.0.1:7878, or a free port
@@ -90,7 +99,8 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let server = start_server(args, &engine)?;
     let [address, resp] = [0, 1]
         .map(|listener| server.endpoints()[listener].address.tcp().expect("both listen on TCP"));
-    let stage = Stage { address, resp, history, engine, server };
+    let web = start_web(args, &engine, &server)?;
+    let stage = Stage { address, resp, history, engine, server, web };
     stage.introduce(args, &mut screen)?;
     let finished = stage.look_up(args, &interruption, &mut screen)?;
     match (finished, args.once) {
@@ -99,8 +109,33 @@ fn play(args: &DemoArgs) -> anyhow::Result<()> {
         (false, true) => bail!("interrupted before the list was done"),
         (false, false) => screen.farewell("interrupted, stopped")?,
     }
-    stage.server.shutdown();
+    let Stage { server, web, .. } = stage;
+    web.iter().for_each(Web::stop);
+    server.shutdown();
+    if let Some(web) = web {
+        web.end(Instant::now() + WEB_END_TIMEOUT);
+    }
     Ok(())
+}
+
+/// Starts the dashboard, which a demo that ends by itself does not need: on the usual port or a free one.
+fn start_web(
+    args: &DemoArgs,
+    engine: &Arc<Engine>,
+    server: &Server,
+) -> anyhow::Result<Option<Web>> {
+    if args.once {
+        return Ok(None);
+    }
+    let start = |ip, port| Web::start_plain(SocketAddr::new(ip, port), engine, server);
+    let web = match args.line {
+        Some(line) => start(line.ip(), 0),
+        None => {
+            let ip = Ipv4Addr::LOCALHOST.into();
+            start(ip, USUAL_HTTP_PORT).or_else(|_| start(ip, 0))
+        }
+    };
+    web.map(Some)
 }
 
 /// Starts the server on the address that was given, or else on the usual port or a free one.
@@ -129,6 +164,8 @@ struct Stage {
     address: SocketAddr,
     /// Where it speaks RESP.
     resp: SocketAddr,
+    /// The dashboard, unless the demo ends by itself.
+    web: Option<Web>,
 }
 
 impl Stage {
@@ -168,7 +205,16 @@ impl Stage {
             ),
         ];
         screen.title("stockd demo: lookups beside live updates")?;
-        screen.facts(&lines)
+        screen.facts(&lines)?;
+        match self.dashboard() {
+            Some(page) => screen.facts(&[("dashboard", page)]),
+            None => Ok(()),
+        }
+    }
+
+    /// Where a browser shows it.
+    fn dashboard(&self) -> Option<String> {
+        self.web.as_ref()?.dashboard()
     }
 
     /// Looks all names up on the first day of the history. Then replays the rest once, and looks
@@ -284,7 +330,7 @@ impl Stage {
     fn serve_on(&self, interruption: &Interruption, screen: &mut Screen) -> anyhow::Result<()> {
         let mut playback = Playback::open(&self.engine, &self.history);
         playback.repeat(LATER_DAY)?;
-        screen.invitation(self.address, self.resp)?;
+        screen.invitation(self.address, self.resp, self.dashboard().as_deref())?;
         loop {
             let date = self.history.date_of_last(playback.applied());
             let counts = self.counts();

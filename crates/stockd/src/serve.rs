@@ -116,6 +116,9 @@ fn serve(
         "serving"
     );
     print_addresses(&server, &web)?;
+    if let Some(page) = web.dashboard() {
+        info!("the dashboard is at {page}");
+    }
 
     let signal = loop {
         let told = interruption.next_within(FILES_LOOK_INTERVAL);

@@ -2,6 +2,10 @@
 //!
 //! It owns nothing but the choice. Invariant: a build without it does as one whose addresses are all off.
 
+#[cfg(any(feature = "web", feature = "demo"))]
+use std::net::SocketAddr;
+#[cfg(feature = "web")]
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,6 +62,24 @@ impl Web {
         Ok(Web { server: Some(started.map_err(|error| anyhow::anyhow!("{error}"))?) })
     }
 
+    /// Starts HTTP alone, at this address, in plain.
+    #[cfg(feature = "demo")]
+    pub(crate) fn start_plain(
+        address: SocketAddr,
+        engine: &Arc<Engine>,
+        server: &Server,
+    ) -> anyhow::Result<Web> {
+        let config = stockd_web::Config { http: vec![address.into()], ..Default::default() };
+        let started = stockd_web::WebServer::start(config, Arc::clone(engine), server.observer());
+        Ok(Web { server: Some(started.map_err(|error| anyhow::anyhow!("{error}"))?) })
+    }
+
+    /// Where a browser finds the dashboard, if there is an address that one can use.
+    pub(crate) fn dashboard(&self) -> Option<String> {
+        let http = self.endpoints().filter(|(protocol, _)| *protocol == "http");
+        http.filter_map(|(_, address)| dashboard_at(address)).next()
+    }
+
     /// Where it listens, and what is spoken there.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         let endpoints = self.server.iter().flat_map(stockd_web::WebServer::endpoints);
@@ -88,8 +110,38 @@ impl Web {
     }
 }
 
+/// The page that a browser opens for a server at this address.
+#[cfg(feature = "web")]
+fn dashboard_at(address: &Address) -> Option<String> {
+    let reachable = |address: &SocketAddr| {
+        let mut address = *address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        address
+    };
+    match address {
+        Address::Tcp(address) => Some(format!("http://{}/", reachable(address))),
+        Address::Tls { address, .. } => Some(format!("https://{}/", reachable(address))),
+        Address::Unix(_) => None,
+    }
+}
+
 #[cfg(not(feature = "web"))]
 impl Web {
+    /// There is none.
+    #[cfg(feature = "demo")]
+    pub(crate) fn start_plain(_: SocketAddr, _: &Arc<Engine>, _: &Server) -> anyhow::Result<Web> {
+        Ok(Web {})
+    }
+
+    /// There is none.
+    pub(crate) fn dashboard(&self) -> Option<String> {
+        None
+    }
+
     /// None.
     pub(crate) fn connections_max(_: &Settings, _: usize) -> usize {
         0
@@ -119,4 +171,19 @@ impl Web {
 
     /// Nothing.
     pub(crate) fn end(self, _: Instant) {}
+}
+
+#[cfg(all(test, feature = "web"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_where_it_can_go() {
+        let page = |address: &str| dashboard_at(&address.parse().unwrap());
+        assert_eq!(page("127.0.0.1:7880").as_deref(), Some("http://127.0.0.1:7880/"));
+        assert_eq!(page("0.0.0.0:80").as_deref(), Some("http://127.0.0.1:80/"));
+        assert_eq!(page("[::]:7880").as_deref(), Some("http://[::1]:7880/"));
+        assert_eq!(page("tls:127.0.0.1:443").as_deref(), Some("https://127.0.0.1:443/"));
+        assert_eq!(page("unix:/run/http.sock"), None);
+    }
 }

@@ -28,8 +28,12 @@ use crate::refused::Refused;
 pub(crate) const COOKIE_NAME: &str = "stockd_session";
 
 /// What anybody may ask: whether the server is there, and how it is used.
-const OPEN_PATHS: &[&str] = &["/", "/docs", "/openapi.json", "/problems", "/v1/session"];
-const OPEN_PREFIXES: &[&str] = &["/health/", "/problems/", "/grpc.health.v1.Health/"];
+const OPEN_PATHS: &[&str] = &["/", "/docs", "/openapi.json", "/problems", SESSION_PATH];
+const OPEN_PREFIXES: &[&str] =
+    &["/dashboard/", "/health/", "/problems/", "/grpc.health.v1.Health/"];
+
+/// Where a browser finds out that its cookie is none any more, and gets rid of it.
+const SESSION_PATH: &str = "/v1/session";
 
 /// Who makes a request.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +46,8 @@ pub(crate) struct Caller {
 pub(crate) struct Shown {
     user: Option<String>,
     pub(crate) token: String,
+    /// Browsers show it with every request, whether it is right still or not.
+    is_cookie: bool,
 }
 
 impl Caller {
@@ -78,19 +84,27 @@ pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Re
     }
     let info = parts.extensions.get::<Arc<ConnectionInfo>>();
     let before = info.map_or_else(|| authority.anonymous(), |info| info.identity(authority));
-    let identity = match shown(&parts.headers)? {
+    let path = parts.uri.path();
+    let is_public =
+        OPEN_PATHS.contains(&path) || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+    let is_open = is_public || is_websocket(parts);
+    // With a cookie that is none any more the page that replaces it is to be had.
+    let is_needless = |it: &Shown| it.is_cookie && is_public && path != SESSION_PATH;
+    let identity = match shown(&parts.headers)?.filter(|it| !is_needless(it)) {
         None => before,
-        Some(Shown { user, token }) => {
+        Some(Shown { user, token, is_cookie }) => {
             match authority.show_token(&before, user.as_deref(), token.as_bytes()) {
                 Some(identity) => identity,
-                None => return Err(refuse_token(plane, info).await),
+                None => {
+                    let refused = refuse_token(plane, info).await;
+                    if !(is_cookie && path == SESSION_PATH) {
+                        return Err(refused);
+                    }
+                    before
+                }
             }
         }
     };
-    let path = parts.uri.path();
-    let is_open = OPEN_PATHS.contains(&path)
-        || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
-        || is_websocket(parts);
     if !identity.is_known() && !is_open {
         plane.counts.unauthenticated.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         return Err(token_missing());
@@ -121,7 +135,7 @@ pub(crate) async fn refuse_token(plane: &Plane, info: Option<&Arc<ConnectionInfo
 /// The token that a request shows.
 pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let Some(value) = headers.get(AUTHORIZATION) else {
-        return Ok(cookie(headers).map(|token| Shown { user: None, token }));
+        return Ok(cookie(headers).map(|token| Shown { user: None, token, is_cookie: true }));
     };
     let unusable = || {
         let detail = "Authorization is Bearer and a token, or Basic with the token as its password";
@@ -130,7 +144,7 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let value = value.to_str().map_err(|_| unusable())?;
     let (scheme, rest) = value.split_once(' ').ok_or_else(unusable)?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(Some(Shown { user: None, token: rest.trim().to_owned() }));
+        return Ok(Some(Shown { user: None, token: rest.trim().to_owned(), is_cookie: false }));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(unusable());
@@ -139,7 +153,7 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let decoded = String::from_utf8(decoded).map_err(|_| unusable())?;
     let (user, token) = decoded.split_once(':').ok_or_else(unusable)?;
     let user = (!user.is_empty()).then(|| user.to_owned());
-    Ok(Some(Shown { user, token: token.to_owned() }))
+    Ok(Some(Shown { user, token: token.to_owned(), is_cookie: false }))
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {

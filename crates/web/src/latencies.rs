@@ -1,10 +1,12 @@
-//! How long requests of this plane take until their response begins, as a histogram of few buckets for each
-//! protocol and kind.
+//! How long requests of this plane take until their response begins: for each protocol a histogram of few buckets, for
+//! metrics, and one of many, for percentiles.
 //!
-//! It knows no clock and no requests. Invariant: what is counted is in exactly one bucket.
+//! It knows no clock and no requests. Invariant: what is counted is in exactly one bucket of each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use stockd_server::{TIME_BUCKETS, time_bucket};
 
 /// The upper bounds of the buckets, in microseconds; a last one has the rest.
 pub(crate) const BOUNDS_US: [u64; 10] =
@@ -15,10 +17,18 @@ pub(crate) const BOUNDS_US: [u64; 10] =
 pub(crate) struct Latencies([Histogram; 2]);
 
 /// Requests by how long they took.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Histogram {
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_ns: AtomicU64,
+    fine: [AtomicU64; TIME_BUCKETS],
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        let fine = std::array::from_fn(|_| AtomicU64::default());
+        Histogram { buckets: Default::default(), sum_ns: AtomicU64::default(), fine }
+    }
 }
 
 /// What a histogram has at a moment.
@@ -42,6 +52,12 @@ impl Latencies {
     pub(crate) fn counted(&self) -> [(&'static str, Counted); 2] {
         [("http", self.0[0].counted()), ("grpc", self.0[1].counted())]
     }
+
+    /// Requests in each bucket of [`stockd_server::longest_ns`], by the name of their protocol.
+    pub(crate) fn fine(&self) -> [(&'static str, Vec<u64>); 2] {
+        let of = |at: usize| self.0[at].fine.iter().map(|it| it.load(Ordering::Relaxed)).collect();
+        [("http", of(0)), ("grpc", of(1))]
+    }
 }
 
 impl Histogram {
@@ -51,7 +67,11 @@ impl Histogram {
         if let Some(count) = self.buckets.get(bucket.unwrap_or(BOUNDS_US.len())) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum_ns.fetch_add(latency.as_nanos() as u64, Ordering::Relaxed);
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
+        if let Some(count) = self.fine.get(time_bucket(ns)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn counted(&self) -> Counted {
@@ -81,5 +101,8 @@ mod tests {
         assert_eq!(http.cumulative, [1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3]);
         assert_eq!(grpc.cumulative.last(), Some(&1));
         assert!(http.sum_seconds > 60.0);
+        let [(_, http), (_, grpc)] = latencies.fine();
+        assert_eq!((http.iter().sum::<u64>(), grpc.iter().sum::<u64>()), (3, 1));
+        assert_eq!(http[time_bucket(51_000)], 2, "the first two share a bucket");
     }
 }

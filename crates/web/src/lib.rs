@@ -15,7 +15,8 @@
 //!   routes.rs ─┬─ quotes.rs, snapshot.rs           HTTP_LOOKUP_NAMES_MAX, SNAPSHOTS_MAX
 //!              ├─ writes.rs                        HTTP_BODY_BYTES_MAX, HTTP_BODIES_BYTES_MAX
 //!              ├─ streams.rs ── stream             Config::streams_max
-//!              └─ health.rs, metrics.rs, state.rs
+//!              ├─ health.rs, metrics.rs, state.rs
+//!              └─ dashboard.rs                     the page at /, which uses the others
 //!     │
 //!   door.rs ── engine: reads and writes in memory at once, others by the committer
 //! ```
@@ -39,6 +40,7 @@ mod body;
 mod caller;
 mod config;
 mod connection;
+mod dashboard;
 #[cfg(test)]
 mod documents;
 mod door;

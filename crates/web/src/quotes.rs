@@ -12,9 +12,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, HTTP_LOOKUP_NAMES_MAX, HTTP_PAGE_ROWS_MAX, HTTP_PAGE_STOCKS_MAX,
-    HTTP_QUERY_NAMES_MAX,
+    HTTP_QUERY_NAMES_MAX, PATTERN_BYTES_MAX,
 };
-use stockd_model::{Problem, Quote, Reply, Request, Symbol, quote_json};
+use stockd_model::{Pattern, Problem, Quote, Reply, Request, Symbol, quote_json};
 
 use crate::caller::Caller;
 use crate::lookup::{self, Found, FoundBody};
@@ -118,6 +118,7 @@ pub(crate) fn whole(status: StatusCode, epoch: u64, quote: &Quote) -> Response {
     params(("symbols" = Option<String>, Query, description = "names with commas between"),
         ("symbol" = Option<Vec<String>>, Query, description = "one name; may be repeated", explode = true),
         ("prefix" = Option<String>, Query, description = "of a page: what the names begin with"),
+        ("pattern" = Option<String>, Query, nullable = false, max_length = 256, description = "of a page: what the names fit, such as `BRK*`"),
         ("limit" = Option<u32>, Query, minimum = 1, description = "of a page: stocks on it, up to 1,000; 100 unless given"),
         ("cursor" = Option<String>, Query, nullable = false, pattern = "^[0-9a-f]{1,8}$", description = "of a page: the `next` of the page before")),
     responses((status = 200, description = "quotes and names that are missing; or a page",
@@ -130,14 +131,14 @@ pub(crate) async fn several(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let query = query.only(&["symbols", "symbol", "prefix", "limit", "cursor"])?;
+    let query = query.only(&["symbols", "symbol", "prefix", "pattern", "limit", "cursor"])?;
     accept::best(&headers, &[JSON])?;
     let names = query.list("symbols", "symbol");
     let is_page = query.all("symbols").chain(query.all("symbol")).next().is_none();
     match is_page {
         true => page(&plane, &caller, &query).await,
         false => {
-            let paged = ["prefix", "limit", "cursor"];
+            let paged = ["prefix", "pattern", "limit", "cursor"];
             if let Some(name) = paged.into_iter().find(|name| query.all(name).next().is_some()) {
                 let detail = format!("'{name}' is of a page, and names are given");
                 return Err(Refused::new(Problem::InvalidRequest, detail));
@@ -166,11 +167,40 @@ fn some(plane: &Plane, caller: &Caller, mut names: Vec<String>) -> Result<Respon
     Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], found.end()).into_response())
 }
 
+/// Which stocks a page is to have.
+struct Wanted<'a> {
+    prefix: &'a str,
+    pattern: Option<Pattern>,
+}
+
+impl Wanted<'_> {
+    fn of(query: &Query) -> Result<Wanted<'_>, Refused> {
+        let prefix = query.one("prefix")?.unwrap_or_default();
+        let pattern = query.one("pattern")?;
+        if let Some(bytes) = pattern.map(str::len).filter(|bytes| *bytes > PATTERN_BYTES_MAX) {
+            let detail =
+                format!("the pattern is {bytes} bytes long, the limit is {PATTERN_BYTES_MAX}");
+            return Err(Refused::new(Problem::InvalidPattern, detail));
+        }
+        let pattern = pattern.map(|pattern| Pattern::new(pattern.as_bytes()));
+        Ok(Wanted { prefix, pattern })
+    }
+
+    fn is_all(&self) -> bool {
+        self.prefix.is_empty() && self.pattern.is_none()
+    }
+
+    fn has(&self, symbol: &Symbol) -> bool {
+        symbol.as_str().starts_with(self.prefix)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(symbol))
+    }
+}
+
 /// Rows of the catalog that are read at once for a page.
 const ROWS: usize = 2048;
 
 async fn page(plane: &Plane, caller: &Caller, query: &Query) -> Result<Response, Refused> {
-    let prefix = query.one("prefix")?.unwrap_or_default();
+    let wanted = Wanted::of(query)?;
     let limit = query.number("limit", HTTP_PAGE_STOCKS_MAX)?.unwrap_or(100);
     let mut from = match query.one("cursor")? {
         None => Some(0),
@@ -184,10 +214,10 @@ async fn page(plane: &Plane, caller: &Caller, query: &Query) -> Result<Response,
         }
         // No more rows than quotes fit: where to go on is known between calls alone.
         let at_once = (limit - quotes).min(ROWS);
-        let at_once = if prefix.is_empty() { at_once } else { at_once.max(64) };
+        let at_once = if wanted.is_all() { at_once } else { at_once.max(64) };
         let page = plane.engine().browse(&caller.access, place, at_once);
         rows += at_once;
-        for quote in page.quotes.iter().filter(|quote| quote.symbol.as_str().starts_with(prefix)) {
+        for quote in page.quotes.iter().filter(|quote| wanted.has(&quote.symbol)) {
             if quotes > 0 {
                 out.push(b',');
             }

@@ -23,7 +23,7 @@ use crate::openapi::{self, Description};
 use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::streams::Streams;
-use crate::{health, metrics, quotes, session, snapshot, state, streams, writes};
+use crate::{dashboard, health, metrics, quotes, session, snapshot, state, streams, writes};
 
 /// Bytes from which a response is compressed for a client that takes it so.
 const COMPRESSED_BYTES_MIN: u16 = 1024;
@@ -33,6 +33,7 @@ pub(crate) fn http(plane: &Arc<Plane>) -> Router {
     let (router, api) = described();
     let router = router
         .merge(openapi::routes(&api))
+        .merge(dashboard::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(plane))
@@ -57,7 +58,7 @@ pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .routes(routes!(snapshot::snapshot))
         .routes(routes!(writes::updates))
         .routes(routes!(streams::stream))
-        .routes(routes!(session::begin, session::end))
+        .routes(routes!(session::state, session::begin, session::end))
         .routes(routes!(state::server))
         .routes(routes!(state::clients))
         .routes(routes!(health::live))

@@ -1,4 +1,5 @@
-//! Sessions of browsers: a token becomes a cookie that pages cannot read, and other sites cannot use.
+//! Sessions of browsers: a token becomes a cookie that pages cannot read, and other sites cannot use; and what a page
+//! asks of it: who its user is, and what that user may do.
 //!
 //! The server keeps nothing: the cookie is the token, and ends with it. Invariant: it is sent back over the
 //! connection alone that it came by (`HttpOnly`, `SameSite=Strict`, and `Secure` over TLS).
@@ -8,14 +9,50 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use stockd_model::{Right, Symbol};
 
-use crate::caller::{self, COOKIE_NAME};
+use crate::caller::{self, COOKIE_NAME, Caller};
 use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
+use crate::query::Query;
 use crate::refused::Refused;
 use crate::schema;
+
+/// Who the client is, and what it may do.
+///
+/// With `symbol` the rights are those with that stock.
+#[utoipa::path(get, path = "/v1/session", tag = "operation",
+    params(("symbol" = Option<String>, Query, nullable = false, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "the name of a stock")),
+    responses((status = 200, description = "`open`: everybody may do everything; `known`: the client is served; `user`; `rights`", body = Object),
+        (status = 400, description = "the name cannot be a symbol", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 401, description = "the token is none", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn state(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+) -> Result<Response, Refused> {
+    let query = query.only(&["symbol"])?;
+    let symbol = query.one("symbol")?.map(|name| Symbol::parse(name.as_bytes())).transpose()?;
+    let may = |right: &Right| match &symbol {
+        Some(symbol) => caller.access.may(*right, symbol),
+        None => caller.access.has(*right),
+    };
+    let is_known = caller.identity.is_known();
+    let rights = Right::ALL.into_iter().filter(|right| is_known && may(right));
+    let mut session = json!({
+        "open": plane.observer.authority().is_open(),
+        "known": is_known,
+        "rights": rights.map(Right::as_str).collect::<Vec<_>>(),
+    });
+    if let Some(user) = caller.identity.user() {
+        session["user"] = user.into();
+    }
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    Ok((headers, session.to_string()).into_response())
+}
 
 /// Begins a session: the token of `Authorization` becomes a cookie.
 #[utoipa::path(post, path = "/v1/session", tag = "operation",

@@ -4,16 +4,17 @@
 //! or counted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Value, json};
+use stockd_engine::Totals;
 use stockd_model::limits::HTTP_CLIENTS_PAGE;
 use stockd_model::{Problem, Right};
-use stockd_server::Client;
+use stockd_server::{Client, Metrics, longest_ns};
 
 use crate::caller::Caller;
 use crate::plane::Plane;
@@ -35,7 +36,6 @@ pub(crate) async fn server(
     let (engine, observer) = (plane.engine(), &plane.observer);
     let (metrics, totals) = (observer.metrics(), engine.totals());
     let (streams, subscriptions) = plane.hub.open_streams();
-    let count = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
     let commits = engine.commit_report().map(|report| {
         json!({
             "commits": report.commits,
@@ -51,7 +51,7 @@ pub(crate) async fn server(
             "read_only_cause": report.failed,
         })
     });
-    Ok(answer(&json!({
+    let mut state = json!({
         "server": format!("stockd {}", env!("CARGO_PKG_VERSION")),
         "epoch": format!("{:016x}", engine.epoch()),
         "uptime_seconds": observer.started().elapsed().as_secs(),
@@ -82,7 +82,112 @@ pub(crate) async fn server(
             "subscriptions": subscriptions,
         },
         "memory": { "held_bytes": metrics.memory, "max_bytes": metrics.memory_max },
-    })))
+        "requests": requests(&plane, &metrics),
+        "latency": latency(&plane, &metrics),
+        "limits_hit": limits_hit(&plane, &metrics, &totals),
+    });
+    if let Some(tls) = &plane.config.tls {
+        state["certificate"] = json!({
+            "left_seconds": tls.validity().left(SystemTime::now()).as_secs(),
+            "exchanged": tls.exchanged(),
+            "refused": tls.refused(),
+        });
+    }
+    Ok(answer(&state))
+}
+
+/// Requests so far, by protocol.
+fn requests(plane: &Plane, metrics: &Metrics) -> Value {
+    let counts = &plane.counts;
+    let grpc = count(&counts.grpc);
+    let all: u64 = counts.by_class.iter().map(count).sum();
+    json!({
+        "line": metrics.lines,
+        "resp": metrics.calls.iter().sum::<u64>(),
+        "http": all.saturating_sub(grpc),
+        "grpc": grpc,
+    })
+}
+
+/// How long requests took so far, where that is measured: pairs of the longest time in a bucket, in microseconds, and
+/// the requests in it.
+fn latency(plane: &Plane, metrics: &Metrics) -> Value {
+    let pairs = |counted: &[u64]| {
+        let counted = counted.iter().enumerate().filter(|(_, count)| **count > 0);
+        let pair = |(bucket, count): (usize, &u64)| json!([longest_ns(bucket) as f64 / 1e3, count]);
+        counted.map(pair).collect::<Vec<_>>()
+    };
+    let [(http_name, http), (grpc_name, grpc)] = plane.latencies.fine();
+    json!({
+        "resp": pairs(&metrics.command_latencies()),
+        http_name: pairs(&http),
+        grpc_name: pairs(&grpc),
+    })
+}
+
+/// The limits that were reached so far, and how often.
+fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
+    let counts = &plane.counts;
+    let limits = [
+        (
+            "connections",
+            "connections refused: as many are open as may be",
+            metrics.refused_at_limit,
+        ),
+        ("work_queue", "connections refused: the work queue is full", metrics.refused_queue_full),
+        ("files", "accepting paused: no file or memory is left", metrics.accept_pauses),
+        (
+            "stalled",
+            "connections closed: the client took nothing for too long",
+            metrics.closed_stalled + count(&plane.traffic.stalled),
+        ),
+        ("idle", "connections closed: idle for too long", metrics.closed_idle),
+        (
+            "request_timeout",
+            "connections closed: a request did not come whole in time",
+            metrics.closed_request_timeout,
+        ),
+        (
+            "memory",
+            "connections closed and commands refused: memory_max",
+            metrics.closed_memory + metrics.refused_memory,
+        ),
+        ("line_bytes", "connections closed: a line is too long", metrics.closed_line_too_long),
+        ("stocks", "listings refused: as many stocks as may be", totals.refused_full),
+        (
+            "http_connections",
+            "HTTP connections refused: as many are open as may be",
+            count(&counts.refused_connections),
+        ),
+        (
+            "http_requests",
+            "HTTP requests refused: as many are being answered as may be",
+            count(&counts.busy),
+        ),
+        (
+            "http_body_bytes",
+            "HTTP requests refused: the body is too large",
+            count(&counts.too_large),
+        ),
+        (
+            "http_time",
+            "HTTP requests ended: they did not come whole in time",
+            count(&counts.too_slow),
+        ),
+        (
+            "streams",
+            "streams refused: as many are open as may be",
+            count(&plane.hub.counts.refused),
+        ),
+        ("log_lines", "lines of the log lost", metrics.log_lines_lost),
+    ];
+    let reached = limits.into_iter().filter(|(_, _, hits)| *hits > 0);
+    let shown = |(name, about, hits)| json!({ "name": name, "about": about, "hits": hits });
+    reached.map(shown).collect()
+}
+
+fn count(cell: &AtomicU64) -> u64 {
+    cell.load(Ordering::Relaxed)
 }
 
 /// Who is connected: connections of the other protocols, and streams of this one, a page at a time.
@@ -151,33 +256,47 @@ fn connection(client: &Client) -> Value {
         "peer": client.peer.to_string(),
         "protocol": client.protocol.as_str(),
         "name": client.name,
+        "user": client.user,
         "age_seconds": client.age.as_secs(),
         "idle_seconds": client.idle.as_secs(),
         "symbols": client.symbols,
         "patterns": client.patterns,
         "marks": client.marks,
+        "messages": client.messages,
+        "conflated": client.conflated,
+        "conflated_share": share(client.conflated, client.messages),
         "unsent_bytes": client.unsent_bytes,
         "memory_bytes": client.memory_bytes,
     })
 }
 
 fn stream(state: &StreamState) -> Value {
-    let messages = state.info.messages.load(Ordering::Relaxed);
-    let all = messages + state.conflated;
+    let messages = count(&state.info.messages);
     json!({
         "id": format!("s{}", state.info.id),
         "peer": state.info.peer.to_string(),
         "protocol": state.info.kind,
+        "name": state.info.name,
+        "user": state.info.user,
         "age_seconds": state.info.since.elapsed().as_secs(),
         "symbols": state.symbols,
         "patterns": state.patterns,
         "marks": state.marks,
         "messages": messages,
         "conflated": state.conflated,
-        "conflated_share": if all == 0 { 0.0 } else { state.conflated as f64 / all as f64 },
+        "conflated_share": share(state.conflated, messages),
+        "unsent_bytes": count(&state.info.unsent),
         "waiting_ms": state.waiting.as_millis() as u64,
         "memory_bytes": state.memory_bytes,
     })
+}
+
+/// The part of all messages that a subscriber was spared.
+fn share(conflated: u64, messages: u64) -> f64 {
+    match conflated + messages {
+        0 => 0.0,
+        all => conflated as f64 / all as f64,
+    }
 }
 
 fn answer(document: &Value) -> Response {

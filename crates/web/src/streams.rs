@@ -17,7 +17,7 @@ use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
-use crate::stream::subscription::{EventId, Subscription, parse_interval};
+use crate::stream::subscription::{EventId, Subscription, parse_interval, parse_name};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
 use crate::stream::websocket::{Conversation, PROTOCOL};
@@ -41,6 +41,7 @@ pub(crate) struct Streams;
         ("patterns" = Option<String>, Query, description = "patterns such as `BRK*`, with commas between"),
         ("pattern" = Option<Vec<String>>, Query, description = "one pattern; may be repeated", explode = true),
         ("interval" = Option<u32>, Query, maximum = 3_600_000, description = "at most one quote a stock in this many milliseconds"),
+        ("name" = Option<String>, Query, nullable = false, max_length = 64, description = "what the client calls itself, for those who look at who is connected"),
         ("Last-Event-ID" = Option<String>, Header, description = "the id from which to go on")),
     responses((status = 200, description = "events until the client or the server ends it", content((String = "text/event-stream"), (schema::Quote = "application/x-ndjson"))),
         (status = 101, description = "WebSocket"),
@@ -53,7 +54,7 @@ pub(crate) async fn stream(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Refused> {
-    let known = ["symbols", "symbol", "patterns", "pattern", "interval"];
+    let known = ["symbols", "symbol", "patterns", "pattern", "interval", "name"];
     let subscription = subscription(&query.only(&known)?, &headers)?;
     let missing = || Refused::new(Problem::InvalidRequest, "the connection is not known");
     let info = request.extensions().get::<Arc<ConnectionInfo>>().cloned().ok_or_else(missing)?;
@@ -101,6 +102,7 @@ fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refu
         symbols: symbols.collect::<Result<_, _>>()?,
         patterns: patterns.collect(),
         interval,
+        name: query.one("name")?.map_or(Ok(String::new()), parse_name)?,
         resumes: last.and_then(EventId::parse),
     })
 }
@@ -113,7 +115,7 @@ pub(crate) fn begin(
     kind: &'static str,
     subscription: &Subscription,
 ) -> Result<Teller, Refused> {
-    let stream = plane.hub.open(kind, info.peer.clone(), &caller.identity)?;
+    let stream = plane.hub.open(kind, info.peer.clone(), &subscription.name, &caller.identity)?;
     subscription.apply(&stream)?;
     let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
     let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);

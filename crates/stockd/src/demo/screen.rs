@@ -114,11 +114,20 @@ impl Screen {
     }
 
     /// Says that the demo goes on, and how to try the server from another terminal.
-    pub(crate) fn invitation(&mut self, address: SocketAddr, resp: SocketAddr) -> io::Result<()> {
+    pub(crate) fn invitation(
+        &mut self,
+        address: SocketAddr,
+        resp: SocketAddr,
+        dashboard: Option<&str>,
+    ) -> io::Result<()> {
         let (ip, port, resp_port) = (address.ip(), address.port(), resp.port());
+        writeln!(self.out, "\nStill serving, the history begins again; stop with Ctrl-C.")?;
+        if let Some(page) = dashboard {
+            writeln!(self.out, "See the prices move: {STRONG}{page}{STRONG:#}")?;
+        }
         writeln!(
             self.out,
-            "\nStill serving, the history begins again; stop with Ctrl-C. Try from another terminal:\n\n  \
+            "Try from another terminal:\n\n  \
              {STRONG}stockd lookup AAPL GOOG --server {address}{STRONG:#}\n  \
              {STRONG}printf 'AAPL\\nXYZ\\n' | nc -w 1 {ip} {port}{STRONG:#}\n  \
              {STRONG}redis-cli -p {resp_port} SUBSCRIBE AAPL{STRONG:#}\n"

@@ -54,7 +54,7 @@ impl Watching {
             symbols: symbols.collect::<Result<_, _>>().map_err(Refused::from)?,
             patterns: patterns.into_iter().map(String::into_bytes).collect(),
             interval: parse_interval(&interval_ms.to_string())?,
-            resumes: None,
+            ..Subscription::default()
         };
         if subscription.is_empty() {
             let detail = "nothing is subscribed to; give symbols or patterns";

@@ -72,8 +72,14 @@ pub(crate) struct StreamInfo {
     /// How it is carried: `sse`, `json-lines`, `websocket` or `grpc`.
     pub(crate) kind: &'static str,
     pub(crate) peer: Address,
+    /// What the client calls itself; empty unless it does.
+    pub(crate) name: String,
+    /// Which user it was when it began, where there is an access file.
+    pub(crate) user: Option<String>,
     pub(crate) since: Instant,
     pub(crate) messages: AtomicU64,
+    /// Bytes that are made and that the system has not taken, where the stream knows.
+    pub(crate) unsent: AtomicU64,
     /// When it last looked for something to tell: milliseconds since it began.
     active_ms: AtomicU64,
 }
@@ -130,14 +136,15 @@ impl Hub {
         })
     }
 
-    /// Begins a stream without subscriptions.
+    /// Begins a stream without subscriptions, of a client that calls itself `name`.
     pub(crate) fn open(
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
+        name: &str,
         identity: &Identity,
     ) -> Result<Stream, Refused> {
-        let stream = self.enter(kind, peer, identity);
+        let stream = self.enter(kind, peer, name, identity);
         let count = if stream.is_ok() { &self.counts.opened } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
         stream
@@ -147,6 +154,7 @@ impl Hub {
         self: &Arc<Self>,
         kind: &'static str,
         peer: Address,
+        name: &str,
         identity: &Identity,
     ) -> Result<Stream, Refused> {
         self.check_memory()?;
@@ -164,8 +172,11 @@ impl Hub {
             id: inner.latest,
             kind,
             peer,
+            name: name.to_owned(),
+            user: identity.user().map(str::to_owned),
             since: Instant::now(),
             messages: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
             active_ms: AtomicU64::new(0),
         });
         inner.entries.insert(info.id, Entry { waker: None, info: Arc::clone(&info) });

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use stockd_model::limits::{STREAM_INTERVAL_MAX, STREAM_RESUME_OVERLAP};
+use stockd_model::limits::{STREAM_INTERVAL_MAX, STREAM_NAME_BYTES_MAX, STREAM_RESUME_OVERLAP};
 use stockd_model::{Problem, Symbol};
 
 use crate::refused::Refused;
@@ -17,6 +17,8 @@ pub(crate) struct Subscription {
     pub(crate) patterns: Vec<Vec<u8>>,
     /// At most one quote a symbol in this time.
     pub(crate) interval: Option<Duration>,
+    /// What the client calls itself; empty unless it does.
+    pub(crate) name: String,
     pub(crate) resumes: Option<EventId>,
 }
 
@@ -68,6 +70,20 @@ impl std::fmt::Display for EventId {
     }
 }
 
+/// Reads what a client calls itself.
+pub(crate) fn parse_name(text: &str) -> Result<String, Refused> {
+    let bytes = text.len();
+    if bytes > STREAM_NAME_BYTES_MAX {
+        let detail = format!("the name has {bytes} bytes, the limit is {STREAM_NAME_BYTES_MAX}");
+        return Err(Refused::new(Problem::InvalidRequest, detail));
+    }
+    if text.chars().any(char::is_control) {
+        let detail = "the name of a stream has no control characters";
+        return Err(Refused::new(Problem::InvalidRequest, detail));
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads an interval in milliseconds.
 pub(crate) fn parse_interval(text: &str) -> Result<Option<Duration>, Refused> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -110,6 +126,14 @@ mod tests {
         let patterns = Subscription { patterns: vec![b"*".to_vec()], ..names };
         assert_eq!(patterns.resumed_from(7, 0, true), None);
         assert_eq!(Subscription::default().resumed_from(7, 0, true), None);
+    }
+
+    #[test]
+    fn a_name_is_short_text() {
+        assert_eq!(parse_name("desk 7").unwrap(), "desk 7");
+        assert!(parse_name(&"x".repeat(STREAM_NAME_BYTES_MAX)).is_ok());
+        assert!(parse_name(&"x".repeat(STREAM_NAME_BYTES_MAX + 1)).is_err());
+        assert!(parse_name("a\nb").is_err());
     }
 
     #[test]

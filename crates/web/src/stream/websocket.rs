@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, close_code};
 use futures_util::stream::SplitSink;
@@ -103,7 +104,7 @@ impl Conversation {
                     }
                     None => Err(Gone),
                 },
-                goes_on = told => match frames.send(&mut out).await {
+                goes_on = told => match frames.send(&mut out, &self.teller.stream.info.unsent).await {
                     Ok(()) if !goes_on => close(&mut out, close_code::AWAY, "the server stops").await,
                     outcome => outcome,
                 },
@@ -236,13 +237,16 @@ async fn close(out: &mut Outgoing, code: u16, reason: &'static str) -> Result<()
 }
 
 impl Frames {
-    /// Sends all of them, and waits until the system has them.
-    async fn send(&mut self, out: &mut Outgoing) -> Result<(), Gone> {
+    /// Sends all of them, and waits until the system has them. Until then they are noted as unsent.
+    async fn send(&mut self, out: &mut Outgoing, unsent: &AtomicU64) -> Result<(), Gone> {
         self.close_quotes();
+        let bytes: usize = self.whole.iter().map(Vec::len).sum();
+        unsent.store(bytes as u64, Ordering::Relaxed);
         while let Some(bytes) = self.whole.pop_front() {
             out.feed(Frame::text(String::from_utf8_lossy(&bytes).into_owned())).await?;
         }
         out.flush().await?;
+        unsent.store(0, Ordering::Relaxed);
         Ok(())
     }
 
