@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
-use stockd_load::report::{Assertion, Document, Parameters, Point, Repetition, Swept};
+use stockd_load::report::{Document, Parameters, Point, Repetition, Swept};
 use stockd_load::{
     Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
     Texts, Workload, WriteWith,
@@ -31,6 +31,7 @@ mod plot;
 mod results;
 mod values;
 
+use results::ReportArgs;
 use values::{Sweep, count, percent, rate, seconds, theta};
 
 /// Put load on a server and measure its latency honestly.
@@ -209,34 +210,6 @@ struct RunArgs {
 
     #[command(flatten)]
     report: ReportArgs,
-}
-
-/// What becomes of the results.
-#[derive(Debug, clap::Args)]
-struct ReportArgs {
-    /// Exit with 1 unless this holds of every load, as in 'p99<5ms', 'rate>=20000' or 'errors<=0'; of rate, errors,
-    /// mean, p50, p90, p99, p99.9, p99.99, max. May be given several times.
-    #[arg(long = "assert", value_name = "BOUND", help_heading = "Report")]
-    assertions: Vec<Assertion>,
-
-    /// Write everything that was measured as JSON; '-' prints it instead of the table.
-    #[arg(long, value_name = "FILE", help_heading = "Report")]
-    json: Option<PathBuf>,
-
-    /// Write the percentiles of the last run for HdrHistogram's plotters (.hgrm).
-    #[arg(long, value_name = "FILE", help_heading = "Report")]
-    hdr: Option<PathBuf>,
-
-    /// Write table, charts and runs as one page of HTML that needs nothing else.
-    #[cfg(feature = "plots")]
-    #[arg(long, value_name = "FILE", help_heading = "Report")]
-    html: Option<PathBuf>,
-
-    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and
-    /// PNG, light and dark.
-    #[cfg(feature = "plots")]
-    #[arg(long, value_name = "DIR", help_heading = "Report")]
-    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]

@@ -1,20 +1,47 @@
-//! Where the results of `stockd load` go: the terminal and files.
+//! Where the results of `stockd load` go, the terminal and files, and the options that say so.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use stockd_load::report::{self, Document};
+use stockd_load::report::{self, Assertion, Document};
 use stockd_model::escaped;
 use unicode_width::UnicodeWidthStr;
 
-use super::ReportArgs;
 #[cfg(feature = "plots")]
 use super::plot;
 use crate::output;
 
 /// Letters of a line, at most, where a note is broken into several.
 const WIDTH: usize = 100;
+
+/// What becomes of the results.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArgs {
+    /// Exit with 1 unless this holds of every load, as in 'p99<5ms', 'rate>=20000' or 'errors<=0'; of rate, errors,
+    /// mean, p50, p90, p99, p99.9, p99.99, max. May be given several times.
+    #[arg(long = "assert", value_name = "BOUND", help_heading = "Report")]
+    assertions: Vec<Assertion>,
+
+    /// Write everything that was measured as JSON; '-' prints it instead of the table.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    json: Option<PathBuf>,
+
+    /// Write the percentiles of the last run for HdrHistogram's plotters (.hgrm).
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    hdr: Option<PathBuf>,
+
+    /// Write table, charts and runs as one page of HTML that needs nothing else.
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    html: Option<PathBuf>,
+
+    /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and
+    /// PNG, light and dark.
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    plot: Option<PathBuf>,
+}
 
 impl ReportArgs {
     /// Prints and writes everything that was asked for.
