@@ -93,6 +93,9 @@ pub enum Fault {
         /// After which message.
         sequence: u64,
     },
+    /// The log cannot be followed.
+    #[error("{0}")]
+    Unusable(String),
     /// The node has no room for what the others hold.
     #[error("{0}; give this node more memory and start it again")]
     NoRoom(String),

@@ -219,6 +219,13 @@ impl Node {
         self.fault.as_ref()
     }
 
+    /// Stops: the log cannot be followed.
+    pub fn fail(&mut self, why: String) {
+        if self.fault.is_none() {
+            self.stop(Fault::Unusable(why));
+        }
+    }
+
     /// Something has happened.
     pub fn handle(&mut self, event: Event<'_>, now: Now) {
         if self.fault.is_some() {

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod cluster_report;
 mod committer;
 mod counters;
 mod decide;
@@ -55,6 +56,7 @@ mod sync;
 mod transaction;
 mod write_queue;
 
+pub use cluster_report::ClusterReport;
 pub use committer::{CloseError, CommitReport, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
