@@ -17,7 +17,8 @@ use stockd_store::{Store, random_epoch};
 
 use crate::access;
 use crate::cluster_report::{ClusterReport, Reporter};
-use crate::committer::{CloseError, CommitReport, Committer, Sync};
+use crate::commit_record::CommitReport;
+use crate::committer::{CloseError, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
 use crate::grower::Grower;

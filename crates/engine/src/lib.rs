@@ -34,7 +34,9 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod checkpointer;
 mod cluster_report;
+mod commit_record;
 mod committer;
 mod counters;
 mod decide;
@@ -57,11 +59,15 @@ mod transaction;
 mod write_queue;
 
 pub use cluster_report::ClusterReport;
-pub use committer::{CloseError, CommitReport, Sync};
+pub use commit_record::{COMMIT_TIMES_US, CommitReport};
+pub use committer::{CloseError, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Directory, Ended, Feed, Message, NotSubscribed, Progress, SubscriberId};
+pub use feed::{
+    Budget, Directory, Ended, Feed, Framed, Message, NotSubscribed, Progress, Standing,
+    SubscriberId,
+};
 pub use market::now_ns;
 #[cfg(feature = "simulation")]
 pub use overlay::Trap;

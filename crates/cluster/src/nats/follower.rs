@@ -55,11 +55,12 @@ impl Follower {
             let consumer = api::consumer(&name, &self.consumer, &deliver, from);
             let made: ConsumerInfo = ask(&self.client, &create, &consumer).await?;
             let leader = |placement: Option<api::Placement>| placement.map(|it| it.leader);
-            if leader(made.cluster) == leader(info.cluster) {
+            // A server alone says nothing of the consumer's.
+            if made.cluster.is_none() || leader(made.cluster) == leader(info.cluster) {
                 return Ok(subscriber);
             }
         }
-        Err(ClusterError::Silent)
+        Err(ClusterError::Refused(format!("no consumer at the leader in {ATTEMPTS} attempts")))
     }
 
     /// Removes the consumer, if there is one.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,15 +21,16 @@ impl Node {
     pub(crate) fn start(servers: &str, more: &[&str]) -> Node {
         let mut command = serve(&[&["--cluster", servers], more].concat());
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut address = |protocol: &str| {
-            let line = lines.next().expect("the node ends").unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = tell.send(line)));
+        let mut node = Node { process, resp: String::new(), http: String::new() };
+        let address = |protocol: &str| {
+            let line = told.recv_timeout(PATIENCE).expect("the node is ready");
             line.strip_prefix(protocol).unwrap_or_else(|| panic!("{line}")).to_owned()
         };
-        let (resp, http) = (address("resp "), address("http "));
-        // What else it says goes nowhere.
-        thread::spawn(move || lines.for_each(drop));
-        Node { process, resp, http }
+        (node.resp, node.http) = (address("resp "), address("http "));
+        node
     }
 
     pub(crate) fn connect(&self) -> redis::Connection {
