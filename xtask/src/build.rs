@@ -20,7 +20,7 @@ pub(crate) fn clippy(workspace: &Workspace, _: &[String]) -> Result<()> {
 
 /// The binary builds without its optional parts, and with each of them alone, without warnings.
 pub(crate) fn smallest(workspace: &Workspace, _: &[String]) -> Result<()> {
-    for features in ["", "load", "demo", "web", "feed"] {
+    for features in ["", "load", "demo", "web", "feed", "cluster"] {
         run(workspace
             .cargo()
             .args(["clippy", "--package", "stockd", "--no-default-features"])

@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-server",
             "stockd-web",
             "stockd-client",
+            "stockd-cluster",
             "stockd-feeds",
             "stockd-latency",
             "stockd-load",

@@ -76,7 +76,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "smallest",
-        about: "the binary builds without load generator, plots, demo, HTTP and feeds, and with each alone",
+        about: "the binary builds without load generator, plots, demo, HTTP, feeds and clusters, and with each alone",
         in_ci: true,
         run: build::smallest,
     },

@@ -12,21 +12,35 @@
 //! last bit, without asking each other. docs/cluster.md says what may be relied on and draws the messages byte by
 //! byte.
 //!
-//! [`Node`] is all of it without I/O and clock. The engine knows nothing of logs, and no other crate of NATS.
+//! [`Node`] is all of it without I/O and clock; [`Cluster`] runs one, on two threads. The engine knows nothing of logs, and no other
+//! crate of NATS.
 
 #![forbid(unsafe_code)]
 
 mod chain;
+mod cluster;
 mod log_state;
+mod nats;
 mod node;
+mod options;
 mod origin;
 mod sessions;
+mod stream;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod traps;
 mod votes;
 
+pub use cluster::{Cluster, Joining};
 pub use log_state::Fault;
+pub use nats::api::LogInfo;
 pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};
+pub use options::{ClusterError, ClusterName, ClusterOptions};
 pub use origin::Outgoing;
+pub use stream::{NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream, make_stream};
+
+/// Hashes the bytes of a quote, the same on every machine.
+pub fn hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}

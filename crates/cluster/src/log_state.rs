@@ -68,8 +68,8 @@ pub enum Fault {
     },
     /// The log is not what others have read, or what this node has read before.
     #[error(
-        "the log has forked at message {sequence}: it is not what was there before; writes have stopped; compare the \
-         nodes with 'stockd cluster verify'"
+        "the log has forked at message {sequence}: it is not what was there before; writes have stopped; see \
+         docs/cluster.md, 'When the log has lost messages'"
     )]
     Forked {
         /// Where it was seen.
@@ -93,6 +93,9 @@ pub enum Fault {
         /// After which message.
         sequence: u64,
     },
+    /// The log cannot be followed.
+    #[error("{0}")]
+    Unusable(String),
     /// The node has no room for what the others hold.
     #[error("{0}; give this node more memory and start it again")]
     NoRoom(String),

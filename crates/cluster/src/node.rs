@@ -160,8 +160,7 @@ const DOWN: &str =
     "there is no connection to the log; try again in a moment, or another node; lookups go on";
 const WAITING: &str = "the log does not answer, and it is not known yet what became of an earlier write; try another \
                        node; lookups go on";
-const DISPUTED: &str =
-    "nodes hold different quotes, so writes have stopped; see 'stockd cluster verify'";
+const DISPUTED: &str = "nodes hold different quotes, so writes have stopped; compare cluster_digest in INFO cluster of all";
 const READ_ONLY: &str = "this node only follows; write through another one";
 const STOPPED: &str =
     "this node has stopped following the log; its log says why; write through another one";
@@ -217,6 +216,13 @@ impl Node {
     /// Why the node has stopped, if it has.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
+    }
+
+    /// Stops: the log cannot be followed.
+    pub fn fail(&mut self, why: String) {
+        if self.fault.is_none() {
+            self.stop(Fault::Unusable(why));
+        }
     }
 
     /// Something has happened.

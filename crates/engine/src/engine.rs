@@ -7,7 +7,7 @@
 //! Invariant: a read shows nothing that its access does not read, and a write changes nothing that its
 //! access does not write.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use stockd_access::Access;
@@ -16,6 +16,7 @@ use stockd_model::{Condition, Quote, Refusal, Right, Symbol, Watched};
 use stockd_store::{Store, random_epoch};
 
 use crate::access;
+use crate::cluster_report::{ClusterReport, Reporter};
 use crate::commit_record::CommitReport;
 use crate::committer::{CloseError, Committer, Sync};
 use crate::counters::Totals;
@@ -33,6 +34,8 @@ pub struct Engine {
     _grower: Option<Grower>,
     pub(crate) market: Arc<Market>,
     epoch: u64,
+    /// Asked for what a cluster says of itself.
+    cluster: OnceLock<Reporter>,
 }
 
 impl Engine {
@@ -41,14 +44,20 @@ impl Engine {
     pub fn new(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
         let _grower = Grower::start(&market);
-        Engine { committer: None, _grower, market, epoch: random_epoch() }
+        Engine { committer: None, _grower, market, epoch: random_epoch(), cluster: OnceLock::new() }
     }
 
     /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
     /// to grow waits, in sum as long as the system takes to hand out the memory.
     pub fn without_threads(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
-        Engine { committer: None, _grower: None, market, epoch: random_epoch() }
+        Engine {
+            committer: None,
+            _grower: None,
+            market,
+            epoch: random_epoch(),
+            cluster: OnceLock::new(),
+        }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -70,13 +79,13 @@ impl Engine {
         let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
         let _grower = Grower::start(&market);
-        Engine { committer: Some(committer), _grower, market, epoch }
+        Engine { committer: Some(committer), _grower, market, epoch, cluster: OnceLock::new() }
     }
 
     /// An engine whose writes somebody else does.
     pub(crate) fn over(market: Arc<Market>, committer: Committer, epoch: u64) -> Engine {
         let _grower = Grower::start(&market);
-        Engine { committer: Some(committer), _grower, market, epoch }
+        Engine { committer: Some(committer), _grower, market, epoch, cluster: OnceLock::new() }
     }
 
     /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
@@ -169,6 +178,19 @@ impl Engine {
     /// What the committer has done; `None` when the catalog is in memory alone.
     pub fn commit_report(&self) -> Option<CommitReport> {
         self.committer.as_ref().map(Committer::report)
+    }
+
+    /// Asks there from now on what the [cluster](Engine::cluster_report) says of itself. Only the first one is asked.
+    pub fn report_cluster_with(
+        &self,
+        report: impl Fn() -> ClusterReport + Send + std::marker::Sync + 'static,
+    ) {
+        let _ = self.cluster.set(Reporter::new(report));
+    }
+
+    /// What the cluster says of itself that this engine is a node of; `None` when it is none.
+    pub fn cluster_report(&self) -> Option<ClusterReport> {
+        self.cluster.get().map(Reporter::report)
     }
 
     /// Has writes taken again after a commit has failed, if the disk is well again: the store is opened again and

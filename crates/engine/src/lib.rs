@@ -35,6 +35,7 @@
 
 mod access;
 mod checkpointer;
+mod cluster_report;
 mod commit_record;
 mod committer;
 mod counters;
@@ -57,6 +58,7 @@ mod sync;
 mod transaction;
 mod write_queue;
 
+pub use cluster_report::ClusterReport;
 pub use commit_record::{COMMIT_TIMES_US, CommitReport};
 pub use committer::{CloseError, Sync};
 pub use counters::Totals;

@@ -526,6 +526,19 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 2;
 /// what is delisted and what is listed together needs room for both.
 pub const CLUSTER_STOCKS_MAX: usize = STOCKS_MAX / 2;
 
+/// Bytes in the name of a cluster. A longer one is refused.
+pub const CLUSTER_NAME_BYTES_MAX: usize = 32;
+
+/// Messages that have come from the log of a cluster and wait to be applied. With more the log waits.
+pub const DELIVERIES_MAX: usize = 4096;
+
+/// What a node of a cluster wants from the network and has not got yet. A further one is dropped, and sent again when
+/// it is due.
+pub const EFFECTS_MAX: usize = 256;
+
+/// How long a node that stops waits for what it has sent.
+pub const CLUSTER_END_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long a node of a cluster may be without a connection before writes are refused. Until then they wait.
 pub const CLUSTER_DOWN_AFTER: Duration = Duration::from_secs(2);
 

@@ -103,7 +103,7 @@ problems! {
         "the write could not be kept on the disk",
         "It has not taken effect here; whether the disk has it shows when the server starts again.";
     ClusterDown = "cluster-down", 503, Unavailable, "CLUSTERDOWN",
-        "the write was not sent to the cluster, and nothing has changed",
+        "the node does not reach the log of its cluster, or is behind it; a write has had no effect",
         "Try again in a moment, or another node; lookups go on.";
     Uncertain = "uncertain", 504, Unknown, "UNCERTAIN",
         "the disk or the cluster has not answered in time, and the write may still take effect",

@@ -330,9 +330,26 @@ fn about_nothing(_: &Known<'_>) -> Lines {
     Lines::default()
 }
 
-fn about_cluster(_: &Known<'_>) -> Lines {
+fn about_cluster(Known { server, .. }: &Known<'_>) -> Lines {
     let mut lines = Lines::default();
+    // Of Redis: here every node has all stocks, and no client has to know where they are.
     lines.add("cluster_enabled", 0);
+    if let Some(cluster) = server.engine.cluster_report() {
+        lines.add("cluster_name", &cluster.name);
+        lines.add("cluster_state", cluster.state);
+        lines.add("cluster_ready", u8::from(cluster.is_ready));
+        lines.add("cluster_applied", cluster.applied);
+        if let Some(staleness) = cluster.staleness {
+            lines.add("cluster_fresh_ms", staleness.as_millis());
+        }
+        lines.add("cluster_uncertain", cluster.uncertain);
+        lines.add("cluster_passed_over", cluster.passed_over);
+        lines.add("cluster_followed", cluster.followed);
+        lines.add("cluster_sessions", cluster.sessions);
+        if let Some((sequence, digest)) = cluster.digest {
+            lines.add("cluster_digest", format_args!("{sequence}:{digest:016x}"));
+        }
+    }
     lines
 }
 

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "cluster")]
+use crate::cluster;
 #[cfg(feature = "demo")]
 use crate::demo;
 #[cfg(feature = "feed")]
@@ -49,6 +51,8 @@ enum Command {
     Access(access::AccessArgs),
     Token(token::TokenArgs),
     Certificate(certificate::CertificateArgs),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::ClusterArgs),
     // Its options are many.
     #[cfg(feature = "load")]
     Load(Box<load::LoadArgs>),
@@ -86,6 +90,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Access(args) => access::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Certificate(args) => certificate::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(args) => cluster::run(&args),
         #[cfg(feature = "load")]
         Command::Load(args) => load::run(&args),
         #[cfg(feature = "demo")]

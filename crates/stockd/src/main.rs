@@ -10,6 +10,10 @@ mod certificate;
 mod certificates;
 mod check;
 mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_node;
 mod config;
 mod data_dir;
 mod delist;

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use stockd_engine::{Access, Engine};
@@ -53,6 +53,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(log.end(serve(&settings, guarded, &args.flags, &log)))
 }
 
+/// How often a node looks whether what it shows is wrong.
+#[cfg(feature = "cluster")]
+const NODE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where to listen, and what protects it.
 struct Guarded {
     endpoints: Vec<Endpoint>,
@@ -72,7 +76,8 @@ fn serve(
     let rows = read_catalog(settings)?;
     // Before the directory is opened, which changes it.
     let is_newer = data_dir::is_older_than(settings, settings.catalog.as_ref());
-    let engine = Arc::new(data_dir::open_engine(settings)?);
+    let (engine, node) = open(settings)?;
+    let engine = Arc::new(engine);
     list_stocks(&rows, &engine)?;
     tell_differences(settings, &rows, &engine, is_newer);
     drop(rows);
@@ -121,7 +126,7 @@ fn serve(
     }
 
     let signal = loop {
-        let told = interruption.next_within(FILES_LOOK_INTERVAL);
+        let told = interruption.next_within(node.look_interval());
         match told {
             Some(Told::Stop(signal)) => break signal,
             Some(Told::Reload) => {
@@ -129,6 +134,9 @@ fn serve(
                 engine.resume();
             }
             None => {}
+        }
+        if let Some(why) = node.must_end() {
+            anyhow::bail!("the node has stopped: {why}");
         }
         if let Some(access) = &mut access
             && access.look(told.is_some())
@@ -158,7 +166,60 @@ fn serve(
         "stopped"
     );
     engine.close(until.saturating_duration_since(Instant::now()))?;
+    node.end();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a server is beside its engine: a node of a cluster, or alone.
+struct Membership {
+    #[cfg(feature = "cluster")]
+    cluster: Option<stockd_cluster::Cluster>,
+}
+
+/// The engine over what is kept: in the data directory, or by the log of a cluster.
+fn open(settings: &Settings) -> anyhow::Result<(Engine, Membership)> {
+    #[cfg(feature = "cluster")]
+    {
+        if !settings.cluster.is_empty() {
+            let (engine, cluster) = crate::cluster_node::join(settings)?;
+            return Ok((engine, Membership { cluster: Some(cluster) }));
+        }
+        Ok((data_dir::open_engine(settings)?, Membership { cluster: None }))
+    }
+    #[cfg(not(feature = "cluster"))]
+    Ok((data_dir::open_engine(settings)?, Membership {}))
+}
+
+#[cfg(feature = "cluster")]
+impl Membership {
+    /// How often to look whether the node must end, and at files.
+    fn look_interval(&self) -> Duration {
+        if self.cluster.is_some() { NODE_LOOK_INTERVAL } else { FILES_LOOK_INTERVAL }
+    }
+
+    /// Why the server must not go on: what it shows may be wrong.
+    fn must_end(&self) -> Option<String> {
+        self.cluster.as_ref()?.wrong()
+    }
+
+    fn end(self) {
+        if let Some(cluster) = self.cluster {
+            cluster.end();
+        }
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+impl Membership {
+    fn look_interval(&self) -> Duration {
+        FILES_LOOK_INTERVAL
+    }
+
+    fn must_end(&self) -> Option<String> {
+        None
+    }
+
+    fn end(self) {}
 }
 
 /// Reads the settings again. What can change while the server runs is changed: the level of the log. Of

@@ -172,6 +172,25 @@ settings! {
     /// Keep nothing on disk: the catalog is in memory alone, and a data directory is not used.
     ephemeral: bool = "false", "BOOL", value::boolean;
 
+    /// NATS servers that keep the log of a cluster: `nats://HOST:PORT`, several of them with commas between.
+    /// The catalog is then that of the cluster, and a data directory is not used; docs/cluster.md says more.
+    cluster: Vec<String> = "", "URLS", value::servers;
+
+    /// Name of the cluster: one NATS may have several.
+    cluster_name: String = "main", "NAME", value::cluster_name;
+
+    /// Credentials for NATS, as `nsc` writes them.
+    cluster_creds: Option<PathBuf> = "", "FILE", value::file;
+
+    /// Authorities of the certificates of the NATS servers, as PEM.
+    cluster_ca: Option<PathBuf> = "", "FILE", value::file;
+
+    /// How long a write waits for the log of the cluster before its client is told that it is uncertain.
+    write_timeout: Duration = "10s", "TIME", value::duration;
+
+    /// How old what a node of a cluster shows may be before /health/ready says that it is not ready.
+    stale_after: Duration = "5s", "TIME", value::duration;
+
     /// What lines of the log look like: `text`, or `json`, an object a line.
     log_format: LogFormat = "text", "FORMAT", value::log_format;
 

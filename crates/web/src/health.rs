@@ -25,7 +25,7 @@ pub(crate) async fn live() -> (StatusCode, Text) {
     (StatusCode::OK, (NOT_KEPT, "live\n"))
 }
 
-/// Whether it answers: everything is loaded, and it does not stop. With `writes=1` also whether it takes writes.
+/// Whether it answers: everything is loaded, it does not stop, and as a node of a cluster it is not behind. With `writes=1` also whether it takes writes.
 #[utoipa::path(get, path = "/health/ready", tag = "operation",
     params(("writes" = Option<String>, Query, pattern = "^[01]$", description = "1 asks whether writes are taken, too")),
     responses((status = 200, description = "it does", body = String, content_type = "text/plain"),
@@ -43,6 +43,19 @@ pub(crate) async fn ready(
     };
     if plane.is_stopping() {
         return Err(Refused::new(Problem::Stopping, "the server is stopping"));
+    }
+    if let Some(cluster) = plane.engine().cluster_report()
+        && (!cluster.is_ready || (asks_for_writes && cluster.state != "ok"))
+    {
+        let state = cluster.state;
+        let why = match cluster.staleness {
+            Some(age) => format!(
+                "the node is {state}, and what it shows is up to {} ms old",
+                age.as_millis()
+            ),
+            None => format!("the node is {state}"),
+        };
+        return Err(Refused::new(Problem::ClusterDown, why));
     }
     let failed = plane.engine().commit_report().and_then(|report| report.failed);
     match failed.filter(|_| asks_for_writes) {

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use stockd_engine::{Access, COMMIT_TIMES_US, CommitReport, Totals};
+use stockd_engine::{Access, COMMIT_TIMES_US, ClusterReport, CommitReport, Totals};
 use stockd_model::Right;
 use stockd_server::Metrics;
 
@@ -31,6 +31,7 @@ pub(crate) struct Reading<'a> {
     server: Metrics,
     totals: Totals,
     commits: Option<CommitReport>,
+    cluster: Option<ClusterReport>,
     streams: (usize, usize),
 }
 
@@ -145,6 +146,18 @@ rows! {
         |r, it| it.one(r.commits.map_or(0.0, |commits| commits.last_checkpoint_ns as f64 / 1e9));
     "stockd_checkpoint_age_seconds", Gauge, "seconds", "How long ago the last checkpoint was written, or the start where there was none.",
         |r, it| it.one(r.commits.map_or(0.0, |commits| commits.checkpoint_age.as_secs_f64()));
+    "stockd_cluster_ready", Gauge, "", "1 when a node of a cluster is not behind; no number where there is no cluster.",
+        |r, it| if let Some(node) = &r.cluster { it.one(u8::from(node.is_ready)) };
+    "stockd_cluster_writes", Gauge, "", "1 when the node takes writes.",
+        |r, it| if let Some(node) = &r.cluster { it.one(u8::from(node.state == "ok")) };
+    "stockd_cluster_applied", Counter, "", "Messages of the log that the node has applied.",
+        |r, it| if let Some(node) = &r.cluster { it.one(node.applied) };
+    "stockd_cluster_staleness_seconds", Gauge, "seconds", "How old what the node shows may be, at most.",
+        |r, it| if let Some(age) = r.cluster.as_ref().and_then(|node| node.staleness) { it.one(age.as_secs_f64()) };
+    "stockd_cluster_uncertain", Gauge, "", "Messages of the node that may or may not take effect.",
+        |r, it| if let Some(node) = &r.cluster { it.one(node.uncertain) };
+    "stockd_cluster_followed", Counter, "", "How often the node has followed the log again.",
+        |r, it| if let Some(node) = &r.cluster { it.one(node.followed) };
     "stockd_connections_open", Gauge, "", "Connections that are open, by plane: those of the line protocol and RESP, and those of HTTP and gRPC.",
         |r, it| {
             it.labelled("plane", "data", r.server.open);
@@ -338,6 +351,7 @@ fn text(plane: &Plane, format: Format) -> String {
         server: plane.observer.metrics(),
         totals: plane.engine().totals(),
         commits: plane.engine().commit_report(),
+        cluster: plane.engine().cluster_report(),
         streams: plane.hub.open_streams(),
     };
     let mut out = String::new();

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stockd_model::limits::{
-    COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX, MEMORY_FLOOR, TIMEOUT_MAX,
-    WEB_THREADS_MAX, WORKERS_MAX,
+    CLUSTER_NAME_BYTES_MAX, COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX,
+    MEMORY_FLOOR, TIMEOUT_MAX, WEB_THREADS_MAX, WORKERS_MAX,
 };
 use stockd_model::{Address, AddressError, ToAddresses};
 use stockd_tls::ClientCertificates;
@@ -97,6 +97,31 @@ fn addresses_of(text: &str) -> Result<Vec<Address>, Form> {
 
 pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Form> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Addresses of NATS servers.
+pub(super) fn servers(text: &str) -> Result<Vec<String>, Form> {
+    let servers: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let is_server = |it: &&str| ["nats://", "tls://"].iter().any(|scheme| it.starts_with(scheme));
+    if !servers.iter().all(is_server) {
+        return Err(
+            "write nats://HOST:PORT or tls://HOST:PORT, several of them with commas between".into(),
+        );
+    }
+    if !servers.is_empty() && !cfg!(feature = "cluster") {
+        return Err("this build has no clusters".into());
+    }
+    Ok(servers.into_iter().map(str::to_owned).collect())
+}
+
+pub(super) fn cluster_name(text: &str) -> Result<String, Form> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_name =
+        (1..=CLUSTER_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_allowed);
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("write up to 32 letters, digits, - and _".into()),
+    }
 }
 
 pub(super) fn insecure(text: &str) -> Result<Insecure, Form> {

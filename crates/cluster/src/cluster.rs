@@ -1,0 +1,298 @@
+//! A node with its threads: one applies the log, one has the network.
+//!
+//! `stockd-apply` owns the [`Node`] and with it the replica: it is the only one that writes rows. `stockd-nats` has the
+//! connection. What others may know of the node lies behind a lock that both hold for an instant.
+//!
+//! Invariant: while the thread that applies runs, what is asked is answered; after it has ended nothing is asked any more.
+
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use stockd_engine::{ClusterReport, Replica, now_ns};
+use stockd_model::limits::{CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc as asynchronous;
+use tokio::sync::oneshot;
+
+use crate::log_state::Fault;
+use crate::nats::api::LogInfo;
+use crate::nats::{self, Delivery, Wiring};
+use crate::node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};
+use crate::options::{ClusterError, ClusterOptions};
+
+/// A connection to a cluster whose log is known, and no node yet.
+#[derive(Debug)]
+pub struct Joining {
+    options: ClusterOptions,
+    log: LogInfo,
+    wire: oneshot::Sender<Wiring>,
+    network: JoinHandle<()>,
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+    apply: JoinHandle<()>,
+    network: JoinHandle<()>,
+}
+
+/// What others may know of a node.
+#[derive(Debug)]
+struct Shared {
+    options: ClusterOptions,
+    /// What it said last, and when.
+    status: Mutex<Option<(NodeStatus, Instant)>>,
+}
+
+/// Deliveries that are taken before time is looked at.
+const DELIVERIES_TOGETHER: usize = 1024;
+
+/// Between two looks at what has changed, for those who wait.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+impl Joining {
+    /// Connects to the log, and finds out what the cluster is. It tries until it is given up.
+    ///
+    /// # Errors
+    ///
+    /// What time does not heal: the stream or the servers are not as they must be.
+    pub fn begin(
+        options: ClusterOptions,
+        is_given_up: impl Fn() -> bool,
+    ) -> Result<Joining, ClusterError> {
+        let runtime = runtime()?;
+        let (tell, told) = mpsc::sync_channel(1);
+        let (wire, wired) = oneshot::channel();
+        let of_thread = options.clone();
+        let network = thread::Builder::new().name("stockd-nats".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let joined = nats::join(&of_thread).await;
+                let connection = joined.map(|(connection, log)| {
+                    let _ = tell.send(Ok(log));
+                    connection
+                });
+                match connection {
+                    Err(error) => _ = tell.send(Err(error)),
+                    Ok(connection) => {
+                        if let Ok(wiring) = wired.await {
+                            connection.serve(wiring).await;
+                        }
+                    }
+                }
+            });
+        });
+        let network = network.map_err(|error| ClusterError::Refused(error.to_string()))?;
+        loop {
+            match told.recv_timeout(LOOK_INTERVAL) {
+                Ok(log) => return Ok(Joining { options, log: log?, wire, network }),
+                Err(mpsc::RecvTimeoutError::Timeout) if is_given_up() => {
+                    return Err(ClusterError::Stopped);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ClusterError::Silent),
+            }
+        }
+    }
+
+    /// What the cluster is.
+    pub fn log(&self) -> LogInfo {
+        self.log
+    }
+
+    /// Has the node of this replica, which holds nothing yet, follow the log and write to it.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers or no thread.
+    pub fn start(self, replica: Replica) -> Result<Cluster, ClusterError> {
+        let Joining { options, wire, network, .. } = self;
+        let interrupter = replica.interrupter();
+        let (deliveries, delivered) = mpsc::sync_channel(DELIVERIES_MAX);
+        let (effects, wanted) = asynchronous::channel(EFFECTS_MAX);
+        let consumer = format!("node-{:016x}", random()?);
+        let _ = wire.send(Wiring { deliveries, interrupter, effects: wanted, consumer });
+        let node_options = NodeOptions {
+            write_timeout: options.write_timeout,
+            writes: true,
+            // The system has had random numbers before.
+            draw_session: Box::new(|| random().unwrap_or_else(|_| now_ns())),
+        };
+        let node = Node::new(replica, node_options, now());
+        let shared = Arc::new(Shared { options, status: Mutex::new(None) });
+        let applying = Applying { node, delivered, effects, shared: Arc::clone(&shared) };
+        let apply = thread::Builder::new()
+            .name("stockd-apply".to_owned())
+            .spawn(move || applying.run())
+            .map_err(|error| ClusterError::Refused(error.to_string()))?;
+        Ok(Cluster { shared, apply, network })
+    }
+}
+
+impl Cluster {
+    /// Waits until all is applied that was acknowledged before, and writes are taken. `false` when it was given up, or
+    /// the node has stopped.
+    pub fn wait_until_ready(&self, is_given_up: impl Fn() -> bool) -> bool {
+        while !is_given_up() && self.fault().is_none() {
+            if self.shared.report().is_ready {
+                return true;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        false
+    }
+
+    /// Why the node has stopped, if it has.
+    pub fn fault(&self) -> Option<String> {
+        match self.shared.status().as_ref()?.0.closed.as_ref()? {
+            Closed::Stopped(fault) => Some(fault.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Why what the node shows may be wrong: it has stopped, and others hold something else. One that has stopped for
+    /// another cause shows what was right.
+    pub fn wrong(&self) -> Option<String> {
+        match self.shared.status().as_ref()?.0.closed.as_ref()? {
+            Closed::Stopped(fault @ (Fault::Diverged { .. } | Fault::NoRoom(_))) => {
+                Some(fault.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the node says of itself, for [`Engine::report_cluster_with`](stockd_engine::Engine::report_cluster_with).
+    pub fn reporter(&self) -> impl Fn() -> ClusterReport + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.report()
+    }
+
+    /// Waits for the threads, which end when the engine has been closed.
+    pub fn end(self) {
+        let _ = self.apply.join();
+        let _ = self.network.join();
+    }
+}
+
+impl Shared {
+    fn status(&self) -> MutexGuard<'_, Option<(NodeStatus, Instant)>> {
+        // It is exchanged as a whole.
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self) -> ClusterReport {
+        let status = self.status();
+        let said = status.as_ref().map(|(status, at)| (status, at.elapsed()));
+        // What it said grows older even when the thread is held up.
+        let staleness = said.and_then(|(status, ago)| Some(status.staleness? + ago));
+        let closed = said.map(|(status, _)| status.closed.as_ref());
+        let state = match closed {
+            None | Some(Some(Closed::Joining)) => "joining",
+            Some(None) => "ok",
+            Some(Some(Closed::Disconnected)) => "disconnected",
+            Some(Some(Closed::Uncertain)) => "uncertain",
+            Some(Some(Closed::Disputed)) => "disputed",
+            Some(Some(Closed::ReadOnly)) => "read-only",
+            Some(Some(Closed::Stopped(_))) => "stopped",
+        };
+        let is_fresh = staleness.is_some_and(|it| it <= self.options.stale_after);
+        let number = |of: fn(&NodeStatus) -> u64| said.map_or(0, |(status, _)| of(status));
+        ClusterReport {
+            name: self.options.name.as_str().to_owned(),
+            state,
+            is_ready: is_fresh && !["joining", "stopped"].contains(&state),
+            applied: number(|status| status.seen.sequence),
+            staleness,
+            uncertain: number(|status| status.uncertain as u64) as usize,
+            passed_over: number(|status| status.passed_over),
+            followed: number(|status| status.followed),
+            sessions: number(|status| status.sessions as u64) as usize,
+            digest: said.and_then(|(status, _)| status.digest),
+        }
+    }
+}
+
+/// What the thread that applies owns.
+struct Applying {
+    node: Node,
+    delivered: Receiver<Delivery>,
+    effects: asynchronous::Sender<Effect>,
+    shared: Arc<Shared>,
+}
+
+impl Applying {
+    fn run(mut self) {
+        loop {
+            let is_more = self.turn();
+            let now = now();
+            let until = if is_more { now.instant } else { self.node.next_wake(now) };
+            if !self.node.replica().wait(until) {
+                break;
+            }
+        }
+        // Nothing more is asked. What is in flight may come back yet.
+        let until = Instant::now() + CLUSTER_END_TIMEOUT;
+        while !self.node.is_idle() && self.node.fault().is_none() && Instant::now() < until {
+            self.turn();
+            thread::sleep(LOOK_INTERVAL / 20);
+        }
+        self.node.end();
+    }
+
+    /// Takes what has come, and does what is due. Whether there may be more to take.
+    fn turn(&mut self) -> bool {
+        let began = now();
+        let mut taken = 0;
+        while taken < DELIVERIES_TOGETHER {
+            let event = match self.delivered.try_recv() {
+                Ok(delivery) => delivery,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.node.fail("the connection to the log has ended".to_owned());
+                    break;
+                }
+            };
+            taken += 1;
+            let event = match &event {
+                Delivery::Message { sequence, message } => {
+                    Event::Message { sequence: *sequence, message }
+                }
+                Delivery::Acked { session, number, sequence } => {
+                    Event::Acked { session: *session, number: *number, sequence: *sequence }
+                }
+                Delivery::Connected => Event::Connected,
+                Delivery::Disconnected => Event::Disconnected,
+                Delivery::Failed(error) => {
+                    self.node.fail(error.to_string());
+                    continue;
+                }
+            };
+            self.node.handle(event, began);
+        }
+        let now = now();
+        self.node.poll(now);
+        for effect in self.node.effects() {
+            // Where there is no room it is as if the network had dropped it.
+            let _ = self.effects.try_send(effect);
+        }
+        *self.shared.status() = Some((self.node.status(now.instant), now.instant));
+        taken == DELIVERIES_TOGETHER
+    }
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), unix_ns: now_ns() }
+}
+
+/// A runtime on the thread that uses it.
+pub(crate) fn runtime() -> Result<Runtime, ClusterError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| ClusterError::Refused(error.to_string()))
+}
+
+/// A random number of the system.
+pub(crate) fn random() -> Result<u64, ClusterError> {
+    getrandom::u64().map_err(|error| ClusterError::Refused(error.to_string()))
+}

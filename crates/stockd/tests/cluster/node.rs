@@ -1,0 +1,102 @@
+//! A node as a process, until it is dropped.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long something may take that must happen.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Node {
+    process: Child,
+    resp: String,
+    http: String,
+}
+
+impl Node {
+    /// Starts one that follows the log at these servers, and waits until it is ready.
+    pub(crate) fn start(servers: &str, more: &[&str]) -> Node {
+        let mut command = serve(&[&["--cluster", servers], more].concat());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = tell.send(line)));
+        let mut node = Node { process, resp: String::new(), http: String::new() };
+        let address = |protocol: &str| {
+            let line = told.recv_timeout(PATIENCE).expect("the node is ready");
+            line.strip_prefix(protocol).unwrap_or_else(|| panic!("{line}")).to_owned()
+        };
+        (node.resp, node.http) = (address("resp "), address("http "));
+        node
+    }
+
+    pub(crate) fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(format!("redis://{}/", self.resp)).unwrap();
+        client.get_connection().unwrap()
+    }
+
+    /// What `INFO cluster` says of this.
+    pub(crate) fn info(&self, key: &str) -> String {
+        let text: String = redis::cmd("INFO").arg("cluster").query(&mut self.connect()).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
+    }
+
+    /// What HTTP answers.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) fn terminate(mut self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts a node that must not start: its exit code, and what it says. The servers are the first argument.
+pub(crate) fn refused(args: &[&str]) -> (Option<i32>, String) {
+    let output = serve(&[&["--cluster"], args].concat()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn serve(more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
+    command.args(["serve", "--line", "off", "--workers", "1"]);
+    command.args(["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(more);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn becomes<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "it never comes to be");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
