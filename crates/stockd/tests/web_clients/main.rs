@@ -1,5 +1,6 @@
 //! Clients of HTTP, streams and gRPC, unmodified, against the real server: curl, httpx, httpx-sse, websockets, grpcio with
-//! health and reflection, ws and eventsource of Node; and the tools that judge descriptions and metrics.
+//! health and reflection, ws and eventsource of Node, alpaca-py, a client of CS677; and the tools that judge
+//! descriptions and metrics.
 //!
 //! What is not on the machine is installed as in `redis_clients`. Where something cannot be had, the test says so and
 //! passes; in CI it fails.
@@ -90,6 +91,12 @@ impl Drop for Web {
     }
 }
 
+const ALPACA_PACKAGES: &[&str] = &["alpaca-py==0.44.0", "httpx==0.28.1"];
+
+fn alpaca() -> Option<Packages> {
+    Packages::python_with("alpaca", "import alpaca, httpx, msgpack, requests", ALPACA_PACKAGES)
+}
+
 fn python() -> Option<Packages> {
     Packages::python_with("web", "import httpx, grpc, schemathesis", PYTHON_PACKAGES)
 }
@@ -158,6 +165,36 @@ fn curl_speaks_both_versions_over_tls() {
 fn python_clients_of_http_websocket_and_grpc_work() {
     let Some(packages) = python() else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web_clients/python.py");
+    Web::start().is_well(&packages.program, Path::new(script));
+}
+
+/// The server is killed, and started again where it was, when the client says so.
+#[test]
+fn alpaca_py_works_and_connects_again() {
+    let Some(packages) = alpaca() else { return };
+    let web = Web::start();
+    let address = web.address.clone();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web_clients/alpaca_client.py");
+    let mut command = Command::new(&packages.program);
+    command.arg(script).arg(&address).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut web = Some(web);
+    if lines.next().as_deref() == Some("restart") {
+        drop(web.take());
+        web = Some(Web::start_with(&["--http", &address]));
+        client.stdin.take().unwrap().write_all(b"restarted\n").unwrap();
+    }
+    let last = lines.next();
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(last.as_deref(), Some("all is well"), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(web);
+}
+
+#[test]
+fn a_client_of_the_course_cs677_works() {
+    let Some(packages) = alpaca() else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web_clients/cs677.py");
     Web::start().is_well(&packages.program, Path::new(script));
 }
 

@@ -3,6 +3,8 @@
 mod access;
 mod bounds;
 mod client;
+mod cors;
+mod facades;
 mod quotes;
 mod streams;
 
