@@ -6,7 +6,9 @@ mod client;
 mod cors;
 mod facades;
 mod quotes;
+mod sockets;
 mod streams;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
