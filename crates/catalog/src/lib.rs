@@ -57,4 +57,4 @@ mod table;
 pub use change::{CatalogFull, Change, Changed};
 pub use growth::Growth;
 pub use scan::Page;
-pub use table::{Catalog, Options, Sought, View};
+pub use table::{Catalog, Kept, Options, Sought, View};

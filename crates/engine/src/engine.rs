@@ -16,7 +16,8 @@ use stockd_model::{Condition, Quote, Refusal, Right, Symbol, Watched};
 use stockd_store::{Store, random_epoch};
 
 use crate::access;
-use crate::committer::{CloseError, CommitReport, Committer, Sync};
+use crate::commit_record::CommitReport;
+use crate::committer::{CloseError, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
 use crate::grower::Grower;
@@ -68,6 +69,12 @@ impl Engine {
         let market = Market::new(catalog);
         let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
+        let _grower = Grower::start(&market);
+        Engine { committer: Some(committer), _grower, market, epoch }
+    }
+
+    /// An engine whose writes somebody else does.
+    pub(crate) fn over(market: Arc<Market>, committer: Committer, epoch: u64) -> Engine {
         let _grower = Grower::start(&market);
         Engine { committer: Some(committer), _grower, market, epoch }
     }

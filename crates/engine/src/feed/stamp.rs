@@ -4,7 +4,6 @@
 //! made by one thread, which never sees a row go back; so the end of a listing comes right behind the
 //! last version that was seen of it.
 
-use stockd_model::Quote;
 use stockd_model::limits::VERSION_MAX;
 
 /// A version and whether it is listed: twice the version, and one more once it was delisted.
@@ -22,10 +21,10 @@ impl Stamp {
         Stamp(2 * version)
     }
 
-    /// The stamp after this one, when the row is read and holds this.
-    pub(crate) fn then(self, quote: Option<&Quote>) -> Stamp {
-        match quote {
-            Some(quote) => Stamp::listed(quote.version),
+    /// The stamp after this one, when the row is read and is listed at this version, or not at all.
+    pub(crate) fn then(self, version: Option<u64>) -> Stamp {
+        match version {
+            Some(version) => Stamp::listed(version),
             None => Stamp(self.0 + u64::from(self.is_listed())),
         }
     }

@@ -69,6 +69,15 @@ struct Sweep {
     left: usize,
 }
 
+impl Topic {
+    fn note_seen(&mut self, version: Option<u64>) -> Stamp {
+        let stamp = self.seen.then(version);
+        debug_assert!(stamp >= self.seen, "a row went back");
+        self.seen = stamp;
+        stamp
+    }
+}
+
 impl Topics {
     pub(crate) fn is_empty(&self) -> bool {
         self.topics.is_empty()
@@ -112,10 +121,13 @@ impl Topics {
     pub(crate) fn observe(&mut self, id: TopicId, catalog: &Catalog) -> (Stamp, Option<Quote>) {
         let topic = self.get_mut(id);
         let quote = catalog.get(&topic.symbol);
-        let stamp = topic.seen.then(quote.as_ref());
-        debug_assert!(stamp >= topic.seen, "a row went back");
-        topic.seen = stamp;
-        (stamp, quote)
+        (topic.note_seen(quote.as_ref().map(|quote| quote.version)), quote)
+    }
+
+    /// Reads the version of a topic's row, and nothing else.
+    pub(crate) fn observe_version(&mut self, id: TopicId, catalog: &Catalog) -> Stamp {
+        let topic = self.get_mut(id);
+        topic.note_seen(catalog.listed_version(&topic.symbol))
     }
 
     /// Names the topic somewhere.

@@ -4,6 +4,8 @@
 //! request with the [`Shape`] of its reply. What concerns the connection or the server is a
 //! [`Command`]: data for the code that serves the connection.
 
+use std::time::Duration;
+
 use stockd_model::{Edit, Field, Fields, Price, Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
@@ -304,6 +306,8 @@ pub enum Client<'a> {
     Kill(Kill<'a>),
     /// Which replies the connection is sent from now on.
     Reply(ReplyMode),
+    /// At most one message a symbol in this time, or all of them.
+    Interval(Option<Duration>),
     /// The name of the connection.
     Name,
     /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)
