@@ -152,8 +152,8 @@ impl Committer {
     /// A queue and what is recorded, for a thread that is not of this crate.
     pub(crate) fn without_thread() -> (Committer, Arc<WriteQueue>) {
         let queue = Arc::<WriteQueue>::default();
-        let (record, thread) = (Arc::default(), Mutex::new(None));
-        (Committer { queue: Arc::clone(&queue), record, thread }, queue)
+        let (record, signals, thread) = (Arc::default(), Arc::default(), Mutex::new(None));
+        (Committer { queue: Arc::clone(&queue), record, signals, thread }, queue)
     }
 
     pub(crate) fn handle(

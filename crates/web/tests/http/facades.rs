@@ -1,13 +1,11 @@
 //! The facades: what they answer, that each can be left out, and the numbers of orders.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
-use stockd_engine::{Access, Catalog, Engine, Sync};
+use stockd_engine::Access;
 use stockd_model::{Fields, Request};
-use stockd_store::DataDir;
 use stockd_web::Config;
 
 use crate::Web;
@@ -93,18 +91,9 @@ fn number(answer: &(u16, Value)) -> u64 {
     answer.1["data"]["transaction_number"].as_u64().unwrap()
 }
 
-fn durable() -> Web {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Box::new(DataDir::open(directory.path(), true).unwrap());
-    let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
-    let orders = Some(directory.path().to_owned());
-    let config = Config { orders, keeps_all: true, ..Config::default() };
-    Web { _data_dir: Some(directory), ..Web::with(config, Arc::new(engine)) }
-}
-
 #[test]
 fn the_courses_stocks_and_orders_have_their_shapes() {
-    for web in [Web::start(), durable()] {
+    for web in [Web::start(), Web::durable()] {
         stocks(&web);
         let mut http = web.connect();
         let aapl = http.get("/stocks/AAPL");
@@ -150,7 +139,7 @@ fn the_courses_stocks_and_orders_have_their_shapes() {
 fn numbers_have_no_gaps_however_many_order_at_once() {
     const BUYERS: usize = 8;
     const SHARES: u64 = 200;
-    for web in [Web::start(), durable()] {
+    for web in [Web::start(), Web::durable()] {
         give(&web, "A", &[("price", "1"), ("volume", &SHARES.to_string())]);
         give(&web, "B", &[("price", "1"), ("volume", "0")]);
         let buy = |name: &'static str| {
@@ -188,7 +177,7 @@ fn numbers_have_no_gaps_however_many_order_at_once() {
 #[test]
 fn a_facade_that_is_off_is_not_there() {
     let config = Config { alpaca: false, cs677: false, ..Config::default() };
-    let web = Web::with(config, Arc::default());
+    let web = Web::with(config, Default::default());
     stocks(&web);
     let mut http = web.connect();
     for path in ["/v2/stocks/AAPL/trades/latest", "/stocks/AAPL", "/orders/0"] {

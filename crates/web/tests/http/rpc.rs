@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http::Uri;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
@@ -18,6 +18,9 @@ pub(crate) mod proto {
 }
 
 pub(crate) use proto::stocks_client::StocksClient;
+
+/// Bytes that the server may send before the client has taken them.
+const WINDOW_BYTES: u32 = 65_535;
 
 /// The connection.
 #[derive(Clone)]
@@ -43,7 +46,11 @@ pub(crate) fn client(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> StocksClient<Link> {
     runtime.block_on(async {
-        let shaken = handshake(TokioExecutor::new(), TokioIo::new(socket)).await;
+        let shaken = Builder::new(TokioExecutor::new())
+            // As much as most clients take: what waits in it is of the past.
+            .initial_stream_window_size(WINDOW_BYTES)
+            .handshake(TokioIo::new(socket))
+            .await;
         let (sender, connection) = shaken.unwrap();
         tokio::spawn(connection);
         StocksClient::with_origin(Link(sender), Uri::from_static("http://localhost"))
