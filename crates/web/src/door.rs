@@ -107,7 +107,7 @@ impl Door {
                     asked.iter().for_each(|asked| writes.submit_if(access, to, *asked));
                 });
                 match tokio::time::timeout(HTTP_WRITE_TIMEOUT, written).await {
-                    Ok(answers) => Ok(answers?.into_iter().filter_map(reply).collect()),
+                    Ok(answers) => Ok(answers?.iter().filter_map(reply).collect()),
                     Err(_) => Err(uncertain(HTTP_WRITE_TIMEOUT)),
                 }
             }
@@ -197,9 +197,9 @@ impl Durable {
     }
 }
 
-fn reply(answered: Answered) -> Option<Reply> {
+fn reply(answered: &Answered) -> Option<Reply> {
     match answered {
-        Answered::Reply(reply) => Some(reply),
+        Answered::Reply(reply) => Some(*reply),
         Answered::Outcome(_) => None,
     }
 }

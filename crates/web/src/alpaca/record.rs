@@ -237,11 +237,12 @@ mod tests {
         ];
         Record::new(members).encode(Encoding::MessagePack, &mut out);
         let time = 123_456_789_u64 << 34 | 1_790_000_000;
+        let long_text = "x".repeat(40);
         let expected = [
             &b"\x85\xa1T\xa1t\xa1t\xd7\xff"[..],
             &time.to_be_bytes(),
             b"\xa1p\xcb\xbf\xe0\0\0\0\0\0\0\xa1i\xcf\0\0\0\0\0\0\0\x11\xa1x\x92\xa1A\xd9\x28",
-            "x".repeat(40).as_bytes(),
+            long_text.as_bytes(),
         ];
         assert_eq!(out, expected.concat());
         let mut long = Vec::new();
