@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile([FILE], [DIRECTORY])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     fs::write(out.join("stockd.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().build_client(false).compile_fds(descriptors)?;
+    // The client is for the tests.
+    tonic_prost_build::configure().build_transport(false).compile_fds(descriptors)?;
     Ok(())
 }

@@ -22,6 +22,8 @@ use crate::overlay::Overlay;
 pub struct Transaction {
     watched: Vec<Watched>,
     requests: Vec<Request>,
+    /// Whether what stands behind a request that is refused is left out.
+    ends_refused: bool,
 }
 
 /// What became of a transaction.
@@ -29,7 +31,8 @@ pub struct Transaction {
 pub enum Outcome {
     /// It was executed.
     Executed {
-        /// The replies to its requests, in order.
+        /// The replies to its requests, in order; of one that [ended](Transaction::until_refused) with a refusal,
+        /// those up to it.
         replies: Vec<Reply>,
         /// Stocks that were listed when it began, whether the client may read them or not.
         stocks: usize,
@@ -45,7 +48,13 @@ impl Transaction {
     /// request sees what those before it have written. One that is refused changes nothing, and the
     /// others are executed all the same.
     pub fn new(watched: Vec<Watched>, requests: Vec<Request>) -> Transaction {
-        Transaction { watched, requests }
+        Transaction { watched, requests, ends_refused: false }
+    }
+
+    /// The same, but that it ends with a request that is refused: those behind it are not executed, and have no
+    /// replies.
+    pub fn until_refused(watched: Vec<Watched>, requests: Vec<Request>) -> Transaction {
+        Transaction { ends_refused: true, ..Transaction::new(watched, requests) }
     }
 
     /// The stocks that are to be as they were, and how.
@@ -106,6 +115,9 @@ impl Transaction {
                 // It is the same for every write: none of them has changed anything.
                 Reply::Refused(why @ Refusal::ReadOnly { .. }) => return Outcome::Refused(why),
                 reply => replies.push(reply),
+            }
+            if self.ends_refused && matches!(replies.last(), Some(Reply::Refused(_))) {
+                break;
             }
         }
         Outcome::Executed { replies, stocks }

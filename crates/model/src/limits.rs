@@ -750,6 +750,28 @@ pub const WEBSOCKET_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a WebSocket client may be silent, its pongs included, before it is closed.
 pub const WEBSOCKET_SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Stocks of which a stream for clients of Alpaca remembers what it has told. Of others it tells price and quote with
+/// each change.
+pub const ALPACA_TOLD_MAX: usize = 16_384;
+
+/// How deep the messages of clients of Alpaca may be nested. A deeper one is answered with an error.
+pub const ALPACA_MESSAGE_DEPTH_MAX: usize = 16;
+
+/// Orders that are kept with the data directory: the last ones.
+pub const ORDERS_KEPT: u64 = 1_000_000;
+
+/// Orders that are kept where nothing is kept on the disk: the last ones.
+pub const ORDERS_KEPT_IN_MEMORY: usize = 10_000;
+
+/// Orders that are kept and executed together. Further ones wait.
+pub const ORDERS_TOGETHER_MAX: usize = 256;
+
+/// Orders that wait to be executed. A further one is refused.
+pub const ORDERS_WAITING_MAX: usize = 1024;
+
+/// How often an order is tried because others have changed the count of orders at the same time. Then it is refused.
+pub const ORDER_ATTEMPTS_MAX: usize = 8;
+
 /// Connections that `GET /v1/clients` lists on one page.
 pub const HTTP_CLIENTS_PAGE: usize = 1000;
 

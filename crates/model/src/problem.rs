@@ -63,6 +63,9 @@ problems! {
     NotListed = "not-listed", 404, NotFound, "ERR",
         "no such stock is listed",
         "List it with PUT, or see which are there with GET /v1/stocks.";
+    NoOrder = "no-order", 404, NotFound, "ERR",
+        "there is no order of this number, or it is kept no more",
+        "The last million orders are kept, with numbers from 0.";
     Unauthenticated = "unauthenticated", 401, Unauthenticated, "NOAUTH",
         "nothing is served without a token, or the one that was shown is none",
         "Show a token in the header Authorization: Bearer, a space, and the token.";

@@ -59,6 +59,20 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     Ok(Engine::durable(catalog, version_floor, Box::new(data), sync))
 }
 
+/// Where the data directory is; none where nothing is kept.
+///
+/// # Errors
+///
+/// When none is named and the platform has no place for one.
+#[cfg(feature = "web")]
+pub(crate) fn path(settings: &Settings) -> anyhow::Result<Option<PathBuf>> {
+    match &settings.data_dir {
+        _ if settings.ephemeral => Ok(None),
+        Some(named) => Ok(Some(named.clone())),
+        None => usual_dir().map(Some),
+    }
+}
+
 /// Whether the data directory was last written before this file, or the file is standard input.
 pub(crate) fn is_older_than(settings: &Settings, file: Option<&catalog_file::Source>) -> bool {
     let Some(file) = file else { return false };

@@ -93,6 +93,16 @@ settings! {
     /// server, too.
     allowed_hosts: Vec<String> = "", "HOSTS", value::hosts;
 
+    /// Origins of pages on other sites, such as https://example.com, that may use the server and read its answers
+    /// (CORS), with commas between; `*` is any.
+    cors_origins: Vec<String> = "", "ORIGINS", value::origins;
+
+    /// Answer clients of Alpaca's market data: the latest trades, quotes and snapshots under /v2, and its stream.
+    alpaca: bool = "true", "BOOL", value::boolean;
+
+    /// Answer clients of the course CS677: stocks under /stocks, and orders that have numbers under /orders.
+    cs677: bool = "true", "BOOL", value::boolean;
+
     /// Threads that serve HTTP and gRPC: 1 to 64.
     web_threads: usize = "1", "N", value::web_threads;
 

@@ -16,6 +16,8 @@ use stockd_model::limits::{FILES_RESERVED, HTTP_CONNECTIONS_MAX};
 use stockd_server::Server;
 use stockd_tls::ServerTls;
 
+#[cfg(feature = "web")]
+use crate::data_dir;
 use crate::settings::Settings;
 
 /// A running service plane, or none.
@@ -53,6 +55,10 @@ impl Web {
             tls: tls.cloned(),
             threads: settings.web_threads,
             allowed_hosts: settings.allowed_hosts.clone(),
+            cors_origins: settings.cors_origins.clone(),
+            alpaca: settings.alpaca,
+            cs677: settings.cs677,
+            orders: data_dir::path(settings)?,
             streams_max: settings.streams_max,
             connections_max,
             keeps_all: settings.sync == crate::settings::Sync::Always && !settings.ephemeral,

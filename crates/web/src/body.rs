@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use stockd_model::Problem;
 use stockd_model::limits::HTTP_BODIES_BYTES_MAX;
 use tokio::sync::OwnedSemaphorePermit;
@@ -57,6 +58,22 @@ pub(crate) async fn read(
         bytes.extend_from_slice(&data);
     }
     Ok(Read { bytes: bytes.into(), room })
+}
+
+/// Reads a body of JSON, of at most so many bytes, that is a thing of this name. The room that it takes is given back
+/// with the permit.
+pub(crate) async fn json<T: DeserializeOwned>(
+    plane: &Arc<Plane>,
+    headers: &HeaderMap,
+    types: &[&str],
+    body: Body,
+    (bytes_max, name): (usize, &str),
+) -> Result<(T, OwnedSemaphorePermit), Refused> {
+    let Read { bytes, room } = read(plane, headers, types, body, bytes_max).await?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| {
+        Refused::new(Problem::InvalidRequest, format!("the body is no {name}: {error}"))
+    })?;
+    Ok((value, room))
 }
 
 fn reserve(plane: &Plane, bytes: usize) -> Result<OwnedSemaphorePermit, Refused> {

@@ -1,8 +1,8 @@
 //! Who makes a request, and what it may do: the one place where that is decided.
 //!
 //! A client shows a token, in the header `Authorization` (`Bearer TOKEN`, or `Basic` with the user and the token
-//! as its password) or in the cookie of a [session](crate::session); or its certificate; or nothing. It knows
-//! no routes but those that anybody may ask.
+//! as its password), in the headers that clients of Alpaca send, or in the cookie of a [session](crate::session); or
+//! its certificate; or nothing. It knows no routes but those that anybody may ask.
 //!
 //! Invariant: every request of every protocol has a [`Caller`] before a handler sees it, and the engine is used
 //! with its access alone. No token is written anywhere.
@@ -21,6 +21,7 @@ use stockd_model::limits::FAILED_ATTEMPT_WAIT;
 use stockd_model::{Problem, Right};
 
 use crate::connection::ConnectionInfo;
+use crate::facade::{Facade, Facades};
 use crate::plane::Plane;
 use crate::refused::Refused;
 
@@ -28,7 +29,8 @@ use crate::refused::Refused;
 pub(crate) const COOKIE_NAME: &str = "stockd_session";
 
 /// What anybody may ask: whether the server is there, and how it is used.
-const OPEN_PATHS: &[&str] = &["/", "/docs", "/openapi.json", "/problems", SESSION_PATH];
+const OPEN_PATHS: &[&str] =
+    &["/", "/docs", "/openapi.json", "/asyncapi.json", "/problems", SESSION_PATH];
 const OPEN_PREFIXES: &[&str] =
     &["/dashboard/", "/health/", "/problems/", "/grpc.health.v1.Health/"];
 
@@ -39,7 +41,6 @@ const SESSION_PATH: &str = "/v1/session";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
-    pub(crate) access: Arc<Access>,
 }
 
 /// A token as it was shown, and who is said to show it.
@@ -51,19 +52,19 @@ pub(crate) struct Shown {
 }
 
 impl Caller {
-    fn new(identity: Identity) -> Caller {
-        let access = Arc::new(identity.access().clone());
-        Caller { identity, access }
-    }
-
     /// The one that was noted with a request.
     pub(crate) fn of(extensions: &Extensions) -> Caller {
         extensions.get().cloned().unwrap_or_default()
     }
 
+    /// What it may do.
+    pub(crate) fn access(&self) -> &Access {
+        self.identity.access()
+    }
+
     /// Checks a right that concerns no stock.
     pub(crate) fn check(&self, right: Right) -> Result<(), Refused> {
-        if self.access.has(right) {
+        if self.access().has(right) {
             return Ok(());
         }
         let detail = format!("the access file does not give the right {right}");
@@ -87,7 +88,7 @@ pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Re
     let path = parts.uri.path();
     let is_public =
         OPEN_PATHS.contains(&path) || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
-    let is_open = is_public || is_websocket(parts);
+    let is_open = is_public || is_websocket(parts, plane.facades);
     // With a cookie that is none any more the page that replaces it is to be had.
     let is_needless = |it: &Shown| it.is_cookie && is_public && path != SESSION_PATH;
     let identity = match shown(&parts.headers)?.filter(|it| !is_needless(it)) {
@@ -109,7 +110,7 @@ pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Re
         plane.counts.unauthenticated.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         return Err(token_missing());
     }
-    Ok(Caller::new(identity))
+    Ok(Caller { identity })
 }
 
 /// Nothing was shown where something has to be.
@@ -135,7 +136,9 @@ pub(crate) async fn refuse_token(plane: &Plane, info: Option<&Arc<ConnectionInfo
 /// The token that a request shows.
 pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let Some(value) = headers.get(AUTHORIZATION) else {
-        return Ok(cookie(headers).map(|token| Shown { user: None, token, is_cookie: true }));
+        let cookie =
+            || cookie(headers).map(|token| Shown { user: None, token, is_cookie: true });
+        return Ok(alpaca_key(headers).or_else(cookie));
     };
     let unusable = || {
         let detail = "Authorization is Bearer and a token, or Basic with the token as its password";
@@ -156,6 +159,14 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     Ok(Some(Shown { user, token: token.to_owned(), is_cookie: false }))
 }
 
+/// What clients of Alpaca show: the key is the user, its secret the token.
+fn alpaca_key(headers: &HeaderMap) -> Option<Shown> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim().to_owned());
+    let token = text("apca-api-secret-key")?;
+    let user = text("apca-api-key-id").filter(|user| !user.is_empty());
+    Some(Shown { user, token, is_cookie: false })
+}
+
 fn cookie(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|it| it.split_once('='));
@@ -163,11 +174,12 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     Some(token.trim().to_owned())
 }
 
-/// Browsers cannot show a token with the request for a WebSocket: it is shown over it.
-fn is_websocket(parts: &Parts) -> bool {
+/// Browsers cannot show a token with the request for a WebSocket, and clients of Alpaca do not: it is shown over it.
+fn is_websocket(parts: &Parts, facades: Facades) -> bool {
     let upgrade = parts.headers.get(http::header::UPGRADE);
+    let path = parts.uri.path();
     upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && parts.uri.path() == "/v1/stream"
+        && (path == "/v1/stream" || facades.of(path) == Some(Facade::Alpaca))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -183,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_shown_in_three_ways() {
+    fn a_token_is_shown_in_four_ways() {
         let find = |name: http::HeaderName, value: &str| {
             let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
             shown(&headers).map(|it| it.map(|it| (it.user, it.token))).map_err(|it| it.problem)
@@ -195,6 +207,8 @@ mod tests {
         assert_eq!(find(AUTHORIZATION, "Basic ZmVlZDpzdGtfeA=="), token(Some("feed")));
         assert_eq!(find(AUTHORIZATION, "Basic OnN0a194"), token(None));
         assert_eq!(find(COOKIE, "a=b; stockd_session=stk_x; c=d"), token(None));
+        let secret = http::HeaderName::from_static("apca-api-secret-key");
+        assert_eq!(find(secret, "stk_x"), token(None));
         assert_eq!(find(COOKIE, "xstockd_session=stk_x"), Ok(None));
         for wrong in ["stk_x", "Digest x", "Basic ===", "Basic ZmVlZA==", "Bearer"] {
             assert_eq!(find(AUTHORIZATION, wrong), Err(Problem::Unauthenticated), "{wrong}");

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stockd_model::Address;
@@ -18,6 +19,14 @@ pub struct Config {
     /// Names that clients may call this server, beside `localhost` and the addresses of the loopback; `*` is
     /// any. A page of such a host may use the server, too.
     pub allowed_hosts: Vec<String>,
+    /// Origins, as `https://example.com`, whose pages may use the server and read its answers (CORS); `*` is any.
+    pub cors_origins: Vec<String>,
+    /// Whether the routes and the stream of Alpaca's market data are there.
+    pub alpaca: bool,
+    /// Whether the stocks and orders of the course CS677 are there.
+    pub cs677: bool,
+    /// The directory of the quotes, where orders are kept as well; none keeps a few in memory.
+    pub orders: Option<PathBuf>,
     /// Streams open at once.
     pub streams_max: usize,
     /// Connections open at once. A further client is answered with 503 and closed.
@@ -34,6 +43,10 @@ impl Default for Config {
             tls: None,
             threads: 1,
             allowed_hosts: Vec::new(),
+            cors_origins: Vec::new(),
+            alpaca: true,
+            cs677: true,
+            orders: None,
             streams_max: STREAMS_MAX,
             connections_max: STREAMS_MAX + HTTP_CONNECTIONS_MAX,
             keeps_all: false,

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
-use stockd_engine::{Access, Answered, Batch, Engine, Executor, ReplyTo, WriteHandle};
+use stockd_engine::{
+    Access, Answered, Batch, Engine, Executor, Outcome, ReplyTo, Transaction, WriteHandle,
+};
 use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, HTTP_WRITE_TIMEOUT, HTTP_WRITES_TOGETHER};
 use stockd_model::{Conditional, Problem, Reply};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -43,9 +45,9 @@ struct Pending {
 /// Writes that were submitted together, and who waits for their replies.
 #[derive(Debug)]
 struct Waiting {
-    replies: Vec<Reply>,
+    answers: Vec<Answered>,
     expected: usize,
-    done: Option<oneshot::Sender<Vec<Reply>>>,
+    done: Option<oneshot::Sender<Vec<Answered>>>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -101,13 +103,47 @@ impl Door {
                 asked.iter().map(|asked| batch.execute_if(asked)).collect()
             })),
             Some(durable) => {
-                let written = durable.write(access, asked);
+                let written = durable.ask(asked.len(), |writes, to| {
+                    asked.iter().for_each(|asked| writes.submit_if(access, to, *asked));
+                });
                 match tokio::time::timeout(HTTP_WRITE_TIMEOUT, written).await {
-                    Ok(replies) => replies,
+                    Ok(answers) => Ok(answers?.iter().filter_map(reply).collect()),
                     Err(_) => Err(uncertain(HTTP_WRITE_TIMEOUT)),
                 }
             }
         }
+    }
+
+    /// Executes transactions one after the other, in one round of the committer. It waits for the disk as long as
+    /// that takes: who gives up does not know what became of them.
+    pub(crate) async fn transact(
+        &self,
+        access: &Access,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Outcome>, Refused> {
+        if transactions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(durable) = &self.durable else {
+            let mut executor = lock(&self.executor);
+            let outcome = |transaction| executor.transact(access, transaction);
+            return Ok(transactions.into_iter().map(outcome).collect());
+        };
+        let answers = durable.ask(transactions.len(), |writes, to| {
+            for transaction in transactions {
+                writes.submit_transaction(access, to, transaction);
+            }
+        });
+        let outcome = |answered| match answered {
+            Answered::Outcome(outcome) => Some(*outcome),
+            Answered::Reply(_) => None,
+        };
+        Ok(answers.await?.into_iter().filter_map(outcome).collect())
+    }
+
+    /// Whether writes are kept on a disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable.is_some()
     }
 
     /// Passes the committer's replies on, for ever.
@@ -121,51 +157,60 @@ impl Door {
 }
 
 impl Durable {
-    async fn write(&self, access: &Access, asked: &[Conditional]) -> Result<Vec<Reply>, Refused> {
-        let count = u32::try_from(asked.len()).unwrap_or(u32::MAX);
+    /// Has the committer do what `submit` gives it, which is this many things.
+    async fn ask(
+        &self,
+        expected: usize,
+        submit: impl FnOnce(&mut WriteHandle, ReplyTo),
+    ) -> Result<Vec<Answered>, Refused> {
+        let count = u32::try_from(expected).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(count).await;
         let _room = room.map_err(|_| stopping())?;
-        let (done, replies) = oneshot::channel();
+        let (done, answers) = oneshot::channel();
         {
             let Pending { writes, waiting } = &mut *lock(&self.pending);
-            let expected = asked.len();
             let key = waiting.insert(Waiting {
-                replies: Vec::with_capacity(expected),
+                answers: Vec::with_capacity(expected),
                 expected,
                 done: Some(done),
                 _room,
             });
-            for asked in asked {
-                writes.submit_if(access, ReplyTo(key as u64), *asked);
-            }
+            submit(writes, ReplyTo(key as u64));
             writes.flush();
         }
-        replies.await.map_err(|_| stopping())
+        answers.await.map_err(|_| stopping())
     }
 
     fn take_replies(&self) {
         let Pending { writes, waiting } = &mut *lock(&self.pending);
         for (ReplyTo(key), answered) in writes.take(Vec::new()) {
             let key = key as usize;
-            // The replies to what was submitted together come one behind another.
-            let (Some(one), Answered::Reply(reply)) = (waiting.get_mut(key), answered) else {
-                continue;
-            };
-            one.replies.push(reply);
-            if one.replies.len() == one.expected {
-                let Waiting { replies, done, .. } = waiting.remove(key);
+            // The answers to what was submitted together come one behind another.
+            let Some(one) = waiting.get_mut(key) else { continue };
+            one.answers.push(answered);
+            if one.answers.len() == one.expected {
+                let Waiting { answers, done, .. } = waiting.remove(key);
                 // Who asked may be gone.
-                let _ = done.map(|done| done.send(replies));
+                let _ = done.map(|done| done.send(answers));
             }
         }
     }
 }
 
-fn stopping() -> Refused {
+fn reply(answered: &Answered) -> Option<Reply> {
+    match answered {
+        Answered::Reply(reply) => Some(*reply),
+        Answered::Outcome(_) => None,
+    }
+}
+
+/// The server ends, and what was asked was not taken.
+pub(crate) fn stopping() -> Refused {
     Refused::new(Problem::Stopping, "the server is stopping; the write was not taken")
 }
 
-fn uncertain(waited: Duration) -> Refused {
+/// What was asked may or may not take effect.
+pub(crate) fn uncertain(waited: Duration) -> Refused {
     let seconds = waited.as_secs();
     let detail = format!("the disk has not answered for {seconds} s; the write may take effect");
     Refused::new(Problem::Uncertain, detail)

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use stockd_model::{Field, Fields, Problem, Symbol};
+use stockd_model::{Field, Fields, Problem, Symbol, Volume};
 
 use crate::refused::Refused;
 
@@ -70,6 +70,17 @@ pub(crate) fn parse(json: &[u8]) -> Result<Given, Refused> {
     Ok(given)
 }
 
+/// Shares above 0, an exact decimal as text or as a number.
+pub(crate) fn shares_of(value: &RawValue) -> Result<Volume, Refused> {
+    let text = serde_json::from_str::<String>(value.get()).unwrap_or(value.get().to_owned());
+    let volume = Volume::parse(text.as_bytes());
+    volume.ok().filter(|volume| !volume.is_exhausted()).ok_or_else(|| {
+        let shown = stockd_model::escaped(text.as_bytes()).at_most(100);
+        let detail = format!("quantity '{shown}' is no number of shares above 0");
+        Refused::new(Problem::InvalidValue, detail)
+    })
+}
+
 /// The value of a member.
 enum Text<'a> {
     /// A string without its quotes, or a number as it is written.
@@ -127,7 +138,7 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use stockd_model::{Edit, Status, Volume};
+    use stockd_model::{Edit, Status};
 
     use super::*;
 

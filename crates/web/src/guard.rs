@@ -3,7 +3,8 @@
 //!
 //! **Browsers.** A page of another site can send requests to a server on the same machine, also under a name of
 //! its own that it has made point here (DNS rebinding). So a request is answered only for a host that this
-//! server is known as, and one that names the page it comes from only if that page is of such a host.
+//! server is known as, and one that names the page it comes from only if that page is of such a host, or of an
+//! [origin](crate::cors) that is let in.
 //!
 //! Invariant: what is refused here has not reached the engine.
 
@@ -22,8 +23,10 @@ use tokio::time::Instant;
 
 use crate::caller::caller_of;
 use crate::connection::ConnectionInfo;
+use crate::cors;
 use crate::plane::Plane;
 use crate::refused::Refused;
+use crate::trace::Trace;
 
 /// Lets a request through, or answers it.
 pub(crate) async fn guard(
@@ -34,6 +37,7 @@ pub(crate) async fn guard(
     let began = Instant::now();
     let is_grpc = is_grpc(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let trace = Trace::begin(&request);
     let response = match check(&plane, &request) {
         Err(refused) => refuse(request.headers(), refused),
         Ok(()) => answer(&plane, request, next).await,
@@ -48,6 +52,7 @@ pub(crate) async fn guard(
     }
     let route = route.as_ref().map_or("", MatchedPath::as_str);
     plane.latencies.note(is_grpc, route, began.elapsed());
+    trace.end(response.status(), began.elapsed());
     response
 }
 
@@ -137,6 +142,9 @@ impl Known<'_> {
         for origin in headers.get_all(ORIGIN) {
             let origin = String::from_utf8_lossy(origin.as_bytes());
             let host = origin.split_once("://").map(|(_, host)| host_of(host));
+            if cors::allows(&self.plane.config.cors_origins, &origin) {
+                continue;
+            }
             if !host.is_some_and(|host| self.is_known(host)) {
                 let origin = stockd_model::escaped(origin.as_bytes()).to_string();
                 let detail = format!(

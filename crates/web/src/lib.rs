@@ -15,6 +15,7 @@
 //!   routes.rs ─┬─ quotes.rs, snapshot.rs           HTTP_LOOKUP_NAMES_MAX, SNAPSHOTS_MAX
 //!              ├─ writes.rs                        HTTP_BODY_BYTES_MAX, HTTP_BODIES_BYTES_MAX
 //!              ├─ streams.rs ── stream             Config::streams_max
+//!              ├─ alpaca.rs, cs677.rs ── orders    ORDERS_WAITING_MAX
 //!              ├─ health.rs, metrics.rs, state.rs
 //!              └─ dashboard.rs                     the page at /, which uses the others
 //!     │
@@ -36,15 +37,20 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod alpaca;
+mod asyncapi;
 mod body;
 mod caller;
 mod config;
 mod connection;
+mod cors;
+mod cs677;
 mod dashboard;
 #[cfg(test)]
 mod documents;
 mod door;
 mod etag;
+mod facade;
 mod fields;
 mod grpc;
 mod guard;
@@ -53,6 +59,7 @@ mod latencies;
 mod lookup;
 mod metrics;
 mod openapi;
+mod orders;
 mod plane;
 mod query;
 mod quotes;
@@ -65,6 +72,7 @@ mod snapshot;
 mod state;
 mod stream;
 mod streams;
+mod trace;
 mod writes;
 
 pub use config::Config;

@@ -101,7 +101,7 @@ pub(crate) fn distinct(names: &mut Vec<String>) {
 /// An answer that is made while it is sent, so that it is never held as a whole.
 pub(crate) struct FoundBody {
     pub(crate) plane: Arc<Plane>,
-    pub(crate) access: Arc<Access>,
+    pub(crate) access: Access,
     names: std::vec::IntoIter<String>,
     found: Option<Found>,
     /// Room for the names, which came with the body of the request.
@@ -111,14 +111,14 @@ pub(crate) struct FoundBody {
 impl FoundBody {
     pub(crate) fn new(
         plane: &Arc<Plane>,
-        access: &Arc<Access>,
+        access: &Access,
         mut names: Vec<String>,
         room: OwnedSemaphorePermit,
     ) -> FoundBody {
         distinct(&mut names);
         FoundBody {
             plane: Arc::clone(plane),
-            access: Arc::clone(access),
+            access: access.clone(),
             names: names.into_iter(),
             found: Some(Found::new(b"{")),
             _room: room,

@@ -14,7 +14,10 @@ use tokio::sync::{Notify, Semaphore};
 use crate::config::Config;
 use crate::connection::Traffic;
 use crate::door::Door;
+use crate::facade::Facades;
 use crate::latencies::Latencies;
+use crate::orders::ledger::Ledger;
+use crate::orders::records::Records;
 use crate::stream::hub::Hub;
 
 /// What all handlers share.
@@ -25,6 +28,9 @@ pub(crate) struct Plane {
     /// The data plane beside it.
     pub(crate) observer: Observer,
     pub(crate) config: Config,
+    pub(crate) facades: Facades,
+    /// Orders, which have numbers.
+    pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) latencies: Latencies,
@@ -62,7 +68,13 @@ pub(crate) struct Counts {
 impl Plane {
     pub(crate) fn new(config: Config, engine: Arc<Engine>, observer: Observer) -> Arc<Plane> {
         let connections = Arc::new(Semaphore::new(config.connections_max));
+        let records = match &config.orders {
+            Some(directory) => Records::in_directory(directory, engine.epoch(), config.keeps_all),
+            None => Records::in_memory(),
+        };
         Arc::new(Plane {
+            facades: Facades::from(&config),
+            ledger: Ledger::new(&engine, records),
             hub: Hub::new(&engine, &observer, config.streams_max),
             door: Door::new(engine),
             observer,

@@ -76,7 +76,7 @@ fn answer_one(
 ) -> Result<Response, Refused> {
     let kind = accept::best(headers, &[JSON, TEXT])?;
     let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
-    let reply = plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup));
+    let reply = plane.door.batch(caller.access(), |batch| batch.execute_now(&lookup));
     if let Some(Reply::Refused(refusal)) = &reply {
         return Err(refusal.into());
     }
@@ -163,7 +163,7 @@ fn some(plane: &Plane, caller: &Caller, mut names: Vec<String>) -> Result<Respon
     }
     lookup::distinct(&mut names);
     let mut found = Found::new(b"{");
-    found.look_up(&plane.door, &caller.access, &names);
+    found.look_up(&plane.door, caller.access(), &names);
     Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], found.end()).into_response())
 }
 
@@ -215,7 +215,7 @@ async fn page(plane: &Plane, caller: &Caller, query: &Query) -> Result<Response,
         // No more rows than quotes fit: where to go on is known between calls alone.
         let at_once = (limit - quotes).min(ROWS);
         let at_once = if wanted.is_all() { at_once } else { at_once.max(64) };
-        let page = plane.engine().browse(&caller.access, place, at_once);
+        let page = plane.engine().browse(caller.access(), place, at_once);
         rows += at_once;
         for quote in page.quotes.iter().filter(|quote| wanted.has(&quote.symbol)) {
             if quotes > 0 {
@@ -268,13 +268,11 @@ pub(crate) async fn many(
     }
     query.only(&[])?;
     accept::best(&headers, &[JSON])?;
-    let read = body::read(&plane, &headers, &[JSON], body, HTTP_BODY_BYTES_MAX).await?;
-    let Names { symbols } = serde_json::from_slice(&read.bytes).map_err(|error| {
-        Refused::new(Problem::InvalidRequest, format!("the body is no list of names: {error}"))
-    })?;
+    let (Names { symbols }, room) =
+        body::json(&plane, &headers, &[JSON], body, (HTTP_BODY_BYTES_MAX, "list of names")).await?;
     if symbols.len() > HTTP_LOOKUP_NAMES_MAX {
         return Err(lookup::too_many(symbols.len(), HTTP_LOOKUP_NAMES_MAX));
     }
-    let body = FoundBody::new(&plane, &caller.access, symbols, read.room);
+    let body = FoundBody::new(&plane, caller.access(), symbols, room);
     Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")], Body::new(body)).into_response())
 }

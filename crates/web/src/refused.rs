@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
+use stockd_model::limits::SYMBOL_BYTES_MAX;
 use stockd_model::{FieldError, Problem, Refusal, SymbolError};
 
 /// Where problems are described.
@@ -41,10 +42,12 @@ impl Refused {
         Refused { allow, ..Refused::new(Problem::WrongMethod, detail) }
     }
 
-    /// Nothing is listed under this name.
+    /// Nothing is listed under this name. A long one is cut: trailers of gRPC have little room.
     pub(crate) fn not_listed(name: &str) -> Refused {
-        let detail = format!("stock '{}' is not listed", stockd_model::escaped(name.as_bytes()));
-        Refused::new(Problem::NotListed, detail).with("symbol", name)
+        let shown = stockd_model::escaped(name.as_bytes()).at_most(100).to_string();
+        let detail = format!("stock '{shown}' is not listed");
+        let symbol = if name.len() <= SYMBOL_BYTES_MAX { name.to_owned() } else { shown };
+        Refused::new(Problem::NotListed, detail).with("symbol", symbol)
     }
 
     /// The problem as text, its members in the order of RFC 9457.
@@ -79,6 +82,7 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
+        let refused = self.clone();
         let status = StatusCode::from_u16(self.problem.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, self.text()).into_response();
@@ -95,6 +99,8 @@ impl IntoResponse for Refused {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, allow);
         }
+        // For facades, which say it in another form.
+        response.extensions_mut().insert(refused);
         response
     }
 }

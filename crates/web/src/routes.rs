@@ -17,12 +17,13 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::grpc;
+use crate::facade::reshape;
 use crate::guard::{guard, refuse};
 use crate::openapi::{self, Description};
 use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::streams::Streams;
+use crate::{alpaca, asyncapi, cors, cs677, grpc};
 use crate::{dashboard, health, metrics, quotes, session, snapshot, state, streams, writes};
 
 /// Bytes from which a response is compressed for a client that takes it so.
@@ -34,6 +35,8 @@ pub(crate) fn http(plane: &Arc<Plane>) -> Router {
     let router = router
         .merge(openapi::routes(&api))
         .merge(dashboard::routes())
+        .merge(asyncapi::routes())
+        .merge(facades(plane))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(plane))
@@ -67,8 +70,23 @@ pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
+/// The routes of other services, those that are on.
+fn facades(plane: &Plane) -> Router<Arc<Plane>> {
+    let router = Router::new();
+    let router = if plane.facades.alpaca { router.merge(alpaca::routes()) } else { router };
+    if plane.facades.cs677 { router.merge(cs677::routes()) } else { router }
+}
+
 fn guarded(router: Router, plane: &Arc<Plane>) -> Router {
-    router.layer(from_fn(no_sniffing)).layer(from_fn_with_state(Arc::clone(plane), guard))
+    let router = router
+        .layer(from_fn(no_sniffing))
+        .layer(from_fn_with_state(Arc::clone(plane), guard))
+        .layer(from_fn_with_state(plane.facades, reshape));
+    match cors::layer(&plane.config.cors_origins) {
+        // Outside of all: refusals are to be read, too, and what a browser asks first shows no token.
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
 }
 
 /// No browser guesses what a response is.

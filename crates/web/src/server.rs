@@ -128,6 +128,8 @@ impl WebServer {
         runtime.spawn(async move { hub.pass_on().await });
         let shared = Arc::clone(&plane);
         runtime.spawn(async move { shared.door.pass_replies_on().await });
+        let shared = Arc::clone(&plane);
+        runtime.spawn(async move { shared.ledger.run(&shared.door).await });
         Ok(WebServer { runtime, plane, endpoints })
     }
 

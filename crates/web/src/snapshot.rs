@@ -42,7 +42,7 @@ pub(crate) async fn snapshot(
     let kind = accept::best(&headers, &[LINES, CSV])?;
     let snapshot = plane
         .engine()
-        .snapshot(&caller.access.for_snapshot(), Instant::now())
+        .snapshot(&caller.access().for_snapshot(), Instant::now())
         .ok_or_else(|| {
             let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
             Refused::new(Problem::TooManySnapshots, detail)

@@ -55,7 +55,7 @@ pub(crate) async fn server(
         "server": format!("stockd {}", env!("CARGO_PKG_VERSION")),
         "epoch": format!("{:016x}", engine.epoch()),
         "uptime_seconds": observer.started().elapsed().as_secs(),
-        "stocks": engine.count(&caller.access),
+        "stocks": engine.count(caller.access()),
         "catalog_bytes": engine.memory_bytes(),
         "resident_bytes": observer.resident_bytes(),
         "durable": commits,

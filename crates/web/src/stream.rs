@@ -8,12 +8,13 @@
 //!                        ◄──────────── tell ───────── heartbeat, goodbye
 //!                                FEED_TELL_WORK,                   │ into a sink of STREAM_BYTES_MAX
 //!                                STREAM_BYTES_MAX                  ▼
-//!                                               text.rs (SSE, JSON lines), websocket.rs, grpc
+//!                                               text.rs (SSE, JSON lines), websocket.rs, grpc, alpaca
 //! ```
 //!
 //! Invariant: what is told is read from the catalog when there is room for it, so a slow reader gets newer
 //! quotes and not more of them.
 
+pub(crate) mod conversation;
 pub(crate) mod hub;
 pub(crate) mod subscription;
 pub(crate) mod teller;

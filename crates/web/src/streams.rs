@@ -17,10 +17,11 @@ use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
+use crate::stream::conversation::Talk;
 use crate::stream::subscription::{EventId, Subscription, parse_interval, parse_name};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
-use crate::stream::websocket::{Conversation, PROTOCOL};
+use crate::stream::websocket::{Native, PROTOCOL};
 use crate::{accept, schema};
 
 const EVENTS: &str = "text/event-stream";
@@ -56,24 +57,14 @@ pub(crate) async fn stream(
 ) -> Result<Response, Refused> {
     let known = ["symbols", "symbol", "patterns", "pattern", "interval", "name"];
     let subscription = subscription(&query.only(&known)?, &headers)?;
-    let missing = || Refused::new(Problem::InvalidRequest, "the connection is not known");
-    let info = request.extensions().get::<Arc<ConnectionInfo>>().cloned().ok_or_else(missing)?;
+    let info = connection_of(&request)?;
     let begin = |kind| begin(&plane, &caller, &info, kind, &subscription);
-    if headers.get(UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        let (mut parts, _) = request.into_parts();
-        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-        let upgrade = upgrade
-            .map_err(|error| Refused::new(Problem::InvalidRequest, error.to_string()))?
-            .protocols([PROTOCOL])
-            .read_buffer_size(WEBSOCKET_READ_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(2 * STREAM_BYTES_MAX + WEBSOCKET_MESSAGE_BYTES_MAX)
-            .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
-            .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX);
+    if is_websocket(&headers) {
+        let upgrade = upgrade(request).await?.protocols([PROTOCOL]);
         let mut teller = begin("websocket")?;
         teller.awaits_token = !caller.identity.is_known();
-        let conversation = Conversation { plane: Arc::clone(&plane), teller, info };
-        return Ok(upgrade.on_upgrade(|socket| conversation.run(socket)));
+        let talk = Talk { plane: Arc::clone(&plane), teller, info };
+        return Ok(upgrade.on_upgrade(|socket| talk.run(socket, Native::default())));
     }
     if subscription.is_empty() {
         let detail = "nothing is subscribed to; give symbols or patterns";
@@ -90,6 +81,30 @@ pub(crate) async fn stream(
     let mut response = (headers, [("x-accel-buffering", "no")], body).into_response();
     response.extensions_mut().insert(Streams);
     Ok(response)
+}
+
+/// The connection that a request came by.
+pub(crate) fn connection_of(request: &Request) -> Result<Arc<ConnectionInfo>, Refused> {
+    let missing = || Refused::new(Problem::InvalidRequest, "the connection is not known");
+    request.extensions().get::<Arc<ConnectionInfo>>().cloned().ok_or_else(missing)
+}
+
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Makes a WebSocket of a request, with bounds on all that its client can have held.
+pub(crate) async fn upgrade(request: Request) -> Result<WebSocketUpgrade, Refused> {
+    let (mut parts, _) = request.into_parts();
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+    let upgrade =
+        upgrade.map_err(|error| Refused::new(Problem::InvalidRequest, error.to_string()))?;
+    Ok(upgrade
+        .read_buffer_size(WEBSOCKET_READ_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * STREAM_BYTES_MAX + WEBSOCKET_MESSAGE_BYTES_MAX)
+        .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
+        .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX))
 }
 
 fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refused> {

@@ -17,7 +17,7 @@ use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, HTTP_QUOTE_BYTES_MAX, HTTP_REFUSED_SHOWN_MAX, HTTP_UPDATES_MAX,
 };
 use stockd_model::{
-    Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol, Volume,
+    Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol,
 };
 
 use crate::caller::Caller;
@@ -175,25 +175,13 @@ pub(crate) async fn trade(
     }
     query.only(&[])?;
     let target = Target::new(&plane, caller, &name, &headers)?;
-    let read = body::read(&plane, &headers, &[JSON], body, HTTP_QUOTE_BYTES_MAX).await?;
-    let Trade { side, quantity } = serde_json::from_slice(&read.bytes).map_err(|error| {
-        Refused::new(Problem::InvalidRequest, format!("the body is no trade: {error}"))
-    })?;
-    let volume = quantity_of(&quantity)?;
+    let (trade, _room) =
+        body::json(&plane, &headers, &[JSON], body, (HTTP_QUOTE_BYTES_MAX, "trade")).await?;
+    let Trade { side, quantity } = trade;
+    let volume = fields::shares_of(&quantity)?;
     let shares = if let Side::Buy = side { Shares::Take(volume) } else { Shares::Add(volume) };
     let reply = target.write(Request::Trade(target.symbol, shares)).await?;
     target.answer(reply)
-}
-
-/// Shares above 0, an exact decimal as text or as a number.
-fn quantity_of(value: &RawValue) -> Result<Volume, Refused> {
-    let text = serde_json::from_str::<String>(value.get()).unwrap_or(value.get().to_owned());
-    let volume = Volume::parse(text.as_bytes());
-    volume.ok().filter(|volume| !volume.is_exhausted()).ok_or_else(|| {
-        let shown = stockd_model::escaped(text.as_bytes()).at_most(100);
-        let detail = format!("quantity '{shown}' is no number of shares above 0");
-        Refused::new(Problem::InvalidValue, detail)
-    })
 }
 
 /// Many updates: one object of a symbol and its fields a line. Each lists its stock or updates the fields that are
@@ -234,7 +222,7 @@ pub(crate) async fn updates(
             tokio::task::yield_now().await;
         }
     }
-    let replies = plane.door.write_all(&caller.access, &asked).await?;
+    let replies = plane.door.write_all(caller.access(), &asked).await?;
     let mut done = 0;
     for (number, reply) in numbers.into_iter().zip(replies) {
         match reply {
@@ -295,14 +283,14 @@ impl<'a> Target<'a> {
     ) -> Result<Target<'a>, Refused> {
         let symbol = Symbol::parse(name.as_bytes())?;
         let engine = plane.engine();
-        let current = || engine.quote(&caller.access, &symbol).map(|quote| quote.version);
+        let current = || engine.quote(caller.access(), &symbol).map(|quote| quote.version);
         let condition = etag::condition(headers, engine.epoch(), current)?;
         Ok(Target { plane, caller, symbol, condition })
     }
 
     async fn write(&self, request: Request) -> Result<Reply, Refused> {
         let asked = Conditional { condition: self.condition, request };
-        self.plane.door.write(&self.caller.access, asked).await
+        self.plane.door.write(self.caller.access(), asked).await
     }
 
     fn answer(&self, reply: Reply) -> Result<Response, Refused> {

@@ -55,6 +55,20 @@ pub(super) fn hosts(text: &str) -> Result<Vec<String>, Form> {
     }
 }
 
+/// Origins of pages: a scheme and a host, with a port or without.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, Form> {
+    let is_origin = |origin: &&str| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let is_of_host = |it: char| it.is_alphanumeric() || ".-_:[]".contains(it);
+        *origin == "*" || host.is_some_and(|it| !it.is_empty() && it.chars().all(is_of_host))
+    };
+    let origins: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    match origins.iter().all(is_origin) {
+        true => Ok(origins.into_iter().map(str::to_owned).collect()),
+        false => Err("write origins as https://example.com, with commas between, or *".into()),
+    }
+}
+
 pub(super) fn web_threads(text: &str) -> Result<usize, Form> {
     number_up_to(text, WEB_THREADS_MAX)
         .ok_or_else(|| format!("write a number from 1 to {WEB_THREADS_MAX}").into())

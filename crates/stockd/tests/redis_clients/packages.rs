@@ -91,7 +91,9 @@ impl Packages {
         }
         let directory = directory("node");
         let _one_at_a_time = INSTALLING.lock();
-        let names = packages.iter().filter_map(|package| package.split('@').next());
+        // The name of a scope begins with @, too.
+        let names = packages.iter().filter_map(|package| package.rsplit_once('@'));
+        let names = names.map(|(name, _)| name);
         let there = names.map(|name| directory.join("node_modules").join(name));
         let made = there.into_iter().all(|path| path.exists())
             || succeeds(

@@ -1,5 +1,6 @@
 //! Clients of HTTP, streams and gRPC, unmodified, against the real server: curl, httpx, httpx-sse, websockets, grpcio with
-//! health and reflection, ws and eventsource of Node; and the tools that judge descriptions and metrics.
+//! health and reflection, ws, eventsource and @grpc/grpc-js of Node, buf, alpaca-py, a client of CS677, nginx in front;
+//! a real browser on pages of other sites, and clients that mean ill; and the tools that judge descriptions and metrics.
 //!
 //! What is not on the machine is installed as in `redis_clients`. Where something cannot be had, the test says so and
 //! passes; in CI it fails.
@@ -14,7 +15,7 @@ mod packages;
 mod server;
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,8 +33,12 @@ const PYTHON_PACKAGES: &[&str] = &[
     "googleapis-common-protos==1.76.0",
     "openapi-spec-validator==0.9.0",
     "schemathesis==4.32.5",
+    "h2==4.4.1",
 ];
 const NODE_PACKAGES: &[&str] = &["ws@8.23.0", "eventsource@4.1.1"];
+const GRPC_PACKAGES: &[&str] = &["@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1"];
+const BUF_PACKAGES: &[&str] = &["@bufbuild/buf@1.75.0"];
+const BROWSER_PACKAGES: &[&str] = &["playwright-core@1.65.1"];
 
 /// A server of HTTP alone. Killed when it is dropped.
 struct Web {
@@ -78,9 +83,25 @@ impl Web {
     fn is_well(&self, program: &Path, script: &Path) {
         let mut command = Command::new(program);
         command.arg(script).arg(&self.address);
-        let (code, out, err) = run(command);
-        assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+        is_well(command);
     }
+}
+
+fn is_well(command: Command) {
+    let (code, out, err) = run(command);
+    assert_eq!((code, out.as_str()), (Some(0), "all is well\n"), "{err}");
+}
+
+/// A script beside this file.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web_clients").join(name)
+}
+
+/// Has a script of Node stand beside the modules that it uses.
+fn node_script(packages: &Packages, name: &str) -> PathBuf {
+    let place = packages.directory.join(format!("web_{name}"));
+    std::fs::copy(script(name), &place).unwrap();
+    place
 }
 
 impl Drop for Web {
@@ -90,8 +111,14 @@ impl Drop for Web {
     }
 }
 
+const ALPACA_PACKAGES: &[&str] = &["alpaca-py==0.44.0", "httpx==0.28.1"];
+
+fn alpaca() -> Option<Packages> {
+    Packages::python_with("alpaca", "import alpaca, httpx, msgpack, requests", ALPACA_PACKAGES)
+}
+
 fn python() -> Option<Packages> {
-    Packages::python_with("web", "import httpx, grpc, schemathesis", PYTHON_PACKAGES)
+    Packages::python_with("web", "import httpx, grpc, schemathesis, h2", PYTHON_PACKAGES)
 }
 
 #[test]
@@ -157,17 +184,144 @@ fn curl_speaks_both_versions_over_tls() {
 #[test]
 fn python_clients_of_http_websocket_and_grpc_work() {
     let Some(packages) = python() else { return };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web_clients/python.py");
-    Web::start().is_well(&packages.program, Path::new(script));
+    Web::start().is_well(&packages.program, &script("python.py"));
+}
+
+/// The server is killed, and started again where it was, when the client says so.
+#[test]
+fn alpaca_py_works_and_connects_again() {
+    let Some(packages) = alpaca() else { return };
+    let web = Web::start();
+    let address = web.address.clone();
+    let mut command = Command::new(&packages.program);
+    command
+        .arg(script("alpaca_client.py"))
+        .arg(&address)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut client = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut web = Some(web);
+    if lines.next().as_deref() == Some("restart") {
+        drop(web.take());
+        web = Some(Web::start_with(&["--http", &address]));
+        client.stdin.take().unwrap().write_all(b"restarted\n").unwrap();
+    }
+    let last = lines.next();
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(last.as_deref(), Some("all is well"), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(web);
+}
+
+#[test]
+fn a_client_of_the_course_cs677_works() {
+    let Some(packages) = alpaca() else { return };
+    Web::start().is_well(&packages.program, &script("cs677.py"));
 }
 
 #[test]
 fn node_clients_of_streams_work() {
     let Some(packages) = Packages::node(NODE_PACKAGES) else { return };
-    // Modules are looked for beside the script.
-    let script = packages.directory.join("web.mjs");
-    std::fs::write(&script, include_str!("node.mjs")).unwrap();
+    let script = node_script(&packages, "node.mjs");
     Web::start().is_well(&packages.program, &script);
+}
+
+#[test]
+fn grpc_js_works() {
+    let Some(packages) = Packages::node(GRPC_PACKAGES) else { return };
+    let web = Web::start();
+    let mut command = Command::new(&packages.program);
+    command.arg(node_script(&packages, "grpc.mjs")).arg(&web.address);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../web/proto"));
+    is_well(command);
+}
+
+/// A tool that knows the services by reflection alone.
+#[test]
+fn buf_curl_calls_by_reflection() {
+    let Some(packages) = Packages::node(BUF_PACKAGES) else { return };
+    let web = Web::start();
+    let call = |method: &str, message: &str| {
+        let mut buf = Command::new(packages.directory.join("node_modules/.bin/buf"));
+        buf.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", message]);
+        buf.arg(format!("http://{}/stockd.v1.Stocks/{method}", web.address));
+        // It keeps what it knows below the home directory.
+        buf.env("HOME", &packages.directory);
+        run(buf)
+    };
+    let updated = call("Update", r#"{"symbol":"AAPL","fields":{"price":{"text":"172.50"}}}"#);
+    assert_eq!(updated.0, Some(0), "{updated:?}");
+    let (code, out, err) = call("Lookup", r#"{"symbol":"AAPL"}"#);
+    assert!(code == Some(0) && out.contains(r#""text": "172.5""#), "{out}{err}");
+    let (code, _, err) = call("Lookup", r#"{"symbol":"NOPE"}"#);
+    assert!(code != Some(0) && err.contains("not_found"), "{err}");
+}
+
+#[test]
+fn pages_of_other_sites_can_do_nothing_in_a_real_browser() {
+    if !packages::have("chromium", "chromium") {
+        return;
+    }
+    let Some(packages) = Packages::node(BROWSER_PACKAGES) else { return };
+    let web = Web::start();
+    let open = Web::start_with(&["--http", "127.0.0.1:0", "--cors-origins", "*"]);
+    let mut command = Command::new(&packages.program);
+    command.arg(node_script(&packages, "browser.mjs")).args([&web.address, &open.address]);
+    is_well(command);
+}
+
+#[test]
+fn hostile_clients_of_http2_are_bounded() {
+    let Some(packages) = python() else { return };
+    Web::start().is_well(&packages.program, &script("hostile_http2.py"));
+}
+
+/// nginx as a proxy, killed when it is dropped.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The buffering of nginx is left as it is.
+#[test]
+fn streams_pass_through_nginx_as_they_come() {
+    let Some(packages) = python() else { return };
+    if !packages::have_all(&["nginx"], &["nginx-light"]) {
+        return;
+    }
+    let web = Web::start();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display();
+    let socket = directory.path().join("proxy.sock");
+    let config = format!(
+        "daemon off; master_process off; pid {place}/pid; error_log stderr;\nevents {{}}\nhttp {{\n\
+         access_log off; client_body_temp_path {place}; proxy_temp_path {place}; fastcgi_temp_path {place};\n\
+         uwsgi_temp_path {place}; scgi_temp_path {place};\n\
+         map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
+         server {{ listen unix:{place}/proxy.sock; location / {{ proxy_pass http://{};\n\
+         proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;\n\
+         proxy_set_header Connection $connection_upgrade; }} }} }}\n",
+        web.address
+    );
+    let file = directory.path().join("nginx.conf");
+    std::fs::write(&file, config).unwrap();
+    // Its place is on the path of the system's own programs alone.
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    let mut nginx = Command::new("nginx");
+    nginx.arg("-p").arg(directory.path()).arg("-c").arg(&file).env("PATH", path);
+    let _nginx = Nginx(nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < deadline, "nginx does not listen");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut command = Command::new(&packages.program);
+    command.arg(script("behind_nginx.py")).arg(&socket).arg(&web.address);
+    is_well(command);
 }
 
 #[test]
@@ -211,6 +365,30 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_alerts_of_the_manual() {
+    if !packages::have("promtool", "prometheus") {
+        return;
+    }
+    let manual =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http.md"));
+    let manual = manual.unwrap();
+    let (_, rules) = manual.split_once("```yaml\ngroups:").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    let file = tempfile::NamedTempFile::with_suffix(".yml").unwrap();
+    std::fs::write(file.path(), format!("groups:{rules}")).unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "rules"]).arg(file.path());
+    let (code, out, err) = run(promtool);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let metrics = rules.match_indices("stockd_").map(|(at, _)| &rules[at..]);
+    for metric in metrics {
+        let name =
+            metric.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next().unwrap();
+        assert!(manual.contains(&format!("| `{name}` |")), "there is no metric {name}");
+    }
 }
 
 /// Streams of all kinds are open, and clients that take nothing.

@@ -51,14 +51,14 @@ fn timestamp(unix_ns: u64) -> Timestamp {
 pub(super) fn fields(given: Option<proto::Quote>, clear: &[String]) -> Result<Fields, Refused> {
     let given = given.unwrap_or_default();
     let mut fields = Fields {
-        price: edit(given.price, read_price)?,
-        volume: edit(given.volume, read_quantity)?,
-        bid: edit(given.bid, read_price)?,
-        ask: edit(given.ask, read_price)?,
-        bid_size: edit(given.bid_size, read_quantity)?,
-        ask_size: edit(given.ask_size, read_quantity)?,
+        price: edit(Field::Price, given.price, read_price)?,
+        volume: edit(Field::Volume, given.volume, read_quantity)?,
+        bid: edit(Field::Bid, given.bid, read_price)?,
+        ask: edit(Field::Ask, given.ask, read_price)?,
+        bid_size: edit(Field::BidSize, given.bid_size, read_quantity)?,
+        ask_size: edit(Field::AskSize, given.ask_size, read_quantity)?,
         status: read_status(given.status)?,
-        time_ns: edit(given.time, read_time)?,
+        time_ns: edit(Field::Time, given.time, read_time)?,
     };
     for name in clear {
         let field = Field::find(name.as_bytes()).filter(|field| field.is_optional());
@@ -74,11 +74,19 @@ pub(super) fn fields(given: Option<proto::Quote>, clear: &[String]) -> Result<Fi
     Ok(fields)
 }
 
+/// What is done with a field. What is wrong with it names it, where the words do not say so themselves.
 fn edit<M, T>(
+    field: Field,
     message: Option<M>,
     read: impl FnOnce(M) -> Result<T, Refused>,
 ) -> Result<Edit<T>, Refused> {
-    message.map_or(Ok(Edit::Keep), |message| read(message).map(Edit::Set))
+    let Some(message) = message else { return Ok(Edit::Keep) };
+    read(message).map(Edit::Set).map_err(|mut refused| {
+        if !matches!(field, Field::Price | Field::Volume | Field::Time) {
+            refused.detail = format!("{}: {}", field.name(), refused.detail);
+        }
+        refused
+    })
 }
 
 fn read_price(proto::Price { text, coefficient, scale }: proto::Price) -> Result<Price, Refused> {

@@ -45,7 +45,7 @@ impl Stocks {
         name: &str,
     ) -> Answer<proto::Quote> {
         let asked = Conditional { condition, request };
-        match self.plane.door.write(&caller.access, asked).await? {
+        match self.plane.door.write(caller.access(), asked).await? {
             Reply::Refused(refusal) => Err(Refused::from(&refusal).into()),
             Reply::NotFound => Err(Refused::not_listed(name).into()),
             Reply::Found(quote)
@@ -63,7 +63,7 @@ impl stocks_server::Stocks for Stocks {
         let caller = Caller::of(request.extensions());
         let name = &request.get_ref().symbol;
         let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
-        match self.plane.door.batch(&caller.access, |batch| batch.execute_now(&lookup)) {
+        match self.plane.door.batch(caller.access(), |batch| batch.execute_now(&lookup)) {
             Some(Reply::Found(quote)) => Ok(Response::new(convert::quote(&quote))),
             Some(Reply::Refused(refusal)) => Err(Refused::from(&refusal).into()),
             _ => Err(Refused::not_listed(name).into()),
@@ -82,7 +82,7 @@ impl stocks_server::Stocks for Stocks {
         lookup::distinct(&mut names);
         let mut answer = proto::BatchLookupResponse::default();
         for (number, names) in names.chunks(LOOKUPS_TOGETHER_MAX).enumerate() {
-            self.plane.door.batch(&caller.access, |batch| {
+            self.plane.door.batch(caller.access(), |batch| {
                 for name in names {
                     let lookup = Asked::Lookup(Symbol::parse(name.as_bytes()));
                     match batch.execute_now(&lookup) {
@@ -103,7 +103,7 @@ impl stocks_server::Stocks for Stocks {
 
     async fn list(&self, request: Request<proto::ListRequest>) -> Answer<Listing> {
         let caller = Caller::of(request.extensions());
-        let snapshot = self.plane.engine().snapshot(&caller.access, Instant::now());
+        let snapshot = self.plane.engine().snapshot(caller.access(), Instant::now());
         let snapshot = snapshot.ok_or_else(|| {
             let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
             Refused::new(Problem::TooManySnapshots, detail)

@@ -8,7 +8,7 @@
 //! engine locks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub(crate) struct Hub {
     changed: Arc<Notify>,
     observer: Observer,
     streams_max: usize,
+    /// What streams hold beyond what all of them do.
+    more_bytes: AtomicUsize,
     pub(crate) epoch: u64,
     pub(crate) counts: StreamCounts,
 }
@@ -82,6 +84,8 @@ pub(crate) struct StreamInfo {
     pub(crate) unsent: AtomicU64,
     /// When it last looked for something to tell: milliseconds since it began.
     active_ms: AtomicU64,
+    /// What it holds beyond what all streams do.
+    more_bytes: AtomicUsize,
 }
 
 /// A stream as it is at a moment.
@@ -131,6 +135,7 @@ impl Hub {
             changed,
             observer: observer.clone(),
             streams_max,
+            more_bytes: AtomicUsize::new(0),
             epoch: engine.epoch(),
             counts: StreamCounts::default(),
         })
@@ -178,6 +183,7 @@ impl Hub {
             messages: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             active_ms: AtomicU64::new(0),
+            more_bytes: AtomicUsize::new(0),
         });
         inner.entries.insert(info.id, Entry { waker: None, info: Arc::clone(&info) });
         Ok(Stream { hub: Arc::clone(self), info, identity: identity.clone() })
@@ -212,7 +218,8 @@ impl Hub {
         let wakers: Vec<Waker> = awake.drain(..).filter_map(waker).collect();
         self.counts.conflated.fetch_add(feed.take_conflated(), Ordering::Relaxed);
         let own = STREAM_OWN_BYTES + STREAM_BYTES_MAX;
-        holding.set(feed.bytes_in_all() + entries.len() * own);
+        let more = self.more_bytes.load(Ordering::Relaxed);
+        holding.set(feed.bytes_in_all() + entries.len() * own + more);
         drop(inner);
         wakers.into_iter().for_each(Waker::wake);
         passed == Progress::More || tidied == Progress::More
@@ -254,7 +261,9 @@ impl Hub {
                 patterns,
                 marks: feed.backlog(id),
                 conflated: feed.conflated(id),
-                memory_bytes: feed.bytes(id) + STREAM_OWN_BYTES,
+                memory_bytes: feed.bytes(id)
+                    + STREAM_OWN_BYTES
+                    + entry.info.more_bytes.load(Ordering::Relaxed),
                 waiting: match waits {
                     true => age.saturating_sub(Duration::from_millis(active)),
                     false => Duration::ZERO,
@@ -378,6 +387,13 @@ impl Stream {
                 == Progress::Done
     }
 
+    /// It holds this much beyond what all streams do.
+    pub(crate) fn holds_more(&self, bytes: usize) {
+        let before = self.info.more_bytes.swap(bytes, Ordering::Relaxed);
+        self.hub.more_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.hub.more_bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         let feed = &lock(&self.hub.inner).feed;
         Counters {
@@ -390,6 +406,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.holds_more(0);
         let mut inner = lock(&self.hub.inner);
         inner.feed.leave(self.id());
         inner.entries.remove(&self.info.id);

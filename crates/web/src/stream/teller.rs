@@ -147,6 +147,7 @@ impl Teller {
 
     /// Something was subscribed to since: it is said when all of that has been told.
     pub(crate) fn expect_synced(&mut self) {
+        self.last = None;
         if self.phase == Phase::Live {
             self.phase = Phase::First;
             self.pause = None;

@@ -1,11 +1,19 @@
 //! One list of scenarios, played over every way in, to a catalog in memory and to one on the disk:
 //! they must all mean the same.
 
+mod calls;
 #[path = "../http/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of the service plane")]
 mod http;
+mod plane;
 mod rest;
+#[path = "../http/rpc.rs"]
+mod rpc;
+mod socket;
 mod ways;
+#[path = "../http/websocket.rs"]
+#[allow(dead_code, reason = "shared with the tests of the service plane")]
+mod websocket;
 
 use ways::{Embedded, Home, Line, Outcome, Over, Resp, WayIn};
 
@@ -354,6 +362,16 @@ fn embedded() {
 #[test]
 fn rest() {
     play_at_both_homes(rest::Rest::new);
+}
+
+#[test]
+fn websocket() {
+    play_at_both_homes(socket::Socket::new);
+}
+
+#[test]
+fn grpc() {
+    play_at_both_homes(calls::Calls::new);
 }
 
 #[test]

@@ -2,31 +2,22 @@
 
 use serde_json::{Value, json};
 use stockd_model::{Field, Shares, rfc3339};
-use stockd_server::{Config, Server};
-use stockd_web::WebServer;
 
 use crate::http::Http;
-use crate::ways::{Embedded, Given, Home, Outcome, WayIn};
+use crate::plane::Plane;
+use crate::ways::{Given, Home, Outcome, WayIn};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 pub(crate) struct Rest {
     http: Http,
-    engine: Embedded,
-    _web: WebServer,
-    _server: Server,
+    plane: Plane,
 }
 
 impl Rest {
     pub(crate) fn new(home: Home) -> Rest {
-        let engine = Embedded::new(home);
-        let config = Config { workers: 1, ..Config::default() };
-        let server = Server::start(config, engine.engine()).unwrap();
-        let config =
-            stockd_web::Config { http: vec![([127, 0, 0, 1], 0).into()], ..Default::default() };
-        let web = WebServer::start(config, engine.engine(), server.observer()).unwrap();
-        let http = Http::connect(&web.endpoints()[0].1.to_string());
-        Rest { http, engine, _web: web, _server: server }
+        let plane = Plane::new(home);
+        Rest { http: Http::connect(&plane.address()), plane }
     }
 }
 
@@ -43,6 +34,17 @@ fn detail(problem: &Value) -> String {
     problem["detail"].as_str().unwrap().to_owned()
 }
 
+/// The fields of a quote that a writer gives.
+pub(crate) fn fields_of(quote: &Value) -> Given {
+    let text = |field: Field| {
+        let text = quote.get(field.name())?.as_str().unwrap();
+        let time = || rfc3339::parse(text.as_bytes()).unwrap().to_string();
+        Some(if field == Field::Time { time() } else { text.to_owned() })
+    };
+    let fields = Field::WRITABLE.into_iter();
+    fields.filter_map(|field| Some((field.name().to_owned(), text(field)?))).collect()
+}
+
 impl WayIn for Rest {
     fn lookup(&mut self, name: &[u8]) -> String {
         let path = format!("/v1/stock?symbol={}", encoded(name));
@@ -54,13 +56,7 @@ impl WayIn for Rest {
 
     fn fields(&mut self, name: &str) -> Given {
         let quote = self.http.get(&format!("/v1/stocks/{}", encoded(name.as_bytes()))).json();
-        let text = |field: Field| {
-            let text = quote.get(field.name())?.as_str().unwrap();
-            let time = || rfc3339::parse(text.as_bytes()).unwrap().to_string();
-            Some(if field == Field::Time { time() } else { text.to_owned() })
-        };
-        let fields = Field::WRITABLE.into_iter();
-        fields.filter_map(|field| Some((field.name().to_owned(), text(field)?))).collect()
+        fields_of(&quote)
     }
 
     fn set(&mut self, symbol: &str, fields: &[(&str, &str)]) -> Outcome {
@@ -88,7 +84,7 @@ impl WayIn for Rest {
     }
 
     fn trade_both(&mut self, trades: [(&str, i64); 2]) -> Outcome {
-        self.engine.trade_both(trades)
+        self.plane.engine.trade_both(trades)
     }
 
     fn delist(&mut self, symbol: &str) -> Outcome {

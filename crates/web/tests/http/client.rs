@@ -7,8 +7,8 @@ use std::time::Duration;
 /// How long a lost byte leaves a test waiting before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Http {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Http<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
 }
 
 #[derive(Debug)]
@@ -34,14 +34,16 @@ impl Response {
     }
 }
 
-impl Http {
+impl Http<TcpStream> {
     pub(crate) fn connect(address: &str) -> Http {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Http { stream: BufReader::new(stream) }
     }
+}
 
+impl<S: Read + Write> Http<S> {
     /// Asks, and reads the whole response.
     pub(crate) fn ask(
         &mut self,

@@ -3,9 +3,17 @@
 mod access;
 mod bounds;
 mod client;
+mod cors;
+mod facades;
+mod promises;
 mod quotes;
+mod rpc;
+mod sockets;
 mod streams;
+mod websocket;
 
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +43,21 @@ impl Web {
     /// One that keeps every write on the disk.
     fn durable() -> Web {
         let directory = tempfile::tempdir().unwrap();
-        let store = Box::new(DataDir::open(directory.path(), true).unwrap());
-        let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
-        Web { _data_dir: Some(directory), ..Web::with(Config::default(), Arc::new(engine)) }
+        let web = Web::over(directory.path());
+        Web { _data_dir: Some(directory), ..web }
+    }
+
+    /// One over what this directory holds, as after a restart.
+    fn over(directory: &Path) -> Web {
+        let data = DataDir::open(directory, true).unwrap();
+        let catalog = Catalog::new();
+        let floor = data.load(|quote| {
+            catalog.restore(&quote).unwrap();
+            ControlFlow::Continue(())
+        });
+        let engine = Engine::durable(catalog, floor.unwrap(), Box::new(data), Sync::Always);
+        let orders = Some(directory.to_owned());
+        Web::with(Config { orders, keeps_all: true, ..Config::default() }, Arc::new(engine))
     }
 
     fn with(config: Config, engine: Arc<Engine>) -> Web {
@@ -51,7 +71,8 @@ impl Web {
             Arc::clone(&engine),
         )
         .unwrap();
-        let config = Config { http: vec![([127, 0, 0, 1], 0).into()], ..config };
+        let mut config = config;
+        config.http.insert(0, ([127, 0, 0, 1], 0).into());
         let server = WebServer::start(config, Arc::clone(&engine), data_plane.observer()).unwrap();
         Web { engine, server: Some(server), _data_plane: data_plane, _data_dir: None }
     }
