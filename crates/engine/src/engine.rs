@@ -19,9 +19,11 @@ use crate::access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
+use crate::freshness::Freshness;
 use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
+use crate::sources::{FeedHandle, FeedReport, NotOpened, Opening};
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.
@@ -30,6 +32,7 @@ pub struct Engine {
     // Before the market: it writes all that was asked when it is dropped.
     pub(crate) committer: Option<Committer>,
     _grower: Option<Grower>,
+    freshness: Freshness,
     pub(crate) market: Arc<Market>,
     epoch: u64,
 }
@@ -39,15 +42,15 @@ impl Engine {
     /// catalog.
     pub fn new(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
-        let _grower = Grower::start(&market);
-        Engine { committer: None, _grower, market, epoch: random_epoch() }
+        let (_grower, freshness) = (Grower::start(&market), Freshness::default());
+        Engine { committer: None, _grower, freshness, market, epoch: random_epoch() }
     }
 
     /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
     /// to grow waits, in sum as long as the system takes to hand out the memory.
     pub fn without_threads(catalog: Catalog) -> Engine {
-        let market = Market::new(catalog);
-        Engine { committer: None, _grower: None, market, epoch: random_epoch() }
+        let (market, freshness) = (Market::new(catalog), Freshness::default());
+        Engine { committer: None, _grower: None, freshness, market, epoch: random_epoch() }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -68,8 +71,8 @@ impl Engine {
         let market = Market::new(catalog);
         let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
-        let _grower = Grower::start(&market);
-        Engine { committer: Some(committer), _grower, market, epoch }
+        let (_grower, freshness) = (Grower::start(&market), Freshness::default());
+        Engine { committer: Some(committer), _grower, freshness, market, epoch }
     }
 
     /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
@@ -137,6 +140,28 @@ impl Engine {
     /// [passed everything on](Feed::pass_on); it must be quick.
     pub fn feed(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Feed {
         Feed::new(&self.market, wake)
+    }
+
+    /// Opens a feed of market data for one connection: its writes are tied to it with the handle. `user` is who
+    /// opens it, where users are known; a feed belongs to the user that opened it first.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOpened`]; nothing has changed.
+    pub fn open_feed(
+        &self,
+        opening: &Opening<'_>,
+        user: Option<&str>,
+        access: &Access,
+        now: Instant,
+    ) -> Result<FeedHandle, NotOpened> {
+        self.freshness.start(&self.market);
+        self.market.open_source(opening, user, access.has(Right::Admin), now)
+    }
+
+    /// The feeds of market data that were opened, or that stocks come from.
+    pub fn feed_reports(&self, now: Instant) -> Vec<FeedReport> {
+        self.market.feed_reports(now)
     }
 
     /// Who is subscribed to what, over all feeds.
