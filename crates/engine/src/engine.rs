@@ -19,11 +19,12 @@ use crate::access;
 use crate::committer::{CloseError, CommitReport, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
+use crate::feeding::FeedHandle;
 use crate::freshness::Freshness;
 use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
-use crate::sources::{FeedHandle, FeedReport, NotOpened, Opening};
+use crate::sources::{FeedReport, NotOpened, Opening};
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.

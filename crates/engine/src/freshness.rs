@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use crate::feeding::Look;
 use crate::market::Market;
-use crate::sources::Look;
 
 /// The thread, once it is needed, until this is dropped.
 #[derive(Debug, Default)]

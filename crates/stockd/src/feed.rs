@@ -23,6 +23,7 @@ mod reader;
 mod shared;
 mod source;
 mod symbols;
+mod tally;
 mod writer;
 mod writes;
 
@@ -46,7 +47,8 @@ use self::reader::Reader;
 use self::shared::Shared;
 use self::source::Source;
 use self::symbols::Symbols;
-use self::writer::{Tally, Writer};
+use self::tally::Tally;
+use self::writer::Writer;
 use self::writes::{PriceOf, Writes};
 use crate::interruption::Interruption;
 use crate::output;

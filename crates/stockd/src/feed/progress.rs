@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use stockd_feeds::Counts;
 
 use super::shared::Shared;
-use super::writer::Tally;
+use super::tally::Tally;
 use crate::output;
 
 /// Between two lines.

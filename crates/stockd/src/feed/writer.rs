@@ -12,14 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use stockd_client::{ClientError, FeedOptions, QuoteClient, Refused, Write, Written};
+use stockd_client::{ClientError, FeedOptions, QuoteClient, Write};
 use stockd_model::limits::{
-    FEED_RECONNECT_TIMEOUT, FEED_SKIPPED_NAMED_MAX, PIPELINE_NAMES_MAX, RECONNECT_PAUSE_MAX,
-    RECONNECT_PAUSE_MIN,
+    FEED_RECONNECT_TIMEOUT, PIPELINE_NAMES_MAX, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN,
 };
 
 use super::progress::Progress;
 use super::shared::{Shared, Waited};
+use super::tally::Tally;
 use super::writes::Writes;
 use crate::output;
 
@@ -35,18 +35,6 @@ pub(super) struct Writer {
     gaps: u64,
     progress: Progress,
     tally: Tally,
-}
-
-/// What became of the writes.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) listed: u64,
-    pub(super) updated: u64,
-    /// Refused since the server knows something newer.
-    pub(super) late: u64,
-    pub(super) refused: u64,
-    pub(super) first_refused: Vec<String>,
-    pub(super) reconnects: u64,
 }
 
 /// Stocks written together: what the client sends ahead.
@@ -173,20 +161,4 @@ impl Writer {
 pub(super) fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 1024;
     pause / 2 + pause / 2 * random as u32 / 1024
-}
-
-impl Tally {
-    fn record(&mut self, write: &Write, outcome: Result<Written, Refused>) {
-        match outcome {
-            Ok(Written::Listed) => self.listed += 1,
-            Ok(_) => self.updated += 1,
-            Err(refused) if refused.text.starts_with("LATE") => self.late += 1,
-            Err(refused) => {
-                self.refused += 1;
-                if self.first_refused.len() < FEED_SKIPPED_NAMED_MAX {
-                    self.first_refused.push(format!("'{}' was refused: {refused}", write.symbol()));
-                }
-            }
-        }
-    }
 }
