@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::packages;
 use crate::workspace::Workspace;
 
 /// The code is formatted as rustfmt.toml says.
@@ -84,7 +85,16 @@ pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "release")
+    binary(workspace, "release", "")
+}
+
+/// Builds the binary quickly, but with the allocator that packages have, and says where it is.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn release_binary_with_jemalloc(workspace: &Workspace) -> Result<PathBuf> {
+    binary(workspace, "release", "jemalloc")
 }
 
 /// Builds the binary as it is packaged and measured and says where it is.
@@ -93,7 +103,7 @@ pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "dist")
+    binary(workspace, "dist", "jemalloc")
 }
 
 /// Builds the examples of a package; they are in `examples` beside the measured binary.
@@ -101,19 +111,14 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
     run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
 }
 
-fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
-    run(workspace.cargo().args([
-        "build",
-        "--profile",
-        profile,
-        "--package",
-        "stockd",
-        "--bin",
-        "stockd",
-        // Packages have it.
-        "--features",
-        if profile == "dist" { "jemalloc" } else { "" },
-    ]))?;
+fn binary(workspace: &Workspace, profile: &str, features: &str) -> Result<PathBuf> {
+    if features == "jemalloc" {
+        packages::install(&[("make", "make")])?;
+    }
+    run(workspace
+        .cargo()
+        .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"])
+        .args(["--features", features]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()

@@ -76,7 +76,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     raise_file_limit();
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build::dist_binary(workspace)?,
+        None if options.measures => build::dist_binary(workspace)?,
+        None => build::release_binary_with_jemalloc(workspace)?,
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     match options.measures {

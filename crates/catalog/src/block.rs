@@ -140,6 +140,11 @@ impl Block {
         }
     }
 
+    /// The version of a stock; `None` within when it is delisted.
+    pub(crate) fn listed_version(&self, symbol: &Symbol, hash: u64) -> Found<Option<(u64, bool)>> {
+        self.probe(hash, |index| row::listed_version(self.place(index), symbol))
+    }
+
     /// What a lookup of a stock is answered from whose symbol has at most 30 bytes. A longer one is
     /// never found.
     #[inline(always)]

@@ -88,6 +88,20 @@ pub(crate) fn fields(place: Place<'_>, symbol: &Symbol) -> Held<Fields> {
     settled(place.fields(&symbol.words()), || wait_for(|| place.fields(&symbol.words())))
 }
 
+/// The version of a symbol and whether it has a feed, if these rows are its; `None` within when it is delisted.
+pub(crate) fn listed_version(place: Place<'_>, symbol: &Symbol) -> Held<Option<(u64, bool)>> {
+    let look = || place.standing(&symbol.words());
+    let version = |(sequence, state)| {
+        (state & DELISTED == 0).then_some((sequence / CHANGE, state & FED != 0))
+    };
+    match settled(look(), || wait_for(look)) {
+        Held::This(standing) => Held::This(version(standing)),
+        Held::Empty => Held::Empty,
+        Held::Other => Held::Other,
+        Held::Moved => Held::Moved,
+    }
+}
+
 /// Reads whatever quote the rows hold; `None` within when it is delisted. Never `Other`.
 pub(crate) fn get_any(place: Place<'_>) -> Held<Option<Quote>> {
     let Some(words) = place.symbol() else { return Held::Empty };
@@ -259,13 +273,21 @@ pub(crate) fn answer_of(tradable: &Tradable) -> Option<Answer> {
     }
 }
 
-/// The quote in a row. What is known of its feed is its name.
+/// Whether the stock of which this is kept is listed.
+#[inline(always)]
+pub(crate) fn is_listed(fields: &Fields) -> bool {
+    fields.tradable.state & DELISTED == 0
+}
+
 #[inline(always)]
 pub(crate) fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
+    is_listed(fields).then(|| listed_quote_of(fields, symbol))
+}
+
+/// The quote of a listed stock. What is known of its feed is its name.
+#[inline(always)]
+pub(crate) fn listed_quote_of(fields: &Fields, symbol: &Symbol) -> Quote {
     let Fields { tradable: Tradable { price: digits, volume: shares, state }, .. } = *fields;
-    if state & DELISTED != 0 {
-        return None;
-    }
     let mut quote = Quote {
         price: (state & UNPRICED == 0)
             .then(|| Price::from_parts(digits.cast_signed(), places(state, 0))),
@@ -285,7 +307,7 @@ pub(crate) fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
         let feed = FeedName::from_number((marks >> FEED_SHIFT) as u16 & FeedName::NUMBER_MAX);
         quote.feed = feed.map(QuoteFeed::of);
     }
-    Some(quote)
+    quote
 }
 
 fn fields_of(quote: &Quote) -> Fields {

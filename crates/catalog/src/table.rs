@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_model::limits::STOCKS_MAX;
 use stockd_model::{Answer, Quote, SYMBOL_WORDS, Symbol};
-use stockd_rows::{FED, HashKey, Tradable, is_long};
+use stockd_rows::{FED, Fields, HashKey, Tradable, is_long};
 
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
@@ -214,6 +214,24 @@ impl Catalog {
         Ok(())
     }
 
+    /// The version of a stock's quote, and how often the state of its feed has changed, as of a
+    /// [whole one](Catalog::get) and for a fraction of its cost; `None` if it is not listed.
+    pub fn listed_version(&self, symbol: &Symbol) -> Option<(u64, u32)> {
+        let hash = self.hash(symbol);
+        let view = self.view();
+        let mut block: &Block = &view.block;
+        loop {
+            match block.listed_version(symbol, hash) {
+                Found::Here(Some((_, true))) => break,
+                Found::Here(version) => return version.map(|(version, _)| (version, 0)),
+                Found::Elsewhere => block = block.next()?,
+            }
+        }
+        // The feed stands in the side row.
+        let quote = view.get(symbol)?;
+        Some((quote.version, quote.feed.map_or(0, |feed| feed.changes)))
+    }
+
     /// The version that a stock has reached, listed or not: no quote of it was above. Its next
     /// change is one above.
     pub fn version(&self, symbol: &Symbol) -> u64 {
@@ -327,6 +345,21 @@ pub struct Sought {
     hash: u64,
 }
 
+/// All of a quote but its symbol, as it is kept: half of its size. From [`View::find`].
+#[derive(Clone, Copy, Debug)]
+pub struct Kept(Fields);
+
+impl Kept {
+    /// The quote, with its feed as it is now. The symbol is the one that was looked for, and the view the one that
+    /// it was found by.
+    #[inline(always)]
+    pub fn quote(&self, symbol: &Symbol, view: &View<'_>) -> Quote {
+        let mut quote = row::listed_quote_of(&self.0, symbol);
+        view.catalog.feeds.resolve(&mut quote);
+        quote
+    }
+}
+
 /// The hash of what may not be looked for. A symbol with this hash has a first word that is not 0.
 const NOT_PERMITTED: u64 = 1;
 
@@ -378,16 +411,25 @@ impl View<'_> {
     #[inline(always)]
     pub fn get_sought(&self, sought: &Sought) -> Option<Quote> {
         let Sought { symbol, hash } = sought;
+        self.find_hashed(symbol, *hash).map(|kept| kept.quote(symbol, self))
+    }
+
+    /// What is kept of a stock as it is now, to make its quote of where that is wanted; `None` if it is not listed.
+    #[inline(always)]
+    pub fn find(&self, symbol: &Symbol) -> Option<Kept> {
+        self.find_hashed(symbol, self.catalog.hash(symbol))
+    }
+
+    #[inline(always)]
+    fn find_hashed(&self, symbol: &Symbol, hash: u64) -> Option<Kept> {
         let mut block: &Block = &self.block;
         let fields = loop {
-            match block.fields(symbol, *hash) {
+            match block.fields(symbol, hash) {
                 Found::Here(fields) => break fields,
                 Found::Elsewhere => block = block.next()?,
             }
         };
-        let mut quote = row::quote_of(&fields, symbol)?;
-        self.catalog.feeds.resolve(&mut quote);
-        Some(quote)
+        row::is_listed(&fields).then_some(Kept(fields))
     }
 
     /// What a lookup of a stock answers that was [sought](View::seek) in this catalog, or `None` if it

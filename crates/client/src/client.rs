@@ -1,6 +1,8 @@
 //! The client for lookups: over the line protocol, or over RESP where a token is to be shown, since lines
 //! have no place for one.
 
+use std::net::SocketAddr;
+
 use crate::command::GetPrice;
 use crate::line::{self, Lookup, check_name};
 use crate::link::Link;
@@ -74,6 +76,15 @@ impl Client {
         match &self.way {
             Way::Line(link) => link.server(),
             Way::Resp(link) => link.server(),
+        }
+    }
+
+    /// The address of this end of the connection, by which the server knows it; `None` over a Unix socket,
+    /// and of a connection that is closed.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.way {
+            Way::Line(link) => link.local_address(),
+            Way::Resp(link) => link.local_address(),
         }
     }
 

@@ -205,6 +205,39 @@ impl Question<Replies> for GetInfo {
     }
 }
 
+/// The connections of the server.
+pub(crate) struct GetClients;
+
+impl Request for GetClients {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        frame::command(&[b"CLIENT", b"LIST"], chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        "CLIENT LIST".into()
+    }
+}
+
+impl Question<Replies> for GetClients {
+    type Answer = Answered<Vec<Vec<(String, String)>>>;
+
+    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
+        match &reply {
+            Value::Error(why) => Ok(Err(Refused::new(why))),
+            Value::Text(text) => {
+                let text = String::from_utf8_lossy(text);
+                let field = |word: &str| {
+                    let (name, value) = word.split_once('=')?;
+                    Some((name.to_owned(), value.to_owned()))
+                };
+                let line = |line: &str| line.split_whitespace().filter_map(field).collect();
+                Ok(Ok(text.lines().map(line).collect()))
+            }
+            _ => Err(NoAnswer::rubbish(&reply)),
+        }
+    }
+}
+
 /// Whether the server lets this client in, and serves it.
 pub(crate) struct Greet<'a>(pub(crate) Option<&'a Credentials>);
 

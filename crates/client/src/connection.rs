@@ -8,6 +8,7 @@
 //! before it reads and a client that does the same never wait for each other.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use stockd_model::limits::SUBSCRIBER_UNREAD_BYTES;
@@ -65,6 +66,10 @@ impl<R: Replies> Connection<R> {
 
     pub(crate) fn server(&self) -> &Address {
         &self.server
+    }
+
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.ends().map(|(own, _)| own)
     }
 
     /// Sends one request and waits for its answer.

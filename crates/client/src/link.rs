@@ -3,6 +3,8 @@
 //! Invariant: a connection that failed is never used again, since whatever the server still sent
 //! on it could be taken for the answer to another request.
 
+use std::net::SocketAddr;
+
 use crate::command::Greet;
 use crate::connection::Connection;
 use crate::protocol::Replies;
@@ -54,6 +56,10 @@ impl<R: Replies> Link<R> {
 
     pub(crate) fn server(&self) -> &Address {
         &self.server
+    }
+
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.local_address()
     }
 
     pub(crate) fn options(&self) -> &Options {

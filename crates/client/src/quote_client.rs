@@ -5,7 +5,9 @@ use std::vec;
 use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
-use crate::command::{Count, GetInfo, GetPage, GetQuote, GetQuotes, Ping, Write, Written};
+use crate::command::{
+    Count, GetClients, GetInfo, GetPage, GetQuote, GetQuotes, Ping, Write, Written,
+};
 use crate::error::{NameError, Refused, excerpt};
 use crate::feed::{Feed, FeedOptions};
 use crate::link::Link;
@@ -106,6 +108,16 @@ impl QuoteClient {
     /// [`ClientError`].
     pub fn info(&mut self) -> Result<Vec<(String, String)>, ClientError> {
         Ok(self.link.with_connection(|connection| connection.ask(&GetInfo))??)
+    }
+
+    /// The connections of the server: the names and values of each line of `CLIENT LIST`, as docs/resp.md has
+    /// them. Without the right admin, this one alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn clients(&mut self) -> Result<Vec<Vec<(String, String)>>, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(&GetClients))??)
     }
 
     /// All that is known of one stock; `None` when it is not listed, or the name is no possible

@@ -156,6 +156,26 @@ impl Stream {
         self.socket.set_recv_buffer_size(bytes)
     }
 
+    /// Its own end and the server's, where it goes over TCP and is connected.
+    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let own = self.socket.local_addr().ok()?.as_socket()?;
+        Some((own, self.socket.peer_addr().ok()?.as_socket()?))
+    }
+
+    /// The process of the server, where it goes over a Unix socket and the system tells.
+    pub fn peer_process(&self) -> Option<u32> {
+        #[cfg(target_os = "linux")]
+        return match self.socket.peer_addr().ok()?.is_unix() {
+            true => {
+                let peer = rustix::net::sockopt::socket_peercred(&self.socket).ok()?;
+                u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+            }
+            false => None,
+        };
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// Makes reads and writes return at once, for a readiness loop.
     ///
     /// # Errors

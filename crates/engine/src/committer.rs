@@ -7,6 +7,9 @@
 //! it changes rows, marks watched stocks and delivers replies. What arrives meanwhile waits for the
 //! next round.
 //!
+//! A store with a log has to write a checkpoint now and then. The [`Checkpointer`] does that while rounds go
+//! on; when the log may not grow any more before it is done, a round waits for it.
+//!
 //! So no lookup ever shows what a crash could take back, the catalog always is what the store
 //! holds, and only this thread waits for the disk.
 //!
@@ -22,8 +25,8 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -31,14 +34,17 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 use stockd_access::Access;
-use stockd_model::limits::{DATA_DIR_LOOK_INTERVAL, SCAN_COUNT_MAX, UNCOMMITTED_STOCKS_MAX};
+use stockd_model::limits::{
+    CHECKPOINT_INTERVAL, DATA_DIR_LOOK_INTERVAL, SCAN_COUNT_MAX, UNCOMMITTED_STOCKS_MAX,
+};
 use stockd_model::{Conditional, Refusal, Reply, Request, Symbol};
 use stockd_store::{Store, StoreError, Write};
 
+use crate::checkpointer::{Checkpointer, Written};
+use crate::commit_record::{CommitRecord, CommitReport};
 use crate::counters::{Cells, Totals};
 use crate::market::Market;
 use crate::overlay::Overlay;
-use crate::read_only::ReadOnly;
 use crate::transaction::{Outcome, Transaction};
 use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteHandle, WriteQueue};
 
@@ -50,21 +56,6 @@ pub enum Sync {
     Always,
     /// At most this long after they have taken effect and were answered.
     Interval(Duration),
-}
-
-/// What the committer has done, and whether it still writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CommitReport {
-    /// Why every write is refused since a commit failed; `None` while writes are taken.
-    pub failed: Option<&'static str>,
-    /// Commits so far.
-    pub commits: u64,
-    /// Stocks written by all of them together.
-    pub stocks_written: u64,
-    /// How long the latest of them took, in nanoseconds.
-    pub last_commit_ns: u64,
-    /// How long the longest of them took, in nanoseconds.
-    pub longest_commit_ns: u64,
 }
 
 /// Why a committer has not ended well.
@@ -88,20 +79,18 @@ pub enum CloseError {
 #[derive(Debug)]
 pub(crate) struct Committer {
     queue: Arc<WriteQueue>,
-    record: Arc<Record>,
+    record: Arc<CommitRecord>,
+    signals: Arc<Signals>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the commit thread records for others to read.
+/// What others ask of the commit thread, and what it has come to, for its end.
 #[derive(Debug, Default)]
-struct Record {
-    read_only: ReadOnly,
+struct Signals {
     /// Somebody has asked to take writes again.
     resume: AtomicBool,
-    commits: AtomicU64,
-    stocks_written: AtomicU64,
-    last_commit_ns: AtomicU64,
-    longest_commit_ns: AtomicU64,
+    /// All that was asked is committed and answered; what is left to do can be left.
+    has_ended: AtomicBool,
 }
 
 /// What the commit thread owns.
@@ -109,8 +98,12 @@ struct Record {
 struct CommitThread {
     market: Arc<Market>,
     cells: Arc<CachePadded<Cells>>,
-    record: Arc<Record>,
+    record: Arc<CommitRecord>,
+    signals: Arc<Signals>,
     store: Box<dyn Store>,
+    checkpointer: Checkpointer,
+    /// From when on a checkpoint is late.
+    late_at: Instant,
     sync: Sync,
     overlay: Overlay,
     /// When the overlay has to be committed; `None` while it is empty, or is committed at once.
@@ -133,13 +126,17 @@ impl Committer {
         sync: Sync,
     ) -> Committer {
         let queue = Arc::<WriteQueue>::default();
-        let record = Arc::<Record>::default();
+        let record = Arc::<CommitRecord>::default();
+        let signals = Arc::<Signals>::default();
         let committing = CommitThread {
             cells: market.registry.register(),
             overlay: Overlay::new(Arc::clone(&market), version_floor),
             market,
             record: Arc::clone(&record),
+            signals: Arc::clone(&signals),
             store,
+            checkpointer: Checkpointer::default(),
+            late_at: Instant::now() + CHECKPOINT_INTERVAL,
             sync,
             due: None,
             next_look: Instant::now() + DATA_DIR_LOOK_INTERVAL,
@@ -149,7 +146,14 @@ impl Committer {
             let builder = thread::Builder::new().name("stockd-committer".to_owned());
             builder.spawn(move || committing.run(&queue)).expect("a thread for the committer")
         };
-        Committer { queue, record, thread: Mutex::new(Some(thread)) }
+        Committer { queue, record, signals, thread: Mutex::new(Some(thread)) }
+    }
+
+    /// A queue and what is recorded, for a thread that is not of this crate.
+    pub(crate) fn without_thread() -> (Committer, Arc<WriteQueue>) {
+        let queue = Arc::<WriteQueue>::default();
+        let (record, signals, thread) = (Arc::default(), Arc::default(), Mutex::new(None));
+        (Committer { queue: Arc::clone(&queue), record, signals, thread }, queue)
     }
 
     pub(crate) fn handle(
@@ -212,22 +216,16 @@ impl Committer {
 
     /// Has writes taken again after a commit has failed, if the store can be opened again. Within a second.
     pub(crate) fn resume(&self) {
-        self.record.resume.store(true, Relaxed);
+        self.signals.resume.store(true, Relaxed);
     }
 
     pub(crate) fn report(&self) -> CommitReport {
-        let record = &self.record;
-        CommitReport {
-            failed: record.read_only.cause(),
-            commits: record.commits.load(Relaxed),
-            stocks_written: record.stocks_written.load(Relaxed),
-            last_commit_ns: record.last_commit_ns.load(Relaxed),
-            longest_commit_ns: record.longest_commit_ns.load(Relaxed),
-        }
+        self.record.report()
     }
 
-    /// Ends the thread, which first commits and answers what waits. Waits for it for ever, or for
-    /// `patience`.
+    /// Ends the thread, which first commits and answers what waits, and then writes a last checkpoint. Waits
+    /// for it for ever, or for `patience`; a checkpoint that takes longer is given up, since the next start
+    /// does without.
     pub(crate) fn close(&self, patience: Option<Duration>) -> Result<(), CloseError> {
         let until = patience.map(|patience| Instant::now() + patience);
         self.queue.close();
@@ -235,7 +233,7 @@ impl Committer {
         if let Some(thread) = thread {
             while until.is_some() && !thread.is_finished() {
                 if until.is_some_and(|until| Instant::now() >= until) {
-                    return Err(CloseError::DiskHangs);
+                    return self.ended();
                 }
                 thread::sleep(CLOSE_STEP);
             }
@@ -243,6 +241,15 @@ impl Committer {
                 return Err(CloseError::Panicked);
             }
         }
+        self.record.read_only.cause().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
+    }
+
+    /// How it has ended when its thread is still at work.
+    fn ended(&self) -> Result<(), CloseError> {
+        if !self.signals.has_ended.load(Acquire) {
+            return Err(CloseError::DiskHangs);
+        }
+        tracing::info!("the last checkpoint is given up; the next start reads the log");
         self.record.read_only.cause().map_or(Ok(()), |cause| Err(CloseError::ReadOnly(cause)))
     }
 }
@@ -256,10 +263,11 @@ impl Drop for Committer {
 impl CommitThread {
     fn run(mut self, queue: &WriteQueue) {
         while let Some(batches) = queue.take(Some(self.next_wake())) {
-            if self.record.resume.swap(false, Relaxed) && self.record.read_only.cause().is_some() {
+            if self.signals.resume.swap(false, Relaxed) && self.record.read_only.cause().is_some() {
                 self.resume();
             }
             self.round(batches);
+            self.checkpoint();
             if self.next_look <= Instant::now() {
                 self.look();
             }
@@ -267,6 +275,18 @@ impl CommitThread {
         let _ = self.commit();
         self.look();
         self.market.registry.retire(&self.cells);
+        self.signals.has_ended.store(true, Release);
+        self.close();
+    }
+
+    /// Writes a last checkpoint. Without it nothing is lost.
+    fn close(&mut self) {
+        self.wait_for_checkpoint();
+        if self.record.read_only.cause().is_none()
+            && let Err(error) = self.store.close()
+        {
+            tracing::warn!("no last checkpoint: {error}; the next start reads the log");
+        }
     }
 
     /// Opens the store again, writes where it differs from the rows, and takes writes again. The rows are right:
@@ -290,6 +310,7 @@ impl CommitThread {
 
     /// Returns how many stocks had to be written.
     fn open_again(&mut self) -> Result<usize, StoreError> {
+        self.wait_for_checkpoint();
         self.store.reopen()?;
         let catalog = &self.market.catalog;
         let (mut writes, mut common) = (Vec::new(), 0);
@@ -322,6 +343,40 @@ impl CommitThread {
 
     fn next_wake(&self) -> Instant {
         self.due.map_or(self.next_look, |due| due.min(self.next_look))
+    }
+
+    /// Begins a checkpoint when one is due, and takes back what was written.
+    fn checkpoint(&mut self) {
+        if let Some(written) = self.checkpointer.take() {
+            self.end_checkpoint(written);
+        }
+        if self.checkpointer.is_at_work() || self.record.read_only.cause().is_some() {
+            return;
+        }
+        let now = Instant::now();
+        let is_late = self.late_at <= now;
+        if let Some(checkpoint) = self.store.begin_checkpoint(is_late) {
+            self.late_at = now + CHECKPOINT_INTERVAL;
+            self.checkpointer.begin(checkpoint);
+        } else if is_late {
+            self.late_at = now + DATA_DIR_LOOK_INTERVAL;
+        }
+    }
+
+    fn wait_for_checkpoint(&mut self) {
+        if let Some(written) = self.checkpointer.wait() {
+            self.end_checkpoint(written);
+        }
+    }
+
+    fn end_checkpoint(&mut self, Written { checkpoint, took }: Written) {
+        let stocks = checkpoint.stocks();
+        match (self.store.end_checkpoint(checkpoint), stocks) {
+            (Ok(()), Some(stocks)) => self.record.count_checkpoint(stocks, took),
+            (Ok(()), None) => {}
+            (Err(error), _) => drop(self.record.fail(&error)),
+        }
+        self.record.note_log(self.store.log());
     }
 
     /// Looks whether the store is in its place. A store that has failed may be anywhere.
@@ -429,11 +484,15 @@ impl CommitThread {
         if self.overlay.is_empty() {
             return Ok(());
         }
+        if self.store.log().is_full {
+            self.wait_for_checkpoint();
+        }
         let (writes, version_floor) = self.overlay.writes();
         let began = Instant::now();
         let kept = match self.store.commit(&writes, version_floor) {
             Ok(()) => {
                 self.record.count(writes.len(), began.elapsed());
+                self.record.note_log(self.store.log());
                 // A commit has looked.
                 self.next_look = began + DATA_DIR_LOOK_INTERVAL;
                 self.show();
@@ -443,28 +502,6 @@ impl CommitThread {
         };
         self.overlay.clear();
         kept
-    }
-}
-
-impl Record {
-    fn refusal(&self) -> Option<Refusal> {
-        self.read_only.cause().map(|cause| Refusal::ReadOnly { cause })
-    }
-
-    fn count(&self, stocks: usize, took: Duration) {
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.commits.fetch_add(1, Relaxed);
-        self.stocks_written.fetch_add(stocks as u64, Relaxed);
-        self.last_commit_ns.store(took_ns, Relaxed);
-        self.longest_commit_ns.fetch_max(took_ns, Relaxed);
-    }
-
-    /// Notes the first failure; it is the cause of all that follow.
-    fn fail(&self, error: &StoreError) -> &'static str {
-        self.read_only.cause().unwrap_or_else(|| {
-            tracing::error!("read-only from now on: {error}; lookups go on");
-            self.read_only.begin(error)
-        })
     }
 }
 

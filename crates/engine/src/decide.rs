@@ -125,7 +125,10 @@ impl Totals {
             | Refusal::VolumeTooLow { .. }
             | Refusal::VolumeTooHigh { .. } => &mut self.refused_volume,
             Refusal::CatalogFull { .. } | Refusal::NoMemory { .. } => &mut self.refused_full,
-            Refusal::ReadOnly { .. } | Refusal::NotKept { .. } => &mut self.refused_storage,
+            Refusal::ReadOnly { .. }
+            | Refusal::NotKept { .. }
+            | Refusal::ClusterDown { .. }
+            | Refusal::Uncertain => &mut self.refused_storage,
         }
     }
 }

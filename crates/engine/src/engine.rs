@@ -16,7 +16,8 @@ use stockd_model::{Condition, Quote, Refusal, Right, Symbol, Watched};
 use stockd_store::{Store, random_epoch};
 
 use crate::access;
-use crate::committer::{CloseError, CommitReport, Committer, Sync};
+use crate::commit_record::CommitReport;
+use crate::committer::{CloseError, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
 use crate::feeding::FeedHandle;
@@ -34,6 +35,8 @@ pub struct Engine {
     pub(crate) committer: Option<Committer>,
     _grower: Option<Grower>,
     freshness: Freshness,
+    /// Whether its writes go through a log that says nothing of feeds.
+    is_replicated: bool,
     pub(crate) market: Arc<Market>,
     epoch: u64,
 }
@@ -44,14 +47,28 @@ impl Engine {
     pub fn new(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
         let (_grower, freshness) = (Grower::start(&market), Freshness::default());
-        Engine { committer: None, _grower, freshness, market, epoch: random_epoch() }
+        Engine {
+            committer: None,
+            _grower,
+            freshness,
+            is_replicated: false,
+            market,
+            epoch: random_epoch(),
+        }
     }
 
     /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
     /// to grow waits, in sum as long as the system takes to hand out the memory.
     pub fn without_threads(catalog: Catalog) -> Engine {
         let (market, freshness) = (Market::new(catalog), Freshness::default());
-        Engine { committer: None, _grower: None, freshness, market, epoch: random_epoch() }
+        Engine {
+            committer: None,
+            _grower: None,
+            freshness,
+            is_replicated: false,
+            market,
+            epoch: random_epoch(),
+        }
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -73,7 +90,28 @@ impl Engine {
         let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
         let (_grower, freshness) = (Grower::start(&market), Freshness::default());
-        Engine { committer: Some(committer), _grower, freshness, market, epoch }
+        Engine {
+            committer: Some(committer),
+            _grower,
+            freshness,
+            is_replicated: false,
+            market,
+            epoch,
+        }
+    }
+
+    /// An engine whose writes somebody else does.
+    pub(crate) fn over(market: Arc<Market>, committer: Committer, epoch: u64) -> Engine {
+        let _grower = Grower::start(&market);
+        let freshness = Freshness::default();
+        Engine {
+            committer: Some(committer),
+            _grower,
+            freshness,
+            is_replicated: true,
+            market,
+            epoch,
+        }
     }
 
     /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
@@ -156,6 +194,9 @@ impl Engine {
         access: &Access,
         now: Instant,
     ) -> Result<FeedHandle, NotOpened> {
+        if self.is_replicated {
+            return Err(NotOpened::Replicated);
+        }
         self.freshness.start(&self.market);
         self.market.open_source(opening, user, access.has(Right::Admin), now)
     }

@@ -321,7 +321,7 @@ impl<'a> Batch<'a> {
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
-            Request::Lookup(Ok(symbol)) => Some(self.lookup(symbol)),
+            Request::Lookup(Ok(symbol)) => self.lookup(symbol),
             Request::Lookup(Err(_)) => {
                 self.misses += 1;
                 Some(Reply::NotFound)
@@ -330,22 +330,29 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// In the shape of [`execute_now`](Batch::execute_now): a quote is made where it is returned, and not copied there.
     #[inline(always)]
-    fn lookup(&mut self, symbol: &Symbol) -> Reply {
-        if !self.access.reads(symbol) {
-            self.denied.answered += 1;
-            return Reply::Refused(Refusal::NotPermitted { right: Right::Read, symbol: *symbol });
+    fn lookup(&mut self, symbol: &Symbol) -> Option<Reply> {
+        if !self.access.reads_at_a_glance(symbol) && !self.access.reads(symbol) {
+            return self.deny_lookup(symbol);
         }
-        match self.view.get(symbol) {
-            Some(quote) => {
+        match self.view.find(symbol) {
+            Some(kept) => {
                 self.hits += 1;
-                Reply::Found(quote)
+                Some(Reply::Found(kept.quote(symbol, &self.view)))
             }
             None => {
                 self.misses += 1;
-                Reply::NotFound
+                Some(Reply::NotFound)
             }
         }
+    }
+
+    #[cold]
+    fn deny_lookup(&mut self, symbol: &Symbol) -> Option<Reply> {
+        self.denied.answered += 1;
+        let refusal = Refusal::NotPermitted { right: Right::Read, symbol: *symbol };
+        Some(Reply::Refused(refusal))
     }
 
     #[cold]

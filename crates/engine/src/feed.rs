@@ -37,7 +37,9 @@ mod budget;
 mod directory;
 mod filter;
 mod interest;
+mod interval;
 mod members;
+mod pace;
 mod pass;
 mod pattern_index;
 mod payloads;
@@ -48,6 +50,7 @@ mod subscribers;
 mod telling;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod topic_set;
 mod topics;
 mod tracking;
 mod walk;
@@ -66,6 +69,7 @@ pub use directory::Directory;
 #[cfg(all(test, loom))]
 pub(crate) use interest::Watcher;
 pub(crate) use interest::{Marks, Watchers};
+pub use payloads::Framed;
 pub use review::Ended;
 pub use subscriber::SubscriberId;
 pub use telling::Message;
@@ -90,6 +94,22 @@ pub struct Feed {
     pass: Option<Pass>,
     /// How many passes there have been.
     passes: u64,
+}
+
+/// What a subscriber wants, holds, and has still to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Symbols that it is subscribed to.
+    pub symbols: usize,
+    /// Patterns that it is subscribed to.
+    pub patterns: usize,
+    /// Symbols that are marked for it, as a subscriber and as a tracker.
+    pub marks: usize,
+    /// About how many bytes are held for it, with an equal share for each subscription of what all subscribers hold
+    /// together.
+    pub bytes: usize,
+    /// Whether it is told no marks yet because of its [interval](Feed::set_interval).
+    pub rests: bool,
 }
 
 /// A subscription was refused.
@@ -152,7 +172,7 @@ impl Feed {
         subscriber.access.clone_from(access);
         let (number, before) = (subscriber.number, subscriber.len());
         let topics = &mut self.wants.topics;
-        if topics.find(symbol).is_some_and(|topic| subscriber.symbols.contains(&topic)) {
+        if topics.find(symbol).is_some_and(|topic| subscriber.symbols.contains(topic)) {
             return Ok(before);
         }
         if before >= SUBSCRIPTIONS_MAX {
@@ -163,7 +183,7 @@ impl Feed {
         subscriber.symbols.insert(topic);
         self.market.directory.join(symbol);
         let topics = &mut self.wants.topics;
-        let (stamp, _) = topics.observe(topic, &self.market.catalog);
+        let stamp = topics.observe_version(topic, &self.market.catalog);
         if subscriber.new.insert(topic) {
             topics.hold(topic);
         }
@@ -219,20 +239,25 @@ impl Feed {
             return 0;
         };
         let before = subscriber.len();
-        if subscriber.symbols.remove(&topic) {
+        if subscriber.symbols.remove(topic) {
             self.market.directory.end(symbol);
             let Wants { topics, patterns, .. } = &mut self.wants;
-            if subscriber.new.remove(&topic) {
+            if subscriber.new.remove(topic) {
                 topics.let_go(topic, patterns);
             }
+            let mut ends_round = false;
             // Where there are patterns the mark and the note may be theirs.
             if subscriber.patterns.is_empty() {
-                if subscriber.marks.remove(&topic) {
+                if subscriber.forget_mark(topic) {
                     topics.let_go(topic, patterns);
+                    ends_round = subscriber.ends_round();
                 }
                 if subscriber.early.remove(&topic).is_some() {
                     topics.let_go(topic, patterns);
                 }
+            }
+            if ends_round {
+                self.subscribers.resting.end_round(number);
             }
             self.wants.end(topic, number);
         }
@@ -268,7 +293,7 @@ impl Feed {
     /// The symbols that a subscriber is subscribed to, in no useful order.
     pub fn symbols(&self, id: SubscriberId) -> impl Iterator<Item = Symbol> + '_ {
         let symbols = self.subscribers.get(id).map(|subscriber| subscriber.symbols.iter());
-        symbols.into_iter().flatten().map(|topic| self.wants.topics.get(*topic).symbol)
+        symbols.into_iter().flatten().map(|topic| self.wants.topics.get(topic).symbol)
     }
 
     /// The patterns that a subscriber is subscribed to, in the order in which they came up first.
@@ -312,16 +337,39 @@ impl Feed {
         self.subscribers.get(id).map_or(0, |subscriber| subscriber.accounted_bytes)
     }
 
-    /// As [`bytes`](Feed::bytes), what it holds as a tracker, and an equal share for each subscription of
-    /// what all subscribers hold together. The topics of those that have left, until they are tidied up,
-    /// are shares of their own: they make no other subscriber larger.
-    pub fn bytes_with_share(&self, id: SubscriberId) -> usize {
+    /// How a subscriber stands, and where it tracks; `None` where it does neither.
+    #[inline]
+    pub fn standing(&self, id: SubscriberId) -> Option<Standing> {
+        let subscriber = match self.subscribers.is_empty() {
+            true => None,
+            false => self.subscribers.get(id),
+        };
+        let tracker = self.subscribers.get_tracker(id);
+        if subscriber.is_none() && tracker.is_none() {
+            return None;
+        }
+        let mut standing = Standing::default();
+        let mut subscriptions = 0;
+        for it in [subscriber, tracker].into_iter().flatten() {
+            subscriptions += it.len();
+            standing.marks += it.marks.len();
+            standing.bytes += it.accounted_bytes;
+        }
+        standing.bytes += subscriptions * self.share();
+        if let Some(subscriber) = subscriber {
+            standing.symbols = subscriber.symbols.len();
+            standing.patterns = subscriber.patterns.len();
+            standing.rests = subscriber.rests();
+        }
+        Some(standing)
+    }
+
+    /// The part of a subscription in what all subscribers hold together. The topics of those that have left, until
+    /// they are tidied up, are parts of their own: they make no other subscriber larger.
+    fn share(&self) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
         let shares = (subscriptions + self.subscribers.tracked).max(self.wants.topics.places());
-        let share = (self.bytes_in_all() - self.subscribers.bytes()) / shares.max(1);
-        let tracker = self.subscribers.get_tracker(id);
-        let (tracked, bytes) = tracker.map_or((0, 0), |it| (it.len(), it.accounted_bytes));
-        self.bytes(id) + bytes + (self.len(id) + tracked) * share
+        (self.bytes_in_all() - self.subscribers.bytes()) / shares.max(1)
     }
 
     /// About how many bytes are held in all: for all subscribers, those included that have left and
@@ -457,8 +505,13 @@ impl Feed {
         };
         let Wants { topics, patterns, .. } = &mut self.wants;
         let (payloads, catalog) = (&mut self.payloads, &self.market.catalog);
-        let mut telling = Telling { subscriber, topics, patterns, payloads, catalog, budget };
+        let ends_round = false;
+        let mut telling =
+            Telling { subscriber, topics, patterns, payloads, catalog, budget, ends_round };
         let progress = telling.tell(&mut tell);
+        if telling.ends_round {
+            self.subscribers.resting.end_round(number);
+        }
         self.subscribers.account(number);
         progress
     }

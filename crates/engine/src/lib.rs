@@ -34,6 +34,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod checkpointer;
+mod commit_record;
 mod committer;
 mod counters;
 mod decide;
@@ -50,6 +52,7 @@ mod market;
 mod models;
 mod overlay;
 mod read_only;
+mod replica;
 mod saved;
 mod snapshot;
 mod sources;
@@ -57,13 +60,20 @@ mod sync;
 mod transaction;
 mod write_queue;
 
-pub use committer::{CloseError, CommitReport, Sync};
+pub use commit_record::{COMMIT_TIMES_US, CommitReport};
+pub use committer::{CloseError, Sync};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
-pub use feed::{Budget, Directory, Ended, Feed, Message, NotSubscribed, Progress, SubscriberId};
+pub use feed::{
+    Budget, Directory, Ended, Feed, Framed, Message, NotSubscribed, Progress, Standing,
+    SubscriberId,
+};
 pub use feeding::FeedHandle;
 pub use market::now_ns;
+#[cfg(feature = "simulation")]
+pub use overlay::Trap;
+pub use replica::{Hash, Holdings, Interrupter, Pending, Replica, ReplicaFault, Replicated};
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
 pub use sources::{FeedReport, NotOpened, Opening};

@@ -31,6 +31,53 @@ pub(crate) struct Overlay {
     listed_more: isize,
     /// The highest version that any stock had when it was delisted.
     version_floor: u64,
+    /// Where the requests come from the log of a cluster: what it says beside them.
+    log: Option<LogRules>,
+    /// Why one of these could not be decided here as it is elsewhere.
+    no_room: Option<Refusal>,
+}
+
+/// What the log of a cluster says beside the requests, so that every node decides the same. Else the clock of the
+/// machine and the rows say it, which differ from node to node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogRules {
+    /// When the request was made, Unix time in nanoseconds.
+    pub(crate) time_ns: u64,
+    /// Stocks that may be listed at once.
+    pub(crate) stocks_max: usize,
+    /// What is done wrong on purpose, to see tests fail.
+    #[cfg(feature = "simulation")]
+    pub(crate) trap: Option<Trap>,
+}
+
+/// What is done wrong on purpose, to see tests fail.
+#[cfg(feature = "simulation")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// The time of a change is that of the machine.
+    OwnClock,
+    /// A stock that is listed begins above what the rows of this machine say.
+    FloorOfRows,
+}
+
+impl LogRules {
+    fn time_ns(&self) -> u64 {
+        #[cfg(feature = "simulation")]
+        if self.trap == Some(Trap::OwnClock) {
+            return now_ns();
+        }
+        self.time_ns
+    }
+
+    /// What an unlisted stock has for its version: rows that were left behind say more than those of other
+    /// nodes, so they are not asked.
+    fn unlisted_version(&self, _market: &Market, _symbol: &Symbol, version_floor: u64) -> u64 {
+        #[cfg(feature = "simulation")]
+        if self.trap == Some(Trap::FloorOfRows) {
+            return _market.catalog.version(_symbol);
+        }
+        version_floor
+    }
 }
 
 /// What became of a stock since the last commit.
@@ -47,7 +94,27 @@ impl Overlay {
     pub(crate) fn new(market: Arc<Market>, version_floor: u64) -> Overlay {
         let pending = HashMap::default();
         let unapplied = Vec::new();
-        Overlay { market, pending, unapplied, new_rows: 0, listed_more: 0, version_floor }
+        Overlay {
+            market,
+            pending,
+            unapplied,
+            new_rows: 0,
+            listed_more: 0,
+            version_floor,
+            log: None,
+            no_room: None,
+        }
+    }
+
+    /// Decides from now on by what the log of a cluster says.
+    pub(crate) fn follow(&mut self, log: LogRules) {
+        self.log = Some(log);
+    }
+
+    /// Why what was decided by the log may not be what other nodes have decided: there was no room for a
+    /// row that the log's limit allows.
+    pub(crate) fn no_room(&self) -> Option<Refusal> {
+        self.no_room
     }
 
     /// Whether nothing has changed since the last commit.
@@ -114,15 +181,26 @@ impl Overlay {
         change: Change,
     ) -> Result<Changed, Refused> {
         if before.is_none() {
-            self.market.catalog.reserve(self.new_rows + 1)?;
+            if let Some(LogRules { stocks_max, .. }) = self.log
+                && self.listed() >= stocks_max
+            {
+                return Err(Refused(Refusal::CatalogFull { stocks_max }));
+            }
+            if let Err(full) = self.market.catalog.reserve(self.new_rows + 1) {
+                let refused = Refused::from(full);
+                self.no_room = self.log.map(|_| refused.0);
+                return Err(refused);
+            }
             self.new_rows += 1;
         }
-        let version = match (pending, before) {
-            (Some(pending), _) => pending.version,
-            (None, Some(quote)) => quote.version,
-            (None, None) => self.market.catalog.version(symbol),
+        let version = match (pending, before, &self.log) {
+            (_, Some(quote), _) => quote.version,
+            (_, None, Some(log)) => log.unlisted_version(&self.market, symbol, self.version_floor),
+            (Some(pending), None, None) => pending.version,
+            (None, None, None) => self.market.catalog.version(symbol),
         };
-        let after = change.outcome(symbol, before.as_ref(), version, now_ns());
+        let now_ns = self.log.as_ref().map_or_else(now_ns, LogRules::time_ns);
+        let after = change.outcome(symbol, before.as_ref(), version, now_ns);
         let version = version + 1;
         if pending.is_none_or(|pending| pending.applied) {
             self.unapplied.push(*symbol);
@@ -147,6 +225,11 @@ impl Overlay {
 
     /// Makes the rows show the overlay. Delistings go first, to make room for listings.
     pub(crate) fn apply(&mut self) {
+        self.apply_and_tell(|_| {});
+    }
+
+    /// The same, and tells what each row showed before and shows now.
+    pub(crate) fn apply_and_tell(&mut self, mut tell: impl FnMut(&Changed)) {
         if self.unapplied.is_empty() {
             return;
         }
@@ -159,10 +242,12 @@ impl Overlay {
                 pending.applied = true;
                 let delisted = Change::DelistAt(pending.version);
                 let change = pending.quote.map_or(delisted, Change::Restore);
-                let applied = self.market.change(symbol, |_| Ok(change));
-                if let Err(Refused(refusal)) = applied {
+                match self.market.change(symbol, |_| Ok(change)) {
+                    Ok(changed) => tell(&changed),
                     // Room was reserved before the write was promised.
-                    panic!("a write that is on the disk cannot be shown: {refusal}");
+                    Err(Refused(refusal)) => {
+                        panic!("a write that is on the disk cannot be shown: {refusal}")
+                    }
                 }
             }
         }

@@ -39,6 +39,9 @@ pub enum NotOpened {
     /// Another user has opened it first.
     #[error("feed '{0}' belongs to another user; use another name, or ask an administrator")]
     NotYours(FeedName),
+    /// The log of a cluster does not carry feeds.
+    #[error("the writes of a cluster do not carry their feed; open it at a server of its own")]
+    Replicated,
 }
 
 impl NotOpened {
@@ -48,6 +51,7 @@ impl NotOpened {
             NotOpened::Name(FeedNameError::Invalid { .. }) => Problem::InvalidFeed,
             NotOpened::Name(FeedNameError::TooMany) => Problem::TooManyFeeds,
             NotOpened::NotYours(_) => Problem::NotYourFeed,
+            NotOpened::Replicated => Problem::NoFeeds,
         }
     }
 }

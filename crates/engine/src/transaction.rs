@@ -48,6 +48,23 @@ impl Transaction {
         Transaction { watched, requests }
     }
 
+    /// The stocks that are to be as they were, and how.
+    pub(crate) fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+
+    /// What is executed.
+    pub(crate) fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// Whether it changes nothing, whatever it finds. One without requests does not either; yet it has its turn
+    /// among the writes, as a fence.
+    pub(crate) fn only_looks_up(&self) -> bool {
+        !self.requests.is_empty()
+            && self.requests.iter().all(|request| matches!(request, Request::Lookup(_)))
+    }
+
     /// Checks that all of it may be done. What may be written or read may be watched.
     ///
     /// # Errors

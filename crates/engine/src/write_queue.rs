@@ -67,6 +67,8 @@ pub(crate) struct WriteQueue {
 struct Waiting {
     batches: Vec<WriteBatch>,
     closed: bool,
+    /// Whoever takes has something else to see to.
+    interrupted: bool,
 }
 
 /// Some requests of one handle.
@@ -157,6 +159,11 @@ impl WriteHandle {
 }
 
 impl WriteBatch {
+    /// An empty one for the same handle.
+    pub(crate) fn without_requests(&self) -> WriteBatch {
+        WriteBatch { to: Arc::clone(&self.to), requests: Vec::new() }
+    }
+
     /// Delivers the replies to its requests.
     pub(crate) fn answer(self, replies: Vec<(ReplyTo, Answered)>) {
         self.to.leave(|all| {
@@ -179,13 +186,16 @@ impl WriteQueue {
         Ok(())
     }
 
-    /// Takes all batches. Waits for the first of them, until `until` if that is given. `None` when
-    /// the queue is closed and empty.
+    /// Takes all batches. Waits for the first of them, until `until` if that is given, or until it is
+    /// [interrupted](WriteQueue::interrupt). `None` when the queue is closed and empty.
     pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<WriteBatch>> {
         let mut waiting = self.lock();
         while waiting.batches.is_empty() {
             if waiting.closed {
                 return None;
+            }
+            if std::mem::take(&mut waiting.interrupted) {
+                return Some(Vec::new());
             }
             let patience = until.map(|until| until.saturating_duration_since(Instant::now()));
             waiting = match patience {
@@ -200,7 +210,14 @@ impl WriteQueue {
                 None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
+        waiting.interrupted = false;
         Some(std::mem::take(&mut waiting.batches))
+    }
+
+    /// Ends the wait of the thread that takes, or its next one.
+    pub(crate) fn interrupt(&self) {
+        self.lock().interrupted = true;
+        self.filled.notify_one();
     }
 
     pub(crate) fn close(&self) {

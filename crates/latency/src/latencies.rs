@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use stockd_model::limits::{EXACT_LATENCIES_MAX, LATENCY_MAX};
+use stockd_model::limits::{EXACT_LATENCIES_MAX, LATENCY_MAX, PERCENTILE_LATENCIES_BEYOND_MIN};
 
 /// Latencies in nanoseconds.
 #[derive(Clone, Default)]
@@ -180,10 +180,40 @@ pub fn nanoseconds(latency: Duration) -> u64 {
     u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Whether this number of latencies is enough for a quantile: at least
+/// [`PERCENTILE_LATENCIES_BEYOND_MIN`] of them lie beyond it. A median takes 20, a 99th percentile 1,000.
+pub fn tells_quantile(count: u64, quantile: f64) -> bool {
+    // A little more, so that no rounding of floats takes one away.
+    count as f64 * (1.0 - quantile) >= PERCENTILE_LATENCIES_BEYOND_MIN as f64 - 1e-6
+}
+
+/// The median of figures that were measured again and again: the middle one, and of an even number the
+/// lower of the two in the middle, so that it is always one that was measured. `None` of none.
+pub fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len().saturating_sub(1) / 2).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_percentile_takes_ten_latencies_beyond_it() {
+        for (quantile, enough) in [(0.5, 20), (0.9, 100), (0.99, 1000), (0.999, 10_000)] {
+            assert!(tells_quantile(enough, quantile), "{quantile}");
+            assert!(!tells_quantile(enough - 1, quantile), "{quantile}");
+        }
+    }
+
+    #[test]
+    fn a_median_was_measured() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![9.0]), Some(9.0));
+        assert_eq!(median(Vec::new()), None);
+    }
 
     #[test]
     fn more_than_an_hour_is_kept_as_maximum() {

@@ -29,6 +29,7 @@ use crate::connection::{Connection, Misunderstanding};
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
 use crate::pacer::Pacer;
+use crate::process::Scheduled;
 use crate::target::register;
 use crate::workload::Workload;
 
@@ -86,6 +87,7 @@ pub(crate) struct Driver {
     waited: u64,
     begun_at: u64,
     cpu_before: u64,
+    scheduled_before: Option<Scheduled>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,7 @@ impl Driver {
             waited: 0,
             begun_at: 0,
             cpu_before: 0,
+            scheduled_before: None,
         })
     }
 
@@ -187,6 +190,7 @@ impl Driver {
         if self.phase == Phase::WarmUp && now >= self.orders.window_begin {
             self.phase = Phase::Window;
             (self.begun_at, self.waited, self.cpu_before) = (now, 0, thread_cpu_ns());
+            self.scheduled_before = Scheduled::of_this_thread();
         }
         let ended = match self.orders.window_end {
             Some(end) => now >= end,
@@ -214,6 +218,9 @@ impl Driver {
             // Polling is waiting, too, although it takes CPU time.
             let cpu = if self.orders.spins { 0.0 } else { of_wall(figures.cpu_ns) };
             figures.busy_share = working.max(cpu).min(1.0);
+            let scheduled = self.scheduled_before.zip(Scheduled::of_this_thread());
+            figures.run_delay_share =
+                scheduled.map(|(before, after)| of_wall(after.since(before).waited_ns));
         }
         self.orders.answered.store(self.total_answered, Ordering::Relaxed);
         // There is no receiver if the run was given up.

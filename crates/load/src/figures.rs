@@ -41,6 +41,8 @@ pub struct Figures {
     pub cpu_ns: u64,
     /// The part of the window in which the busiest thread did not wait.
     pub busy_share: f64,
+    /// The part of the window that the thread which waited the most waited for a core.
+    pub run_delay_share: Option<f64>,
     /// How long the window was.
     pub window_ns: u64,
 }
@@ -106,6 +108,8 @@ impl Figures {
         self.counts.add(other.counts);
         self.cpu_ns += other.cpu_ns;
         self.busy_share = self.busy_share.max(other.busy_share);
+        let delays = [self.run_delay_share, other.run_delay_share].into_iter().flatten();
+        self.run_delay_share = delays.reduce(f64::max);
         self.window_ns = self.window_ns.max(other.window_ns);
     }
 }

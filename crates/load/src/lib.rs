@@ -19,7 +19,8 @@
 //!                                │
 //!   run ──▶ driver 0 … driver N: pacer ─▶ connection ─▶ ledger ─▶ figures
 //!    │                                                              │
-//!    └── process (CPU time of the server) ────▶ report ◀────────────┘
+//!    ├── process (CPU time of the server) ────▶ report ◀────────────┘
+//!    └── disturbance (what others took) ──────────┘
 //! ```
 //!
 //! Everything that decides what is measured (`pacer`, `ledger`, `figures`, `chance`, `codec`) is
@@ -38,11 +39,13 @@ mod codec;
 mod connection;
 mod counts;
 mod dialogue;
+mod disturbance;
 mod driver;
 mod error;
 mod figures;
 mod ledger;
 mod pacer;
+mod peer;
 mod process;
 pub mod report;
 mod run;
@@ -54,6 +57,7 @@ mod workload;
 pub use codec::{Protocol, WriteWith};
 pub use counts::Counts;
 pub use dialogue::{fill, names_of, record};
+pub use disturbance::Disturbance;
 pub use error::LoadError;
 pub use figures::Figures;
 pub use pacer::Arrivals;

@@ -3,6 +3,7 @@
 //! CPU time is the scheduler's own accounting of every thread (proc(5), `schedstat`), in
 //! nanoseconds; that of `/proc/PID/stat` counts ticks of 10 ms.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -28,16 +29,26 @@ impl ServerProcess {
     }
 
     fn read_cpu(self) -> io::Result<u64> {
-        let mut sum = 0;
+        Ok(self.threads()?.values().map(|thread| thread.cpu_ns).sum())
+    }
+
+    /// What the scheduler has counted of each of its threads, by their numbers.
+    pub(crate) fn threads(self) -> io::Result<BTreeMap<u32, Scheduled>> {
+        let mut threads = BTreeMap::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            match fs::read_to_string(task?.path().join("schedstat")) {
-                Ok(text) => sum += first_number(&text).ok_or(io::ErrorKind::InvalidData)?,
+            let task = task?;
+            let number = task.file_name().to_str().and_then(|name| name.parse().ok());
+            match fs::read_to_string(task.path().join("schedstat")) {
+                Ok(text) => {
+                    let entry = number.zip(Scheduled::parse(&text));
+                    threads.extend([entry.ok_or(io::ErrorKind::InvalidData)?]);
+                }
                 // The thread has just ended.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(sum)
+        Ok(threads)
     }
 
     /// Its resident memory in bytes, if the system reports it.
@@ -45,6 +56,35 @@ impl ServerProcess {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(first_number(resident)? * 1024)
+    }
+}
+
+/// What the scheduler has counted of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scheduled {
+    /// Time on a core.
+    pub(crate) cpu_ns: u64,
+    /// Time in which it could have gone on but had no core.
+    pub(crate) waited_ns: u64,
+}
+
+impl Scheduled {
+    /// Of the calling thread; `None` where the system does not tell.
+    pub(crate) fn of_this_thread() -> Option<Scheduled> {
+        Scheduled::parse(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+    }
+
+    /// From an earlier moment to this one.
+    pub(crate) fn since(self, before: Scheduled) -> Scheduled {
+        Scheduled {
+            cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
+            waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Scheduled> {
+        let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok());
+        Some(Scheduled { cpu_ns: numbers.next()?, waited_ns: numbers.next()? })
     }
 }
 

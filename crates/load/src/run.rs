@@ -16,10 +16,12 @@ use stockd_model::limits::FILES_RESERVED;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::disturbance::{Disturbance, ProcessorTimes};
 use crate::driver::{Driver, Mode, Orders};
 use crate::error::LoadError;
 use crate::figures::Figures;
 use crate::pacer::{Arrivals, Pacer};
+use crate::peer::Serving;
 use crate::process::{ServerProcess, allow_files};
 use crate::stocks::Texts;
 use crate::subscribers::Subscribers;
@@ -82,6 +84,8 @@ pub struct Outcome {
     pub server_memory_bytes: Option<u64>,
     /// Messages that subscribers read in the window, a second.
     pub messages_a_second: Option<f64>,
+    /// What came between the run and the processor.
+    pub disturbance: Disturbance,
 }
 
 /// Time between connecting and the first request, in which the threads start.
@@ -119,6 +123,10 @@ pub fn run(
     // Fails before the run does, where there is no such process.
     course.process.map(ServerProcess::cpu_ns).transpose()?;
     let streams = connect(&course.target, load.connections)?;
+    let serving = match (course.process, streams.first()) {
+        (Some(process), _) => Serving::Process(process.pid),
+        (None, stream) => stream.map_or(Serving::Here, Serving::of),
+    };
     let clock = Clock::starting_in(START_PAUSE);
     let begun = Instant::now() + START_PAUSE;
     let threads = load.threads.min(load.connections);
@@ -128,7 +136,8 @@ pub fn run(
     let handles = launch(workload, load, course, clock, hands, &counters, &window_over)?;
     drop(window_over);
 
-    let watch = Watch { course, begun, counters: &counters, subscribers: subscribers.as_ref() };
+    let subscribers = subscribers.as_ref();
+    let watch = Watch { course, begun, counters: &counters, subscribers, serving };
     // Without a warm-up the window begins with the first request, which is yet to come.
     if !course.warmup.is_zero() {
         watch.until(&windows, Some(begun + course.warmup), threads, &mut progress);
@@ -155,6 +164,7 @@ struct Watch<'a> {
     /// Requests answered, by thread.
     counters: &'a [Arc<AtomicU64>],
     subscribers: Option<&'a Subscribers>,
+    serving: Serving,
 }
 
 impl Watch<'_> {
@@ -168,6 +178,7 @@ impl Watch<'_> {
             answered: self.answered(),
             cpu_ns: self.course.process.and_then(|process| process.cpu_ns().ok()),
             messages: self.subscribers.map(Subscribers::messages),
+            processor: ProcessorTimes::now(self.serving),
         }
     }
 
@@ -211,7 +222,9 @@ fn outcome(
     let cpu = before.cpu_ns.zip(after.cpu_ns);
     let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
     let messages = before.messages.zip(after.messages);
+    let run_delay_share = figures.run_delay_share;
     Outcome {
+        disturbance: Disturbance { run_delay_share, ..before.processor.until(&after.processor) },
         figures,
         server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
         server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
@@ -273,6 +286,7 @@ struct Sample {
     answered: u64,
     cpu_ns: Option<u64>,
     messages: Option<u64>,
+    processor: ProcessorTimes,
 }
 
 fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError> {

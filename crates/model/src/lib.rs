@@ -12,6 +12,7 @@
 
 mod address;
 mod answer;
+pub mod batch;
 mod certificate;
 mod condition;
 mod decimal;

@@ -323,6 +323,16 @@ pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 /// units make smaller writes: a subscriber is told at once what one slice has marked.
 pub const FEED_PASS_WORK: usize = 8 * 1024;
 
+/// So many subscribers that are told in one round of a worker are a crowd: what changes is gathered for
+/// [`FEED_GATHER`] before the next round begins.
+pub const FEED_CROWD: usize = 32;
+
+/// For how long at least a worker gathers what changes after it has told a crowd: a message may be older by this much.
+pub const FEED_GATHER: Duration = Duration::from_micros(500);
+
+/// A round of marks and messages that took less is followed by the next one at once, where it has told no crowd.
+pub const FEED_REST_MIN: Duration = Duration::from_micros(100);
+
 /// Work of telling one subscriber in one turn: a unit is a row of the catalog looked at or a pattern
 /// compared, and a message is eight. The rest comes in its next turn.
 pub const FEED_TELL_WORK: usize = 4096;
@@ -476,9 +486,80 @@ pub const DATA_DIR_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// it helps commits alone.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// Bytes of a segment of the log of durable writes, unless one commit alone is larger. The next one is
+/// begun then, and a checkpoint.
+pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Segments of the log behind the checkpoint, at most. Writes wait for the checkpoint then.
+pub const LOG_SEGMENTS_MAX: usize = 4;
+
+/// Bytes of zeros that are written ahead of the log at once, at least and at most: as many as the segment
+/// has, between the two.
+pub const LOG_ZEROS_BYTES_MIN: u64 = 32 * 1024;
+/// See [`LOG_ZEROS_BYTES_MIN`].
+pub const LOG_ZEROS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long after a checkpoint the next one may begin before a segment is full. It does when the log has as
+/// many bytes behind the checkpoint as the checkpoint has, so that it at most doubles what is written.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Bytes of the position that the store keeps with a commit, at most. A longer one is a mistake of the
+/// program and ends it.
+pub const STORE_POSITION_BYTES_MAX: usize = 1024 * 1024;
+
 /// The highest version of a quote: twice of it fits in 63 bits of a row. Counting one up a nanosecond
 /// takes 146 years. A record with a higher one is damaged.
 pub const VERSION_MAX: u64 = (1 << 62) - 1;
+
+/// Bytes of one message of the log of a cluster, at most. What does not fit goes into the next one; a
+/// transaction that does not fit into one alone is refused.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Commands of one message of the log of a cluster, at most. Further ones go into the next message.
+pub const BATCH_COMMANDS_MAX: usize = 8192;
+
+/// Messages of one node that are on their way to the log at once and have not come back. What else is
+/// asked waits for one of them, and then goes together.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 2;
+
+/// Stocks listed at once in a cluster. A further listing is refused. Half of what a catalog has rooms for, since
+/// what is delisted and what is listed together needs room for both.
+pub const CLUSTER_STOCKS_MAX: usize = STOCKS_MAX / 2;
+
+/// How long a node of a cluster may be without a connection before writes are refused. Until then they wait.
+pub const CLUSTER_DOWN_AFTER: Duration = Duration::from_secs(2);
+
+/// Sessions of nodes that a cluster remembers, at most. A further one ends the one that was silent the longest.
+pub const CLUSTER_SESSIONS_MAX: usize = 4096;
+
+/// How long a session of a node is remembered without a message of it, by the clock of the log.
+pub const CLUSTER_SESSION_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Messages of the log of which a node remembers the chain, to compare it with what others have seen. What
+/// somebody has seen before these is not compared.
+pub const CHAIN_REMEMBERED: usize = 65_536;
+
+/// Nodes compare digests of what they hold each time that they have applied this many messages.
+pub const DIGEST_INTERVAL: u64 = 4096;
+
+/// Digests that a node remembers. One of a message before these is not compared.
+pub const DIGESTS_REMEMBERED: usize = 64;
+
+/// How soon a message is sent again, as long as the log has not taken it.
+pub const RESEND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How old what a node shows may become before it asks the log, with a message that does nothing.
+pub const TICK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long none of its own messages has to come back before a node follows the log anew; after twice as
+/// long it does so through another server.
+pub const REFOLLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// The same after it was followed several times in vain.
+pub const REFOLLOW_AFTER_MAX: Duration = Duration::from_secs(5);
+
+/// Messages of the log that are applied before what they changed is shown, at most.
+pub const MESSAGES_TOGETHER_MAX: usize = 256;
 
 /// Damaged records that a check of a data directory names, at most. The others are counted.
 pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;
@@ -530,6 +611,13 @@ pub const LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
 /// Latencies that are kept one by one, at most. More go to a histogram, whose size does not grow with
 /// their number.
 pub const EXACT_LATENCIES_MAX: usize = 4096;
+
+/// Latencies that lie beyond a percentile, at least, for it to be shown: with fewer it is the luck of one or
+/// two. A table shows a dash instead.
+pub const PERCENTILE_LATENCIES_BEYOND_MIN: u64 = 10;
+
+/// Clients at once of `stockd lookup --clients`, at most. Each is a thread; the load generator has more.
+pub const LOOKUP_CLIENTS_MAX: usize = 64;
 
 /// Repetitions of a run of the load generator, and values of one sweep, at most.
 pub const LOAD_RUNS_MAX: usize = 1000;
@@ -627,7 +715,7 @@ pub const STREAM_MESSAGES_MAX: usize = 64;
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The longest `interval` of a stream.
+/// The longest `interval` of a stream, and of `CLIENT INTERVAL`.
 pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// By how much more than what changed since is told to a stream that resumes: writes may take this long

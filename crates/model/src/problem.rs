@@ -93,6 +93,9 @@ problems! {
     NotYourFeed = "not-your-feed", 403, PermissionDenied, "NOPERM",
         "the feed belongs to another user",
         "Use another name, or ask an administrator.";
+    NoFeeds = "no-feeds", 501, Unimplemented, "ERR",
+        "the writes of a cluster do not carry their feed",
+        "Open the feed at a server of its own.";
     VersionDiffers = "version-differs", 412, Aborted, "ERR",
         "the stock has changed since it was read",
         "Read it again and decide on what it is now.";
@@ -111,8 +114,11 @@ problems! {
     NotKept = "not-kept", 503, Unknown, "MISCONF",
         "the write could not be kept on the disk",
         "It has not taken effect here; whether the disk has it shows when the server starts again.";
-    Uncertain = "uncertain", 504, Unknown, "ERR",
-        "the disk has not answered in time, and the write may still take effect",
+    ClusterDown = "cluster-down", 503, Unavailable, "CLUSTERDOWN",
+        "the write was not sent to the cluster, and nothing has changed",
+        "Try again in a moment, or another node; lookups go on.";
+    Uncertain = "uncertain", 504, Unknown, "UNCERTAIN",
+        "the disk or the cluster has not answered in time, and the write may still take effect",
         "Read the stock again; a write with a condition on its version is safe to repeat.";
     NoRoute = "no-route", 404, Unimplemented, "ERR",
         "there is nothing at this path",
@@ -287,6 +293,8 @@ impl Refusal {
             Refusal::NoMemory { .. } => Problem::NoMemory,
             Refusal::ReadOnly { .. } => Problem::ReadOnly,
             Refusal::NotKept { .. } => Problem::NotKept,
+            Refusal::ClusterDown { .. } => Problem::ClusterDown,
+            Refusal::Uncertain => Problem::Uncertain,
         }
     }
 }

@@ -113,6 +113,18 @@ pub enum Refusal {
         /// What went wrong then, and the remedy.
         cause: &'static str,
     },
+    /// The write was not sent to the cluster, or is known to have had no effect.
+    #[error("the write has no effect: {cause}")]
+    ClusterDown {
+        /// Why, and the remedy.
+        cause: &'static str,
+    },
+    /// The write was sent to the log of the cluster and has not come back. It may take effect yet.
+    #[error(
+        "the cluster has not said in time whether it has the write; it may or may not take effect: read the stock \
+         again; a write with a condition on its version is safe to repeat"
+    )]
+    Uncertain,
     /// This write, or one beside it, could not be kept on the disk. It has not taken effect; whether
     /// the disk has it all the same shows when the server starts again.
     #[error("the write was not kept: {cause}")]

@@ -187,6 +187,17 @@ impl Place<'_> {
         self.row.under(sequence, self.load(sequence))
     }
 
+    /// The sequence of the row of a symbol and its state, if these rows are its.
+    #[inline(always)]
+    pub fn standing(&self, words: &Words) -> Seen<(u64, u64)> {
+        let sequence = match self.sequence_for(words) {
+            Ok(sequence) => sequence,
+            Err(seen) => return seen,
+        };
+        let state = self.row.symbol[3].load(Relaxed) >> STATE_SHIFT;
+        self.row.under(sequence, (sequence, state))
+    }
+
     /// The sequence of the row, if it is past its claim, not moved and for this symbol; else what it
     /// holds.
     ///

@@ -38,6 +38,8 @@ pub(crate) struct ClientInfo {
     /// Where it has come to, and its file.
     local: Option<Address>,
     file: i32,
+    /// The worker that serves it, by its number from 0.
+    worker: Option<usize>,
     /// How others close it.
     ending: Option<Ending>,
     pub(crate) protocol: Protocol,
@@ -95,6 +97,7 @@ pub(crate) struct Names {
 /// What a connection is served with.
 #[derive(Debug)]
 pub(crate) struct Served<'a> {
+    pub(crate) worker: usize,
     pub(crate) socket: &'a Socket,
     pub(crate) ending: Ending,
 }
@@ -195,6 +198,7 @@ impl ClientList {
             source: OnceLock::new(),
             local: local.map(Address::Tcp),
             file: socket.map_or(-1, |socket| socket.as_raw_fd()),
+            worker: served.as_ref().map(|served| served.worker),
             ending: served.map(|served| served.ending),
             protocol,
             since,
@@ -367,7 +371,8 @@ impl ClientInfo {
         killed.has(self, now)
     }
 
-    /// The connection in the words of Redis, and in two of ours: symbols to be told of are `marks`.
+    /// The connection in the words of Redis, and in three of ours: symbols to be told of are `marks`, and
+    /// `worker` is the thread that serves it.
     pub(crate) fn write_line(&self, now: Instant, lines: &mut String) {
         let ClientInfo { id, protocol, file, .. } = self;
         let Conversed { command, queued, queued_bytes, watched, is_resp3, names_bytes, tracking } =
@@ -378,6 +383,7 @@ impl ClientInfo {
         let user = self.user();
         let unsent = self.unsent.get();
         let flags = self.flags();
+        let worker = self.worker.map_or(-1, |worker| worker as i64);
         let is_waiting = u8::from(unsent > 0);
         let command = command_name(command.get().wrapping_sub(1) as usize).unwrap_or("NULL");
         let written = writeln!(
@@ -386,7 +392,7 @@ impl ClientInfo {
              db=0 sub={} psub={} ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} \
              rbs={} rbp={} obl=0 oll={is_waiting} omem={unsent} tot-mem={} events={} cmd={command} \
              user={user} redir={} resp={} lib-name={library} lib-ver={library_version} marks={} \
-             protocol={protocol}",
+             protocol={protocol} worker={worker}",
             age.as_secs(),
             idle.as_secs(),
             self.symbols.get(),

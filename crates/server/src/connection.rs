@@ -469,8 +469,8 @@ impl Connection {
         if !self.is_to_be_told(turn) {
             return Ok(());
         }
-        let is_subscriber = turn.feed.len(turn.id.into()) > 0;
-        if is_subscriber && !mem::replace(&mut self.is_subscriber, true) {
+        if !self.is_subscriber && turn.feed.len(turn.id.into()) > 0 {
+            self.is_subscriber = true;
             self.stream.keep_few_unsent();
         }
         turn.replies.out.clear();

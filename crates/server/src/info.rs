@@ -182,6 +182,15 @@ fn about_persistence(Known { server, .. }: &Known<'_>) -> Lines {
         lines.add("stocks_written", commits.stocks_written);
         lines.add("last_commit_us", commits.last_commit_ns / 1000);
         lines.add("longest_commit_us", commits.longest_commit_ns / 1000);
+        for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
+            lines.add(&format!("commit_{name}_us"), commits.commit_time_us(share));
+        }
+        lines.add("log_bytes", commits.log_bytes);
+        lines.add("log_segments", commits.log_segments);
+        lines.add("checkpoints", commits.checkpoints);
+        lines.add("checkpoint_stocks", commits.checkpoint_stocks);
+        lines.add("last_checkpoint_us", commits.last_checkpoint_ns / 1000);
+        lines.add("checkpoint_age_seconds", commits.checkpoint_age.as_secs());
     }
     lines
 }

@@ -67,14 +67,14 @@ impl Sums {
         let mut held = slot.connection.held();
         let unsent = slot.connection.unsent_bytes();
         let mut marks = 0;
-        if feed.has(subscriber) {
+        if let Some(standing) = feed.standing(subscriber) {
             let client = slot.connection.client();
-            marks = feed.backlog(subscriber);
-            held.subscriptions = feed.bytes_with_share(subscriber);
-            let (symbols, patterns) = feed.subscriptions(subscriber);
-            client.symbols.set(symbols as u64);
-            client.patterns.set(patterns as u64);
-            client.marks.set(marks as u64);
+            held.subscriptions = standing.bytes;
+            client.symbols.set(standing.symbols as u64);
+            client.patterns.set(standing.patterns as u64);
+            client.marks.set(standing.marks as u64);
+            // Who wants to be told later is not slow.
+            marks = if standing.rests { 0 } else { standing.marks };
         }
         self.change(slot, Noted { held, unsent, is_slow: unsent + marks > 0 }, cells);
     }

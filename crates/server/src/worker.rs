@@ -18,9 +18,9 @@ use stockd_engine::{
 };
 use stockd_model::Address;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_PASS_WORK, FEED_TIDY_WORK, LINGER_TIMEOUT,
-    REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
-    UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_CROWD, FEED_GATHER, FEED_PASS_WORK, FEED_REST_MIN,
+    FEED_TIDY_WORK, LINGER_TIMEOUT, REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX,
+    TURNS_PER_TIMED, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
 };
 
 use crate::access_review::AccessReview;
@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     marks_wait: bool,
     /// Not before this: see [`Worker::rest_from_marks`].
     marks_at: Option<Instant>,
+    /// Subscribers that were woken since the last rest.
+    crowd: usize,
     /// Empty but while subscribers are given turns.
     awake: Vec<SubscriberId>,
     /// Where every read goes.
@@ -126,6 +128,7 @@ impl Worker {
             feed,
             marks_wait: false,
             marks_at: None,
+            crowd: 0,
             awake: Vec::new(),
             input: vec![0; TLS_RECORD_BYTES_MAX].into_boxed_slice(),
             tls: TlsBuffers::default(),
@@ -187,6 +190,7 @@ impl Worker {
             if passes_on {
                 self.rest_from_marks(now);
             }
+            self.pace_feed();
             self.server.sample(now);
             self.tidy_feed();
             self.review_access();
@@ -215,7 +219,7 @@ impl Worker {
         let drain_until = self.pool.drain_until();
         let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
         let timers = [&self.silences, &self.lingers, &self.pauses].map(Timers::next);
-        let others = [self.sweep.at(), drain_until, marks_at];
+        let others = [self.sweep.at(), drain_until, marks_at, self.feed.paces_at()];
         let deadlines = timers.into_iter().chain(others);
         let next = deadlines.flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -345,22 +349,37 @@ impl Worker {
 
     /// After a round of marks and messages, as long as it took is for others alone: however many
     /// subscribers there are, at least half of the worker's time is left to lookups and writes, and
-    /// what changes meanwhile is told once.
+    /// what changes meanwhile is told once. Where many were told, what changes is gathered for longer, since a
+    /// write to a socket costs ten times what a message in it does. After a short round for few there is no rest.
     fn rest_from_marks(&mut self, began: Instant) {
         let ended = Instant::now();
-        self.marks_at = Some(ended + ended.saturating_duration_since(began));
+        let took = ended.saturating_duration_since(began);
+        self.marks_at = match mem::take(&mut self.crowd) {
+            FEED_CROWD.. => Some(ended + took.max(FEED_GATHER)),
+            _ if took < FEED_REST_MIN => None,
+            _ => Some(ended + took),
+        };
     }
 
-    /// Gives a turn to every subscriber that has come to have something to be told.
+    /// Sees to the subscribers that are told at an interval of their own.
+    #[inline]
+    fn pace_feed(&mut self) {
+        if self.feed.has_ended_rounds() || self.feed.paces_at().is_some() {
+            self.feed.pace(Instant::now(), &mut Budget::new(FEED_TIDY_WORK));
+            self.wake_subscribers();
+        }
+    }
+
+    /// Gives a turn to every subscriber that has come to have something to be told. What it holds is looked at then.
     #[inline]
     fn wake_subscribers(&mut self) {
         if self.feed.is_quiet() {
             return;
         }
         self.feed.take_awake(&mut self.awake);
+        self.crowd += self.awake.len();
         for subscriber in self.awake.drain(..) {
             if let Some(slot) = live(&mut self.connections, subscriber.into()) {
-                self.sums.note(slot, &self.feed, self.pool.cells(self.index));
                 self.turns.push_heavy(slot.id, &mut slot.places);
             }
         }
@@ -545,7 +564,8 @@ impl Worker {
             Ok(stream) => stream,
             Err(error) => return self.cannot_serve(&peer, &error),
         };
-        let served = Served { socket: stream.socket(), ending: self.endings.of(id) };
+        let served =
+            Served { worker: self.index, socket: stream.socket(), ending: self.endings.of(id) };
         let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
         let identity = self.server.authority.anonymous();
         let conversation = protocol::begin(&endpoint, &client, &identity);

@@ -4,15 +4,15 @@
 //!
 //! Invariant: the catalog holds all quotes of the directory before the first client is served.
 
+use std::env;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use std::{env, fs};
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use stockd_engine::{Catalog, Engine};
-use stockd_store::{DataDir, Found, QUOTES_FILE};
+use stockd_store::{DataDir, Found};
 use tracing::{info, warn};
 
 use crate::settings::{Settings, Sync};
@@ -64,7 +64,7 @@ pub(crate) fn is_older_than(settings: &Settings, file: Option<&catalog_file::Sou
     let Some(file) = file else { return false };
     let Some(changed) = file.changed() else { return true };
     let directory = settings.data_dir.clone().or_else(|| usual_dir().ok());
-    let written = directory.and_then(|it| fs::metadata(it.join(QUOTES_FILE)).ok()?.modified().ok());
+    let written = directory.and_then(|directory| stockd_store::last_written(&directory));
     written.is_some_and(|written| written < changed)
 }
 

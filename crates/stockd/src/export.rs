@@ -1,4 +1,4 @@
-//! `stockd export`: writes the catalog of a running server to a file.
+//! `stockd export`: writes the catalog of a running server, or of a data directory, to a file.
 //!
 //! Invariant: the file is complete or not there, and `stockd import` reads the same stocks from it,
 //! unless it was made safe for a spreadsheet.
@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,13 +16,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use stockd_client::{ClientError, QuoteClient};
 use stockd_model::{Field, FieldText, Quote, escaped, quote_json, rfc3339};
+use stockd_store::StoreError;
 
 use crate::catalog_file::Format;
 use crate::output;
 use crate::quote_server::QuoteServer;
 use crate::usage_error::UsageError;
 
-/// Write the catalog of a running server to a file.
+/// Write the catalog of a running server, or of a data directory that no server uses, to a file.
 ///
 /// Symbol, price, volume, status and what else is known of every stock, sorted by symbol; what a stock
 /// does not have is empty, or left out in JSON. 'stockd import' and 'stockd
@@ -31,6 +33,10 @@ use crate::usage_error::UsageError;
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     server: QuoteServer,
+
+    /// Read this data directory instead, of a server that is not running, and change nothing in it.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 
     /// Format of the file; otherwise its ending says it, and '-' is CSV.
     #[arg(long, value_name = "FORMAT")]
@@ -87,7 +93,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let why = "--spreadsheet-safe is for CSV, which spreadsheets open; leave it out";
         return Err(UsageError(why.to_owned()).into());
     }
-    let mut quotes = fetch(&mut args.server.connect()?)?;
+    let mut quotes = match &args.data_dir {
+        Some(directory) => read(directory)?,
+        None => fetch(&mut args.server.connect()?)?,
+    };
     quotes.sort_unstable_by_key(|quote| quote.symbol);
 
     if args.file == "-" {
@@ -111,6 +120,16 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let stocks = if quotes.len() == 1 { "stock" } else { "stocks" };
     output::line(format_args!("{} {stocks} exported", quotes.len()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every quote of a data directory.
+fn read(directory: &Path) -> Result<Vec<Quote>, StoreError> {
+    let mut quotes = Vec::new();
+    stockd_store::read(directory, |quote| {
+        quotes.push(quote);
+        ControlFlow::Continue(())
+    })?;
+    Ok(quotes)
 }
 
 /// Every quote. A snapshot that the server has given up is begun once more.

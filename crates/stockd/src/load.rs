@@ -1,22 +1,20 @@
 //! `stockd load`: the load generator on the command line.
 //!
-//! This file owns the options, their defaults, and where reports go. The crate `stockd-load` makes
+//! This file owns the options, their defaults, and how often a load is run. The crate `stockd-load` makes
 //! the load and measures it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
-use stockd_load::report::{self, Document, Parameters, Point, Repetition, Swept};
+use stockd_load::report::{Assertion, Document, Parameters, Point, Repetition, Swept};
 use stockd_load::{
     Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
     Texts, Workload, WriteWith,
 };
-use stockd_model::escaped;
 use stockd_model::limits::{
     LOAD_CONNECTIONS_MAX, LOAD_MGET_MAX, LOAD_PIPELINE_MAX, LOAD_RUNS_MAX, LOAD_STOCKS_MAX,
     LOAD_SUBSCRIBERS_MAX, LOAD_THREADS_MAX,
@@ -24,7 +22,6 @@ use stockd_model::limits::{
 
 use crate::catalog_file::Form;
 use crate::name_list;
-use crate::output;
 use crate::progress;
 use crate::tls_flags::TlsFlags;
 use crate::token_flags::TokenFlags;
@@ -32,6 +29,7 @@ use crate::usage_error::UsageError;
 
 #[cfg(feature = "plots")]
 mod plot;
+mod results;
 mod values;
 
 use values::{Sweep, count, percent, rate, seconds, theta};
@@ -44,8 +42,9 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// does (an open loop), and latency counts from then: that shows a stall as clients would feel it.
 ///
 /// Works against Redis, Valkey and similar servers with --protocol resp, and against memcached.
-/// Says so when it was itself the bottleneck. Exits with 1 when a reply was an error or wrong, or a
-/// connection was lost. docs/load.md explains how to measure with it.
+/// Says so when it was itself the bottleneck, and repeats runs that other processes disturbed. Exits with 1 when a
+/// reply was an error or wrong, a connection was lost, or an --assert does not hold. docs/load.md explains how
+/// to measure with it.
 #[derive(Debug, clap::Args)]
 #[cfg_attr(
     feature = "plots",
@@ -200,9 +199,26 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Runs")]
     seed: u64,
 
-    /// Label of the runs in plots [default: the protocol and the server].
+    /// Runs that may be repeated because other processes disturbed them, at most [default: as many as
+    /// --repetitions].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=LOAD_RUNS_MAX as u64), help_heading = "Runs")]
+    repeats: Option<u64>,
+
+    /// Label of the runs in plots [default: the protocol and the server, where that tells them apart].
     #[arg(long, value_name = "TEXT", help_heading = "Report")]
     label: Option<String>,
+
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+/// What becomes of the results.
+#[derive(Debug, clap::Args)]
+struct ReportArgs {
+    /// Exit with 1 unless this holds of every load, as in 'p99<5ms', 'rate>=20000' or 'errors<=0'; of rate, errors,
+    /// mean, p50, p90, p99, p99.9, p99.99, max. May be given several times.
+    #[arg(long = "assert", value_name = "BOUND", help_heading = "Report")]
+    assertions: Vec<Assertion>,
 
     /// Write everything that was measured as JSON; '-' prints it instead of the table.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -211,6 +227,11 @@ struct RunArgs {
     /// Write the percentiles of the last run for HdrHistogram's plotters (.hgrm).
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     hdr: Option<PathBuf>,
+
+    /// Write table, charts and runs as one page of HTML that needs nothing else.
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    html: Option<PathBuf>,
 
     /// Draw the percentiles, and a sweep's latency and throughput, into this directory: SVG and
     /// PNG, light and dark.
@@ -295,24 +316,17 @@ impl RunArgs {
             process: self.pid.map(|pid| ServerProcess { pid }),
             subscribers: (self.subscribers > 0).then_some((self.subscribers as usize, resp)),
         };
-        let label = self.label.clone().unwrap_or_else(|| format!("{protocol} {target}"));
+        let label = self.label.clone();
+        let label = label.unwrap_or_else(|| Document::default_label(protocol, &target.to_string()));
         let command = std::env::args().collect();
         let mut document = Document::new(label, command, self.parameters(&target, names.len()));
+        let runs = Runs { args: self, workload: &workload, names: &names, course: &course };
         for (swept, load) in self.loads() {
-            let mut repetitions = Vec::new();
-            for repetition in 1..=self.repetitions {
-                let bar = self.progress(&load, swept.as_ref(), repetition);
-                let outcome = stockd_load::run(&workload, &names, &load, &course, |progress| {
-                    bar.set_position(progress.elapsed.as_millis() as u64);
-                    bar.set_message(format!("{} requests", progress.answered));
-                })?;
-                drop(bar);
-                repetitions.push(Repetition::new(outcome, &load, mix.mget));
-            }
-            document.points.push(Point { swept, load, repetitions });
+            document.points.push(runs.of(swept, load)?);
         }
-        self.report(&document)?;
-        Ok(match document.repetitions().all(Repetition::is_clean) {
+        self.report.write(&document)?;
+        let holds = self.report.holds(&document);
+        Ok(match holds && document.repetitions().all(Repetition::is_clean) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         })
@@ -450,15 +464,15 @@ impl RunArgs {
         sweep.values.iter().map(point).collect()
     }
 
-    fn progress(&self, load: &Load, swept: Option<&Swept>, repetition: u64) -> ProgressBar {
+    fn progress(&self, load: &Load, swept: Option<&Swept>, run: u64, runs: u64) -> ProgressBar {
         let length = match self.requests {
             None => self.warmup + self.duration,
             Some(_) => Duration::ZERO,
         };
         let swept = swept.map(|swept| format!("{} {}, ", swept.parameter, swept.value));
-        let run = match self.repetitions {
+        let run = match runs {
             1 => String::new(),
-            runs => format!("run {repetition} of {runs}, "),
+            runs => format!("run {run} of {runs}, "),
         };
         let connections = load.connections;
         let prefix = format!("{}{run}{connections} connections", swept.unwrap_or_default());
@@ -468,35 +482,44 @@ impl RunArgs {
         };
         progress::bar(length.as_millis() as u64, template).with_prefix(prefix)
     }
-
-    fn report(&self, document: &Document) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(document)?;
-        match &self.json {
-            Some(file) if file == Path::new("-") => output::all(format!("{json}\n").as_bytes())?,
-            json_file => {
-                output::lines(&report::table(document))?;
-                if let Some(file) = json_file {
-                    write(file, &format!("{json}\n"))?;
-                }
-            }
-        }
-        for note in report::notes(document) {
-            eprintln!("{}", escaped(&note));
-        }
-        if let (Some(file), Some(run)) = (&self.hdr, document.repetitions().last()) {
-            write(file, &report::percentile_file(run))?;
-        }
-        #[cfg(feature = "plots")]
-        if let Some(directory) = &self.plot {
-            let plots = plot::draw(std::slice::from_ref(document), directory)?;
-            eprintln!("{} plots are in {}", plots.len(), directory.display());
-        }
-        Ok(())
-    }
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+/// What the runs of every load share.
+struct Runs<'a> {
+    args: &'a RunArgs,
+    workload: &'a Arc<Workload>,
+    names: &'a Texts,
+    course: &'a Course,
+}
+
+impl Runs<'_> {
+    /// Runs a load as often as it was asked for, and again where others disturbed a run, as long as that is
+    /// allowed.
+    fn of(&self, swept: Option<Swept>, load: Load) -> anyhow::Result<Point> {
+        let args = self.args;
+        let mut runs = args.repetitions;
+        let most = runs + args.repeats.unwrap_or(runs);
+        let mut repetitions = Vec::new();
+        while (repetitions.len() as u64) < runs {
+            let number = repetitions.len() as u64 + 1;
+            let bar = args.progress(&load, swept.as_ref(), number, runs);
+            let outcome =
+                stockd_load::run(self.workload, self.names, &load, self.course, |progress| {
+                    bar.set_position(progress.elapsed.as_millis() as u64);
+                    bar.set_message(format!("{} requests", progress.answered));
+                })?;
+            drop(bar);
+            let run = Repetition::new(outcome, &load, args.mget as usize);
+            if run.disturbed && runs < most {
+                runs += 1;
+                results::say(&format!(
+                    "run {number} was disturbed by other processes; it is repeated"
+                ));
+            }
+            repetitions.push(run);
+        }
+        Ok(Point { swept, load, repetitions })
+    }
 }
 
 impl From<WriteArg> for WriteWith {

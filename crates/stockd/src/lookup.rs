@@ -1,12 +1,17 @@
 //! `stockd lookup`: asks a server for prices, and measures how long it takes.
 //!
 //! This file owns which names are asked and how answers are shown. `report` summarises the
-//! latencies, and the client library moves the bytes.
+//! latencies, `course` has several clients at once, and the client library moves the bytes.
 //!
 //! Invariant: only the time from sending a request to having its reply is measured. Names are read
 //! before, and results are printed between requests.
 
+mod client_counts;
+mod course;
+mod course_report;
+
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -15,7 +20,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::Value;
-use stockd_client::{Address, Answer, Client, Options};
+use stockd_client::{Address, Answer, Client, Options, QuoteClient};
 use stockd_latency::{microseconds, nanoseconds};
 use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
@@ -28,6 +33,8 @@ use crate::progress;
 use crate::report::{Document, LatencyReport, wording};
 use crate::tls_flags::TlsFlags;
 use crate::token_flags::TokenFlags;
+use client_counts::ClientCounts;
+use course::Course;
 
 /// Look up prices on a server, and measure how long it takes.
 ///
@@ -37,7 +44,11 @@ use crate::token_flags::TokenFlags;
 /// With --names, --runs, --quiet or --json it measures: one request at a time on one connection,
 /// from sending the request to having its reply. It prints each reply with its latency, then a
 /// table of the latencies by name, slowest 99th percentile first (of more than 50 names the
-/// slowest 50), and in total.
+/// slowest 50), and in total. A percentile has at least ten lookups beyond it, or a dash.
+///
+/// With --clients it measures several clients at once, each on a connection and a thread of its own: for each number
+/// of clients the latencies of names that are listed and of those that are not, and which worker of the server
+/// served whom. A name that is not listed is a part of the measurement then, and no failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookupArgs {
     /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [env: STOCKD_SERVER] [default:
@@ -64,6 +75,20 @@ pub(crate) struct LookupArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
 
+    /// Measure this number of clients at once, or each of several: 5, 1..5 or 1,2,10.
+    #[arg(long, value_name = "COUNTS")]
+    clients: Option<ClientCounts>,
+
+    /// Address of the server's RESP listener, which says which worker serves which client [env: STOCKD_RESP_SERVER]
+    /// [default: 127.0.0.1:7879].
+    #[arg(long, value_name = "ADDR", requires = "clients")]
+    resp: Option<String>,
+
+    /// Write the measurement as one page of HTML with its charts.
+    #[cfg(feature = "plots")]
+    #[arg(long, value_name = "FILE", requires = "clients")]
+    html: Option<PathBuf>,
+
     /// Print the table alone, not each reply.
     #[arg(long)]
     quiet: bool,
@@ -78,6 +103,11 @@ pub(crate) struct LookupArgs {
     /// "count", "total_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"} with the
     /// last reply, slowest "p99_ns" first. TOTAL has the numbers of a NAME, and how many replies
     /// were "prices", "not_tradable" and "not_listed".
+    ///
+    /// With --clients it is {"server", "runs", "names", "stages": [STAGE…]}. STAGE is {"clients", "seconds",
+    /// "lookups_a_second", "listed", "not_listed", "served": [CLIENT…]}; CLIENT is {"client", "address", "worker",
+    /// "latency"}. Each of "listed", "not_listed" and "latency" is {"count", "mean_ns", "deviation_ns", "p50_ns",
+    /// "p90_ns", "p99_ns", "p999_ns", "max_ns"}, with null for a percentile of too few lookups.
     #[arg(long)]
     json: bool,
 
@@ -94,6 +124,9 @@ pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     }
     let options = Options { credentials: args.token.load()?, ..args.tls.options()? };
     let server = args.server(options.credentials.is_some());
+    if let Some(counts) = &args.clients {
+        return measure_clients(args, counts, &names, (&server, options));
+    }
     let client =
         Client::connect_with(&*server, options).with_context(|| format!("server '{server}'"))?;
     let all_found = match args.measures() {
@@ -122,9 +155,58 @@ impl LookupArgs {
         server.unwrap_or_else(|| default.to_owned())
     }
 
+    /// The address to ask which worker serves whom. A server that is shown a token is its RESP listener.
+    fn resp(&self, server: &str, shows_token: bool) -> String {
+        let resp = self.resp.clone().or_else(|| shows_token.then(|| server.to_owned()));
+        let resp = resp.or_else(|| std::env::var("STOCKD_RESP_SERVER").ok());
+        resp.unwrap_or_else(|| "127.0.0.1:7879".to_owned())
+    }
+
     fn measures(&self) -> bool {
         self.names.is_some() || self.runs.is_some() || self.quiet || self.json
     }
+}
+
+/// Measures several clients at once and reports.
+fn measure_clients(
+    args: &LookupArgs,
+    counts: &ClientCounts,
+    names: &[String],
+    (server, options): (&str, Options),
+) -> anyhow::Result<ExitCode> {
+    let resp = args.resp(server, options.credentials.is_some());
+    let runs = args.runs.unwrap_or(1);
+    let course = Course { server, options: options.clone(), names, runs };
+    // Asked for each number of clients while they are connected.
+    let mut list = QuoteClient::connect_with(&*resp, options);
+    let progress =
+        progress::bar(counts.counts().len() as u64, "{bar:40} {pos} of {len} numbers of clients");
+    let mut stages = Vec::new();
+    for &clients in counts.counts() {
+        stages.push(course.measure(clients, list.as_mut().ok())?);
+        progress.inc(1);
+    }
+    drop(progress);
+    let report = course_report::CourseReport { server, runs, names, stages };
+    match args.json {
+        true => output::line(format_args!("{}", report.json()))?,
+        false => output::lines(&report.text())?,
+    }
+    if !report.knows_workers() {
+        let why = match list {
+            Err(error) => format!(": {error}"),
+            Ok(_) => format!(": {resp} does not list these connections"),
+        };
+        output::problem(format_args!(
+            "which worker served whom is not known{why}; name the RESP listener of the server with --resp ADDR"
+        ));
+    }
+    #[cfg(feature = "plots")]
+    if let Some(file) = &args.html {
+        let page = report.page().html().map_err(|why| anyhow::anyhow!("cannot draw: {why}"))?;
+        std::fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks for all names at once and prints the answers.

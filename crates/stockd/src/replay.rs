@@ -5,6 +5,7 @@
 //! Invariant: updates are done in the order of the file, none before it is due, and those that
 //! are due together are sent together.
 
+mod lateness;
 mod moment;
 mod update_file;
 
@@ -25,6 +26,7 @@ use crate::quote_server::QuoteServer;
 use crate::speed::Speed;
 use crate::usage_error::UsageError;
 use crate::write_tally::WriteTally;
+use lateness::Lateness;
 use moment::Moment;
 use update_file::UpdateFile;
 
@@ -34,7 +36,7 @@ use update_file::UpdateFile;
 /// (set, add or del; set by default) and volume. A time is a date, a date and time as RFC 3339
 /// writes them, or Unix seconds or nanoseconds; times never go back. The whole file is checked
 /// before the first update is sent, unless it comes through a pipe. Ends after the last update, or with Ctrl-C, and prints what
-/// was done; exits with 1 if the server refused any.
+/// was done; exits with 1 if the server refused any. Says so when updates are sent later than they are due.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
@@ -100,6 +102,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         checked: extent.is_some(),
         bad_rows: BadRows::default(),
         due: Vec::new(),
+        lateness: Lateness::default(),
         tally: WriteTally::default(),
         progress: progress::bar(
             extent.map_or(0, |extent| extent.updates),
@@ -108,11 +111,15 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let begun = Instant::now();
     let finished = replay.play(&file, args.again);
-    let Replay { tally, progress, bad_rows, .. } = replay;
+    let Replay { tally, progress, bad_rows, lateness, .. } = replay;
     drop(progress);
-    let seconds = begun.elapsed().as_secs_f64();
+    let elapsed = begun.elapsed();
+    let seconds = elapsed.as_secs_f64();
     let end = if matches!(finished, Ok(false)) { ", interrupted" } else { "" };
     output::line(format_args!("{} updates in {seconds:.1} s{end}: {tally}", tally.writes()))?;
+    if let Some(told) = lateness.told(tally.writes(), elapsed, args.rate) {
+        output::problem(format_args!("{told}"));
+    }
     for refused in tally.first_refused() {
         output::problem(format_args!("{refused}"));
     }
@@ -146,6 +153,7 @@ struct Replay {
     bad_rows: BadRows,
     /// Updates that are due and not sent yet, at most [`BATCH`].
     due: Vec<Write>,
+    lateness: Lateness,
     tally: WriteTally,
     progress: ProgressBar,
 }
@@ -169,6 +177,7 @@ impl Replay {
         reading.finish_and_clear();
         let begun = Instant::now();
         let mut position = 0;
+        let mut last_due = Duration::ZERO;
         while let Some(update) = updates.next()? {
             let update = match update {
                 Ok(update) => update,
@@ -188,15 +197,29 @@ impl Replay {
             if !wait.is_zero() || self.due.len() == BATCH {
                 self.send()?;
                 // Sending took a part of the wait.
-                let wait = due.saturating_sub(begun.elapsed());
-                if self.interruption.within(wait) {
+                let now = begun.elapsed();
+                if self.interruption.within(due.saturating_sub(now)) {
                     return Ok(false);
                 }
+                self.says_late(now.saturating_sub(due));
             }
+            last_due = due;
             self.due.push(update.write);
         }
         self.send()?;
+        if !matches!(self.pace, Pace::Max) {
+            self.lateness.ends(begun.elapsed().saturating_sub(last_due));
+        }
         Ok(!self.interruption.within(Duration::ZERO))
+    }
+
+    fn says_late(&mut self, late: Duration) {
+        if matches!(self.pace, Pace::Max) {
+            return;
+        }
+        if let Some(said) = self.lateness.sends(late) {
+            self.progress.suspend(|| output::problem(format_args!("{said}")));
+        }
     }
 
     fn send(&mut self) -> anyhow::Result<()> {

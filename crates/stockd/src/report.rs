@@ -3,7 +3,8 @@
 //! It collects latencies and renders them, as a table for people and as JSON for programs. It knows
 //! no clock, no connection and no terminal.
 //!
-//! Invariant: counts, totals, means and maxima are exact; percentiles as those of [`Latencies`].
+//! Invariant: counts, totals, means and maxima are exact; percentiles as those of [`Latencies`], and shown to people
+//! where there are lookups enough for them.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stockd_client::Answer;
-use stockd_latency::{Latencies, microseconds, nanoseconds};
+use stockd_latency::{Latencies, microseconds, nanoseconds, tells_quantile};
 use stockd_model::escaped;
 
 /// Names that the table shows, at most: the slowest.
@@ -220,16 +221,20 @@ const TABLE_HEADINGS: [&str; 10] = [
 
 fn table_row(name: &str, reply: &str, summary: &Summary) -> Vec<String> {
     let microseconds = |ns: u64| microseconds(ns as f64);
+    let percentile = |quantile, ns| match tells_quantile(summary.count, quantile) {
+        true => microseconds(ns),
+        false => "–".to_owned(),
+    };
     vec![
         name.into(),
         reply.into(),
         summary.count.to_string(),
         format!("{:.3}", summary.total_ns as f64 / 1e6),
         microseconds(summary.mean_ns),
-        microseconds(summary.p50_ns),
-        microseconds(summary.p90_ns),
-        microseconds(summary.p99_ns),
-        microseconds(summary.p999_ns),
+        percentile(0.5, summary.p50_ns),
+        percentile(0.9, summary.p90_ns),
+        percentile(0.99, summary.p99_ns),
+        percentile(0.999, summary.p999_ns),
         microseconds(summary.max_ns),
     ]
 }
@@ -268,16 +273,25 @@ mod tests {
 
     #[test]
     fn the_table_has_the_slowest_first_and_the_total_last() {
+        let mut report = sample();
+        (0..99).for_each(|_| report.record("XYZ", Answer::NotFound, us(5)));
+        (0..893).for_each(|_| report.record("BRK/A", price("743500"), us(35)));
         let expected = "\
 name           reply  count  total ms  mean µs  p50 µs  p90 µs  p99 µs  p99.9 µs  max µs
 ─────────────────────────────────────────────────────────────────────────────────────────
-牛来USDT           0      1     1.000   1000.0  1000.0  1000.0  1000.0    1000.0  1000.0
-AAPL           172.5      4     0.100     25.0    20.0    40.0    40.0      40.0    40.0
-BRK/A         743500      1     0.035     35.0    35.0    35.0    35.0      35.0    35.0
-XYZ       not listed      1     0.005      5.0     5.0     5.0     5.0       5.0     5.0
+牛来USDT           0      1     1.000   1000.0       –       –       –         –  1000.0
+AAPL           172.5      4     0.100     25.0       –       –       –         –    40.0
+BRK/A         743500    894    31.290     35.0    35.0    35.0       –         –    35.0
+XYZ       not listed    100     0.500      5.0     5.0     5.0       –         –     5.0
 ─────────────────────────────────────────────────────────────────────────────────────────
-total                     7     1.140    162.9    30.0  1000.0  1000.0    1000.0  1000.0";
-        assert_eq!(sample().table(), expected);
+total                   999    32.890     32.9    35.0    35.0       –         –  1000.0";
+        assert_eq!(report.table(), expected);
+        report.record("XYZ", Answer::NotFound, us(5));
+        assert!(
+            report.table().ends_with("35.0    35.0    35.0         –  1000.0"),
+            "{}",
+            report.table()
+        );
     }
 
     #[test]

@@ -230,3 +230,132 @@ fn a_reader_that_has_seen_enough_ends_the_run_quietly() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// A server of ours, whose RESP listener tells which worker serves whom. Ends when it is dropped.
+struct Stockd {
+    child: std::process::Child,
+    line: String,
+    resp: String,
+}
+
+impl Stockd {
+    fn start(directory: &std::path::Path) -> Stockd {
+        let stocks = directory.join("stocks.csv");
+        std::fs::write(&stocks, "symbol,price,volume\nAAPL,172.50,1000\nGONE,8.25,0\n").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stockd"));
+        command.args(["serve", "--ephemeral", "--workers", "2", "--log", "off", "--http", "off"]);
+        command.args(["--line", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--catalog"]).arg(stocks);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut address =
+            |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned())).unwrap();
+        let (line, resp) = (address("line "), address("resp "));
+        Stockd { child, line, resp }
+    }
+
+    fn lookup(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::cargo_bin("stockd").unwrap();
+        command.timeout(PATIENCE).env("STOCKD_SERVER", &self.line);
+        run(command.env("STOCKD_RESP_SERVER", &self.resp).arg("lookup").args(args))
+    }
+}
+
+impl Drop for Stockd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn several_clients_at_once_are_measured_and_who_served_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Stockd::start(directory.path());
+    let (code, out, err) =
+        server.lookup(&["AAPL", "GONE", "NOPE", "--clients", "1..5", "--runs", "100"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    let tables: Vec<&str> = out.split("\n\n").collect();
+    let rows = |table: &str| -> Vec<Vec<String>> {
+        let rows = table.lines().skip(2);
+        rows.map(|row| {
+            row.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .map(str::to_owned)
+                .collect()
+        })
+        .collect()
+    };
+    let latencies = rows(tables[0]);
+    assert_eq!(latencies.len(), 2 * 5, "{out}");
+    for (at, row) in latencies.iter().enumerate() {
+        let clients = at / 2 + 1;
+        let (kind, each) = if at % 2 == 0 { ("listed", 200) } else { ("not listed", 100) };
+        assert_eq!(row[..2], [clients.to_string(), kind.to_owned()], "{out}");
+        assert_eq!(row[2].replace(',', ""), (clients * each).to_string(), "{out}");
+    }
+    // A p99 of fewer than a thousand lookups is none.
+    assert!(tables[0].contains("p90") && latencies[1].contains(&"–".to_owned()), "{out}");
+    // Every client is served by one of the two workers, and each number of clients has all of them.
+    let served = rows(tables[1]);
+    for clients in 1..=5 {
+        let of_stage = served.iter().filter(|row| row[0] == clients.to_string());
+        let mut names: Vec<String> = of_stage
+            .inspect(|row| assert!(["0", "1"].contains(&&*row[1]), "{out}"))
+            .flat_map(|row| row[2].split(", ").map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        names.sort();
+        let all: Vec<String> = (1..=clients).map(|client: i32| client.to_string()).collect();
+        assert_eq!(names, all, "{out}");
+    }
+    assert!(tables[2].starts_with("spread is the standard deviation"), "{out}");
+
+    let (_, out, _) = server.lookup(&["AAPL", "--clients", "3", "--runs", "20", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let stage = &document["stages"][0];
+    assert_eq!((&stage["clients"], &stage["listed"]["count"]), (&3.into(), &60.into()));
+    assert_eq!(stage["listed"]["p99_ns"], Value::Null);
+    assert!(
+        stage["served"].as_array().unwrap().iter().all(|client| client["worker"].is_u64()),
+        "{out}"
+    );
+}
+
+#[cfg(feature = "plots")]
+#[test]
+fn several_clients_have_a_page_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Stockd::start(directory.path());
+    let page = directory.path().join("report.html");
+    let html = page.display().to_string();
+    let args = ["AAPL", "<i>", "--clients", "1,2", "--runs", "20", "--html", &html];
+    assert_eq!(server.lookup(&args).0, Some(0));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("Which worker served whom") && page.contains("Every client"),
+        "{page:.800}"
+    );
+    assert_eq!(page.matches("<svg ").count(), 4);
+    let others = page.replace("http://www.w3.org/", "");
+    assert!(!others.contains("http:") && !others.contains("https:"), "{page:.800}");
+}
+
+#[test]
+fn clients_are_measured_where_no_worker_is_known() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = lookup(serve());
+    command.env_remove("STOCKD_RESP_SERVER");
+    let (code, out, err) = run(command.args(["ACME", "--clients", "1", "--resp", &nobody]));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("lookups/s") && !out.contains("worker"), "{out}");
+    assert!(
+        err.contains("which worker served whom is not known") && err.contains("--resp ADDR"),
+        "{err}"
+    );
+    let (code, _, err) = run(lookup(serve()).args(["ACME", "--clients", "0"]));
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("numbers from 1 to 64, as in 5, 1..5 or 1,2,10"), "{err}");
+    let (code, _, err) = run(lookup(serve()).args(["ACME", "CRASH", "--clients", "1"]));
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+}

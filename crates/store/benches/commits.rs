@@ -1,5 +1,5 @@
-//! Group commits, the size on the disk and the time to load, in redb as the store uses it, in fjall,
-//! and, as the floor of both, in a bare file that is appended to and synced.
+//! Group commits, the size on the disk and the time to load: in the store with its log, in redb alone as a
+//! commit to the checkpoint is, in fjall, and, as the floor of all, in a bare file that is appended to and synced.
 //!
 //! ```console
 //! $ cargo bench -p stockd-store --bench commits
@@ -13,11 +13,12 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fjall::{KeyspaceCreateOptions, PersistMode};
 use stockd_model::{Price, Quote, Volume};
-use stockd_store::{DataDir, Store, Write};
+use stockd_store::{DataDir, Durability, Store, Write, WrittenCheckpoint};
 
 const ROUNDS: usize = 3;
 const TURN: Duration = Duration::from_secs(1);
@@ -31,6 +32,53 @@ trait Candidate {
     fn load(&self) -> usize;
 }
 
+/// The store, its checkpoints written beside commits as the engine has them written.
+struct Logged {
+    data: DataDir,
+    checkpoint: Option<JoinHandle<WrittenCheckpoint>>,
+}
+
+impl Logged {
+    fn end_checkpoint(&mut self) {
+        if let Some(written) = self.checkpoint.take() {
+            let written = written.join().expect("it does not panic");
+            self.data.end_checkpoint(written).expect("a checkpoint");
+        }
+    }
+}
+
+impl Candidate for Logged {
+    const NAME: &'static str = "store";
+
+    fn open(directory: &Path) -> Logged {
+        Logged { data: DataDir::open(directory, true).expect("a data directory"), checkpoint: None }
+    }
+
+    fn commit(&mut self, quotes: &[Quote]) {
+        if self.data.log().is_full || self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished)
+        {
+            self.end_checkpoint();
+        }
+        if self.checkpoint.is_none() {
+            let begun = self.data.begin_checkpoint(false);
+            self.checkpoint = begun.map(|begun| thread::spawn(|| begun.write()));
+        }
+        let writes: Vec<Write> = quotes.iter().copied().map(Write::Put).collect();
+        self.data.commit(&writes, 0).expect("a commit");
+    }
+
+    fn load(&self) -> usize {
+        load(&self.data)
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        self.end_checkpoint();
+    }
+}
+
+/// Commits to the checkpoint alone.
 struct Redb(DataDir);
 
 impl Candidate for Redb {
@@ -42,21 +90,25 @@ impl Candidate for Redb {
 
     fn commit(&mut self, quotes: &[Quote]) {
         let writes: Vec<Write> = quotes.iter().copied().map(Write::Put).collect();
-        self.0.commit(&writes, 0).expect("a commit");
+        self.0.commit_at(&writes, 0, b"", Durability::Synced).expect("a commit");
     }
 
     fn load(&self) -> usize {
-        let mut volumes = 0_u64;
-        let mut stocks = 0;
-        let each = |quote: Quote| {
-            volumes = volumes.wrapping_add(quote.volume.unwrap().coefficient());
-            stocks += 1;
-            ControlFlow::Continue(())
-        };
-        self.0.load(each).expect("quotes");
-        std::hint::black_box(volumes);
-        stocks
+        load(&self.0)
     }
+}
+
+fn load(data: &DataDir) -> usize {
+    let mut volumes = 0_u64;
+    let mut stocks = 0;
+    let each = |quote: Quote| {
+        volumes = volumes.wrapping_add(quote.volume.unwrap().coefficient());
+        stocks += 1;
+        ControlFlow::Continue(())
+    };
+    data.load(each).expect("quotes");
+    std::hint::black_box(volumes);
+    stocks
 }
 
 struct Fjall {
@@ -247,21 +299,35 @@ impl<C: Candidate> Course<C> {
     }
 
     fn reload(&mut self) {
-        self.candidate = None;
+        let crashed = self.directory.with_extension("crashed");
+        for (how, directory) in [("crashed", &crashed), ("closed", &self.directory)] {
+            if how == "crashed" {
+                // As it is while it is open.
+                copy(&self.directory, directory);
+            } else {
+                self.candidate = None;
+            }
+            self.reload_from(directory, how);
+        }
+        fs::remove_dir_all(&crashed).expect("it was made");
+        self.candidate = Some(C::open(&self.directory));
+    }
+
+    fn reload_from(&self, directory: &Path, how: &str) {
+        let before = bytes_under(directory) >> 10;
         let began = Instant::now();
-        let candidate = C::open(&self.directory);
+        let candidate = C::open(directory);
         let opened = began.elapsed();
         let loaded = candidate.load();
         assert_eq!(loaded, self.stocks);
         println!(
-            "{:6}  {:>8} stocks  opened in {:7.1} ms, loaded in {:7.1} ms; {} KiB on the disk, closed",
+            "{:6}  {:>8} stocks  opened in {:7.1} ms, loaded in {:7.1} ms; {} KiB on the disk, {how}",
             C::NAME,
             self.stocks,
             opened.as_secs_f64() * 1e3,
             (began.elapsed() - opened).as_secs_f64() * 1e3,
-            bytes_under(&self.directory) >> 10,
+            before,
         );
-        self.candidate = Some(candidate);
     }
 }
 
@@ -292,6 +358,18 @@ fn bytes_written() -> u64 {
     line.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+        }
+    }
+}
+
 /// What files take on the disk, which may be less than they are long.
 fn bytes_under(directory: &Path) -> u64 {
     let mut bytes = 0;
@@ -316,28 +394,31 @@ fn main() {
     for stocks in [10_000, 1_000_000] {
         let home = home.path().join(stocks.to_string());
         fs::create_dir(&home).expect("a directory");
+        let mut store = Course::<Logged>::new(&home, stocks);
         let mut redb = Course::<Redb>::new(&home, stocks);
         let mut fjall = Course::<Fjall>::new(&home, stocks);
         let mut append = Course::<Append>::new(&home, stocks);
         for group in [1, 16, 256, 4096] {
-            let (mut by_redb, mut by_fjall, mut by_append): (Measured, Measured, Measured) =
-                Default::default();
+            let mut measured: [Measured; 4] = Default::default();
+            let [by_store, by_redb, by_fjall, by_append] = &mut measured;
             for _ in 0..ROUNDS {
-                redb.turn(group, &mut by_redb);
-                fjall.turn(group, &mut by_fjall);
-                append.turn(group, &mut by_append);
+                store.turn(group, by_store);
+                redb.turn(group, by_redb);
+                fjall.turn(group, by_fjall);
+                append.turn(group, by_append);
             }
-            print(Redb::NAME, stocks, group, by_redb);
-            print(Fjall::NAME, stocks, group, by_fjall);
-            print(Append::NAME, stocks, group, by_append);
+            let names = [Logged::NAME, Redb::NAME, Fjall::NAME, Append::NAME];
+            for (name, measured) in names.into_iter().zip(measured) {
+                print(name, stocks, group, measured);
+            }
         }
         for _ in 0..ROUNDS {
+            store.reload();
             redb.reload();
-            fjall.reload();
         }
+        store.endure();
         if stocks == 10_000 {
             redb.endure();
-            fjall.endure();
         }
     }
 }

@@ -1,28 +1,29 @@
 //! Verifies a data directory that is not in use, and changes nothing in it.
 //!
-//! It knows no tables and no pages: the database verifies those when it is opened.
+//! It knows no tables, pages and batches: the store verifies those when it is opened.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use stockd_model::Quote;
 use stockd_model::limits::CHECK_DAMAGED_RECORDS_SHOWN_MAX;
 
-use crate::database::Database;
-use crate::directory::QUOTES_FILE;
-use crate::disk;
 use crate::error::StoreError;
+use crate::logged::{LoggedStore, QUOTES_FILE};
 use crate::owner::Owner;
 use crate::record;
-use crate::scratch::ScratchFile;
+use crate::scratch::ScratchFolder;
+use crate::store::{LogReport, Store};
 
 /// What was found in a data directory. Prints as a few lines for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The file of the quotes.
+    /// The file of the checkpoint.
     pub file: PathBuf,
     /// Its size.
     pub file_bytes: u64,
@@ -31,6 +32,8 @@ pub struct CheckReport {
     /// Whether it was closed by its last user. If not, the next start undoes a commit that was cut
     /// in half; what is counted here is as it will be then.
     pub was_closed: bool,
+    /// What there is of a log behind it. What is counted here is as it is with the log.
+    pub log: LogReport,
     /// Records that are quotes.
     pub stocks: u64,
     /// The highest version of any of them.
@@ -52,47 +55,69 @@ pub struct DamagedRecord {
     pub why: String,
 }
 
-/// Verifies a whole data directory: the checksum of every page, and every record. No other process may
-/// use the directory meanwhile. Changes nothing in it.
+/// A directory that is read and never written.
+struct ReadAlone {
+    // Before the lock is released.
+    store: LoggedStore,
+    file: PathBuf,
+    file_bytes: u64,
+    _owner: Option<Owner>,
+}
+
+impl ReadAlone {
+    fn open(path: &Path) -> Result<ReadAlone, StoreError> {
+        let failed = |what| {
+            move |path: &Path, source: io::Error| match source.kind() {
+                io::ErrorKind::NotFound => StoreError::Missing { what, path: path.to_owned() },
+                _ => StoreError::Io { doing: "read", path: path.to_owned(), source },
+            }
+        };
+        let metadata =
+            fs::metadata(path).map_err(|source| failed("data directory")(path, source))?;
+        if !metadata.is_dir() {
+            return Err(StoreError::NotADirectory { path: path.to_owned() });
+        }
+        let owner = Owner::keep_out(path)?;
+        let file = path.join(QUOTES_FILE);
+        let metadata = fs::metadata(&file).map_err(|source| failed("data file")(&file, source))?;
+        let folder = Arc::new(ScratchFolder::new(path));
+        let store = LoggedStore::open_to_read(folder)?;
+        Ok(ReadAlone { store, file, file_bytes: metadata.len(), _owner: owner })
+    }
+}
+
+/// Reads all quotes of a data directory, in the order of their symbols, until it is told to stop. No other
+/// process may use the directory meanwhile. Changes nothing in it.
+///
+/// # Errors
+///
+/// When it cannot be read, is in use by a server, is not stockd's, or is damaged.
+pub fn read(path: &Path, each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<(), StoreError> {
+    ReadAlone::open(path)?.store.load(each).map(|_| ())
+}
+
+/// Verifies a whole data directory: the checksum of every page and of every batch of the log behind it, and
+/// every record. No other process may use the directory meanwhile. Changes nothing in it.
 ///
 /// # Errors
 ///
 /// When it cannot be read, is in use by a server, is not stockd's, or is so damaged that its
 /// records cannot be told apart. Damage within records is no error; the report has it.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
-    let failed = |what| {
-        move |path: &Path, source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { what, path: path.to_owned() },
-            _ => StoreError::Io { doing: "read", path: path.to_owned(), source },
-        }
-    };
-    let metadata = fs::metadata(path).map_err(|source| failed("data directory")(path, source))?;
-    if !metadata.is_dir() {
-        return Err(StoreError::NotADirectory { path: path.to_owned() });
-    }
-    let _owner = Owner::keep_out(path)?;
-    let file = path.join(QUOTES_FILE);
-    let opened = File::open(&file).map_err(|source| failed("data file")(&file, source))?;
-    let metadata = opened.metadata().map_err(|source| failed("data file")(&file, source))?;
-    let file_bytes = metadata.len();
-    // As far as the system can: a copy may lie where nothing can be synced.
-    let _ = disk::forget_cached(&opened);
-    let scratch =
-        ScratchFile::new(opened).map_err(|error| StoreError::reading(&file, error.into()))?;
-    let database = Database::open(scratch, &file)?;
-
+    let ReadAlone { store, file, file_bytes, _owner } = ReadAlone::open(path)?;
     let mut report = CheckReport {
         file_bytes,
-        format: database.format(),
-        was_closed: database.was_closed(),
+        format: store.format(),
+        was_closed: store.was_closed(),
+        log: store.log(),
         stocks: 0,
         version_max: 0,
-        version_floor: database.version_floor(),
+        version_floor: store.version_floor(),
         damaged: 0,
         damaged_records: Vec::new(),
         file,
     };
-    database.records(|key, quote| {
+    store.records(|key, quote| {
         match quote {
             Ok(quote) => {
                 report.stocks += 1;
@@ -129,6 +154,12 @@ impl fmt::Display for CheckReport {
         )?;
         let closed = if self.was_closed { "yes" } else { "no: the next start recovers it" };
         writeln!(f, "closed    {closed}")?;
+        match self.log {
+            LogReport { segments: 0, .. } => writeln!(f, "log       none")?,
+            LogReport { segments, bytes, .. } => {
+                writeln!(f, "log       {bytes} bytes behind the checkpoint, segments: {segments}")?;
+            }
+        }
         writeln!(f, "stocks    {}", self.stocks)?;
         writeln!(
             f,

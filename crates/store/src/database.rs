@@ -1,14 +1,15 @@
 //! The tables, over whatever keeps their bytes.
 //!
-//! It owns what is in the file: a table of quotes, one record a stock, and a table of what holds
-//! for all of them together. It knows where the file is for its messages alone.
+//! It owns what is in the file: a table of quotes, one record a stock, a table of what holds for all
+//! of them together, and a position: bytes that say how far its owner had come with what it kept,
+//! which mean something to that owner alone. It knows where the file is for its messages alone.
 //!
 //! Opening verifies the checksum of everything in the file, so that later reads find no damage: a
 //! file that is not as it was written is refused, and a commit that a crash has cut in half is
 //! undone.
 //!
-//! Invariant: what is in the tables is a whole number of commits. After a commit has failed there
-//! are no further ones.
+//! Invariant: what is in the tables is a whole number of commits, and the position is that of the
+//! last of them. After a commit has failed there are no further ones.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -17,16 +18,19 @@ use std::path::{Path, PathBuf};
 use redb::{
     ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
-use stockd_model::limits::{STORE_CACHE_BYTES, VERSION_MAX};
-use stockd_model::{Quote, Symbol};
+use stockd_model::Quote;
+use stockd_model::limits::{STORE_CACHE_BYTES, STORE_POSITION_BYTES_MAX, VERSION_MAX};
 
-use crate::commit::{Store, Write};
+use crate::changes::Changes;
 use crate::epoch::random_epoch;
 use crate::error::StoreError;
-use crate::record::{self, Record, RecordError};
+use crate::record::{self, Record};
+use crate::write::Write;
 
 /// From symbol to [`record`].
 const QUOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("stockd.quotes");
+
+type Quotes<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 /// What holds for all quotes together.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("stockd.meta");
@@ -34,16 +38,21 @@ const META_FORMAT: &str = "format";
 const META_VERSION_FLOOR: &str = "version_floor";
 const META_EPOCH: &str = "epoch";
 
+/// One entry: the position of the last commit that had one.
+const POSITION: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("stockd.position");
+const POSITION_LATEST: &str = "latest";
+
 /// The format that is written, and the newest that can be read. A file of an older one has the
-/// number of this one from its next commit on; its records change when their stocks do.
-pub(crate) const FORMAT: u64 = 2;
+/// number of this one from its next commit on; its records change when their stocks do. Up to 2 there
+/// was no position.
+pub(crate) const FORMAT: u64 = 3;
 
 /// What every file of redb begins with.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 /// The flag in the byte after it that is set while the file is open for writing.
 const IN_USE: u8 = 1 << 1;
 
-/// Quotes in tables: what a [`DataDir`](crate::DataDir) has in its file.
+/// Quotes in tables: what a [`LoggedStore`](crate::LoggedStore) has in a file, behind a log.
 #[derive(Debug)]
 pub struct Database {
     tables: redb::Database,
@@ -52,9 +61,21 @@ pub struct Database {
     stocks: u64,
     version_floor: u64,
     epoch: u64,
+    position: Option<Vec<u8>>,
     was_closed: bool,
     /// Why a commit failed; every later one fails for it.
     failed: Option<(io::ErrorKind, String)>,
+}
+
+/// When a commit to a [`Database`] is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When it returns.
+    Synced,
+    /// With the next commit that is synced, or with a close. A crash before that undoes it, and all
+    /// that is there then is what the last synced commit had, its position among it. For who has
+    /// elsewhere what came since.
+    Unsynced,
 }
 
 impl Database {
@@ -93,6 +114,7 @@ impl Database {
             stocks: 0,
             version_floor: 0,
             epoch: random_epoch(),
+            position: None,
             was_closed,
             failed: None,
         })
@@ -108,9 +130,73 @@ impl Database {
         self.format
     }
 
+    /// The epoch of what is kept.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The version floor of the last commit.
-    pub(crate) fn version_floor(&self) -> u64 {
+    pub fn version_floor(&self) -> u64 {
         self.version_floor
+    }
+
+    /// The position of the last commit that had one.
+    pub fn position(&self) -> Option<&[u8]> {
+        self.position.as_deref()
+    }
+
+    /// Keeps all of these writes and the position together, or none of them. See
+    /// [`Store::commit`](crate::Store::commit) for the writes and the floor. The position takes the place of the last one.
+    ///
+    /// # Errors
+    ///
+    /// When they may not have been kept. Every further commit fails then.
+    ///
+    /// # Panics
+    ///
+    /// When the position has more than [`STORE_POSITION_BYTES_MAX`] bytes.
+    pub fn commit_at(
+        &mut self,
+        writes: &[Write],
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        // In the order of the tree, so that records of one page are written together.
+        let mut sorted: Vec<&Write> = writes.iter().collect();
+        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
+        let change = |quotes: &mut Quotes<'_>| {
+            for write in sorted {
+                let key = write.symbol().as_bytes();
+                match write {
+                    Write::Put(quote) => {
+                        drop(quotes.insert(key, Record::encode(quote).as_bytes())?);
+                    }
+                    Write::Remove(_) => drop(quotes.remove(key)?),
+                }
+            }
+            Ok(())
+        };
+        self.keep(change, version_floor, position, durability)
+    }
+
+    /// Keeps what a log has done, and the position behind that, together and synced.
+    pub(crate) fn commit_changes(
+        &mut self,
+        changes: &Changes,
+        version_floor: u64,
+        position: &[u8],
+    ) -> Result<(), StoreError> {
+        let change = |quotes: &mut Quotes<'_>| {
+            for change in changes.iter() {
+                match change.value {
+                    Some(value) => drop(quotes.insert(change.symbol, value)?),
+                    None => drop(quotes.remove(change.symbol)?),
+                }
+            }
+            Ok(())
+        };
+        self.keep(change, version_floor, position, Durability::Synced)
     }
 
     /// Whether it was closed by its last user. If not, a commit that was cut in half has been
@@ -126,7 +212,7 @@ impl Database {
     ///
     /// When a record is not a quote, or cannot be read.
     pub fn load(&self, mut each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
-        self.records(|key, quote| match quote {
+        let _ = self.records(|key, value| match record::decode(key, value) {
             Ok(quote) => Ok(each(quote)),
             Err(why) => {
                 let what = format!("the record of '{}': {why}", record::shown(key));
@@ -136,22 +222,21 @@ impl Database {
         Ok(self.version_floor)
     }
 
-    /// Reads all records with their keys, also those that are not quotes.
+    /// Reads all records as they are kept, in the order of their keys. Whether it was told to stop.
     pub(crate) fn records(
         &self,
-        mut each: impl FnMut(&[u8], Result<Quote, RecordError>) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<ControlFlow<()>, StoreError> {
         let reading = |error| StoreError::reading(&self.path, error);
         let tables = self.tables.begin_read().map_err(|error| reading(error.into()))?;
         let quotes = tables.open_table(QUOTES).map_err(|error| reading(error.into()))?;
         for entry in quotes.iter().map_err(|error| reading(error.into()))? {
             let (key, value) = entry.map_err(|error| reading(error.into()))?;
-            let quote = record::decode(key.value(), value.value());
-            if each(key.value(), quote)?.is_break() {
-                break;
+            if each(key.value(), value.value())?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn begin(&self) -> Result<(), redb::Error> {
@@ -208,48 +293,55 @@ impl Database {
         let epoch = epoch.map(|epoch| epoch.value());
         (self.format, self.version_floor) = (found, version_floor);
         self.epoch = epoch.unwrap_or(self.epoch);
+        self.position = match tables.open_table(POSITION) {
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            positions => {
+                let positions = positions.map_err(|error| reading(error.into()))?;
+                let latest =
+                    positions.get(POSITION_LATEST).map_err(|error| reading(error.into()))?;
+                latest.map(|latest| latest.value().to_vec())
+            }
+        };
         Ok(epoch.is_some())
     }
 
-    fn write(&self, writes: &[Write], version_floor: u64) -> Result<(), redb::Error> {
-        // In the order of the tree, so that records of one page are written together.
-        let mut sorted: Vec<&Write> = writes.iter().collect();
-        sorted.sort_unstable_by_key(|write| write.symbol().as_bytes());
-        let commit = self.tables.begin_write()?;
-        let mut quotes = commit.open_table(QUOTES)?;
-        for write in sorted {
-            let key: &Symbol = write.symbol();
-            match write {
-                Write::Put(quote) => {
-                    quotes.insert(key.as_bytes(), Record::encode(quote).as_bytes())?;
-                }
-                Write::Remove(_) => {
-                    quotes.remove(key.as_bytes())?;
-                }
-            }
+    /// Does something to the quotes, and keeps it with the floor and the position.
+    fn write(
+        &self,
+        change: impl FnOnce(&mut Quotes<'_>) -> Result<(), redb::StorageError>,
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), redb::Error> {
+        let mut commit = self.tables.begin_write()?;
+        if durability == Durability::Unsynced {
+            commit.set_durability(redb::Durability::None).expect("there are no savepoints");
         }
-        drop(quotes);
+        change(&mut commit.open_table(QUOTES)?)?;
         if self.format < FORMAT {
             commit.open_table(META)?.insert(META_FORMAT, FORMAT)?;
         }
         if version_floor > self.version_floor {
             commit.open_table(META)?.insert(META_VERSION_FLOOR, version_floor)?;
         }
+        commit.open_table(POSITION)?.insert(POSITION_LATEST, position)?;
         Ok(commit.commit()?)
     }
-}
 
-impl Store for Database {
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
+    fn keep(
+        &mut self,
+        change: impl FnOnce(&mut Quotes<'_>) -> Result<(), redb::StorageError>,
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        assert!(position.len() <= STORE_POSITION_BYTES_MAX, "{} bytes", position.len());
         if self.failed.is_none() {
-            match self.write(writes, version_floor) {
+            match self.write(change, version_floor, position, durability) {
                 Ok(()) => {
                     self.format = FORMAT;
                     self.version_floor = self.version_floor.max(version_floor);
+                    self.position = Some(position.to_owned());
                 }
                 Err(redb::Error::Io(error)) => {
                     self.failed = Some((error.kind(), error.to_string()));

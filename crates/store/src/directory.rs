@@ -5,48 +5,49 @@
 //! | file | is |
 //! |---|---|
 //! | `stockd.lock` | the lock of its owner, see [`Owner`] |
-//! | `quotes.redb` | the quotes, see [`Database`] |
-//! | `quotes.redb.new` | a database that is being made; of no use after a crash |
+//! | `quotes.redb` | the checkpoint, see [`Database`](crate::Database) |
+//! | `quotes.redb.new` | a checkpoint of nothing that is being made; of no use after a crash |
+//! | `quotes.00000001.log` and so on | the log behind the checkpoint, see [`segment`] |
+//! | `quotes.spare.log` | a segment that is done with, to be used again |
 //!
 //! What it makes is for its owner alone, see [`rights`](crate::rights).
 //!
-//! Invariant: `quotes.redb` is a whole database whenever it is there, and a commit to another file
-//! than the one of that name fails.
+//! Invariant: `quotes.redb` is a whole database whenever it is there, and a commit to other files
+//! than those of these names fails.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use stockd_model::Quote;
 
-use crate::commit::{Store, Write};
-use crate::database::Database;
-use crate::disk::Disk;
+use crate::checkpoint::{Checkpoint, WrittenCheckpoint};
+use crate::database::Durability;
+use crate::disk::{self, DiskFolder};
 use crate::error::StoreError;
+use crate::folder::Folder;
+use crate::log::LogSizes;
+use crate::logged::{self, LoggedStore, NEW_QUOTES_FILE, QUOTES_FILE};
 use crate::owner::{LOCK_FILE, Owner};
-use crate::place::Place;
 use crate::rights::{self, Exposed};
-
-/// The file of the quotes in a data directory.
-pub const QUOTES_FILE: &str = "quotes.redb";
-const NEW_FILE: &str = "quotes.redb.new";
+use crate::segment;
+use crate::store::{LogReport, Store};
+use crate::write::Write;
 
 /// A data directory that this process owns. Dropping it closes it and gives it up.
 #[derive(Debug)]
 pub struct DataDir {
-    // Closed before the lock is released. There is none after it could not be opened again.
-    database: Option<Database>,
-    place: Place,
+    // Closed before the lock is released.
+    store: LoggedStore,
+    folder: Arc<DiskFolder>,
     /// What became of the directory, once what is written will not be found.
     displaced: Option<String>,
     path: PathBuf,
     file: PathBuf,
-    sync: bool,
     found: Found,
-    stocks: u64,
-    epoch: u64,
-    was_closed: bool,
     _owner: Owner,
 }
 
@@ -79,34 +80,24 @@ impl DataDir {
         let file = path.join(QUOTES_FILE);
         let found = if exists(&file)? {
             Found::Data
-        } else if was_owned && !exists(&path.join(NEW_FILE))? {
+        } else if was_owned && !exists(&path.join(NEW_QUOTES_FILE))? {
             Found::LockAlone
         } else {
             Found::Nothing
         };
-        if found != Found::Data {
-            make_database(path, &file, sync)?;
-        }
-        let opened = open(&file)?;
-        let place = Place::of(path, &file, &opened).map_err(|source| StoreError::Io {
+        let folder = DiskFolder::new(path, sync).map_err(|source| StoreError::Io {
             doing: "look at",
             path: path.to_owned(),
             source,
         })?;
-        let database = Database::open(disk(opened, &file, sync)?, &file)?;
-        let mut data = DataDir {
-            stocks: database.stocks(),
-            epoch: database.epoch(),
-            was_closed: database.was_closed(),
-            database: Some(database),
-            place,
-            displaced: None,
-            path: path.to_owned(),
-            file,
-            sync,
-            found,
-            _owner: owner,
-        };
+        if found != Found::Data {
+            logged::make(&folder)?;
+        }
+        let folder = Arc::new(folder);
+        let in_folder = Arc::clone(&folder) as Arc<dyn Folder>;
+        let store = LoggedStore::open(in_folder, LogSizes::default())?;
+        let (path, displaced) = (path.to_owned(), None);
+        let mut data = DataDir { store, folder, displaced, path, file, found, _owner: owner };
         data.verify_place()?;
         Ok(data)
     }
@@ -123,12 +114,12 @@ impl DataDir {
 
     /// Stocks in it when it was opened.
     pub fn stocks(&self) -> u64 {
-        self.stocks
+        self.store.stocks()
     }
 
     /// Whether its last owner closed it. If not, a commit that was cut in half has been undone.
     pub fn was_closed(&self) -> bool {
-        self.was_closed
+        self.store.was_closed()
     }
 
     /// What was there before it was opened.
@@ -138,10 +129,13 @@ impl DataDir {
 
     /// What other users may read or write of it: nothing, where stockd has made all of it.
     pub fn exposed(&self) -> Vec<Exposed> {
-        rights::exposed(&self.path, &[LOCK_FILE, QUOTES_FILE])
+        let mut files = vec![LOCK_FILE.to_owned(), QUOTES_FILE.to_owned()];
+        let names = disk::names_in(&self.path).unwrap_or_default();
+        files.extend(names.into_iter().filter(|name| segment::number_of(name).is_some()));
+        rights::exposed(&self.path, &files)
     }
 
-    /// The file of the quotes. Its size is what they take on the disk.
+    /// The file of the checkpoint.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -153,35 +147,77 @@ impl DataDir {
     ///
     /// When a record is not a quote, or cannot be read.
     pub fn load(&self, each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
-        match &self.database {
-            Some(database) => database.load(each),
-            None => Err(self.is_closed()),
-        }
+        self.store.load(each)
     }
-}
 
-impl DataDir {
-    fn is_closed(&self) -> StoreError {
-        let source = io::Error::other("it could not be opened again");
-        StoreError::Io { doing: "read", path: self.file.clone(), source }
+    /// Keeps all of these writes and a position together, or none of them, without a log: see
+    /// [`LoggedStore::commit_at`].
+    ///
+    /// # Errors
+    ///
+    /// As of a [commit](Store::commit), and when it has a log of its own.
+    pub fn commit_at(
+        &mut self,
+        writes: &[Write],
+        version_floor: u64,
+        position: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        if self.displaced.is_none() {
+            self.store.commit_at(writes, version_floor, position, durability)?;
+        }
+        self.verify_place()
+    }
+
+    /// The position that was kept [with it](DataDir::commit_at), if there is one.
+    pub fn position(&self) -> Option<&[u8]> {
+        self.store.position()
     }
 }
 
 impl Store for DataDir {
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError> {
-        match &mut self.database {
-            Some(database) if self.displaced.is_none() => database.commit(writes, version_floor)?,
-            Some(_) => {}
-            None => return Err(self.is_closed()),
+        if self.displaced.is_none() {
+            self.store.commit(writes, version_floor)?;
         }
         // After the sync: what was found under its name then has these writes.
         self.verify_place()
     }
 
+    fn begin_checkpoint(&mut self, is_late: bool) -> Option<Checkpoint> {
+        if self.displaced.is_none() { self.store.begin_checkpoint(is_late) } else { None }
+    }
+
+    fn end_checkpoint(&mut self, written: WrittenCheckpoint) -> Result<(), StoreError> {
+        // Before the log is let go: the next start will look under these names.
+        if let Err(displaced) = self.verify_place() {
+            self.store.leave_log(written);
+            return Err(displaced);
+        }
+        self.store.end_checkpoint(written)
+    }
+
+    fn log(&self) -> LogReport {
+        self.store.log()
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.verify_place().is_err() {
+            return Ok(());
+        }
+        match self.store.last_checkpoint()? {
+            Some(checkpoint) => self.end_checkpoint(checkpoint.write()),
+            None => Ok(()),
+        }
+    }
+
     fn verify_place(&mut self) -> Result<(), StoreError> {
         // Once displaced is displaced: what was written meanwhile is lost.
         if self.displaced.is_none() {
-            self.displaced = self.place.verify().err();
+            self.displaced = self.folder.verify_place().err();
+            if self.displaced.is_some() {
+                self.store.leave_as_it_is();
+            }
         }
         match &self.displaced {
             None => Ok(()),
@@ -195,25 +231,46 @@ impl Store for DataDir {
         // It is this directory or none: another one holds something else.
         self.displaced = None;
         self.verify_place()?;
-        // Before it is opened: the file has one user at a time.
-        self.database = None;
-        let opened = open(&self.file)?;
-        self.database = Some(Database::open(disk(opened, &self.file, self.sync)?, &self.file)?);
+        self.store.reopen()?;
         self.verify_place()
     }
 
     fn load(&self, each: &mut dyn FnMut(Quote) -> ControlFlow<()>) -> Result<u64, StoreError> {
-        DataDir::load(self, each)
+        self.store.load(each)
     }
 
     fn epoch(&self) -> u64 {
-        self.epoch
+        self.store.epoch()
     }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // What it would have written is in the log.
+            let _ = self.close();
+        }
+    }
+}
+
+/// When a data directory was last written to, as far as its files say.
+pub fn last_written(path: &Path) -> Option<SystemTime> {
+    let names = disk::names_in(path).ok()?;
+    let holds_quotes = |name: &&String| *name == QUOTES_FILE || segment::number_of(name).is_some();
+    let changed = |name: &String| fs::metadata(path.join(name)).ok()?.modified().ok();
+    names.iter().filter(holds_quotes).filter_map(changed).max()
 }
 
 fn make_directory(path: &Path) -> Result<(), StoreError> {
     match rights::directory_builder().create(path) {
-        Ok(()) => sync_directory_of(path),
+        Ok(()) => {
+            let parent = parent_of(path);
+            disk::sync_directory(parent).map_err(|source| StoreError::Io {
+                doing: "sync the directory",
+                path: parent.to_owned(),
+                source,
+            })
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if path.is_dir() {
                 return Ok(());
@@ -242,48 +299,12 @@ fn make_way_to(path: &Path) -> Result<(), StoreError> {
     make_directory(parent)
 }
 
-/// Makes an empty database. It gets its name when it is whole, so that a crash never leaves half a
-/// database under that name.
-fn make_database(directory: &Path, file: &Path, sync: bool) -> Result<(), StoreError> {
-    let new = directory.join(NEW_FILE);
-    let failed = |source| StoreError::Io { doing: "create", path: new.clone(), source };
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let made = rights::open_options().create_new(true).open(&new).map_err(failed)?;
-    drop(Database::create(disk(made, &new, sync)?, &new)?);
-    fs::rename(&new, file).map_err(failed)?;
-    sync_directory_of(file)
-}
-
 fn exists(path: &Path) -> Result<bool, StoreError> {
     fs::exists(path).map_err(|source| StoreError::Io {
         doing: "read",
         path: path.to_owned(),
         source,
     })
-}
-
-fn open(path: &Path) -> Result<File, StoreError> {
-    let opened = rights::open_options().open(path);
-    opened.map_err(|source| StoreError::Io { doing: "open", path: path.to_owned(), source })
-}
-
-fn disk(file: File, path: &Path, sync: bool) -> Result<Disk, StoreError> {
-    Disk::new(file, sync).map_err(|error| StoreError::reading(path, error.into()))
-}
-
-/// Makes sure that this file or directory keeps its name through a power failure.
-fn sync_directory_of(path: &Path) -> Result<(), StoreError> {
-    // Elsewhere directories cannot be opened, and need not be.
-    if cfg!(unix) {
-        let parent = parent_of(path);
-        File::open(parent).and_then(|directory| directory.sync_all()).map_err(|source| {
-            StoreError::Io { doing: "sync the directory", path: parent.to_owned(), source }
-        })?;
-    }
-    Ok(())
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -1,4 +1,4 @@
-//! The file that the database lives in, forced to the disk at each commit or not.
+//! The files of a data directory, forced to the disk at each commit or not.
 //!
 //! Without syncing, a commit hands its bytes to the system and goes on. They survive the end of
 //! this process, but not a power failure. (redb's own commits without durability stay in the memory
@@ -10,12 +10,25 @@
 //!
 //! Invariant: with syncing, what is read after an open is on the disk.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
+use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{BackendError, DatabaseError, StorageBackend};
+use redb::{BackendError, DatabaseError, StorageBackend, StorageError};
+
+use crate::folder::{Folder, FolderFile};
+use crate::place::Place;
+use crate::rights;
+
+/// The files of a data directory.
+#[derive(Debug)]
+pub(crate) struct DiskFolder {
+    path: PathBuf,
+    place: Place,
+    sync: bool,
+}
 
 /// One file.
 #[derive(Debug)]
@@ -30,6 +43,73 @@ impl Disk {
             forget_cached(&file).map_err(redb::StorageError::Io)?;
         }
         Ok(Disk { file: FileBackend::new(file)?, sync })
+    }
+}
+
+impl DiskFolder {
+    /// The files of this directory, which exists.
+    pub(crate) fn new(path: &Path, sync: bool) -> io::Result<DiskFolder> {
+        Ok(DiskFolder { path: path.to_owned(), place: Place::of(path)?, sync })
+    }
+
+    /// Whether the names of the directory and of all files that were opened still lead to them; if not, or
+    /// if that cannot be found out, what became of the directory.
+    pub(crate) fn verify_place(&self) -> Result<(), String> {
+        self.place.verify()
+    }
+
+    /// Names are changed in the directory that was opened, and in no other that has taken its place.
+    fn verify_directory(&self) -> io::Result<()> {
+        self.place.verify_directory().map_err(|what| io::Error::other(format!("it {what}")))
+    }
+
+    fn opened(&self, name: &str, file: File) -> io::Result<FolderFile> {
+        self.place.add(name, &file)?;
+        let disk = Disk::new(file, self.sync).map_err(|error| match error {
+            DatabaseError::Storage(StorageError::Io(error)) => error,
+            other => io::Error::other(other.to_string()),
+        })?;
+        Ok(FolderFile::new(disk))
+    }
+}
+
+impl Folder for DiskFolder {
+    fn open(&self, name: &str) -> io::Result<FolderFile> {
+        self.opened(name, rights::open_options().open(self.path(name))?)
+    }
+
+    fn create(&self, name: &str) -> io::Result<FolderFile> {
+        self.remove(name)?;
+        self.verify_directory()?;
+        self.opened(name, rights::open_options().create_new(true).open(self.path(name))?)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.verify_directory()?;
+        fs::rename(self.path(from), self.path(to))?;
+        self.place.rename(from, to);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.verify_directory()?;
+        self.place.forget(name);
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        names_in(&self.path)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        sync_directory(&self.path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 }
 
@@ -72,4 +152,19 @@ pub(crate) fn forget_cached(file: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(())
+}
+
+/// Makes sure that what lies in a directory keeps its names through a power failure.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    // Elsewhere directories cannot be opened, and need not be.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// The names of all files in a directory. Those that are no UTF-8 are none of ours.
+pub(crate) fn names_in(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
 }

@@ -147,6 +147,17 @@ impl StoreError {
         }
     }
 
+    /// An error on reading this file of the log.
+    pub(crate) fn reading_log(path: PathBuf, source: io::Error) -> StoreError {
+        let doing = if is_full(&source) { "write to" } else { "read" };
+        StoreError::Io { doing, path, source }
+    }
+
+    /// An error on writing this file.
+    pub(crate) fn writing(path: PathBuf, source: io::Error) -> StoreError {
+        StoreError::Commit { path, source }
+    }
+
     /// An error of redb on a commit to this file.
     pub(crate) fn committing(path: &Path, error: redb::Error) -> StoreError {
         let source = match error {

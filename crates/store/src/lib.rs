@@ -1,7 +1,17 @@
-//! Quotes on disk: one record per stock, committed in groups.
+//! Quotes on disk: a log of commits, and a checkpoint with one record per stock.
 //!
-//! It owns the data directory and the format of what is in it. It knows no requests, no clients and
-//! no clock: the quotes that it is given to write are decided already.
+//! It owns the data directory and the format of what is in it. It knows no requests, no clients, no
+//! threads and no clock: the quotes that it is given to write are decided already.
+//!
+//! ```text
+//!                         DataDir      one owner, one place
+//!                            │
+//!    commit ──► LoggedStore ─┼─► Log ──► segments      one append and one sync a commit
+//!                    ▲       │             │
+//!                    │       │        Checkpoint        on any thread, while commits go on
+//!                  open      │             ▼
+//!                    └───────┴────────  Database        one record a stock, and the position in the log
+//! ```
 //!
 //! Invariant: what can be read is what some whole number of commits has left.
 //!
@@ -36,25 +46,37 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
+mod changes;
 mod check;
-mod commit;
+mod checkpoint;
 mod database;
 mod directory;
 mod disk;
 mod epoch;
 mod error;
+mod folder;
+mod log;
+mod logged;
 mod owner;
 mod place;
+mod position;
 mod record;
 mod rights;
 mod scratch;
+mod segment;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod store;
+mod write;
 
-pub use check::{CheckReport, DamagedRecord, check};
-pub use commit::{Store, Write};
-pub use database::Database;
-pub use directory::{DataDir, Found, QUOTES_FILE};
+pub use check::{CheckReport, DamagedRecord, check, read};
+pub use checkpoint::{Checkpoint, WrittenCheckpoint};
+pub use database::{Database, Durability};
+pub use directory::{DataDir, Found, last_written};
 pub use epoch::random_epoch;
 pub use error::StoreError;
+pub use logged::{LoggedStore, QUOTES_FILE};
 pub use rights::Exposed;
+pub use store::{LogReport, Store};
+pub use write::Write;

@@ -1,21 +1,23 @@
 //! Whether a data directory is still where it was opened, and who else may use it.
 //!
 //! A file that is deleted, moved or hidden by another can be written on without an error, and
-//! it would not be found there. So a [`Place`] remembers which directory and which file were opened,
-//! and looks whether their names still lead to them. It knows nothing of what is in the file.
+//! it would not be found there. So a [`Place`] remembers which directory and which files were opened,
+//! and looks whether their names still lead to them. It knows nothing of what is in the files.
 //!
-//! Invariant: the directory is held open here, and the file by the database, so that the system
+//! Invariant: the directory is held open here, and the files by those who use them, so that the system
 //! gives their numbers to no others.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A directory and a file in it, as they were opened.
+/// A directory and files in it, as they were opened.
 #[derive(Debug)]
 pub(crate) struct Place {
     directory: Named,
-    file: Named,
+    /// In the order in which they were opened.
+    files: Mutex<Vec<Named>>,
     /// Not read.
     _held: File,
 }
@@ -28,29 +30,68 @@ struct Named {
 }
 
 impl Place {
-    /// Remembers a directory and a file in it, which somebody else has to keep open.
-    pub(crate) fn of(directory: &Path, path: &Path, file: &File) -> io::Result<Place> {
+    /// Remembers a directory.
+    pub(crate) fn of(directory: &Path) -> io::Result<Place> {
         let held = File::open(directory)?;
         let directory = Named::of(directory, &held)?;
-        Ok(Place { directory, file: Named::of(path, file)?, _held: held })
+        Ok(Place { directory, files: Mutex::default(), _held: held })
     }
 
-    /// Whether both names still lead to what was opened; if not, or if that cannot be found out,
+    /// Remembers a file in it, which somebody else has to keep open. One that had the name before is not
+    /// forgotten for it: only [`forget`](Place::forget) does that.
+    pub(crate) fn add(&self, name: &str, file: &File) -> io::Result<()> {
+        let named = Named::of(&self.directory.path.join(name), file)?;
+        let mut files = self.files();
+        if files.iter().all(|known| known.path != named.path) {
+            files.push(named);
+        }
+        Ok(())
+    }
+
+    /// A file in it has another name, which another may have had.
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        self.forget(to);
+        let [from, to] = [from, to].map(|name| self.directory.path.join(name));
+        let mut files = self.files();
+        if let Some(named) = files.iter_mut().find(|known| known.path == from) {
+            named.path = to;
+        }
+    }
+
+    /// Looks no more whether a file is there.
+    pub(crate) fn forget(&self, name: &str) {
+        let path = self.directory.path.join(name);
+        self.files().retain(|known| known.path != path);
+    }
+
+    /// Whether all names still lead to what was opened; if not, or if that cannot be found out,
     /// what became of the directory.
     pub(crate) fn verify(&self) -> Result<(), String> {
+        self.verify_directory()?;
+        self.files().iter().try_for_each(|file| {
+            let name = || file.path.file_name().unwrap_or_default().display();
+            match file.leads_to_it() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(format!("has another {} than the open one", name())),
+                Err(error) if is_missing(&error) => Err(format!("has lost its {}", name())),
+                Err(error) => Err(format!("has a {} that cannot be looked at ({error})", name())),
+            }
+        })
+    }
+
+    /// The same of the directory alone.
+    pub(crate) fn verify_directory(&self) -> Result<(), String> {
         match self.directory.leads_to_it() {
-            Ok(true) => {}
-            Ok(false) => return Err("was replaced by another".to_owned()),
-            Err(error) if is_missing(&error) => return Err("was moved or deleted".to_owned()),
-            Err(error) => return Err(format!("cannot be looked at ({error})")),
-        }
-        let file = || self.file.path.file_name().unwrap_or_default().display();
-        match self.file.leads_to_it() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(format!("has another {} than the open one", file())),
-            Err(error) if is_missing(&error) => Err(format!("has lost its {}", file())),
-            Err(error) => Err(format!("has a {} that cannot be looked at ({error})", file())),
+            Ok(false) => Err("was replaced by another".to_owned()),
+            Err(error) if is_missing(&error) => Err("was moved or deleted".to_owned()),
+            Err(error) => Err(format!("cannot be looked at ({error})")),
         }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<Named>> {
+        // A file is in the list or not, so a poisoned lock holds a good one.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

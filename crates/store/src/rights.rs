@@ -48,7 +48,7 @@ pub(crate) fn open_options() -> OpenOptions {
 /// What others may use of a directory and these files in it. They reach files through a directory
 /// that lets them in; its list of names alone is no secret.
 #[cfg(unix)]
-pub(crate) fn exposed(directory: &Path, files: &[&str]) -> Vec<Exposed> {
+pub(crate) fn exposed(directory: &Path, files: &[String]) -> Vec<Exposed> {
     use std::os::unix::fs::PermissionsExt;
     const OTHERS_WRITE: u32 = 0o022;
     const OTHERS_READ: u32 = 0o044;
@@ -75,6 +75,6 @@ pub(crate) fn exposed(directory: &Path, files: &[&str]) -> Vec<Exposed> {
 
 /// What others may use: not known here.
 #[cfg(not(unix))]
-pub(crate) fn exposed(_: &Path, _: &[&str]) -> Vec<Exposed> {
+pub(crate) fn exposed(_: &Path, _: &[String]) -> Vec<Exposed> {
     Vec::new()
 }

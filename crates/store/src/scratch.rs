@@ -1,6 +1,6 @@
-//! A file that is read and never written: writes go to memory instead.
+//! Files that are read and never written: writes go to memory instead.
 //!
-//! A database over it can be opened, recovered and verified, and the file stays as it is. It knows
+//! A store over them can be opened, recovered and verified, and they stay as they are. It knows
 //! pages of bytes and not what they mean.
 //!
 //! Invariant: a read returns what was written last, from memory or from the file.
@@ -8,12 +8,61 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{DatabaseError, StorageBackend};
 
+use crate::disk;
+use crate::folder::{Folder, FolderFile};
+
 const PAGE: u64 = 4096;
+
+/// The files of a directory that stay as they are. What is made, renamed or removed there is not.
+#[derive(Debug)]
+pub(crate) struct ScratchFolder(PathBuf);
+
+impl ScratchFolder {
+    pub(crate) fn new(path: &Path) -> ScratchFolder {
+        ScratchFolder(path.to_owned())
+    }
+}
+
+impl Folder for ScratchFolder {
+    fn open(&self, name: &str) -> io::Result<FolderFile> {
+        let file = File::open(self.path(name))?;
+        // As far as the system can: a copy may lie where nothing can be synced.
+        let _ = disk::forget_cached(&file);
+        let scratch =
+            ScratchFile::new(file).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(FolderFile::new(scratch))
+    }
+
+    fn create(&self, _: &str) -> io::Result<FolderFile> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        disk::names_in(&self.0)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
 
 /// One file, and the pages written over it.
 #[derive(Debug)]

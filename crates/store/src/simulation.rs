@@ -1,36 +1,54 @@
 //! A disk in memory that fails when it is told to, for tests of what is kept.
 //!
-//! It knows three states of a file: what a process reads, what it has written since it last synced,
-//! and what is on the disk for certain. Faults are chosen in advance by the number of an operation,
-//! and a seed chooses what a power failure leaves. So every run can be repeated.
+//! It holds files by name. Of each it knows three states: what a process reads, what it has written since it
+//! last synced, and what is on the disk for certain; and the same of the names. Faults are chosen in advance
+//! by the number of an operation, and a seed chooses what a power failure leaves. So every run can be
+//! repeated.
 //!
-//! Of all that was not synced, a power failure takes nothing; or everything; or all after some
+//! Of all that was not synced of a file, a power failure takes nothing; or everything; or all after some
 //! moment, with the write of that moment torn between two sectors; or it leaves each sector with
 //! any of the contents it had since the last sync, so that writes arrive in any order and in part.
-//! A sector of [`SECTOR`] bytes may even be torn within.
+//! A sector of [`SECTOR`] bytes may even be torn within. Of names that were not synced it leaves all, or
+//! none, or all before some moment, or any of them.
 //!
 //! A failed sync does the worst that Linux does: some of what it should have written is on the
 //! disk, the rest never will be, and the next sync reports success.
 //!
 //! Invariant: what was synced well is never lost.
 
+mod file;
+mod names;
+mod random;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::folder::{Folder, FolderFile};
+use crate::log::LogSizes;
+use crate::logged::{self, LoggedStore, QUOTES_FILE};
 
-/// What a disk writes whole or not at all, unless it is torn within.
-pub const SECTOR: usize = 512;
+pub use self::file::SECTOR;
+use self::file::{Change, FileState};
+use self::names::{NameChange, Names, NamesState};
+pub use self::random::{Random, for_each_seed};
 
-/// A disk with one file. Clones are the same disk.
-#[derive(Clone, Debug, Default)]
+/// Bytes of a segment of a log on a simulated disk, unless it is told otherwise.
+const SEGMENT_BYTES: u64 = 8 * 1024;
+
+/// What a simulated disk is called in messages, and all that is on it.
+const NAME: &str = "a simulated disk";
+
+/// A disk with files. Clones are the same disk.
+#[derive(Clone, Debug)]
 pub struct Disk {
     state: Arc<Mutex<State>>,
+    sizes: LogSizes,
 }
 
 /// What goes wrong. Operations are counted from 1, from the moment the fault is ordered.
@@ -56,6 +74,11 @@ pub enum Fault {
         /// Which of the reads.
         at: u64,
     },
+    /// This change of a name fails: a file is not made, renamed or removed.
+    Name {
+        /// Which of the changes of names.
+        at: u64,
+    },
     /// The power fails: this operation and all after it do nothing.
     Power {
         /// Which of all operations.
@@ -70,18 +93,36 @@ pub struct Operations {
     pub reads: u64,
     /// Writes, and changes of the length.
     pub writes: u64,
-    /// Syncs.
+    /// Syncs of files and of names.
     pub syncs: u64,
+    /// Files made, renamed and removed.
+    pub names: u64,
+}
+
+impl Operations {
+    /// What was done since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Operations) -> Operations {
+        Operations {
+            reads: self.reads - earlier.reads,
+            writes: self.writes - earlier.writes,
+            syncs: self.syncs - earlier.syncs,
+            names: self.names - earlier.names,
+        }
+    }
+
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.reads + self.writes + self.syncs + self.names
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What a process reads.
-    current: Vec<u8>,
-    /// What every power failure leaves.
-    synced: Vec<u8>,
-    /// What lies between the two.
-    unsynced: Vec<Change>,
+    /// By number: a file keeps its number when its name changes.
+    files: BTreeMap<u64, FileState>,
+    names: NamesState,
+    next_file: u64,
     done: Operations,
     /// With the count of operations at which it was ordered.
     fault: Option<(Fault, Operations)>,
@@ -89,21 +130,52 @@ struct State {
     random: Random,
 }
 
-#[derive(Clone, Debug)]
-enum Change {
-    Write { offset: usize, data: Vec<u8> },
-    Len(usize),
+/// One file of a disk.
+#[derive(Debug)]
+struct DiskFile {
+    disk: Disk,
+    number: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk::with(State::default())
+    }
 }
 
 impl Disk {
-    /// Opens the database on it, or makes one on an empty disk.
+    /// Opens the store on it, or makes one on an empty disk.
+    ///
+    /// # Errors
+    ///
+    /// What a data directory would say of such files.
+    pub fn open(&self) -> Result<LoggedStore, StoreError> {
+        self.make_if_missing()?;
+        LoggedStore::open(Arc::new(self.clone()), self.sizes)
+    }
+
+    /// Opens the database on it alone, for who keeps what comes behind it elsewhere; or makes one on an
+    /// empty disk.
     ///
     /// # Errors
     ///
     /// What a data directory would say of such a file.
-    pub fn open(&self) -> Result<Database, StoreError> {
-        let open = if self.content().is_empty() { Database::create } else { Database::open };
-        open(self.clone(), Path::new("a simulated disk"))
+    pub fn open_database(&self) -> Result<Database, StoreError> {
+        self.make_if_missing()?;
+        let opening = |source| StoreError::Io { doing: "open", path: NAME.into(), source };
+        Database::open(Folder::open(self, QUOTES_FILE).map_err(opening)?, Path::new(NAME))
+    }
+
+    fn make_if_missing(&self) -> Result<(), StoreError> {
+        let is_there = self.state().names.current.contains_key(QUOTES_FILE);
+        if is_there { Ok(()) } else { logged::make(self) }
+    }
+
+    /// The disk, for a store whose log has segments of this size, and as many of them at most.
+    #[must_use]
+    pub fn with_segments(mut self, segment_bytes: u64, segments_max: usize) -> Disk {
+        self.sizes = LogSizes { segment_bytes, segments_max };
+        self
     }
 
     /// Orders a fault, which replaces any earlier one.
@@ -134,32 +206,67 @@ impl Disk {
     pub fn after_power_loss(&self, seed: u64) -> Disk {
         let state = self.state();
         let mut random = Random(seed);
-        let left = state.left_by_power_loss(&mut random);
-        Disk::with(left, random)
+        let names = state.names.left_by_power_loss(&mut random);
+        let files = state
+            .files
+            .iter()
+            .map(|(number, file)| (*number, file.left_by_power_loss(&mut random)));
+        self.left(names, files.collect(), random)
     }
 
     /// The disk as the next process finds it after this one has ended without a power failure. What
     /// a failed sync has lost is gone; all else is there.
     pub fn after_restart(&self) -> Disk {
         let state = self.state();
-        let mut left = state.synced.clone();
-        state.unsynced.iter().for_each(|change| change.apply(&mut left));
-        Disk::with(left, Random(state.random.0))
+        let names = state.names.kept(state.names.unsynced.iter());
+        let files = state.files.iter().map(|(number, file)| {
+            let mut left = file.synced.clone();
+            file.unsynced.iter().for_each(|change| change.apply(&mut left));
+            (*number, left)
+        });
+        self.left(names, files.collect(), Random(state.random.0))
     }
 
-    /// A disk with this content, all of it synced.
-    pub fn holding(content: Vec<u8>) -> Disk {
-        Disk::with(content, Random::default())
+    /// A disk with these files, all of it synced.
+    pub fn holding(files: BTreeMap<String, Vec<u8>>) -> Disk {
+        let names = files.keys().cloned().zip(1..).collect();
+        let files = (1..).zip(files.into_values()).collect();
+        Disk::default().left(names, files, Random::default())
     }
 
     /// What a process reads there.
-    pub fn content(&self) -> Vec<u8> {
-        self.state().current.clone()
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.state();
+        let names = state.names.current.iter();
+        names.map(|(name, file)| (name.clone(), state.files[file].current.clone())).collect()
     }
 
-    fn with(content: Vec<u8>, random: Random) -> Disk {
-        let state = State { current: content.clone(), synced: content, random, ..State::default() };
-        Disk { state: Arc::new(Mutex::new(state)) }
+    fn left(&self, names: Names, mut contents: BTreeMap<u64, Vec<u8>>, random: Random) -> Disk {
+        contents.retain(|number, _| names.values().any(|named| named == number));
+        let next_file = 1 + contents.keys().max().copied().unwrap_or_default();
+        let file = |content: Vec<u8>| FileState {
+            current: content.clone(),
+            synced: content,
+            unsynced: Vec::new(),
+        };
+        let files = contents.into_iter().map(|(number, content)| (number, file(content)));
+        let state = State {
+            files: files.collect(),
+            names: NamesState { current: names.clone(), synced: names, unsynced: Vec::new() },
+            next_file,
+            random,
+            ..State::default()
+        };
+        Disk { sizes: self.sizes, ..Disk::with(state) }
+    }
+
+    fn with(state: State) -> Disk {
+        let sizes = LogSizes { segment_bytes: SEGMENT_BYTES, ..LogSizes::default() };
+        Disk { state: Arc::new(Mutex::new(state)), sizes }
+    }
+
+    fn file(&self, number: u64) -> FolderFile {
+        FolderFile::new(DiskFile { disk: self.clone(), number })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -167,62 +274,131 @@ impl Disk {
     }
 }
 
-impl StorageBackend for Disk {
+impl Folder for Disk {
+    fn open(&self, name: &str) -> io::Result<FolderFile> {
+        let mut state = self.state();
+        state.done.reads += 1;
+        state.fail_if(|fault, since| match fault {
+            Fault::Read { at } => (at == since.reads).then(|| input_output("opening")),
+            _ => None,
+        })?;
+        let number = state.names.current.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        drop(state);
+        Ok(self.file(number))
+    }
+
+    fn create(&self, name: &str) -> io::Result<FolderFile> {
+        let mut state = self.state();
+        let number = state.next_file;
+        state.change_name(NameChange::Give(name.to_owned(), number))?;
+        state.next_file += 1;
+        state.files.insert(number, FileState::default());
+        drop(state);
+        Ok(self.file(number))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.names.current.contains_key(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned()))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.names.current.contains_key(name) {
+            return Ok(());
+        }
+        state.change_name(NameChange::Remove(name.to_owned()))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut state = self.state();
+        state.done.reads += 1;
+        state.fail_if(|fault, since| match fault {
+            Fault::Read { at } => (at == since.reads).then(|| input_output("reading names")),
+            _ => None,
+        })?;
+        Ok(state.names.current.keys().cloned().collect())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let synced = state.begin_sync();
+        if state.is_off() {
+            return synced;
+        }
+        let mut random = state.random.fork();
+        let names = &mut state.names;
+        names.synced = match synced {
+            Ok(()) => names.current.clone(),
+            Err(_) => names.left_by_power_loss(&mut random),
+        };
+        names.unsynced.clear();
+        synced
+    }
+
+    fn path(&self, _: &str) -> PathBuf {
+        NAME.into()
+    }
+}
+
+impl StorageBackend for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state().current.len() as u64)
+        let mut state = self.disk.state();
+        Ok(state.file(self.number).current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         state.done.reads += 1;
         state.fail_if(|fault, since| match fault {
             Fault::Read { at } => (at == since.reads).then(|| input_output("reading")),
             _ => None,
         })?;
         let end = offset.checked_add(out.len() as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let held = state.current.get(offset as usize..end as usize);
+        let held = state.file(self.number).current.get(offset as usize..end as usize);
         out.copy_from_slice(held.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         state.done.writes += 1;
-        let grows = len as usize > state.current.len();
+        let grows = len as usize > state.file(self.number).current.len();
         state.fail_if(|fault, since| match fault {
             Fault::NoSpace { at } | Fault::ShortWrite { at } => {
                 (grows && since.writes >= at).then(no_space)
             }
             _ => None,
         })?;
-        state.change(Change::Len(len as usize));
+        state.file(self.number).change(Change::Len(len as usize));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state();
-        state.done.syncs += 1;
-        let synced = state.fail_if(|fault, since| match fault {
-            Fault::Sync { at } => (at == since.syncs).then(|| input_output("syncing")),
-            _ => None,
-        });
+        let mut state = self.disk.state();
+        let synced = state.begin_sync();
         if state.is_off() {
             return synced;
         }
-        if synced.is_err() {
+        let mut random = state.random.fork();
+        let file = state.file(self.number);
+        match synced {
             // What has reached the disk by then, and is lost from now on.
-            let mut random = state.random.fork();
-            state.synced = state.left_by_power_loss(&mut random);
-        } else {
-            let State { synced, unsynced, .. } = &mut *state;
-            unsynced.iter().for_each(|change| change.apply(synced));
+            Err(_) => file.synced = file.left_by_power_loss(&mut random),
+            Ok(()) => {
+                let FileState { synced, unsynced, .. } = file;
+                unsynced.iter().for_each(|change| change.apply(synced));
+            }
         }
-        state.unsynced.clear();
+        file.unsynced.clear();
         synced
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         state.done.writes += 1;
         let failed = state.fail_if(|fault, since| match fault {
             Fault::NoSpace { at } | Fault::ShortWrite { at } => (since.writes >= at).then(no_space),
@@ -237,28 +413,45 @@ impl StorageBackend for Disk {
             }
             (Err(_), _) => return failed,
         };
-        state.change(Change::Write { offset: offset as usize, data: written.to_vec() });
+        let change = Change::Write { offset: offset as usize, data: written.to_vec() };
+        state.file(self.number).change(change);
         failed
     }
 }
 
 impl State {
+    fn file(&mut self, number: u64) -> &mut FileState {
+        self.files.get_mut(&number).expect("files stay as long as the disk")
+    }
+
+    fn begin_sync(&mut self) -> io::Result<()> {
+        self.done.syncs += 1;
+        self.fail_if(|fault, since| match fault {
+            Fault::Sync { at } => (at == since.syncs).then(|| input_output("syncing")),
+            _ => None,
+        })
+    }
+
+    fn change_name(&mut self, change: NameChange) -> io::Result<()> {
+        self.done.names += 1;
+        self.fail_if(|fault, since| match fault {
+            Fault::Name { at } => (at == since.names).then(|| input_output("changing a name")),
+            _ => None,
+        })?;
+        change.apply(&mut self.names.current);
+        self.names.unsynced.push(change);
+        Ok(())
+    }
+
     /// Fails when the power is off, or the fault has its time.
     fn fail_if(
         &mut self,
         is_due: impl FnOnce(Fault, Operations) -> Option<io::Error>,
     ) -> io::Result<()> {
         let Some((fault, ordered)) = self.fault else { return Ok(()) };
-        let since = Operations {
-            reads: self.done.reads - ordered.reads,
-            writes: self.done.writes - ordered.writes,
-            syncs: self.done.syncs - ordered.syncs,
-        };
+        let since = self.done.since(ordered);
         let error = match fault {
-            Fault::Power { at } => {
-                let all = since.reads + since.writes + since.syncs;
-                (all >= at).then(|| input_output("the power is off"))
-            }
+            Fault::Power { at } => (since.all() >= at).then(|| input_output("the power is off")),
             _ => is_due(fault, since),
         };
         self.happened |= error.is_some();
@@ -268,97 +461,6 @@ impl State {
     fn is_off(&self) -> bool {
         self.happened && matches!(self.fault, Some((Fault::Power { .. }, _)))
     }
-
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.current);
-        self.unsynced.push(change);
-    }
-
-    fn left_by_power_loss(&self, random: &mut Random) -> Vec<u8> {
-        let mut left = self.synced.clone();
-        match random.below(4) {
-            0 => {}
-            1 => self.unsynced.iter().for_each(|change| change.apply(&mut left)),
-            2 => {
-                let kept = random.below(self.unsynced.len() as u64 + 1) as usize;
-                self.unsynced[..kept].iter().for_each(|change| change.apply(&mut left));
-                if let Some(Change::Write { offset, data }) = self.unsynced.get(kept) {
-                    let sectors = random.below(data.len().div_ceil(SECTOR) as u64) as usize;
-                    let data = data[..sectors * SECTOR].to_vec();
-                    Change::Write { offset: *offset, data }.apply(&mut left);
-                }
-            }
-            _ => self.scatter(&mut left, random),
-        }
-        left
-    }
-
-    /// Gives each sector any of the contents it had since the last sync, and the file any of its
-    /// lengths.
-    fn scatter(&self, left: &mut Vec<u8>, random: &mut Random) {
-        let mut lens = vec![left.len()];
-        let mut contents = BTreeMap::<usize, Vec<[u8; SECTOR]>>::new();
-        let mut file = left.clone();
-        for change in &self.unsynced {
-            let before = file.len();
-            change.apply(&mut file);
-            lens.push(file.len());
-            let (from, to) = match change {
-                Change::Write { offset, data } => (*offset, offset + data.len()),
-                Change::Len(len) => (*len.min(&before), *len.max(&before)),
-            };
-            for sector in from / SECTOR..to.div_ceil(SECTOR) {
-                contents.entry(sector).or_default().push(sector_of(&file, sector));
-            }
-        }
-        // A seeded share of the sectors does not have its latest content.
-        let one_in = [2, 4, 16, 64][random.below(4) as usize];
-        let len = match random.below(2) {
-            0 => file.len(),
-            _ => lens[random.below(lens.len() as u64) as usize],
-        };
-        left.resize(len.max(file.len()), 0);
-        for (sector, mut versions) in contents {
-            versions.insert(0, sector_of(&self.synced, sector));
-            let latest = versions[versions.len() - 1];
-            let mut content = latest;
-            if random.below(one_in) == 0 {
-                content = versions[random.below(versions.len() as u64) as usize];
-                if random.below(8) == 0 {
-                    let torn = random.below(SECTOR as u64) as usize;
-                    content[..torn].copy_from_slice(&latest[..torn]);
-                }
-            }
-            let from = (sector * SECTOR).min(left.len());
-            let to = ((sector + 1) * SECTOR).min(left.len());
-            left[from..to].copy_from_slice(&content[..to - from]);
-        }
-        left.truncate(len);
-    }
-}
-
-impl Change {
-    fn apply(&self, file: &mut Vec<u8>) {
-        match self {
-            Change::Write { offset, data } => {
-                let end = offset + data.len();
-                if file.len() < end {
-                    file.resize(end, 0);
-                }
-                file[*offset..end].copy_from_slice(data);
-            }
-            Change::Len(len) => file.resize(*len, 0),
-        }
-    }
-}
-
-/// A sector as it is, zeros beyond the end.
-fn sector_of(file: &[u8], sector: usize) -> [u8; SECTOR] {
-    let mut content = [0; SECTOR];
-    let held = file.get(sector * SECTOR..).unwrap_or_default();
-    let held = &held[..held.len().min(SECTOR)];
-    content[..held.len()].copy_from_slice(held);
-    content
 }
 
 fn no_space() -> io::Error {
@@ -369,58 +471,6 @@ fn input_output(what: &str) -> io::Error {
     io::Error::other(format!("input/output error of the simulated disk: {what}"))
 }
 
-/// Numbers that a seed determines: SplitMix64.
-#[derive(Clone, Debug, Default)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// A number below this one.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.number() % end
-    }
-
-    /// Any number.
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn fork(&mut self) -> Random {
-        Random(self.number())
-    }
-}
-
-/// Runs a simulation for each of `runs` seeds, or as many as `STOCKD_SIMULATIONS` says, or for the
-/// one seed of `STOCKD_SEED`. A run that panics says how to repeat it.
-///
-/// # Panics
-///
-/// When a run does, or one of the variables is no number.
-pub fn for_each_seed(runs: u64, run: impl Fn(u64)) {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let seeds = match number("STOCKD_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("STOCKD_SIMULATIONS").unwrap_or(runs),
-    };
-    for seed in seeds {
-        let told = ToldAtPanic(seed);
-        run(seed);
-        std::mem::forget(told);
-    }
-}
-
-/// Says which run it was when it ends in a panic.
-struct ToldAtPanic(u64);
-
-impl Drop for ToldAtPanic {
-    fn drop(&mut self) {
-        eprintln!("this was run {0}; repeat it with STOCKD_SEED={0}", self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,15 +478,18 @@ mod tests {
     #[test]
     fn what_was_synced_stays_and_the_rest_may_be_torn_between_sectors() {
         let disk = Disk::default();
-        disk.set_len(4096).unwrap();
-        disk.write(0, &[1; 4096]).unwrap();
-        disk.sync_data().unwrap();
-        disk.write(1024, &[2; 2048]).unwrap();
-        disk.set_len(8192).unwrap();
-        disk.write(4096, &[3; 4096]).unwrap();
+        let file = disk.create("a").unwrap();
+        disk.sync().unwrap();
+        let content = |disk: &Disk| disk.files()["a"].clone();
+        file.set_len(4096).unwrap();
+        file.write(0, &[1; 4096]).unwrap();
+        file.sync_data().unwrap();
+        file.write(1024, &[2; 2048]).unwrap();
+        file.set_len(8192).unwrap();
+        file.write(4096, &[3; 4096]).unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..500 {
-            let left = disk.after_power_loss(seed).content();
+            let left = content(&disk.after_power_loss(seed));
             assert_eq!(left[..1024], [1; 1024]);
             assert_eq!(left[3072..4096], [1; 1024]);
             assert!(left[1024..3072].iter().all(|&byte| byte == 1 || byte == 2));
@@ -444,51 +497,84 @@ mod tests {
             seen.insert(left);
         }
         assert!(seen.contains([1; 4096].as_slice()), "nothing kept was never left");
-        assert!(seen.contains(&disk.content()), "everything kept was never left");
+        assert!(seen.contains(&content(&disk)), "everything kept was never left");
         assert!(seen.len() > 50, "{} kinds of loss", seen.len());
-        assert_eq!(disk.after_restart().content(), disk.content());
-        let repeated = |_| disk.after_power_loss(77).content();
+        assert_eq!(content(&disk.after_restart()), content(&disk));
+        let repeated = |_| content(&disk.after_power_loss(77));
         assert_eq!(repeated(1), repeated(2));
     }
 
     #[test]
     fn a_failed_sync_loses_what_it_should_have_written_and_the_next_one_succeeds() {
         let disk = Disk::default();
-        disk.write(0, &[1; 100 * SECTOR]).unwrap();
-        disk.sync_data().unwrap();
-        disk.write(0, &[2; 100 * SECTOR]).unwrap();
+        let file = disk.create("a").unwrap();
+        disk.sync().unwrap();
+        let content = |disk: &Disk| disk.files()["a"].clone();
+        file.write(0, &[1; 100 * SECTOR]).unwrap();
+        file.sync_data().unwrap();
+        file.write(0, &[2; 100 * SECTOR]).unwrap();
         disk.order(Fault::Sync { at: 1 });
-        disk.sync_data().unwrap_err();
+        file.sync_data().unwrap_err();
         assert!(disk.has_failed());
-        assert_eq!(disk.content(), [2; 100 * SECTOR], "the process still reads it");
-        disk.write(0, &[3; SECTOR]).unwrap();
-        disk.sync_data().unwrap();
-        let left = disk.after_restart().content();
+        assert_eq!(content(&disk), [2; 100 * SECTOR], "the process still reads it");
+        file.write(0, &[3; SECTOR]).unwrap();
+        file.sync_data().unwrap();
+        let left = content(&disk.after_restart());
         assert_eq!(left[..SECTOR], [3; SECTOR]);
-        assert_eq!(left, disk.after_power_loss(1).content());
+        assert_eq!(left, content(&disk.after_power_loss(1)));
     }
 
     #[test]
     fn faults_happen_at_their_operation() {
         let disk = Disk::default();
+        let file = disk.create("a").unwrap();
+        disk.sync().unwrap();
+        let content = |disk: &Disk| disk.files()["a"].clone();
         disk.order(Fault::ShortWrite { at: 2 });
-        disk.write(0, &[1; 8]).unwrap();
-        disk.write(0, &[2; 8]).unwrap_err();
-        assert_eq!(disk.content(), [2, 2, 2, 2, 1, 1, 1, 1]);
-        disk.write(0, &[3; 8]).unwrap_err();
-        disk.set_len(100).unwrap_err();
-        disk.set_len(4).unwrap();
-        assert_eq!(disk.content(), [2; 4]);
+        file.write(0, &[1; 8]).unwrap();
+        file.write(0, &[2; 8]).unwrap_err();
+        assert_eq!(content(&disk), [2, 2, 2, 2, 1, 1, 1, 1]);
+        file.write(0, &[3; 8]).unwrap_err();
+        file.set_len(100).unwrap_err();
+        file.set_len(4).unwrap();
+        assert_eq!(content(&disk), [2; 4]);
 
         disk.order(Fault::Read { at: 2 });
-        disk.read(0, &mut [0; 4]).unwrap();
-        disk.read(0, &mut [0; 4]).unwrap_err();
-        disk.read(0, &mut [0; 4]).unwrap();
+        file.read(0, &mut [0; 4]).unwrap();
+        file.read(0, &mut [0; 4]).unwrap_err();
+        file.read(0, &mut [0; 4]).unwrap();
 
         disk.order(Fault::Power { at: 2 });
-        disk.write(0, &[4; 4]).unwrap();
-        disk.sync_data().unwrap_err();
-        disk.write(0, &[5; 4]).unwrap_err();
-        assert_eq!(disk.after_restart().content(), [4; 4]);
+        file.write(0, &[4; 4]).unwrap();
+        file.sync_data().unwrap_err();
+        file.write(0, &[5; 4]).unwrap_err();
+        assert_eq!(content(&disk.after_restart()), [4; 4]);
+    }
+    #[test]
+    fn names_that_were_not_synced_may_be_lost_one_by_one() {
+        let disk = Disk::default();
+        let file = disk.create("a").unwrap();
+        file.write(0, b"first").unwrap();
+        file.sync_data().unwrap();
+        disk.sync().unwrap();
+        disk.rename("a", "b").unwrap();
+        drop(disk.create("c").unwrap());
+        disk.remove("b").unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let names: Vec<String> = disk.after_power_loss(seed).files().into_keys().collect();
+            seen.insert(names.concat());
+        }
+        let all = ["", "a", "ac", "b", "bc", "c"].map(str::to_owned);
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), all);
+        assert_eq!(disk.after_restart().files().into_keys().collect::<Vec<_>>(), ["c"]);
+        // A file that is open stays.
+        file.write(0, b"other").unwrap();
+
+        let disk = Disk::default();
+        disk.order(Fault::Name { at: 2 });
+        drop(disk.create("a").unwrap());
+        drop(disk.create("b").unwrap_err());
+        assert_eq!(disk.files().into_keys().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
-use stockd_store::{DataDir, Store, StoreError, Write, check};
+use stockd_store::{DataDir, Store, StoreError, Write, check, read};
 use tempfile::TempDir;
 
 fn home() -> TempDir {
@@ -31,6 +31,20 @@ fn load(data: &DataDir) -> (BTreeMap<Symbol, Quote>, u64) {
         ControlFlow::Continue(())
     });
     (quotes, floor.unwrap())
+}
+
+/// A copy of a directory, without its lock.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for (name, content) in contents(from) {
+        fs::write(to.join(name), content).unwrap();
+    }
+}
+
+fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != "stockd.lock");
+    names.map(|name| (name.clone(), fs::read(path.join(&name)).unwrap())).collect()
 }
 
 fn why(path: &Path) -> String {
@@ -218,11 +232,11 @@ fn a_newer_format_is_refused_with_both_versions() {
     assert_eq!(
         why(&path),
         format!(
-            "the data file '{}' has format 7, and this stockd reads formats up to 2; use a newer stockd",
+            "the data file '{}' has format 7, and this stockd reads formats up to 3; use a newer stockd",
             path.join("quotes.redb").display()
         )
     );
-    assert!(matches!(check(&path), Err(StoreError::NewerFormat { found: 7, supported: 2, .. })));
+    assert!(matches!(check(&path), Err(StoreError::NewerFormat { found: 7, supported: 3, .. })));
 }
 
 #[test]
@@ -297,15 +311,22 @@ fn a_check_changes_nothing_even_where_the_next_start_will() {
     data.commit(&[Write::Put(quote("AAPL", 3))], 0).unwrap();
     // As a crash would leave it: copied while it is open, between two commits.
     let crashed = home.path().join("crashed");
-    fs::create_dir(&crashed).unwrap();
-    fs::copy(path.join("quotes.redb"), crashed.join("quotes.redb")).unwrap();
+    copy(&path, &crashed);
     drop(data);
 
     for (path, was_closed) in [(&path, true), (&crashed, false)] {
-        let before = fs::read(path.join("quotes.redb")).unwrap();
+        let before = contents(path);
         let report = check(path).unwrap();
         assert_eq!((report.was_closed, report.stocks), (was_closed, 1));
-        assert_eq!(fs::read(path.join("quotes.redb")).unwrap(), before);
+        assert_eq!(report.log.segments, usize::from(!was_closed));
+        let mut quotes = Vec::new();
+        read(path, |quote| {
+            quotes.push(quote);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(quotes, [quote("AAPL", 3)]);
+        assert_eq!(contents(path), before);
         let data = DataDir::open(path, true).unwrap();
         assert_eq!(data.was_closed(), was_closed);
         assert_eq!(load(&data).0.len(), 1);
@@ -322,8 +343,7 @@ fn without_syncing_commits_are_with_the_system() {
     let mut data = DataDir::open(&path, false).unwrap();
     data.commit(&[Write::Put(quote("AAPL", 3))], 0).unwrap();
     let killed = home.path().join("killed");
-    fs::create_dir(&killed).unwrap();
-    fs::copy(data.file(), killed.join("quotes.redb")).unwrap();
+    copy(&path, &killed);
     let left = DataDir::open(&killed, false).unwrap();
     assert!(!left.was_closed());
     assert_eq!(left.stocks(), 1);

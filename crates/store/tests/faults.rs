@@ -1,7 +1,8 @@
-//! The story: a server opens its data, commits a few times and closes. This is done again and again,
+//! The story: a server opens its data, commits a few times, writes checkpoints, and closes. Its log goes over
+//! several segments, which are let go and used again. This is done again and again,
 //! and each time one operation on the disk fails, until every one of them has: every write and
-//! growth finds no room or is written in half, every sync fails, every read fails, the power fails
-//! before every operation. Then the server is started again and goes on.
+//! growth finds no room or is written in half, every sync fails, every read fails, every file fails to be made,
+//! renamed or removed, the power fails before every operation. Then the server is started again and goes on.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -9,10 +10,10 @@ use std::ops::ControlFlow;
 
 use stockd_model::{Price, Quote, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Operations};
-use stockd_store::{Database, Store, StoreError, Write};
+use stockd_store::{Checkpoint, LoggedStore, Store, StoreError, Write};
 
 /// Commits of the script, and those that are made after the restart.
-const COMMITS: u64 = 5;
+const COMMITS: u64 = 9;
 
 /// How often each fault is tried, with other losses each time.
 const SEEDS: u64 = 2;
@@ -50,34 +51,51 @@ fn after(commits: u64) -> BTreeMap<Symbol, Quote> {
     quotes
 }
 
-fn load(database: &Database) -> (BTreeMap<Symbol, Quote>, u64) {
+fn load(store: &LoggedStore) -> (BTreeMap<Symbol, Quote>, u64) {
     let mut quotes = BTreeMap::new();
-    let floor = database.load(|quote| {
+    let floor = store.load(|quote| {
         quotes.insert(quote.symbol, quote);
         ControlFlow::Continue(())
     });
     (quotes, floor.unwrap())
 }
 
-/// A disk with a database on it that was closed.
+/// A disk with a store on it that was closed. A segment has room for a commit or two of the script.
 fn disk() -> Disk {
-    let disk = Disk::default();
+    let disk = Disk::default().with_segments(2048, 3);
     drop(disk.open().unwrap());
     disk
 }
 
-/// How far the script came, and what stopped it.
+/// How far the script came, and what stopped it. A checkpoint is begun with each second commit, is written
+/// during the next one, and given back after it.
 fn play(disk: &Disk, from: u64) -> (u64, Result<(), StoreError>) {
-    let mut database = match disk.open() {
-        Ok(database) => database,
+    let mut store = match disk.open() {
+        Ok(store) => store,
         Err(error) => return (from, Err(error)),
     };
+    let mut begun: Option<Checkpoint> = None;
     for commit in from + 1..=from + COMMITS {
-        if let Err(error) = database.commit(&writes(commit), commit) {
-            let again = database.commit(&[], 0).unwrap_err();
+        if let Some(checkpoint) = begun.take_if(|_| store.log().is_full) {
+            let _ = store.end_checkpoint(checkpoint.write());
+        }
+        let committed = store.commit(&writes(commit), commit);
+        let checked = committed.and_then(|()| match begun.take().map(Checkpoint::write) {
+            // What was committed stays so when a checkpoint fails.
+            Some(written) => store.end_checkpoint(written).or(Ok(())),
+            None => {
+                begun = store.begin_checkpoint(true);
+                Ok(())
+            }
+        });
+        if let Err(error) = checked {
+            let again = store.commit(&[], 0).unwrap_err();
             assert_eq!(again.to_string(), error.to_string());
             return (commit - 1, Err(error));
         }
+    }
+    if let Some(written) = begun.map(Checkpoint::write) {
+        let _ = store.end_checkpoint(written);
     }
     (from + COMMITS, Ok(()))
 }
@@ -117,12 +135,7 @@ fn whole() -> Operations {
     let disk = disk();
     let before = disk.operations();
     play(&disk, 0).1.unwrap();
-    let all = disk.operations();
-    Operations {
-        reads: all.reads - before.reads,
-        writes: all.writes - before.writes,
-        syncs: all.syncs - before.syncs,
-    }
+    disk.operations().since(before)
 }
 
 #[test]
@@ -169,9 +182,15 @@ fn every_read_fails() {
 }
 
 #[test]
+fn every_change_of_a_name_fails() {
+    for at in 1..=whole().names {
+        play_with(Fault::Name { at });
+    }
+}
+
+#[test]
 fn the_power_fails_before_every_operation() {
-    let whole = whole();
-    for at in 1..=whole.reads + whole.writes + whole.syncs {
+    for at in 1..=whole().all() {
         play_with(Fault::Power { at });
     }
 }

@@ -80,7 +80,7 @@ fn load(path: &Path) -> (Vec<Quote>, u64) {
 }
 
 #[test]
-fn a_file_of_format_1_is_read_and_becomes_one_of_format_2_when_it_is_written() {
+fn a_file_of_format_1_is_read_and_becomes_one_of_this_format_when_it_is_written() {
     let home = directory(FORMAT_1, 1);
     assert_eq!(load(home.path()), (quotes_1(), 77));
     assert_eq!(check(home.path()).unwrap().format, 1, "reading changes nothing");
@@ -90,7 +90,7 @@ fn a_file_of_format_1_is_read_and_becomes_one_of_format_2_when_it_is_written() {
     data.commit(&[Write::Remove("NA".parse().unwrap()), Write::Put(added)], 78).unwrap();
     drop(data);
     let report = check(home.path()).unwrap();
-    assert_eq!((report.format, report.stocks, report.is_whole()), (2, 5, true));
+    assert_eq!((report.format, report.stocks, report.is_whole()), (3, 5, true));
     let mut expected = quotes_1();
     expected[3] = added;
     assert_eq!(load(home.path()), (expected, 78));

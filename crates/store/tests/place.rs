@@ -22,7 +22,7 @@ fn put(version: u64) -> [Write; 1] {
 /// What somebody does to a data directory, and what is said of it.
 type Mischief = (fn(&Path), &'static str);
 
-const MISCHIEFS: [Mischief; 8] = [
+const MISCHIEFS: [Mischief; 10] = [
     (|data| fs::rename(data, data.with_extension("old")).unwrap(), "was moved or deleted"),
     (|data| fs::remove_dir_all(data).unwrap(), "was moved or deleted"),
     (
@@ -61,6 +61,17 @@ const MISCHIEFS: [Mischief; 8] = [
             fs::rename(data.join("backup"), data.join("quotes.redb")).unwrap();
         },
         "has another quotes.redb than the open one",
+    ),
+    (
+        |data| fs::remove_file(data.join("quotes.00000001.log")).unwrap(),
+        "has lost its quotes.00000001.log",
+    ),
+    (
+        |data| {
+            fs::copy(data.join("quotes.00000001.log"), data.join("backup")).unwrap();
+            fs::rename(data.join("backup"), data.join("quotes.00000001.log")).unwrap();
+        },
+        "has another quotes.00000001.log than the open one",
     ),
 ];
 
@@ -158,14 +169,20 @@ fn mode(path: &Path) -> u32 {
 fn what_is_made_is_for_its_owner_alone() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a/b/data");
-    let data = DataDir::open_or_create_all(&path, true).unwrap();
+    let mut data = DataDir::open_or_create_all(&path, true).unwrap();
+    data.commit(&put(1), 0).unwrap();
     for directory in ["a", "a/b", "a/b/data"] {
         assert_eq!(mode(&home.path().join(directory)), 0o700, "{directory}");
     }
-    for file in ["stockd.lock", "quotes.redb"] {
+    for file in ["stockd.lock", "quotes.redb", "quotes.00000001.log"] {
         assert_eq!(mode(&path.join(file)), 0o600, "{file}");
     }
     assert_eq!(data.exposed(), []);
+    let log = path.join("quotes.00000001.log");
+    fs::set_permissions(&log, Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
+    let told: Vec<_> = data.exposed().into_iter().map(|exposed| exposed.path).collect();
+    assert_eq!(told, [log]);
 }
 
 #[test]
@@ -198,4 +215,52 @@ fn what_others_may_use_is_left_and_named() {
         ]
     );
     assert_eq!(exposed(0o777, 0o600, 0o600), ["other users may write to 'DIR' (mode 0777)"]);
+}
+
+/// What lies in a directory that has taken the place of the open one is left alone, whatever is done.
+#[test]
+fn a_directory_in_its_place_is_not_touched() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, away) = (home.path().join("data"), home.path().join("away"));
+    let mut data = DataDir::open(&path, true).unwrap();
+    data.commit(&put(1), 0).unwrap();
+    fs::rename(&path, &away).unwrap();
+    copy(&away, &path);
+    let contents = |path: &Path| {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = contents(&path);
+    data.close().unwrap();
+    drop(data);
+    assert_eq!(contents(&path), before);
+    // And all that was acknowledged is in the one that was moved.
+    assert_eq!(DataDir::open(&away, true).unwrap().stocks(), 1);
+}
+
+/// Another checkpoint is put in place of the open one while a checkpoint is written: the log stays.
+#[test]
+fn the_log_is_not_let_go_for_a_checkpoint_that_is_not_found() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("data");
+    let mut data = DataDir::open(&path, false).unwrap();
+    data.commit(&put(1), 0).unwrap();
+    let backup = fs::read(path.join("quotes.redb")).unwrap();
+    let mut version = 1;
+    while data.log().bytes < backup.len() as u64 {
+        version += 1;
+        data.commit(&put(version), 0).unwrap();
+    }
+    let checkpoint = data.begin_checkpoint(true).expect("the log is larger than the checkpoint");
+    let written = checkpoint.write();
+    fs::remove_file(path.join("quotes.redb")).unwrap();
+    fs::write(path.join("quotes.redb"), backup).unwrap();
+    let why = data.end_checkpoint(written).unwrap_err().to_string();
+    assert!(why.contains("has another quotes.redb than the open one"), "{why}");
+    drop(data);
+    assert!(path.join("quotes.00000001.log").exists());
+    DataDir::open(&path, true).unwrap();
 }

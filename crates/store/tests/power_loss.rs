@@ -1,6 +1,6 @@
 //! The story: a server commits, and the power fails: in the middle of a commit, between two, while
-//! it closes, or while it recovers from the time before. Or a sync fails, or the disk is full, and
-//! the server is started again. Each time the store is opened from what is left and compared with a
+//! a checkpoint is written beside them, while it closes, or while it recovers from the time before. Or a
+//! sync fails, or the disk is full, and the server is started again. Each time the store is opened from what is left and compared with a
 //! naive model: it has all commits that returned, whole, and of the one that did not all or nothing.
 //!
 //! `STOCKD_SIMULATIONS=100000 cargo nextest run -p stockd-store` runs that many instead of the few
@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use stockd_model::{Price, Quote, Status, Symbol, Volume};
 use stockd_store::simulation::{Disk, Fault, Random, for_each_seed};
-use stockd_store::{Database, Store, StoreError, Write};
+use stockd_store::{Checkpoint, LoggedStore, Store, StoreError, Write, WrittenCheckpoint};
 
 /// What a store should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,13 +21,13 @@ struct Model {
 }
 
 impl Model {
-    fn of(database: &Database) -> Result<Model, StoreError> {
+    fn of(store: &LoggedStore) -> Result<Model, StoreError> {
         let mut quotes = BTreeMap::new();
-        let version_floor = database.load(|quote| {
+        let version_floor = store.load(|quote| {
             assert!(quotes.insert(quote.symbol, quote).is_none());
             ControlFlow::Continue(())
         })?;
-        assert_eq!(database.stocks(), quotes.len() as u64);
+        assert_eq!(store.stocks(), quotes.len() as u64);
         Ok(Model { quotes, version_floor })
     }
 
@@ -73,12 +73,22 @@ impl Model {
     }
 }
 
+/// A checkpoint on its way.
+enum Work {
+    Begun(Checkpoint),
+    Written(WrittenCheckpoint),
+}
+
 /// Lives through a few failures; all that happens follows from the seed.
 fn run(seed: u64) {
     let mut random = Random(seed);
-    let mut disk = Disk::default().seeded(random.number());
+    // Few commits to a segment, or one, or many.
+    let segment_bytes = [512, 2048, 8192][random.below(3) as usize];
+    let segments_max = 2 + random.below(3) as usize;
+    let disk = Disk::default().with_segments(segment_bytes, segments_max);
+    let mut disk = disk.seeded(random.number());
     let mut model = Model::default();
-    let mut database = disk.open().unwrap();
+    let mut store = disk.open().unwrap();
     for _ in 0..=random.below(3) {
         let fault = match random.below(8) {
             0 => Fault::Sync { at: 1 + random.below(6) },
@@ -87,16 +97,34 @@ fn run(seed: u64) {
             _ => Fault::Power { at: 1 + random.below(120) },
         };
         disk.order(fault);
-        let mut in_flight = None;
-        for _ in 0..random.below(12) {
+        let (mut in_flight, mut checkpoint) = (None, None);
+        for _ in 0..random.below(25) {
+            // One is begun at some commit, written at a later one, and given back at another.
+            checkpoint = match checkpoint.take() {
+                None if random.below(3) == 0 => {
+                    store.begin_checkpoint(random.below(2) == 0).map(Work::Begun)
+                }
+                Some(Work::Begun(begun)) if random.below(2) == 0 || store.log().is_full => {
+                    Some(Work::Written(begun.write()))
+                }
+                Some(Work::Written(written)) if random.below(2) == 0 || store.log().is_full => {
+                    let ended = store.end_checkpoint(written);
+                    assert!(ended.is_ok() || disk.has_failed(), "{ended:?}");
+                    None
+                }
+                other => other,
+            };
+            if checkpoint.is_some() && store.log().is_full {
+                continue;
+            }
             let (writes, version_floor) = model.writes(&mut random);
             let next = model.after(&writes, version_floor);
-            match database.commit(&writes, version_floor) {
+            match store.commit(&writes, version_floor) {
                 Ok(()) => model = next,
                 Err(first) => {
                     assert!(disk.has_failed(), "{first}");
                     // Nothing is kept any more, for the same cause.
-                    let second = database.commit(&[], 0).unwrap_err();
+                    let second = store.commit(&[], 0).unwrap_err();
                     assert_eq!(second.to_string(), first.to_string());
                     in_flight = Some(next);
                     break;
@@ -108,7 +136,7 @@ fn run(seed: u64) {
             // Not while it closes but before.
             disk.order(Fault::Power { at: 1 });
         }
-        drop(database);
+        drop((checkpoint, store));
         disk = left(&disk, power_fails, &mut random);
         // Recovery may be cut short, over and over.
         while random.below(3) == 0 {
@@ -121,8 +149,8 @@ fn run(seed: u64) {
             }
             disk = left(&disk, true, &mut random);
         }
-        database = disk.open().expect("what is left can be opened");
-        let found = Model::of(&database).expect("every record is a quote");
+        store = disk.open().expect("what is left can be opened");
+        let found = Model::of(&store).expect("every record is a quote");
         assert_is_one_of(&found, &model, in_flight.as_ref());
         model = found;
     }

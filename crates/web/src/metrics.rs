@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use stockd_engine::{Access, CommitReport, FeedReport, Totals};
+use stockd_engine::{Access, COMMIT_TIMES_US, CommitReport, FeedReport, Totals};
 use stockd_model::limits::FEED_SERIES_MAX;
 use stockd_model::{FeedState, Right};
 use stockd_server::Metrics;
@@ -139,6 +139,30 @@ rows! {
         |r, it| it.one(r.commits.map_or(0.0, |commits| commits.last_commit_ns as f64 / 1e9));
     "stockd_longest_commit_seconds", Gauge, "seconds", "How long the longest commit took.",
         |r, it| it.one(r.commits.map_or(0.0, |commits| commits.longest_commit_ns as f64 / 1e9));
+    "stockd_commit_seconds", Histogram, "seconds", "How long commits took, their sync included.",
+        |r, it| {
+            let commits = r.commits.unwrap_or_default();
+            let mut sum = 0;
+            let add = |commits: u64| {
+                sum += commits;
+                sum
+            };
+            let cumulative = commits.commits_by_time.into_iter().map(add).collect();
+            let sum_seconds = commits.commits_ns as f64 / 1e9;
+            it.histogram(None, &COMMIT_TIMES_US, &Counted { cumulative, sum_seconds });
+        };
+    "stockd_log_bytes", Gauge, "bytes", "What the log of durable writes has behind the last checkpoint.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.log_bytes));
+    "stockd_log_segments", Gauge, "", "Segments of that log.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.log_segments));
+    "stockd_checkpoints", Counter, "", "Checkpoints written.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.checkpoints));
+    "stockd_checkpoint_stocks", Counter, "", "Stocks that checkpoints have written.",
+        |r, it| it.one(r.commits.map_or(0, |commits| commits.checkpoint_stocks));
+    "stockd_last_checkpoint_seconds", Gauge, "seconds", "How long the last checkpoint took.",
+        |r, it| it.one(r.commits.map_or(0.0, |commits| commits.last_checkpoint_ns as f64 / 1e9));
+    "stockd_checkpoint_age_seconds", Gauge, "seconds", "How long ago the last checkpoint was written, or the start where there was none.",
+        |r, it| it.one(r.commits.map_or(0.0, |commits| commits.checkpoint_age.as_secs_f64()));
     "stockd_connections_open", Gauge, "", "Connections that are open, by plane: those of the line protocol and RESP, and those of HTTP and gRPC.",
         |r, it| {
             it.labelled("plane", "data", r.server.open);
@@ -259,7 +283,7 @@ rows! {
             it.labelled("result", "refused", tls.refused());
         };
     "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
-        |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram("protocol", protocol, &counted) };
+        |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram(Some(("protocol", protocol)), &BOUNDS_US, &counted) };
     "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
         |r, it| it.one(r.server.subscribers);
     "stockd_subscriptions", Gauge, "", "Symbols and patterns that are subscribed to, by plane.",
@@ -379,18 +403,24 @@ impl Samples<'_> {
         self.write(format_args!("{name}{suffix}{{{one}=\"{is}\",{other}=\"{also}\"}} {value}\n"));
     }
 
-    fn histogram(&mut self, label: &str, is: &str, Counted { cumulative, sum_seconds }: &Counted) {
+    fn histogram(
+        &mut self,
+        label: Option<(&str, &str)>,
+        bounds_us: &[u64],
+        Counted { cumulative, sum_seconds }: &Counted,
+    ) {
         let name = self.row.name;
-        for (bound, count) in BOUNDS_US.iter().zip(cumulative) {
+        let label = label.map(|(label, is)| format!("{label}=\"{is}\""));
+        let all_labels = label.as_ref().map(|label| format!("{{{label}}}")).unwrap_or_default();
+        let label = label.map(|label| label + ",").unwrap_or_default();
+        for (bound, count) in bounds_us.iter().zip(cumulative) {
             let bound = *bound as f64 / 1e6;
-            self.write(format_args!(
-                "{name}_bucket{{{label}=\"{is}\",le=\"{bound:?}\"}} {count}\n"
-            ));
+            self.write(format_args!("{name}_bucket{{{label}le=\"{bound:?}\"}} {count}\n"));
         }
         let all = cumulative.last().copied().unwrap_or_default();
-        self.write(format_args!("{name}_bucket{{{label}=\"{is}\",le=\"+Inf\"}} {all}\n"));
-        self.write(format_args!("{name}_count{{{label}=\"{is}\"}} {all}\n"));
-        self.write(format_args!("{name}_sum{{{label}=\"{is}\"}} {sum_seconds}\n"));
+        self.write(format_args!("{name}_bucket{{{label}le=\"+Inf\"}} {all}\n"));
+        self.write(format_args!("{name}_count{all_labels} {all}\n"));
+        self.write(format_args!("{name}_sum{all_labels} {sum_seconds}\n"));
     }
 }
 

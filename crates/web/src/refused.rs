@@ -141,9 +141,10 @@ impl From<&Refusal> for Refused {
             }
             Refusal::CatalogFull { stocks_max } => refused.with("stocks_max", json!(stocks_max)),
             Refusal::NoMemory { stocks } => refused.with("stocks", json!(stocks)),
-            Refusal::ReadOnly { cause } | Refusal::NotKept { cause } => {
-                refused.with("cause", *cause)
-            }
+            Refusal::ReadOnly { cause }
+            | Refusal::NotKept { cause }
+            | Refusal::ClusterDown { cause } => refused.with("cause", *cause),
+            Refusal::Uncertain => refused,
         }
     }
 }

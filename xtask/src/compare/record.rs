@@ -1,5 +1,7 @@
 //! The record of a comparison: every run, and a summary.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::bench::Bench;
-use super::peer::Peer;
+use super::peer::{self, Peer};
 use super::running;
 use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
 
@@ -20,6 +22,8 @@ pub(super) struct Run {
     pub(super) round: usize,
     /// As `stockd load --json` gives it.
     pub(super) report: Value,
+    /// Whether its round does not count, because this run or another one in it was disturbed.
+    pub(super) round_disturbed: bool,
 }
 
 /// All runs that count.
@@ -57,6 +61,11 @@ impl Run {
         self.report["points"][0]["repetitions"][0]["load_saturated"] == true
     }
 
+    /// Whether other programs held it up.
+    fn is_disturbed(&self) -> bool {
+        self.report["points"][0]["repetitions"][0]["disturbed"] == true
+    }
+
     fn measure(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Cpu => self.cpu_ns(),
@@ -69,10 +78,11 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>9.0} ns  {:>9.0} a second  p99 {:>7.0} us",
+            "{:>9.0} ns  {:>9.0} a second  p99 {:>7.0} us{}",
             self.cpu_ns().unwrap_or(f64::NAN),
             self.rate().unwrap_or(f64::NAN),
-            self.latency_us("p99_ns").unwrap_or(f64::NAN)
+            self.latency_us("p99_ns").unwrap_or(f64::NAN),
+            if self.is_disturbed() { "  ! disturbed" } else { "" },
         )
     }
 }
@@ -89,6 +99,7 @@ impl Record {
             "peers": PEERS
                 .map(|program| first_line(program, &["--version"]))
                 .into_iter()
+                .chain(peer::nats_server(bench).map(|it| first_line(it, &["--version"])))
                 .filter(|version| !version.is_empty())
                 .collect::<Vec<_>>(),
             "servers": "on core 0, one worker or thread each but for those that say otherwise",
@@ -99,14 +110,45 @@ impl Record {
         Ok(Record { head, runs: Vec::new() })
     }
 
-    pub(super) fn add(&mut self, run: Run) {
-        self.runs.push(run);
+    /// Adds the runs of a round, and says whether it was disturbed.
+    pub(super) fn add_round(&mut self, mut runs: Vec<Run>) -> bool {
+        let is_disturbed = runs.iter().any(Run::is_disturbed);
+        runs.iter_mut().for_each(|run| run.round_disturbed = is_disturbed);
+        self.runs.append(&mut runs);
+        is_disturbed
+    }
+
+    /// The rounds of a scenario: how many were disturbed, and of how many.
+    fn disturbed_rounds(&self, scenario: &str) -> (usize, usize) {
+        let rounds = |disturbed: Option<bool>| -> BTreeSet<usize> {
+            let its = self.runs.iter().filter(|run| run.scenario.name == scenario);
+            let its = its.filter(|run| disturbed.is_none_or(|it| it == run.round_disturbed));
+            its.map(|run| run.round).collect()
+        };
+        (rounds(Some(true)).len(), rounds(None).len())
+    }
+
+    /// Whether too few rounds of a scenario were left alone for a verdict: not more than half of those that
+    /// were to be.
+    fn is_withheld(&self, scenario: &str) -> bool {
+        let (disturbed, all) = self.disturbed_rounds(scenario);
+        let wanted = self.head["rounds"].as_u64().unwrap_or(0) as usize;
+        (all - disturbed) * 2 <= wanted
+    }
+
+    /// The runs of one server under one load that figures are taken from: those of rounds that were not
+    /// disturbed, or all where too few are left.
+    fn counted(&self, peer: Peer, scenario: &str) -> impl Iterator<Item = &Run> {
+        let all = self.is_withheld(scenario);
+        self.runs
+            .iter()
+            .filter(move |run| run.peer == peer && run.scenario.name == scenario)
+            .filter(move |run| all || !run.round_disturbed)
     }
 
     /// The figures of one server under one load, by round.
     fn figures(&self, (peer, scenario): (Peer, &str), measure: Measure) -> Vec<(usize, f64)> {
-        let is_its = |run: &&Run| run.peer == peer && run.scenario.name == scenario;
-        let runs = self.runs.iter().filter(is_its);
+        let runs = self.counted(peer, scenario);
         runs.filter_map(|run| Some((run.round, run.measure(measure)?))).collect()
     }
 
@@ -173,7 +215,7 @@ impl Record {
         writeln!(text, "| goal | bound | measured | |\n|---|---|---|---|")?;
         for (goal, ratios) in goals {
             let (what, sign, met): (&str, &str, fn(f64, f64) -> bool) = match goal.measure {
-                Measure::Cpu => ("server CPU a lookup", "at most", |ratio, bound| ratio <= bound),
+                Measure::Cpu => ("server CPU", "at most", |ratio, bound| ratio <= bound),
                 Measure::Rate => ("lookups a second", "at least", |ratio, bound| ratio >= bound),
             };
             let to = match goal.of.1 == goal.to.1 {
@@ -187,21 +229,22 @@ impl Record {
                 goal.of.0.name(),
                 goal.bound,
                 spread(&ratios),
-                if met(median(&ratios), goal.bound) { "met" } else { "**missed**" },
+                match self.is_withheld(goal.of.1) || self.is_withheld(goal.to.1) {
+                    true => "withheld: disturbed",
+                    false if met(median(&ratios), goal.bound) => "met",
+                    false => "**missed**",
+                },
             )?;
         }
         writeln!(text)
     }
 
     fn write_scenario(&self, scenario: &Scenario, text: &mut String) -> fmt::Result {
-        let of = |peer: Peer| {
-            let its = move |run: &&Run| run.peer == peer && run.scenario.name == scenario.name;
-            self.runs.iter().filter(its)
-        };
+        let of = |peer: Peer| self.counted(peer, scenario.name);
         let Some(&base) = scenario.peers.iter().find(|&&peer| of(peer).next().is_some()) else {
             return Ok(());
         };
-        let unit = if scenario.updates == 100 { "write" } else { "lookup" };
+        let unit = scenario.unit();
         writeln!(text, "## {}\n", scenario.name)?;
         writeln!(
             text,
@@ -234,8 +277,24 @@ impl Record {
                 ratio(Measure::Rate),
                 middle(|run| run.latency_us("p50_ns")),
                 middle(|run| run.latency_us("p99_ns")),
-                if saturated { "the load generator was at its limit" } else { "" },
+                match (saturated, &scenario.fan_out) {
+                    (true, None) => "the load generator was at its limit",
+                    (true, Some(_)) => "it held the publisher up",
+                    (false, _) => "",
+                },
             )?;
+        }
+        match self.disturbed_rounds(scenario.name) {
+            (0, _) => {}
+            (disturbed, all) if self.is_withheld(scenario.name) => writeln!(
+                text,
+                "\nOther programs disturbed {disturbed} of {all} rounds: these are figures of a busy machine, and no \
+                 verdict is given."
+            )?,
+            (disturbed, all) => writeln!(
+                text,
+                "\nOther programs disturbed {disturbed} of {all} rounds, which do not count."
+            )?,
         }
         writeln!(text)
     }
@@ -259,6 +318,7 @@ impl Record {
                 "scenario": run.scenario.name,
                 "peer": run.peer.name(),
                 "round": run.round,
+                "round_disturbed": run.round_disturbed,
                 "report": report,
             });
             let line = line.to_string().replace(&stockd, "stockd").replace(&scratch, "SCRATCH");
@@ -271,8 +331,9 @@ impl Record {
     }
 }
 
+/// The middle one, and of an even number the lower of the two in the middle, as in reports of `stockd load`.
 fn median(sorted: &[f64]) -> f64 {
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The median, and the lowest and highest in parentheses.
@@ -287,7 +348,7 @@ fn spread(sorted: &[f64]) -> String {
 const PEERS: [&str; 5] = ["redis-server", "memcached", "valkey-server", "pogocache", "dragonfly"];
 
 /// The version that a program prints; empty when it is not installed.
-fn first_line(program: &str, arguments: &[&str]) -> String {
+fn first_line(program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
@@ -300,4 +361,63 @@ fn figure(report: &Value, path: &[&str]) -> Option<f64> {
         value = value.get(key)?;
     }
     value.as_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "line 50x1";
+
+    /// A record of three rounds wanted, and these rounds: of each server's CPU time a lookup, and whether the run
+    /// was disturbed.
+    fn record(rounds: &[[(f64, bool); 2]]) -> Record {
+        let scenario = SCENARIOS.iter().find(|scenario| scenario.name == NAME).unwrap();
+        let mut record = Record { head: json!({ "rounds": 3 }), runs: Vec::new() };
+        for (round, runs) in rounds.iter().enumerate() {
+            let run = |(&peer, &(cpu, disturbed)): (&Peer, &(f64, bool))| Run {
+                scenario,
+                peer,
+                round: round + 1,
+                report: json!({
+                    "machine": { "cpu": "some" },
+                    "points": [{ "repetitions": [{
+                        "server_cpu_ns_per_lookup": cpu,
+                        "lookups_a_second": 1000.0,
+                        "disturbed": disturbed,
+                    }]}],
+                }),
+                round_disturbed: false,
+            };
+            let runs = [Peer::ECHO, Peer::LINE].iter().zip(runs).map(run).collect();
+            record.add_round(runs);
+        }
+        record
+    }
+
+    #[test]
+    fn disturbed_rounds_do_not_count() {
+        let quiet = [(1000.0, false), (1000.0, false)];
+        let record = record(&[quiet, [(1000.0, false), (9000.0, true)], quiet, quiet]);
+        let summary = record.summary();
+        assert!(summary.contains("| at most 1.05 × | 1.00 (1.00 to 1.00) | met |"), "{summary}");
+        assert!(summary.contains("disturbed 1 of 4 rounds, which do not count"), "{summary}");
+        let shown =
+            record.runs.iter().map(Run::to_string).filter(|run| run.ends_with("! disturbed"));
+        assert_eq!(shown.count(), 1);
+        assert_eq!(record.runs.iter().filter(|run| run.round_disturbed).count(), 2);
+    }
+
+    #[test]
+    fn where_most_rounds_are_disturbed_there_is_no_verdict() {
+        let disturbed = [(1000.0, false), (9000.0, true)];
+        let record = record(&[[(1000.0, false), (1000.0, false)], disturbed, disturbed, disturbed]);
+        let summary = record.summary();
+        assert!(summary.contains("| withheld: disturbed |"), "{summary}");
+        assert!(!summary.contains("| met |") && !summary.contains("missed"), "{summary}");
+        assert!(
+            summary.contains("disturbed 3 of 4 rounds: these are figures of a busy machine"),
+            "{summary}"
+        );
+    }
 }

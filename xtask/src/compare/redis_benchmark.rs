@@ -4,12 +4,17 @@
 //! Its output becomes a report in the form of `stockd load`, with the fields that it can fill.
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::bench::{Bench, on_core};
 use super::scenario::Scenario;
+
+/// The part of the time that a server waited for its core from which on something else ran there: as
+/// `stockd load` has it.
+const RUN_DELAY_SHARE: f64 = 0.05;
 
 /// Puts a server under the load of the scenario once.
 pub(super) fn load(
@@ -32,9 +37,11 @@ pub(super) fn load(
     command.args(["-r", &scenario.stocks.to_string()]);
     command.arg(if scenario.mget == 1 { "GET" } else { "MGET" });
     command.args(std::iter::repeat_n("S__rand_int__", scenario.mget));
-    let before = cpu_ns(pid)?;
+    let (began, (cpu_before, waited_before)) = (Instant::now(), scheduled_ns(pid)?);
     let output = command.output().context("cannot run redis-benchmark")?;
-    let cpu_ns_per_request = (cpu_ns(pid)? - before) as f64 / commands as f64;
+    let (cpu_after, waited_after) = scheduled_ns(pid)?;
+    let cpu_ns_per_request = (cpu_after - cpu_before) as f64 / commands as f64;
+    let waited = (waited_after - waited_before) as f64 / began.elapsed().as_nanos().max(1) as f64;
     ensure!(output.status.success(), "redis-benchmark: {}", output.status);
 
     // "test","rps","avg","min","p50","p95","p99","max", latencies in milliseconds.
@@ -56,16 +63,22 @@ pub(super) fn load(
             "latency": { "p50_ns": p50 * 1e6, "p99_ns": p99 * 1e6 },
             "server_cpu_ns_per_request": cpu_ns_per_request,
             "server_cpu_ns_per_lookup": cpu_ns_per_request / lookups,
+            "server_run_delay_share": waited,
+            // The server has its core to itself.
+            "disturbed": waited >= RUN_DELAY_SHARE,
         }]}],
     }))
 }
 
-/// CPU time of all threads of a process so far (Linux: proc(5), `schedstat`).
-fn cpu_ns(pid: u32) -> Result<u64> {
-    let mut sum = 0;
+/// CPU time of all threads of a process so far, and how long they waited for a core (Linux: proc(5), `schedstat`).
+fn scheduled_ns(pid: u32) -> Result<(u64, u64)> {
+    let (mut cpu, mut waited) = (0, 0);
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = fs::read_to_string(task?.path().join("schedstat"))?;
-        sum += text.split(' ').next().context("no CPU time")?.parse::<u64>()?;
+        let mut numbers = text.split(' ').map(str::parse::<u64>);
+        let mut next = || numbers.next().context("no CPU time")?.context("no CPU time");
+        cpu += next()?;
+        waited += next()?;
     }
-    Ok(sum)
+    Ok((cpu, waited))
 }

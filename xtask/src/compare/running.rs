@@ -12,9 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::bench::{Bench, on_core};
-use super::peer::{Peer, Program};
+use super::peer::{self, Peer, Program};
 use super::redis_benchmark;
-use super::scenario::{SWEPT_LOAD, Scenario};
+use super::scenario::{FanOut, SWEPT_LOAD, Scenario};
 use crate::packages;
 
 /// A server that listens.
@@ -74,7 +74,9 @@ impl Running {
             ensure!(Instant::now() < deadline, "{} does not listen on {address}", peer.name());
             std::thread::sleep(Duration::from_millis(20));
         }
-        running.fill(bench, scenario)?;
+        if scenario.fan_out.is_none() {
+            running.fill(bench, scenario)?;
+        }
         Ok(Some(running))
     }
 
@@ -84,18 +86,38 @@ impl Running {
         if self.peer.by_redis_benchmark {
             return redis_benchmark::load(bench, scenario, self.process.id(), &self.address);
         }
+        if let Some(fan_out) = &scenario.fan_out {
+            return self.tell_many(bench, scenario, fan_out);
+        }
         let writer = scenario.beside_writer.then(|| self.writer(bench, scenario)).transpose()?;
         let mut command = self.generator(bench, scenario);
         command.args(["--connections", &scenario.connections.to_string()]);
         command.args(["--pipeline", &scenario.pipeline.to_string()]);
         command.args(["--mget", &scenario.mget.to_string()]);
         command.args(["--updates", &scenario.updates.to_string()]);
-        command.args(["--warmup", WARMUP, "--json", "-"]);
+        // Whole rounds are repeated, not runs.
+        command.args(["--repeats", "0", "--warmup", WARMUP, "--json", "-"]);
         command.args(["--duration", &format!("{}ms", bench.measured.as_millis())]);
         command.args(["--pid", &self.process.id().to_string()]);
         let report = report(&mut command);
         drop(writer);
         report
+    }
+
+    /// Has it tell subscribers of updates.
+    fn tell_many(&self, bench: &Bench<'_>, scenario: &Scenario, fan_out: &FanOut) -> Result<Value> {
+        let mut command = on_core(1, bench.stockd.with_file_name("examples").join("fan_out"));
+        command.arg(match self.peer.program {
+            Program::Redis => "redis",
+            Program::Nats => "nats",
+            _ => "stockd",
+        });
+        command.arg(&self.address);
+        let ms = bench.measured.as_millis() as usize;
+        let pid = self.process.id() as usize;
+        let numbers = [pid, fan_out.subscribers, scenario.stocks, fan_out.rate, ms];
+        command.args(numbers.map(|number| number.to_string()));
+        report(&mut command)
     }
 
     /// Puts it under loads of different size. Returns the report.
@@ -190,6 +212,11 @@ impl Launch<'_> {
                 command.args(["-h", "127.0.0.1", "-p", &port, "--threads", "1"]);
                 command
             }),
+            Program::Nats => peer::nats_server(self.bench).map(|program| {
+                let mut command = on_core(0, program);
+                command.args(["--addr", "127.0.0.1", "--port", &port]);
+                command
+            }),
             Program::Dragonfly => installed("dragonfly").map(|mut command| {
                 command.args(["--bind", "127.0.0.1", "--port", &port, "--proactor_threads", "1"]);
                 command.arg("--dir").arg(self.data);
@@ -224,6 +251,8 @@ impl Launch<'_> {
             Some(path) => command.args(["--port", "0", "--unixsocket", path]),
             None => command.args(["--port", &self.port.to_string()]),
         };
+        // Subscribers who are behind are not sent away.
+        command.args(["--client-output-buffer-limit", "pubsub 0 0 0"]);
         command.args(["--appendonly", if self.scenario.durable { "yes" } else { "no" }]);
         command.args(["--appendfsync", "always", "--dir"]).arg(self.data);
         Ok(Some(command))
@@ -279,8 +308,8 @@ fn write_stocks(path: &Path, stocks: usize, digits: usize) -> Result<()> {
 
 /// Runs the load generator to its end.
 fn report(command: &mut Command) -> Result<Value> {
-    let output = command.stdin(Stdio::null()).output().context("cannot run stockd load")?;
+    let output = command.stdin(Stdio::null()).output().context("cannot run the load generator")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "stockd load: {}: {said}", output.status);
-    serde_json::from_slice(&output.stdout).context("stockd load printed no JSON")
+    ensure!(output.status.success(), "the load generator: {}: {said}", output.status);
+    serde_json::from_slice(&output.stdout).context("the load generator printed no JSON")
 }

@@ -14,10 +14,20 @@ pub(super) struct Scenario {
     pub(super) stocks: usize,
     /// Whether servers keep their stocks on the disk, and acknowledge a write when it is there.
     pub(super) durable: bool,
+    /// Whether subscribers are told of updates, and nothing is looked up.
+    pub(super) fan_out: Option<FanOut>,
     /// Whether one client writes all the time beside the load, waiting for the disk each time.
     pub(super) beside_writer: bool,
     /// The others are compared with the first.
     pub(super) peers: &'static [Peer],
+}
+
+/// One publisher, and subscribers who are told of all of it.
+pub(super) struct FanOut {
+    /// Each wants every stock of the scenario.
+    pub(super) subscribers: usize,
+    /// Updates a second, spread over all stocks.
+    pub(super) rate: usize,
 }
 
 const LOOKUPS: Scenario = Scenario {
@@ -28,6 +38,7 @@ const LOOKUPS: Scenario = Scenario {
     updates: 0,
     stocks: 10_000,
     durable: false,
+    fan_out: None,
     beside_writer: false,
     peers: &[],
 };
@@ -50,6 +61,13 @@ const GENERATORS: &[Peer] =
     &[Peer::REDIS, Peer::REDIS.by_redis_benchmark(), Peer::RESP, Peer::RESP.by_redis_benchmark()];
 
 const DURABLE: &[Peer] = &[Peer::REDIS, Peer::RESP];
+
+const PUBLISHERS: &[Peer] = &[Peer::REDIS, Peer::RESP, Peer::NATS];
+
+const fn fan_out(name: &'static str, subscribers: usize, rate: usize) -> Scenario {
+    let fan_out = Some(FanOut { subscribers, rate });
+    Scenario { name, stocks: 100, fan_out, peers: PUBLISHERS, ..LOOKUPS }
+}
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "line 50x1", peers: LINE, ..LOOKUPS },
@@ -140,6 +158,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         peers: &[Peer::RESP, Peer::REDIS],
         ..LOOKUPS
     },
+    fan_out("fan-out to 1 at 2,000", 1, 2_000),
+    fan_out("fan-out to 1 at 20,000", 1, 20_000),
+    fan_out("fan-out to 10 at 2,000", 10, 2_000),
+    fan_out("fan-out to 10 at 20,000", 10, 20_000),
+    fan_out("fan-out to 100 at 2,000", 100, 2_000),
+    fan_out("fan-out to 100 at 20,000", 100, 20_000),
+    fan_out("fan-out to 1,000 at 2,000", 1_000, 2_000),
+    fan_out("fan-out to 1,000 at 20,000", 1_000, 20_000),
 ];
 
 /// Loads of different size, drawn as curves.
@@ -159,6 +185,17 @@ pub(super) const SWEPT: &[Peer] = &[Peer::RESP, Peer::REDIS, Peer::MEMCACHED];
 
 /// The load that all sweeps begin from.
 pub(super) const SWEPT_LOAD: Scenario = Scenario { name: "sweeps", peers: SWEPT, ..LOOKUPS };
+
+impl Scenario {
+    /// What is counted.
+    pub(super) fn unit(&self) -> &'static str {
+        match self {
+            Scenario { fan_out: Some(_), .. } => "message",
+            Scenario { updates: 100, .. } => "write",
+            _ => "lookup",
+        }
+    }
+}
 
 /// What a goal is about.
 #[derive(Clone, Copy)]
@@ -203,4 +240,12 @@ pub(super) const GOALS: &[Goal] = &[
         to: (Peer::RESP, "get 8x256"),
         bound: 2.5,
     },
+    cpu(Peer::RESP, "fan-out to 100 at 2,000", Peer::REDIS, 0.8),
+    cpu(Peer::RESP, "fan-out to 100 at 2,000", Peer::NATS, 0.4),
+    cpu(Peer::RESP, "fan-out to 100 at 20,000", Peer::REDIS, 0.8),
+    cpu(Peer::RESP, "fan-out to 100 at 20,000", Peer::NATS, 0.4),
+    cpu(Peer::RESP, "fan-out to 1,000 at 2,000", Peer::REDIS, 0.8),
+    cpu(Peer::RESP, "fan-out to 1,000 at 2,000", Peer::NATS, 0.4),
+    cpu(Peer::RESP, "fan-out to 1,000 at 20,000", Peer::REDIS, 0.8),
+    cpu(Peer::RESP, "fan-out to 1,000 at 20,000", Peer::NATS, 0.4),
 ];

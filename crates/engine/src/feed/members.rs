@@ -50,8 +50,14 @@ impl Members {
         }
     }
 
+    /// Copies those with a higher number, in order, as many as there is room for. Returns how many.
+    pub(crate) fn copy_after(&self, number: Number, room: &mut [Number]) -> usize {
+        let next = room.iter_mut().zip(self.after(number));
+        next.map(|(place, member)| *place = member).count()
+    }
+
     /// All with a higher number, in order.
-    pub(crate) fn after(&self, number: Number) -> impl Iterator<Item = Number> + '_ {
+    fn after(&self, number: Number) -> impl Iterator<Item = Number> + '_ {
         let (one, many) = match self {
             Members::Nobody => (None, None),
             Members::One(other) => (Some(*other).filter(|other| *other > number), None),

@@ -19,6 +19,9 @@ use super::subscriber::{DIRECT, Subscriber, Way};
 use super::subscribers::Subscribers;
 use super::topics::{Passing, Patterns, TopicId, Topics};
 
+/// Members that are found at once.
+const MEMBERS_TOGETHER: usize = 64;
+
 /// The pass that is under way.
 #[derive(Debug)]
 pub(crate) struct Pass {
@@ -55,10 +58,10 @@ impl Pass {
     ) -> Option<Pass> {
         let topic = topics.find(symbol);
         let (stamp, before) = match topic {
-            Some(id) => (topics.observe(id, catalog).0, topics.get(id).passed),
+            Some(id) => (topics.observe_version(id, catalog), topics.get(id).passed),
             // The writers' look at the patterns errs on the side of too many marks.
             None if patterns.is_empty() => return None,
-            None => (Stamp::NEVER.then(catalog.get(symbol).as_ref()), Stamp::NEVER),
+            None => (Stamp::NEVER.then(catalog.listed_version(symbol)), Stamp::NEVER),
         };
         // A stock may have been listed and delisted since. Nobody was told, but a tracker may have read it.
         let repeats = stamp == before;
@@ -151,23 +154,26 @@ impl Pass {
             return true;
         };
         loop {
-            let (way, next) = match self.at {
-                Stage::Direct => (DIRECT, topics.get(topic).direct.after(self.member).next()),
+            let (way, members) = match self.at {
+                Stage::Direct => (DIRECT, Some(&topics.get(topic).direct)),
                 Stage::Pattern(_, false) => return true,
-                Stage::Pattern(Candidate { number, .. }, true) => {
-                    let members = patterns.note(number);
-                    (number, members.and_then(|members| members.after(self.member).next()))
-                }
+                Stage::Pattern(Candidate { number, .. }, true) => (number, patterns.note(number)),
             };
-            let Some(member) = next else {
+            // So many at once that finding the place of the last one costs little.
+            let mut together = [0; MEMBERS_TOGETHER];
+            let count = members.map_or(0, |members| members.copy_after(self.member, &mut together));
+            if count == 0 {
                 return true;
-            };
-            if budget.is_spent() {
-                return false;
             }
-            budget.spend(1);
-            self.member = member;
-            subscribers.visit(member, |subscriber| self.mark(way, subscriber, topics, patterns));
+            for &member in &together[..count] {
+                if budget.is_spent() {
+                    return false;
+                }
+                budget.spend(1);
+                self.member = member;
+                subscribers
+                    .visit(member, |subscriber| self.mark(way, subscriber, topics, patterns));
+            }
         }
     }
 

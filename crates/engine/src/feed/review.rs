@@ -5,7 +5,6 @@
 //! to patterns end where it may read nothing at all. Patterns that stay walk over the catalog again, since
 //! there may be stocks now that it may read: of those that it knows the quote comes once more.
 
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use stockd_access::Access;
@@ -66,8 +65,9 @@ impl Feed {
             let subscriber = number.and_then(|number| self.subscribers.living(number));
             let Some(subscriber) = subscriber else { return Progress::Done };
             let Some(review) = &mut subscriber.review else { return Progress::Done };
-            let behind = (review.at.map_or(Unbounded, Excluded), Unbounded);
-            let has_room = if let Some(&topic) = subscriber.symbols.range(behind).next() {
+            let symbols = &subscriber.symbols;
+            let next = review.at.map_or_else(|| symbols.first(), |at| symbols.after(at));
+            let has_room = if let Some(topic) = next {
                 review.at = Some(topic);
                 let tells_again = review.tells_again;
                 let topics = &mut self.wants.topics;

@@ -5,7 +5,6 @@
 //! last version that was seen of it. And a quote that stays as it is tells something new when the state of
 //! the feed changes that it comes from.
 
-use stockd_model::Quote;
 use stockd_model::limits::VERSION_MAX;
 
 /// A version and whether it is listed: twice the version, and one more once it was delisted. Then how often
@@ -27,13 +26,11 @@ impl Stamp {
         Stamp { serial: 2 * version, changes: 0 }
     }
 
-    /// The stamp after this one, when the row is read and holds this.
-    pub(crate) fn then(self, quote: Option<&Quote>) -> Stamp {
-        match quote {
-            Some(quote) => Stamp {
-                changes: quote.feed.map_or(0, |feed| feed.changes),
-                ..Stamp::listed(quote.version)
-            },
+    /// The stamp after this one, when the row is read and is listed at this version, its feed having changed this
+    /// often; or not listed at all.
+    pub(crate) fn then(self, listed: Option<(u64, u32)>) -> Stamp {
+        match listed {
+            Some((version, changes)) => Stamp { changes, ..Stamp::listed(version) },
             None if self.is_listed() => Stamp { serial: self.serial + 1, changes: 0 },
             None => self,
         }

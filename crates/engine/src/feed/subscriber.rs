@@ -6,7 +6,7 @@
 //!
 //! Invariant: the marks, early notes, new symbols and the round name topics that it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
@@ -14,8 +14,10 @@ use stockd_access::Access;
 use stockd_model::{Pattern, Symbol};
 
 use super::members::Number;
+use super::pace::Pace;
 use super::pattern_index::FIRST_PATTERN;
 use super::stamp::Stamp;
+use super::topic_set::TopicSet;
 use super::topics::{TopicId, Topics};
 use super::walk::Walk;
 
@@ -40,11 +42,13 @@ pub(crate) struct Subscriber {
     pub(crate) access: Access,
     /// The look at its symbols that is under way since its access has [changed](super::review).
     pub(crate) review: Option<Review>,
-    pub(crate) symbols: BTreeSet<TopicId>,
+    pub(crate) symbols: TopicSet,
     pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
     /// Symbols that were subscribed to and of which nothing was told since.
-    pub(crate) new: BTreeSet<TopicId>,
-    pub(crate) marks: BTreeSet<TopicId>,
+    pub(crate) new: TopicSet,
+    pub(crate) marks: TopicSet,
+    /// At which [interval](super::pace) marks are told, if not as soon as there is room.
+    pub(crate) pace: Option<Pace>,
     /// The mark that was told last: the next is the one behind it.
     last_mark: TopicId,
     /// What was told of a topic, where it is not what was last passed on of it.
@@ -142,10 +146,11 @@ impl Subscriber {
             number,
             access: Access::All,
             review: None,
-            symbols: BTreeSet::new(),
+            symbols: TopicSet::default(),
             patterns: BTreeMap::new(),
-            new: BTreeSet::new(),
-            marks: BTreeSet::new(),
+            new: TopicSet::default(),
+            marks: TopicSet::default(),
+            pace: None,
             last_mark: 0,
             early: BTreeMap::new(),
             round: None,
@@ -198,10 +203,15 @@ impl Subscriber {
 
     fn has(&self, source: Source) -> bool {
         match source {
-            Source::Marks => !self.marks.is_empty(),
+            Source::Marks => !self.marks.is_empty() && !self.rests(),
             Source::New => !self.new.is_empty(),
             Source::Walk => !self.walk.is_over(),
         }
+    }
+
+    /// Whether what it is marked for is not told yet, because of its interval.
+    pub(crate) fn rests(&self) -> bool {
+        self.pace.is_some_and(|pace| pace.rests())
     }
 
     /// Sets a mark. Returns whether it was not set before.
@@ -215,17 +225,33 @@ impl Subscriber {
 
     /// Takes the next mark, which holds its topic still. Each comes before any comes again.
     pub(crate) fn take_mark(&mut self) -> Option<TopicId> {
-        let behind = (Excluded(self.last_mark), Unbounded);
-        let mark = self.marks.range(behind).next().or_else(|| self.marks.first()).copied()?;
-        self.marks.remove(&mark);
+        let mark = self.marks.after(self.last_mark).or_else(|| self.marks.first())?;
+        if let Some(pace) = &mut self.pace {
+            pace.take_mark(self.marks.len());
+        }
+        self.marks.remove(mark);
         self.last_mark = mark;
         Some(mark)
+    }
+
+    /// Takes a mark away that is not to be told. Returns whether it was set: then its topic is held still.
+    pub(crate) fn forget_mark(&mut self, topic: TopicId) -> bool {
+        let was_set = self.marks.remove(topic);
+        if was_set && let Some(pace) = &mut self.pace {
+            pace.forget_mark();
+        }
+        was_set
+    }
+
+    /// Whether it has been told all of a round of its [pace](super::pace), and rests from now on.
+    pub(crate) fn ends_round(&mut self) -> bool {
+        self.round.is_none() && self.pace.as_mut().is_some_and(Pace::end_round)
     }
 
     /// What all ways that have been told this topic were last told of it; `None` when that is
     /// older than what is passed on, or not the same for all.
     pub(crate) fn told(&self, topic: TopicId, topics: &Topics) -> Option<Stamp> {
-        if self.marks.contains(&topic) || self.round.is_some_and(|round| round.topic == topic) {
+        if self.marks.contains(topic) || self.round.is_some_and(|round| round.topic == topic) {
             return None;
         }
         self.early.get(&topic).copied().or_else(|| self.passed_to(topic, topics))
@@ -254,21 +280,22 @@ impl Subscriber {
         }
         match self.patterns.get(&way) {
             Some(pattern) => pattern.matches(symbol) && self.walk.has_passed(way, place, symbol),
-            None => way == DIRECT && self.symbols.contains(&topic) && !self.new.contains(&topic),
+            None => way == DIRECT && self.symbols.contains(topic) && !self.new.contains(topic),
         }
     }
 
     /// About how many bytes it holds: a number in a tree that is two thirds full takes half as much again.
     pub(crate) fn bytes(&self) -> usize {
-        const ID_BYTES: usize = 6;
-        // Among the members of its topic too.
-        const SYMBOL_BYTES: usize = ID_BYTES + 18;
+        // Among the members of its topic.
+        const SYMBOL_BYTES: usize = 18;
         const EARLY_BYTES: usize = 24;
         const PATTERN_BYTES: usize = 48;
         size_of::<Subscriber>()
             + self.symbols.len() * SYMBOL_BYTES
             + self.patterns.len() * PATTERN_BYTES
-            + (self.new.len() + self.marks.len()) * ID_BYTES
+            + self.symbols.bytes()
+            + self.new.bytes()
+            + self.marks.bytes()
             + self.early.len() * EARLY_BYTES
             + self.walk.bytes()
             + self.ages.as_ref().map_or(0, Ages::bytes)

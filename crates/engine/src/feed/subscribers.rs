@@ -7,9 +7,15 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 
 use foldhash::fast::RandomState;
+use slab::Slab;
 
 use super::members::Number;
+use super::pace::Resting;
 use super::subscriber::{Subscriber, SubscriberId};
+
+/// Bits of a subscriber's number that say in which place it is. The others count subscribers, so that no number comes
+/// twice and a later subscriber has a higher one.
+const PLACE_BITS: u32 = 24;
 
 /// All subscribers of a feed.
 #[derive(Debug, Default)]
@@ -17,8 +23,9 @@ pub(crate) struct Subscribers {
     numbers: HashMap<SubscriberId, Number, RandomState>,
     /// Those that [track](super::tracking), beside what they are subscribed to.
     trackers: HashMap<SubscriberId, Number, RandomState>,
-    living: HashMap<Number, Box<Subscriber>, RandomState>,
-    latest: Number,
+    living: Slab<Box<Subscriber>>,
+    /// How many there have been.
+    serial: u64,
     leaving: VecDeque<Box<Subscriber>>,
     /// Those that have come to have something to be told since they were last named.
     awake: Vec<Number>,
@@ -30,6 +37,7 @@ pub(crate) struct Subscribers {
     bytes: usize,
     /// Messages that subscribers were spared because a newer quote took their place.
     pub(crate) conflated: u64,
+    pub(crate) resting: Resting,
 }
 
 impl Subscribers {
@@ -42,21 +50,25 @@ impl Subscribers {
     }
 
     pub(crate) fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.living.get(&self.number(id)?).map(|subscriber| &**subscriber)
+        self.numbered(self.number(id)?)
+    }
+
+    fn numbered(&self, number: Number) -> Option<&Subscriber> {
+        let subscriber = self.living.get(place(number))?;
+        (subscriber.number == number).then_some(&**subscriber)
     }
 
     /// The subscriber with this number, unless it has left.
     pub(crate) fn living(&mut self, number: Number) -> Option<&mut Subscriber> {
-        self.living.get_mut(&number).map(|subscriber| &mut **subscriber)
+        living(&mut self.living, number)
     }
 
     /// A subscriber, a new one if need be.
     pub(crate) fn enter(&mut self, id: SubscriberId) -> &mut Subscriber {
-        let number = *self.numbers.entry(id).or_insert_with(|| {
-            self.latest += 1;
-            self.latest
-        });
-        self.living.entry(number).or_insert_with(|| Box::new(Subscriber::new(id, number)))
+        let Subscribers { numbers, living, serial, .. } = self;
+        let new = || settle(living, serial, |number| Subscriber::new(id, number));
+        let number = *numbers.entry(id).or_insert_with(new);
+        &mut living[place(number)]
     }
 
     pub(crate) fn tracker(&self, id: SubscriberId) -> Option<Number> {
@@ -64,7 +76,7 @@ impl Subscribers {
     }
 
     pub(crate) fn get_tracker(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.living.get(&self.tracker(id)?).map(|subscriber| &**subscriber)
+        self.numbered(self.tracker(id)?)
     }
 
     pub(crate) fn trackers(&self) -> usize {
@@ -73,18 +85,16 @@ impl Subscribers {
 
     /// The tracker of this name, a new one if need be.
     pub(crate) fn enter_tracker(&mut self, id: SubscriberId) -> &mut Subscriber {
-        let number = *self.trackers.entry(id).or_insert_with(|| {
-            self.latest += 1;
-            self.latest
-        });
-        let new = || Box::new(Subscriber::tracker(id, number));
-        self.living.entry(number).or_insert_with(new)
+        let Subscribers { trackers, living, serial, .. } = self;
+        let new = || settle(living, serial, |number| Subscriber::tracker(id, number));
+        let number = *trackers.entry(id).or_insert_with(new);
+        &mut living[place(number)]
     }
 
     /// Takes a tracker out of the tables. What it held is left over.
     pub(crate) fn leave_tracker(&mut self, id: SubscriberId) {
         let number = self.trackers.remove(&id);
-        if let Some(tracker) = number.and_then(|number| self.living.remove(&number)) {
+        if let Some(tracker) = number.and_then(|number| self.remove(number)) {
             self.tracked -= tracker.len();
             self.leaving.push_back(tracker);
         }
@@ -99,7 +109,7 @@ impl Subscribers {
         let Some(number) = self.numbers.remove(&id) else {
             return;
         };
-        if let Some(subscriber) = self.living.remove(&number) {
+        if let Some(subscriber) = self.remove(number) {
             self.count_subscriptions(subscriber.len(), 0);
             self.leaving.push_back(subscriber);
         }
@@ -109,6 +119,13 @@ impl Subscribers {
         }
     }
 
+    fn remove(&mut self, number: Number) -> Option<Box<Subscriber>> {
+        let subscriber = self.living.try_remove(place(number))?;
+        debug_assert_eq!(subscriber.number, number);
+        self.resting.forget(number, subscriber.pace);
+        Some(subscriber)
+    }
+
     /// Has one that lives note something. When it then has something to be told it is named among
     /// the awake, and so many messages are counted as spared.
     pub(crate) fn visit(
@@ -116,7 +133,7 @@ impl Subscribers {
         number: Number,
         note: impl FnOnce(&mut Subscriber) -> Option<u64>,
     ) {
-        let Some(subscriber) = self.living.get_mut(&number) else {
+        let Some(subscriber) = living(&mut self.living, number) else {
             return;
         };
         if let Some(spared) = note(subscriber) {
@@ -140,7 +157,7 @@ impl Subscribers {
 
     pub(crate) fn take_awake(&mut self, into: &mut Vec<SubscriberId>) {
         for number in self.awake.drain(..) {
-            if let Some(subscriber) = self.living.get_mut(&number) {
+            if let Some(subscriber) = living(&mut self.living, number) {
                 subscriber.awake = false;
                 into.push(subscriber.id);
             }
@@ -188,6 +205,29 @@ impl Subscribers {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+fn place(number: Number) -> usize {
+    (number & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+fn living(all: &mut Slab<Box<Subscriber>>, number: Number) -> Option<&mut Subscriber> {
+    let subscriber = all.get_mut(place(number))?;
+    (subscriber.number == number).then_some(&mut **subscriber)
+}
+
+/// Puts a new subscriber in a place, and returns its number.
+fn settle(
+    living: &mut Slab<Box<Subscriber>>,
+    serial: &mut u64,
+    new: impl FnOnce(Number) -> Subscriber,
+) -> Number {
+    *serial += 1;
+    let entry = living.vacant_entry();
+    assert!(entry.key() < 1 << PLACE_BITS, "there are fewer connections");
+    let number = *serial << PLACE_BITS | entry.key() as u64;
+    entry.insert(Box::new(new(number)));
+    number
 }
 
 fn account(sum: &mut usize, subscriber: &mut Subscriber) {

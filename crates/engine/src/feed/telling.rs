@@ -14,13 +14,13 @@ use stockd_model::limits::SUBSCRIPTION_PAGE_ROWS;
 use stockd_model::{Pattern, Quote, Symbol};
 
 use super::budget::{Budget, Progress};
-use super::payloads::Payloads;
+use super::payloads::{Framed, Payloads};
 use super::stamp::Stamp;
 use super::subscriber::{DIRECT, Round, Source, Subscriber, Way};
 use super::topics::{Patterns, TopicId, Topics};
 
 /// One message for one subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// The pattern by which the subscriber is told, or none where it subscribed to the symbol.
     pub pattern: Option<&'a Pattern>,
@@ -32,6 +32,9 @@ pub struct Message<'a> {
     pub quote: Option<&'a Quote>,
     /// Whether it says no more than that the symbol, which was subscribed to by name, is not listed.
     pub is_unlisted: bool,
+    /// Where a message that says the same to all subscribers of the symbol is framed once; none where each is told by
+    /// a pattern of its own.
+    pub framed: Option<&'a Framed>,
 }
 
 /// One subscriber, and what of the feed it takes to tell it.
@@ -42,6 +45,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) payloads: &'a mut Payloads,
     pub(crate) catalog: &'a Catalog,
     pub(crate) budget: &'a mut Budget,
+    /// Whether the subscriber has been told a round, and [rests](super::pace) from now on.
+    pub(crate) ends_round: bool,
 }
 
 /// Where a message goes. It says whether there is room for another.
@@ -79,12 +84,13 @@ impl Telling<'_> {
         let Some(mut round) = self.subscriber.round else {
             return true;
         };
-        let (stamp, quote) = self.topics.observe(round.topic, self.catalog);
+        let stamp = self.read(round.topic);
         if stamp != round.stamp {
             round.restart(stamp);
         }
         let symbol = self.topics.get(round.topic).symbol;
-        let place = self.catalog.place(&symbol);
+        let has_patterns = !self.subscriber.patterns.is_empty();
+        let place = if has_patterns { self.catalog.place(&symbol) } else { 0 };
         let mut has_room = true;
         loop {
             let Some(way) = round.next(self.subscriber) else {
@@ -95,10 +101,17 @@ impl Telling<'_> {
             self.budget.spend(1);
             if stamp != Stamp::NEVER && self.subscriber.is_told_by(way, round.topic, &symbol, place)
             {
-                has_room = self.message(round.topic, stamp, quote.as_ref(), way, tell);
+                if let Some(pace) = &mut self.subscriber.pace {
+                    pace.note_told();
+                }
+                has_room = self.message(round.topic, way, tell);
             }
             if !has_room || self.budget.is_spent() {
-                self.subscriber.round = Some(round);
+                // Where this was the last way, what comes next is another round.
+                match { round }.next(self.subscriber) {
+                    Some(_) => self.subscriber.round = Some(round),
+                    None => self.end_round(round),
+                }
                 return has_room;
             }
         }
@@ -108,6 +121,7 @@ impl Telling<'_> {
     fn end_round(&mut self, round: Round) {
         let Round { topic, stamp, .. } = round;
         self.subscriber.round = None;
+        self.ends_round |= self.subscriber.ends_round();
         // The round has held the topic, and so has an earlier note.
         if self.subscriber.passed_to(topic, self.topics) == Some(stamp) {
             if self.subscriber.early.remove(&topic).is_some() {
@@ -158,8 +172,9 @@ impl Telling<'_> {
                     if !self.topics.get(topic).seen.is_listed() {
                         self.topics.forget_unwanted(topic, self.patterns);
                     }
-                    if !has_room {
-                        return false;
+                    // All ways are told of it before the walk goes on.
+                    if !has_room || self.subscriber.round.is_some() {
+                        return has_room;
                     }
                 }
             }
@@ -168,12 +183,12 @@ impl Telling<'_> {
         true
     }
 
-    /// Tells a topic by one way, if all others were told just that; or else marks it for all.
+    /// Tells a topic by one way, if all others were told just that; or else marks it for all, or has all told now.
     fn tell_alone(&mut self, topic: TopicId, way: Way, tell: &mut Tell<'_>) -> HasRoom {
         if !self.subscriber.access.reads(&self.topics.get(topic).symbol) {
             return true;
         }
-        let (stamp, quote) = self.topics.observe(topic, self.catalog);
+        let stamp = self.read(topic);
         if stamp != self.topics.get(topic).passed {
             self.topics.queue(topic);
         }
@@ -182,9 +197,17 @@ impl Telling<'_> {
             return way != DIRECT || self.unlisted(topic, tell);
         }
         if self.subscriber.told(topic, self.topics) == Some(stamp) {
-            return self.message(topic, stamp, quote.as_ref(), way, tell);
+            return self.message(topic, way, tell);
         }
-        self.subscriber.mark(topic, self.topics);
+        if !self.subscriber.rests() {
+            self.subscriber.mark(topic, self.topics);
+            return true;
+        }
+        // Marks wait, and this does not. What held the topic for its mark holds it for the round.
+        if !self.subscriber.forget_mark(topic) {
+            self.topics.hold(topic);
+        }
+        self.subscriber.round = Some(Round::new(topic));
         true
     }
 
@@ -193,22 +216,43 @@ impl Telling<'_> {
     fn unlisted(&mut self, topic: TopicId, tell: &mut Tell<'_>) -> HasRoom {
         let symbol = &self.topics.get(topic).symbol;
         let payload = self.payloads.unlisted(symbol);
-        tell(Message { pattern: None, symbol, payload, quote: None, is_unlisted: true })
+        let (pattern, quote, framed) = (None, None, None);
+        tell(Message { pattern, symbol, payload, quote, is_unlisted: true, framed })
     }
 
-    fn message(
-        &mut self,
-        topic: TopicId,
-        stamp: Stamp,
-        quote: Option<&Quote>,
-        way: Way,
-        tell: &mut Tell<'_>,
-    ) -> HasRoom {
-        // It is encoded, and will be written.
+    /// Reads the version of a topic as it is now, and has the payload of just that at hand. What subscribers before
+    /// this one were told of the same version is not made again.
+    fn read(&mut self, topic: TopicId) -> Stamp {
+        let stamp = self.topics.observe_version(topic, self.catalog);
+        let symbol = self.topics.get(topic).symbol;
+        if stamp == Stamp::NEVER || self.payloads.has(topic, &symbol, stamp) {
+            return stamp;
+        }
+        let (stamp, quote) = self.topics.observe(topic, self.catalog);
+        self.payloads.put(topic, &symbol, stamp, quote);
+        stamp
+    }
+
+    /// Tells the topic that was [read](Telling::read) last.
+    fn message(&mut self, topic: TopicId, way: Way, tell: &mut Tell<'_>) -> HasRoom {
+        // It will be written.
         self.budget.spend(8);
         let symbol = &self.topics.get(topic).symbol;
-        let payload = self.payloads.json(topic, symbol, stamp, quote);
-        let pattern = self.subscriber.patterns.get(&way).map(Arc::as_ref);
-        tell(Message { pattern, symbol, payload, quote, is_unlisted: false })
+        let Some(payload) = self.payloads.get(topic) else {
+            debug_assert!(false, "{symbol} was not read");
+            return true;
+        };
+        let pattern = match way {
+            DIRECT => None,
+            way => self.subscriber.patterns.get(&way).map(Arc::as_ref),
+        };
+        tell(Message {
+            pattern,
+            symbol,
+            payload: &payload.json,
+            quote: payload.quote.as_ref(),
+            is_unlisted: false,
+            framed: pattern.is_none().then_some(&payload.framed),
+        })
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod bounds;
 mod oracle;
+mod pace;
 mod scenarios;
 mod tracking;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use stockd_access::Access;
 use stockd_catalog::{CatalogFull, Change};
@@ -29,6 +31,11 @@ struct Stage {
     units: usize,
     /// What each subscriber was told last, by each way.
     told: BTreeMap<Told, String>,
+    /// What time it is.
+    now: Instant,
+    /// The subscribers that are told at an interval, and when each was told a change, by each way.
+    intervals: BTreeMap<u64, Duration>,
+    told_at: BTreeMap<Told, Instant>,
     /// Rows that were changed by writers who have not come to leave their marks.
     late: Vec<Symbol>,
 }
@@ -41,7 +48,17 @@ impl Stage {
         let feed = Feed::new(&market, move || {
             counter.fetch_add(1, Relaxed);
         });
-        Stage { market, wakes, feed, units: 1000, told: BTreeMap::new(), late: Vec::new() }
+        Stage {
+            market,
+            wakes,
+            feed,
+            units: 1000,
+            told: BTreeMap::new(),
+            now: Instant::now(),
+            intervals: BTreeMap::new(),
+            told_at: BTreeMap::new(),
+            late: Vec::new(),
+        }
     }
 
     fn set(&mut self, name: &str, units: i64) {
@@ -88,6 +105,25 @@ impl Stage {
         self.feed.unsubscribe_pattern(SubscriberId(key), &pattern(text))
     }
 
+    fn set_interval(&mut self, key: u64, ms: u64) {
+        let interval = (ms > 0).then_some(Duration::from_millis(ms));
+        self.feed.set_interval(SubscriberId(key), interval);
+        self.intervals.remove(&key);
+        self.intervals.extend(interval.map(|interval| (key, interval)));
+        self.told_at.retain(|(other, ..), _| *other != key);
+    }
+
+    /// Time passes.
+    fn wait(&mut self, ms: u64) {
+        self.now += Duration::from_millis(ms);
+        self.pace();
+    }
+
+    fn pace(&mut self) {
+        self.feed.pace(self.now, &mut Budget::new(1000));
+        assert!(!self.feed.has_ended_rounds());
+    }
+
     fn pass_on_some(&mut self, units: usize) -> Progress {
         self.feed.pass_on(&mut Budget::new(units))
     }
@@ -104,13 +140,23 @@ impl Stage {
     /// before it.
     fn tell_some(&mut self, key: u64, messages_max: usize) -> (Vec<String>, Progress) {
         let mut messages = Vec::new();
-        let told = &mut self.told;
+        let (told, told_at, now) = (&mut self.told, &mut self.told_at, self.now);
+        // Of several ways one may be told twice in a round, where there was no room for all of them at once.
+        let has_patterns = self.feed.patterns(SubscriberId(key)).next().is_some();
+        let interval = self.intervals.get(&key).copied().filter(|_| !has_patterns);
         let mut budget = Budget::new(self.units);
         let tell = |message: Message<'_>| {
             let payload = String::from_utf8(message.payload.to_vec()).unwrap();
             let pattern = message.pattern.map(|it| String::from_utf8_lossy(it.as_bytes()).into());
             let way = (key, pattern, message.symbol.to_string());
-            let before = told.insert(way, payload.clone()).unwrap_or_default();
+            let before = told.insert(way.clone(), payload.clone()).unwrap_or_default();
+            // The first message of a subscription comes at once.
+            if !before.is_empty()
+                && let Some(last) = told_at.insert(way, now)
+                && let Some(interval) = interval
+            {
+                assert!(now - last >= interval, "{payload} {:?} after {before}", now - last);
+            }
             // Delisted twice is no mistake: the listing in between was overtaken.
             if let (Some(before), Some(now)) = (version(&before), version(&payload)) {
                 assert!(now > before, "version {now} after {before}");
@@ -119,6 +165,7 @@ impl Stage {
             messages.len() < messages_max
         };
         let progress = self.feed.tell(SubscriberId(key), &mut budget, tell);
+        self.pace();
         (messages, progress)
     }
 

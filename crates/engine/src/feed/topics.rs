@@ -69,6 +69,15 @@ struct Sweep {
     left: usize,
 }
 
+impl Topic {
+    fn note_seen(&mut self, listed: Option<(u64, u32)>) -> Stamp {
+        let stamp = self.seen.then(listed);
+        debug_assert!(stamp >= self.seen, "a row went back");
+        self.seen = stamp;
+        stamp
+    }
+}
+
 impl Topics {
     pub(crate) fn is_empty(&self) -> bool {
         self.topics.is_empty()
@@ -112,10 +121,15 @@ impl Topics {
     pub(crate) fn observe(&mut self, id: TopicId, catalog: &Catalog) -> (Stamp, Option<Quote>) {
         let topic = self.get_mut(id);
         let quote = catalog.get(&topic.symbol);
-        let stamp = topic.seen.then(quote.as_ref());
-        debug_assert!(stamp >= topic.seen, "a row went back");
-        topic.seen = stamp;
-        (stamp, quote)
+        let changes = |quote: &Quote| quote.feed.map_or(0, |feed| feed.changes);
+        let listed = quote.as_ref().map(|quote| (quote.version, changes(quote)));
+        (topic.note_seen(listed), quote)
+    }
+
+    /// Reads the version of a topic's row, and nothing else.
+    pub(crate) fn observe_version(&mut self, id: TopicId, catalog: &Catalog) -> Stamp {
+        let topic = self.get_mut(id);
+        topic.note_seen(catalog.listed_version(&topic.symbol))
     }
 
     /// Names the topic somewhere.

@@ -34,7 +34,7 @@ impl Feed {
         let number = tracker.number;
         let known = self.wants.topics.find(symbol);
         if let Some(topic) = known
-            && tracker.symbols.contains(&topic)
+            && tracker.symbols.contains(topic)
         {
             return self.read_again(id, topic);
         }
@@ -54,7 +54,7 @@ impl Feed {
         // First this, then the quote: see `Watcher`.
         let topic = self.wants.join(symbol, number);
         let topics = &mut self.wants.topics;
-        let (stamp, _) = topics.observe(topic, &self.market.catalog);
+        let stamp = topics.observe_version(topic, &self.market.catalog);
         let passed = &mut topics.get_mut(topic).passed;
         let tracker = self.subscribers.enter_tracker(id);
         let nobody_waits =
@@ -144,7 +144,7 @@ impl Feed {
         let Some(tracker) = number.and_then(|number| self.subscribers.living(number)) else {
             return;
         };
-        if !tracker.symbols.contains(&topic) {
+        if !tracker.symbols.contains(topic) {
             return;
         }
         // It was there, even if it is gone before anybody else looks.
@@ -216,7 +216,7 @@ fn note_told(tracker: &mut Subscriber, topic: TopicId, stamp: Stamp, wants: &mut
 
 /// A tracker tracks a symbol no longer. Whether it did.
 fn untrack(tracker: &mut Subscriber, topic: TopicId, wants: &mut Wants) -> bool {
-    let was_tracked = tracker.symbols.remove(&topic);
+    let was_tracked = tracker.symbols.remove(topic);
     if was_tracked {
         if let Some(ages) = &mut tracker.ages {
             ages.remove(topic);

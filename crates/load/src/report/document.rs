@@ -5,9 +5,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use stockd_latency::Latencies;
+use stockd_latency::{Latencies, median, tells_quantile};
 
+use crate::codec::Protocol;
 use crate::counts::Counts;
+use crate::disturbance::Disturbance;
 use crate::process::Machine;
 use crate::run::{Load, Outcome};
 
@@ -41,7 +43,7 @@ pub struct Parameters {
     /// Address of the server.
     pub server: String,
     /// `line`, `resp`, `memcached` or `memcached-meta`.
-    pub protocol: crate::codec::Protocol,
+    pub protocol: Protocol,
     /// Names that are asked for.
     pub stocks: usize,
     /// Exponent of Zipf's law; uniform without.
@@ -77,7 +79,7 @@ pub struct Point {
     pub swept: Option<Swept>,
     /// Connections, pipeline, threads, rate, arrivals.
     pub load: Load,
-    /// Every run, in order.
+    /// Every run, in order; those that were disturbed, too.
     pub repetitions: Vec<Repetition>,
 }
 
@@ -132,6 +134,12 @@ pub struct Repetition {
     pub load_saturated: bool,
     /// Messages that subscribers read, a second.
     pub messages_a_second: Option<f64>,
+    /// What came between the run and the processor.
+    #[serde(flatten)]
+    pub disturbance: Disturbance,
+    /// Whether others held it up, so that it says little of the server.
+    #[serde(default)]
+    pub disturbed: bool,
 }
 
 /// Latencies in few numbers; all 0 where there are none.
@@ -215,6 +223,8 @@ impl Repetition {
             load_busy_share: figures.busy_share,
             load_saturated: figures.busy_share > SATURATED_SHARE,
             messages_a_second: outcome.messages_a_second,
+            disturbance: outcome.disturbance,
+            disturbed: outcome.disturbance.is_by_others(),
         }
     }
 
@@ -223,9 +233,15 @@ impl Repetition {
         self.counts.failures() == 0
     }
 
-    /// Whether the server answered fewer requests than an open loop offered.
-    pub fn is_overloaded(&self) -> bool {
+    /// Whether fewer requests were answered than an open loop offered.
+    pub fn falls_behind(&self) -> bool {
         self.offered_a_second.is_some_and(|offered| self.requests_a_second < 0.98 * offered)
+    }
+
+    /// Whether fewer were answered because of the server: nothing else is seen that held the run up.
+    pub fn is_overloaded(&self) -> bool {
+        let held_up = self.disturbed || self.load_saturated || self.disturbance.waited_for_a_core();
+        self.falls_behind() && !held_up
     }
 }
 
@@ -245,6 +261,25 @@ impl LatencyFigures {
             p9999_ns,
             max_ns: latencies.max_ns(),
         }
+    }
+
+    /// The percentiles by their quantiles, as far as there were requests enough for them.
+    pub fn quantiles(&self) -> impl Iterator<Item = (f64, u64)> {
+        let quantiles = [
+            (0.5, self.p50_ns),
+            (0.9, self.p90_ns),
+            (0.99, self.p99_ns),
+            (0.999, self.p999_ns),
+            (0.9999, self.p9999_ns),
+        ];
+        let count = self.count;
+        quantiles.into_iter().filter(move |(quantile, _)| tells_quantile(count, *quantile))
+    }
+
+    /// One of the percentiles; `None` where there were too few requests for it.
+    pub fn quantile_ns(&self, quantile: f64) -> Option<f64> {
+        let mut quantiles = self.quantiles();
+        quantiles.find_map(|(at, ns)| (at == quantile).then_some(ns as f64))
     }
 }
 
@@ -276,15 +311,97 @@ fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
 }
 
 impl Point {
-    /// The median over the repetitions of a figure.
-    pub fn median(&self, figure: impl Fn(&Repetition) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.repetitions.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        match figures.len() {
-            0 => 0.0,
-            count if count % 2 == 1 => figures[count / 2],
-            count => f64::midpoint(figures[count / 2 - 1], figures[count / 2]),
+    /// The runs that figures are taken from: those that were not disturbed, or all where every one was.
+    pub fn counted(&self) -> impl Iterator<Item = &Repetition> + Clone {
+        let all = self.is_disturbed();
+        self.repetitions.iter().filter(move |run| all || !run.disturbed)
+    }
+
+    /// Whether there is no run that says something of the server.
+    pub fn is_disturbed(&self) -> bool {
+        self.repetitions.iter().all(|run| run.disturbed)
+    }
+
+    /// The one median of this report: that of [`stockd_latency::median`] over the runs that count. `None`
+    /// where no run has this figure. Tables, charts, pages and assertions take theirs from here.
+    pub fn median(&self, figure: impl Fn(&Repetition) -> Option<f64>) -> Option<f64> {
+        median(self.counted().filter_map(figure).collect())
+    }
+
+    /// The lowest and the highest of a figure over the runs that count, where there are several.
+    pub fn range(&self, figure: impl Fn(&Repetition) -> Option<f64>) -> Option<(f64, f64)> {
+        let mut figures = self.counted().filter_map(figure);
+        let first = figures.next()?;
+        let second = figures.next()?;
+        let range = (first.min(second), first.max(second));
+        Some(figures.fold(range, |(low, high), figure| (low.min(figure), high.max(figure))))
+    }
+
+    /// The highest maximum of all runs that count; `None` where no request was counted.
+    pub fn max_ns(&self) -> Option<f64> {
+        let measured = self.counted().filter(|run| run.latency.count > 0);
+        measured.map(|run| run.latency.max_ns as f64).reduce(f64::max)
+    }
+
+    /// The curve of percentiles: at each share the median over the runs that count, so that it goes through
+    /// the percentiles of the table; and at its end, as there, the highest of all.
+    pub fn curve(&self) -> Vec<CurvePoint> {
+        let runs: Vec<&Repetition> = self.counted().collect();
+        // Curves of more requests go on where others have ended; until there they have the same steps.
+        let shortest = runs.iter().min_by_key(|run| run.percentiles.len());
+        let steps = shortest.into_iter().flat_map(|run| &run.percentiles);
+        let named = shortest.into_iter().flat_map(|run| run.latency.quantiles());
+        let quantiles =
+            steps.map(|point| point.quantile).chain(named.map(|(quantile, _)| quantile));
+        let mut quantiles: Vec<f64> = quantiles.filter(|quantile| *quantile < 1.0).collect();
+        quantiles.sort_by(f64::total_cmp);
+        quantiles.dedup();
+        let mut curve: Vec<CurvePoint> =
+            quantiles.into_iter().filter_map(|quantile| CurvePoint::of(&runs, quantile)).collect();
+        if let (Some(last), Some((low, high))) = (curve.last(), runs.iter().fold(None, ends)) {
+            let share = last
+                .share_left
+                .min(1.0 / shortest.map_or(1.0, |run| run.latency.count as f64) / 2.0);
+            curve.push(CurvePoint { share_left: share, low, median: high, high });
         }
+        curve
+    }
+}
+
+/// The lowest and the highest maximum.
+fn ends(ends: Option<(f64, f64)>, run: &&Repetition) -> Option<(f64, f64)> {
+    let max = run.latency.max_ns as f64;
+    let (low, high) = ends.unwrap_or((max, max));
+    Some((low.min(max), high.max(max)))
+}
+
+/// A point of the curve of percentiles over several runs, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurvePoint {
+    /// The share of requests that were slower: 0.01 is the 99th percentile. Above 0.
+    pub share_left: f64,
+    /// The lowest of all runs.
+    pub low: f64,
+    /// The median.
+    pub median: f64,
+    /// The highest.
+    pub high: f64,
+}
+
+impl CurvePoint {
+    fn of(runs: &[&Repetition], quantile: f64) -> Option<CurvePoint> {
+        let of_run = |run: &&Repetition| {
+            let step = run.percentiles.iter().find(|point| point.quantile == quantile);
+            let step = step.map(|point| point.latency_ns as f64);
+            run.latency.quantile_ns(quantile).or(step)
+        };
+        let latencies: Vec<f64> = runs.iter().filter_map(of_run).collect();
+        Some(CurvePoint {
+            share_left: 1.0 - quantile,
+            low: latencies.iter().copied().reduce(f64::min)?,
+            high: latencies.iter().copied().reduce(f64::max)?,
+            median: median(latencies)?,
+        })
     }
 }
 
@@ -302,6 +419,18 @@ impl Document {
             parameters,
             points: Vec::new(),
         }
+    }
+
+    /// What runs are called that were given no label.
+    pub fn default_label(protocol: Protocol, server: &str) -> String {
+        format!("{protocol} {server}")
+    }
+
+    /// The label, if one was given.
+    pub fn own_label(&self) -> Option<&str> {
+        let Parameters { protocol, server, .. } = &self.parameters;
+        let label = Document::default_label(*protocol, server);
+        (self.label != label).then_some(&self.label)
     }
 
     /// Reads a document that was kept.
@@ -339,5 +468,70 @@ mod tests {
         assert_eq!((last.quantile, last.latency_ns, last.count), (1.0, 1_000_000, 1000));
         assert_eq!(curve.len(), 51);
         assert!(percentiles(&Latencies::default()).is_empty());
+    }
+
+    /// A run whose requests took from 1 to 1,000 times this.
+    fn run_of(ns: u64, disturbed: bool) -> Repetition {
+        let mut latencies = Latencies::default();
+        (1..=1000).for_each(|times| latencies.record(times * ns, 1));
+        Repetition {
+            latency: LatencyFigures::of(&latencies),
+            percentiles: percentiles(&latencies),
+            disturbed,
+            ..crate::report::table::tests::run()
+        }
+    }
+
+    fn point_of(repetitions: Vec<Repetition>) -> Point {
+        Point { swept: None, load: crate::report::table::tests::load(), repetitions }
+    }
+
+    #[test]
+    fn the_curve_goes_through_the_medians() {
+        for runs in 1..=6 {
+            let point = point_of((1..=runs).map(|run| run_of(run * 100, false)).collect());
+            let curve = point.curve();
+            for (quantile, _) in run_of(1, false).latency.quantiles() {
+                let at = curve.iter().find(|at| at.share_left == 1.0 - quantile).unwrap();
+                let figure = |run: &Repetition| run.latency.quantile_ns(quantile);
+                assert_eq!(Some(at.median), point.median(figure), "{quantile} of {runs}");
+                let range = (runs > 1).then_some((at.low, at.high));
+                assert_eq!(range, point.range(figure));
+            }
+            let last = curve.last().unwrap();
+            assert_eq!((last.low, last.high), (100_000.0, runs as f64 * 100_000.0));
+            assert!(curve.is_sorted_by(|one, other| one.share_left > other.share_left));
+            assert!(curve.is_sorted_by(|one, other| one.median <= other.median));
+        }
+    }
+
+    #[test]
+    fn disturbed_runs_count_where_there_are_no_others() {
+        let p50 = |run: &Repetition| run.latency.quantile_ns(0.5);
+        let mixed = point_of(vec![run_of(900, true), run_of(1, false), run_of(2, false)]);
+        assert_eq!((mixed.median(p50), mixed.is_disturbed()), (Some(500.0), false));
+        let disturbed = point_of(vec![run_of(1, true), run_of(2, true), run_of(3, true)]);
+        assert_eq!((disturbed.median(p50), disturbed.is_disturbed()), (Some(1000.0), true));
+        assert_eq!(point_of(vec![run_of(1, false)]).median(|_| None), None);
+    }
+
+    #[test]
+    fn only_the_server_is_overloaded() {
+        let mut run = Repetition {
+            offered_a_second: Some(1000.0),
+            requests_a_second: 900.0,
+            load_saturated: false,
+            ..run_of(1, false)
+        };
+        assert!(run.falls_behind() && run.is_overloaded());
+        run.disturbance.run_delay_share = Some(0.3);
+        assert!(run.falls_behind() && !run.is_overloaded());
+        run.disturbance.run_delay_share = None;
+        for (disturbed, load_saturated) in [(true, false), (false, true)] {
+            let held_up = Repetition { disturbed, load_saturated, ..run.clone() };
+            assert!(held_up.falls_behind() && !held_up.is_overloaded());
+        }
+        run.requests_a_second = 999.0;
+        assert!(!run.falls_behind());
     }
 }

@@ -1,9 +1,11 @@
 //! The charts of a report: the curve of percentiles, and latency and throughput over a sweep.
 //!
-//! Knows documents and what to show of them; `chart` draws.
+//! Knows documents and what to show of them; `stockd_latency` draws. Figures are the medians of the table,
+//! and bands go from the lowest to the highest of the runs that count.
 
-use super::chart::{Axis, COLOURS, Chart, Drawing, LINES_MAX, Line};
-use super::document::{Document, Percentile, Point, Repetition};
+use stockd_latency::{Axis, COLOURS, Chart, Drawing, LINES_MAX, Line, Stroke, short};
+
+use super::document::{CurvePoint, Document, Point, Repetition};
 
 /// Draws all charts that these reports have figures for; the reports share the charts.
 ///
@@ -22,66 +24,95 @@ pub fn plot(documents: &[Document]) -> Result<Vec<Drawing>, String> {
     Ok(drawings)
 }
 
-fn charts(documents: &[Document]) -> Vec<Chart> {
+/// All charts that these reports have figures for.
+pub(super) fn charts(documents: &[Document]) -> Vec<Chart> {
     percentiles(documents).into_iter().chain(sweeps(documents)).collect()
 }
 
-/// The curve of percentiles of every run; if there are many, of the first, middle and last run of
-/// each report.
+/// What legends call each report: the label that it was given; else, where all ask one server, what they
+/// differ in, which is the protocol; and nothing where there is nothing to tell apart.
+fn names(documents: &[&Document]) -> Vec<String> {
+    let first = documents.first().map(|document| &document.parameters);
+    let is_one_server =
+        documents.iter().all(|it| Some(&it.parameters.server) == first.map(|first| &first.server));
+    let name = |document: &&Document| match document.own_label() {
+        Some(label) => label.to_owned(),
+        None if documents.len() == 1 => String::new(),
+        None if is_one_server => document.parameters.protocol.to_string(),
+        None => document.label.clone(),
+    };
+    documents.iter().map(name).collect()
+}
+
+/// Two parts of a label.
+fn joined(name: &str, part: &str) -> String {
+    let parts = [name, part].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The curve of percentiles of every load; if there are many, of the first, middle and last one of each
+/// report.
 fn percentiles(documents: &[Document]) -> Option<Chart> {
+    let documents: Vec<&Document> = documents.iter().collect();
     let all: usize = documents.iter().map(|document| document.points.len()).sum();
-    let mut lines = Vec::new();
-    for document in documents {
+    let mut lines: Vec<Line> = Vec::new();
+    for (document, name) in documents.iter().zip(names(&documents)) {
         let points = &document.points;
         let few = [0, points.len() / 2, points.len().saturating_sub(1)];
         for (at, point) in points.iter().enumerate() {
-            if all > COLOURS && !few.contains(&at) {
+            let curve = point.curve();
+            if (all > COLOURS && !few.contains(&at)) || curve.is_empty() {
                 continue;
             }
-            let Some(run) = typical(point) else {
-                continue;
-            };
-            let label = match &point.swept {
-                Some(swept) => format!("{}, {} {}", document.label, swept.parameter, swept.value),
-                None => document.label.clone(),
-            };
-            let colour = lines.len();
-            let points = run.percentiles.iter().map(curve_point).collect();
-            lines.push(Line { label, colour, pale: false, marked: false, points });
+            let swept = point.swept.as_ref();
+            let part = swept.map_or_else(String::new, |it| value_of(&it.parameter, it.value));
+            let is_band = point.counted().nth(1).is_some();
+            lines.push(Line {
+                label: joined(&name, &part),
+                colour: lines.len(),
+                points: curve.iter().map(|at| (nines(at), at.median.max(1.0).log10())).collect(),
+                band: match is_band {
+                    true => curve.iter().map(band_point).collect(),
+                    false => Vec::new(),
+                },
+                ..Line::default()
+            });
         }
     }
     lines.truncate(COLOURS);
-    let values = lines.iter().flat_map(|line| &line.points);
-    let high_x = values.clone().map(|(x, _)| *x).reduce(f64::max)?;
+    let high_x = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).reduce(f64::max)?;
     let ticks = (0..=high_x.ceil() as i32).map(|nines| (f64::from(nines), percent(nines)));
+    let margin = high_x / 50.0;
     Some(Chart {
         name: "percentiles".to_owned(),
         title: "Latency by percentile".to_owned(),
-        subtitle: subtitle(&documents.iter().collect::<Vec<_>>()),
+        subtitle: subtitle(&documents),
         x: Axis {
             label: "share of requests that were at most so slow".to_owned(),
             low: 0.0,
-            high: high_x,
+            high: high_x + margin,
             ticks: ticks.filter(|(at, _)| *at <= high_x).collect(),
         },
-        y: latency_axis("latency", values.map(|(_, y)| *y)),
+        y: Axis::latency("latency", heights(&lines)),
         lines,
     })
 }
 
-/// A point of the curve: nines to the right, the logarithm of the latency upwards. What is beyond
-/// the last sample lies where the sample does.
-fn curve_point(point: &Percentile) -> (f64, f64) {
-    let left = (1.0 - point.quantile).max(1.0 / (point.count.max(1) as f64) / 2.0);
-    (-left.log10(), logarithm(point.latency_ns))
+/// A percentile to the right, by its nines.
+fn nines(point: &CurvePoint) -> f64 {
+    -point.share_left.log10()
 }
 
-/// The repetition with the median 99th percentile.
-fn typical(point: &Point) -> Option<&Repetition> {
-    let mut runs: Vec<&Repetition> =
-        point.repetitions.iter().filter(|run| !run.percentiles.is_empty()).collect();
-    runs.sort_by_key(|run| run.latency.p99_ns);
-    runs.get(runs.len() / 2).copied()
+fn band_point(point: &CurvePoint) -> (f64, f64, f64) {
+    (nines(point), point.low.max(1.0).log10(), point.high.max(1.0).log10())
+}
+
+/// Everything that has to have room between the ends of the y axis.
+fn heights(lines: &[Line]) -> impl Iterator<Item = f64> + Clone {
+    lines.iter().flat_map(|line| {
+        let bands = line.band.iter().flat_map(|(_, low, high)| [*low, *high]);
+        line.points.iter().map(|(_, height)| *height).chain(bands)
+    })
 }
 
 /// Latency, throughput and server CPU time over the values of a sweep.
@@ -90,40 +121,39 @@ fn sweeps(documents: &[Document]) -> Vec<Chart> {
         return Vec::new();
     };
     let latency = sweep.lines(&[
-        (" p50", |run| Some(logarithm(run.latency.p50_ns))),
-        (" p99", |run| Some(logarithm(run.latency.p99_ns))),
+        ("p50", |run| run.latency.quantile_ns(0.5).map(logarithm)),
+        ("p99", |run| run.latency.quantile_ns(0.99).map(logarithm)),
     ]);
-    let throughput = sweep.lines(&[("", |run| Some(run.requests_a_second))]);
+    let mut throughput = sweep.lines(&[("", |run| Some(run.requests_a_second))]);
     let cpu = sweep.lines(&[("", |run| run.server_cpu_ns_per_request)]);
-    let mut charts = vec![
-        sweep.chart("latency", "Latency", latency_axis("latency", heights(&latency)), latency),
-        sweep.chart(
-            "throughput",
-            "Throughput",
-            linear_axis("requests a second", heights(&throughput)),
-            throughput,
-        ),
-    ];
+    let mut charts = Vec::new();
+    if !latency.is_empty() {
+        let axis = Axis::latency("latency", heights(&latency));
+        charts.push(sweep.chart("latency", "Latency", axis, latency));
+    }
+    throughput.splice(0..0, sweep.line_of_equality());
+    let axis = Axis::linear("requests a second", heights(&throughput));
+    charts.push(sweep.chart("throughput", "Throughput", axis, throughput));
     if !cpu.is_empty() {
-        let axis = linear_axis("CPU time of the server for a request, ns", heights(&cpu));
+        let axis = Axis::time("CPU time of the server for a request", heights(&cpu));
         charts.push(sweep.chart("server-cpu", "CPU time of the server", axis, cpu));
     }
     charts
 }
 
-fn logarithm(ns: u64) -> f64 {
-    (ns.max(1) as f64).log10()
-}
-
-fn heights(lines: &[Line]) -> impl Iterator<Item = f64> + Clone {
-    lines.iter().flat_map(|line| &line.points).map(|(_, height)| *height)
+fn logarithm(ns: f64) -> f64 {
+    ns.max(1.0).log10()
 }
 
 /// Reports that have swept the same parameter.
 struct Sweep<'a> {
     documents: Vec<&'a Document>,
     parameter: String,
-    x: SweepAxis,
+    /// The highest value.
+    highest: f64,
+    x: Axis,
+    /// Where a value lies on the x axis.
+    place: fn(f64) -> f64,
 }
 
 /// A figure of one run, where it was measured.
@@ -139,30 +169,54 @@ impl<'a> Sweep<'a> {
         let parameter = documents.iter().find_map(swept)?;
         let documents: Vec<&Document> =
             documents.iter().filter(|one| swept(one).as_ref() == Some(&parameter)).collect();
-        let x = sweep_axis(&parameter, &documents)?;
-        Some(Sweep { documents, parameter, x })
+        let points = documents.iter().flat_map(|document| &document.points);
+        let values: Vec<f64> =
+            points.filter_map(|point| Some(point.swept.as_ref()?.value)).collect();
+        let lowest = values.iter().copied().reduce(f64::min)?;
+        let highest = values.iter().copied().reduce(f64::max)?;
+        let label = match &*parameter {
+            "rate" => "offered load, requests a second",
+            "pipeline" => "requests at once on a connection",
+            other => other,
+        };
+        let linear: fn(f64) -> f64 = |value| value;
+        let (x, place) = match &*parameter {
+            // From 0 and linear, as the rate of answers is, so that as many are a straight line.
+            "rate" => (Axis::linear(label, values.into_iter()), linear),
+            _ if highest / lowest >= 8.0 => {
+                (Axis::logarithmic(label, &values), f64::log10 as fn(f64) -> f64)
+            }
+            _ => (Axis::steps(label, &values), linear),
+        };
+        Some(Sweep { documents, parameter, highest, x, place })
     }
 
     /// A line for each report and figure: medians over repetitions. The last figure is the main
     /// one.
     fn lines(&self, figures: &[(&str, Figure)]) -> Vec<Line> {
         let mut lines = Vec::new();
-        for (colour, document) in self.documents.iter().enumerate() {
-            for (at, (suffix, figure)) in figures.iter().enumerate() {
-                let measured = document
-                    .points
-                    .iter()
-                    .filter(|point| point.repetitions.iter().all(|run| figure(run).is_some()));
-                let mut points: Vec<(f64, f64)> = measured
-                    .filter_map(|point| {
-                        let value = point.swept.as_ref()?.value;
-                        Some((self.x.place(value), point.median(|run| figure(run).unwrap_or(0.0))))
-                    })
-                    .collect();
-                points.sort_by(|one, other| one.0.total_cmp(&other.0));
-                let label = format!("{}{suffix}", document.label);
-                let pale = at + 1 < figures.len();
-                lines.push(Line { label, colour, pale, marked: true, points });
+        for (colour, (document, name)) in
+            self.documents.iter().zip(names(&self.documents)).enumerate()
+        {
+            for (at, (part, figure)) in figures.iter().enumerate() {
+                let mut points: Vec<&Point> = document.points.iter().collect();
+                let value = |point: &Point| point.swept.as_ref().map_or(0.0, |swept| swept.value);
+                points.sort_by(|one, other| value(one).total_cmp(&value(other)));
+                let x = |point: &Point| (self.place)(value(point));
+                let stroke = if at + 1 < figures.len() { Stroke::Pale } else { Stroke::Main };
+                let medians = points.iter().filter_map(|it| Some((x(it), it.median(figure)?)));
+                let ranges = points.iter().filter_map(|it| {
+                    let (low, high) = it.range(figure)?;
+                    Some((x(it), low, high))
+                });
+                lines.push(Line {
+                    label: joined(&name, part),
+                    colour,
+                    stroke,
+                    marked: true,
+                    points: medians.collect(),
+                    band: ranges.collect(),
+                });
             }
         }
         lines.retain(|line| !line.points.is_empty());
@@ -170,134 +224,97 @@ impl<'a> Sweep<'a> {
         lines
     }
 
+    /// Where everything that is offered is answered; over a sweep of rates alone.
+    fn line_of_equality(&self) -> Option<Line> {
+        (self.parameter == "rate").then(|| Line {
+            label: "all that is offered".to_owned(),
+            stroke: Stroke::Reference,
+            points: vec![(0.0, 0.0), (self.highest, self.highest)],
+            ..Line::default()
+        })
+    }
+
     fn chart(&self, name: &str, what: &str, y: Axis, lines: Vec<Line>) -> Chart {
+        let swept = match &*self.parameter {
+            "rate" => "load",
+            "pipeline" => "pipeline depth",
+            other => other,
+        };
         Chart {
             name: format!("{name}-by-{}", self.parameter),
-            title: format!("{what} by {}", self.x.name),
+            title: format!("{what} by {swept}"),
             subtitle: subtitle(&self.documents),
-            x: self.x.axis.clone(),
+            x: self.x.clone(),
             y,
             lines,
         }
     }
 }
 
-struct SweepAxis {
-    /// What a title calls it.
-    name: String,
-    axis: Axis,
-    logarithmic: bool,
-}
-
-impl SweepAxis {
-    fn place(&self, value: f64) -> f64 {
-        if self.logarithmic { value.log10() } else { value }
+/// A value of a sweep, in words.
+fn value_of(parameter: &str, value: f64) -> String {
+    match parameter {
+        "rate" => format!("{} requests/s", short(value)),
+        "pipeline" => format!("{} at a time", short(value)),
+        other => counted(value, other.strip_suffix('s').unwrap_or(other)),
     }
-}
-
-fn sweep_axis(parameter: &str, documents: &[&Document]) -> Option<SweepAxis> {
-    let mut values: Vec<f64> = documents
-        .iter()
-        .flat_map(|document| &document.points)
-        .filter_map(|point| Some(point.swept.as_ref()?.value))
-        .collect();
-    values.sort_by(f64::total_cmp);
-    values.dedup();
-    let (low, high) = (*values.first()?, *values.last()?);
-    let logarithmic = high / low >= 8.0;
-    let (label, axis_label) = match parameter {
-        "rate" => ("load", "offered load, requests a second"),
-        "pipeline" => ("pipeline depth", "requests at once on a connection"),
-        other => (other, other),
-    };
-    let place = |value: f64| if logarithmic { value.log10() } else { value };
-    // Where values lie close together, not every one has room for its label.
-    let room = (place(high) - place(low)) / 14.0;
-    let mut ticks: Vec<(f64, String)> = Vec::new();
-    for value in values {
-        if ticks.last().is_none_or(|(before, _)| place(value) - before >= room) {
-            ticks.push((place(value), short(value)));
-        }
-    }
-    let axis = Axis { label: axis_label.to_owned(), low: place(low), high: place(high), ticks };
-    Some(SweepAxis { name: label.to_owned(), axis, logarithmic })
-}
-
-/// An axis for logarithms of nanoseconds.
-fn latency_axis(label: &str, values: impl Iterator<Item = f64> + Clone) -> Axis {
-    let low = values.clone().fold(f64::INFINITY, f64::min);
-    let high = values.fold(f64::NEG_INFINITY, f64::max);
-    let (low, high) = if low.is_finite() { (low, high) } else { (3.0, 6.0) };
-    let (low, high) = (low - 0.05, high + 0.08);
-    let digits: &[f64] = match high - low {
-        ..1.2 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-        ..3.5 => &[1.0, 2.0, 5.0],
-        _ => &[1.0],
-    };
-    let ticks = (0..19)
-        .flat_map(|decade| digits.iter().map(move |digit| digit * 10_f64.powi(decade)))
-        .map(|ns| (ns.log10(), duration(ns)))
-        .filter(|(at, _)| (low..=high).contains(at));
-    Axis { label: label.to_owned(), low, high, ticks: ticks.collect() }
-}
-
-/// An axis from 0 with round numbers.
-fn linear_axis(label: &str, values: impl Iterator<Item = f64>) -> Axis {
-    let highest = values.fold(0.0, f64::max).max(1.0);
-    let decade = 10_f64.powf((highest / 5.0).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * decade);
-    let step = step.into_iter().find(|step| highest / step <= 6.0).unwrap_or(highest);
-    let high = highest * 1.05;
-    let ticks = (0..10).map(|n| f64::from(n) * step).filter(|at| *at <= high);
-    let ticks = ticks.map(|at| (at, short(at))).collect();
-    Axis { label: label.to_owned(), low: 0.0, high, ticks }
 }
 
 /// How it was measured, as far as that is the same for all.
 fn subtitle(documents: &[&Document]) -> String {
-    let describe = |document: &Document| {
-        let parameters = &document.parameters;
-        let swept = document.points.first().and_then(|point| point.swept.as_ref());
-        let swept = swept.map_or("", |swept| &swept.parameter);
-        let mut parts = Vec::new();
-        if let Some(load) = document.points.first().map(|point| &point.load) {
-            let loop_of = match load.rate {
-                Some(_) if swept == "rate" => format!("open loop, {:?} arrivals", load.arrivals),
-                Some(rate) => {
-                    format!("open loop, {} requests/s, {:?} arrivals", short(rate), load.arrivals)
-                }
-                None => "closed loop".to_owned(),
-            };
-            parts.push(loop_of.to_lowercase());
-            if swept != "connections" {
-                parts.push(counted(load.connections, "connection"));
-            }
-            if load.rate.is_none() && swept != "pipeline" {
-                parts.push(format!("{} at a time", load.pipeline));
-            }
-        }
-        if parameters.mget > 1 {
-            parts.push(format!("MGET of {}", parameters.mget));
-        }
-        if parameters.updates_percent > 0.0 {
-            parts.push(format!("{} % updates", parameters.updates_percent));
-        }
-        parts.push(counted(parameters.stocks, "stock"));
-        parts.push(document.machine.cpu.clone());
-        parts.retain(|part| !part.is_empty());
-        parts.join(" · ")
-    };
     let mut described = documents.iter().map(|document| describe(document));
     let first = described.next().unwrap_or_default();
-    match described.all(|other| other == first) {
+    let mut parts = vec![match described.all(|other| other == first) {
         true => first,
         false => "runs of different loads; see their reports".to_owned(),
+    }];
+    let points = || documents.iter().flat_map(|document| &document.points);
+    let runs = points().map(|point| point.counted().count()).max().unwrap_or(0);
+    if runs > 1 {
+        parts.push(format!("medians of {runs} runs, bands from lowest to highest"));
     }
+    if points().any(Point::is_disturbed) {
+        parts.push("DISTURBED by others".to_owned());
+    }
+    parts.join(" · ")
 }
 
-fn counted(count: usize, what: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", short(count as f64))
+fn describe(document: &Document) -> String {
+    let parameters = &document.parameters;
+    let swept = document.points.first().and_then(|point| point.swept.as_ref());
+    let swept = swept.map_or("", |swept| &swept.parameter);
+    let mut parts = Vec::new();
+    if let Some(load) = document.points.first().map(|point| &point.load) {
+        let loop_of = match load.rate {
+            Some(_) if swept == "rate" => format!("open loop, {:?} arrivals", load.arrivals),
+            Some(rate) => {
+                format!("open loop, {} requests/s, {:?} arrivals", short(rate), load.arrivals)
+            }
+            None => "closed loop".to_owned(),
+        };
+        parts.push(loop_of.to_lowercase());
+        if swept != "connections" {
+            parts.push(counted(load.connections as f64, "connection"));
+        }
+        if load.rate.is_none() && swept != "pipeline" {
+            parts.push(format!("{} at a time", load.pipeline));
+        }
+    }
+    if parameters.mget > 1 {
+        parts.push(format!("MGET of {}", parameters.mget));
+    }
+    if parameters.updates_percent > 0.0 {
+        parts.push(format!("{} % updates", parameters.updates_percent));
+    }
+    parts.push(counted(parameters.stocks as f64, "stock"));
+    parts.push(document.machine.cpu.clone());
+    parts.retain(|part| !part.is_empty());
+    parts.join(" · ")
+}
+
+fn counted(count: f64, what: &str) -> String {
+    let ending = if count == 1.0 { "" } else { "s" };
+    format!("{} {what}{ending}", short(count))
 }
 
 /// `0 %`, `90 %`, `99 %`, `99.9 %` by the number of nines.
@@ -310,50 +327,33 @@ fn percent(nines: i32) -> String {
     }
 }
 
-fn duration(ns: f64) -> String {
-    match ns {
-        ..1e3 => format!("{ns:.0} ns"),
-        ..1e6 => format!("{} µs", rounded(ns / 1e3)),
-        ..1e9 => format!("{} ms", rounded(ns / 1e6)),
-        _ => format!("{} s", rounded(ns / 1e9)),
-    }
-}
-
-/// A number in few characters: `250`, `20 k`, `1.5 M`.
-fn short(number: f64) -> String {
-    match number {
-        ..1e4 => rounded(number),
-        ..1e6 => format!("{} k", rounded(number / 1e3)),
-        _ => format!("{} M", rounded(number / 1e6)),
-    }
-}
-
-/// At most two places, without zeros at the end.
-fn rounded(number: f64) -> String {
-    let text = format!("{number:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::Swept;
-    use crate::report::chart::THEMES;
     use crate::report::table::tests::{document, load, run};
 
-    fn sweep() -> Document {
+    fn sweep_of(parameter: &str) -> Document {
         let point = |value: f64| {
-            let mut run = run();
-            run.requests_a_second = value * 1000.0;
-            let swept = Some(Swept { parameter: "connections".into(), value });
-            Point { swept, load: load(), repetitions: vec![run] }
+            let runs = [1.0, 3.0, 2.0, 4.0].map(|times| {
+                let mut run = run();
+                run.requests_a_second = value * times * 1000.0;
+                run.latency.p50_ns = (10_000.0 * times) as u64;
+                run
+            });
+            let swept = Some(Swept { parameter: parameter.into(), value });
+            Point { swept, load: load(), repetitions: runs.to_vec() }
         };
         document([1.0, 10.0, 100.0].map(point).to_vec())
     }
 
+    fn labels(chart: &Chart) -> Vec<&str> {
+        chart.lines.iter().map(|line| &*line.label).collect()
+    }
+
     #[test]
-    fn a_sweep_has_its_charts() {
-        let charts = super::charts(&[sweep(), sweep()]);
+    fn a_sweep_has_its_charts_with_medians_and_bands() {
+        let charts = super::charts(&[sweep_of("connections"), sweep_of("connections")]);
         let names: Vec<&str> = charts.iter().map(|chart| &*chart.name).collect();
         assert_eq!(
             names,
@@ -366,30 +366,64 @@ mod tests {
         );
         let throughput = &charts[2];
         assert_eq!(throughput.lines.len(), 2);
-        let points = [(0.0, 1e3), (1.0, 1e4), (2.0, 1e5)];
-        assert_eq!(throughput.lines[0].points, points);
+        let line = &throughput.lines[0];
+        assert_eq!(line.points, [(0.0, 2e3), (1.0, 2e4), (2.0, 2e5)]);
+        assert_eq!(line.band, [(0.0, 1e3, 4e3), (1.0, 1e4, 4e4), (2.0, 1e5, 4e5)]);
+        assert!(throughput.subtitle.ends_with("medians of 4 runs, bands from lowest to highest"));
         let plain = document(vec![Point { swept: None, load: load(), repetitions: vec![run()] }]);
-        assert_eq!(super::charts(&[plain]).len(), 1);
+        let charts = super::charts(&[plain]);
+        assert_eq!((charts.len(), charts[0].lines[0].band.len()), (1, 0));
+    }
+
+    /// The table, the curve and the chart of a sweep say the same of a percentile, of even repetitions too.
+    #[test]
+    fn table_curve_and_chart_have_one_median() {
+        let document = sweep_of("connections");
+        let charts = super::charts(std::slice::from_ref(&document));
+        let of_curve =
+            charts[0].lines[0].points.iter().find(|(x, _)| (*x - 2_f64.log10()).abs() < 1e-9);
+        let of_chart = charts[1].lines[0].points[0];
+        assert_eq!(of_curve.unwrap().1, 20_000_f64.log10());
+        assert_eq!(of_chart.1, 20_000_f64.log10());
+        let table = crate::report::table(&document);
+        assert!(table.lines().nth(2).unwrap().contains("  20.0 µs  "), "{table}");
     }
 
     #[test]
-    fn an_svg_has_its_size_and_its_text() {
-        let svg = charts(&[sweep()])[2].svg(&THEMES[0]).unwrap();
-        assert!(svg.starts_with(r#"<svg width="960" height="540""#), "{svg:.80}");
-        assert!(svg.contains("\nThroughput by connections\n"), "{svg:.800}");
+    fn rates_are_linear_and_beside_what_is_offered() {
+        let charts = super::charts(&[sweep_of("rate")]);
+        let throughput = charts.iter().find(|chart| chart.name == "throughput-by-rate").unwrap();
+        assert_eq!(labels(throughput), ["all that is offered", "stockd"]);
+        assert_eq!(throughput.lines[0].stroke, Stroke::Reference);
+        assert_eq!(throughput.lines[0].points, [(0.0, 0.0), (100.0, 100.0)]);
+        assert_eq!(throughput.lines[1].points[1].0, 10.0);
+        assert_eq!((throughput.x.low, throughput.y.low), (0.0, 0.0));
     }
 
-    /// Text is of our own font, so a picture has ink where its title is.
     #[test]
-    fn text_appears_without_fonts_on_the_machine() {
-        let picture = charts(&[sweep()])[0].png(&THEMES[0]).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let frame = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!((frame.width, frame.height), (1920, 1080));
-        let row = |y: usize| &pixels[y * frame.line_size..(y + 1) * frame.line_size];
-        let dark = (50..90).flat_map(row).filter(|channel| **channel < 90).count();
-        assert!(dark > 1000, "{dark}");
+    fn legends_tell_apart_and_no_more() {
+        let own = sweep_of("connections");
+        let alone = Document { label: "line 127.0.0.1:7878".into(), ..own.clone() };
+        let charts = super::charts(std::slice::from_ref(&alone));
+        assert_eq!(labels(&charts[0]), ["1 connection", "10 connections", "100 connections"]);
+        assert_eq!(labels(&charts[1]), ["p50", "p99"]);
+        assert_eq!(labels(&charts[2]), [""]);
+        let mut resp = alone.clone();
+        resp.parameters.protocol = crate::Protocol::Resp;
+        resp.label = "resp 127.0.0.1:7878".into();
+        assert_eq!(labels(&super::charts(&[alone.clone(), resp.clone()])[2]), ["line", "resp"]);
+        resp.parameters.server = "127.0.0.1:6379".into();
+        resp.label = "resp 127.0.0.1:6379".into();
+        let two = super::charts(&[alone, resp]);
+        assert_eq!(labels(&two[2]), ["line 127.0.0.1:7878", "resp 127.0.0.1:6379"]);
+        assert_eq!(labels(&super::charts(&[own])[1]), ["stockd, p50", "stockd, p99"]);
+    }
+
+    #[test]
+    fn the_unit_of_cpu_time_is_that_of_latency() {
+        let charts = super::charts(&[sweep_of("connections")]);
+        let ticks: Vec<&str> = charts[3].y.ticks.iter().map(|(_, label)| &**label).collect();
+        assert_eq!(ticks, ["0", "2 µs", "4 µs", "6 µs"]);
     }
 
     #[test]
@@ -398,18 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_short() {
+    fn percentiles_are_named_by_their_nines() {
         assert_eq!([0, 1, 2, 4].map(percent), ["0 %", "90 %", "99 %", "99.99 %"]);
-        assert_eq!(
-            [200.0, 1_500.0, 5e5, 2e6, 1e9].map(duration),
-            ["200 ns", "1.5 µs", "500 µs", "2 ms", "1 s"]
-        );
-        assert_eq!(
-            [1.0, 9_999.0, 20_000.0, 1_250_000.0].map(short),
-            ["1", "9999", "20 k", "1.25 M"]
-        );
-        let axis = linear_axis("", [130_000.0].into_iter());
-        let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| &**label).collect();
-        assert_eq!(labels, ["0", "50 k", "100 k"]);
     }
 }

@@ -1,78 +1,101 @@
 //! The report on a terminal: a row for each load, and notes.
 
-use stockd_latency::{grouped, microseconds};
+use stockd_latency::{Column, duration, grouped, tables};
 
 use super::{Document, Point, Repetition};
 
+/// Letters of a line, at most.
+const WIDTH: usize = 100;
+
+/// What stands where there is nothing that was measured.
+const NOTHING: &str = "–";
+
 /// A row for each point: medians over its repetitions, and the highest maximum. Columns without a
-/// measurement are left out.
+/// measurement are left out, and those that have no room follow below.
 pub fn table(document: &Document) -> String {
-    let columns = columns(document);
-    let rows =
-        document.points.iter().map(|point| columns.iter().map(|(_, cell)| cell(point)).collect());
-    stockd_latency::table(columns.iter().map(|(heading, _)| heading.as_str()), rows, 0).join("\n")
+    let keys = usize::from(swept(document).is_some());
+    tables(&columns(document), keys, WIDTH).join("\n")
 }
 
-/// The columns that this document has figures for.
-fn columns(document: &Document) -> Vec<Column> {
-    let swept = document.points.first().and_then(|point| point.swept.as_ref());
-    let is_open = document.points.iter().any(|point| point.load.rate.is_some());
-    let mut columns: Vec<Column> = Vec::new();
-    let mut column = |heading: &str, cell: Cell| columns.push((heading.to_owned(), cell));
-    if let Some(swept) = swept {
-        let value = |point: &Point| point.swept.as_ref().map(|swept| swept.value.to_string());
-        column(&swept.parameter, Box::new(move |point| value(point).unwrap_or_default()));
+fn swept(document: &Document) -> Option<&str> {
+    Some(&document.points.first()?.swept.as_ref()?.parameter)
+}
+
+/// The columns that this document has figures for, with a cell for each point.
+pub(super) fn columns(document: &Document) -> Vec<Column> {
+    let mut columns = Columns { points: &document.points, columns: Vec::new() };
+    if let Some(swept) = swept(document) {
+        columns.add(swept, |point| Some(point.swept.as_ref()?.value.to_string()));
     }
-    column("requests", total(|run| run.requests));
-    if is_open {
-        column("offered/s", median(|run| run.offered_a_second.unwrap_or(0.0), whole));
+    let any = |has: fn(&Repetition) -> bool| document.repetitions().any(has);
+    let percentile = |quantile| {
+        move |point: &Point| point.median(|run| run.latency.quantile_ns(quantile)).map(duration)
+    };
+    columns.add("requests", |point| Some(total(point, |run| run.requests)));
+    if any(|run| run.offered_a_second.is_some()) {
+        columns.add("offered/s", |point| point.median(|run| run.offered_a_second).map(whole));
     }
-    column("requests/s", median(|run| run.requests_a_second, whole));
-    if document.points.iter().any(|point| point.repetitions.len() > 1) {
-        column("min … max", Box::new(range_of_rates));
+    columns.add("requests/s", |point| point.median(|run| Some(run.requests_a_second)).map(whole));
+    if document.points.iter().any(|point| point.counted().nth(1).is_some()) {
+        columns.add("min … max", |point| {
+            let (low, high) = point.range(|run| Some(run.requests_a_second))?;
+            Some(format!("{} … {}", whole(low), whole(high)))
+        });
     }
     if document.parameters.mget > 1 {
-        column("lookups/s", median(|run| run.lookups_a_second, whole));
+        columns.add("lookups/s", |point| point.median(|run| Some(run.lookups_a_second)).map(whole));
     }
-    column("mean µs", median(|run| run.latency.mean_ns, microseconds));
-    column("p50 µs", median(|run| run.latency.p50_ns as f64, microseconds));
-    column("p90 µs", median(|run| run.latency.p90_ns as f64, microseconds));
-    column("p99 µs", median(|run| run.latency.p99_ns as f64, microseconds));
-    column("p99.9 µs", median(|run| run.latency.p999_ns as f64, microseconds));
-    let highest = |point: &Point| point.repetitions.iter().map(|run| run.latency.max_ns).max();
-    column(
-        "max µs",
-        Box::new(move |point| microseconds(highest(point).unwrap_or_default() as f64)),
-    );
-    if is_open {
-        let late = |run: &Repetition| run.send_delay.unwrap_or_default().p99_ns as f64;
-        column("sent late p99 µs", median(late, microseconds));
+    columns.add("mean", |point| {
+        let mean = |run: &Repetition| (run.latency.count > 0).then_some(run.latency.mean_ns);
+        point.median(mean).map(duration)
+    });
+    for (heading, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
+        columns.add(heading, percentile(quantile));
     }
-    if document.repetitions().any(|run| run.server_cpu_ns_per_request.is_some()) {
-        let per_request = |run: &Repetition| run.server_cpu_ns_per_request.unwrap_or(0.0);
-        column("server CPU ns/request", median(per_request, whole));
-        column("server cores", median(|run| run.server_cores.unwrap_or(0.0), two_places));
+    columns.add("max", |point| point.max_ns().map(duration));
+    if any(|run| run.send_delay.is_some()) {
+        columns.add("sent late p99", |point| {
+            point.median(|run| run.send_delay?.quantile_ns(0.99)).map(duration)
+        });
     }
-    column("own cores", median(|run| run.load_cores, two_places));
-    column("errors", total(|run| run.counts.failures()));
-    columns
+    if any(|run| run.server_cpu_ns_per_request.is_some()) {
+        let per_request = |point: &Point| point.median(|run| run.server_cpu_ns_per_request);
+        columns.add("server CPU/request", move |point| per_request(point).map(duration));
+        let cores = |point: &Point| point.median(|run| run.server_cores);
+        columns.add("server cores", move |point| cores(point).map(two_places));
+    }
+    columns.add("own cores", |point| {
+        let cores = |run: &Repetition| (run.window_seconds > 0.0).then_some(run.load_cores);
+        point.median(cores).map(two_places)
+    });
+    if any(|run| run.disturbed) {
+        columns.add("disturbed", |point| {
+            let disturbed = point.repetitions.iter().filter(|run| run.disturbed).count();
+            Some(format!("{disturbed} of {}", point.repetitions.len()))
+        });
+    }
+    // Of all runs: a disturbed one has no excuse for a wrong reply.
+    columns.add("errors", |point| {
+        Some(grouped(point.repetitions.iter().map(|run| run.counts.failures()).sum()))
+    });
+    columns.columns
 }
 
-type Cell = Box<dyn Fn(&Point) -> String>;
-type Column = (String, Cell);
-
-fn total(count: fn(&Repetition) -> u64) -> Cell {
-    Box::new(move |point| grouped(point.repetitions.iter().map(count).sum()))
+/// Columns that are being put together.
+struct Columns<'a> {
+    points: &'a [Point],
+    columns: Vec<Column>,
 }
 
-fn range_of_rates(point: &Point) -> String {
-    let rates = || point.repetitions.iter().map(|run| run.requests_a_second);
-    let (low, high) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
-    format!("{} … {}", whole(low), whole(high))
+impl Columns<'_> {
+    fn add(&mut self, heading: &str, cell: impl Fn(&Point) -> Option<String>) {
+        let cells = self.points.iter().map(|point| cell(point).unwrap_or_else(|| NOTHING.into()));
+        self.columns.push(Column { heading: heading.to_owned(), cells: cells.collect() });
+    }
 }
 
-fn median(figure: fn(&Repetition) -> f64, show: fn(f64) -> String) -> Cell {
-    Box::new(move |point| show(point.median(figure)))
+fn total(point: &Point, count: fn(&Repetition) -> u64) -> String {
+    grouped(point.counted().map(count).sum())
 }
 
 /// What a reader of the table has to know, a line each; failures come last.
@@ -86,69 +109,138 @@ pub fn notes(document: &Document) -> Vec<String> {
             Some(swept) => format!("{} {}: ", swept.parameter, swept.value),
             None => String::new(),
         };
-        point_notes(point, &place, &mut notes);
+        let mut noted = Vec::new();
+        request_notes(point, &mut noted);
+        trust_notes(point, &mut noted);
+        failure_notes(point, &mut noted);
+        notes.extend(noted.into_iter().map(|note| format!("{place}{note}")));
     }
     notes
 }
 
-fn point_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
-    let runs = &point.repetitions;
-    let sum = |count: fn(&Repetition) -> u64| runs.iter().map(count).sum::<u64>();
-    let shown = |ns: fn(&Repetition) -> f64| microseconds(point.median(ns));
-    let mut note = |text: String| notes.push(format!("{place}{text}"));
+/// What was asked and answered.
+fn request_notes(point: &Point, notes: &mut Vec<String>) {
+    let sum = |count: fn(&Repetition) -> u64| point.counted().map(count).sum::<u64>();
     let misses = sum(|run| run.counts.misses);
     if misses > 0 {
-        note(format!(
+        notes.push(format!(
             "{} names listed, {} not listed",
             grouped(sum(|run| run.counts.hits)),
             grouped(misses)
         ));
     }
-    if runs.iter().any(|run| run.update_latency.is_some()) {
-        note(format!(
-            "lookups p50 {} p99 {} µs, updates p50 {} p99 {} µs",
-            shown(|run| run.lookup_latency.unwrap_or_default().p50_ns as f64),
-            shown(|run| run.lookup_latency.unwrap_or_default().p99_ns as f64),
-            shown(|run| run.update_latency.unwrap_or_default().p50_ns as f64),
-            shown(|run| run.update_latency.unwrap_or_default().p99_ns as f64),
+    let of_kind = |kind: fn(&Repetition) -> Option<super::LatencyFigures>, quantile| {
+        let latency = point.median(|run| kind(run)?.quantile_ns(quantile));
+        latency.map_or_else(|| NOTHING.to_owned(), duration)
+    };
+    if point.counted().any(|run| run.update_latency.is_some()) {
+        notes.push(format!(
+            "lookups p50 {} p99 {}, updates p50 {} p99 {}",
+            of_kind(|run| run.lookup_latency, 0.5),
+            of_kind(|run| run.lookup_latency, 0.99),
+            of_kind(|run| run.update_latency, 0.5),
+            of_kind(|run| run.update_latency, 0.99),
         ));
     }
-    if runs.iter().any(|run| run.messages_a_second.is_some()) {
-        let messages = point.median(|run| run.messages_a_second.unwrap_or(0.0));
-        note(format!("subscribers read {} messages/s", whole(messages)));
+    if let Some(messages) = point.median(|run| run.messages_a_second) {
+        notes.push(format!("subscribers read {} messages/s", whole(messages)));
     }
     let verified = sum(|run| run.counts.verified);
     if verified > 0 {
-        note(format!(
+        notes.push(format!(
             "{} replies compared, {} wrong",
             grouped(verified),
             grouped(sum(|run| run.counts.mismatches))
         ));
     }
-    if runs.iter().any(Repetition::is_overloaded) {
-        note(format!(
-            "overload: {} requests/s were offered and {} answered; {} had no reply in the end, {} of them were never sent",
-            whole(point.median(|run| run.offered_a_second.unwrap_or(0.0))),
-            whole(point.median(|run| run.requests_a_second)),
-            grouped(sum(|run| run.counts.unanswered)),
+    let unanswered = sum(|run| run.counts.unanswered);
+    if unanswered > 0 {
+        notes.push(format!(
+            "{} requests had no reply in the end, {} of them were never sent",
+            grouped(unanswered),
             grouped(sum(|run| run.counts.unsent)),
         ));
-    } else if sum(|run| run.counts.unanswered) > 0 {
-        note(format!(
-            "{} requests had no reply in the end",
-            grouped(sum(|run| run.counts.unanswered))
-        ));
     }
-    if runs.iter().any(|run| run.load_saturated) {
-        note(format!(
-            "the load generator was the bottleneck: its busiest thread was busy for {:.0} % of the time; give it more --threads or another core, and do not take these figures for the server's",
-            100.0 * runs.iter().map(|run| run.load_busy_share).fold(0.0, f64::max)
-        ));
-    }
-    failure_notes(point, place, notes);
 }
 
-fn failure_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
+/// How far the figures can be trusted, and whose they are.
+fn trust_notes(point: &Point, notes: &mut Vec<String>) {
+    let disturbed = point.repetitions.iter().filter(|run| run.disturbed);
+    if let Some(worst) = disturbed
+        .clone()
+        .max_by(|one, other| one.disturbance.run_delay().total_cmp(&other.disturbance.run_delay()))
+    {
+        let runs = point.repetitions.len();
+        let (what, why) = (disturbed.count(), why(worst));
+        notes.push(match point.is_disturbed() {
+            true => format!(
+                "disturbed: in {} {why}; these are figures of a busy machine, and no verdict on the server is given: \
+                 repeat it when the machine is idle, or bind both sides to cores of their own",
+                match runs {
+                    1 => "the run".to_owned(),
+                    runs => format!("each of the {runs} runs, at worst"),
+                }
+            ),
+            false => format!("disturbed: {what} of {runs} runs do not count: {why}"),
+        });
+        if point.is_disturbed() {
+            return;
+        }
+    }
+    let counted = || point.counted();
+    let behind = counted().any(Repetition::falls_behind).then(|| {
+        let median = |figure: fn(&Repetition) -> Option<f64>| {
+            point.median(figure).map_or_else(String::new, whole)
+        };
+        format!(
+            "{} requests/s were offered and {} answered",
+            median(|run| run.offered_a_second),
+            median(|run| Some(run.requests_a_second)),
+        )
+    });
+    if counted().any(|run| run.load_saturated) {
+        let busy = counted().map(|run| run.load_busy_share).fold(0.0, f64::max);
+        notes.push(format!(
+            "the load generator was the bottleneck: its busiest thread was busy for {:.0} % of the time; give it more \
+             --threads or another core, and do not take these figures for the server's",
+            100.0 * busy
+        ));
+    }
+    let delay = counted().map(|run| run.disturbance.run_delay()).fold(0.0, f64::max);
+    if counted().any(|run| run.disturbance.waited_for_a_core()) {
+        notes.push(format!(
+            "load generator and server had to share cores: a thread of theirs waited for one for {:.0} % of the time, \
+             which is part of the latencies; give each its own",
+            100.0 * delay
+        ));
+    }
+    match behind {
+        Some(behind) if counted().any(Repetition::is_overloaded) => {
+            notes.push(format!("overload: {behind}"));
+        }
+        Some(behind) => {
+            notes.push(format!("{behind}, which is not known to be the server's fault"))
+        }
+        None => {}
+    }
+}
+
+/// What disturbed a run.
+fn why(run: &Repetition) -> String {
+    let disturbance = &run.disturbance;
+    let delay = match disturbance.run_delay() {
+        0.0 => String::new(),
+        delay => format!("a thread waited for a core for {:.0} % of the time, ", 100.0 * delay),
+    };
+    let others =
+        disturbance.others_cores.map(|cores| format!("other processes used {cores:.2} cores"));
+    let stolen = disturbance.stolen_share.filter(|share| *share >= 0.01);
+    let stolen = stolen.map(|share| format!("the host took {:.0} % of all cores", 100.0 * share));
+    let causes: Vec<String> = others.into_iter().chain(stolen).collect();
+    format!("{delay}{}", causes.join(" and "))
+}
+
+fn failure_notes(point: &Point, notes: &mut Vec<String>) {
     let runs = &point.repetitions;
     let sum = |count: fn(&Repetition) -> u64| runs.iter().map(count).sum::<u64>();
     let first = |text: fn(&Repetition) -> &Option<String>| {
@@ -168,8 +260,7 @@ fn failure_notes(point: &Point, place: &str, notes: &mut Vec<String>) {
         ),
     ] {
         if count > 0 {
-            let count = grouped(count);
-            notes.push(format!("{place}{count} {what}, the first: {text}"));
+            notes.push(format!("{} {what}, the first: {text}", grouped(count)));
         }
     }
 }
@@ -186,6 +277,7 @@ fn two_places(number: f64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::disturbance::Disturbance;
     use crate::figures::{Figures, Kind};
     use crate::report::{Document, Parameters, Swept};
     use crate::run::{Load, Outcome};
@@ -207,6 +299,7 @@ pub(super) mod tests {
             server_cores: Some(0.65),
             server_memory_bytes: Some(8 << 20),
             messages_a_second: None,
+            disturbance: Disturbance::default(),
         }
     }
 
@@ -235,6 +328,10 @@ pub(super) mod tests {
         Document { points, ..Document::new("stockd".into(), vec!["stockd".into()], parameters) }
     }
 
+    fn point(repetitions: Vec<Repetition>) -> Point {
+        Point { swept: None, load: load(), repetitions }
+    }
+
     #[test]
     fn a_row_is_the_medians_of_a_point() {
         let runs = [1000, 123_456, 2000].map(|rate| Repetition::new(outcome(rate), &load(), 1));
@@ -243,10 +340,68 @@ pub(super) mod tests {
         assert_eq!(
             table(&document(vec![point])),
             "\
-connections  requests  requests/s        min … max  mean µs  p50 µs  p90 µs  p99 µs  p99.9 µs  max µs  server CPU ns/request  server cores  own cores  errors
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         50   126,456       2,000  1,000 … 123,456     50.0    50.0    50.0    50.0      50.0    50.0                  6,500          0.65       0.00       0"
+connections  requests  requests/s        min … max     mean      p50      p90      p99    p99.9
+────────────────────────────────────────────────────────────────────────────────────────────────
+         50   126,456       2,000  1,000 … 123,456  50.0 µs  50.0 µs  50.0 µs  50.0 µs  50.0 µs
+
+connections      max  server CPU/request  server cores  own cores  errors
+──────────────────────────────────────────────────────────────────────────
+         50  50.0 µs             6.50 µs          0.65       0.00       0"
         );
+    }
+
+    /// As wide as figures get: an open loop of a sweep with everything that can be measured, disturbed.
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut run = run();
+        run.requests = 1_234_567_890;
+        run.offered_a_second = Some(123_456_789.4);
+        run.requests_a_second = 123_456_789.4;
+        run.lookups_a_second = 1_234_567_894.0;
+        run.send_delay = Some(run.latency);
+        run.latency.max_ns = 3_600_000_000_000;
+        run.counts.errors = 1_234_567_890;
+        run.disturbed = true;
+        let swept = Some(Swept { parameter: "connections".into(), value: 50_000.0 });
+        let point = Point { swept, load: load(), repetitions: vec![run; 3] };
+        let mut document = document(vec![point]);
+        document.parameters.mget = 100;
+        let table = table(&document);
+        for heading in
+            ["offered/s", "min … max", "lookups/s", "p99.9", "sent late p99", "server cores"]
+        {
+            assert!(table.contains(heading), "{heading}: {table}");
+        }
+        assert!(table.contains("3 of 3") && table.contains("3,600 s"), "{table}");
+        for line in table.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_has_a_dash_and_no_zero() {
+        let mut few = Figures::new(0);
+        (few.window_end, few.window_ns) = (1_000_000_000, 1_000_000_000);
+        few.answered(Kind::Lookup, 0, 50_000, 99);
+        let run = |figures| {
+            let outcome = Outcome {
+                figures,
+                server_cpu_ns_per_request: None,
+                server_cores: None,
+                ..outcome(1)
+            };
+            Repetition::new(outcome, &load(), 1)
+        };
+        let of_few = table(&document(vec![point(vec![run(few)])]));
+        let cells: Vec<&str> = of_few.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(
+            cells,
+            ["99", "99", "50.0", "µs", "50.0", "µs", "–", "–", "–", "50.0", "µs", "0.00", "0"],
+            "{of_few}"
+        );
+        let of_none = table(&document(vec![point(vec![run(Figures::new(0))])]));
+        let cells: Vec<&str> = of_none.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(cells, ["0", "0", "–", "–", "–", "–", "–", "–", "–", "0"], "{of_none}");
     }
 
     #[test]
@@ -258,16 +413,53 @@ connections  requests  requests/s        min … max  mean µs  p50 µs  p90 µs
         run.load_busy_share = 0.97;
         run.counts.errors = 2;
         run.counts.first_error = Some("ERR no".into());
-        let point = Point { swept: None, load: load(), repetitions: vec![run] };
-        let notes = notes(&document(vec![point]));
-        assert_eq!(notes[0], "server memory 8.0 MiB");
-        assert!(
-            notes[1].starts_with("overload: 2,000 requests/s were offered and 1,000 answered; 7")
-        );
-        assert!(notes[2].starts_with(
+        let said = notes(&document(vec![point(vec![run.clone()])]));
+        assert_eq!(said[0], "server memory 8.0 MiB");
+        assert_eq!(said[1], "7 requests had no reply in the end, 0 of them were never sent");
+        assert!(said[2].starts_with(
             "the load generator was the bottleneck: its busiest thread was busy for 97 %"
         ));
-        assert_eq!(notes[3], "2 error replies, the first: ERR no");
+        let behind = "2,000 requests/s were offered and 1,000 answered";
+        assert_eq!(said[3], format!("{behind}, which is not known to be the server's fault"));
+        assert_eq!(said[4], "2 error replies, the first: ERR no");
+        run.load_saturated = false;
+        let said = notes(&document(vec![point(vec![run.clone()])]));
+        assert_eq!(said[2], format!("overload: {behind}"));
+        run.disturbance.run_delay_share = Some(0.2);
+        let said = notes(&document(vec![point(vec![run])])).join("\n");
+        assert!(
+            said.contains("had to share cores: a thread of theirs waited for one for 20 %"),
+            "{said}"
+        );
+        assert!(!said.contains("overload"), "{said}");
+    }
+
+    #[test]
+    fn disturbed_runs_are_marked_and_verdicts_withheld() {
+        let quiet = run();
+        let mut disturbed = run();
+        disturbed.offered_a_second = Some(2000.0);
+        disturbed.load_saturated = true;
+        disturbed.disturbed = true;
+        disturbed.disturbance = Disturbance {
+            run_delay_share: Some(0.48),
+            server_run_delay_share: Some(0.1),
+            others_cores: Some(1.95),
+            stolen_share: Some(0.002),
+        };
+        let why =
+            "a thread waited for a core for 48 % of the time, other processes used 1.95 cores";
+        let some = document(vec![point(vec![quiet.clone(), disturbed.clone(), quiet])]);
+        assert_eq!(notes(&some)[1..], [format!("disturbed: 1 of 3 runs do not count: {why}")],);
+        assert!(table(&some).contains("1 of 3"), "{}", table(&some));
+        let all = document(vec![point(vec![disturbed.clone(), disturbed.clone()])]);
+        let said = notes(&all)[1..].join("\n");
+        let begin = format!("disturbed: in each of the 2 runs, at worst {why}; ");
+        assert!(said.starts_with(&begin) && said.contains("no verdict on the server"), "{said}");
+        assert!(!said.contains("overload") && !said.contains("bottleneck"), "{said}");
+        assert!(table(&all).contains("2 of 2"), "{}", table(&all));
+        let one = notes(&document(vec![point(vec![disturbed])]))[1].clone();
+        assert!(one.starts_with("disturbed: in the run a thread waited"), "{one}");
     }
 
     #[test]

@@ -188,16 +188,21 @@ impl Conversation for RespConversation {
         let work = turn.work.left().clamp(TURN_WORK_MIN, FEED_TELL_WORK);
         let mut budget = Budget::new(work);
         let _ = turn.feed.tell(turn.id.into(), &mut budget, |message| {
-            let Message { pattern, symbol, payload, is_unlisted, .. } = message;
+            let Message { pattern, symbol, payload, is_unlisted, framed, .. } = message;
             let symbol = symbol.as_bytes();
             if is_unlisted && symbol.starts_with(CLIENT_CHANNELS) {
                 return true;
             }
-            match pattern {
-                None => encoder.message(symbol, payload, out),
-                Some(pattern) => {
+            match (pattern, framed) {
+                (Some(pattern), _) => {
                     encoder.pattern_message(pattern.as_bytes(), symbol, payload, out);
                 }
+                (None, Some(framed)) => {
+                    let framed =
+                        framed.or_frame(|out| Encoder::new().message(symbol, payload, out));
+                    encoder.made_message(framed, out);
+                }
+                (None, None) => encoder.message(symbol, payload, out),
             }
             messages += 1;
             out.len() < bytes_max

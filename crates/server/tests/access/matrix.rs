@@ -116,6 +116,7 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("client|kill", "CLIENT KILL ID 0", Admin),
     ("client|list", "CLIENT LIST", Known),
     ("client|reply", "CLIENT REPLY ON", Known),
+    ("client|interval", "CLIENT INTERVAL 100", Known),
     ("client|getname", "CLIENT GETNAME", Known),
     ("client|setname", "CLIENT SETNAME me", Known),
     ("client|setinfo", "CLIENT SETINFO lib-name me", Known),

@@ -95,3 +95,47 @@ fn replies_that_a_client_does_not_want_are_not_sent() {
         while !client.next().contains(r#""price":"77""#) {}
     }
 }
+
+#[test]
+fn a_subscriber_is_told_at_the_interval_that_it_asks_for() {
+    let stage = Stage::new();
+    let (mut client, mut other) = (stage.client3(), stage.client());
+    other.ask("HSET A price 1");
+    for refused in ["-1", "x", "3600001", "1.5"] {
+        let expected =
+            format!("-ERR interval '{refused}' is no number of milliseconds from 0 to 3600000");
+        assert_eq!(client.ask(&format!("CLIENT INTERVAL {refused}")), expected);
+    }
+    assert_eq!(client.ask("CLIENT INTERVAL 3600000"), "OK");
+    client.give("SUBSCRIBE A B");
+    // Two confirmations and what the two are now, in any order.
+    let told: Vec<_> = (0..4).map(|_| client.next()).collect();
+    assert!(told.iter().any(|text| text.contains(r#""price":"1""#)), "{told:?}");
+    let is_of = |text: &str, price: i32| text.contains(&format!(r#""price":"{price}""#));
+    for price in 2..20 {
+        other.ask(&format!("HSET A price {price}"));
+    }
+    client.give("PING");
+    let told: Vec<_> =
+        std::iter::from_fn(|| Some(client.next()).filter(|it| it != "PONG")).collect();
+    assert!(told.len() <= 1, "{told:?}");
+    client.give("CLIENT INTERVAL 0");
+    let told = [client.next(), client.next()];
+    assert!(told.iter().any(|text| text == "OK"), "{told:?}");
+    assert!(told.iter().any(|text| is_of(text, 19)), "{told:?}");
+    // The last one comes by itself, with nothing else going on.
+    assert_eq!(client.ask("CLIENT INTERVAL 1"), "OK");
+    for price in 20..50 {
+        other.ask(&format!("HSET A price {price}"));
+    }
+    while !is_of(&client.next(), 49) {}
+    // A connection made new has none; RESP2 takes it before the subscription.
+    let mut client = stage.client();
+    assert_eq!(client.ask_all("CLIENT INTERVAL 3600000; RESET"), ["OK", "RESET"]);
+    client.give("SUBSCRIBE A");
+    let _ = [client.next(), client.next()];
+    for price in 50..53 {
+        other.ask(&format!("HSET A price {price}"));
+        while !is_of(&client.next(), price) {}
+    }
+}

@@ -117,13 +117,13 @@ impl Live for Broker {
 }
 
 fn say(socket: &mut WebSocket<Stream>, message: &Value) -> Result<(), NotConnected> {
-    socket.send(Message::text(message.to_string())).map_err(lost)
+    socket.send(Message::text(message.to_string())).map_err(|error| lost(&error))
 }
 
 /// Waits for an event of this kind. An error that comes instead refuses the feed.
 fn expect(socket: &mut WebSocket<Stream>, kind: &str, until: Instant) -> Result<(), NotConnected> {
     while Instant::now() < until {
-        let text = match socket.read().map_err(lost)? {
+        let text = match socket.read().map_err(|error| lost(&error))? {
             Message::Text(text) => text,
             _ => continue,
         };
@@ -141,7 +141,7 @@ fn expect(socket: &mut WebSocket<Stream>, kind: &str, until: Instant) -> Result<
     Err(NotConnected::Unreachable("the stream does not answer".to_owned()))
 }
 
-fn lost(error: Error) -> NotConnected {
+fn lost(error: &Error) -> NotConnected {
     NotConnected::Unreachable(error.to_string())
 }
 

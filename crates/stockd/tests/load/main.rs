@@ -138,7 +138,8 @@ fn alone_it_asks_for_what_the_server_lists() {
     let (code, out, err) =
         server.load(&["--requests", "10", "--pid", &server.child.id().to_string()]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("requests/s") && out.contains("server CPU ns/request"), "{out}");
+    assert!(out.contains("requests/s") && out.contains("server CPU/request"), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
     assert!(err.contains("server memory"), "{err}");
 }
 
@@ -153,7 +154,13 @@ fn a_sweep_reports_every_value() {
     args.extend(["--json", &json, "--hdr", &percentiles, "--label", "first name"]);
     let (code, out, err) = server.load(&args);
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(out.lines().count(), 4, "{out}");
+    assert_eq!(
+        out.lines().filter(|line| line.trim_start().starts_with("connections ")).count(),
+        2,
+        "{out}"
+    );
+    assert_eq!(out.lines().filter(|line| line.trim_start().starts_with("3 ")).count(), 2, "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
     let report: Value = serde_json::from_slice(&std::fs::read(path("a.json")).unwrap()).unwrap();
     assert_eq!(report["schema"], "stockd-load/1");
     assert_eq!(report["points"][1]["swept"]["value"], 3.0);
@@ -180,6 +187,53 @@ fn reports_are_drawn() {
     let svg = std::fs::read_to_string(path("plots/percentiles-dark.svg")).unwrap();
     assert!(svg.contains("two") && !svg.contains("first"), "{svg}");
     assert!(std::fs::read(path("plots/percentiles-light.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_report_is_one_page_that_needs_nothing_else() {
+    let server = Running::stockd();
+    let directory = tempfile::tempdir().unwrap();
+    let html = directory.path().join("report.html").display().to_string();
+    let common =
+        "--stocks 10 --fill --requests 500 --sweep connections=1,2 --repetitions 2 --repeats 0";
+    let args: Vec<&str> =
+        common.split(' ').chain(["--label", "<b>x</b>", "--html", &html]).collect();
+    assert_eq!(server.load(&args).0, Some(0));
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains("default-src 'none'"),
+        "{page:.800}"
+    );
+    assert!(page.contains("stockd load: &lt;b&gt;x&lt;/b&gt;") && !page.contains("<b>"));
+    // Percentiles, latency and throughput, each light and dark.
+    assert_eq!(page.matches("<svg ").count(), 6);
+    let others = page.replace("http://www.w3.org/", "");
+    assert!(!others.contains("http:") && !others.contains("https:"), "{page:.800}");
+}
+
+#[test]
+fn assertions_hold_or_are_exit_code_1() {
+    let server = Running::stockd();
+    let common = ["--stocks", "10", "--fill", "--requests", "2000", "--repeats", "0"];
+    let run = |bounds: &[&str]| {
+        let asserted: Vec<&str> = bounds.iter().flat_map(|bound| ["--assert", bound]).collect();
+        server.load(&[&common[..], &asserted].concat())
+    };
+    let trivial = ["p99<1000s", "p50>=0ns", "mean<1000s", "max<=1000s", "rate>0", "errors<=0"];
+    let (code, out, err) = run(&trivial);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("requests/s") && !err.contains("does not hold"), "{err}");
+    let (code, out, err) = run(&["p99<1ns", "rate>1_000_000_000", "errors<=0", "p99.9<1000s"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(out.contains("requests/s"), "the figures are there all the same: {out}");
+    let said: Vec<&str> = err.lines().filter(|line| line.starts_with("stockd: ")).collect();
+    assert_eq!(said.len(), 3, "{err}");
+    assert!(said[0].contains("'p99<1ns' does not hold: it is ") && said[0].contains("s"), "{err}");
+    assert!(said[1].contains("'rate>1_000_000_000' does not hold: it is "), "{err}");
+    assert_eq!(said[2], "stockd: 'p99.9<1000s' cannot be told of 2,000 requests; it takes 10,000");
+    let (code, out, err) = run(&["p98<1ms"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("'p98' is no figure; there are rate, errors"), "{err}");
 }
 
 #[test]

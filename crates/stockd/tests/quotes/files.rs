@@ -182,6 +182,25 @@ fn updates_are_replayed_in_their_order_at_any_pace() {
     }
 }
 
+/// As fast as nothing is: every update is late but the first ones.
+#[test]
+fn a_replay_that_falls_behind_says_so() {
+    let server = Server::start();
+    let mut updates = "time,symbol,price\n".to_owned();
+    for number in 0..300_000 {
+        updates += &format!("2026-08-11,S{},{}\n", number % 100, 1 + number % 7);
+    }
+    let (_dir, updates) = file("updates.csv", &updates);
+    let (code, out, err) = server.run(&["replay", &updates, "--rate", "4294967295"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("300000 updates in "), "{out}");
+    let last = err.lines().last().unwrap_or_default();
+    assert!(last.starts_with("stockd: fell behind: the last update was done "), "{err}");
+    assert!(last.ends_with(" updates a second of the 4294967295 that were asked for"), "{err}");
+    let (_, _, err) = server.run(&["replay", &updates, "--speed", "max"]);
+    assert_eq!(err, "", "what is to be as fast as it can is never late");
+}
+
 /// Runs a command with this on its standard input.
 fn piped(server: &Server, args: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
     let command = server.command(args);

@@ -332,6 +332,8 @@ pub enum Client<'a> {
     Kill(Kill<'a>),
     /// Which replies the connection is sent from now on.
     Reply(ReplyMode),
+    /// At most one message a symbol in this time, or all of them.
+    Interval(Option<Duration>),
     /// The name of the connection.
     Name,
     /// Name the connection: printable ASCII without spaces, at most [`CLIENT_NAME_BYTES_MAX`](stockd_model::limits::CLIENT_NAME_BYTES_MAX)

@@ -9,8 +9,8 @@ use std::fmt;
 
 use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX,
-    RESP_COMMAND_PARTS_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX,
-    WATCHED_STOCKS_MAX,
+    RESP_COMMAND_PARTS_MAX, STREAM_INTERVAL_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX,
+    TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
 use stockd_model::{
     FeedNameError, Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError,
@@ -144,6 +144,13 @@ pub enum CommandError<'a> {
     /// `CLIENT KILL MAXAGE` of something that is no number of seconds.
     #[error("ERR maxage is not an integer or out of range")]
     KilledAge,
+    /// `CLIENT INTERVAL` of something that is no number of milliseconds.
+    #[error(
+        "ERR interval '{}' is no number of milliseconds from 0 to {}",
+        Shown(.0),
+        STREAM_INTERVAL_MAX.as_millis()
+    )]
+    Interval(&'a [u8]),
     /// `CLIENT LIST ID` of something that is no number of a connection.
     #[error("ERR Invalid client ID")]
     ClientId,

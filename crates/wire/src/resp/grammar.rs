@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, SCAN_COUNT_MAX};
+use stockd_model::limits::{
+    CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, SCAN_COUNT_MAX, STREAM_INTERVAL_MAX,
+};
 use stockd_model::{Edit, FeedName, Field, Fields, Price, Request, Rights, Shares, Symbol};
 
 use super::arguments::Arguments;
@@ -172,6 +174,7 @@ fn read_arguments<'a>(
         Verb::ClientList => Command::Client(Client::List(client_filter(arguments)?)),
         Verb::ClientKill => Command::Client(Client::Kill(kill(next()?, arguments)?)),
         Verb::ClientReply => Command::Client(Client::Reply(reply_mode(next()?)?)),
+        Verb::ClientInterval => Command::Client(Client::Interval(interval(next()?)?)),
         Verb::ClientGetName => Command::Client(Client::Name),
         Verb::ClientSetName => Command::Client(Client::SetName(client_name(next()?)?)),
         Verb::ClientSetInfo => Command::Client(library(next()?, next()?)?),
@@ -495,6 +498,14 @@ fn kill<'a>(first: &'a [u8], mut rest: Arguments<'a>) -> Outcome<'a, Kill<'a>> {
         next = rest.next();
     }
     Ok(kill)
+}
+
+/// Milliseconds; 0 stands for no interval.
+fn interval(text: &[u8]) -> Outcome<'_, Option<Duration>> {
+    let ms = integer(text).ok().and_then(|ms| u64::try_from(ms).ok());
+    let interval = ms.map(Duration::from_millis).filter(|it| *it <= STREAM_INTERVAL_MAX);
+    let interval = interval.ok_or(CommandError::Interval(text))?;
+    Ok((!interval.is_zero()).then_some(interval))
 }
 
 fn reply_mode(mode: &[u8]) -> Outcome<'_, ReplyMode> {

@@ -57,6 +57,19 @@ impl Encoder {
         bulk(payload, out);
     }
 
+    /// Appends a message that an encoder for RESP2 has [made](Encoder::message), in the version of this one: the two
+    /// differ in their first byte.
+    pub fn made_message(&self, made: &[u8], out: &mut Vec<u8>) {
+        match (self.version(), made.split_first()) {
+            (Version::Resp3, Some((_, rest))) => {
+                out.reserve(made.len());
+                out.push(b'>');
+                out.extend_from_slice(rest);
+            }
+            _ => out.extend_from_slice(made),
+        }
+    }
+
     /// Appends a message to a subscriber of a pattern.
     pub fn pattern_message(
         &self,

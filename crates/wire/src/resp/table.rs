@@ -256,6 +256,8 @@ commands! {
         "Closes the connection from there, or all that are so; OK, or how many they are";
     ClientReply "client|reply" 3..=3, CONNECTION NO_KEY "connection", "ON|OFF|SKIP",
         "Whether this connection is sent replies, or none to the next command";
+    ClientInterval "client|interval" 3..=3, CONNECTION NO_KEY "connection", "milliseconds",
+        "Has this connection told at most one message a symbol in that time; 0: all as they come";
     ClientGetName "client|getname" 2..=2, CONNECTION NO_KEY "connection", "",
         "The name of this connection; nil if it has none";
     ClientSetName "client|setname" 3..=3, CONNECTION NO_KEY "connection", "name",

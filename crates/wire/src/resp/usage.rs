@@ -47,9 +47,8 @@ impl Kind<'_> {
             _ if word.contains('|') => Kind::OneOf(word.split('|').map(choice).collect()),
             "symbol" => Kind::Key,
             "pattern" => Kind::Pattern,
-            "n" | "count" | "id" | "cursor" | "replicas" | "seconds" | "timeout-ms" => {
-                Kind::Integer
-            }
+            "n" | "count" | "id" | "cursor" | "replicas" | "seconds" | "milliseconds"
+            | "timeout-ms" => Kind::Integer,
             _ => Kind::String,
         }
     }

@@ -69,7 +69,7 @@ fn what_others_leave_behind_makes_no_subscriber_larger() {
     for number in 0..60_000 {
         stage.subscribe(RUDE, &format!("R{number}"));
     }
-    let held = |stage: &Stage, key| stage.feed.bytes_with_share(SubscriberId(key));
+    let held = |stage: &Stage, key| stage.feed.standing(SubscriberId(key)).unwrap().bytes;
     let beside = held(&stage, POLITE);
     assert!(held(&stage, RUDE) > 100 * beside);
     stage.feed.leave(SubscriberId(RUDE));

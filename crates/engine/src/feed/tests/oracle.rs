@@ -18,6 +18,8 @@ enum Step {
     PassOn(usize),
     Tell(u64, usize, usize),
     Tidy(usize),
+    SetInterval(u64, u64),
+    Wait(u64),
 }
 
 const NAMES: [&str; 5] = ["AA", "AB", "BA", "BB", "A"];
@@ -41,6 +43,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (key, 1..4_usize, units.clone())
             .prop_map(|(key, messages, units)| Step::Tell(key, messages, units)),
         2 => units.prop_map(Step::Tidy),
+        1 => (0..3_u64, prop_oneof![Just(0_u64), 1..20_u64])
+            .prop_map(|(key, ms)| Step::SetInterval(key, ms)),
+        3 => (1..15_u64).prop_map(Step::Wait),
     ]
 }
 
@@ -75,6 +80,7 @@ impl Stage {
             Step::Leave(key) => {
                 self.feed.leave(SubscriberId(key));
                 self.told.retain(|(other, ..), _| *other != key);
+                self.intervals.remove(&key);
             }
             Step::PassOn(units) => drop(self.pass_on_some(units)),
             Step::Tell(key, messages, units) => {
@@ -82,6 +88,8 @@ impl Stage {
                 drop(self.tell_some(key, messages));
             }
             Step::Tidy(units) => drop(self.feed.tidy(&mut Budget::new(units))),
+            Step::SetInterval(key, ms) => self.set_interval(key, ms),
+            Step::Wait(ms) => self.wait(ms),
         }
     }
 
@@ -139,6 +147,8 @@ proptest! {
         while stage.pass_on_some(1) == Progress::More {}
         loop {
             let told: usize = (0..3).map(|key| stage.tell(key, usize::MAX).len()).sum();
+            // Longer than any interval.
+            stage.wait(20);
             stage.pass_on();
             let awaits = (0..3).any(|key| stage.feed.has_messages(SubscriberId(key)));
             if told == 0 && !awaits {
@@ -155,5 +165,6 @@ proptest! {
         prop_assert!(stage.feed.wants.patterns.is_empty());
         prop_assert_eq!(stage.feed.subscribers.bytes(), 0);
         prop_assert_eq!(stage.feed.counts(), (0, 0));
+        prop_assert_eq!(stage.feed.paces_at(), None);
     }
 }

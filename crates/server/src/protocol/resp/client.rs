@@ -1,5 +1,7 @@
 //! The commands about connections: `HELLO`, `CLIENT`, `RESET`.
 
+use std::time::Duration;
+
 use stockd_wire::resp::{Client, CommandId, Encoder, Hello, Version};
 
 use crate::client_list::ClientInfo;
@@ -28,6 +30,9 @@ pub(super) fn perform(
     encoder: &Encoder,
     turn: &mut Turn<'_>,
 ) {
+    if let Client::Interval(interval) = command {
+        return set_interval(interval, encoder, turn);
+    }
     let out = &mut *turn.replies.out;
     match command {
         Client::Id => return encoder.integer(client.id, out),
@@ -37,9 +42,10 @@ pub(super) fn perform(
             client.write_line(turn.now, &mut line);
             return encoder.lines(&line, out);
         }
-        // Walks, and what `hush.rs` and `tracking.rs` do.
+        // Walks, what `hush.rs` and `tracking.rs` do, and what has been done.
         Client::List(_)
         | Client::Kill(_)
+        | Client::Interval(_)
         | Client::Reply(_)
         | Client::Tracking(_)
         | Client::Caching(_)
@@ -60,6 +66,17 @@ pub(super) fn perform(
         }
     }
     encoder.ok(out);
+}
+
+/// Has the connection told at most one message a symbol in this time.
+fn set_interval(interval: Option<Duration>, encoder: &Encoder, turn: &mut Turn<'_>) {
+    if interval.is_some()
+        && let Err(full) = turn.check_memory()
+    {
+        return encoder.error(&full, turn.replies.out);
+    }
+    turn.feed.set_interval(turn.id.into(), interval);
+    encoder.ok(turn.replies.out);
 }
 
 /// Makes the connection as it was when it was new.

@@ -76,6 +76,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
             | Client::Kill(_)
             | Client::Tracking(_)
             | Client::TrackingInfo
+            | Client::Interval(_)
             | Client::SetName(_)
             | Client::SetLibraryName(_)
             | Client::SetLibraryVersion(_),

@@ -1,35 +1,32 @@
-//! What a commit is.
+//! What keeps quotes through crashes.
 //!
 //! It knows neither files nor formats: a [`Store`] may keep its quotes in any way.
 
 use std::fmt;
 use std::ops::ControlFlow;
 
-use stockd_model::{Quote, Symbol};
+use stockd_model::Quote;
 
+use crate::checkpoint::{Checkpoint, WrittenCheckpoint};
 use crate::epoch::random_epoch;
 use crate::error::StoreError;
+use crate::write::Write;
 
-/// What a commit does to one stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// The stock has this quote, whatever it had before.
-    Put(Quote),
-    /// The stock is no longer listed.
-    Remove(Symbol),
-}
-
-impl Write {
-    /// The stock that is written.
-    pub fn symbol(&self) -> &Symbol {
-        match self {
-            Write::Put(quote) => &quote.symbol,
-            Write::Remove(symbol) => symbol,
-        }
-    }
+/// What a store has of its log behind the last checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// Bytes of batches.
+    pub bytes: u64,
+    /// Segments.
+    pub segments: usize,
+    /// Whether it may not grow: the next commit writes a checkpoint first, and has to be made when one
+    /// that is under way has been given back.
+    pub is_full: bool,
 }
 
 /// Keeps quotes through crashes and power failures.
+///
+/// A store that has a log gives out [checkpoints](Store::begin_checkpoint) to be written while commits go on.
 pub trait Store: fmt::Debug + Send {
     /// Keeps all of these writes or none of them; when it returns without an error they are kept,
     /// where the next start will look for them. Each stock may be written once.
@@ -42,6 +39,36 @@ pub trait Store: fmt::Debug + Send {
     /// When the writes may not have been kept. Every further commit fails then, since what is on
     /// the disk is unknown. A store that is opened [again](Store::reopen) has all earlier commits.
     fn commit(&mut self, writes: &[Write], version_floor: u64) -> Result<(), StoreError>;
+
+    /// Begins a checkpoint when one is due: as the log has grown, or, with `is_late`, when the last one is
+    /// so long ago that less is enough. There is one at a time.
+    fn begin_checkpoint(&mut self, _is_late: bool) -> Option<Checkpoint> {
+        None
+    }
+
+    /// Takes a checkpoint back that was written. What it holds of the log is let go.
+    ///
+    /// # Errors
+    ///
+    /// When it was not written. Every further commit fails then; nothing is lost.
+    fn end_checkpoint(&mut self, _written: WrittenCheckpoint) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What there is of a log.
+    fn log(&self) -> LogReport {
+        LogReport::default()
+    }
+
+    /// Ends it well: a last checkpoint, after which there is no log. A store that has failed stays as it is.
+    /// What was committed is kept with it or without.
+    ///
+    /// # Errors
+    ///
+    /// When the checkpoint cannot be written. The next start finds what is in the log, too.
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Whether what was kept still lies where the next start will look for it. A
     /// commit finds that out for itself; between commits somebody has to ask. Must be quick.

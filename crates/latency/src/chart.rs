@@ -1,6 +1,6 @@
-//! One chart and how it is drawn: lines over two axes, light or dark, as SVG or PNG.
+//! One chart and how it is drawn: lines and bands over two axes, light or dark, as SVG or PNG.
 //!
-//! Knows nothing of latency. A PNG is drawn with a font of our own, since the machine may have
+//! Knows nothing of latency. No text stands where data is drawn. A PNG is drawn with a font of our own, since the machine may have
 //! none; an SVG names the viewer's sans-serif. plotters draws both formats;
 //! docs/decisions/012-plots.md says why.
 
@@ -11,39 +11,53 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontTransform, register_font};
 
+use crate::axis::Axis;
+
 /// Lines over two axes.
 #[derive(Clone, Debug)]
-pub(super) struct Chart {
+pub struct Chart {
     /// The beginning of the names of its files.
-    pub(super) name: String,
-    pub(super) title: String,
+    pub name: String,
+    /// What it shows.
+    pub title: String,
     /// A line under the title: what was measured, and how.
-    pub(super) subtitle: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) lines: Vec<Line>,
-}
-
-/// From one end to the other; positions are linear, whatever the labels say.
-#[derive(Clone, Debug)]
-pub(super) struct Axis {
-    pub(super) label: String,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) ticks: Vec<(f64, String)>,
+    pub subtitle: String,
+    /// To the right.
+    pub x: Axis,
+    /// Upwards.
+    pub y: Axis,
+    /// Drawn in this order, bands before all of them.
+    pub lines: Vec<Line>,
 }
 
 /// One line.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) label: String,
-    /// Lines that belong together have one colour.
-    pub(super) colour: usize,
-    /// Whether it is drawn paler than the main line of its colour.
-    pub(super) pale: bool,
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// What the legend calls it; not there where it is empty.
+    pub label: String,
+    /// Lines that belong together have one colour, from 0.
+    pub colour: usize,
+    /// How it is drawn.
+    pub stroke: Stroke,
     /// Whether its points are marked.
-    pub(super) marked: bool,
-    pub(super) points: Vec<(f64, f64)>,
+    pub marked: bool,
+    /// Positions on both axes, from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// Around the line, from left to right: a position on the x axis, and the lowest and the highest on
+    /// the y axis.
+    pub band: Vec<(f64, f64, f64)>,
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stroke {
+    /// As a main line.
+    #[default]
+    Main,
+    /// Paler than the main line of its colour.
+    Pale,
+    /// Thin and grey: nothing that was measured, but what it is compared with.
+    Reference,
 }
 
 /// A file to be written.
@@ -56,13 +70,14 @@ pub struct Drawing {
 }
 
 /// Lines of one chart, at most; more cannot be told apart.
-pub(super) const LINES_MAX: usize = COLOURS * 2;
+pub const LINES_MAX: usize = COLOURS * 2;
 
 /// Colours that can be told apart.
-pub(super) const COLOURS: usize = 8;
+pub const COLOURS: usize = 8;
 
-pub(super) struct Theme {
-    name: &'static str,
+/// The colours of a chart.
+pub(crate) struct Theme {
+    pub(crate) name: &'static str,
     ground: RGBColor,
     ink: RGBColor,
     faint: RGBColor,
@@ -74,7 +89,7 @@ const fn rgb(colour: u32) -> RGBColor {
     RGBColor((colour >> 16) as u8, (colour >> 8) as u8, colour as u8)
 }
 
-pub(super) const THEMES: [Theme; 2] = [
+pub(crate) const THEMES: [Theme; 2] = [
     Theme {
         name: "light",
         ground: rgb(0xff_ff_ff),
@@ -125,10 +140,13 @@ const PNG_OVERSAMPLING: u32 = 2;
 /// The bitmap backend centres a text with the room that accents take, so that it hangs too high.
 const BITMAP_TEXT_DROP: f64 = 0.16;
 
+/// How much of the grid a band hides.
+const BAND_OPACITY: f64 = 0.16;
+
 const FONT: &str = "sans-serif";
 
 /// DejaVu Sans, reduced to what charts write; its licence is beside it.
-static FONT_FILE: &[u8] = include_bytes!("../../font/dejavu-sans-subset.ttf");
+static FONT_FILE: &[u8] = include_bytes!("../font/dejavu-sans-subset.ttf");
 
 impl Chart {
     /// Its files: SVG and PNG, light and dark.
@@ -136,7 +154,7 @@ impl Chart {
     /// # Errors
     ///
     /// When the drawing library fails.
-    pub(super) fn draw(&self) -> Result<Vec<Drawing>, String> {
+    pub fn draw(&self) -> Result<Vec<Drawing>, String> {
         let mut drawings = Vec::new();
         for theme in &THEMES {
             let name = |ending| format!("{}-{}.{ending}", self.name, theme.name);
@@ -146,7 +164,7 @@ impl Chart {
         Ok(drawings)
     }
 
-    pub(super) fn svg(&self, theme: &Theme) -> Result<String, String> {
+    pub(crate) fn svg(&self, theme: &Theme) -> Result<String, String> {
         let (width, height) = scaled(SVG_SCALE);
         let mut svg = String::new();
         let backend = SVGBackend::with_string(&mut svg, (width, height));
@@ -159,7 +177,7 @@ impl Chart {
         ))
     }
 
-    pub(super) fn png(&self, theme: &Theme) -> Result<Vec<u8>, String> {
+    pub(crate) fn png(&self, theme: &Theme) -> Result<Vec<u8>, String> {
         let (width, height) = scaled(PNG_SCALE * PNG_OVERSAMPLING);
         let mut pixels = vec![0; (width * height * 3) as usize];
         let backend = BitMapBackend::with_buffer(&mut pixels, (width, height));
@@ -249,8 +267,8 @@ impl<B: DrawingBackend> Pen<'_, B> {
         self.text(&chart.subtitle, (LEFT, SUBTITLE), 12.5, faint, HPos::Left)?;
         let top = self.legend(chart, width - RIGHT)? + 14.0;
         let (left, right, bottom) = (LEFT, width - RIGHT, height - BOTTOM);
-        let x = |value: f64| left + place(&chart.x, value) * (right - left);
-        let y = |value: f64| bottom - place(&chart.y, value) * (bottom - top);
+        let x = |value: f64| left + chart.x.place(value) * (right - left);
+        let y = |value: f64| bottom - chart.y.place(value) * (bottom - top);
         for (at, label) in &chart.y.ticks {
             self.line(&[(left, y(*at)), (right, y(*at))], grid.stroke_width(self.px(1.0)))?;
             self.text(label, (left - 10.0, y(*at)), 12.0, faint, HPos::Right)?;
@@ -269,6 +287,11 @@ impl<B: DrawingBackend> Pen<'_, B> {
         )?;
         self.upright(&chart.y.label, (20.0, f64::midpoint(top, bottom)))?;
         for line in &chart.lines {
+            let lows = line.band.iter().map(|(at, low, _)| (x(*at), y(*low)));
+            let highs = line.band.iter().rev().map(|(at, _, high)| (x(*at), y(*high)));
+            self.band(line, &lows.chain(highs).collect::<Vec<_>>())?;
+        }
+        for line in &chart.lines {
             let points: Vec<_> =
                 line.points.iter().map(|(at, value)| (x(*at), y(*value))).collect();
             self.curve(line, &points)?;
@@ -279,7 +302,7 @@ impl<B: DrawingBackend> Pen<'_, B> {
     /// The labels of the lines under the titles; says where they end.
     fn legend(&self, chart: &Chart, right: f64) -> Result<f64, String> {
         let (mut x, mut y) = (LEFT, LEGEND);
-        for line in &chart.lines {
+        for line in chart.lines.iter().filter(|line| !line.label.is_empty()) {
             let width = 30.0 + self.width(&line.label, 12.5)?;
             if x > LEFT && x + width > right {
                 (x, y) = (LEFT, y + LEGEND_ROW);
@@ -293,9 +316,10 @@ impl<B: DrawingBackend> Pen<'_, B> {
 
     fn curve(&self, line: &Line, points: &[(f64, f64)]) -> Result<(), String> {
         let colour = self.theme.lines[line.colour % COLOURS];
-        let (colour, width) = match line.pale {
-            true => (blend(colour, self.theme.ground), 1.5),
-            false => (colour, 2.25),
+        let (colour, width) = match line.stroke {
+            Stroke::Main => (colour, 2.25),
+            Stroke::Pale => (blend(colour, self.theme.ground), 1.5),
+            Stroke::Reference => (self.theme.faint, 1.0),
         };
         self.line(points, colour.stroke_width(self.px(width)))?;
         if line.marked {
@@ -305,6 +329,17 @@ impl<B: DrawingBackend> Pen<'_, B> {
             }
         }
         Ok(())
+    }
+
+    /// The area between the lowest and the highest, of which this is the edge.
+    fn band(&self, line: &Line, edge: &[(f64, f64)]) -> Result<(), String> {
+        if edge.is_empty() {
+            return Ok(());
+        }
+        let colour = self.theme.lines[line.colour % COLOURS].mix(BAND_OPACITY);
+        let edge: Vec<_> = edge.iter().map(|point| self.at(*point)).collect();
+        let area = Polygon::new(edge, colour.filled());
+        self.area.draw(&area).map_err(|error| error.to_string())
     }
 
     fn line(&self, points: &[(f64, f64)], style: ShapeStyle) -> Result<(), String> {
@@ -354,15 +389,60 @@ impl<B: DrawingBackend> Pen<'_, B> {
     }
 }
 
-/// Where on an axis a value lies, from 0 to 1.
-fn place(axis: &Axis, value: f64) -> f64 {
-    match axis.high - axis.low {
-        span if span > 0.0 => ((value - axis.low) / span).clamp(0.0, 1.0),
-        _ => 0.5,
-    }
-}
-
 fn blend(colour: RGBColor, ground: RGBColor) -> RGBColor {
     let mix = |one: u8, other: u8| ((u16::from(one) * 13 + u16::from(other) * 7) / 20) as u8;
     RGBColor(mix(colour.0, ground.0), mix(colour.1, ground.1), mix(colour.2, ground.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart() -> Chart {
+        let line = |label: &str, stroke, band| Line {
+            label: label.to_owned(),
+            stroke,
+            points: vec![(1.0, 10.0), (2.0, 20.0)],
+            band,
+            ..Line::default()
+        };
+        Chart {
+            name: "throughput".to_owned(),
+            title: "Throughput by connections".to_owned(),
+            subtitle: "closed loop".to_owned(),
+            x: Axis::steps("connections", &[1.0, 2.0]),
+            y: Axis::linear("requests a second", [20.0].into_iter()),
+            lines: vec![
+                line("offered", Stroke::Reference, Vec::new()),
+                line("answered", Stroke::Main, vec![(1.0, 9.0, 12.0), (2.0, 15.0, 20.0)]),
+                line("", Stroke::Pale, Vec::new()),
+            ],
+        }
+    }
+
+    #[test]
+    fn an_svg_has_its_size_its_text_and_its_bands() {
+        let svg = chart().svg(&THEMES[0]).unwrap();
+        assert!(svg.starts_with(r#"<svg width="960" height="540""#), "{svg:.80}");
+        for text in ["Throughput by connections", "offered", "answered", "requests a second"] {
+            assert!(svg.contains(&format!("\n{text}\n")), "{text}: {svg}");
+        }
+        assert_eq!(svg.matches("<polygon").count(), 1);
+        // A line of the legend for each line with a label, and the lines themselves.
+        let of_data = |colour: &str| svg.matches(colour).count();
+        assert_eq!((of_data("#0B62D0"), of_data("#59636E") > 1), (3, true), "{svg}");
+    }
+
+    /// Text is of our own font, so a picture has ink where its title is.
+    #[test]
+    fn text_appears_without_fonts_on_the_machine() {
+        let picture = chart().png(&THEMES[0]).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((frame.width, frame.height), (1920, 1080));
+        let row = |y: usize| &pixels[y * frame.line_size..(y + 1) * frame.line_size];
+        let dark = (50..90).flat_map(row).filter(|channel| **channel < 90).count();
+        assert!(dark > 1000, "{dark}");
+    }
 }

@@ -1,0 +1,544 @@
+//! A node of a cluster, without its network: messages of the log and time in, what to send and to follow out.
+//!
+//! It puts what its clients ask into the log and has the [`Replica`] decide every message of the log in order, its own and
+//! those of others. It owns when writes are refused at once, when the log is followed again, and when the node
+//! stops. It does no I/O and reads no clock: [`Node::handle`] is told what came, [`Node::poll`] what time it is, and
+//! [`Node::effects`] are for whoever has a network.
+//!
+//! Invariant: a write is answered as done only when its message has come back through the log and the rows show it; as
+//! refused only when it is known to have no effect.
+
+use std::time::{Duration, Instant};
+
+use stockd_engine::{Holdings, Pending, Replica};
+use stockd_model::Refusal;
+use stockd_model::batch::{self, BatchWriter, Body, Head, Kind, Seen};
+use stockd_model::limits::{
+    CLUSTER_DOWN_AFTER, DIGEST_INTERVAL, MESSAGES_TOGETHER_MAX, REFOLLOW_AFTER, REFOLLOW_AFTER_MAX,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::log_state::{Fault, LogState, Meaning, Read};
+use crate::origin::{CameBack, Origin, Outgoing};
+use crate::votes::{Judgement, Votes};
+
+/// How a node behaves.
+#[expect(missing_debug_implementations, reason = "a function has none")]
+pub struct NodeOptions {
+    /// How long a write waits for the log before it is answered as uncertain.
+    pub write_timeout: Duration,
+    /// Whether it writes. One that does not says nothing to the log.
+    pub writes: bool,
+    /// Draws the random number of a session.
+    pub draw_session: Box<dyn FnMut() -> u64 + Send>,
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// By a clock that never goes back.
+    pub instant: Instant,
+    /// Unix time in nanoseconds.
+    pub unix_ns: u64,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A message of the log was delivered.
+    Message {
+        /// Its sequence.
+        sequence: u64,
+        /// Its bytes.
+        message: &'a [u8],
+    },
+    /// The log says that it has a message.
+    Acked {
+        /// Its session.
+        session: u64,
+        /// Its number.
+        number: u64,
+        /// The sequence that it has.
+        sequence: u64,
+    },
+    /// There is a connection to the log.
+    Connected,
+    /// There is none.
+    Disconnected,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send this message, once.
+    Send(Outgoing),
+    /// Deliver the log from this sequence on, and nothing that was on its way before.
+    Follow {
+        /// The first message.
+        from: u64,
+        /// Through another server than before.
+        elsewhere: bool,
+    },
+}
+
+/// Why a node refuses writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It has not caught up with the log.
+    Joining,
+    /// It has no connection.
+    Disconnected,
+    /// A write was given up, and what became of it is not known yet.
+    Uncertain,
+    /// Other nodes hold something else, and it is not known who is right.
+    Disputed,
+    /// It only follows.
+    ReadOnly,
+    /// It has stopped.
+    Stopped(Fault),
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// The last message that was applied.
+    pub seen: Seen,
+    /// Why writes are refused, if they are.
+    pub closed: Option<Closed>,
+    /// How old what it shows may be, at most; `None` before anything of its own has come back.
+    pub staleness: Option<Duration>,
+    /// Messages that were given up and are not known yet.
+    pub uncertain: usize,
+    /// Messages that were passed over.
+    pub passed_over: u64,
+    /// Sessions that are open.
+    pub sessions: usize,
+    /// How often the log was followed again.
+    pub followed: u64,
+    /// The latest digest that was compared, and after which message.
+    pub digest: Option<(u64, u64)>,
+    /// Sessions that this node has begun.
+    pub begun: u64,
+}
+
+/// A node. See the [module](self).
+#[expect(missing_debug_implementations, reason = "its options have none")]
+pub struct Node {
+    replica: Replica,
+    log: LogState,
+    origin: Origin,
+    votes: Votes,
+    options: NodeOptions,
+    link: Link,
+    effects: Vec<Effect>,
+    fault: Option<Fault>,
+    is_disputed: bool,
+    /// A digest that the others are to be told.
+    digest_due: Option<(u64, u64)>,
+    /// Messages that were decided and are not shown.
+    unshown: usize,
+    begun: u64,
+}
+
+/// Whether the log reaches this node.
+#[derive(Debug)]
+struct Link {
+    /// Since when there is no connection.
+    down_since: Option<Instant>,
+    /// When a message came, or the log was followed.
+    stirred: Instant,
+    /// How often it was followed in vain since something of its own came back.
+    attempts: u32,
+    /// Whether it is being followed again, and nothing has come yet.
+    is_anew: bool,
+    followed: u64,
+}
+
+const JOINING: &str =
+    "this node has not caught up with the log yet; try again in a moment, or another node";
+const DOWN: &str =
+    "there is no connection to the log; try again in a moment, or another node; lookups go on";
+const WAITING: &str = "the log does not answer, and it is not known yet what became of an earlier write; try another \
+                       node; lookups go on";
+const DISPUTED: &str =
+    "nodes hold different quotes, so writes have stopped; see 'stockd cluster verify'";
+const READ_ONLY: &str = "this node only follows; write through another one";
+const STOPPED: &str =
+    "this node has stopped following the log; its log says why; write through another one";
+const DEAD: &str =
+    "a later message of this node came first, so it never takes effect; send it again";
+
+impl Node {
+    /// A node that holds nothing yet.
+    pub fn new(replica: Replica, options: NodeOptions, now: Now) -> Node {
+        Node::after(LogState::new(), replica, options, now)
+    }
+
+    /// A node whose replica holds what the log says up to there.
+    pub(crate) fn after(
+        log: LogState,
+        replica: Replica,
+        mut options: NodeOptions,
+        now: Now,
+    ) -> Node {
+        let origin = Origin::new((options.draw_session)());
+        Node {
+            replica,
+            log,
+            origin,
+            votes: Votes::default(),
+            options,
+            link: Link {
+                down_since: Some(now.instant),
+                stirred: now.instant,
+                attempts: 0,
+                is_anew: true,
+                followed: 0,
+            },
+            effects: Vec::new(),
+            fault: None,
+            is_disputed: false,
+            digest_due: None,
+            unshown: 0,
+            begun: 1,
+        }
+    }
+
+    /// The side of the engine, to wait for what is asked.
+    pub fn replica(&mut self) -> &mut Replica {
+        &mut self.replica
+    }
+
+    /// What is to be done since this was asked last.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Why the node has stopped, if it has.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    /// Something has happened.
+    pub fn handle(&mut self, event: Event<'_>, now: Now) {
+        if self.fault.is_some() {
+            return;
+        }
+        match event {
+            Event::Message { sequence, message } => match self.log.read(sequence, message) {
+                Ok(Read::Old) => {}
+                Ok(Read::Gap) if self.link.is_anew => {}
+                Ok(Read::Gap) => self.follow(false, now),
+                Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
+                Err(fault) => self.stop(fault),
+            },
+            Event::Acked { session, number, sequence } => {
+                if self.origin.acked(session, number) && sequence <= self.log.seen().sequence {
+                    // Something else was there before.
+                    self.stop(Fault::LostTail { sequence: self.log.seen().sequence });
+                }
+            }
+            Event::Connected => {
+                self.link.down_since = None;
+                self.follow(false, now);
+            }
+            Event::Disconnected => {
+                self.link.down_since.get_or_insert(now.instant);
+            }
+        }
+    }
+
+    /// Time has passed, or something was asked: sends what is due, refuses what cannot be sent, and shows what was
+    /// decided.
+    pub fn poll(&mut self, now: Now) {
+        self.show();
+        if self.fault.is_none() {
+            self.greet(now);
+            for outgoing in self.origin.resend(now.instant) {
+                self.effects.push(Effect::Send(outgoing));
+            }
+            for pending in self.origin.give_up(self.options.write_timeout, now.instant) {
+                self.replica.refuse(pending, Refusal::Uncertain);
+            }
+            self.see_to_the_link(now);
+        }
+        match self.cause(now.instant) {
+            Some(cause) => {
+                while self.replica.is_asked() {
+                    let (_, pending) = self.replica.gather();
+                    self.replica.refuse(pending, Refusal::ClusterDown { cause });
+                }
+            }
+            None => self.send_what_is_asked(now),
+        }
+        if self.fault.is_none() && self.origin.tick_is_due(now.instant) && self.is_connected() {
+            let tick = batch::plain(&self.head(Kind::Tick, now), &Body::Nothing);
+            let tick = self.origin.tick(tick, now.instant);
+            self.effects.push(Effect::Send(tick));
+        }
+        self.show();
+    }
+
+    /// When to [`poll`](Node::poll) again if nothing happens.
+    pub fn next_wake(&self, now: Now) -> Instant {
+        let link = match self.link.down_since {
+            Some(since) => (since + CLUSTER_DOWN_AFTER).max(now.instant + REFOLLOW_AFTER),
+            None => self.link.stirred + self.patience(),
+        };
+        let origin = self.origin.next_wake(self.options.write_timeout).unwrap_or(link);
+        // A moment ahead, whatever is due: what could not be done now is not tried at once.
+        origin.min(link).max(now.instant + Duration::from_millis(1))
+    }
+
+    /// What the node says of itself.
+    pub fn status(&self, now: Instant) -> NodeStatus {
+        NodeStatus {
+            seen: self.log.seen(),
+            closed: self.closed(now),
+            staleness: self.origin.fresh_at().map(|fresh| now.saturating_duration_since(fresh)),
+            uncertain: self.origin.uncertain(),
+            passed_over: self.log.passed_over(),
+            sessions: self.log.sessions(),
+            followed: self.link.followed,
+            digest: self.votes.latest(),
+            begun: self.begun,
+        }
+    }
+
+    /// Ends: what is in flight may take effect.
+    pub fn end(&mut self) {
+        for pending in self.origin.end() {
+            self.replica.refuse(pending, Refusal::Uncertain);
+        }
+        while self.replica.is_asked() {
+            let (_, pending) = self.replica.gather();
+            self.replica.refuse(pending, Refusal::ClusterDown { cause: STOPPED });
+        }
+        if !matches!(self.fault, Some(Fault::NoRoom(_))) {
+            self.replica.show();
+        }
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.origin.is_idle()
+    }
+
+    /// What it has read of the log.
+    #[cfg(test)]
+    pub(crate) fn log_state(&self) -> &LogState {
+        &self.log
+    }
+
+    /// A number for all that it holds and has read of the log, the same at all nodes. The rows have to show it.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        self.log.digest(&mut hash);
+        let Holdings { quotes, stocks, version_floor } = self.replica.holdings();
+        for number in [quotes, stocks, version_floor] {
+            hash.update(&number.to_le_bytes());
+        }
+        hash.digest()
+    }
+
+    fn apply(&mut self, message: &[u8], head: Option<Head>, meaning: &Meaning, now: Now) {
+        self.link.stirred = now.instant;
+        self.link.is_anew = false;
+        let own = head.filter(|head| head.session == self.origin.session());
+        let mut waiting = None;
+        if let Some(Head { number, .. }) = own {
+            let came = match meaning {
+                Meaning::Repeated => CameBack::default(),
+                Meaning::Unknown => {
+                    self.begun += 1;
+                    self.origin.begin_again((self.options.draw_session)())
+                }
+                _ => self.origin.came_back(number, message),
+            };
+            waiting = self.settle(came);
+        }
+        let time_ns = head.map_or(0, |head| head.time_ns);
+        let decided = match (waiting, meaning) {
+            (Some(own), _) => self.replica.decide_own(time_ns, own),
+            (None, Meaning::Commands(commands)) => self.replica.decide(time_ns, commands),
+            (None, _) => Ok(()),
+        };
+        if let Err(fault) = decided {
+            return self.stop(Fault::NoRoom(fault.to_string()));
+        }
+        self.unshown += 1;
+        if let (Meaning::Digest { sequence, digest }, None, Some(head)) = (meaning, own, head) {
+            self.hear(head.session, *sequence, *digest);
+        }
+        let sequence = self.log.seen().sequence;
+        if sequence.is_multiple_of(DIGEST_INTERVAL) && self.fault.is_none() {
+            self.show();
+            let digest = self.digest();
+            self.votes.note(sequence, digest);
+            self.digest_due = Some((sequence, digest));
+        } else if self.unshown >= MESSAGES_TOGETHER_MAX {
+            self.show();
+        }
+    }
+
+    /// Refuses what is dead, and says what became of what was given up. Returns who waits for what came.
+    fn settle(&mut self, came: CameBack) -> Option<Pending> {
+        let CameBack { dead, own, took_effect, without_effect } = came;
+        for number in took_effect {
+            tracing::warn!(number, "a write that was answered UNCERTAIN has taken effect");
+        }
+        for number in without_effect {
+            tracing::warn!(number, "a write that was answered UNCERTAIN has had no effect");
+        }
+        for pending in dead {
+            self.replica.refuse(pending, Refusal::ClusterDown { cause: DEAD });
+        }
+        if own.is_some() {
+            self.link.attempts = 0;
+        }
+        own
+    }
+
+    /// Another node holds this.
+    fn hear(&mut self, session: u64, sequence: u64, digest: u64) {
+        let judgement = self.votes.heard(session, sequence, digest);
+        if judgement == Judgement::Wrong {
+            return self.stop(Fault::Diverged { sequence });
+        }
+        let is_disputed = judgement == Judgement::Disputed;
+        if is_disputed && !self.is_disputed {
+            tracing::error!(sequence, "another node holds something else; writes stop");
+        }
+        self.is_disputed = is_disputed;
+    }
+
+    fn show(&mut self) {
+        self.unshown = 0;
+        if !matches!(self.fault, Some(Fault::NoRoom(_))) {
+            self.replica.show();
+        }
+    }
+
+    /// Reads no further, and refuses all writes.
+    fn stop(&mut self, fault: Fault) {
+        tracing::error!("{fault}");
+        self.fault = Some(fault);
+        for pending in self.origin.end() {
+            self.replica.refuse(pending, Refusal::Uncertain);
+        }
+        self.show();
+    }
+
+    /// Says hello when the log reaches this node.
+    fn greet(&mut self, now: Now) {
+        let is_silent = !self.origin.is_open() && self.origin.is_idle();
+        if self.options.writes && is_silent && self.is_connected() {
+            let hello = batch::plain(&self.head(Kind::Hello, now), &Body::Nothing);
+            let hello = self.origin.fly(hello, Pending::default(), now.instant);
+            self.effects.push(Effect::Send(hello));
+        }
+    }
+
+    fn send_what_is_asked(&mut self, now: Now) {
+        if let (Some((sequence, digest)), true) = (self.digest_due, self.origin.has_room()) {
+            self.digest_due = None;
+            let body = Body::Digest { sequence, digest };
+            let message = batch::plain(&self.head(Kind::Digest, now), &body);
+            self.fly(message, Pending::default(), now);
+        }
+        while self.replica.is_asked() && self.origin.has_room() {
+            let (commands, pending) = self.replica.gather();
+            if commands.is_empty() {
+                // Lookups: they have their turn when what was asked before is answered.
+                if let Some(pending) = self.origin.wait_for_latest(pending)
+                    && let Err(fault) = self.replica.decide_own(now.unix_ns, pending)
+                {
+                    return self.stop(Fault::NoRoom(fault.to_string()));
+                }
+                continue;
+            }
+            let message = self.finish(commands, now);
+            self.fly(message, pending, now);
+        }
+    }
+
+    fn finish(&self, commands: BatchWriter, now: Now) -> Vec<u8> {
+        commands.finish(&self.head(Kind::Batch, now))
+    }
+
+    fn fly(&mut self, message: Vec<u8>, pending: Pending, now: Now) {
+        let outgoing = self.origin.fly(message, pending, now.instant);
+        self.effects.push(Effect::Send(outgoing));
+    }
+
+    fn head(&self, kind: Kind, now: Now) -> Head {
+        Head {
+            kind,
+            count: 0,
+            session: self.origin.session(),
+            number: self.origin.next_number(),
+            time_ns: now.unix_ns,
+            seen: self.log.seen(),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.link.down_since.is_none()
+    }
+
+    fn closed(&self, now: Instant) -> Option<Closed> {
+        let is_down = |since: Instant| since + CLUSTER_DOWN_AFTER <= now;
+        if let Some(fault) = &self.fault {
+            Some(Closed::Stopped(fault.clone()))
+        } else if !self.options.writes {
+            Some(Closed::ReadOnly)
+        } else if !self.origin.is_open() {
+            Some(Closed::Joining)
+        } else if self.link.down_since.is_some_and(is_down) {
+            Some(Closed::Disconnected)
+        } else if self.origin.uncertain() > 0 {
+            Some(Closed::Uncertain)
+        } else if self.is_disputed {
+            Some(Closed::Disputed)
+        } else {
+            None
+        }
+    }
+
+    fn cause(&self, now: Instant) -> Option<&'static str> {
+        Some(match self.closed(now)? {
+            Closed::Joining => JOINING,
+            Closed::Disconnected => DOWN,
+            Closed::Uncertain => WAITING,
+            Closed::Disputed => DISPUTED,
+            Closed::ReadOnly => READ_ONLY,
+            Closed::Stopped(_) => STOPPED,
+        })
+    }
+
+    /// Follows the log again where nothing comes of it: first at the leader, then through another server.
+    fn see_to_the_link(&mut self, now: Now) {
+        let is_fresh = |fresh: Instant| now.instant < fresh + REFOLLOW_AFTER;
+        let is_quiet = self.link.stirred + self.patience() <= now.instant;
+        if self.is_connected() && is_quiet && !self.origin.fresh_at().is_some_and(is_fresh) {
+            let elsewhere = self.link.attempts % 2 == 1;
+            self.link.attempts += 1;
+            self.follow(elsewhere, now);
+        }
+    }
+
+    /// How long nothing has to come before the log is followed again.
+    fn patience(&self) -> Duration {
+        let doubled = REFOLLOW_AFTER * (1 << (self.link.attempts / 2).min(4));
+        doubled.min(REFOLLOW_AFTER_MAX)
+    }
+
+    fn follow(&mut self, elsewhere: bool, now: Now) {
+        self.link.stirred = now.instant;
+        self.link.is_anew = true;
+        self.link.followed += 1;
+        // From the last one that was read, so that it is compared with what is there now.
+        let from = self.log.seen().sequence.max(1);
+        self.effects.push(Effect::Follow { from, elsewhere });
+    }
+}

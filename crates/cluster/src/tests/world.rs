@@ -1,0 +1,422 @@
+//! A log, nodes, and all that may go wrong between them, in time that passes by chance alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stockd_engine::{Access, Catalog, Engine, Replicated, Trap, WriteHandle};
+use stockd_model::batch::FORMAT;
+use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::chance::Chance;
+use super::history::{History, Op, SHARES, counter, hot, own};
+use crate::log_state::LogState;
+use crate::{Closed, Effect, Event, Fault, Node, NodeOptions, Now, Outgoing};
+
+const NODES: usize = 3;
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(20);
+const DAY_NS: u64 = 86_400_000_000_000;
+const STOCKS_MAX: usize = 1000;
+
+/// What goes wrong in a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) clocks_jump: bool,
+    pub(super) loses_tail: bool,
+    pub(super) trap: Option<Trap>,
+}
+
+pub(super) struct World {
+    plan: Plan,
+    chance: Chance,
+    began: Instant,
+    elapsed: Duration,
+    log: Vec<Arc<[u8]>>,
+    /// On their way to the log: when they arrive, and from which node.
+    sent: Vec<(Duration, usize, Outgoing)>,
+    acks: Vec<(Duration, usize, (u64, u64, u64))>,
+    nodes: Vec<SimNode>,
+    history: History,
+}
+
+struct SimNode {
+    node: Node,
+    engine: Arc<Engine>,
+    client: WriteHandle,
+    /// Whoever waits at it.
+    waiting: BTreeSet<u64>,
+    /// The next sequence that the log delivers.
+    delivers: u64,
+    is_connected: bool,
+    /// Reaches the log with nothing, and is reached by nothing, until then.
+    cut_until: Duration,
+    skew_ns: u64,
+    kept: Kept,
+}
+
+/// What a node has kept on its disk.
+#[derive(Clone)]
+struct Kept {
+    quotes: Vec<Quote>,
+    version_floor: u64,
+    log: LogState,
+}
+
+impl World {
+    pub(super) fn new(plan: Plan, seed: u64) -> World {
+        let mut world = World {
+            plan,
+            chance: Chance::new(seed),
+            began: Instant::now(),
+            elapsed: Duration::ZERO,
+            log: Vec::new(),
+            sent: Vec::new(),
+            acks: Vec::new(),
+            nodes: Vec::new(),
+            history: History::default(),
+        };
+        for _ in 0..NODES {
+            let kept = Kept { quotes: Vec::new(), version_floor: 0, log: LogState::new() };
+            let node = world.start(kept);
+            world.nodes.push(node);
+        }
+        world
+    }
+
+    pub(super) fn run(mut self) {
+        self.list_stocks();
+        for _ in 0..self.chance.below(200) + 100 {
+            self.step(true);
+        }
+        if self.plan.loses_tail {
+            return self.lose_tail();
+        }
+        self.heal();
+        for _ in 0..2000 {
+            self.step(false);
+            if self.is_settled() {
+                return self.check();
+            }
+        }
+        let status: Vec<_> =
+            self.nodes.iter().map(|it| it.node.status(self.now(0).instant)).collect();
+        panic!("it never settles: {} in the log, {status:#?}", self.log.len());
+    }
+
+    /// The first node lists what is traded, before anything goes wrong.
+    fn list_stocks(&mut self) {
+        for _ in 0..1000 {
+            self.step(false);
+            if self.nodes[0].node.status(self.now(0).instant).closed.is_none() {
+                break;
+            }
+        }
+        let fields = |volume| Fields {
+            price: Edit::Set("1".parse().unwrap()),
+            volume: Edit::Set(Volume::new(volume)),
+            ..Fields::default()
+        };
+        for request in [Request::Set(hot(), fields(SHARES)), Request::Set(counter(), fields(0))] {
+            self.ask(0, |_| Op::Churn, |_, _| request);
+        }
+        while !self.history.is_all_answered() {
+            self.step(false);
+        }
+        assert_eq!(self.history.refused, 0);
+    }
+
+    fn start(&mut self, kept: Kept) -> SimNode {
+        // Rows of other numbers at every node, so that left-behind rows move at other times.
+        let catalog = Catalog::with_capacity(self.chance.below(64) as usize);
+        for quote in &kept.quotes {
+            catalog.restore(quote).unwrap();
+        }
+        let (engine, mut replica) = Engine::replicated(Replicated {
+            catalog,
+            version_floor: kept.version_floor,
+            stocks_max: STOCKS_MAX,
+            epoch: 1,
+            hash: xxh3_64,
+        });
+        if let Some(trap) = self.plan.trap {
+            replica.set_trap(trap);
+        }
+        let mut sessions = Chance::new(self.chance.next());
+        let options = NodeOptions {
+            write_timeout: WRITE_TIMEOUT,
+            writes: true,
+            draw_session: Box::new(move || sessions.next()),
+        };
+        let node = Node::after(kept.log.clone(), replica, options, self.now(0));
+        let engine = Arc::new(engine);
+        SimNode {
+            node,
+            client: engine.write_handle(|| {}).unwrap(),
+            engine,
+            waiting: BTreeSet::new(),
+            delivers: 1,
+            is_connected: false,
+            cut_until: Duration::ZERO,
+            skew_ns: self.chance.below(1_000_000_000),
+            kept,
+        }
+    }
+
+    fn now(&self, skew_ns: u64) -> Now {
+        let unix_ns = 1_790_000_000_000_000_000 + self.elapsed.as_nanos() as u64 + skew_ns;
+        Now { instant: self.began + self.elapsed, unix_ns }
+    }
+
+    fn step(&mut self, faults: bool) {
+        self.elapsed += STEP;
+        if faults {
+            self.something_happens();
+        }
+        self.log_takes(faults);
+        for at in 0..self.nodes.len() {
+            self.turn(at, faults);
+        }
+    }
+
+    fn something_happens(&mut self) {
+        let at = self.chance.below(NODES as u64) as usize;
+        match self.chance.below(100) {
+            0..60 => self.ask_something(at),
+            60..62 => {
+                let long = self.chance.below(5000);
+                self.nodes[at].cut_until = self.elapsed + Duration::from_millis(long);
+            }
+            62..64 => self.nodes[at].is_connected = false,
+            64..68 => self.nodes[at].keep(),
+            68..70 => self.crash(at),
+            70..72 => self.rubbish(),
+            72..74 if self.plan.clocks_jump => {
+                self.nodes[at].skew_ns += DAY_NS + self.chance.below(DAY_NS);
+            }
+            _ => {}
+        }
+    }
+
+    fn ask_something(&mut self, at: usize) {
+        for _ in 0..self.chance.below(8) + 1 {
+            match self.chance.below(4) {
+                0 => self.ask(at, |_| Op::Take, |_, _| Request::Trade(hot(), (-1).into())),
+                1 => self.ask(at, |_| Op::Count, |_, _| Request::Trade(counter(), 1.into())),
+                2 => self.ask(at, Op::List, |op, chance| {
+                    let Op::List(id) = op else { unreachable!() };
+                    Request::Set(own(id), some_fields(chance))
+                }),
+                _ => self.ask(at, |_| Op::Churn, |_, chance| churn(chance)),
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        at: usize,
+        op: impl FnOnce(u64) -> Op,
+        request: impl FnOnce(Op, &mut Chance) -> Request,
+    ) {
+        let node = &mut self.nodes[at];
+        let (to, op) = self.history.ask(op);
+        node.waiting.insert(to.0);
+        node.client.submit(&Access::All, to, request(op, &mut self.chance));
+        node.client.flush();
+    }
+
+    /// What is no message of a node. It means nothing to all of them.
+    fn rubbish(&mut self) {
+        let mut bytes: Vec<u8> =
+            (0..self.chance.below(80)).map(|_| self.chance.next() as u8).collect();
+        if let Some(format) = bytes.first_mut() {
+            *format = FORMAT.min(*format);
+        }
+        // Or a good one that somebody has cut.
+        if let (true, Some(message)) = (self.chance.percent(50), self.log.last()) {
+            bytes = message[..message.len() / 2].to_vec();
+        }
+        self.log.push(bytes.into());
+    }
+
+    fn crash(&mut self, at: usize) {
+        let kept = self.nodes[at].kept.clone();
+        self.history.lost(std::mem::take(&mut self.nodes[at].waiting));
+        // What it sent before may arrive yet.
+        self.nodes[at] = self.start(kept);
+    }
+
+    fn log_takes(&mut self, faults: bool) {
+        let now = self.elapsed;
+        let mut arrived: Vec<_> = self.sent.extract_if(.., |(when, ..)| *when <= now).collect();
+        arrived.sort_by_key(|(when, ..)| *when);
+        for (_, from, Outgoing { session, number, bytes }) in arrived {
+            self.log.push(bytes);
+            let sequence = self.log.len() as u64;
+            if !(faults && self.chance.percent(20)) {
+                let when = now + Duration::from_millis(self.chance.below(100));
+                self.acks.push((when, from, (session, number, sequence)));
+            }
+        }
+    }
+
+    fn turn(&mut self, at: usize, faults: bool) {
+        let now = self.now(self.nodes[at].skew_ns);
+        let node = &mut self.nodes[at];
+        let is_cut = node.cut_until > self.elapsed;
+        if !node.is_connected {
+            node.node.handle(Event::Disconnected, now);
+            if !is_cut && (!faults || self.chance.percent(20)) {
+                node.is_connected = true;
+                node.node.handle(Event::Connected, now);
+            }
+        }
+        let due = |(when, to, _): &mut (Duration, usize, _)| *when <= self.elapsed && *to == at;
+        for (.., (session, number, sequence)) in self.acks.extract_if(.., due).collect::<Vec<_>>() {
+            if !is_cut {
+                node.node.handle(Event::Acked { session, number, sequence }, now);
+            }
+        }
+        if !is_cut && node.is_connected {
+            for _ in 0..self.chance.below(10) {
+                let Some(message) = self.log.get(node.delivers as usize - 1) else { break };
+                let sequence = node.delivers;
+                node.delivers += 1;
+                // A message that is lost on its way leaves a gap.
+                if !(faults && self.chance.percent(1)) {
+                    node.node.handle(Event::Message { sequence, message }, now);
+                }
+            }
+        }
+        node.node.replica().wait(Instant::now());
+        node.node.poll(now);
+        for (to, answered) in node.client.take(Vec::new()) {
+            assert!(node.waiting.remove(&to.0));
+            self.history.answered(to, &answered);
+        }
+        for effect in self.nodes[at].node.effects() {
+            self.does(at, effect, faults);
+        }
+    }
+
+    fn does(&mut self, at: usize, effect: Effect, faults: bool) {
+        let node = &mut self.nodes[at];
+        let reaches = node.is_connected && node.cut_until <= self.elapsed;
+        match effect {
+            Effect::Follow { from, .. } => node.delivers = from,
+            Effect::Send(outgoing) => {
+                // Dropped, once, or twice, and late by chance.
+                let times = match self.chance.below(100) {
+                    0..15 if faults => 0,
+                    15..30 if faults => 2,
+                    _ => u64::from(reaches),
+                };
+                for _ in 0..times {
+                    let late = match self.chance.percent(10) && faults {
+                        true => self.chance.below(8000),
+                        false => self.chance.below(60),
+                    };
+                    let when = self.elapsed + Duration::from_millis(late);
+                    self.sent.push((when, at, outgoing.clone()));
+                }
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        for node in &mut self.nodes {
+            node.cut_until = Duration::ZERO;
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let instant = self.now(0).instant;
+        let is_well = |node: &SimNode| {
+            let status = node.node.status(instant);
+            status.closed.is_none() && status.seen.sequence == self.log.len() as u64
+        };
+        self.sent.is_empty() && self.history.is_all_answered() && self.nodes.iter().all(is_well)
+    }
+
+    fn check(&self) {
+        let [first, others @ ..] = self.nodes.as_slice() else { unreachable!() };
+        let quotes = first.quotes();
+        for other in others {
+            assert_eq!(other.quotes(), quotes, "nodes hold different quotes");
+        }
+        let digests: Vec<u64> = self.nodes.iter().map(|node| node.node.digest()).collect();
+        assert_eq!(digests, [digests[0]; NODES]);
+        self.history.check(|symbol| first.engine.quote(&Access::All, symbol));
+    }
+
+    /// The log forgets its latest messages and goes on without them.
+    fn lose_tail(&mut self) {
+        self.heal();
+        while !self.is_settled() {
+            self.step(false);
+        }
+        let lost = self.chance.below(5) as usize + 1;
+        self.log.truncate(self.log.len() - lost);
+        self.sent.clear();
+        self.acks.clear();
+        // Servers that lose messages start again, so connections end.
+        self.nodes.iter_mut().for_each(|node| node.is_connected = false);
+        let before = self.history.done;
+        for step in 0..1000 {
+            if step % 10 == 0 {
+                self.ask(step % NODES, |_| Op::Churn, |_, chance| churn(chance));
+            }
+            self.step(false);
+            let instant = self.now(0).instant;
+            let fault = |node: &SimNode| match node.node.status(instant).closed {
+                Some(Closed::Stopped(fault)) => Some(fault),
+                _ => None,
+            };
+            if let Some(faults) = self.nodes.iter().map(fault).collect::<Option<Vec<_>>>() {
+                let is_known =
+                    |it: &Fault| matches!(it, Fault::LostTail { .. } | Fault::Forked { .. });
+                assert!(faults.iter().all(is_known), "{faults:?}");
+                assert_eq!(self.history.done, before, "written to a log that has lost its end");
+                return;
+            }
+        }
+        panic!("no node has found out that the log has lost {lost} messages");
+    }
+}
+
+impl SimNode {
+    fn quotes(&self) -> Vec<Quote> {
+        let (mut quotes, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let page = self.engine.browse(&Access::All, from, 1000);
+            quotes.extend(page.quotes);
+            next = page.next;
+        }
+        quotes.sort_by_key(|quote| quote.symbol.as_str().to_owned());
+        quotes
+    }
+
+    /// Keeps what it holds: quotes and the place in the log, together.
+    fn keep(&mut self) {
+        let version_floor = self.node.replica().holdings().version_floor;
+        self.kept =
+            Kept { quotes: self.quotes(), version_floor, log: self.node.log_state().clone() };
+    }
+}
+
+fn some_fields(chance: &mut Chance) -> Fields {
+    Fields {
+        price: Edit::Set(format!("{}.{}", chance.below(100), chance.below(100)).parse().unwrap()),
+        bid: if chance.percent(50) { Edit::Clear } else { Edit::Set("1.5".parse().unwrap()) },
+        ..Fields::default()
+    }
+}
+
+fn churn(chance: &mut Chance) -> Request {
+    let symbol: Symbol = format!("CHURN{}", chance.below(12)).parse().unwrap();
+    match chance.below(4) {
+        0 | 1 => Request::Delist(symbol),
+        _ => Request::Set(symbol, some_fields(chance)),
+    }
+}

@@ -1,0 +1,360 @@
+//! What a node of a cluster does with its catalog: writes go out as batches, and take effect when the
+//! log of the cluster gives them back.
+//!
+//! A [`Replica`] stands where the committer of a durable engine does. It belongs to one thread, which is not
+//! of this crate: that thread [gathers](Replica::gather) what clients have asked, has it put into a log,
+//! and has every batch of the log, its own and those of others, [decided](Replica::decide) in the order of the
+//! log and [shown](Replica::show). It knows no log, no session and no network.
+//!
+//! Decisions depend on the state and the batch alone: the time is that of the batch, the version of a stock that is
+//! listed comes from the highest version of any that was delisted, and the limit on stocks is that of the cluster. So two
+//! replicas that were given the same batches hold the same quotes, to the last bit, and their [`Holdings`] are
+//! equal.
+//!
+//! Invariant: what was asked is answered once, in the order of each handle, after the rows show what became of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_utils::CachePadded;
+use stockd_catalog::Catalog;
+use stockd_model::batch::{BatchWriter, Command, write_quote};
+use stockd_model::limits::{CLUSTER_STOCKS_MAX, SCAN_COUNT_MAX};
+use stockd_model::{Quote, Refusal, Reply, Request};
+
+use crate::committer::Committer;
+use crate::counters::{Cells, Totals};
+use crate::engine::Engine;
+use crate::market::Market;
+use crate::overlay::{LogRules, Overlay};
+use crate::transaction::{Outcome, Transaction};
+use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteQueue};
+
+/// Hashes the bytes of a quote. The same on every machine and in every version.
+pub type Hash = fn(&[u8]) -> u64;
+
+/// What a replica begins with.
+#[derive(Debug)]
+pub struct Replicated {
+    /// The quotes that it has already.
+    pub catalog: Catalog,
+    /// The highest version that any stock had when it was delisted.
+    pub version_floor: u64,
+    /// Stocks that may be listed at once in the cluster; at most [`CLUSTER_STOCKS_MAX`].
+    pub stocks_max: usize,
+    /// The epoch of the cluster.
+    pub epoch: u64,
+    /// How quotes are hashed.
+    pub hash: Hash,
+}
+
+/// The state of a replica in numbers. Those of two replicas are equal where their quotes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// The sum of the hashes of all quotes.
+    pub quotes: u64,
+    /// Stocks that are listed.
+    pub stocks: u64,
+    /// The highest version that any stock had when it was delisted.
+    pub version_floor: u64,
+}
+
+/// A node cannot do what the log says, though others can. It must not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node cannot hold what the cluster holds: {0}")]
+pub struct ReplicaFault(Refusal);
+
+/// What was asked and is on its way: requests whose clients wait.
+#[derive(Debug, Default)]
+pub struct Pending(Vec<WriteBatch>);
+
+/// Ends the wait of a replica's thread.
+#[derive(Clone, Debug)]
+pub struct Interrupter(Arc<WriteQueue>);
+
+/// The side of an engine that a log writes. See the [module](self).
+#[derive(Debug)]
+pub struct Replica {
+    queue: Arc<WriteQueue>,
+    market: Arc<Market>,
+    cells: Arc<CachePadded<Cells>>,
+    overlay: Overlay,
+    rules: LogRules,
+    hash: Hash,
+    /// The sum of the hashes of the quotes in the rows.
+    quotes: u64,
+    /// Asked, and not gathered yet.
+    asked: VecDeque<WriteBatch>,
+    /// Decided, and answered when the rows show it.
+    decided: Vec<(WriteBatch, Vec<(ReplyTo, Answered)>)>,
+    done: Totals,
+    /// Room for a quote that is hashed.
+    room: Vec<u8>,
+}
+
+/// Why a transaction is refused that no batch has room for.
+const TOO_LARGE: &str =
+    "the transaction is larger than a batch of the log, 256 KiB; send smaller ones";
+
+impl Engine {
+    /// An engine whose writes are decided by the log of a cluster, which somebody drives with the replica.
+    pub fn replicated(replicated: Replicated) -> (Engine, Replica) {
+        let Replicated { catalog, version_floor, stocks_max, epoch, hash } = replicated;
+        catalog.raise_version_floor(version_floor);
+        let market = Market::new(catalog);
+        let (committer, queue) = Committer::without_thread();
+        let engine = Engine::over(Arc::clone(&market), committer, epoch);
+        let rules = LogRules {
+            time_ns: 0,
+            stocks_max: stocks_max.min(CLUSTER_STOCKS_MAX),
+            #[cfg(feature = "simulation")]
+            trap: None,
+        };
+        let mut replica = Replica {
+            queue,
+            cells: market.registry.register(),
+            overlay: Overlay::new(Arc::clone(&market), version_floor),
+            market,
+            rules,
+            hash,
+            quotes: 0,
+            asked: VecDeque::new(),
+            decided: Vec::new(),
+            done: Totals::default(),
+            room: Vec::new(),
+        };
+        replica.overlay.follow(rules);
+        replica.quotes = replica.hash_all();
+        (engine, replica)
+    }
+}
+
+impl Replica {
+    /// Does something wrong from now on.
+    #[cfg(feature = "simulation")]
+    pub fn set_trap(&mut self, trap: crate::overlay::Trap) {
+        self.rules.trap = Some(trap);
+    }
+
+    /// The means for other threads to end a [wait](Replica::wait).
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::clone(&self.queue))
+    }
+
+    /// Waits until something is asked, or until then, or until it is interrupted. `false` when the engine is
+    /// being closed: nothing more will be asked.
+    pub fn wait(&mut self, until: Instant) -> bool {
+        match self.queue.take(Some(until)) {
+            Some(batches) => {
+                self.asked.extend(batches);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether something was asked that is not gathered yet.
+    pub fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Gathers what was asked, as much as fits into one batch. A batch without commands is one of lookups
+    /// and the like, whose turn has come when all before them are answered.
+    pub fn gather(&mut self) -> (BatchWriter, Pending) {
+        let mut writer = BatchWriter::new();
+        let mut gathered = Vec::new();
+        while let Some(mut batch) = self.asked.pop_front() {
+            let too_many = batch.requests.iter_mut().position(|(_, it)| !encode(&mut writer, it));
+            let count = too_many.unwrap_or(batch.requests.len());
+            if count == batch.requests.len() {
+                gathered.push(batch);
+                continue;
+            }
+            if count > 0 {
+                let mut part = batch.without_requests();
+                part.requests.extend(batch.requests.drain(..count));
+                gathered.push(part);
+            }
+            self.asked.push_front(batch);
+            break;
+        }
+        (writer, Pending(gathered))
+    }
+
+    /// Decides a batch of another node.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaFault`]: nothing more may be decided, shown or answered.
+    pub fn decide(&mut self, time_ns: u64, commands: &[Command]) -> Result<(), ReplicaFault> {
+        self.overlay.follow(LogRules { time_ns, ..self.rules });
+        for command in commands {
+            match command {
+                Command::One(asked) => _ = self.overlay.execute(asked, None),
+                Command::Together(watched, requests) => {
+                    let transaction = Transaction::new(watched.clone(), requests.clone());
+                    transaction.decide(&mut self.overlay, None);
+                }
+            }
+        }
+        self.overlay.no_room().map_or(Ok(()), |refusal| Err(ReplicaFault(refusal)))
+    }
+
+    /// Decides a batch of this node, and what goes with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaFault`]: nothing more may be decided, shown or answered.
+    pub fn decide_own(&mut self, time_ns: u64, pending: Pending) -> Result<(), ReplicaFault> {
+        self.overlay.follow(LogRules { time_ns, ..self.rules });
+        for batch in pending.0 {
+            let mut answers = Vec::with_capacity(batch.requests.len());
+            for (to, asked) in &batch.requests {
+                let answered = match asked {
+                    Asked::Request(asked) => {
+                        let reply = self.overlay.execute(asked, None);
+                        self.done.count(&asked.request, &reply);
+                        Answered::Reply(reply)
+                    }
+                    Asked::Transaction(transaction) => {
+                        let outcome = transaction.decide(&mut self.overlay, None);
+                        self.done.count_transaction(transaction, &outcome);
+                        Answered::Outcome(Box::new(outcome))
+                    }
+                    Asked::NotPermitted(answered) => {
+                        self.done.not_permitted += 1;
+                        answered.clone()
+                    }
+                };
+                answers.push((*to, answered));
+            }
+            self.decided.push((batch.without_requests(), answers));
+        }
+        self.overlay.no_room().map_or(Ok(()), |refusal| Err(ReplicaFault(refusal)))
+    }
+
+    /// Refuses what is on its way. Lookups in it are answered.
+    pub fn refuse(&mut self, pending: Pending, refusal: Refusal) {
+        for batch in pending.0 {
+            let mut answers = Vec::with_capacity(batch.requests.len());
+            for (to, asked) in &batch.requests {
+                let answered = match asked {
+                    Asked::Request(asked) if matches!(asked.request, Request::Lookup(_)) => {
+                        Answered::Reply(self.overlay.execute(asked, Some(refusal)))
+                    }
+                    Asked::Request(asked) => {
+                        let reply = Reply::Refused(refusal);
+                        self.done.count(&asked.request, &reply);
+                        Answered::Reply(reply)
+                    }
+                    Asked::Transaction(transaction) => {
+                        let outcome = match transaction.only_looks_up() {
+                            true => transaction.decide(&mut self.overlay, Some(refusal)),
+                            false => Outcome::Refused(refusal),
+                        };
+                        self.done.count_transaction(transaction, &outcome);
+                        Answered::Outcome(Box::new(outcome))
+                    }
+                    Asked::NotPermitted(answered) => answered.clone(),
+                };
+                answers.push((*to, answered));
+            }
+            self.decided.push((batch.without_requests(), answers));
+        }
+    }
+
+    /// Has the rows show all that was decided, and answers it.
+    pub fn show(&mut self) {
+        let between = self.market.gate.between_transactions();
+        let (hash, room, mut sum) = (self.hash, &mut self.room, self.quotes);
+        self.overlay.apply_and_tell(|changed| {
+            sum = sum
+                .wrapping_sub(hash_quote(hash, room, changed.before.as_ref()))
+                .wrapping_add(hash_quote(hash, room, changed.after.as_ref()));
+        });
+        self.overlay.clear();
+        self.quotes = sum;
+        drop(between);
+        // Before the replies: a request is counted when its reply arrives.
+        self.cells.add(&std::mem::take(&mut self.done));
+        for (batch, answers) in self.decided.drain(..) {
+            batch.answer(answers);
+        }
+    }
+
+    /// The state that the rows show.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            quotes: self.quotes,
+            stocks: self.market.catalog.len() as u64,
+            version_floor: self.overlay.version_floor(),
+        }
+    }
+
+    /// The sum of the hashes of all quotes, from the quotes themselves.
+    fn hash_all(&mut self) -> u64 {
+        let (mut sum, mut next) = (0_u64, Some(0));
+        while let Some(from) = next {
+            let page = self.market.catalog.page(from, SCAN_COUNT_MAX);
+            for quote in &page.quotes {
+                sum = sum.wrapping_add(hash_quote(self.hash, &mut self.room, Some(quote)));
+            }
+            next = page.next;
+        }
+        sum
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.market.registry.retire(&self.cells);
+    }
+}
+
+impl Interrupter {
+    /// Ends the wait of the replica's thread, or the next one.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+}
+
+impl Pending {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds what is to be answered after it.
+    pub fn append(&mut self, later: Pending) {
+        self.0.extend(later.0);
+    }
+}
+
+/// Adds what was asked to a batch, where it may change something. Whether there was room for it. What no batch
+/// has room for gets its answer.
+fn encode(writer: &mut BatchWriter, asked: &mut Asked) -> bool {
+    let encoded = match asked {
+        Asked::Request(request) => writer.push(request),
+        Asked::Transaction(transaction) if transaction.only_looks_up() => Ok(()),
+        Asked::Transaction(it) => writer.push_together(it.watched(), it.requests()),
+        Asked::NotPermitted(_) => Ok(()),
+    };
+    if encoded.is_err() && writer.is_empty() {
+        let refused = Outcome::Refused(Refusal::ClusterDown { cause: TOO_LARGE });
+        *asked = Asked::NotPermitted(Answered::Outcome(Box::new(refused)));
+        return true;
+    }
+    encoded.is_ok()
+}
+
+fn hash_quote(hash: Hash, room: &mut Vec<u8>, quote: Option<&Quote>) -> u64 {
+    quote.map_or(0, |quote| {
+        room.clear();
+        write_quote(room, quote);
+        hash(room)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! `stockd load` on a machine that is busy with something else. A suite of its own, so that no other test runs beside
+//! the neighbours.
+
+mod neighbour;
+#[path = "../redis_clients/packages.rs"]
+#[allow(dead_code, reason = "shared with the tests of Redis clients")]
+mod packages;
+#[path = "../quotes/server.rs"]
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+mod server;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use neighbour::BusyNeighbours;
+use server::{Outcome, run, stockd};
+
+/// A `stockd serve` with both listeners. Killed when it is dropped.
+struct Running {
+    child: Child,
+    line: String,
+    resp: String,
+}
+
+impl Running {
+    fn start() -> Running {
+        let mut command = stockd(&["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
+        command.args(["--log", "off"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut address =
+            |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
+        let (line, resp) = (address("line ").unwrap(), address("resp ").unwrap());
+        Running { child, line, resp }
+    }
+
+    fn load(&self, args: &[&str]) -> Outcome {
+        let mut command = stockd(&["load", "--warmup", "0s", "--connections", "4"]);
+        command.args(args).env("STOCKD_SERVER", &self.line).env("STOCKD_RESP_SERVER", &self.resp);
+        run(command)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The story of a busy neighbour: processes that do nothing but take all cores from a server and a load
+/// generator on them. Nothing is said of the server then, though it answers less than it was offered.
+#[test]
+fn runs_beside_a_busy_neighbour_are_marked_and_repeated_and_verdicts_withheld() {
+    if !packages::have("taskset", "util-linux") {
+        return;
+    }
+    let server = Running::start();
+    assert_eq!(server.load(&["--stocks", "100", "--fill", "--requests", "1"]).0, Some(0));
+    let _neighbours = BusyNeighbours::start();
+    // Far more than can be answered, so that an undisturbed run would be an overload.
+    let args = ["--duration", "1s", "--rate", "5000000", "--repeats", "1", "--assert", "p50<1ns"];
+    let (code, out, err) = server.load(&args);
+    assert_eq!(code, Some(1), "{err}");
+    let all = err.replace("\n  ", " ");
+    assert!(all.contains("run 1 was disturbed by other processes; it is repeated"), "{err}");
+    assert!(
+        all.contains("disturbed: in each of the 2 runs, at worst a thread waited for a core for "),
+        "{err}"
+    );
+    assert!(all.contains("other processes used "), "{err}");
+    assert!(all.contains("no verdict on the server is given"), "{err}");
+    assert!(
+        all.contains("in runs that others disturbed: it may not be the server's fault"),
+        "{err}"
+    );
+    for verdict in ["overload", "bottleneck", "offered"] {
+        assert!(!err.contains(verdict), "{verdict}: {err}");
+    }
+    assert!(out.contains("disturbed") && out.contains("2 of 2"), "{out}");
+}
