@@ -141,7 +141,7 @@ impl Block {
     }
 
     /// The version of a stock; `None` within when it is delisted.
-    pub(crate) fn listed_version(&self, symbol: &Symbol, hash: u64) -> Found<Option<u64>> {
+    pub(crate) fn listed_version(&self, symbol: &Symbol, hash: u64) -> Found<Option<(u64, bool)>> {
         self.probe(hash, |index| row::listed_version(self.place(index), symbol))
     }
 

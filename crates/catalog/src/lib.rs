@@ -45,6 +45,7 @@
 
 mod block;
 mod change;
+mod feed_states;
 mod growth;
 mod listing;
 #[cfg(all(test, loom))]
@@ -55,6 +56,7 @@ mod sync;
 mod table;
 
 pub use change::{CatalogFull, Change, Changed};
+pub use feed_states::FeedStates;
 pub use growth::Growth;
 pub use scan::Page;
 pub use table::{Catalog, Kept, Options, Sought, View};

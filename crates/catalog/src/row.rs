@@ -9,9 +9,9 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use stockd_model::limits::DECIMAL_PLACES_MAX;
-use stockd_model::{Answer, Price, Quote, Status, Symbol, Volume};
+use stockd_model::{Answer, FeedName, Price, Quote, QuoteFeed, Status, Symbol, Volume};
 use stockd_rows::{
-    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Extras, Fields, HALTED, LOCKED, LONG, MOVED,
+    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Extras, FED, Fields, HALTED, LOCKED, LONG, MOVED,
     NO_PLACES, Place, Row, STATE_SHIFT, Seen, TEXT, Tradable, UNPRICED, Words, is_long,
 };
 
@@ -29,6 +29,10 @@ const BID_SIZE_SHIFT: u32 = 2 * PLACES_BITS;
 const ASK_SIZE_SHIFT: u32 = 3 * PLACES_BITS;
 /// Set in the marks where there is a time.
 const TIMED: u64 = 1 << 20;
+/// Where the number of the feed stands in the marks.
+const FEED_SHIFT: u32 = 21;
+
+const _: () = assert!(FeedName::NUMBER_MAX as u64 == (1 << 11) - 1);
 
 const _: () = assert!((DECIMAL_PLACES_MAX as u64) < NO_PLACES);
 
@@ -84,10 +88,12 @@ pub(crate) fn fields(place: Place<'_>, symbol: &Symbol) -> Held<Fields> {
     settled(place.fields(&symbol.words()), || wait_for(|| place.fields(&symbol.words())))
 }
 
-/// The version of a symbol, if these rows are its; `None` within when it is delisted.
-pub(crate) fn listed_version(place: Place<'_>, symbol: &Symbol) -> Held<Option<u64>> {
+/// The version of a symbol and whether it has a feed, if these rows are its; `None` within when it is delisted.
+pub(crate) fn listed_version(place: Place<'_>, symbol: &Symbol) -> Held<Option<(u64, bool)>> {
     let look = || place.standing(&symbol.words());
-    let version = |(sequence, state)| (state & DELISTED == 0).then_some(sequence / CHANGE);
+    let version = |(sequence, state)| {
+        (state & DELISTED == 0).then_some((sequence / CHANGE, state & FED != 0))
+    };
     match settled(look(), || wait_for(look)) {
         Held::This(standing) => Held::This(version(standing)),
         Held::Empty => Held::Empty,
@@ -254,10 +260,11 @@ impl Drop for Locked<'_> {
     }
 }
 
+/// What a lookup answers, where no feed has a say in it; one that has a feed is not tradable here.
 #[inline(always)]
 pub(crate) fn answer_of(tradable: &Tradable) -> Option<Answer> {
     let Tradable { price, volume, state } = *tradable;
-    if state & (HALTED | DELISTED | UNPRICED) == 0 && volume != 0 {
+    if state & (HALTED | DELISTED | UNPRICED | FED) == 0 && volume != 0 {
         Some(Answer::Price(Price::from_parts(price.cast_signed(), places(state, 0))))
     } else if state & DELISTED == 0 {
         Some(Answer::NotTradable)
@@ -277,7 +284,7 @@ pub(crate) fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
     is_listed(fields).then(|| listed_quote_of(fields, symbol))
 }
 
-/// The quote of a listed stock.
+/// The quote of a listed stock. What is known of its feed is its name.
 #[inline(always)]
 pub(crate) fn listed_quote_of(fields: &Fields, symbol: &Symbol) -> Quote {
     let Fields { tradable: Tradable { price: digits, volume: shares, state }, .. } = *fields;
@@ -297,6 +304,8 @@ pub(crate) fn listed_quote_of(fields: &Fields, symbol: &Symbol) -> Quote {
         quote.bid_size = volume(extras.bid_size, marks, BID_SIZE_SHIFT);
         quote.ask_size = volume(extras.ask_size, marks, ASK_SIZE_SHIFT);
         quote.time_ns = (marks & TIMED != 0).then_some(extras.time);
+        let feed = FeedName::from_number((marks >> FEED_SHIFT) as u16 & FeedName::NUMBER_MAX);
+        quote.feed = feed.map(QuoteFeed::of);
     }
     quote
 }
@@ -313,7 +322,8 @@ fn fields_of(quote: &Quote) -> Fields {
         | volume_places
         | flag(quote.status == Status::Halted, HALTED)
         | flag(quote.price.is_none(), UNPRICED)
-        | flag(extras.is_some(), EXTRA);
+        | flag(extras.is_some(), EXTRA)
+        | flag(quote.feed.is_some(), FED);
     Fields {
         tradable: Tradable { price, volume, state },
         updated: quote.updated_ns,
@@ -325,8 +335,8 @@ fn fields_of(quote: &Quote) -> Fields {
 /// What stands in the side row, if there is any of it.
 #[inline]
 fn extras_of(quote: &Quote) -> Option<Extras> {
-    let Quote { bid, ask, bid_size, ask_size, time_ns, .. } = quote;
-    if let (None, None, None, None, None) = (bid, ask, bid_size, ask_size, time_ns) {
+    let Quote { bid, ask, bid_size, ask_size, time_ns, feed, .. } = quote;
+    if let (None, None, None, None, None, None) = (bid, ask, bid_size, ask_size, time_ns, feed) {
         return None;
     }
     let (bid, bid_places) = price_parts(*bid, BID_SHIFT);
@@ -334,13 +344,14 @@ fn extras_of(quote: &Quote) -> Option<Extras> {
     let (bid_size, bid_size_places) = volume_parts(*bid_size, BID_SIZE_SHIFT);
     let (ask_size, ask_size_places) = volume_parts(*ask_size, ASK_SIZE_SHIFT);
     let timed = if time_ns.is_some() { TIMED } else { 0 };
+    let feed = feed.map_or(0, |feed| u64::from(feed.name.number())) << FEED_SHIFT;
     Some(Extras {
         bid,
         ask,
         bid_size,
         ask_size,
         time: time_ns.unwrap_or_default(),
-        marks: bid_places | ask_places | bid_size_places | ask_size_places | timed,
+        marks: bid_places | ask_places | bid_size_places | ask_size_places | timed | feed,
     })
 }
 
@@ -382,6 +393,7 @@ mod tests {
     fn quotes() -> impl Iterator<Item = Quote> {
         let prices = ["", "0", "-1", "172.5", "1e-18", "-9223372036854775807"];
         let volumes = ["", "0", "1000", "0.000000000000000001", "18446744073709551615"];
+        let feed = FeedName::from_number(FeedName::NUMBER_MAX).map(QuoteFeed::of);
         let names = [
             "A",
             "1234567",
@@ -409,6 +421,7 @@ mod tests {
                                 bid: bare.price,
                                 ask: price.parse().ok().filter(|_| status == Status::Trading),
                                 bid_size: bare.volume,
+                                feed: feed.filter(|_| status == Status::Trading),
                                 ask_size: volume.parse().ok(),
                                 time_ns: (status == Status::Halted).then_some(u64::MAX),
                                 ..bare
@@ -430,6 +443,11 @@ mod tests {
             claim(first, &quote);
             assert!(matches!(get_any(first), Held::This(Some(it)) if it == quote));
             match tradable(first.row, &symbol) {
+                Held::This(it) if quote.feed.is_some() => {
+                    assert_eq!(answer_of(&it), Some(Answer::NotTradable));
+                    let unfed = Tradable { state: it.state & !FED, ..it };
+                    assert_eq!(answer_of(&unfed), Some(quote.answer()));
+                }
                 Held::This(it) => assert_eq!(answer_of(&it), Some(quote.answer())),
                 held => {
                     assert!(is_long(&symbol.words()) && matches!(held, Held::Other), "{held:?}");

@@ -42,7 +42,8 @@ impl Catalog {
                 match row::get_any(place) {
                     // No stock of this page was shifted further than to here.
                     Held::Empty if index > last_row => break,
-                    Held::This(Some(quote)) if in_page(self.hash(&quote.symbol)) => {
+                    Held::This(Some(mut quote)) if in_page(self.hash(&quote.symbol)) => {
+                        self.feeds().resolve(&mut quote);
                         quotes.push(quote);
                     }
                     _ => {}

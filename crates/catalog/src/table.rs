@@ -18,10 +18,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_model::limits::STOCKS_MAX;
 use stockd_model::{Answer, Quote, SYMBOL_WORDS, Symbol};
-use stockd_rows::{Fields, HashKey, is_long};
+use stockd_rows::{FED, Fields, HashKey, Tradable, is_long};
 
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
+use crate::feed_states::FeedStates;
 use crate::listing::{Listing, ROWS_PER_STOCK_MIN};
 use crate::row::{self, Locked};
 use crate::sync::{Current, Loaded, Mutex, MutexGuard};
@@ -33,6 +34,7 @@ pub struct Catalog {
     /// Stocks that are listed.
     listed: AtomicUsize,
     stocks_max: usize,
+    feeds: FeedStates,
     hash_key: HashKey,
 }
 
@@ -79,8 +81,14 @@ impl Catalog {
             listing: Mutex::new(Listing::new(block)),
             listed: AtomicUsize::new(0),
             stocks_max,
+            feeds: FeedStates::default(),
             hash_key: HashKey::new(options.hash_seed.unwrap_or_else(random_seed)),
         }
+    }
+
+    /// How the feeds are that stocks come from.
+    pub fn feeds(&self) -> &FeedStates {
+        &self.feeds
     }
 
     /// The number of stocks that are listed.
@@ -166,6 +174,7 @@ impl Catalog {
         }
         self.advance_growth(&mut listing);
         listing.claim(&quote, hash);
+        self.feeds.count(None, Some(&quote));
         Ok(Changed { before: None, after: Some(quote) })
     }
 
@@ -175,6 +184,9 @@ impl Catalog {
     ///
     /// [`CatalogFull`] when the stock is new and there is no room for it.
     pub fn restore(&self, quote: &Quote) -> Result<(), CatalogFull> {
+        if let Some(feed) = quote.feed {
+            self.feeds.remember(feed);
+        }
         self.change(&quote.symbol, quote.updated_ns, |_| Ok(Change::Restore(*quote)))
             .map(|_changed| ())
     }
@@ -202,18 +214,22 @@ impl Catalog {
         Ok(())
     }
 
-    /// The version of a stock's quote, as of a [whole one](Catalog::get) and for a fraction of its cost; `None` if it is not
-    /// listed.
-    pub fn listed_version(&self, symbol: &Symbol) -> Option<u64> {
+    /// The version of a stock's quote, and how often the state of its feed has changed, as of a
+    /// [whole one](Catalog::get) and for a fraction of its cost; `None` if it is not listed.
+    pub fn listed_version(&self, symbol: &Symbol) -> Option<(u64, u32)> {
         let hash = self.hash(symbol);
         let view = self.view();
         let mut block: &Block = &view.block;
         loop {
             match block.listed_version(symbol, hash) {
-                Found::Here(version) => return version,
+                Found::Here(Some((_, true))) => break,
+                Found::Here(version) => return version.map(|(version, _)| (version, 0)),
                 Found::Elsewhere => block = block.next()?,
             }
         }
+        // The feed stands in the side row.
+        let quote = view.get(symbol)?;
+        Some((quote.version, quote.feed.map_or(0, |feed| feed.changes)))
     }
 
     /// The version that a stock has reached, listed or not: no quote of it was above. Its next
@@ -239,7 +255,10 @@ impl Catalog {
         now_ns: u64,
         decide: impl FnOnce(Option<&Quote>) -> Result<Change, E>,
     ) -> Result<Changed, E> {
-        let before = locked.quote();
+        let mut before = locked.quote();
+        if let Some(before) = &mut before {
+            self.feeds.resolve(before);
+        }
         let change = decide(before.as_ref())?;
         let after = change.outcome(symbol, before.as_ref(), locked.version(), now_ns);
         match after {
@@ -263,6 +282,7 @@ impl Catalog {
                 }
             }
         }
+        self.feeds.count(before.as_ref(), after.as_ref());
         Ok(Changed { before, after })
     }
 
@@ -330,10 +350,13 @@ pub struct Sought {
 pub struct Kept(Fields);
 
 impl Kept {
-    /// The quote. The symbol is the one that was looked for.
+    /// The quote, with its feed as it is now. The symbol is the one that was looked for, and the view the one that
+    /// it was found by.
     #[inline(always)]
-    pub fn quote(&self, symbol: &Symbol) -> Quote {
-        row::listed_quote_of(&self.0, symbol)
+    pub fn quote(&self, symbol: &Symbol, view: &View<'_>) -> Quote {
+        let mut quote = row::listed_quote_of(&self.0, symbol);
+        view.catalog.feeds.resolve(&mut quote);
+        quote
     }
 }
 
@@ -388,7 +411,7 @@ impl View<'_> {
     #[inline(always)]
     pub fn get_sought(&self, sought: &Sought) -> Option<Quote> {
         let Sought { symbol, hash } = sought;
-        self.find_hashed(symbol, *hash).map(|kept| kept.quote(symbol))
+        self.find_hashed(symbol, *hash).map(|kept| kept.quote(symbol, self))
     }
 
     /// What is kept of a stock as it is now, to make its quote of where that is wanted; `None` if it is not listed.
@@ -415,9 +438,23 @@ impl View<'_> {
     pub fn answer_sought(&self, sought: &Sought) -> Option<Answer> {
         let Sought { symbol, hash } = sought;
         match self.block.tradable(symbol, *hash) {
-            Found::Here(tradable) => row::answer_of(&tradable),
+            Found::Here(tradable) => match row::answer_of(&tradable) {
+                Some(Answer::NotTradable) if tradable.state & FED != 0 => {
+                    self.answer_fed(sought, tradable)
+                }
+                answer => answer,
+            },
             Found::Elsewhere if self.block.next().is_none() && !is_long(&symbol.words()) => None,
             Found::Elsewhere => self.answer_elsewhere(sought),
+        }
+    }
+
+    /// The stock has a feed. Only while some feed halts its stocks, it is looked up which feed this is.
+    #[inline(never)]
+    fn answer_fed(&self, sought: &Sought, tradable: Tradable) -> Option<Answer> {
+        match self.catalog.feeds.is_any_halting() {
+            true => self.answer_elsewhere(sought),
+            false => row::answer_of(&Tradable { state: tradable.state & !FED, ..tradable }),
         }
     }
 

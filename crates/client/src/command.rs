@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stockd_model::{Answer, Field, Fields, Price, Quote, Shares, Symbol, Volume};
+use stockd_model::{Answer, Field, Fields, Price, Quote, QuoteFeed, Shares, Symbol, Volume};
 use stockd_wire::resp::{Value, frame};
 
 use crate::Credentials;
@@ -381,7 +381,12 @@ fn quote(parts: &[Value]) -> Option<Quote> {
             fields.set(field, text.as_bytes()).ok()?;
         }
     }
+    let feed = match (value("feed"), value("feed_state")) {
+        (Some(name), Some(state)) => Some(QuoteFeed::told(name, state.parse().ok()?)),
+        _ => None,
+    };
     Some(Quote {
+        feed,
         version: value("version")?.parse().ok()?,
         updated_ns: value("updated")?.parse().ok()?,
         ..fields.outcome(&Quote::new(symbol))

@@ -50,6 +50,7 @@ mod command;
 mod connection;
 mod credentials;
 mod error;
+mod feed;
 mod line;
 mod link;
 mod options;
@@ -64,12 +65,13 @@ pub use client::Client;
 pub use command::{Write, Written};
 pub use credentials::Credentials;
 pub use error::{ClientError, NameError, Refused};
+pub use feed::FeedOptions;
 pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};
 pub use stockd_model::{
-    Address, AddressError, Answer, DecimalText, Edit, Field, FieldError, FieldText, Fields, Price,
-    PriceError, Quote, SocketPath, Status, StatusError, Symbol, SymbolError, ToAddresses, Volume,
-    VolumeError,
+    Address, AddressError, Answer, DecimalText, Edit, FeedName, FeedNameError, FeedState, Field,
+    FieldError, FieldText, Fields, Price, PriceError, Quote, QuoteFeed, SocketPath, Status,
+    StatusError, Symbol, SymbolError, ToAddresses, Volume, VolumeError,
 };
 pub use stockd_tls::{ClientFiles, ClientTls, TlsError};
 pub use stream::Stream;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use stockd_model::{Quote, Symbol, rfc3339};
+use stockd_model::{Quote, QuoteFeed, Symbol, rfc3339};
 
 /// What a message says of one stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,12 @@ struct Payload<'a> {
     version: Option<u64>,
     #[serde(borrow)]
     updated: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    feed: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    feed_state: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    on_stale: Option<Cow<'a, str>>,
 }
 
 /// Reads a message; `None` if it is none. Decimals are taken from their texts, never from floats.
@@ -76,6 +82,11 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
         (&mut quote.ask_size, payload.ask_size),
     ] {
         *volume = text.map(|text| text.parse()).transpose().ok()?;
+    }
+    if let (Some(name), Some(state)) = (payload.feed, payload.feed_state) {
+        let halts_when_stale = payload.on_stale.as_deref() == Some("halt");
+        let feed = QuoteFeed::told(&name, state.parse().ok()?);
+        quote.feed = Some(QuoteFeed { halts_when_stale, ..feed });
     }
     if let Some(time) = payload.time {
         quote.time_ns = Some(moment(&time)?);

@@ -9,6 +9,7 @@ use crate::command::{
     Count, GetClients, GetInfo, GetPage, GetQuote, GetQuotes, Ping, Write, Written,
 };
 use crate::error::{NameError, Refused, excerpt};
+use crate::feed::{Feed, FeedOptions};
 use crate::link::Link;
 use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
@@ -230,6 +231,49 @@ impl QuoteClient {
     ) -> Result<Vec<Result<Written, Refused>>, ClientError> {
         let writes: Vec<Write> = writes.into_iter().collect();
         self.link.with_connection(|connection| connection.ask_all(&writes))
+    }
+
+    /// Makes this connection a feed of market data, or a part of one: its writes are tied to the feed until it
+    /// [ends](QuoteClient::end_feed) or the connection does. Needs to be said again after
+    /// [`reconnect`](QuoteClient::reconnect).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the feed cannot have this name or this
+    /// time, or belongs to another user.
+    pub fn open_feed(&mut self, options: &FeedOptions) -> Result<(), ClientError> {
+        self.tell_feed(&Feed::open(options))
+    }
+
+    /// Says that the feed lives, and has nothing to write.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when no feed is open.
+    pub fn beat(&mut self) -> Result<(), ClientError> {
+        self.tell_feed(&Feed::word("BEAT"))
+    }
+
+    /// Says that the feed has missed something. It is so until it is opened again.
+    ///
+    /// # Errors
+    ///
+    /// As [`beat`](QuoteClient::beat).
+    pub fn report_gap(&mut self) -> Result<(), ClientError> {
+        self.tell_feed(&Feed::word("GAP"))
+    }
+
+    /// Says that the feed has come to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`beat`](QuoteClient::beat).
+    pub fn end_feed(&mut self) -> Result<(), ClientError> {
+        self.tell_feed(&Feed::word("END"))
+    }
+
+    fn tell_feed(&mut self, feed: &Feed) -> Result<(), ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(feed))??)
     }
 
     /// Every quote of the catalog as it is at the moment of the first one, in no order, each stock

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
-use stockd_model::{Quote, Symbol};
+use stockd_model::{Quote, QuoteFeed, Symbol};
 use stockd_wire::resp::{Value, frame};
 
 use crate::command::{GetQuote, Ping};
@@ -108,6 +108,8 @@ struct Told {
     version: u64,
     updated_ns: u64,
     is_listed: bool,
+    /// How its feed was, if it came from one.
+    feed: Option<QuoteFeed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -280,20 +282,22 @@ impl Subscription {
     fn tell(&mut self, update: Update) -> Option<Event> {
         match update {
             Update::Quote(quote) => {
-                let Quote { symbol, version, updated_ns, .. } = quote;
+                let Quote { symbol, version, updated_ns, feed, .. } = quote;
                 // A server that has lost its catalog counts from 1 again, but later.
-                let is_new = self
-                    .told
-                    .get(&symbol)
-                    .is_none_or(|told| version > told.version || updated_ns > told.updated_ns);
+                let is_new = self.told.get(&symbol).is_none_or(|told| {
+                    let is_same = version == told.version && updated_ns == told.updated_ns;
+                    version > told.version
+                        || updated_ns > told.updated_ns
+                        || (is_same && feed != told.feed)
+                });
                 if !is_new {
                     return None;
                 }
-                self.told.insert(symbol, Told { version, updated_ns, is_listed: true });
+                self.told.insert(symbol, Told { version, updated_ns, is_listed: true, feed });
                 Some(Event::Quote(quote))
             }
             Update::Delisted(symbol) => {
-                let nothing = Told { version: 0, updated_ns: 0, is_listed: true };
+                let nothing = Told { version: 0, updated_ns: 0, is_listed: true, feed: None };
                 let told = self.told.entry(symbol).or_insert(nothing);
                 std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
             }
@@ -308,7 +312,7 @@ impl Subscription {
                     std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
                 }
                 None => {
-                    let nothing = Told { version: 0, updated_ns: 0, is_listed: false };
+                    let nothing = Told { version: 0, updated_ns: 0, is_listed: false, feed: None };
                     self.told.insert(symbol, nothing);
                     Some(Event::Unlisted(symbol))
                 }

@@ -317,7 +317,7 @@ impl CommitThread {
         let floor = self.store.load(&mut |quote| {
             let right = catalog.get(&quote.symbol);
             common += usize::from(right.is_some());
-            if right.as_ref() != Some(&quote) {
+            if right.map(|right| right.kept()) != Some(quote.kept()) {
                 writes.push(right.map_or(Write::Remove(quote.symbol), Write::Put));
             }
             ControlFlow::Continue(())

@@ -78,7 +78,8 @@ pub(crate) fn reply(request: &Request, changed: &Result<Changed, Refused>) -> Re
             Request::Lookup(_) => Reply::Found(now),
             Request::Clear(..) => {
                 let is_gone = |field: &Field| {
-                    before.text_of(*field).is_some() && now.text_of(*field).is_none()
+                    // The feed and its state go together, and count once.
+                    *field != Field::FeedState && before.has(*field) && !now.has(*field)
                 };
                 Reply::Cleared(now, Field::ALL.iter().filter(|field| is_gone(field)).count() as u32)
             }
@@ -151,7 +152,7 @@ fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change
 fn trade(symbol: &Symbol, quote: Option<&Quote>, shares: Shares) -> Result<Change, Refusal> {
     let symbol = *symbol;
     let quote = quote.ok_or(Refusal::NotListed(symbol))?;
-    if quote.status == Status::Halted {
+    if quote.status_now() == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
     let volume = quote.volume.ok_or(Refusal::VolumeAbsent(symbol))?;

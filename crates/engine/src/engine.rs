@@ -21,9 +21,12 @@ use crate::commit_record::CommitReport;
 use crate::committer::{CloseError, Committer, Sync};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
+use crate::feeding::FeedHandle;
+use crate::freshness::Freshness;
 use crate::grower::Grower;
 use crate::market::Market;
 use crate::snapshot::Snapshot;
+use crate::sources::{FeedReport, NotOpened, Opening};
 use crate::write_queue::WriteHandle;
 
 /// The catalog, and all that is done with it. Shared by all threads and protocols.
@@ -32,6 +35,9 @@ pub struct Engine {
     // Before the market: it writes all that was asked when it is dropped.
     pub(crate) committer: Option<Committer>,
     _grower: Option<Grower>,
+    freshness: Freshness,
+    /// Whether its writes go through a log that says nothing of feeds.
+    is_replicated: bool,
     pub(crate) market: Arc<Market>,
     epoch: u64,
     /// Asked for what a cluster says of itself.
@@ -43,21 +49,14 @@ impl Engine {
     /// catalog.
     pub fn new(catalog: Catalog) -> Engine {
         let market = Market::new(catalog);
-        let _grower = Grower::start(&market);
-        Engine { committer: None, _grower, market, epoch: random_epoch(), cluster: OnceLock::new() }
+        let grower = Grower::start(&market);
+        Engine::assemble(market, None, grower, random_epoch())
     }
 
     /// As [`new`](Engine::new), but without a thread: who lists stocks while a large catalog begins
     /// to grow waits, in sum as long as the system takes to hand out the memory.
     pub fn without_threads(catalog: Catalog) -> Engine {
-        let market = Market::new(catalog);
-        Engine {
-            committer: None,
-            _grower: None,
-            market,
-            epoch: random_epoch(),
-            cluster: OnceLock::new(),
-        }
+        Engine::assemble(Market::new(catalog), None, None, random_epoch())
     }
 
     /// An engine over a catalog that was read from this store. It keeps every write there before
@@ -78,14 +77,32 @@ impl Engine {
         let market = Market::new(catalog);
         let epoch = store.epoch();
         let committer = Committer::start(Arc::clone(&market), version_floor, store, sync);
-        let _grower = Grower::start(&market);
-        Engine { committer: Some(committer), _grower, market, epoch, cluster: OnceLock::new() }
+        let grower = Grower::start(&market);
+        Engine::assemble(market, Some(committer), grower, epoch)
     }
 
     /// An engine whose writes somebody else does.
     pub(crate) fn over(market: Arc<Market>, committer: Committer, epoch: u64) -> Engine {
-        let _grower = Grower::start(&market);
-        Engine { committer: Some(committer), _grower, market, epoch, cluster: OnceLock::new() }
+        let grower = Grower::start(&market);
+        let engine = Engine::assemble(market, Some(committer), grower, epoch);
+        Engine { is_replicated: true, ..engine }
+    }
+
+    fn assemble(
+        market: Arc<Market>,
+        committer: Option<Committer>,
+        grower: Option<Grower>,
+        epoch: u64,
+    ) -> Engine {
+        Engine {
+            committer,
+            _grower: grower,
+            freshness: Freshness::default(),
+            is_replicated: false,
+            market,
+            epoch,
+            cluster: OnceLock::new(),
+        }
     }
 
     /// A random number: versions of quotes compare within one epoch only. That of a durable engine is
@@ -153,6 +170,31 @@ impl Engine {
     /// [passed everything on](Feed::pass_on); it must be quick.
     pub fn feed(&self, wake: impl Fn() + Send + std::marker::Sync + 'static) -> Feed {
         Feed::new(&self.market, wake)
+    }
+
+    /// Opens a feed of market data for one connection: its writes are tied to it with the handle. `user` is who
+    /// opens it, where users are known; a feed belongs to the user that opened it first.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOpened`]; nothing has changed.
+    pub fn open_feed(
+        &self,
+        opening: &Opening<'_>,
+        user: Option<&str>,
+        access: &Access,
+        now: Instant,
+    ) -> Result<FeedHandle, NotOpened> {
+        if self.is_replicated {
+            return Err(NotOpened::Replicated);
+        }
+        self.freshness.start(&self.market);
+        self.market.open_source(opening, user, access.has(Right::Admin), now)
+    }
+
+    /// The feeds of market data that were opened, or that stocks come from.
+    pub fn feed_reports(&self, now: Instant) -> Vec<FeedReport> {
+        self.market.feed_reports(now)
     }
 
     /// Who is subscribed to what, over all feeds.

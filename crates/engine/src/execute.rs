@@ -339,7 +339,7 @@ impl<'a> Batch<'a> {
         match self.view.find(symbol) {
             Some(kept) => {
                 self.hits += 1;
-                Some(Reply::Found(kept.quote(symbol)))
+                Some(Reply::Found(kept.quote(symbol, &self.view)))
             }
             None => {
                 self.misses += 1;

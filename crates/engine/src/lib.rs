@@ -43,6 +43,8 @@ mod decide;
 mod engine;
 mod execute;
 mod feed;
+mod feeding;
+mod freshness;
 mod gate;
 mod grower;
 mod inbox;
@@ -54,6 +56,7 @@ mod read_only;
 mod replica;
 mod saved;
 mod snapshot;
+mod sources;
 mod sync;
 mod transaction;
 mod write_queue;
@@ -68,12 +71,14 @@ pub use feed::{
     Budget, Directory, Ended, Feed, Framed, Message, NotSubscribed, Progress, Standing,
     SubscriberId,
 };
+pub use feeding::FeedHandle;
 pub use market::now_ns;
 #[cfg(feature = "simulation")]
 pub use overlay::Trap;
 pub use replica::{Hash, Holdings, Interrupter, Pending, Replica, ReplicaFault, Replicated};
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
+pub use sources::{FeedReport, NotOpened, Opening};
 pub use stockd_access::Access;
 pub use stockd_catalog::{Catalog, Page};
 pub use transaction::{Outcome, Transaction};

@@ -16,6 +16,7 @@ use crate::counters::Registry;
 use crate::feed::{Directory, Watchers};
 use crate::gate::Gate;
 use crate::saved::SavedQuotes;
+use crate::sources::Sources;
 
 /// The catalog, and whom its changes concern.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Market {
     pub(crate) saved: SavedQuotes,
     /// Keeps writes and transactions apart.
     pub(crate) gate: Gate,
+    /// The feeds that clients have opened.
+    pub(crate) sources: Sources,
 }
 
 /// A [`Refusal`] on its way through the catalog, whose own error becomes one too.
@@ -56,6 +59,13 @@ impl Market {
             self.watchers.mark(symbol);
         }
         Ok(changed)
+    }
+
+    /// A quote that was read before, with its feed as it is now.
+    pub(crate) fn resolved(&self, quote: Option<Quote>) -> Option<Quote> {
+        let mut quote = quote?;
+        self.catalog.feeds().resolve(&mut quote);
+        Some(quote)
     }
 }
 

@@ -155,7 +155,7 @@ impl Overlay {
         };
         let pending = self.pending.get(symbol).copied();
         let before = match pending {
-            Some(pending) => pending.quote,
+            Some(pending) => self.market.resolved(pending.quote),
             None => self.market.catalog.get(symbol),
         };
         let change = decide::decide_if(asked, before.as_ref());

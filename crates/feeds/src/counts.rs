@@ -33,6 +33,8 @@ pub enum Cause {
     TooShort,
     /// A packet of something else, or a part of one.
     OtherPacket,
+    /// It does not say what its kind must.
+    Malformed,
     /// A message with a number before that of the one that was expected: it came late, or twice.
     Duplicate,
 }
@@ -98,6 +100,7 @@ impl fmt::Display for Cause {
             Cause::UnknownType => "unknown type",
             Cause::TooShort => "too short for its type",
             Cause::OtherPacket => "other packet",
+            Cause::Malformed => "cannot be read",
             Cause::Duplicate => "came late or twice",
         })
     }

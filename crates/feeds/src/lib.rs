@@ -8,7 +8,8 @@
 //!  bytes ──► itch_file ─┐
 //!  bytes ──► capture ──►│ mold ──► itch ──► itch_feed ─┐
 //!                       └ iex_tp ─► tops ──► tops_feed ─┼──► Market ──► changed stocks
-//!  bytes ──► dbn_feed (by the crate dbn) ──────────────┘
+//!  bytes ──► dbn_feed (by the crate dbn) ──────────────┤
+//!  bytes ──► alpaca (JSON) ────────────────────────────┘
 //! ```
 //!
 //! `itch.rs` and `tops.rs` know what the bytes of a message say, `itch_feed.rs` and `tops_feed.rs` what it means
@@ -19,6 +20,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "alpaca")]
+mod alpaca;
 mod capture;
 mod counts;
 mod datagram;
@@ -39,6 +42,8 @@ mod stock;
 pub mod tops;
 mod tops_feed;
 
+#[cfg(feature = "alpaca")]
+pub use alpaca::AlpacaFeed;
 pub use capture::Capture;
 pub use counts::{Cause, Counts};
 #[cfg(feature = "dbn")]

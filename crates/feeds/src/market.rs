@@ -154,6 +154,11 @@ impl Market {
         self.counts.skip(cause, what);
     }
 
+    /// Counts that messages were missed which no sequence number tells of, as where a connection was lost.
+    pub fn missed(&mut self) {
+        self.counts.gap(0);
+    }
+
     pub(crate) fn gap(&mut self, missing: u64) {
         self.counts.gap(missing);
     }

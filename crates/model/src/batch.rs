@@ -535,6 +535,7 @@ impl Reader<'_> {
             bid_size: self.edit(edits >> 8, volume)?,
             ask_size: self.edit(edits >> 10, volume)?,
             time_ns: self.edit(edits >> 12, Self::u64)?,
+            feed: Edit::Keep,
             status: match edits >> STATUS_SHIFT {
                 0 => None,
                 TRADING => Some(Status::Trading),

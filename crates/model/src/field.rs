@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::limits::{EXCERPT_BYTES_MAX, SYMBOL_BYTES_MAX};
+use crate::limits::{EXCERPT_BYTES_MAX, FEED_NAME_BYTES_MAX, SYMBOL_BYTES_MAX};
 use crate::{
     DecimalText, Price, PriceError, Quote, StatusError, Volume, VolumeError, escaped, rfc3339,
 };
@@ -38,11 +38,15 @@ pub enum Field {
     Version,
     /// When it last changed: Unix time in nanoseconds.
     Updated,
+    /// The name of the feed that has written it.
+    Feed,
+    /// How that feed is now.
+    FeedState,
 }
 
 impl Field {
     /// Every field, in the order in which a quote is written.
-    pub const ALL: [Field; 11] = [
+    pub const ALL: [Field; 13] = [
         Field::Symbol,
         Field::Price,
         Field::Volume,
@@ -54,6 +58,8 @@ impl Field {
         Field::Time,
         Field::Version,
         Field::Updated,
+        Field::Feed,
+        Field::FeedState,
     ];
 
     /// Those that a writer gives, in this order.
@@ -82,6 +88,8 @@ impl Field {
             Field::Time => "time",
             Field::Version => "version",
             Field::Updated => "updated",
+            Field::Feed => "feed",
+            Field::FeedState => "feed_state",
         }
     }
 
@@ -170,13 +178,15 @@ pub fn parse_time(text: &[u8]) -> Result<u64, FieldError> {
 /// The value of a field as plain text, on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldText {
-    bytes: [u8; SYMBOL_BYTES_MAX],
+    bytes: [u8; FEED_NAME_BYTES_MAX],
     len: usize,
 }
 
+const _: () = assert!(SYMBOL_BYTES_MAX <= FEED_NAME_BYTES_MAX);
+
 impl FieldText {
     fn new(text: &[u8]) -> FieldText {
-        let mut bytes = [0; SYMBOL_BYTES_MAX];
+        let mut bytes = [0; FEED_NAME_BYTES_MAX];
         bytes[..text.len()].copy_from_slice(text);
         FieldText { bytes, len: text.len() }
     }
@@ -211,6 +221,7 @@ impl Quote {
             Field::BidSize => self.bid_size.is_some(),
             Field::AskSize => self.ask_size.is_some(),
             Field::Time => self.time_ns.is_some(),
+            Field::Feed | Field::FeedState => self.feed.is_some(),
             Field::Symbol | Field::Status | Field::Version | Field::Updated => true,
         }
     }
@@ -228,10 +239,14 @@ impl Quote {
             Field::Ask => price(self.ask),
             Field::BidSize => volume(self.bid_size),
             Field::AskSize => volume(self.ask_size),
-            Field::Status => Some(FieldText::new(self.status.as_str().as_bytes())),
+            Field::Status => Some(FieldText::new(self.status_now().as_str().as_bytes())),
             Field::Time => self.time_ns.map(FieldText::number),
             Field::Version => Some(FieldText::number(self.version)),
             Field::Updated => Some(FieldText::number(self.updated_ns)),
+            Field::Feed => self.feed.map(|feed| FieldText::new(feed.name.as_str().as_bytes())),
+            Field::FeedState => {
+                self.feed.map(|feed| FieldText::new(feed.state.as_str().as_bytes()))
+            }
         }
     }
 }
@@ -265,6 +280,7 @@ mod tests {
         for field in Field::WRITABLE.into_iter().filter(|field| field.is_optional()) {
             fields.set(field, b" none ").unwrap();
         }
+        fields.clear(Field::Feed);
         let mut cleared = Fields { status: fields.status, ..Fields::default() };
         Field::ALL.into_iter().for_each(|field| cleared.clear(field));
         assert_eq!((fields, fields.given(), fields.can_list()), (cleared, 1, true));
@@ -287,6 +303,7 @@ mod tests {
         assert!(why(Field::Status, "none").starts_with("'none' is not a status"));
         assert!(why(Field::Time, "yesterday").starts_with("'yesterday' is not a time"));
         assert!(why(Field::Version, "1").starts_with("field 'version' is read-only"));
+        assert!(why(Field::Feed, "x").starts_with("field 'feed' is read-only"));
     }
 
     #[test]

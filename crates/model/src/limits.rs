@@ -782,6 +782,24 @@ pub const METRIC_SERIES_MAX: usize = 300;
 /// changes no price.
 pub const FEED_TRADES_KEPT: usize = 16;
 
+/// Feeds that may have been opened since the server started. Another name is refused.
+pub const FEEDS_MAX: usize = 1024;
+
+/// Bytes of the name of a feed, at most. A longer one is refused.
+pub const FEED_NAME_BYTES_MAX: usize = 64;
+
+/// How long a feed may say that it will be silent, at least and at most. Others are refused.
+pub const FEED_TTL_MIN: Duration = Duration::from_millis(10);
+/// See [`FEED_TTL_MIN`].
+pub const FEED_TTL_MAX: Duration = Duration::from_secs(86_400);
+
+/// Rows of the catalog that are looked at together for the stocks of feeds whose state has changed. The rest
+/// comes in the next slice.
+pub const FEED_WALK_ROWS: usize = 4096;
+
+/// Feeds that have a series of their own among the metrics: the first that were opened. `FEED LIST` shows all.
+pub const FEED_SERIES_MAX: usize = 16;
+
 /// Orders of a feed that are kept for their prices, at most: about 200 MB. An order beyond is counted, and its
 /// executions are passed over.
 pub const FEED_ORDERS_MAX: usize = 8_388_608;

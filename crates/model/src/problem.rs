@@ -87,6 +87,18 @@ problems! {
     VolumeTooHigh = "volume-too-high", 409, OutOfRange, "ERR",
         "the volume would become larger than a volume can be",
         "Without its point a volume is at most 18446744073709551615.";
+    InvalidFeed = "invalid-feed", 400, InvalidArgument, "ERR",
+        "a feed cannot have this name",
+        "Use 1 to 64 letters, digits, and the marks . _ : / @ + - of ASCII.";
+    TooManyFeeds = "too-many-feeds", 507, ResourceExhausted, "ERR",
+        "as many names of feeds were used as may be",
+        "Use one of them again, or restart the server.";
+    NotYourFeed = "not-your-feed", 403, PermissionDenied, "NOPERM",
+        "the feed belongs to another user",
+        "Use another name, or ask an administrator.";
+    NoFeeds = "no-feeds", 501, Unimplemented, "ERR",
+        "the writes of a cluster do not carry their feed",
+        "Open the feed at a server of its own.";
     VersionDiffers = "version-differs", 412, Aborted, "ERR",
         "the stock has changed since it was read",
         "Read it again and decide on what it is now.";

@@ -1,4 +1,4 @@
-use crate::{Answer, Price, Status, Symbol, Volume};
+use crate::{Answer, Price, QuoteFeed, Status, Symbol, Volume};
 
 /// All that is known of one stock at one moment.
 ///
@@ -25,7 +25,7 @@ pub struct Quote {
     pub bid_size: Option<Volume>,
     /// How much would be sold at the ask, if known.
     pub ask_size: Option<Volume>,
-    /// Whether it can be traded.
+    /// Whether it can be traded, as it was written. Readers are told [what is so now](Quote::status_now).
     pub status: Status,
     /// When it happened, as its source says, if it does: Unix time in nanoseconds. A write with an earlier time
     /// is refused.
@@ -34,6 +34,8 @@ pub struct Quote {
     pub version: u64,
     /// When it last changed: Unix time in nanoseconds, by the server's clock. It never goes back.
     pub updated_ns: u64,
+    /// The feed that has written it; `None` where somebody else has written a price, a bid or an ask since.
+    pub feed: Option<QuoteFeed>,
 }
 
 impl Quote {
@@ -52,6 +54,7 @@ impl Quote {
             time_ns: None,
             version: 0,
             updated_ns: 0,
+            feed: None,
         }
     }
 
@@ -59,6 +62,24 @@ impl Quote {
     /// left.
     #[inline]
     pub fn answer(&self) -> Answer {
-        Answer::of(self.price, self.volume, self.status)
+        Answer::of(self.price, self.volume, self.status_now())
+    }
+
+    /// Whether it can be traded now: not while its feed halts it, whatever was written.
+    #[inline]
+    pub fn status_now(&self) -> Status {
+        match self.feed {
+            Some(QuoteFeed { is_halting: true, .. }) => Status::Halted,
+            _ => self.status,
+        }
+    }
+
+    /// The quote as it is kept: without what is known of its feed at this moment.
+    pub fn kept(&self) -> Quote {
+        let feed = self.feed.map(|QuoteFeed { name, halts_when_stale, .. }| QuoteFeed {
+            halts_when_stale,
+            ..QuoteFeed::of(name)
+        });
+        Quote { feed, ..*self }
     }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! {"symbol":"AAPL","price":"172.5","volume":"1000","bid":"172.49","ask":"172.51","bid_size":"300","ask_size":"200","status":"trading","time":"2026-09-21T14:13:20.123456789Z","version":17,"updated":"2026-09-21T14:13:20.123500001Z"}
 //! {"symbol":"EURUSD","price":"1.0834","status":"trading"}
+//! {"symbol":"BTCUSD","price":"64000","status":"trading","version":3,"updated":"2026-09-21T14:13:20.123500001Z","feed":"coins","feed_state":"live"}
 //! {"symbol":"AAPL","status":"delisted"}
 //! {"symbol":"XYZ","status":"unlisted"}
 //! {"symbol":"XYZ","status":"forbidden"}
@@ -15,21 +16,40 @@
 //! absent is left out. Decimals are strings, since many readers of JSON turn its numbers into
 //! floats, and so are `time` and `updated`, as RFC 3339 writes them in UTC with nine decimals.
 
-use crate::{DecimalText, Price, Quote, Symbol, Volume, rfc3339};
+use crate::{DecimalText, Price, Quote, Status, Symbol, Volume, rfc3339};
 
-/// Appends the object of a whole quote. At most 500 bytes.
+/// Appends the object of a whole quote. At most 620 bytes.
 pub fn encode_quote(quote: &Quote, out: &mut Vec<u8>) {
-    encode_fields(quote, out);
+    encode_whole(quote, quote.status_now(), out);
+}
+
+/// Appends the object of a whole quote as it is kept somewhere else: with the status that was written,
+/// whatever its feed does, and with `"on_stale":"halt"` where the feed halts it when stale.
+pub fn encode_kept(quote: &Quote, out: &mut Vec<u8>) {
+    encode_whole(quote, quote.status, out);
+    if quote.feed.is_some_and(|feed| feed.halts_when_stale) {
+        out.pop();
+        out.extend_from_slice(b",\"on_stale\":\"halt\"}");
+    }
+}
+
+fn encode_whole(quote: &Quote, status: Status, out: &mut Vec<u8>) {
+    encode_fields(quote, status, out);
     out.extend_from_slice(b",\"version\":");
     out.extend_from_slice(itoa::Buffer::new().format(quote.version).as_bytes());
     encode_text(b",\"updated\":\"", &rfc3339::encode(quote.updated_ns), out);
+    if let Some(feed) = quote.feed {
+        // No name of a feed needs an escape.
+        encode_text(b",\"feed\":\"", feed.name.as_str().as_bytes(), out);
+        encode_text(b",\"feed_state\":\"", feed.state.as_str().as_bytes(), out);
+    }
     out.push(b'}');
 }
 
 /// Appends the object of what a user sets: a quote without its version and time. It is one stock
 /// of a catalog file.
 pub fn encode_stock(quote: &Quote, out: &mut Vec<u8>) {
-    encode_fields(quote, out);
+    encode_fields(quote, quote.status, out);
     out.push(b'}');
 }
 
@@ -59,7 +79,7 @@ pub fn encode_forbidden(symbol: Option<&Symbol>, out: &mut Vec<u8>) {
 }
 
 /// Appends the opening brace and the keys from symbol to time.
-fn encode_fields(quote: &Quote, out: &mut Vec<u8>) {
+fn encode_fields(quote: &Quote, status: Status, out: &mut Vec<u8>) {
     encode_symbol(&quote.symbol, out);
     encode_decimal(b",\"price\":\"", quote.price.map(Price::text), out);
     encode_decimal(b",\"volume\":\"", quote.volume.map(Volume::text), out);
@@ -67,7 +87,7 @@ fn encode_fields(quote: &Quote, out: &mut Vec<u8>) {
     encode_decimal(b",\"ask\":\"", quote.ask.map(Price::text), out);
     encode_decimal(b",\"bid_size\":\"", quote.bid_size.map(Volume::text), out);
     encode_decimal(b",\"ask_size\":\"", quote.ask_size.map(Volume::text), out);
-    encode_text(b",\"status\":\"", quote.status.as_str().as_bytes(), out);
+    encode_text(b",\"status\":\"", status.as_str().as_bytes(), out);
     if let Some(time_ns) = quote.time_ns {
         encode_text(b",\"time\":\"", &rfc3339::encode(time_ns), out);
     }
@@ -101,7 +121,7 @@ fn encode_symbol(symbol: &Symbol, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Status;
+    use crate::{FeedState, QuoteFeed};
 
     fn quote(name: &str) -> Quote {
         Quote {
@@ -145,6 +165,17 @@ mod tests {
             encoded(|out| encode_stock(&uncounted, out)),
             r#"{"symbol":"EURUSD","price":"172.5","status":"trading"}"#
         );
+        let halting = QuoteFeed { is_halting: true, ..QuoteFeed::told("coins", FeedState::Stale) };
+        let fed = Quote { volume: None, feed: Some(halting), ..quote("BTC") };
+        let tail = r#","version":17,"updated":"2026-09-21T14:13:20.123500001Z","feed":"coins","feed_state":"stale"}"#;
+        assert_eq!(
+            encoded(|out| encode_quote(&fed, out)),
+            format!(r#"{{"symbol":"BTC","price":"172.5","status":"halted"{tail}"#)
+        );
+        assert_eq!(
+            encoded(|out| encode_kept(&fed, out)),
+            format!(r#"{{"symbol":"BTC","price":"172.5","status":"trading"{tail}"#)
+        );
         let symbol = "AAPL".parse().unwrap();
         let bare = Quote { status: Status::Halted, ..Quote::new(symbol) };
         assert_eq!(
@@ -187,9 +218,10 @@ mod tests {
             time_ns: Some(u64::MAX),
             version: u64::MAX,
             updated_ns: u64::MAX,
+            feed: Some(QuoteFeed::told(&"x".repeat(64), FeedState::Ended)),
             ..Quote::new("\\".repeat(48).parse().unwrap())
         };
         let json = encoded(|out| encode_quote(&longest, out));
-        assert!(json.len() <= 500, "{}", json.len());
+        assert!(json.len() <= 620, "{}", json.len());
     }
 }

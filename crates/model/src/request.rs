@@ -2,7 +2,8 @@ use std::str::FromStr;
 
 use crate::field::{Field, FieldError, parse_time};
 use crate::{
-    Price, PriceError, Quote, Right, Shares, Status, Symbol, SymbolError, Volume, VolumeError,
+    Price, PriceError, Quote, QuoteFeed, Right, Shares, Status, Symbol, SymbolError, Volume,
+    VolumeError,
 };
 
 /// What a client asks of the engine, whichever way it came in.
@@ -83,6 +84,9 @@ pub struct Fields {
     /// When it happened, Unix time in nanoseconds. One before the time that the quote has makes the
     /// whole write a late one, which is refused.
     pub time_ns: Edit<u64>,
+    /// The feed that writes. Where it is kept, a price, a bid or an ask takes it away: it comes from somebody
+    /// else.
+    pub feed: Edit<QuoteFeed>,
 }
 
 impl Fields {
@@ -105,7 +109,7 @@ impl Fields {
             Field::AskSize => self.ask_size = volume(text)?,
             Field::Status => self.status = Some(String::from_utf8_lossy(text).trim().parse()?),
             Field::Time => self.time_ns = Edit::parse_with(text, parse_time)?,
-            Field::Symbol | Field::Version | Field::Updated => {
+            Field::Symbol | Field::Version | Field::Updated | Field::Feed | Field::FeedState => {
                 return Err(FieldError::ReadOnly(field.name()));
             }
         }
@@ -122,7 +126,8 @@ impl Fields {
             Field::BidSize => self.bid_size = Edit::Clear,
             Field::AskSize => self.ask_size = Edit::Clear,
             Field::Time => self.time_ns = Edit::Clear,
-            Field::Symbol | Field::Status | Field::Version | Field::Updated => {}
+            Field::Feed => self.feed = Edit::Clear,
+            Field::Symbol | Field::Status | Field::Version | Field::Updated | Field::FeedState => {}
         }
     }
 
@@ -146,7 +151,8 @@ impl Fields {
             Field::AskSize => self.ask_size.kind(),
             Field::Status => self.status.map_or(Edit::Keep, |_| Edit::Set(())),
             Field::Time => self.time_ns.kind(),
-            Field::Symbol | Field::Version | Field::Updated => Edit::Keep,
+            Field::Feed => self.feed.kind(),
+            Field::Symbol | Field::Version | Field::Updated | Field::FeedState => Edit::Keep,
         }
     }
 
@@ -171,7 +177,16 @@ impl Fields {
             ask_size: self.ask_size.outcome(before.ask_size),
             status: self.status.unwrap_or(before.status),
             time_ns: self.time_ns.outcome(before.time_ns),
+            feed: self.feed_outcome(before.feed),
             ..*before
+        }
+    }
+
+    fn feed_outcome(&self, before: Option<QuoteFeed>) -> Option<QuoteFeed> {
+        let is_priced = self.price.sets() || self.bid.sets() || self.ask.sets();
+        match self.feed {
+            Edit::Keep if is_priced => None,
+            edit => edit.outcome(before),
         }
     }
 }
@@ -189,6 +204,7 @@ impl From<&Quote> for Fields {
             ask_size: quote.ask_size.into(),
             status: Some(quote.status),
             time_ns: quote.time_ns.map_or(Edit::Keep, Edit::Set),
+            feed: Edit::Keep,
         }
     }
 }

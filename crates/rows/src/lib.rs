@@ -37,12 +37,14 @@
 //! | 11 | [delisted](DELISTED) |
 //! | 12 | [there is no price](UNPRICED) |
 //! | 13 | [the side row has fields](EXTRA) |
+//! | 14 | [the stock has a feed](FED), whose number stands in the side row |
 //! | 15 | [the symbol goes on in the side row](LONG) |
 //!
 //! | bits of `marks`, the word at byte 56 of the side row | |
 //! |---|---|
 //! | 0–19 | places of bid, ask, bid size and ask size, five bits each, 31 where there is none |
 //! | 20 | there is a time |
+//! | 21–31 | the number of the feed, from 1; 0 where there is none |
 //! | 48–63 | bytes 30 and 31 of the symbol |
 //!
 //! Where the symbol has no more than 30 bytes, or no field is there but those of the row, what the
@@ -75,8 +77,8 @@ mod sync;
 
 pub use hash::HashKey;
 pub use row::{
-    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Fields, HALTED, LOCKED, LONG, MOVED, Place, Row, Seen,
-    Tradable, UNPRICED,
+    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, FED, Fields, HALTED, LOCKED, LONG, MOVED, Place, Row,
+    Seen, Tradable, UNPRICED,
 };
 pub use side::{Extras, Side};
 pub use sync::AtomicU64;

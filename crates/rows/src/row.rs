@@ -23,6 +23,8 @@ pub const DELISTED: u64 = 1 << 11;
 pub const UNPRICED: u64 = 1 << 12;
 /// The side row has fields of the quote.
 pub const EXTRA: u64 = 1 << 13;
+/// The stock has a feed, which may halt it.
+pub const FED: u64 = 1 << 14;
 /// The symbol goes on in the side row. Never changes in the life of a row.
 pub const LONG: u64 = 1 << 15;
 

@@ -29,7 +29,7 @@ pub struct Extras {
     pub ask_size: u64,
     /// Unix time in nanoseconds.
     pub time: u64,
-    /// The bits 0 to 20 of the marks.
+    /// The bits 0 to 31 of the marks.
     pub marks: u64,
 }
 

@@ -7,9 +7,9 @@
 //! (replicas, evicted keys) is 0; what is not known is left out.
 
 use std::fmt::{self, Write};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use stockd_engine::Access;
+use stockd_engine::{Access, FeedReport};
 use stockd_model::Right;
 use stockd_wire::resp::{Arguments, REDIS_VERSION, command_name, error_codes};
 
@@ -32,6 +32,7 @@ const DEFAULT: &[Section] = &[
     ("Errorstats", about_errors),
     ("Cluster", about_cluster),
     ("Keyspace", about_stocks),
+    ("Feeds", about_feeds),
     ("Access", about_access),
 ];
 
@@ -358,6 +359,25 @@ fn about_stocks(Known { server, access, .. }: &Known<'_>) -> Lines {
     // To those who may not read all of them it is not said how many there are.
     if let Some(stocks @ 1..) = server.engine.count(access) {
         lines.add("db0", format_args!("keys={stocks},expires=0,avg_ttl=0"));
+    }
+    lines
+}
+
+fn about_feeds(Known { server, now, .. }: &Known<'_>) -> Lines {
+    let mut lines = Lines::default();
+    let feeds = server.engine.feed_reports(*now);
+    lines.add("feeds", feeds.len());
+    for FeedReport { feed, ttl, age, stocks, connections, gaps, .. } in feeds {
+        let ms = |time: Option<Duration>| time.map_or(-1, |time| time.as_millis() as i64);
+        lines.add(
+            &format!("feed_{}", feed.name.as_str().replace(':', ".")),
+            format_args!(
+                "state={},age_ms={},ttl_ms={},stocks={stocks},connections={connections},gaps={gaps}",
+                feed.state,
+                ms(age),
+                ms(ttl)
+            ),
+        );
     }
     lines
 }

@@ -32,7 +32,7 @@ use stockd_model::Symbol;
 use stockd_model::limits::{CATALOG_LINE_BYTES_MAX, CATALOG_SAMPLE_BYTES};
 
 use self::documents::Documents;
-pub(crate) use self::form::{Form, Format};
+pub(crate) use self::form::{Columns, Form, Format};
 pub(crate) use self::input::Input;
 use self::lines::{Line, Lines, too_long};
 pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
@@ -62,6 +62,11 @@ impl Source {
         Source { path: (name != "-").then(|| name.into()), form }
     }
 
+    /// The same source, of which this is said.
+    pub(crate) fn with_form(self, form: Form) -> Source {
+        Source { form, ..self }
+    }
+
     /// The file; `None` is standard input.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -88,7 +93,19 @@ impl Source {
     ///
     /// When the source cannot be read or has no usable header.
     pub(crate) fn read(&self) -> anyhow::Result<Loaded> {
-        let Input { text, sample, progress } = self.open().with_context(|| self.cannot_read())?;
+        let input = self.open().with_context(|| self.cannot_read())?;
+        self.read_opened(input)
+    }
+
+    /// The same of a source that was [opened](Source::open).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn read_opened(
+        &self,
+        Input { text, sample, progress }: Input,
+    ) -> anyhow::Result<Loaded> {
         let loaded = match self.format(&sample) {
             Format::Csv if wide::is_wide(&sample) => self.read_wide(Lines::new(text)),
             Format::Csv => self.read_csv(Lines::new(text), &sample),

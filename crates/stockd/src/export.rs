@@ -42,6 +42,10 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<ExportFormat>,
 
+    /// Write versions, times and feeds too, as JSON lines, from which 'stockd import --exact' restores them.
+    #[arg(long, conflicts_with = "spreadsheet_safe")]
+    exact: bool,
+
     /// Put an apostrophe before a symbol that a spreadsheet would take for a formula (one that begins
     /// with = + - or @). For people to look at, not for 'stockd import': the apostrophe becomes
     /// part of the symbol. For CSV alone.
@@ -63,7 +67,11 @@ enum ExportFormat {
 
 /// Fetches every quote and writes it.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let by_ending = if args.file == "-" { Some(Format::Csv) } else { Format::of(&args.file) };
+    let by_ending = match args.file.as_str() {
+        "-" if args.exact => Some(Format::JsonLines),
+        "-" => Some(Format::Csv),
+        file => Format::of(file),
+    };
     let format = match (args.format, by_ending) {
         (Some(ExportFormat::Csv), _) => Format::Csv,
         (Some(ExportFormat::Jsonl), _) => Format::JsonLines,
@@ -76,7 +84,11 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
             return Err(UsageError(why).into());
         }
     };
-    let rows = Rows { format, spreadsheet_safe: args.spreadsheet_safe };
+    if args.exact && format != Format::JsonLines {
+        let why = "--exact writes JSON lines; name the file .jsonl, or give --format jsonl";
+        return Err(UsageError(why.to_owned()).into());
+    }
+    let rows = Rows { format, spreadsheet_safe: args.spreadsheet_safe, is_exact: args.exact };
     if rows.spreadsheet_safe && format == Format::JsonLines {
         let why = "--spreadsheet-safe is for CSV, which spreadsheets open; leave it out";
         return Err(UsageError(why.to_owned()).into());
@@ -135,6 +147,7 @@ fn fetch(client: &mut QuoteClient) -> Result<Vec<Quote>, ClientError> {
 struct Rows {
     format: Format,
     spreadsheet_safe: bool,
+    is_exact: bool,
 }
 
 impl Rows {
@@ -177,7 +190,10 @@ impl Rows {
                 let mut line = Vec::new();
                 for quote in quotes {
                     line.clear();
-                    quote_json::encode_stock(quote, &mut line);
+                    match self.is_exact {
+                        true => quote_json::encode_kept(quote, &mut line),
+                        false => quote_json::encode_stock(quote, &mut line),
+                    }
                     line.push(b'\n');
                     out.write_all(&line)?;
                 }

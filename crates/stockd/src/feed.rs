@@ -1,7 +1,8 @@
 //! `stockd feed`: market data of exchanges and vendors, on a running server.
 //!
 //! This file owns the commands and how a feed ends; `feed/source.rs` opens files, `feed/reader.rs` decodes them and
-//! keeps to their times, `feed/writer.rs` writes what has changed, `feed/writes.rs` says what a stock is written as.
+//! keeps to their times, `feed/live.rs` follows connections, which `feed/gateway.rs` and `feed/broker.rs` make, and
+//! `feed/writer.rs` writes what has changed, `feed/writes.rs` says what a stock is written as.
 //! What messages mean is known by `stockd_feeds`.
 //!
 //! ```text
@@ -12,10 +13,17 @@
 //! Invariant: nothing queues up between reader and writer but the marks of changed stocks. What came before
 //! damage is written before the command ends with its error.
 
+mod broker;
+mod freshness;
+mod gateway;
+mod live;
 mod outcome;
+mod progress;
 mod reader;
 mod shared;
 mod source;
+mod symbols;
+mod tally;
 mod writer;
 mod writes;
 
@@ -25,18 +33,28 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use stockd_feeds::{Capture, Date, DbnFeed, Decode, ItchFile, Market, Rules, midnight_ns};
+use stockd_feeds::{
+    AlpacaFeed, Capture, Date, DbnFeed, Decode, ItchFile, Market, Rules, midnight_ns,
+};
 
+use self::broker::{Broker, Keys};
+use self::freshness::Freshness;
+use self::gateway::{Gateway, Key};
+use self::live::{Live, LiveReader};
 use self::outcome::Outcome;
+use self::progress::Progress;
 use self::reader::Reader;
 use self::shared::Shared;
 use self::source::Source;
-use self::writer::{Tally, Writer};
+use self::symbols::Symbols;
+use self::tally::Tally;
+use self::writer::Writer;
 use self::writes::{PriceOf, Writes};
 use crate::interruption::Interruption;
 use crate::output;
 use crate::quote_server::QuoteServer;
 use crate::speed::Speed;
+use crate::usage_error::UsageError;
 
 /// Bring market data of an exchange or a vendor to a running server.
 ///
@@ -52,10 +70,23 @@ pub(crate) struct FeedArgs {
 #[derive(Debug, clap::Subcommand)]
 enum FeedCommand {
     /// Databento's binary encoding: versions 1 to 3, with metadata or fragments, also compressed with zstd.
+    ///
+    /// Or Databento's live gateway, with the key in DATABENTO_API_KEY.
     Dbn {
         #[command(flatten)]
         common: Box<Common>,
-        /// The file; '-' is standard input.
+        /// What to ask a gateway for.
+        #[arg(
+            long,
+            value_name = "SCHEMA,…",
+            value_delimiter = ',',
+            default_value = "trades,bbo-1s,status"
+        )]
+        schema: Vec<String>,
+        /// Which symbols to ask a gateway for: A,B or @FILE or ALL.
+        #[arg(long, value_name = "A,B|@FILE|ALL", default_value = "ALL")]
+        symbols: Symbols,
+        /// The file; '-' is standard input. Or a gateway: lsg:DATASET@HOST:PORT.
         file: String,
     },
     /// NASDAQ TotalView-ITCH 5.0: a file as Nasdaq publishes it, or a capture (pcap, pcapng) of MoldUDP64.
@@ -75,6 +106,17 @@ enum FeedCommand {
         /// The file, also compressed with gzip; '-' is standard input.
         file: String,
     },
+    /// Alpaca's stream of market data, with the keys in APCA_API_KEY_ID and APCA_API_SECRET_KEY.
+    Alpaca {
+        #[command(flatten)]
+        common: Box<Common>,
+        /// Which symbols to ask for: A,B or @FILE or ALL.
+        #[arg(long, value_name = "A,B|@FILE|ALL", default_value = "ALL")]
+        symbols: Symbols,
+        /// The stream: ws://HOST:PORT/PATH or wss://…. Or a file with its messages, one a line.
+        #[arg(value_name = "URL")]
+        file: String,
+    },
 }
 
 /// What all feeds have in common.
@@ -82,6 +124,9 @@ enum FeedCommand {
 struct Common {
     #[command(flatten)]
     server: QuoteServer,
+
+    #[command(flatten)]
+    freshness: Freshness,
 
     /// What the price is: the last trade, the bid, the ask, or what lies in the middle of the two.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = PriceOf::Last)]
@@ -124,31 +169,48 @@ struct Common {
     json: bool,
 }
 
+/// What a feed is read from.
+enum Input {
+    Bytes(Source, Box<dyn Decode>),
+    Live(Box<dyn Live>),
+}
+
 /// Reads the feed to its end, and prints what was done.
 pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
-    let (common, file) = match feed {
-        FeedCommand::Dbn { common, file }
-        | FeedCommand::Itch { common, file, .. }
-        | FeedCommand::Iex { common, file } => (common, file),
-    };
+    let (format, common, file) = feed.parts();
+    let input = feed.input().map_err(|wrong| match wrong {
+        NoInput::Wrong(wrong) => anyhow::Error::from(UsageError(wrong)),
+        NoInput::Unreadable(error) => {
+            anyhow::Error::from(error).context(format!("cannot read {file}"))
+        }
+    })?;
     let interruption = Interruption::watch().context("cannot watch for signals")?;
-    let source = Source::open(file).with_context(|| format!("cannot read {file}"))?;
-    let decoder: Box<dyn Decode> = match feed {
-        FeedCommand::Dbn { .. } => Box::new(DbnFeed::new()),
-        FeedCommand::Iex { .. } => Box::new(Capture::of_tops()),
-        FeedCommand::Itch { date, .. } => {
-            let midnight = date.map(midnight_ns);
-            match Capture::fits(source.start()) {
-                true => Box::new(Capture::of_itch(midnight)),
-                false => Box::new(ItchFile::new(midnight)),
-            }
+    let shared = Arc::new(Shared::new(Market::new(common.rules())));
+    let writer = if common.count_only { None } else { Some(common.writer(format, &shared)?) };
+    let begun = Instant::now();
+    let (ends_on_gap, stale_after) =
+        (common.freshness.ends_on_gap(), common.freshness.stale_after());
+    let read = match input {
+        Input::Bytes(source, decoder) => {
+            let progress = common.count_only.then(Progress::begin);
+            let (speed, name) = (common.speed, file);
+            let reader = Reader {
+                source,
+                decoder,
+                interruption,
+                speed,
+                name,
+                ends_on_gap,
+                stale_after,
+                progress,
+            };
+            reader.read(&shared)
+        }
+        Input::Live(source) => {
+            let reader = LiveReader { source, interruption, name: file, stale_after, ends_on_gap };
+            reader.read(&shared)
         }
     };
-    let shared = Arc::new(Shared::new(Market::new(common.rules())));
-    let writer = if common.count_only { None } else { Some(common.writer(&shared)?) };
-    let begun = Instant::now();
-    let reader = Reader { source, decoder, interruption, speed: common.speed, name: file };
-    let read = reader.read(&shared);
     let tally = match writer {
         Some(writer) => {
             writer.join().map_err(|_| anyhow::anyhow!("the writing thread has panicked"))?
@@ -175,6 +237,61 @@ pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why there is nothing to read.
+enum NoInput {
+    Wrong(String),
+    Unreadable(std::io::Error),
+}
+
+impl FeedCommand {
+    /// What the feed is called unless it is named, its options, and what it is read from.
+    fn parts(&self) -> (&'static str, &Common, &str) {
+        match self {
+            FeedCommand::Dbn { common, file, .. } => ("dbn", common, file),
+            FeedCommand::Itch { common, file, .. } => ("itch", common, file),
+            FeedCommand::Iex { common, file } => ("iex", common, file),
+            FeedCommand::Alpaca { common, file, .. } => ("alpaca", common, file),
+        }
+    }
+
+    fn input(&self) -> Result<Input, NoInput> {
+        let open = |file: &str| Source::open(file).map_err(NoInput::Unreadable);
+        let (source, decoder): (Source, Box<dyn Decode>) = match self {
+            FeedCommand::Dbn { common, schema, symbols, file } => {
+                if let Some(place) = file.strip_prefix("lsg:") {
+                    return Ok(Input::Live(Box::new(Gateway {
+                        place: place.parse().map_err(NoInput::Wrong)?,
+                        key: Key::from_environment().map_err(NoInput::Wrong)?,
+                        schemas: schema.clone(),
+                        symbols: symbols.clone(),
+                        heartbeat: common.freshness.heartbeat(),
+                    })));
+                }
+                (open(file)?, Box::new(DbnFeed::new()))
+            }
+            FeedCommand::Alpaca { symbols, file, .. } => {
+                if file.starts_with("ws://") || file.starts_with("wss://") {
+                    return Ok(Input::Live(Box::new(Broker {
+                        url: file.parse().map_err(NoInput::Wrong)?,
+                        keys: Keys::from_environment().map_err(NoInput::Wrong)?,
+                        symbols: symbols.clone(),
+                    })));
+                }
+                (open(file)?, Box::new(AlpacaFeed::new()))
+            }
+            FeedCommand::Iex { file, .. } => (open(file)?, Box::new(Capture::of_tops())),
+            FeedCommand::Itch { date, file, .. } => {
+                let (source, midnight) = (open(file)?, date.map(midnight_ns));
+                match Capture::fits(source.start()) {
+                    true => (source, Box::new(Capture::of_itch(midnight))),
+                    false => (source, Box::new(ItchFile::new(midnight))),
+                }
+            }
+        };
+        Ok(Input::Bytes(source, decoder))
+    }
+}
+
 impl Common {
     fn rules(&self) -> Rules {
         Rules {
@@ -188,11 +305,13 @@ impl Common {
     /// Connects, and starts to write what changes.
     fn writer(
         &self,
+        format: &str,
         shared: &Arc<Shared>,
     ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Tally>>> {
         let client = self.server.connect()?;
         let writes = Writes { price: self.price, decimals: self.decimals };
-        let writer = Writer::new(client, writes, Arc::clone(shared));
+        let feed = self.freshness.options(format);
+        let writer = Writer::open(client, writes, Arc::clone(shared), feed)?;
         let thread = thread::Builder::new().name("stockd-feed".to_owned());
         thread.spawn(move || writer.run()).context("cannot start a thread")
     }

@@ -3,6 +3,7 @@
 //! Invariant: nothing is sent before the whole file is read. If it has a bad row, nothing is sent
 //! at all, unless bad rows are skipped. A stock that is as the file says is not written.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use crate::catalog_file::{Form, Loaded, Row, Source};
 use crate::output;
 use crate::progress;
 use crate::quote_server::QuoteServer;
+use crate::restore;
 use crate::write_tally::WriteTally;
 
 /// List the stocks of a file on a running server.
@@ -28,6 +30,15 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     lenient: bool,
 
+    /// Restore what 'stockd export --exact' has written: versions, times and feeds as they were, into a data directory
+    /// that no server has open. Refused where that has newer versions.
+    #[arg(long, requires = "data_dir", conflicts_with = "lenient")]
+    exact: bool,
+
+    /// The data directory to restore into; it is made if it is not there.
+    #[arg(long, value_name = "DIR", requires = "exact")]
+    data_dir: Option<PathBuf>,
+
     #[command(flatten)]
     form: Form,
 
@@ -42,6 +53,10 @@ const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 /// Reads the file, writes its stocks, and prints the outcome.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let source = Source::new(&args.file, args.form.clone());
+    if let Some(directory) = &args.data_dir {
+        restore::run(&source, directory)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Loaded { rows, bad_rows, .. } = source.read()?;
     bad_rows.report(args.lenient, "nothing is imported")?;
 
@@ -77,5 +92,5 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether a stock is already what the row says.
 fn says_the_same(row: &Row, known: Option<&Quote>) -> bool {
-    known.is_some_and(|known| row.is_name_alone || row.fields.outcome(known) == *known)
+    known.is_some_and(|known| row.is_name_alone || row.outcome(known) == *known)
 }

@@ -20,6 +20,7 @@ use stockd_model::limits::{
     LOAD_SUBSCRIBERS_MAX, LOAD_THREADS_MAX,
 };
 
+use crate::catalog_file::Form;
 use crate::name_list;
 use crate::progress;
 use crate::tls_flags::TlsFlags;
@@ -344,7 +345,7 @@ impl RunArgs {
         match (&self.names, self.stocks) {
             (Some(file), _) => {
                 let mut names = Texts::default();
-                name_list::read(file, |name| names.push(name.as_bytes()))?;
+                name_list::read(&file.to_string_lossy(), &Form::default(), |name| names.push(name.as_bytes()))?;
                 Ok(names)
             }
             (None, Some(stocks)) => Ok(Texts::generated(stocks as usize)),

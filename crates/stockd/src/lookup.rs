@@ -26,6 +26,7 @@ use stockd_model::escaped;
 use stockd_model::limits::SYMBOL_BYTES_MAX;
 use unicode_width::UnicodeWidthStr;
 
+use crate::catalog_file::Form;
 use crate::name_list;
 use crate::output;
 use crate::progress;
@@ -63,9 +64,12 @@ pub(crate) struct LookupArgs {
     token: TokenFlags,
 
     /// Look up every name of a list: one a line, blank lines and lines that begin with # skipped;
-    /// or the first column of CSV; '-' is standard input. Names given as SYMBOL come first.
+    /// or the symbols of a catalog file; '-' is standard input. Names given as SYMBOL come first.
     #[arg(long, value_name = "FILE")]
-    names: Option<PathBuf>,
+    names: Option<String>,
+
+    #[command(flatten)]
+    form: Form,
 
     /// Look up all names this number of times and measure each lookup [default: 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -116,7 +120,7 @@ pub(crate) struct LookupArgs {
 pub(crate) fn run(args: &LookupArgs) -> anyhow::Result<ExitCode> {
     let mut names = args.symbols.clone();
     if let Some(list) = &args.names {
-        name_list::read(list, |name| names.push(name.to_owned()))?;
+        name_list::read(list, &args.form, |name| names.push(name.to_owned()))?;
     }
     let options = Options { credentials: args.token.load()?, ..args.tls.options()? };
     let server = args.server(options.credentials.is_some());

@@ -38,6 +38,7 @@ mod progress;
 mod quote_server;
 mod replay;
 mod report;
+mod restore;
 mod serve;
 mod server_info;
 mod set;

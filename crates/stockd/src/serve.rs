@@ -75,7 +75,7 @@ fn serve(
     // What is wrong with the catalog file shows before anything is written.
     let rows = read_catalog(settings)?;
     // Before the directory is opened, which changes it.
-    let is_newer = data_dir::is_older_than(settings, settings.catalog.as_ref());
+    let is_newer = data_dir::is_older_than(settings, settings.catalog_file().as_ref());
     let (engine, node) = open(settings)?;
     let engine = Arc::new(engine);
     list_stocks(&rows, &engine)?;
@@ -288,7 +288,7 @@ fn tls_of(
 
 /// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.
 fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
-    let Some(source) = &settings.catalog else {
+    let Some(source) = settings.catalog_file() else {
         return Ok(Vec::new());
     };
     let Loaded { rows, bad_rows, .. } = source.read()?;
@@ -333,7 +333,7 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
 fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer: bool) {
     let different = |row: &Row| {
         let quote = engine.quote(&Access::All, &row.symbol)?;
-        let in_file = row.fields.outcome(&quote);
+        let in_file = row.outcome(&quote);
         (in_file != quote).then_some((quote, in_file))
     };
     let mut differences = rows.iter().filter_map(different);

@@ -76,6 +76,7 @@ pub(crate) fn run(args: &SetArgs) -> anyhow::Result<ExitCode> {
         ask_size: args.ask_size.unwrap_or_default(),
         status: args.status,
         time_ns: args.time.map_or(Edit::Keep, Edit::Set),
+        feed: Edit::Keep,
     };
     let mut client = args.server.connect()?;
     client.set(symbol, fields)?;

@@ -18,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use encoding_rs::Encoding;
 use stockd_model::Address;
 use stockd_tls::ClientCertificates;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::insecure::Insecure;
 pub(crate) use self::sync::Sync;
+pub(crate) use self::value::duration;
 use crate::catalog_file;
 use crate::log::LogFormat;
 use crate::usage_error::UsageError;
@@ -168,6 +170,22 @@ settings! {
     /// there; `stockd import FILE` overwrites them.
     catalog: Option<catalog_file::Source> = "", "FILE", value::catalog;
 
+    /// Format of the catalog file: `csv`, `jsonl` or `json`; `auto` sees it in the file.
+    catalog_format: Option<catalog_file::Format> = "auto", "FORMAT", value::catalog_format;
+
+    /// Which columns of the catalog file are which, as in symbol=Ticker,price='Last Sale'.
+    catalog_columns: catalog_file::Columns = "", "COLUMNS", value::catalog_columns;
+
+    /// What stands between the fields of the catalog file: one of `, ; | : ^ ~`, or tab; `auto` sees it in the
+    /// header.
+    catalog_delimiter: Option<u8> = "auto", "CHAR", value::catalog_delimiter;
+
+    /// Whether numbers of the catalog file have a comma before their decimal places; `auto` sees it in them.
+    catalog_decimal_comma: Option<bool> = "auto", "WHEN", value::catalog_decimal_comma;
+
+    /// Encoding of the catalog file, as in windows-1252; `auto` is UTF-8, or UTF-16 where it begins so.
+    catalog_encoding: Option<&'static Encoding> = "auto", "NAME", value::catalog_encoding;
+
     /// Skip and count bad rows of the catalog file instead of refusing to start.
     lenient: bool = "false", "BOOL", value::boolean;
 
@@ -272,6 +290,18 @@ impl Settings {
             (format!("{} = {}", setting.key, file::literal(text)), origin.to_owned())
         };
         Ok(TABLE.iter().map(line).collect())
+    }
+
+    /// The file of the stocks to list at start, with all that is said of it.
+    pub(crate) fn catalog_file(&self) -> Option<catalog_file::Source> {
+        let form = catalog_file::Form {
+            format: self.catalog_format,
+            columns: self.catalog_columns.clone(),
+            delimiter: self.catalog_delimiter,
+            decimal_comma: self.catalog_decimal_comma,
+            encoding: self.catalog_encoding,
+        };
+        Some(self.catalog.clone()?.with_form(form))
     }
 
     fn apply(&mut self, Given { setting, text, origin }: &Given) -> Result<(), UsageError> {

@@ -425,7 +425,10 @@ fn main() {
             let quotes = store.choose(4096);
             store.candidate().commit(&quotes);
         }
-        println!("store   {stocks:>8} stocks  {} MiB of log", store.candidate().data.log().bytes >> 20);
+        println!(
+            "store   {stocks:>8} stocks  {} MiB of log",
+            store.candidate().data.log().bytes >> 20
+        );
         store.reload();
         store.candidate().grows = false;
         store.endure();

@@ -76,7 +76,7 @@ pub(crate) fn encode(bytes: &mut Vec<u8>, writes: &[Write], frame: Frame) {
             Write::Remove(_) => None,
         };
         let value = record.as_ref().map_or(&[][..], Record::as_bytes);
-        // A symbol has 48 bytes at most, and a value 82.
+        // A symbol has 48 bytes at most, and a value 148.
         bytes.extend_from_slice(&[symbol.len() as u8, value.len() as u8]);
         bytes.extend_from_slice(symbol);
         bytes.extend_from_slice(value);

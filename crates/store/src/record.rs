@@ -9,16 +9,17 @@
 //! ```
 //!
 //! Integers are little-endian. A bit of `fields` says that a field is there: bit 0 the price, bit 1
-//! the volume, bits 2 to 5 bid, ask, bid size and ask size, bit 6 the time. A decimal is its digits
-//! without the point, and before them how many of them stand behind it; the time is 8 bytes. Records
+//! the volume, bits 2 to 5 bid, ask, bid size and ask size, bit 6 the time, bit 7 the feed. A decimal is its
+//! digits without the point, and before them how many of them stand behind it; the time is 8 bytes; the feed is
+//! a byte, 1 where its stocks are halted while it is stale, and its name behind the length of that. Records
 //! of [format 1](decode_1) are read, and written in this format when their stock changes. It knows no
 //! file.
 //!
 //! Invariant: what is decoded is a valid quote, and encoding it gives the same bytes, but for those of
 //! format 1.
 
-use stockd_model::limits::VERSION_MAX;
-use stockd_model::{Price, Quote, Status, Symbol, Volume};
+use stockd_model::limits::{FEED_NAME_BYTES_MAX, VERSION_MAX};
+use stockd_model::{FeedName, Price, Quote, QuoteFeed, Status, Symbol, Volume};
 
 /// The first byte of a record's value.
 const FORMAT: u8 = 2;
@@ -30,13 +31,14 @@ const ASK: u16 = 1 << 3;
 const BID_SIZE: u16 = 1 << 4;
 const ASK_SIZE: u16 = 1 << 5;
 const TIME: u16 = 1 << 6;
+const FEED: u16 = 1 << 7;
 /// All bits that there are.
-const FIELDS: u16 = 2 * TIME - 1;
+const FIELDS: u16 = 2 * FEED - 1;
 
 /// What every record begins with, and a decimal behind it.
 const HEAD_BYTES: usize = 20;
 const DECIMAL_BYTES: usize = 9;
-const RECORD_BYTES_MAX: usize = HEAD_BYTES + 6 * DECIMAL_BYTES + 8;
+const RECORD_BYTES_MAX: usize = HEAD_BYTES + 6 * DECIMAL_BYTES + 8 + 2 + FEED_NAME_BYTES_MAX;
 
 /// The value of a record: a whole quote but its symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub(crate) enum RecordError {
     Price { digits: i64, places: u8 },
     #[error("its volume is {digits} with {places} places, which is no volume in normal form")]
     Volume { digits: u64, places: u8 },
+    #[error("its feed has no name in its normal form, or is of another kind than 0 or 1")]
+    Feed,
     #[error("its version is {0}, not between 1 and {VERSION_MAX}")]
     Version(u64),
 }
@@ -85,6 +89,12 @@ impl Record {
         if let Some(time_ns) = quote.time_ns {
             record.append(&time_ns.to_le_bytes());
             fields |= TIME;
+        }
+        if let Some(feed) = quote.feed {
+            let name = feed.name.as_str().as_bytes();
+            record.append(&[u8::from(feed.halts_when_stale), name.len() as u8]);
+            record.append(name);
+            fields |= FEED;
         }
         record.bytes[2..4].copy_from_slice(&fields.to_le_bytes());
         record
@@ -139,10 +149,16 @@ fn decode_2(symbol: Symbol, value: &[u8]) -> Result<Quote, RecordError> {
         return Err(RecordError::Fields(fields));
     }
     let has = |bit: u16| fields & bit != 0;
-    let decimals = DECIMAL_BYTES * (fields & !TIME).count_ones() as usize;
-    if rest.len() != decimals + if has(TIME) { 8 } else { 0 } {
-        return Err(wrong_length());
-    }
+    let decimals = DECIMAL_BYTES * (fields & !(TIME | FEED)).count_ones() as usize;
+    let fixed = decimals + if has(TIME) { 8 } else { 0 };
+    let (rest, feed) = rest.split_at_checked(fixed).ok_or_else(wrong_length)?;
+    let feed = match (has(FEED), feed) {
+        (false, []) => None,
+        (true, [kind, length, name @ ..]) if name.len() == usize::from(*length) => {
+            Some(decode_feed(*kind, name)?)
+        }
+        _ => return Err(wrong_length()),
+    };
     let (mut decimals, mut rest) = (rest.as_chunks::<DECIMAL_BYTES>().0.iter(), &rest[decimals..]);
     let mut decimal = |bit: u16| if has(bit) { decimals.next() } else { None };
     Ok(Quote {
@@ -158,6 +174,7 @@ fn decode_2(symbol: Symbol, value: &[u8]) -> Result<Quote, RecordError> {
             .and_then(|time| Some(u64::from_le_bytes(*time.first_chunk()?))),
         version: decode_version(*version)?,
         updated_ns: u64::from_le_bytes(*updated),
+        feed,
         ..Quote::new(symbol)
     })
 }
@@ -189,6 +206,20 @@ fn decode_1(symbol: Symbol, value: &[u8]) -> Result<Quote, RecordError> {
         updated_ns: u64::from_le_bytes(updated),
         ..Quote::new(symbol)
     })
+}
+
+/// The feed of a quote. One whose name cannot be kept is unknown.
+fn decode_feed(kind: u8, name: &[u8]) -> Result<QuoteFeed, RecordError> {
+    let is_unknown = name == FeedName::UNKNOWN.as_str().as_bytes();
+    let name = match FeedName::check(name) {
+        Ok(name) => FeedName::new(name).unwrap_or(FeedName::UNKNOWN),
+        Err(_) if is_unknown => FeedName::UNKNOWN,
+        Err(_) => return Err(RecordError::Feed),
+    };
+    if kind > 1 {
+        return Err(RecordError::Feed);
+    }
+    Ok(QuoteFeed { halts_when_stale: kind == 1, ..QuoteFeed::of(name) })
 }
 
 fn decode_price(&[places, ref digits @ ..]: &[u8; DECIMAL_BYTES]) -> Result<Price, RecordError> {
@@ -240,6 +271,11 @@ mod tests {
             time_ns: Some(0x4142_4344_4546_4748),
             ..old_quote()
         }
+    }
+
+    fn fed_quote() -> Quote {
+        let feed = QuoteFeed::of(FeedName::new("itch").unwrap());
+        Quote { feed: Some(QuoteFeed { halts_when_stale: true, ..feed }), ..quote() }
     }
 
     /// What format 1 has room for.
@@ -298,6 +334,12 @@ mod tests {
             assert!(docs.contains(&format!("`{}`", line.trim_end())), "{line} is not in the docs");
         }
         assert_eq!(decode(b"BRK/A", &bytes), Ok(quote()));
+
+        let fed = encoded(&fed_quote());
+        assert_eq!(hex(&fed[..4]), "02 01 ff 00 ");
+        assert_eq!(hex(&fed[bytes.len()..]), "01 04 69 74 63 68 ");
+        assert!(docs.contains("`01 04 69 74 63 68`"));
+        assert_eq!(decode(b"BRK/A", &fed), Ok(fed_quote()));
     }
 
     #[test]
@@ -347,9 +389,10 @@ mod tests {
         let good = encoded(&quote());
         assert_eq!(with(&good, 0, &[3]), Err(RecordError::Format(3)));
         assert_eq!(with(&good, 1, &[2]), Err(RecordError::Status(2)));
-        for fields in [0x80, 0x100, 0xff, 0xffff] {
+        for fields in [0x100, 0x1ff, 0xffff] {
             assert_eq!(with(&good, 2, &u16::to_le_bytes(fields)), Err(RecordError::Fields(fields)));
         }
+        assert_eq!(with(&good, 2, &[0xff, 0]), Err(RecordError::Length(82)));
         assert_eq!(with(&good, 2, &[0x3f, 0]), Err(RecordError::Length(82)));
         assert_eq!(with(&good, 2, &[0x7e, 0]), Err(RecordError::Length(82)));
         assert_eq!(with(&good, 4, &[0; 8]), Err(RecordError::Version(0)));
@@ -361,11 +404,16 @@ mod tests {
         let volume = RecordError::Volume { places: 1, digits: 0 };
         assert_eq!(with(&good, 29, &[1, 0, 0, 0, 0, 0, 0, 0, 0]), Err(volume));
 
+        let fed = encoded(&fed_quote());
+        assert_eq!(with(&fed, 82, &[2]), Err(RecordError::Feed));
+        assert_eq!(with(&fed, 83, &[5]), Err(RecordError::Length(88)));
+        assert_eq!(with(&fed, 84, b" "), Err(RecordError::Feed));
+
         let old = format_1();
         assert_eq!(with(&old, 2, &[0; 8]), price(9, 0));
         assert_eq!(with(&old, 2, &[0xff; 8]), price(9, -1));
         assert_eq!(with(&old, 18, &[0; 8]), Err(RecordError::Version(0)));
-        for good in [good, old] {
+        for good in [good, fed, old] {
             for length in 0..good.len() {
                 let cut = decode(b"BRK/A", &good[..length]);
                 assert_eq!(cut, Err(RecordError::Length(length)));
@@ -380,8 +428,9 @@ mod tests {
 
     #[test]
     fn what_is_decoded_is_encoded_the_same() {
-        for good in [encoded(&quote()), encoded(&Quote { volume: None, time_ns: None, ..quote() })]
-        {
+        let bare = Quote { volume: None, time_ns: None, ..quote() };
+        let feed = Some(QuoteFeed::of(FeedName::new("ab").unwrap()));
+        for good in [encoded(&quote()), encoded(&bare), encoded(&Quote { feed, ..bare })] {
             for at in 0..good.len() {
                 for value in 0..=255 {
                     let mut bytes = good.clone();

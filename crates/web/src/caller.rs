@@ -136,8 +136,7 @@ pub(crate) async fn refuse_token(plane: &Plane, info: Option<&Arc<ConnectionInfo
 /// The token that a request shows.
 pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let Some(value) = headers.get(AUTHORIZATION) else {
-        let cookie =
-            || cookie(headers).map(|token| Shown { user: None, token, is_cookie: true });
+        let cookie = || cookie(headers).map(|token| Shown { user: None, token, is_cookie: true });
         return Ok(alpaca_key(headers).or_else(cookie));
     };
     let unusable = || {

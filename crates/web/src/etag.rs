@@ -1,6 +1,7 @@
 //! ETags of quotes, and conditions of requests that name them (RFC 9110, section 13).
 //!
-//! It owns the form `"<epoch>.<version>"`. Invariant: an ETag of another epoch is that of no quote here.
+//! It owns the form `"<epoch>.<version>"`, and `"<epoch>.<version>.<changes>"` of a quote that comes from a feed: what it
+//! says changes with the state of that. A write compares versions alone. Invariant: an ETag of another epoch is that of no quote here.
 
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
@@ -10,7 +11,10 @@ use crate::refused::Refused;
 
 /// The ETag of a quote.
 pub(crate) fn of(epoch: u64, quote: &Quote) -> String {
-    format!("\"{epoch:016x}.{}\"", quote.version)
+    match quote.feed {
+        None => format!("\"{epoch:016x}.{}\"", quote.version),
+        Some(feed) => format!("\"{epoch:016x}.{}.{}\"", quote.version, feed.changes),
+    }
 }
 
 /// What a header of a condition names.
@@ -18,15 +22,20 @@ enum Named {
     /// Whatever is there.
     Any,
     /// These versions; `None` for an ETag that no quote of this epoch has.
-    Versions(Vec<Option<u64>>),
+    Versions(Vec<Option<Tag>>),
 }
+
+/// A version, and how often the state of its feed has changed, if it has one.
+type Tag = (u64, Option<u32>);
 
 /// Whether a client that reads has this very quote already.
 pub(crate) fn is_known(headers: &HeaderMap, epoch: u64, quote: &Quote) -> Result<bool, Refused> {
     Ok(match named(headers, &IF_NONE_MATCH, epoch)? {
         None => false,
         Some(Named::Any) => true,
-        Some(Named::Versions(versions)) => versions.contains(&Some(quote.version)),
+        Some(Named::Versions(versions)) => {
+            versions.contains(&Some((quote.version, quote.feed.map(|feed| feed.changes))))
+        }
     })
 }
 
@@ -42,10 +51,11 @@ pub(crate) fn condition(
         (None, Some(Named::Any)) => Ok(Condition::Unlisted),
         (Some(Named::Any), None) => Ok(Condition::Listed),
         (Some(Named::Versions(versions)), None) => Ok(match versions[..] {
-            [Some(version)] => Condition::Version(version),
+            [Some((version, _))] => Condition::Version(version),
             // Of several the one that holds, which the engine looks at again. No quote has version 0.
             _ => {
-                let now = current().filter(|now| versions.contains(&Some(*now)));
+                let is_named = |now: &u64| versions.iter().flatten().any(|(named, _)| named == now);
+                let now = current().filter(is_named);
                 Condition::Version(now.unwrap_or(0))
             }
         }),
@@ -86,11 +96,18 @@ fn named(headers: &HeaderMap, name: &HeaderName, epoch: u64) -> Result<Option<Na
 }
 
 /// The version of an ETag of this epoch.
-fn version(tag: &str, epoch: u64) -> Option<u64> {
+fn version(tag: &str, epoch: u64) -> Option<Tag> {
     let (of, version) = tag.split_once('.')?;
     let is_of_epoch = of.len() == 16 && u64::from_str_radix(of, 16) == Ok(epoch);
-    let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
-    version.parse().ok().filter(|_| is_of_epoch && is_number)
+    let (version, changes) = match version.split_once('.') {
+        Some((version, changes)) => (version, Some(changes)),
+        None => (version, None),
+    };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_of_epoch || !is_number(version) || !changes.is_none_or(is_number) {
+        return None;
+    }
+    Some((version.parse().ok()?, changes.map(str::parse).transpose().ok()?))
 }
 
 fn no_tags(name: &HeaderName) -> Refused {
@@ -100,6 +117,8 @@ fn no_tags(name: &HeaderName) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use stockd_model::{FeedState, QuoteFeed};
+
     use super::*;
 
     const EPOCH: u64 = 0x8f3a_5c0d_e1f2_0011;
@@ -141,5 +160,15 @@ mod tests {
         assert!(!known(&of(EPOCH + 1, &quote)).unwrap());
         assert!(!known(&of(EPOCH, &Quote { version: 18, ..quote })).unwrap());
         assert!(!is_known(&HeaderMap::new(), EPOCH, &quote).unwrap());
+
+        let feed = QuoteFeed { changes: 3, ..QuoteFeed::told("etag", FeedState::Live) };
+        let fed = |feed| Quote { feed: Some(feed), ..quote };
+        let tag = of(EPOCH, &fed(feed));
+        assert_eq!(tag, format!("\"{EPOCH:016x}.17.3\""));
+        let known = |quote: &Quote| is_known(&headers(&[(IF_NONE_MATCH, &tag)]), EPOCH, quote);
+        assert!(known(&fed(feed)).unwrap());
+        assert!(!known(&quote).unwrap());
+        assert!(!known(&fed(QuoteFeed { changes: 4, ..feed })).unwrap(), "its state is another");
+        assert_eq!(write(&[(IF_MATCH, &tag)]), Ok(Condition::Version(17)));
     }
 }

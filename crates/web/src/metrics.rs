@@ -9,13 +9,15 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use stockd_engine::{Access, COMMIT_TIMES_US, ClusterReport, CommitReport, Totals};
-use stockd_model::Right;
+use stockd_engine::{Access, COMMIT_TIMES_US, ClusterReport, CommitReport, FeedReport, Totals};
+use stockd_model::limits::FEED_SERIES_MAX;
+use stockd_model::{FeedState, Right};
 use stockd_server::Metrics;
 
 use crate::accept;
@@ -32,6 +34,7 @@ pub(crate) struct Reading<'a> {
     totals: Totals,
     commits: Option<CommitReport>,
     cluster: Option<ClusterReport>,
+    feeds: Vec<FeedReport>,
     streams: (usize, usize),
 }
 
@@ -109,6 +112,21 @@ rows! {
         |r, it| {
             it.labelled("result", "executed", r.totals.transactions);
             it.labelled("result", "conflict", r.totals.conflicts);
+        };
+    "stockd_feeds", Gauge, "", "Feeds that were opened, or that stocks come from, by state.",
+        |r, it| for state in FeedState::ALL {
+            let feeds = r.feeds.iter().filter(|report| report.feed.state == state);
+            it.labelled("state", state.as_str(), feeds.count());
+        };
+    "stockd_feed_age_seconds", Gauge, "seconds", "How long ago each of the first feeds was heard of; FEED LIST has all.",
+        |r, it| for report in r.feeds.iter().take(FEED_SERIES_MAX) {
+            if let Some(age) = report.age {
+                it.labelled("feed", report.feed.name.as_str(), age.as_secs_f64());
+            }
+        };
+    "stockd_feed_stocks", Gauge, "", "Stocks whose quote is from each of the first feeds.",
+        |r, it| for report in r.feeds.iter().take(FEED_SERIES_MAX) {
+            it.labelled("feed", report.feed.name.as_str(), report.stocks);
         };
     "stockd_snapshot_bytes", Gauge, "bytes", "What writes have saved for snapshots that are being read.",
         |r, it| it.one(r.server.snapshot_bytes);
@@ -352,6 +370,7 @@ fn text(plane: &Plane, format: Format) -> String {
         totals: plane.engine().totals(),
         commits: plane.engine().commit_report(),
         cluster: plane.engine().cluster_report(),
+        feeds: plane.engine().feed_reports(Instant::now()),
         streams: plane.hub.open_streams(),
     };
     let mut out = String::new();

@@ -10,7 +10,7 @@
 //! The count of orders is the volume of a stock, [`COUNT`](ledger::COUNT), so that the committer keeps it together with
 //! the trade. What is an order is decided by that count alone: a record beyond it is one whose trade was not kept, and
 //! the next order takes its place. So whenever the server is killed no number is lost, left out or given twice.
-//! docs/decisions/030-orders.md says why.
+//! docs/decisions/028-orders.md says why.
 
 pub(crate) mod ledger;
 pub(crate) mod records;

@@ -32,7 +32,7 @@ const TEXT: &str = "text/plain";
 /// shares left, and `-1` with status 404 when it is not listed.
 #[utoipa::path(get, path = "/v1/stocks/{symbol}", tag = "quotes",
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment: `BRK%2FA`"),
-        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "an ETag that is known")),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain")),
             headers(("ETag" = String, description = "`\"<epoch>.<version>\"`"))),
         (status = 304, description = "it is the one with this ETag"),
@@ -51,7 +51,7 @@ pub(crate) async fn one(
 /// The quote of a stock, named in the query.
 #[utoipa::path(get, path = "/v1/stock", tag = "quotes",
     params(("symbol" = String, Query, description = "the name of the stock"),
-        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "an ETag that is known")),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "an ETag that is known")),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain"))),
         (status = 304, description = "it is the one with this ETag"),
         (status = 400, description = "no symbol is given", body = schema::Problem, content_type = "application/problem+json"),

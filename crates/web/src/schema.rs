@@ -37,6 +37,23 @@ pub(crate) struct Quote {
     pub(crate) version: u64,
     /// When it last changed, by the clock of the server.
     pub(crate) updated: String,
+    /// The feed that has written it.
+    #[schema(max_length = 64)]
+    pub(crate) feed: Option<String>,
+    /// How that feed is now.
+    pub(crate) feed_state: Option<FeedState>,
+}
+
+/// How a feed is: it writes; it lives and has nothing to write; nothing was heard of it for longer than it said that it
+/// would be silent; it has missed something; it has come to its end.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum FeedState {
+    Live,
+    Quiet,
+    Stale,
+    Gap,
+    Ended,
 }
 
 /// Whether a stock can be traded.

@@ -37,8 +37,8 @@ pub(crate) async fn state(
     let query = query.only(&["symbol"])?;
     let symbol = query.one("symbol")?.map(|name| Symbol::parse(name.as_bytes())).transpose()?;
     let may = |right: &Right| match &symbol {
-        Some(symbol) => caller.access.may(*right, symbol),
-        None => caller.access.has(*right),
+        Some(symbol) => caller.access().may(*right, symbol),
+        None => caller.access().has(*right),
     };
     let is_known = caller.identity.is_known();
     let rights = Right::ALL.into_iter().filter(|right| is_known && may(right));

@@ -86,7 +86,7 @@ impl Body for Rows {
             Some(quotes) if self.is_csv => quotes.iter().for_each(|it| encode_csv(it, &mut out)),
             Some(quotes) => {
                 for quote in &quotes {
-                    quote_json::encode_quote(quote, &mut out);
+                    quote_json::encode_kept(quote, &mut out);
                     out.push(b'\n');
                 }
             }

@@ -34,7 +34,7 @@ const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
 /// Lists a stock, or replaces all that is known of it.
 #[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Listing,
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any"),
         ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r"^\*$", description = "* if it is to be not listed")),
     responses((status = 201, description = "listed", body = schema::Quote),
         (status = 200, description = "replaced", body = schema::Quote),
@@ -85,6 +85,7 @@ fn entire(given: Fields) -> Fields {
         ask_size: or_clear(given.ask_size),
         status: given.status.or(Some(Status::Trading)),
         time_ns: or_clear(given.time_ns),
+        feed: Edit::Clear,
     }
 }
 
@@ -92,7 +93,7 @@ fn entire(given: Fields) -> Fields {
 #[utoipa::path(patch, path = "/v1/stocks/{symbol}", tag = "quotes",
     request_body(content((schema::Fields = "application/merge-patch+json"), (schema::Fields = "application/json"))),
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 200, description = "updated", body = schema::Quote),
         (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
@@ -119,7 +120,7 @@ pub(crate) async fn patch(
 /// Removes a stock from the catalog.
 #[utoipa::path(delete, path = "/v1/stocks/{symbol}", tag = "quotes",
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 204, description = "delisted"),
         (status = 400, description = "the symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
@@ -144,7 +145,7 @@ pub(crate) async fn delete(
 /// Trades in a stock: to buy takes shares from its volume, to sell gives them back.
 #[utoipa::path(post, path = "/v1/stocks/{symbol}/trades", tag = "quotes", request_body = schema::Trade,
     params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}")$"#, description = "the ETag that the stock is to have, or * for any")),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
     responses((status = 200, description = "traded; the quote after it", body = schema::Quote),
         (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),

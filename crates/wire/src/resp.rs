@@ -63,8 +63,8 @@ mod value;
 
 pub use arguments::Arguments;
 pub use command::{
-    Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe, Hello, Incoming,
-    Kill, Prices, Queued, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,
+    Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe, FeedCommand, Hello,
+    Incoming, Kill, Prices, Queued, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,
 };
 pub use command_error::CommandError;
 pub use decoder::{Admits, Decoder, NotDeferrable};

@@ -70,8 +70,8 @@ struct Sweep {
 }
 
 impl Topic {
-    fn note_seen(&mut self, version: Option<u64>) -> Stamp {
-        let stamp = self.seen.then(version);
+    fn note_seen(&mut self, listed: Option<(u64, u32)>) -> Stamp {
+        let stamp = self.seen.then(listed);
         debug_assert!(stamp >= self.seen, "a row went back");
         self.seen = stamp;
         stamp
@@ -121,7 +121,9 @@ impl Topics {
     pub(crate) fn observe(&mut self, id: TopicId, catalog: &Catalog) -> (Stamp, Option<Quote>) {
         let topic = self.get_mut(id);
         let quote = catalog.get(&topic.symbol);
-        (topic.note_seen(quote.as_ref().map(|quote| quote.version)), quote)
+        let changes = |quote: &Quote| quote.feed.map_or(0, |feed| feed.changes);
+        let listed = quote.as_ref().map(|quote| (quote.version, changes(quote)));
+        (topic.note_seen(listed), quote)
     }
 
     /// Reads the version of a topic's row, and nothing else.

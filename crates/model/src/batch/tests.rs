@@ -28,7 +28,9 @@ fn fields() -> impl Strategy<Value = Fields> {
     let four = (edits(prices()), edits(volumes()), edits(prices()), edits(prices()));
     let rest = (edits(volumes()), edits(volumes()), status, edits(any::<u64>()));
     (four, rest).prop_map(|((price, volume, bid, ask), (bid_size, ask_size, status, time_ns))| {
-        Fields { price, volume, bid, ask, bid_size, ask_size, status, time_ns }
+        // A batch does not carry feeds.
+        let feed = Edit::Keep;
+        Fields { price, volume, bid, ask, bid_size, ask_size, status, time_ns, feed }
     })
 }
 

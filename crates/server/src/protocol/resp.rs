@@ -14,6 +14,7 @@ mod browse;
 mod client;
 mod cost;
 mod hush;
+mod source;
 mod stopwatch;
 mod subscribe;
 mod tracking;
@@ -47,6 +48,7 @@ use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
 use hush::{Hush, Sent};
+use source::Source;
 use stopwatch::Stopwatch;
 use tracking::Tracker;
 use walk::Walk;
@@ -80,6 +82,7 @@ struct Speaker {
     /// The command that is under way. Nothing else is answered before it.
     walk: Option<Box<Walk>>,
     transaction: transaction::Begun,
+    source: Source,
     writes: Writes,
     tracker: Tracker,
     /// A wrong token was shown, which is not said yet.
@@ -220,6 +223,7 @@ impl RespConversation {
                 snapshot: None,
                 walk: None,
                 transaction: transaction::Begun::default(),
+                source: Source::default(),
                 writes: Writes::default(),
                 tracker: Tracker::default(),
                 is_wrong: false,
@@ -273,8 +277,9 @@ impl RespConversation {
                     }
                     let access = batch.access();
                     match self.decoder.decode(&mut rest) {
-                        Ok(Some(Incoming::Request(request, shape))) => {
+                        Ok(Some(Incoming::Request(mut request, shape))) => {
                             self.speaker.hush.begin();
+                            self.speaker.source.tie(&mut request, turn.now);
                             turn.work.spend(cost::request(&request));
                             let tracker = &self.speaker.tracker;
                             let (id, memory) = (turn.id.into(), &turn.server.memory);
@@ -505,7 +510,8 @@ impl RespConversation {
             return Some(Waits::Commit);
         }
         match self.decoder.decode_deferrable(rest) {
-            Ok(Some((request, shape))) => {
+            Ok(Some((mut request, shape))) => {
+                self.speaker.source.tie(&mut request, turn.now);
                 let (memory, access) = (&turn.server.memory, turn.identity.access());
                 self.speaker.tracker.reads(&request, turn.id.into(), access, turn.feed, memory);
                 let writer = turn.writer.as_deref_mut();
@@ -663,7 +669,16 @@ impl Speaker {
         turn: &mut Turn<'_>,
     ) -> After {
         let Speaker {
-            encoder, client, snapshot, transaction, tracker, writes, is_wrong, hush, ..
+            encoder,
+            client,
+            snapshot,
+            transaction,
+            source,
+            tracker,
+            writes,
+            is_wrong,
+            hush,
+            ..
         } = self;
         let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
         let out = &mut *turn.replies.out;
@@ -729,18 +744,19 @@ impl Speaker {
             }
             Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
             Command::SetAll(prices) => {
-                let set = transaction::set_all(prices, encoder, turn, &mut note);
+                let set = transaction::set_all(prices, source, encoder, turn, &mut note);
                 if let Some(set) = set {
                     parked.0.push_back(Awaited::SetAll(set, hush.sent()));
                 }
             }
+            Command::Feed(command) => source.perform(&command, encoder, turn),
             Command::Multi => {
                 transaction.multi(encoder, out);
                 return After::Admit;
             }
             Command::Queue(command) => transaction.queue(command, encoder, turn),
             Command::Exec => {
-                let queue = transaction.exec(encoder, tracker, turn, &mut note);
+                let queue = transaction.exec(encoder, (&*tracker, &*source), turn, &mut note);
                 if let Some(queue) = queue {
                     parked.0.push_back(Awaited::Outcome(Box::new(queue), hush.sent()));
                 }
@@ -755,6 +771,7 @@ impl Speaker {
             Command::Reset => {
                 *snapshot = None;
                 *transaction = transaction::Begun::default();
+                *source = Source::default();
                 tracker.end(turn);
                 hush.reset();
                 client::reset(client, encoder, turn);

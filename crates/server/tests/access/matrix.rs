@@ -26,13 +26,20 @@ enum Needs {
     ReadAnyOrAdmin,
     /// To write the stock.
     Write,
+    /// To write some stock.
+    WriteAny,
+    /// The same, or to be an administrator, or to see what the server counts.
+    WriteAnyOrOversee,
     /// To trade in the stock.
     Trade,
     Admin,
     Metrics,
 }
 
-use Needs::{Admin, Entrance, Known, Metrics, Read, ReadAny, ReadAnyOrAdmin, Trade, Write};
+use Needs::{
+    Admin, Entrance, Known, Metrics, Read, ReadAny, ReadAnyOrAdmin, Trade, Write, WriteAny,
+    WriteAnyOrOversee,
+};
 
 /// Every command with an example; `@` is a symbol.
 const COMMANDS: &[(&str, &str, Needs)] = &[
@@ -85,6 +92,12 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("pubsub|channels", "PUBSUB CHANNELS", ReadAny),
     ("pubsub|numsub", "PUBSUB NUMSUB @", Read),
     ("pubsub|numpat", "PUBSUB NUMPAT", Metrics),
+    ("feed", "FEED HELP", Known),
+    ("feed|open", "FEED OPEN matrix 0", WriteAny),
+    ("feed|beat", "FEED BEAT", WriteAny),
+    ("feed|gap", "FEED GAP", WriteAny),
+    ("feed|end", "FEED END", WriteAny),
+    ("feed|list", "FEED LIST", WriteAnyOrOversee),
     ("multi", "MULTI", Known),
     ("exec", "EXEC", Known),
     ("discard", "DISCARD", Known),
@@ -209,6 +222,8 @@ impl User {
             ReadAny => self.read.is_some(),
             ReadAnyOrAdmin => self.read.is_some() || self.admin,
             Write => covers(self.write),
+            WriteAny => self.write.is_some(),
+            WriteAnyOrOversee => self.write.is_some() || self.admin || self.metrics,
             Trade => covers(self.trade),
             Admin => self.admin,
             Metrics => self.metrics,

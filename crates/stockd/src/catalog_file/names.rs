@@ -26,7 +26,7 @@ pub(crate) fn of(field: Field) -> &'static [&'static str] {
         Field::AskSize => &["ask_size"],
         Field::Status => &["status"],
         Field::Time => &["time"],
-        Field::Version | Field::Updated => &[],
+        Field::Version | Field::Updated | Field::Feed | Field::FeedState => &[],
     }
 }
 

@@ -51,6 +51,11 @@ impl Row {
         Row::of(symbol, &given)
     }
 
+    /// A stock with this quote as the row has it. Where it came from is no matter of the row.
+    pub(crate) fn outcome(&self, known: &Quote) -> Quote {
+        Quote { feed: known.feed, ..self.fields.outcome(known) }
+    }
+
     /// The row that gives a stock these fields and no others.
     pub(super) fn of(symbol: Symbol, given: &Fields) -> Result<Row, BadRow> {
         if !given.can_list() {

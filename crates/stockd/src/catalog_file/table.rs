@@ -37,7 +37,7 @@ struct Directory {
 }
 
 /// How the last line of such a list begins.
-const FOOTER: &[u8] = b"File Creation Time";
+pub(crate) const FOOTER: &[u8] = b"File Creation Time";
 
 /// The series of shares; others are bonds, warrants and the like under the same symbol.
 const SHARES: [&[u8]; 6] = [b"EQ", b"BE", b"BZ", b"SM", b"ST", b"IL"];

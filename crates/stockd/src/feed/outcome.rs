@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use stockd_feeds::Counts;
 
-use super::writer::Tally;
+use super::tally::Tally;
 use crate::output;
 
 pub(super) struct Outcome<'a> {

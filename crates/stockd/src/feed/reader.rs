@@ -3,11 +3,12 @@
 //! Invariant: what a message says can be taken once the message is due. Bytes are read when all that came before
 //! were decoded, so at most one read of them waits.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use stockd_feeds::{Decode, Step};
 
+use super::progress::Progress;
 use super::shared::Shared;
 use super::source::Source;
 use crate::interruption::Interruption;
@@ -19,6 +20,12 @@ pub(super) struct Reader<'a> {
     pub(super) interruption: Interruption,
     pub(super) speed: Speed,
     pub(super) name: &'a str,
+    /// Whether missing messages are an error.
+    pub(super) ends_on_gap: bool,
+    /// How long the feed may be silent.
+    pub(super) stale_after: Duration,
+    /// Where no writer prints it.
+    pub(super) progress: Option<Progress>,
 }
 
 /// Bytes of one read.
@@ -26,6 +33,14 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Messages that are decoded before the writer may take what has changed.
 const SLICE: usize = 256;
+
+/// How reading ended.
+enum End {
+    /// With the end of the feed.
+    Its,
+    /// Before that, as somebody asked for.
+    Before,
+}
 
 /// What a slice of messages ended with.
 enum Slice {
@@ -40,11 +55,11 @@ impl Reader<'_> {
     /// Reads to the end, or until it is interrupted. What came before an error has been applied.
     pub(super) fn read(mut self, shared: &Shared) -> anyhow::Result<()> {
         let read = self.read_all(shared);
-        shared.end();
-        read
+        shared.end(matches!(read, Ok(End::Its)));
+        read.map(|_| ())
     }
 
-    fn read_all(&mut self, shared: &Shared) -> anyhow::Result<()> {
+    fn read_all(&mut self, shared: &Shared) -> anyhow::Result<End> {
         let mut room = vec![0; READ_BYTES];
         let mut clock: Option<(Instant, u64)> = None;
         loop {
@@ -52,14 +67,19 @@ impl Reader<'_> {
             if let Slice::At(time_ns) = slice {
                 let (begun, first_ns) = *clock.get_or_insert((Instant::now(), time_ns));
                 let due = self.speed.due(time_ns.saturating_sub(first_ns));
-                let wait = due.saturating_sub(begun.elapsed());
-                if !wait.is_zero() && self.interruption.within(wait) {
-                    return Ok(());
+                if self.is_interrupted_until(begun, due, shared) {
+                    return Ok(End::Before);
                 }
             }
             shared.release();
-            if shared.is_given_up() || self.interruption.within(std::time::Duration::ZERO) {
-                return Ok(());
+            if shared.is_given_up() || self.interruption.within(Duration::ZERO) {
+                return Ok(End::Before);
+            }
+            if self.ends_on_gap && shared.gaps() > 0 {
+                bail!("{}: the feed has missed messages; --on-gap mark goes on", self.name);
+            }
+            if let Some(progress) = &mut self.progress {
+                progress.print(shared, None);
             }
             if !matches!(slice, Slice::NeedsMore) {
                 continue;
@@ -68,9 +88,25 @@ impl Reader<'_> {
             let read =
                 self.source.read(&mut room).with_context(|| format!("cannot read {name}"))?;
             if read == 0 {
-                return self.decoder.end().with_context(|| name.to_owned());
+                return self.decoder.end().map(|()| End::Its).with_context(|| name.to_owned());
             }
+            shared.heard();
             self.decoder.fill(room.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// Waits until a message is due, which is no silence. Whether that was interrupted.
+    fn is_interrupted_until(&self, begun: Instant, due: Duration, shared: &Shared) -> bool {
+        loop {
+            let wait = due.saturating_sub(begun.elapsed());
+            shared.heard();
+            if wait.is_zero() {
+                return false;
+            }
+            // What is due is written before the writer could take this for silence.
+            if self.interruption.within(wait.min(self.stale_after / 8)) {
+                return true;
+            }
         }
     }
 

@@ -3,8 +3,9 @@
 //! Invariant: the lock is held for as long as a slice of messages takes to decode, or a batch to be taken; never
 //! while a file or a socket is waited for.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use stockd_feeds::{Counts, Market};
 
@@ -15,8 +16,23 @@ pub(super) struct Shared {
     news: Condvar,
     /// No further message will be applied.
     has_ended: AtomicBool,
+    /// The feed has come to its own end.
+    has_ended_well: AtomicBool,
     /// Nothing will be written any more.
     is_given_up: AtomicBool,
+    begun: Instant,
+    /// Nanoseconds from the beginning to the last sign of life of the source.
+    heard_ns: AtomicU64,
+}
+
+/// What waiting has brought.
+pub(super) enum Waited<'a> {
+    /// Something can be taken.
+    Changes(MutexGuard<'a, Market>),
+    /// Nothing, in all the time.
+    Nothing,
+    /// The feed has ended and all was taken.
+    Ended,
 }
 
 impl Shared {
@@ -25,7 +41,10 @@ impl Shared {
             market: Mutex::new(market),
             news: Condvar::new(),
             has_ended: AtomicBool::new(false),
+            has_ended_well: AtomicBool::new(false),
             is_given_up: AtomicBool::new(false),
+            begun: Instant::now(),
+            heard_ns: AtomicU64::new(0),
         }
     }
 
@@ -42,16 +61,38 @@ impl Shared {
         }
     }
 
-    /// Says that no further message will be applied.
-    pub(super) fn end(&self) {
+    /// The source has shown that it lives: bytes came, or it is being waited for as its times say.
+    pub(super) fn heard(&self) {
+        let ns = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.heard_ns.store(ns, Ordering::Relaxed);
+    }
+
+    /// When the source last showed that it lives.
+    pub(super) fn last_heard(&self) -> Instant {
+        let since = Duration::from_nanos(self.heard_ns.load(Ordering::Relaxed));
+        self.begun.checked_add(since).unwrap_or(self.begun)
+    }
+
+    /// How long ago that was.
+    pub(super) fn silence(&self) -> Duration {
+        self.last_heard().elapsed()
+    }
+
+    /// Says that no further message will be applied, and whether all is well.
+    pub(super) fn end(&self, well: bool) {
         let mut market = self.lock();
         market.release();
+        self.has_ended_well.store(well, Ordering::Relaxed);
         self.has_ended.store(true, Ordering::Relaxed);
         self.news.notify_one();
     }
 
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_ended_well(&self) -> bool {
+        self.has_ended_well.load(Ordering::Relaxed)
     }
 
     pub(super) fn give_up(&self) {
@@ -62,16 +103,24 @@ impl Shared {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
-    /// The market once something can be taken; `None` once the feed has ended and all was taken.
-    pub(super) fn wait(&self) -> Option<MutexGuard<'_, Market>> {
+    /// Waits until something can be taken, or the feed has ended, for `patience` at most.
+    pub(super) fn wait(&self, patience: Duration) -> Waited<'_> {
         let is_quiet = |market: &mut Market| !market.has_changes() && !self.has_ended();
-        let market = self.news.wait_while(self.lock(), is_quiet);
-        let market = market.unwrap_or_else(PoisonError::into_inner);
-        market.has_changes().then_some(market)
+        let waited = self.news.wait_timeout_while(self.lock(), patience, is_quiet);
+        let (market, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match market.has_changes() {
+            true => Waited::Changes(market),
+            false if self.has_ended() => Waited::Ended,
+            false => Waited::Nothing,
+        }
     }
 
     pub(super) fn counts(&self) -> Counts {
         self.lock().counts().clone()
+    }
+
+    pub(super) fn gaps(&self) -> u64 {
+        self.lock().counts().gaps
     }
 
     pub(super) fn stocks(&self) -> usize {

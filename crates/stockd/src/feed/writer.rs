@@ -1,6 +1,7 @@
 //! Writes what has changed in a feed to the server.
 //!
-//! Owns the connection: while it is lost changes gather as marks, one a stock, and what was under way is written
+//! Owns the connection, and tells the server how the feed is: that it lives, has missed something, has ended. While
+//! the connection is lost changes gather as marks, one a stock, and what was under way is written
 //! again, since it is not known what became of it.
 //!
 //! Invariant: the last of each stock has been written when the thread ends without an error.
@@ -11,13 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use stockd_client::{ClientError, QuoteClient, Refused, Write, Written};
+use stockd_client::{ClientError, FeedOptions, QuoteClient, Write};
 use stockd_model::limits::{
-    FEED_RECONNECT_TIMEOUT, FEED_SKIPPED_NAMED_MAX, PIPELINE_NAMES_MAX, RECONNECT_PAUSE_MAX,
-    RECONNECT_PAUSE_MIN,
+    FEED_RECONNECT_TIMEOUT, PIPELINE_NAMES_MAX, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN,
 };
 
-use super::shared::Shared;
+use super::progress::Progress;
+use super::shared::{Shared, Waited};
+use super::tally::Tally;
 use super::writes::Writes;
 use crate::output;
 
@@ -25,27 +27,33 @@ pub(super) struct Writer {
     client: QuoteClient,
     writes: Writes,
     shared: Arc<Shared>,
+    /// How the feed is opened at the server.
+    feed: FeedOptions,
+    /// When the server last heard of the feed.
+    told: Instant,
+    /// Gaps that the server knows of.
+    gaps: u64,
+    progress: Progress,
     tally: Tally,
-}
-
-/// What became of the writes.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) listed: u64,
-    pub(super) updated: u64,
-    /// Refused since the server knows something newer.
-    pub(super) late: u64,
-    pub(super) refused: u64,
-    pub(super) first_refused: Vec<String>,
-    pub(super) reconnects: u64,
 }
 
 /// Stocks written together: what the client sends ahead.
 const BATCH: usize = 2 * PIPELINE_NAMES_MAX;
 
+/// Signs of life in the time in which one has to come.
+const BEATS: u32 = 4;
+
 impl Writer {
-    pub(super) fn new(client: QuoteClient, writes: Writes, shared: Arc<Shared>) -> Writer {
-        Writer { client, writes, shared, tally: Tally::default() }
+    /// Opens the feed at the server.
+    pub(super) fn open(
+        mut client: QuoteClient,
+        writes: Writes,
+        shared: Arc<Shared>,
+        feed: FeedOptions,
+    ) -> anyhow::Result<Writer> {
+        client.open_feed(&feed).context("cannot open the feed")?;
+        let (told, progress, tally) = (Instant::now(), Progress::begin(), Tally::default());
+        Ok(Writer { client, writes, shared, feed, told, gaps: 0, progress, tally })
     }
 
     /// Writes until the feed has ended and all is written.
@@ -59,22 +67,69 @@ impl Writer {
 
     fn write_all(&mut self) -> anyhow::Result<()> {
         let shared = Arc::clone(&self.shared);
-        while let Some(mut market) = shared.wait() {
-            let mut batch = Vec::new();
-            market.take_changed(BATCH, |stock| batch.extend(self.writes.of(stock)));
-            drop(market);
-            match self.client.write_all(batch.iter().copied()) {
-                Ok(outcomes) => {
-                    batch
-                        .iter()
-                        .zip(outcomes)
-                        .for_each(|(write, outcome)| self.tally.record(write, outcome));
+        loop {
+            self.progress.print(&shared, Some(&self.tally));
+            let beat = self.feed.ttl / BEATS;
+            let written = match shared.wait(self.progress.patience().unwrap_or(beat).min(beat)) {
+                Waited::Ended => return self.end(),
+                Waited::Nothing => self.beat(),
+                Waited::Changes(mut market) => {
+                    let mut batch = Vec::new();
+                    market.take_changed(BATCH, |stock| batch.extend(self.writes.of(stock)));
+                    drop(market);
+                    self.write(&batch)
                 }
-                Err(error) => {
-                    self.reconnect(&error)?;
-                    shared.lock().all_changed();
-                }
+            };
+            if let Err(error) = written.and_then(|()| self.report_gaps()) {
+                self.reconnect(&error)?;
             }
+        }
+    }
+
+    fn write(&mut self, batch: &[Write]) -> Result<(), ClientError> {
+        let outcomes = self.client.write_all(batch.iter().copied())?;
+        self.told = Instant::now();
+        let outcomes = batch.iter().zip(outcomes);
+        outcomes.for_each(|(write, outcome)| self.tally.record(write, outcome));
+        Ok(())
+    }
+
+    /// Passes signs of life on. Where the source gives none, the server hears of none.
+    fn beat(&mut self) -> Result<(), ClientError> {
+        if self.shared.last_heard() > self.told {
+            self.client.beat()?;
+            self.told = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn report_gaps(&mut self) -> Result<(), ClientError> {
+        let gaps = self.shared.gaps();
+        if gaps > self.gaps {
+            self.client.report_gap()?;
+            self.gaps = gaps;
+        }
+        Ok(())
+    }
+
+    /// What has come to its end well says so; all else grows stale.
+    fn end(&mut self) -> anyhow::Result<()> {
+        if !self.shared.has_ended_well() {
+            return Ok(());
+        }
+        if let Err(error) = self.client.end_feed() {
+            self.reconnect(&error)?;
+            self.client.end_feed()?;
+        }
+        Ok(())
+    }
+
+    fn open_again(&mut self) -> Result<(), ClientError> {
+        self.client.reconnect()?;
+        self.client.open_feed(&self.feed)?;
+        // Opening it has made it whole at the server.
+        if self.gaps > 0 {
+            self.client.report_gap()?;
         }
         Ok(())
     }
@@ -86,9 +141,10 @@ impl Writer {
         let mut pause = RECONNECT_PAUSE_MIN;
         loop {
             thread::sleep(jittered(pause));
-            match self.client.reconnect() {
+            match self.open_again() {
                 Ok(()) => {
                     self.tally.reconnects += 1;
+                    self.shared.lock().all_changed();
                     return Ok(());
                 }
                 Err(error) if begun.elapsed() > FEED_RECONNECT_TIMEOUT => {
@@ -102,23 +158,7 @@ impl Writer {
 }
 
 /// Between half of the pause and all of it, at random.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 1024;
     pause / 2 + pause / 2 * random as u32 / 1024
-}
-
-impl Tally {
-    fn record(&mut self, write: &Write, outcome: Result<Written, Refused>) {
-        match outcome {
-            Ok(Written::Listed) => self.listed += 1,
-            Ok(_) => self.updated += 1,
-            Err(refused) if refused.text.starts_with("LATE") => self.late += 1,
-            Err(refused) => {
-                self.refused += 1;
-                if self.first_refused.len() < FEED_SKIPPED_NAMED_MAX {
-                    self.first_refused.push(format!("'{}' was refused: {refused}", write.symbol()));
-                }
-            }
-        }
-    }
 }

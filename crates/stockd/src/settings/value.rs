@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use encoding_rs::Encoding;
 use stockd_model::limits::{
     CLUSTER_NAME_BYTES_MAX, COMMIT_INTERVAL_MAX, CONNECTIONS_CEILING, LISTEN_ADDRESSES_MAX,
     MEMORY_FLOOR, TIMEOUT_MAX, WEB_THREADS_MAX, WORKERS_MAX,
@@ -206,7 +207,7 @@ pub(super) fn duration_or_off(text: &str) -> Result<Option<Duration>, Form> {
     duration(text).map(Some).map_err(|form| format!("{form}, or off").into())
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, Form> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Form> {
     let unit_at = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(unit_at);
     let unit_ms = match unit {
@@ -229,6 +230,47 @@ pub(super) fn duration(text: &str) -> Result<Duration, Form> {
 pub(super) fn catalog(text: &str) -> Result<Option<catalog_file::Source>, Form> {
     let source = || catalog_file::Source::new(text, catalog_file::Form::default());
     Ok((!text.is_empty()).then(source))
+}
+
+pub(super) fn catalog_format(text: &str) -> Result<Option<catalog_file::Format>, Form> {
+    match text {
+        "auto" => Ok(None),
+        text => <catalog_file::Format as clap::ValueEnum>::from_str(text, false)
+            .map(Some)
+            .map_err(|_| "write csv, jsonl, json or auto".into()),
+    }
+}
+
+pub(super) fn catalog_columns(text: &str) -> Result<catalog_file::Columns, Form> {
+    text.parse().map_err(|why: String| match why.starts_with("write ") {
+        true => why.into(),
+        false => format!("{why}; write FIELD=COLUMN, as in symbol=Ticker").into(),
+    })
+}
+
+pub(super) fn catalog_delimiter(text: &str) -> Result<Option<u8>, Form> {
+    match text.as_bytes() {
+        b"auto" => Ok(None),
+        b"tab" => Ok(Some(b'\t')),
+        &[mark] if b",;|:^~".contains(&mark) => Ok(Some(mark)),
+        _ => Err("write one of , ; | : ^ ~, or tab, or auto".into()),
+    }
+}
+
+pub(super) fn catalog_decimal_comma(text: &str) -> Result<Option<bool>, Form> {
+    match text {
+        "auto" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| "write true, false or auto".into()),
+    }
+}
+
+pub(super) fn catalog_encoding(text: &str) -> Result<Option<&'static Encoding>, Form> {
+    match text {
+        "auto" => Ok(None),
+        text => Encoding::for_label(text.as_bytes())
+            .map(Some)
+            .ok_or_else(|| "write a name such as utf-8, utf-16le or windows-1252, or auto".into()),
+    }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, Form> {

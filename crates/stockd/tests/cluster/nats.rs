@@ -34,8 +34,8 @@ impl Servers {
             listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
         drop(listeners);
         let routes = ports.split_off(count);
-        for at in 0..count {
-            let text = configuration(directory.path(), at, ports[at], &routes);
+        for (at, &port) in ports.iter().enumerate() {
+            let text = configuration(directory.path(), at, port, &routes);
             fs::write(directory.path().join(format!("{at}.conf")), text).unwrap();
         }
         let running = (0..count).map(|_| None).collect();

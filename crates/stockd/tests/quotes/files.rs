@@ -322,3 +322,52 @@ fn ten_days_of_real_updates_lead_to_the_later_catalog() {
     assert_eq!(later.out(&["import", &after]), "7182 listed, 0 updated\n");
     assert!(stocks(&server) == stocks(&later), "not the later catalog");
 }
+
+/// A backup of everything: what comes back is as it was, and is not fresh.
+#[test]
+fn what_is_exported_exactly_is_restored_with_versions_times_and_feeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (first, second, file) = (path("first"), path("second"), path("backup.jsonl"));
+    let durable = |data: &str| {
+        let settings = [("--ephemeral=false", "--data-dir"), (data, "--lenient")];
+        Server::start_with("127.0.0.1:0", &settings)
+    };
+    let server = durable(&first);
+    let csv = path("stocks.csv");
+    std::fs::write(&csv, "symbol,price,volume,status\nAAPL,172.5,1000,trading\nHALT,5,,halted\n")
+        .unwrap();
+    server.out(&["import", &csv]);
+    server.out(&["buy", "AAPL", "5"]);
+    server.out(&["set", "EURUSD", "--bid", "1.08", "--time", "2026-09-21T14:13:20Z"]);
+    let exact = |server: &Server| server.out(&["export", "--exact", "-"]);
+    let before = exact(&server);
+    assert!(before.contains(r#""version":2,"updated":"#), "{before}");
+    assert_eq!(server.out(&["export", "--exact", &file]), "3 stocks exported\n");
+    drop(server);
+
+    let restore = ["import", "--exact", "--data-dir", &second, &file];
+    let (code, out, err) = crate::server::run(crate::server::stockd(&restore));
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "3 stocks restored\n", ""));
+    let server = durable(&second);
+    assert_eq!(exact(&server), before);
+    server.out(&["buy", "AAPL", "1"]);
+    drop(server);
+
+    // It has gone on since, so the file is older.
+    let (code, _, err) = crate::server::run(crate::server::stockd(&restore));
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("has newer versions of 1 stocks than the file: 'AAPL' is at 3, and 2"),
+        "{err}"
+    );
+    let (code, _, err) = crate::server::run(crate::server::stockd(&["import", "--exact", &file]));
+    assert_eq!(code, Some(2), "{err}");
+    std::fs::write(&file, format!("{before}{{\"symbol\":\"X\"}}\n")).unwrap();
+    let third = path("third");
+    let restore = ["import", "--exact", "--data-dir", &third, &file];
+    let (code, _, err) = crate::server::run(crate::server::stockd(&restore));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("backup.jsonl:4") && err.contains("nothing is restored"), "{err}");
+    assert!(!std::path::Path::new(&third).exists(), "it was read first");
+}

@@ -4,7 +4,9 @@
 //! two different things of one decimal is refused.
 
 use prost_types::Timestamp;
-use stockd_model::{Edit, Field, Fields, Price, Problem, Quote, Status, Volume};
+use stockd_model::{
+    Edit, FeedState, Field, Fields, Price, Problem, Quote, QuoteFeed, Status, Volume,
+};
 
 use super::proto;
 use crate::refused::Refused;
@@ -13,7 +15,7 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The message of a quote.
 pub(super) fn quote(quote: &Quote) -> proto::Quote {
-    let status = match quote.status {
+    let status = match quote.status_now() {
         Status::Trading => proto::Status::Trading,
         Status::Halted => proto::Status::Halted,
     };
@@ -29,6 +31,18 @@ pub(super) fn quote(quote: &Quote) -> proto::Quote {
         time: quote.time_ns.map(timestamp),
         version: quote.version,
         updated: Some(timestamp(quote.updated_ns)),
+        feed: quote.feed.map(|feed| feed.name.to_string()).unwrap_or_default(),
+        feed_state: quote.feed.map_or(proto::FeedState::Unspecified, feed_state).into(),
+    }
+}
+
+fn feed_state(feed: QuoteFeed) -> proto::FeedState {
+    match feed.state {
+        FeedState::Live => proto::FeedState::Live,
+        FeedState::Quiet => proto::FeedState::Quiet,
+        FeedState::Stale => proto::FeedState::Stale,
+        FeedState::Gap => proto::FeedState::Gap,
+        FeedState::Ended => proto::FeedState::Ended,
     }
 }
 
@@ -59,6 +73,7 @@ pub(super) fn fields(given: Option<proto::Quote>, clear: &[String]) -> Result<Fi
         ask_size: edit(Field::AskSize, given.ask_size, read_quantity)?,
         status: read_status(given.status)?,
         time_ns: edit(Field::Time, given.time, read_time)?,
+        feed: Edit::Keep,
     };
     for name in clear {
         let field = Field::find(name.as_bytes()).filter(|field| field.is_optional());

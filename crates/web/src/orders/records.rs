@@ -218,7 +218,8 @@ mod tests {
 
     fn order(number: u64) -> Order {
         let quantity = Volume::with_places(number * 10 + 5, 3).unwrap();
-        let shares = if number % 2 == 0 { Shares::Take(quantity) } else { Shares::Add(quantity) };
+        let shares =
+            if number.is_multiple_of(2) { Shares::Take(quantity) } else { Shares::Add(quantity) };
         Order { number, symbol: format!("S{number}").parse().unwrap(), shares }
     }
 

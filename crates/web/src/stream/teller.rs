@@ -65,7 +65,7 @@ pub(crate) struct Teller {
     resumed_from: Option<u64>,
     id: Option<EventId>,
     /// What was told last, so that what two patterns fit is told once.
-    last: Option<(Symbol, u64)>,
+    last: Option<(Symbol, u64, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +174,11 @@ impl Teller {
         let progress = self.stream.tell(|message| {
             if let Some(quote) = message.quote {
                 // Of what two patterns fit, or has not changed since, nothing is said.
-                let this = (quote.symbol, quote.version);
-                if from.is_some_and(|from| quote.updated_ns < from) || *last == Some(this) {
+                let changes = quote.feed.map_or(0, |feed| feed.changes);
+                let this = (quote.symbol, quote.version, changes);
+                // The state of a feed may have changed since, though the quote has not.
+                let is_known = quote.feed.is_none() && from.is_some_and(|it| quote.updated_ns < it);
+                if is_known || *last == Some(this) {
                     return true;
                 }
                 *last = Some(this);

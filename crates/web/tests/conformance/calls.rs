@@ -75,7 +75,7 @@ fn given(quote: &proto::Quote) -> Given {
         Field::AskSize => quote.ask_size.as_ref().map(quantity),
         Field::Status => Some(status(quote).to_owned()),
         Field::Time => quote.time.as_ref().map(time),
-        Field::Symbol | Field::Version | Field::Updated => None,
+        Field::Symbol | Field::Version | Field::Updated | Field::Feed | Field::FeedState => None,
     };
     let fields = Field::WRITABLE.into_iter();
     fields.filter_map(|field| Some((field.name().to_owned(), text(field)?))).collect()

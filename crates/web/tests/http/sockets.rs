@@ -67,13 +67,16 @@ fn a_message_may_come_in_any_pieces_with_pings_between() {
     assert_eq!(socket.frame(), Frame::Gone);
 }
 
+/// What a client does that breaks the protocol.
+type Rudeness<'a> = &'a dyn Fn(&mut WebSocket<TcpStream>);
+
 #[test]
 fn what_breaks_the_protocol_ends_the_stream_and_nothing_else() {
     let web = Web::start();
     let mut other = open(&web);
     let long = "x".repeat(64 * 1024 + 1);
     let close = |code: u16| code.to_be_bytes().to_vec();
-    let cases: [(&str, &dyn Fn(&mut WebSocket<TcpStream>)); 13] = [
+    let cases: [(&str, Rudeness<'_>); 13] = [
         ("a reserved bit", &|it| it.send(0x40 | TEXT, true, b"x")),
         ("an unknown opcode", &|it| it.send(3, true, b"x")),
         ("an unknown control opcode", &|it| it.send(11, true, b"x")),
@@ -96,7 +99,7 @@ fn what_breaks_the_protocol_ends_the_stream_and_nothing_else() {
             it.send(CONTINUATION, true, &long.as_bytes()[..40_000]);
         }),
         ("a length of 63 bits", &|it| {
-            it.send_raw(b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0")
+            it.send_raw(b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0");
         }),
     ];
     for (name, send) in cases {

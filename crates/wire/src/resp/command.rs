@@ -89,6 +89,8 @@ pub enum Command<'a> {
     Info(Arguments<'a>),
     /// `TIME`.
     Time,
+    /// `FEED` and a subcommand.
+    Feed(FeedCommand<'a>),
     /// `MULTI`: begin a transaction. From then on the decoder is to admit
     /// [what it may hold](super::Admits::Transaction).
     Multi,
@@ -117,6 +119,30 @@ pub enum Command<'a> {
     },
     /// Nothing but to send the error.
     Refused(CommandError<'a>),
+}
+
+/// What a connection says of its feed, or asks of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedCommand<'a> {
+    /// Tie the writes of this connection to a feed.
+    Open {
+        /// What can be its name.
+        name: &'a str,
+        /// How long it may be silent.
+        ttl: Duration,
+        /// Whether its stocks are halted while it is stale.
+        halts_when_stale: bool,
+        /// Whether its stocks are halted after it has missed something.
+        halts_on_gap: bool,
+    },
+    /// It lives.
+    Beat,
+    /// It has missed something.
+    Gap,
+    /// It has come to its end.
+    End,
+    /// Tell all feeds.
+    List,
 }
 
 /// A command of a transaction, whole and with a possible number of parts. A new

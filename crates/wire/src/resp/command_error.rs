@@ -8,11 +8,13 @@
 use std::fmt;
 
 use stockd_model::limits::{
-    CLIENT_NAME_BYTES_MAX, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX,
-    STREAM_INTERVAL_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX,
-    WATCHED_STOCKS_MAX,
+    CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX,
+    RESP_COMMAND_PARTS_MAX, STREAM_INTERVAL_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX,
+    TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
-use stockd_model::{Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError};
+use stockd_model::{
+    FeedNameError, Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError,
+};
 
 use super::absent;
 use super::arguments::Arguments;
@@ -220,6 +222,19 @@ pub enum CommandError<'a> {
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
     )]
     HelloNotAuthenticated,
+    /// A feed cannot have this name.
+    #[error("ERR {0}")]
+    FeedName(FeedNameError),
+    /// A feed cannot be silent for this time.
+    #[error(
+        "ERR the ttl of a feed is {} to {} ms, a whole number",
+        FEED_TTL_MIN.as_millis(),
+        FEED_TTL_MAX.as_millis()
+    )]
+    FeedTtl,
+    /// What a feed says of itself, where none is open.
+    #[error("ERR no feed is open on this connection; open one with FEED OPEN name ttl-ms")]
+    NoFeed,
     /// The client may not give this command.
     #[error(
         "NOPERM User has no permissions to run the '{command}' command: it needs the right '{right}'"

@@ -388,7 +388,7 @@ impl Encoder {
     }
 
     /// Appends the head of a map. As many pairs of replies follow.
-    pub(super) fn map(&self, pairs: usize, out: &mut Vec<u8>) {
+    pub fn map(&self, pairs: usize, out: &mut Vec<u8>) {
         match self.version {
             Version::Resp2 => head(b'*', 2 * pairs, out),
             Version::Resp3 => head(b'%', pairs, out),
@@ -438,13 +438,14 @@ impl Encoder {
         self.symbols(symbols, out);
     }
 
-    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](quote_json) of live quotes.
+    /// Appends a page of `SNAPSHOT`: each quote as the [JSON](quote_json) of live
+    /// quotes, but with the status that was written, whatever its feed does.
     pub fn quotes(&self, quotes: &[Quote], out: &mut Vec<u8>) {
         let mut json = Vec::new();
         self.array(quotes.len(), out);
         for quote in quotes {
             json.clear();
-            quote_json::encode_quote(quote, &mut json);
+            quote_json::encode_kept(quote, &mut json);
             bulk(&json, out);
         }
     }

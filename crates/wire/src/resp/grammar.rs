@@ -7,13 +7,16 @@
 
 use std::time::Duration;
 
-use stockd_model::limits::{CLIENT_NAME_BYTES_MAX, SCAN_COUNT_MAX, STREAM_INTERVAL_MAX};
-use stockd_model::{Edit, Field, Fields, Price, Request, Rights, Shares, Symbol};
+use stockd_model::limits::{
+    CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, SCAN_COUNT_MAX, STREAM_INTERVAL_MAX,
+};
+use stockd_model::{Edit, FeedName, Field, Fields, Price, Request, Rights, Shares, Symbol};
 
 use super::arguments::Arguments;
 use super::command::{
     CURSOR_SHIFT, Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe,
-    Hello, Incoming, Kill, Prices, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,
+    FeedCommand, Hello, Incoming, Kill, Prices, ReplyMode, Scan, Shape, Tracking, TrackingMode,
+    Version,
 };
 use super::command_error::CommandError;
 use super::glob::Glob;
@@ -194,6 +197,7 @@ fn read_arguments<'a>(
             Command::Constant(Constant::Empty)
         }
         Verb::SlowLogLen | Verb::LatencyReset => Command::Constant(Constant::Integer(0)),
+        Verb::FeedOpen => Command::Feed(feed_open(next()?, next()?, arguments)?),
         Verb::Role => Command::Constant(Constant::Role),
         Verb::Wait => {
             integer(next()?)?;
@@ -210,6 +214,10 @@ fn read_arguments<'a>(
         Verb::ConfigGet => Command::Settings(arguments),
         Verb::Info => Command::Info(arguments),
         Verb::Time => Command::Time,
+        Verb::FeedBeat => Command::Feed(FeedCommand::Beat),
+        Verb::FeedGap => Command::Feed(FeedCommand::Gap),
+        Verb::FeedEnd => Command::Feed(FeedCommand::End),
+        Verb::FeedList => Command::Feed(FeedCommand::List),
         Verb::Multi => Command::Multi,
         Verb::Exec => Command::Exec,
         Verb::Discard => Command::Discard,
@@ -220,6 +228,7 @@ fn read_arguments<'a>(
         | Verb::Client
         | Verb::Command
         | Verb::Config
+        | Verb::Feed
         | Verb::Latency
         | Verb::Memory
         | Verb::Module
@@ -395,6 +404,34 @@ impl<'a> ScanOptions<'a> {
         }
         Ok(read)
     }
+}
+
+/// `FEED OPEN`.
+fn feed_open<'a>(
+    name: &'a [u8],
+    ttl: &'a [u8],
+    mut options: Arguments<'a>,
+) -> Outcome<'a, FeedCommand<'a>> {
+    let name = FeedName::check(name).map_err(CommandError::FeedName)?;
+    let ttl = integer(ttl).ok().and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    let ttl = ttl.filter(|ttl| (FEED_TTL_MIN..=FEED_TTL_MAX).contains(ttl));
+    let ttl = ttl.ok_or(CommandError::FeedTtl)?;
+    let (mut halts_when_stale, mut halts_on_gap) = (false, false);
+    while let Some(option) = options.next() {
+        let halts = match options.next() {
+            Some(value) if value.eq_ignore_ascii_case(b"halt") => true,
+            Some(value) if value.eq_ignore_ascii_case(b"mark") => false,
+            _ => return Err(CommandError::Syntax),
+        };
+        if option.eq_ignore_ascii_case(b"onstale") {
+            halts_when_stale = halts;
+        } else if option.eq_ignore_ascii_case(b"ongap") {
+            halts_on_gap = halts;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    Ok(FeedCommand::Open { name, ttl, halts_when_stale, halts_on_gap })
 }
 
 fn client_filter(mut options: Arguments<'_>) -> Outcome<'_, ClientFilter<'_>> {

@@ -100,11 +100,20 @@ impl Spec {
     #[inline]
     pub(super) fn has_subcommands(&self) -> bool {
         use Verb::{
-            Acl, Client, Command, Config, Latency, Memory, Module, Object, PubSub, SlowLog,
+            Acl, Client, Command, Config, Feed, Latency, Memory, Module, Object, PubSub, SlowLog,
         };
         matches!(
             self.verb,
-            Acl | Client | Command | Config | Latency | Memory | Module | Object | PubSub | SlowLog
+            Acl | Client
+                | Command
+                | Config
+                | Feed
+                | Latency
+                | Memory
+                | Module
+                | Object
+                | PubSub
+                | SlowLog
         )
     }
 

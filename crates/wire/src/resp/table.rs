@@ -69,6 +69,10 @@ const PUBSUB: Kind = kind(OF_PUBSUB, &[Right::Read]);
 /// What ends subscriptions, or says no more of them than how they are asked for.
 const PUBSUB_END: Kind = kind(OF_PUBSUB, &[]);
 const PUBSUB_COUNT: Kind = kind(OF_PUBSUB, &[Right::Metrics]);
+/// What a feed says of itself.
+const FEEDING: Kind = kind(AT_ONCE, &[Right::Write]);
+/// Who writes may see which feeds there are.
+const FEEDS: Kind = kind(AT_ONCE, &[Right::Write, Right::Metrics, Right::Admin]);
 const ADMIN: Kind = kind(&["admin", "noscript", "loading", "stale"], &[Right::Admin]);
 
 /// As many parts as a command may have that is executed part by part.
@@ -200,6 +204,19 @@ commands! {
         "How many connections are subscribed to each symbol, those with patterns apart";
     PubSubNumPat "pubsub|numpat" 2..=2, PUBSUB_COUNT NO_KEY "pubsub", "",
         "How many patterns are subscribed to";
+    Feed "feed" 2..=WHOLE, CONNECTION NO_KEY "server", "subcommand",
+        "Feeds of market data, and whether they are alive";
+    FeedOpen "feed|open" 4..=8, FEEDING NO_KEY "server",
+        "name ttl-ms [ONSTALE mark|halt] [ONGAP mark|halt]",
+        "Ties the writes of this connection to a feed, which is stale after this time without writes and beats";
+    FeedBeat "feed|beat" 2..=2, FEEDING NO_KEY "server", "",
+        "The feed of this connection lives, and has nothing to write";
+    FeedGap "feed|gap" 2..=2, FEEDING NO_KEY "server", "",
+        "The feed of this connection has missed something, until it is opened again";
+    FeedEnd "feed|end" 2..=2, FEEDING NO_KEY "server", "",
+        "The feed of this connection has come to its end; further writes are tied to it no more";
+    FeedList "feed|list" 2..=2, FEEDS NO_KEY "server", "",
+        "All feeds: their states, ages and numbers of stocks";
     Multi "multi" 1..=1, CONNECTION NO_KEY "transactions", "",
         "Begins a transaction: the commands that follow are queued";
     Exec "exec" 1..=1, CONNECTION NO_KEY "transactions", "",

@@ -10,7 +10,8 @@ mod transactions;
 use std::collections::BTreeMap;
 
 use stockd_model::{
-    Answer, Edit, Field, Fields, Quote, Refusal, Reply, Request, Shares, Status, Symbol, Volume,
+    Answer, Edit, FeedState, Field, Fields, Quote, QuoteFeed, Refusal, Reply, Request, Shares,
+    Status, Symbol, Volume,
 };
 
 use super::*;
@@ -35,6 +36,8 @@ struct Conversation {
     queue: Option<(usize, Vec<u8>)>,
     /// Whether one of them was refused.
     aborted: bool,
+    /// The feed that it is.
+    feed: Option<QuoteFeed>,
 }
 
 /// When everything here was updated.
@@ -56,6 +59,7 @@ impl Conversation {
             deferring: false,
             queue: None,
             aborted: false,
+            feed: None,
         };
         for (name, price, volume, status) in [
             ("AAPL", "172.50", 1000, Status::Trading),
@@ -242,6 +246,7 @@ impl Conversation {
             }
             Command::Info(_) => encoder.lines("# Server\r\nloading:0\r\n", out),
             Command::Time => encoder.time(NOW_NS, out),
+            Command::Feed(command) => self.answer_feed(&command),
             Command::Multi if self.queue.is_some() => {
                 encoder.error(&CommandError::NestedMulti, out);
             }
@@ -280,6 +285,27 @@ impl Conversation {
                 encoder.error(&error, out);
             }
         }
+    }
+
+    fn answer_feed(&mut self, command: &FeedCommand<'_>) {
+        let state = match (command, self.feed) {
+            (FeedCommand::List, _) => return self.encoder.array(0, &mut self.out),
+            (FeedCommand::Open { name, .. }, _) => {
+                self.feed = Some(QuoteFeed::told(name, FeedState::Live));
+                FeedState::Quiet
+            }
+            (_, None) => return self.encoder.error(&CommandError::NoFeed, &mut self.out),
+            (FeedCommand::Beat, _) => FeedState::Quiet,
+            (FeedCommand::Gap, _) => FeedState::Gap,
+            (FeedCommand::End, _) => {
+                self.feed = None;
+                FeedState::Ended
+            }
+        };
+        for quote in self.stocks.values_mut() {
+            quote.feed = quote.feed.map(|feed| QuoteFeed { state, ..feed });
+        }
+        self.encoder.ok(&mut self.out);
     }
 
     fn execute_queue(&mut self) {
@@ -330,7 +356,12 @@ impl Conversation {
         self.encoder.confirm(confirmation, Some(channel), subscriptions, &mut self.out);
     }
 
-    fn execute(&mut self, request: Request) -> Reply {
+    fn execute(&mut self, mut request: Request) -> Reply {
+        if let (Some(feed), Request::Set(_, fields) | Request::Update(_, fields)) =
+            (self.feed, &mut request)
+        {
+            fields.feed = Edit::Set(feed);
+        }
         let old = |symbol: &Symbol| self.stocks.get(symbol).copied();
         match request {
             Request::Lookup(Err(_)) => Reply::NotFound,

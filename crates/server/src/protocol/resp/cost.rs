@@ -6,7 +6,7 @@
 
 use stockd_model::Request;
 use stockd_model::limits::QUICK_WORK;
-use stockd_wire::resp::{Client, Command};
+use stockd_wire::resp::{Client, Command, FeedCommand};
 
 /// A walk, besides its steps: more than a quick turn has, so that it begins in a heavy one.
 pub(super) const WALK: usize = QUICK_WORK;
@@ -62,7 +62,9 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::UnsubscribePattern(_) => SUBSCRIPTION,
         Command::Info(_) => INFO,
         Command::Settings(patterns) => (1 + patterns.len()) * TEXT,
+        Command::Feed(FeedCommand::List) => INFO,
         Command::Describe(_)
+        | Command::Feed(_)
         | Command::BadRow { .. }
         | Command::Refused(_)
         | Command::Hello(_)

@@ -18,6 +18,7 @@ use stockd_wire::resp::{
     Arguments, Command, CommandError, CommandId, Decoder, Encoder, Incoming, Prices, Queued,
 };
 
+use super::source::Source;
 use super::tracking::Tracker;
 use crate::metrics::Cells;
 use crate::turn::Turn;
@@ -152,7 +153,7 @@ impl Begun {
     pub(super) fn exec(
         &mut self,
         encoder: &mut Encoder,
-        tracker: &Tracker,
+        (tracker, source): (&Tracker, &Source),
         turn: &mut Turn<'_>,
         note: Note<'_>,
     ) -> Option<Queue> {
@@ -174,8 +175,9 @@ impl Begun {
             encoder.error(&refused, out);
             return None;
         }
-        let requests = queue.requests(turn.cells);
-        for request in &requests {
+        let mut requests = queue.requests(turn.cells);
+        for request in &mut requests {
+            source.tie(request, turn.now);
             tracker.reads(request, turn.id.into(), access, turn.feed, &turn.server.memory);
         }
         let transaction = Transaction::new(watched, requests);
@@ -248,11 +250,13 @@ type Note<'a> = &'a mut dyn FnMut(&Outcome);
 /// `MSET` is a transaction of its own. What is returned has been handed to the committer.
 pub(super) fn set_all(
     prices: Prices<'_>,
+    source: &Source,
     encoder: &mut Encoder,
     turn: &mut Turn<'_>,
     note: Note<'_>,
 ) -> Option<SetAll> {
-    let (stocks, updates): (Vec<_>, Vec<_>) = prices.updates().unzip();
+    let (stocks, mut updates): (Vec<_>, Vec<_>) = prices.updates().unzip();
+    updates.iter_mut().for_each(|update| source.tie(update, turn.now));
     let listed = stocks.into_iter().map(|symbol| (symbol, Condition::Listed)).collect();
     match execute(Transaction::new(listed, updates), turn) {
         Some(outcome) => {
