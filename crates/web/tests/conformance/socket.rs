@@ -40,11 +40,9 @@ impl Socket {
             let message = self.socket.message();
             match message.as_array() {
                 Some(quotes) => told = quotes.last().cloned(),
-                None if message["type"] == "subscribed" => {
-                    if message["refused"] != json!([]) {
-                        assert!(found.is_none(), "{message}");
-                        return None;
-                    }
+                None if message["type"] == "subscribed" && message["refused"] != json!([]) => {
+                    assert!(found.is_none(), "{message}");
+                    return None;
                 }
                 None if message["type"] == "synced" => break,
                 None => {}
