@@ -111,6 +111,16 @@ fn examples(page: &str) -> &'static [(&'static str, &'static str)] {
             ("stockd lookup AAPL", "Ask for a price."),
             ("stockd info", "See whether all is well."),
         ],
+        "stockd-cluster" => &[
+            (
+                "stockd cluster init --cluster nats://a:4222,nats://b:4222,nats://c:4222",
+                "Make the log of a cluster, on three servers.",
+            ),
+            (
+                "stockd cluster status --cluster nats://a:4222",
+                "See whether its replicas are current.",
+            ),
+        ],
         "stockd-serve" => &[
             (
                 "stockd serve --catalog stocks.csv",

@@ -102,6 +102,8 @@ impl Stage {
     }
 
     fn unsubscribe_pattern(&mut self, key: u64, text: &str) -> usize {
+        // A round that began with the pattern may go on, and tell again what has changed meanwhile.
+        self.told_at.retain(|(other, ..), _| *other != key);
         self.feed.unsubscribe_pattern(SubscriberId(key), &pattern(text))
     }
 
