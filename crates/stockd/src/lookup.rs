@@ -11,6 +11,7 @@ mod course;
 mod course_report;
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+#[cfg(feature = "plots")]
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -25,6 +25,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use self::insecure::Insecure;
 pub(crate) use self::sync::Sync;
+#[cfg(feature = "feed")]
 pub(crate) use self::value::duration;
 use crate::catalog_file;
 use crate::log::LogFormat;
