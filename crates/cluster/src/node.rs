@@ -121,7 +121,7 @@ pub struct NodeStatus {
     pub begun: u64,
 }
 
-/// A node. See the [module](self).
+/// A node: what it was sent and the time go in, what to send and to follow comes out.
 #[expect(missing_debug_implementations, reason = "its options have none")]
 pub struct Node {
     replica: Replica,

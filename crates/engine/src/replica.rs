@@ -73,7 +73,7 @@ pub struct Pending(Vec<WriteBatch>);
 #[derive(Clone, Debug)]
 pub struct Interrupter(Arc<WriteQueue>);
 
-/// The side of an engine that a log writes. See the [module](self).
+/// The side of an engine that a log writes: it decides what the log says, and shows it.
 #[derive(Debug)]
 pub struct Replica {
     queue: Arc<WriteQueue>,

@@ -96,7 +96,7 @@ settings! {
     /// server, too.
     allowed_hosts: Vec<String> = "", "HOSTS", value::hosts;
 
-    /// Origins of pages on other sites, such as https://example.com, that may use the server and read its answers
+    /// Origins of pages on other sites, such as `https://example.com`, that may use the server and read its answers
     /// (CORS), with commas between; `*` is any.
     cors_origins: Vec<String> = "", "ORIGINS", value::origins;
 
