@@ -57,7 +57,7 @@ def ask(connection, command, reply):
 
 
 def idle(server, context, count):
-    """Bytes of each of so many connections, opened in turn by this process."""
+    """Bytes of each of `count` connections, opened in turn by this process."""
     before = server.resident_bytes()
     connections = []
     for _ in range(count):
@@ -71,7 +71,7 @@ def idle(server, context, count):
 
 
 def shake_hands(port, ca, rate, stop, done):
-    """Connects, asks once and leaves, so many times a second."""
+    """Connects, asks once and leaves, at this rate a second."""
     context, count, began = context_of(ca), 0, time.monotonic()
     while not stop.is_set():
         if rate and (early := began + count / rate - time.monotonic()) > 0:
@@ -114,7 +114,7 @@ def cpu_s(server):
 
 
 def beside(server, ca, rate, seconds, shakers):
-    """The polite clients beside so many processes that shake hands. Prints a row."""
+    """The polite clients beside this number of processes that shake hands. Prints a row."""
     port, stop = server.ports["TLS"], multiprocessing.Event()
     counts, told = multiprocessing.Queue(), multiprocessing.Queue()
     busy = [

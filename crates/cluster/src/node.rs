@@ -3,7 +3,7 @@
 //! It puts what its clients ask into the log and has the [`Replica`] decide every message of the log in order, its own and
 //! those of others. It owns when writes are refused at once, when the log is followed again, and when the node
 //! stops. It does no I/O and reads no clock: [`Node::handle`] is told what came, [`Node::poll`] what time it is, and
-//! [`Node::effects`] are for whoever has a network.
+//! [`Node::effects`] are for the caller, who has a network.
 //!
 //! Invariant: a write is answered as done only when its message has come back through the log and the rows show it; as
 //! refused only when it is known to have no effect.

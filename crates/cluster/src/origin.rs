@@ -194,7 +194,7 @@ impl Origin {
     /// Gives up what was first sent so long ago: who waits for it.
     pub(crate) fn give_up(&mut self, timeout: Duration, now: Instant) -> Vec<Pending> {
         let mut waiting = Vec::new();
-        // The hello has nobody waiting.
+        // No client waits for the hello.
         while self.opened
             && let Some(flight) = self.flights.pop_front_if(|it| it.first_sent + timeout <= now)
         {

@@ -15,7 +15,7 @@ use stockd_engine::Trap;
 use self::world::{Plan, World};
 use crate::traps;
 
-/// Seeds to run: one, or so many from 1 on.
+/// Seeds to run: one, or this number of them from 1 on.
 fn seeds(usual: u64) -> std::ops::RangeInclusive<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("STOCKD_SEED") {

@@ -1,6 +1,6 @@
 //! What a node of a cluster says of itself, for those who show it.
 //!
-//! Whoever drives the node says it; the engine keeps whom to ask, so that no protocol has to know clusters.
+//! The driver of the node says it; the engine keeps whom to ask, so that no protocol has to know clusters.
 
 use std::fmt;
 use std::time::Duration;

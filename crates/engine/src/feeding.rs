@@ -122,7 +122,7 @@ impl Market {
             }
             None => Walk { names: std::mem::take(&mut table.changed), place: 0 },
         };
-        // Nobody else walks meanwhile: who looks after the sources is one.
+        // There is no other walk meanwhile: one thread looks after the sources.
         drop(table);
         let walk = self.walk_on(walk);
         self.sources.lock().walk = walk;

@@ -67,7 +67,7 @@ pub(crate) struct WriteQueue {
 struct Waiting {
     batches: Vec<WriteBatch>,
     closed: bool,
-    /// Whoever takes has something else to see to.
+    /// The one that takes has something else to see to.
     interrupted: bool,
 }
 

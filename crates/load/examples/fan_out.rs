@@ -35,7 +35,7 @@ const WARMUP: Duration = Duration::from_millis(500);
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Of one update of so many the ages are kept.
+/// The ages of one update in this number are kept.
 const AGES_ONE_OF: u64 = 8;
 
 /// How long subscribers may take to be subscribed.
@@ -393,7 +393,7 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..end.checked_sub(1)?)?, &bytes[end + 1..]))
 }
 
-/// So many bytes that stand before a line's end, and what follows.
+/// This number of bytes before the end of a line, and what follows.
 fn sized(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..size)?, bytes.get(size + 2..)?))
 }

@@ -21,7 +21,7 @@ use crate::{
     Watched,
 };
 
-/// The first byte of every message. A message of a later format stops whoever cannot read it.
+/// The first byte of every message. A message of a later format stops a node that cannot read it.
 pub const FORMAT: u8 = 1;
 
 /// Bytes of the head of a message.
@@ -34,7 +34,7 @@ pub enum Kind {
     Hello,
     /// Commands.
     Batch,
-    /// Nothing but that its sender lives, and that what it has sent before and nobody has seen is dead.
+    /// Nothing but that its sender lives, and that what it has sent before and no node has seen is dead.
     Tick,
     /// What its sender holds after a message of the log, as a number: 8 bytes its sequence, 8 the digest.
     Digest,

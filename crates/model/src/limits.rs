@@ -323,7 +323,7 @@ pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 /// units make smaller writes: a subscriber is told at once what one slice has marked.
 pub const FEED_PASS_WORK: usize = 8 * 1024;
 
-/// So many subscribers that are told in one round of a worker are a crowd: what changes is gathered for
+/// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered for
 /// [`FEED_GATHER`] before the next round begins.
 pub const FEED_CROWD: usize = 32;
 
@@ -564,7 +564,7 @@ pub const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// How old what a node shows may become before it asks the log, with a message that does nothing.
 pub const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long none of its own messages has to come back before a node follows the log anew; after twice as
+/// How long none of its own messages has to come back before a node follows the log again; after twice as
 /// long it does so through another server.
 pub const REFOLLOW_AFTER: Duration = Duration::from_secs(1);
 

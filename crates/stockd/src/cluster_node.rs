@@ -21,7 +21,7 @@ pub(crate) fn join(settings: &Settings) -> anyhow::Result<(Engine, Cluster)> {
             unused.display()
         );
     }
-    // Nobody is served yet, so a signal ends the process.
+    // No client is served yet, so a signal ends the process.
     let is_given_up = || false;
     let joining = Joining::begin(options(settings)?, is_given_up)?;
     let log = joining.log();

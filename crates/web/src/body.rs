@@ -60,7 +60,7 @@ pub(crate) async fn read(
     Ok(Read { bytes: bytes.into(), room })
 }
 
-/// Reads a body of JSON, of at most so many bytes, that is a thing of this name. The room that it takes is given back
+/// Reads a body of JSON, of at most this number of bytes, that is a thing of this name. The room that it takes is given back
 /// with the permit.
 pub(crate) async fn json<T: DeserializeOwned>(
     plane: &Arc<Plane>,

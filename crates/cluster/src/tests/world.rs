@@ -45,7 +45,7 @@ struct SimNode {
     node: Node,
     engine: Arc<Engine>,
     client: WriteHandle,
-    /// Whoever waits at it.
+    /// The thread that waits at it.
     waiting: BTreeSet<u64>,
     /// The next sequence that the log delivers.
     delivers: u64,

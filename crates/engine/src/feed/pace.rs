@@ -49,7 +49,7 @@ impl Pace {
         matches!(self.state, State::Ended | State::RestsUntil(_))
     }
 
-    /// One of so many marks is taken to be told.
+    /// One of these marks is taken to be told.
     pub(crate) fn take_mark(&mut self, marks: usize) {
         let left = match self.state {
             State::Ready => marks,

@@ -159,7 +159,7 @@ impl Pass {
                 Stage::Pattern(_, false) => return true,
                 Stage::Pattern(Candidate { number, .. }, true) => (number, patterns.note(number)),
             };
-            // So many at once that finding the place of the last one costs little.
+            // Enough at once that finding the place of the last one costs little.
             let mut together = [0; MEMBERS_TOGETHER];
             let count = members.map_or(0, |members| members.copy_after(self.member, &mut together));
             if count == 0 {

@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// When the next line is due; `None` where nobody looks.
+    /// When the next line is due; `None` where it is not shown.
     due: Option<Instant>,
 }
 

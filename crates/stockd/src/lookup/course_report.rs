@@ -145,7 +145,7 @@ impl CourseReport<'_> {
     }
 }
 
-/// At most so many clients by name; the others are counted.
+/// Clients that are named, at most; the others are counted.
 const SHOWN_MAX: usize = 8;
 
 fn listed(clients: &[String]) -> String {

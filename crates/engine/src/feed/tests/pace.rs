@@ -97,7 +97,7 @@ fn without_an_interval_all_come_again_and_nobody_rests_who_has_left() {
     assert!(stage.feed.paces_at().is_some());
     stage.feed.leave(ID);
     assert_eq!(stage.feed.paces_at(), None);
-    // Nobody needs this told of a subscriber that is not there.
+    // A subscriber that is not there needs none of this.
     stage.feed.set_interval(SubscriberId(2), None);
     assert!(!stage.feed.has(SubscriberId(2)));
 }
