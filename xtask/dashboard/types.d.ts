@@ -79,6 +79,10 @@ declare global {
     generation: number;
     isLive: boolean;
     palette: import('../../crates/web/dashboard/page.js').Palette;
+    /** Until when plots are drawn in this frame, as `performance.now()` has it. */
+    until: number;
+    /** Whether a plot has to wait for the next frame. */
+    isLate: boolean;
   }
 
   /** A line of a chart. */

@@ -18,6 +18,9 @@ const BEYOND = 6;
 /** A plot is drawn at most once in this time, in milliseconds. */
 const PLOT_MS = 200;
 
+/** Plots of one frame take about this long, in milliseconds; the others have the next. */
+const PLOTS_MS = 5;
+
 /** What a status means for a row: its text, where it is not that of trading. */
 const STATUSES = new Map([
   ['trading', ''],
@@ -170,6 +173,10 @@ class Row {
     const isNew = this.plottedTicks < 0;
     const isDue = this.plottedTicks !== stock.ticks || this.plottedBucket !== moment.bucket;
     if (!isNew && (!isDue || moment.now - this.plottedAt < PLOT_MS)) return;
+    if (performance.now() > moment.until) {
+      moment.isLate = true;
+      return;
+    }
     this.plottedTicks = stock.ticks;
     this.plottedBucket = moment.bucket;
     this.plottedAt = moment.now;
@@ -281,10 +288,13 @@ export class Table {
     this.#move();
     const bucket = bucketOf(now);
     const { palette } = this;
-    const moment = { now, serverNow: serverNow(), bucket, generation, isLive, palette };
+    const until = performance.now() + PLOTS_MS;
+    const fixed = { now, serverNow: serverNow(), bucket, generation, isLive, palette };
+    const moment = { ...fixed, until, isLate: false };
     for (const row of this.rows) {
       if (!row.element.hidden) row.paint(this.book, moment);
     }
+    if (moment.isLate) this.app.dirty();
   }
 
   /** Puts the rows where they are seen. */
