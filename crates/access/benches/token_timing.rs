@@ -6,7 +6,7 @@
 //!
 //! Among 1,000 users, tokens of four kinds are shown in a random order: right ones; wrong ones of random bits; and
 //! wrong ones that are as a right one but for their first or last character. For each kind it prints the mean time of a look,
-//! and Welch's t of its difference to random wrong ones: whoever guesses learns something only where nearly right tokens
+//! and Welch's t of its difference to random wrong ones: one who guesses learns something only where nearly right tokens
 //! take another time than others that are wrong. Below 4.5 there is no sign of it (as in tests for leaks by the clock, where
 //! the slowest hundredth of looks, which the system interrupted, is left out). A right token is answered by letting the client
 //! in, so that it takes longer is no secret. A machine that is busy prints nothing to rely on, and no test asserts any of

@@ -7,7 +7,7 @@
 //! time is handed in; who looks after the sources is [`freshness`](crate::freshness)'s business.
 //!
 //! Invariant: a state that has changed is in the catalog before the walk begins that marks its stocks, so
-//! whoever takes such a mark reads that state or a later one. A change that comes while a walk is under way
+//! the one that takes such a mark reads that state or a later one. A change that comes while a walk is under way
 //! is walked for again.
 
 use std::sync::Arc;

@@ -64,7 +64,7 @@ pub struct LoggedStore {
 #[derive(Clone, Copy, Debug)]
 enum PositionOf {
     /// It has none yet. The first commit, or the first position, says whose it is.
-    Nobody,
+    Unclaimed,
     OurLog(Position),
     /// Of a log that somebody keeps elsewhere.
     Elsewhere,
@@ -221,7 +221,7 @@ impl LoggedStore {
     pub fn position(&self) -> Option<&[u8]> {
         match self.position {
             PositionOf::Elsewhere => self.database.as_ref().and_then(Database::position),
-            PositionOf::Nobody | PositionOf::OurLog(_) => None,
+            PositionOf::Unclaimed | PositionOf::OurLog(_) => None,
         }
     }
 
@@ -283,7 +283,7 @@ impl LoggedStore {
 
     fn begin_log(&mut self) -> Result<(), StoreError> {
         let position = match self.position {
-            PositionOf::Nobody => Position::default(),
+            PositionOf::Unclaimed => Position::default(),
             PositionOf::OurLog(position) => position,
             PositionOf::Elsewhere => {
                 return Err(self.refused("it follows a log that is kept elsewhere"));
@@ -454,7 +454,7 @@ impl Drop for LoggedStore {
 impl PositionOf {
     fn found(database: &Database) -> PositionOf {
         match database.position() {
-            None => PositionOf::Nobody,
+            None => PositionOf::Unclaimed,
             Some(bytes) => {
                 Position::decode(bytes).map_or(PositionOf::Elsewhere, PositionOf::OurLog)
             }
@@ -464,7 +464,7 @@ impl PositionOf {
     /// Where our log goes on behind the checkpoint, if there may be one.
     fn in_log(self) -> Option<Position> {
         match self {
-            PositionOf::Nobody => Some(Position::default()),
+            PositionOf::Unclaimed => Some(Position::default()),
             PositionOf::OurLog(position) => Some(position),
             PositionOf::Elsewhere => None,
         }
