@@ -5,7 +5,9 @@ Usage: paired.py LOADER BEFORE AFTER [ROUNDS]
 
 All three are stockd binaries; LOADER runs `stockd load` against the other two, which serve 10,000 stocks
 with one worker each. Printed are the medians over the rounds (7 unless given) of the server's CPU time a lookup,
-and the ratio of the second to the first, with its lowest and highest of a round.
+and the ratio of the second to the first, with its lowest and highest of a round. A round in which other programs
+disturbed a run does not count and is repeated, at most as often as there are rounds; where no more than half are left, the
+figures are those of all rounds, and said to be disturbed.
 """
 
 import json
@@ -29,42 +31,62 @@ class Server:
     def __init__(self, binary):
         arguments = [binary, "serve", "--ephemeral", "--workers", "1", "--log", "off"]
         arguments += ["--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]
+        # Two servers cannot both have the usual port; a build of before HTTP knows no such option.
+        help_text = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True)
+        if "--http" in help_text.stdout:
+            arguments += ["--http", "off"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         lines = [self.process.stdout.readline().split() for _ in range(2)]
+        if not all(lines):
+            sys.exit(f"{binary} does not serve; see above")
         self.address = dict(lines)
 
     def cpu_ns(self, loader, protocol, pipeline, mget, *more):
-        """CPU time of the server a lookup, over two seconds."""
+        """CPU time of the server a lookup, over two seconds, and whether others disturbed that."""
         connections = 8 if pipeline == 256 else 50
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             arguments = [loader, "load", "--protocol", protocol, "--json", report.name]
             arguments += ["--server", self.address[protocol], "--resp", self.address["resp"]]
             arguments += ["--pid", str(self.process.pid), "--stocks", "10000"]
             arguments += ["-c", str(connections), "-p", str(pipeline), "--mget", str(mget)]
-            arguments += ["--warmup", "500ms", "--duration", "2s", *more]
+            arguments += ["--warmup", "500ms", "--duration", "2s", "--repeats", "0", *more]
             quiet = subprocess.DEVNULL
             subprocess.run(arguments, check=True, stdout=quiet, stderr=quiet)
-            point = json.load(report)["points"][0]
-        return point["repetitions"][0]["server_cpu_ns_per_lookup"]
+            run = json.load(report)["points"][0]["repetitions"][0]
+        return run["server_cpu_ns_per_lookup"], run["disturbed"]
+
+
+def measured(loader, servers, rounds, *scenario):
+    """The figures of both servers by round, and what is to be said of them."""
+    all_rounds, quiet = [], []
+    while len(quiet) < rounds and len(all_rounds) < 2 * rounds:
+        runs = [server.cpu_ns(loader, *scenario) for server in servers]
+        all_rounds.append([ns for ns, _ in runs])
+        if not any(disturbed for _, disturbed in runs):
+            quiet.append(all_rounds[-1])
+    if len(quiet) * 2 <= rounds:
+        return all_rounds, "  disturbed"
+    return quiet, ""
 
 
 def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     loader, rounds = sys.argv[1], int(sys.argv[4]) if len(sys.argv) > 4 else 7
-    servers = [Server(binary) for binary in sys.argv[2:4]]
+    servers = []
     try:
+        for binary in sys.argv[2:4]:
+            servers.append(Server(binary))
         for server in servers:
             server.cpu_ns(loader, "line", 1, 1, "--fill")
         print("protocol  pipelined  MGET of  before ns  after ns  ratio")
         for protocol, pipeline, mget in SCENARIOS:
-            taken = [
-                [server.cpu_ns(loader, protocol, pipeline, mget) for server in servers]
-                for _ in range(rounds)
-            ]
+            taken, note = measured(loader, servers, rounds, protocol, pipeline, mget)
             before, after = map(statistics.median, zip(*taken))
             ratios = [after / before for before, after in taken]
             print(
                 f"{protocol:8}  {pipeline:9}  {mget:7}  {before:9.0f}  {after:8.0f}  "
-                f"{after / before:5.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+                f"{after / before:5.2f} ({min(ratios):.2f} to {max(ratios):.2f}){note}",
                 flush=True,
             )
     finally:

@@ -1,65 +1,129 @@
-"""How fast redis-py reads and writes many stocks: python3 redis_py.py PORT [STOCKS-A-CALL [SECONDS]]
+#!/usr/bin/env python3
+"""How fast redis-py reads and writes many stocks, beside Redis.
 
-Compares whole quotes in one command (HMGETALL) with HGETALL in a pipeline and with MGET, and rows in one command (HSETROWS) with HSET and SET in
-a pipeline. Needs redis-py with hiredis. Each way runs in turn, five rounds; the median and the quickest of all calls are printed, with stocks a
-second by each. On a machine that is busy with something else the quickest call is the one that it left alone.
+Usage: redis_py.py PORT [--redis PORT] [--stocks N] [--rounds N] [--protocol 2|3] [--decode]
+
+PORT is that of stockd's RESP listener; with --redis a Redis is asked in the same rounds. Reads 500 stocks a call (--stocks): MGET, whole
+quotes as rows (HGETROWS) and as maps (HMGETALL), HGETALLs in a pipeline. Writes them: rows (HSETROWS), HSETs and SETs in a pipeline, and
+MSET. Needs redis-py with hiredis. In each round (40 unless given) every way runs for 20 ms. Printed are the median of the rounds, and
+the ratio to MGET of the same server (for writes, to MSET on Redis): the median of the rounds, lowest to highest. On a machine that is busy
+with something else the ratios mean something, the times do not.
 """
 
+import argparse
 import statistics
-import sys
 import time
 
 import redis
 
-PORT = int(sys.argv[1])
-COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 500
-SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else 0.3
-
-client = redis.Redis(port=PORT, decode_responses=False)
-names = [f"S{number}" for number in range(COUNT)]
-prices = [f"{100 + number % 7}.25" for number in range(COUNT)]
+SECONDS = 0.02
+ALL_FIELDS = (
+    "symbol price volume bid ask bid_size ask_size status time version updated"
+    " feed feed_state".split()
+)
 
 
-def rows(*fields):
-    flat = []
-    for name, price in zip(names, prices):
-        flat += [name, price] + ["1000"] * (len(fields) - 1)
-    return ["HSETROWS", len(fields), *fields, *flat]
+def arguments():
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].removeprefix("Usage: "))
+    parser.add_argument("port", type=int)
+    parser.add_argument("--redis", type=int)
+    parser.add_argument("--stocks", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--protocol", type=int, default=3, choices=[2, 3])
+    parser.add_argument("--decode", action="store_true", help="texts are str, not bytes")
+    return parser.parse_args()
 
 
-def pipeline(command):
-    pipe = client.pipeline(transaction=False)
-    for name, price in zip(names, prices):
-        command(pipe, name, price)
-    return pipe.execute()
+class Ways:
+    """Each way of reading or writing all stocks once."""
+
+    def __init__(self, options):
+        def client(port):
+            return redis.Redis(
+                port=port, protocol=options.protocol, decode_responses=options.decode
+            )
+
+        self.stockd = client(options.port)
+        self.redis = client(options.redis) if options.redis else None
+        self.names = [f"S{number}" for number in range(options.stocks)]
+        self.prices = [f"{100 + number % 7}.25" for number in range(options.stocks)]
+
+    def rows(self, *fields):
+        flat = []
+        if fields == ("price",):
+            for row in zip(self.names, self.prices):
+                flat.extend(row)
+        else:
+            for name, price in zip(self.names, self.prices):
+                flat.extend((name, price, "1000"))
+        return self.stockd.execute_command("HSETROWS", len(fields), *fields, *flat)
+
+    def pipeline(self, add):
+        pipe = self.stockd.pipeline(transaction=False)
+        for name, price in zip(self.names, self.prices):
+            add(pipe, name, price)
+        return pipe.execute()
+
+    def read_rows(self, *fields):
+        return self.stockd.execute_command("HGETROWS", len(fields), *fields, *self.names)
+
+    def all(self):
+        """Names, what a way is compared with, and how it is done."""
+        stockd, names = self.stockd, self.names
+        mset = "MSET, Redis" if self.redis else None
+        yield "MGET", "MGET", lambda: stockd.mget(names)
+        yield "HGETROWS, whole quotes", "MGET", lambda: self.read_rows(*ALL_FIELDS)
+        yield "HGETROWS price bid ask", "MGET", lambda: self.read_rows("price", "bid", "ask")
+        yield "HMGETALL, whole quotes", "MGET", lambda: stockd.execute_command("HMGETALL", *names)
+        yield "HGETALLs in a pipeline", "MGET", lambda: self.pipeline(
+            lambda pipe, name, _: pipe.hgetall(name)
+        )
+        if self.redis:
+            prices = lambda: dict(zip(names, self.prices))
+            yield "MGET, Redis", "MGET", lambda: self.redis.mget(names)
+            yield "MSET, Redis", mset, lambda: self.redis.mset(prices())
+        yield "HSETROWS price", mset, lambda: self.rows("price")
+        yield "HSETROWS price volume", mset, lambda: self.rows("price", "volume")
+        yield "MSET", mset, lambda: stockd.mset(dict(zip(names, self.prices)))
+        yield "HSETs in a pipeline", mset, lambda: self.pipeline(
+            lambda pipe, name, price: pipe.hset(name, "price", price)
+        )
+        yield "SETs in a pipeline", mset, lambda: self.pipeline(
+            lambda pipe, name, price: pipe.set(name, price)
+        )
 
 
-is_stockd = client.info("server").get("server_name") == "stockd"
-if is_stockd:
-    assert client.execute_command(*rows("price", "volume")) == COUNT
-    ways = {
-        "MGET": lambda: client.mget(names),
-        "HMGETALL": lambda: client.execute_command("HMGETALL", *names),
-        "HGETALL, a pipeline": lambda: pipeline(lambda pipe, name, _: pipe.hgetall(name)),
-        "HSETROWS price": lambda: client.execute_command(*rows("price")),
-        "HSETROWS price volume": lambda: client.execute_command(*rows("price", "volume")),
-        "SET, a pipeline": lambda: pipeline(lambda pipe, name, price: pipe.set(name, price)),
-        "HSET price, a pipeline": lambda: pipeline(lambda pipe, name, price: pipe.hset(name, "price", price)),
-    }
-else:
-    ways = {"MSET": lambda: client.mset(dict(zip(names, prices))), "MGET": lambda: client.mget(names)}
+def take(call):
+    """The median time of a call, over a moment."""
+    taken = []
+    until = time.perf_counter() + SECONDS
+    while not taken or time.perf_counter() < until:
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
 
-times = {way: [] for way in ways}
-for _ in range(5):
-    for way, call in ways.items():
-        until = time.perf_counter() + SECONDS
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            call()
-            times[way].append(time.perf_counter() - began)
-for way, taken in times.items():
-    median, least = statistics.median(taken), min(taken)
-    print(
-        f"{way:24} median {median * 1e3:8.3f} ms {COUNT / median:12,.0f} stocks/s   "
-        f"quickest {least * 1e3:8.3f} ms {COUNT / least:12,.0f} stocks/s"
-    )
+
+def main():
+    options = arguments()
+    ways = Ways(options)
+    assert ways.rows("price", "volume") == options.stocks
+    if ways.redis:
+        ways.redis.mset(dict(zip(ways.names, ways.prices)))
+    times = {}
+    for _ in range(options.rounds):
+        for name, _, call in ways.all():
+            times.setdefault(name, []).append(take(call))
+    print(f"{'':24} {'ms a call':>9} {'stocks/s':>12}  ratio")
+    for name, base, _ in ways.all():
+        median = statistics.median(times[name])
+        line = f"{name:24} {median * 1e3:9.3f} {options.stocks / median:12,.0f}"
+        if base and base != name:
+            ratios = [one / other for one, other in zip(times[name], times[base])]
+            ratio = statistics.median(ratios)
+            line += f"  {ratio:.2f} × {base} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 #[cfg(not(loom))]
 use memmap2::{Advice, MmapMut, MmapOptions};
 use stockd_model::Symbol;
-use stockd_rows::{Fields, Place, Row, Side, Tradable};
+use stockd_rows::{Bare, Fields, Place, Row, Side, Tradable};
 
 use crate::row::{self, Held, Locked};
 use crate::sync::Successor;
@@ -126,18 +126,15 @@ impl Block {
     }
 
     /// What is kept of a stock, also of one that is delisted.
-    #[inline(always)]
     pub(crate) fn fields(&self, symbol: &Symbol, hash: u64) -> Found<Fields> {
-        let mask = self.rows().len() - 1;
-        let mut index = self.home(hash);
-        // Not by way of a closure, for which so much is rarely inlined.
-        loop {
-            match row::fields(self.place(index), symbol) {
-                Held::This(fields) => return Found::Here(fields),
-                Held::Other => index = (index + 1) & mask,
-                Held::Empty | Held::Moved => return Found::Elsewhere,
-            }
-        }
+        self.probe(hash, |index| row::fields(self.place(index), symbol))
+    }
+
+    /// All that stands in the row of a stock whose symbol has at most 30 bytes, also of one that is delisted. A longer
+    /// one is never found.
+    #[inline(always)]
+    pub(crate) fn bare(&self, symbol: &Symbol, hash: u64) -> Found<Bare> {
+        self.probe(hash, |index| row::bare(&self.rows()[index], symbol))
     }
 
     /// The version of a stock; `None` within when it is delisted.

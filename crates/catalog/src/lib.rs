@@ -59,4 +59,4 @@ pub use change::{CatalogFull, Change, Changed};
 pub use feed_states::FeedStates;
 pub use growth::Growth;
 pub use scan::Page;
-pub use table::{Catalog, Kept, Options, Sought, View};
+pub use table::{BareQuote, Catalog, Options, Sought, View};

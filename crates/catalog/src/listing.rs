@@ -227,7 +227,7 @@ impl Listing {
                 continue;
             };
             self.used -= 1;
-            match locked.quote() {
+            match locked.quote(&locked.symbol()) {
                 Some(quote) => {
                     locked.move_to(growth.next.vacancy(hash(&quote.symbol)));
                     growth.used += 1;

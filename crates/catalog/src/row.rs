@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use stockd_model::limits::DECIMAL_PLACES_MAX;
 use stockd_model::{Answer, FeedName, Price, Quote, QuoteFeed, Status, Symbol, Volume};
 use stockd_rows::{
-    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Extras, FED, Fields, HALTED, LOCKED, LONG, MOVED,
-    NO_PLACES, Place, Row, STATE_SHIFT, Seen, TEXT, Tradable, UNPRICED, Words, is_long,
+    Bare, CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, Extras, FED, Fields, HALTED, LOCKED, LONG,
+    MOVED, NO_PLACES, Place, Row, STATE_SHIFT, Seen, TEXT, Tradable, UNPRICED, Words, is_long,
 };
 
 use crate::sync::{Wait, fence};
@@ -79,13 +79,19 @@ fn wait_for<T>(look: impl Fn() -> Seen<T>) -> Held<T> {
 /// What a lookup of a symbol of at most 30 bytes is answered from, if this row is its.
 #[inline(always)]
 pub(crate) fn tradable(row: &Row, symbol: &Symbol) -> Held<Tradable> {
-    settled(row.tradable(&symbol.words()), || wait_for(|| row.tradable(&symbol.words())))
+    settled(row.tradable(&symbol.words()), || wait_for(move || row.tradable(&symbol.words())))
+}
+
+/// All that stands in this row, if it is that of a symbol of at most 30 bytes.
+#[inline(always)]
+pub(crate) fn bare(row: &Row, symbol: &Symbol) -> Held<Bare> {
+    settled(row.bare(&symbol.words()), || wait_for(move || row.bare(&symbol.words())))
 }
 
 /// What is kept of a symbol, if these rows are its.
 #[inline(always)]
 pub(crate) fn fields(place: Place<'_>, symbol: &Symbol) -> Held<Fields> {
-    settled(place.fields(&symbol.words()), || wait_for(|| place.fields(&symbol.words())))
+    settled(place.fields(&symbol.words()), || wait_for(move || place.fields(&symbol.words())))
 }
 
 /// The version of a symbol and whether it has a feed, if these rows are its; `None` within when it is delisted.
@@ -131,7 +137,7 @@ pub(crate) fn lock<'a>(place: Place<'a>, symbol: &Symbol) -> Held<Locked<'a>> {
         if sequence & LOCKED == 0 && locks() { Seen::This(sequence) } else { Seen::Busy }
     };
     match settled(try_lock(), || wait_for(try_lock)) {
-        Held::This(sequence) => Held::This(Locked { place, symbol: *symbol, sequence }),
+        Held::This(sequence) => Held::This(Locked { place, sequence }),
         Held::Empty => Held::Empty,
         Held::Other => Held::Other,
         Held::Moved => Held::Moved,
@@ -193,15 +199,20 @@ fn write(Place { row, side }: Place<'_>, fields: &Fields) {
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
     place: Place<'a>,
-    symbol: Symbol,
     /// The even sequence that the row had.
     sequence: u64,
 }
 
 impl Locked<'_> {
-    /// The quote in the rows; `None` when it is delisted.
-    pub(crate) fn quote(&self) -> Option<Quote> {
-        quote_of(&self.fields(), &self.symbol)
+    /// The symbol of the rows.
+    pub(crate) fn symbol(&self) -> Symbol {
+        // A row that is locked is past its claim.
+        Symbol::from_words(self.place.symbol().unwrap_or_default())
+    }
+
+    /// The quote in the rows, which are those of this symbol; `None` when it is delisted.
+    pub(crate) fn quote(&self, symbol: &Symbol) -> Option<Quote> {
+        quote_of(&self.fields(), symbol)
     }
 
     /// The version that the row has, listed or not.
@@ -211,7 +222,8 @@ impl Locked<'_> {
 
     /// Puts this quote, of the rows' symbol and a later version, into the rows.
     pub(crate) fn put(self, quote: &Quote) {
-        assert!(quote.symbol == self.symbol && quote.version > self.version(), "{quote:?}");
+        debug_assert!(quote.symbol == self.symbol(), "{quote:?}");
+        assert!(quote.version > self.version(), "{quote:?}");
         self.commit(&fields_of(quote));
     }
 
@@ -230,7 +242,7 @@ impl Locked<'_> {
     /// thread that sees them left behind also sees the copy.
     pub(crate) fn move_to(self, empty: Place<'_>) {
         debug_assert!(is_empty(empty.row));
-        put_first(empty, &self.symbol.words(), &self.fields());
+        put_first(empty, &self.symbol().words(), &self.fields());
         self.leave_behind();
     }
 
@@ -273,41 +285,42 @@ pub(crate) fn answer_of(tradable: &Tradable) -> Option<Answer> {
     }
 }
 
-/// Whether the stock of which this is kept is listed.
-#[inline(always)]
-pub(crate) fn is_listed(fields: &Fields) -> bool {
-    fields.tradable.state & DELISTED == 0
-}
-
-#[inline(always)]
+#[inline]
 pub(crate) fn quote_of(fields: &Fields, symbol: &Symbol) -> Option<Quote> {
-    is_listed(fields).then(|| listed_quote_of(fields, symbol))
+    (fields.tradable.state & DELISTED == 0).then(|| listed_quote_of(fields, symbol))
 }
 
 /// The quote of a listed stock. What is known of its feed is its name.
+fn listed_quote_of(fields: &Fields, symbol: &Symbol) -> Quote {
+    let Fields { tradable, updated, extras, sequence } = *fields;
+    let quote = bare_quote_of(&Bare { tradable, updated, sequence }, symbol);
+    let Some(extras) = extras else { return quote };
+    let marks = extras.marks;
+    let feed = FeedName::from_number((marks >> FEED_SHIFT) as u16 & FeedName::NUMBER_MAX);
+    Quote {
+        bid: price(extras.bid, marks, BID_SHIFT),
+        ask: price(extras.ask, marks, ASK_SHIFT),
+        bid_size: volume(extras.bid_size, marks, BID_SIZE_SHIFT),
+        ask_size: volume(extras.ask_size, marks, ASK_SIZE_SHIFT),
+        time_ns: (marks & TIMED != 0).then_some(extras.time),
+        feed: feed.map(QuoteFeed::of),
+        ..quote
+    }
+}
+
+/// The quote of a listed stock that has nothing in its side row, as most have not.
 #[inline(always)]
-pub(crate) fn listed_quote_of(fields: &Fields, symbol: &Symbol) -> Quote {
-    let Fields { tradable: Tradable { price: digits, volume: shares, state }, .. } = *fields;
-    let mut quote = Quote {
+pub(crate) fn bare_quote_of(bare: &Bare, symbol: &Symbol) -> Quote {
+    let Tradable { price: digits, volume: shares, state } = bare.tradable;
+    Quote {
         price: (state & UNPRICED == 0)
             .then(|| Price::from_parts(digits.cast_signed(), places(state, 0))),
         volume: volume(shares, state, VOLUME_SHIFT),
         status: if state & HALTED == 0 { Status::Trading } else { Status::Halted },
-        version: fields.sequence / CHANGE,
-        updated_ns: fields.updated,
+        version: bare.sequence / CHANGE,
+        updated_ns: bare.updated,
         ..Quote::new(*symbol)
-    };
-    if let Some(extras) = &fields.extras {
-        let marks = extras.marks;
-        quote.bid = price(extras.bid, marks, BID_SHIFT);
-        quote.ask = price(extras.ask, marks, ASK_SHIFT);
-        quote.bid_size = volume(extras.bid_size, marks, BID_SIZE_SHIFT);
-        quote.ask_size = volume(extras.ask_size, marks, ASK_SIZE_SHIFT);
-        quote.time_ns = (marks & TIMED != 0).then_some(extras.time);
-        let feed = FeedName::from_number((marks >> FEED_SHIFT) as u16 & FeedName::NUMBER_MAX);
-        quote.feed = feed.map(QuoteFeed::of);
     }
-    quote
 }
 
 fn fields_of(quote: &Quote) -> Fields {
@@ -454,7 +467,8 @@ mod tests {
                 }
             }
             let Held::This(locked) = lock_any(first) else { panic!("{first:?}") };
-            assert_eq!(locked.quote(), Some(quote));
+            assert_eq!(locked.symbol(), symbol);
+            assert_eq!(locked.quote(&symbol), Some(quote));
             locked.move_to(next);
             assert!(matches!(get_any(next), Held::This(Some(it)) if it == quote));
             let Held::This(locked) = lock_any(next) else { panic!("{next:?}") };

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use stockd_model::limits::STOCKS_MAX;
 use stockd_model::{Answer, Quote, SYMBOL_WORDS, Symbol};
-use stockd_rows::{FED, Fields, HashKey, Tradable, is_long};
+use stockd_rows::{Bare, DELISTED, EXTRA, FED, HashKey, Tradable, is_long};
 
 use crate::block::{Block, Found};
 use crate::change::{CatalogFull, Change, Changed};
@@ -237,7 +237,7 @@ impl Catalog {
     pub fn version(&self, symbol: &Symbol) -> u64 {
         let listing = self.listing();
         match lock(listing.block(), symbol, self.hash(symbol)) {
-            Some(row) if row.quote().is_some() => row.version(),
+            Some(row) if row.quote(symbol).is_some() => row.version(),
             Some(row) => row.version().max(listing.version_floor()),
             None => listing.version_floor(),
         }
@@ -255,7 +255,7 @@ impl Catalog {
         now_ns: u64,
         decide: impl FnOnce(Option<&Quote>) -> Result<Change, E>,
     ) -> Result<Changed, E> {
-        let mut before = locked.quote();
+        let mut before = locked.quote(symbol);
         if let Some(before) = &mut before {
             self.feeds.resolve(before);
         }
@@ -345,18 +345,15 @@ pub struct Sought {
     hash: u64,
 }
 
-/// All of a quote but its symbol, as it is kept: half of its size. From [`View::find`].
+/// A quote that stands in the row of its stock alone, as it is kept: a quarter of its size. From [`View::find_bare`].
 #[derive(Clone, Copy, Debug)]
-pub struct Kept(Fields);
+pub struct BareQuote(Bare);
 
-impl Kept {
-    /// The quote, with its feed as it is now. The symbol is the one that was looked for, and the view the one that
-    /// it was found by.
+impl BareQuote {
+    /// The quote. The symbol is the one that was looked for.
     #[inline(always)]
-    pub fn quote(&self, symbol: &Symbol, view: &View<'_>) -> Quote {
-        let mut quote = row::listed_quote_of(&self.0, symbol);
-        view.catalog.feeds.resolve(&mut quote);
-        quote
+    pub fn quote(&self, symbol: &Symbol) -> Quote {
+        row::bare_quote_of(&self.0, symbol)
     }
 }
 
@@ -391,9 +388,9 @@ impl Sought {
 
 impl View<'_> {
     /// The quote of one stock, or `None` if it is not listed.
-    #[inline(always)]
+    #[inline]
     pub fn get(&self, symbol: &Symbol) -> Option<Quote> {
-        self.get_sought(&Sought { symbol: *symbol, hash: self.catalog.hash(symbol) })
+        self.get_hashed(symbol, self.catalog.hash(symbol))
     }
 
     /// Begins to look for a stock: prefetches its row and does not wait for it. When the table is
@@ -408,20 +405,12 @@ impl View<'_> {
 
     /// The quote, as it is now, of a stock that was [sought](View::seek) in this catalog, or `None`
     /// if it is not listed.
-    #[inline(always)]
+    #[inline]
     pub fn get_sought(&self, sought: &Sought) -> Option<Quote> {
-        let Sought { symbol, hash } = sought;
-        self.find_hashed(symbol, *hash).map(|kept| kept.quote(symbol, self))
+        self.get_hashed(&sought.symbol, sought.hash)
     }
 
-    /// What is kept of a stock as it is now, to make its quote of where that is wanted; `None` if it is not listed.
-    #[inline(always)]
-    pub fn find(&self, symbol: &Symbol) -> Option<Kept> {
-        self.find_hashed(symbol, self.catalog.hash(symbol))
-    }
-
-    #[inline(always)]
-    fn find_hashed(&self, symbol: &Symbol, hash: u64) -> Option<Kept> {
+    fn get_hashed(&self, symbol: &Symbol, hash: u64) -> Option<Quote> {
         let mut block: &Block = &self.block;
         let fields = loop {
             match block.fields(symbol, hash) {
@@ -429,7 +418,55 @@ impl View<'_> {
                 Found::Elsewhere => block = block.next()?,
             }
         };
-        row::is_listed(&fields).then_some(Kept(fields))
+        let mut quote = row::quote_of(&fields, symbol)?;
+        self.catalog.feeds.resolve(&mut quote);
+        Some(quote)
+    }
+
+    /// What most whole quotes are made of, where that is wanted: `None` does not mean that the stock is not listed,
+    /// but that [`get`](View::get) is to be asked. It has a bid, an ask, a time, a feed or a long symbol, or is in the
+    /// next block.
+    #[inline(always)]
+    pub fn find_bare(&self, symbol: &Symbol) -> Option<BareQuote> {
+        match self.block.bare(symbol, self.catalog.hash(symbol)) {
+            Found::Here(bare) if bare.tradable.state & (DELISTED | EXTRA) == 0 => {
+                Some(BareQuote(bare))
+            }
+            _ => None,
+        }
+    }
+
+    /// Changes a listed stock as `edit` says, which is given its quote now, and that quote to make of it what it is to
+    /// be. Returns the quote after that, or `None`, and nothing was done, where the stock is not listed. The version
+    /// goes up by one, and `now_ns` becomes the time of the update, unless the last one was later. As
+    /// [`Catalog::change`], for most changes and with fewer copies of a quote.
+    ///
+    /// # Errors
+    ///
+    /// What `edit` returns. Nothing has changed then.
+    #[inline]
+    pub fn edit<E>(
+        &self,
+        symbol: &Symbol,
+        now_ns: u64,
+        edit: impl FnOnce(&Quote, &mut Quote) -> Result<(), E>,
+    ) -> Result<Option<Quote>, E> {
+        let Some(locked) = lock(&self.block, symbol, self.catalog.hash(symbol)) else {
+            return Ok(None);
+        };
+        let Some(mut before) = locked.quote(symbol) else { return Ok(None) };
+        let feeds = &self.catalog.feeds;
+        feeds.resolve(&mut before);
+        // The clock may have been set back.
+        let updated_ns = now_ns.max(before.updated_ns);
+        let mut after = Quote { version: before.version + 1, updated_ns, ..before };
+        edit(&before, &mut after)?;
+        locked.put(&after);
+        feeds.count(Some(&before), Some(&after));
+        if self.block.next().is_some() {
+            self.catalog.help_growth();
+        }
+        Ok(Some(after))
     }
 
     /// What a lookup of a stock answers that was [sought](View::seek) in this catalog, or `None` if it

@@ -11,6 +11,7 @@ enum Step {
     Put { stock: u16, quote: Quote },
     Delist { stock: u16 },
     Keep { stock: u16 },
+    Edit { stock: u16, quote: Quote, refused: bool },
     Get { stock: u16 },
     Round { rows: usize },
 }
@@ -21,6 +22,8 @@ fn step(stocks: u16) -> impl Strategy<Value = Step> {
         6 => (stock.clone(), quote()).prop_map(|(stock, quote)| Step::Put { stock, quote }),
         3 => stock.clone().prop_map(|stock| Step::Delist { stock }),
         1 => stock.clone().prop_map(|stock| Step::Keep { stock }),
+        3 => (stock.clone(), quote(), any::<bool>())
+            .prop_map(|(stock, quote, refused)| Step::Edit { stock, quote, refused }),
         3 => stock.prop_map(|stock| Step::Get { stock }),
         1 => (1..40_usize).prop_map(|root| Step::Round { rows: root * root }),
     ]
@@ -115,9 +118,34 @@ fn check(steps: &[Step], stocks_max: usize) {
                     catalog.change::<CatalogFull>(&symbol, now_ns, |_| Ok(Change::Keep)).unwrap();
                 assert_eq!((changed.before, changed.after), (now, now));
             }
+            Step::Edit { stock, quote, refused } => {
+                let symbol = symbol(stock);
+                let before = model.listed.get(&symbol).copied();
+                let edited = catalog.view().edit(&symbol, now_ns, |seen, now| {
+                    assert_eq!(Some(*seen), before);
+                    let Quote { version, updated_ns, .. } = *now;
+                    assert_eq!(*now, Quote { version, updated_ns, ..*seen });
+                    *now = Quote { symbol, version, updated_ns, ..quote };
+                    if refused { Err("refused") } else { Ok(()) }
+                });
+                match (before, refused) {
+                    (None, _) => assert_eq!(edited, Ok(None)),
+                    (Some(_), true) => assert_eq!(edited, Err("refused")),
+                    (Some(Quote { version, .. }), false) => {
+                        let version = version + 1;
+                        let after = Quote { symbol, version, updated_ns: now_ns, ..quote };
+                        assert_eq!(edited, Ok(Some(after)));
+                        model.put(after);
+                    }
+                }
+            }
             Step::Get { stock } => {
                 let symbol = symbol(stock);
-                assert_eq!(catalog.get(&symbol), model.listed.get(&symbol).copied());
+                let quote = model.listed.get(&symbol).copied();
+                assert_eq!(catalog.get(&symbol), quote);
+                // One that stands in the row alone may be found there, and is the same.
+                let bare = catalog.view().find_bare(&symbol).map(|bare| bare.quote(&symbol));
+                assert!(bare.is_none() || bare == quote, "{bare:?}, not {quote:?}");
             }
             Step::Round { rows } => {
                 let mut seen = BTreeMap::new();

@@ -86,6 +86,13 @@ counters! {
 }
 
 impl Cells {
+    /// Adds one update, as [`add`](Cells::add) does.
+    #[inline]
+    pub(crate) fn add_update(&self) {
+        let sum = self.updates.load(Ordering::Relaxed).wrapping_add(1);
+        self.updates.store(sum, Ordering::Relaxed);
+    }
+
     /// Adds the lookups of one batch, found or not, as [`add`](Cells::add) does.
     #[inline]
     pub(crate) fn add_lookups(&self, hits: u64, misses: u64) {

@@ -6,7 +6,7 @@
 use stockd_catalog::{Change, Changed};
 use stockd_model::{
     Condition, Conditional, Edit, Field, Fields, Quote, Refusal, Reply, Request, Shares, Status,
-    Symbol,
+    Symbol, Volume,
 };
 
 use crate::counters::Totals;
@@ -66,6 +66,30 @@ pub(crate) fn decide(request: &Request, quote: Option<&Quote>) -> Result<Change,
         Request::Trade(symbol, shares) => trade(symbol, quote, *shares),
         Request::Delist(_) => Ok(if quote.is_some() { Change::Delist } else { Change::Keep }),
     }
+}
+
+/// Whether a request can be made of a stock with [`edit`], where that is listed.
+#[inline]
+pub(crate) fn is_edit(request: &Request) -> bool {
+    matches!(request, Request::Set(..) | Request::Update(..) | Request::Trade(..))
+}
+
+/// Does to a listed stock what such a request does: `quote` is as it was `before`, and becomes what it is then.
+#[inline]
+pub(crate) fn edit(request: &Request, before: &Quote, quote: &mut Quote) -> Result<(), Refusal> {
+    match request {
+        Request::Set(symbol, fields) | Request::Update(symbol, fields) => {
+            check_time(symbol, before, fields)?;
+            fields.apply(quote);
+        }
+        Request::Trade(symbol, shares) => {
+            quote.volume = Some(volume_after(symbol, before, *shares)?);
+        }
+        Request::Lookup(_) | Request::Clear(..) | Request::Delist(_) => {
+            debug_assert!(false, "{request:?} is no edit");
+        }
+    }
+    Ok(())
 }
 
 /// The reply to a request that made this change.
@@ -134,24 +158,35 @@ impl Totals {
 }
 
 fn set(symbol: &Symbol, quote: Option<&Quote>, fields: &Fields) -> Result<Change, Refusal> {
-    let symbol = *symbol;
     let Some(quote) = quote else {
         return match fields.can_list() {
-            true => Ok(Change::Put(fields.outcome(&Quote::new(symbol)))),
-            false => Err(Refusal::PriceMissing(symbol)),
+            true => Ok(Change::Put(fields.outcome(&Quote::new(*symbol)))),
+            false => Err(Refusal::PriceMissing(*symbol)),
         };
     };
-    if let (Edit::Set(time_ns), Some(latest_ns)) = (fields.time_ns, quote.time_ns)
-        && time_ns < latest_ns
-    {
-        return Err(Refusal::Late { symbol, time_ns, latest_ns });
-    }
+    check_time(symbol, quote, fields)?;
     Ok(Change::Put(fields.outcome(quote)))
 }
 
+/// Whether a write comes in time.
+#[inline]
+fn check_time(symbol: &Symbol, quote: &Quote, fields: &Fields) -> Result<(), Refusal> {
+    match (fields.time_ns, quote.time_ns) {
+        (Edit::Set(time_ns), Some(latest_ns)) if time_ns < latest_ns => {
+            Err(Refusal::Late { symbol: *symbol, time_ns, latest_ns })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn trade(symbol: &Symbol, quote: Option<&Quote>, shares: Shares) -> Result<Change, Refusal> {
+    let quote = quote.ok_or(Refusal::NotListed(*symbol))?;
+    let left = volume_after(symbol, quote, shares)?;
+    Ok(Change::Put(Quote { volume: Some(left), ..*quote }))
+}
+
+fn volume_after(symbol: &Symbol, quote: &Quote, shares: Shares) -> Result<Volume, Refusal> {
     let symbol = *symbol;
-    let quote = quote.ok_or(Refusal::NotListed(symbol))?;
     if quote.status_now() == Status::Halted {
         return Err(Refusal::Halted(symbol));
     }
@@ -160,6 +195,5 @@ fn trade(symbol: &Symbol, quote: Option<&Quote>, shares: Shares) -> Result<Chang
         Shares::Take(take) => Refusal::VolumeTooLow { symbol, volume, take },
         Shares::Add(add) => Refusal::VolumeTooHigh { symbol, volume, add },
     };
-    let left = volume.after_trade(shares).ok_or(refusal)?;
-    Ok(Change::Put(Quote { volume: Some(left), ..*quote }))
+    volume.after_trade(shares).ok_or(refusal)
 }

@@ -13,13 +13,14 @@ use stockd_access::Access;
 use stockd_catalog::{Sought, View};
 use stockd_model::limits::LOOKUPS_TOGETHER_MAX;
 use stockd_model::{
-    Answer, Conditional, Refusal, Reply, Request, Right, SYMBOL_WORDS, Symbol, SymbolError,
+    Answer, Conditional, Quote, Refusal, Reply, Request, Right, SYMBOL_WORDS, Symbol, SymbolError,
 };
 
 use crate::counters::{Cells, Totals};
 use crate::decide;
 use crate::engine::Engine;
 use crate::gate::Writer;
+use crate::market::now_ns;
 use crate::transaction::{Outcome, Transaction};
 
 impl Engine {
@@ -68,6 +69,7 @@ impl Executor {
             begun: 0,
             denied: Denied::default(),
             access,
+            now_ns: None,
         }
     }
 
@@ -114,7 +116,17 @@ impl Executor {
 }
 
 impl Account {
+    #[inline]
     fn count(&self, request: &Request, reply: &Reply) {
+        match (request, reply) {
+            // Most writes.
+            (Request::Set(..) | Request::Update(..), Reply::Updated(_)) => self.cells.add_update(),
+            _ => self.count_any(request, reply),
+        }
+    }
+
+    #[inline(never)]
+    fn count_any(&self, request: &Request, reply: &Reply) {
         let mut done = Totals::default();
         done.count(request, reply);
         self.cells.add(&done);
@@ -162,6 +174,8 @@ pub struct Batch<'a> {
     begun: usize,
     denied: Denied,
     access: &'a Access,
+    /// When it first wrote: its writes are as of one moment.
+    now_ns: Option<u64>,
 }
 
 /// Lookups that may not be made.
@@ -276,9 +290,12 @@ impl<'a> Batch<'a> {
     /// Executes one request. In a [durable](Engine::durable) engine a write waits for the disk.
     #[inline(always)]
     pub fn execute(&mut self, request: &Request) -> Reply {
-        match self.execute_now(request) {
-            Some(reply) => reply,
-            None => self.execute_durably(request),
+        match request {
+            Request::Lookup(Ok(symbol)) => self.lookup(symbol, |reply| reply),
+            request => match self.execute_now(request) {
+                Some(reply) => reply,
+                None => self.execute_durably(request),
+            },
         }
     }
 
@@ -321,7 +338,7 @@ impl<'a> Batch<'a> {
     pub fn execute_now(&mut self, request: &Request) -> Option<Reply> {
         debug_assert_eq!(self.begun, 0, "lookups are answered before what comes after them");
         match request {
-            Request::Lookup(Ok(symbol)) => self.lookup(symbol),
+            Request::Lookup(Ok(symbol)) => self.lookup(symbol, Some),
             Request::Lookup(Err(_)) => {
                 self.misses += 1;
                 Some(Reply::NotFound)
@@ -330,46 +347,69 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// In the shape of [`execute_now`](Batch::execute_now): a quote is made where it is returned, and not copied there.
+    /// In the shape that the caller returns: a quote is made there, and not copied.
     #[inline(always)]
-    fn lookup(&mut self, symbol: &Symbol) -> Option<Reply> {
+    fn lookup<R>(&mut self, symbol: &Symbol, shaped: impl Fn(Reply) -> R) -> R {
         if !self.access.reads_at_a_glance(symbol) && !self.access.reads(symbol) {
-            return self.deny_lookup(symbol);
+            return shaped(self.deny_lookup(symbol));
         }
-        match self.view.find(symbol) {
-            Some(kept) => {
+        match self.view.find_bare(symbol) {
+            Some(bare) => {
                 self.hits += 1;
-                Some(Reply::Found(kept.quote(symbol, &self.view)))
+                shaped(Reply::Found(bare.quote(symbol)))
+            }
+            None => shaped(self.lookup_any(symbol)),
+        }
+    }
+
+    #[inline(never)]
+    fn lookup_any(&mut self, symbol: &Symbol) -> Reply {
+        match self.view.get(symbol) {
+            Some(quote) => {
+                self.hits += 1;
+                Reply::Found(quote)
             }
             None => {
                 self.misses += 1;
-                Some(Reply::NotFound)
+                Reply::NotFound
             }
         }
     }
 
     #[cold]
-    fn deny_lookup(&mut self, symbol: &Symbol) -> Option<Reply> {
+    fn deny_lookup(&mut self, symbol: &Symbol) -> Reply {
         self.denied.answered += 1;
-        let refusal = Refusal::NotPermitted { right: Right::Read, symbol: *symbol };
-        Some(Reply::Refused(refusal))
+        Reply::Refused(Refusal::NotPermitted { right: Right::Read, symbol: *symbol })
     }
 
-    #[cold]
+    #[inline(never)]
     fn write_now(&mut self, request: &Request) -> Option<Reply> {
         let engine = self.engine();
         let reply = match (self.access.check(request), &engine.committer) {
             (Err(refusal), _) => Reply::Refused(refusal),
             (Ok(()), Some(committer)) => Reply::Refused(committer.refusal()?),
-            (Ok(()), None) => {
-                let symbol = request.symbol()?;
-                let _pass = engine.market.gate.pass(&self.account.writer);
-                let changed = engine.market.change(symbol, |quote| decide::decide(request, quote));
-                decide::reply(request, &changed)
-            }
+            (Ok(()), None) => self.write_in_memory(request)?,
         };
         self.account.count(request, &reply);
         Some(reply)
+    }
+
+    #[inline]
+    fn write_in_memory(&mut self, request: &Request) -> Option<Reply> {
+        let symbol = request.symbol()?;
+        let now_ns = *self.now_ns.get_or_insert_with(now_ns);
+        let market = &self.engine().market;
+        let _pass = market.gate.pass(&self.account.writer);
+        if decide::is_edit(request) {
+            let edit = |before: &Quote, quote: &mut Quote| decide::edit(request, before, quote);
+            match market.edit(&self.view, symbol, now_ns, edit) {
+                Ok(Some(quote)) => return Some(Reply::Updated(quote)),
+                Ok(None) => {}
+                Err(refusal) => return Some(Reply::Refused(refusal)),
+            }
+        }
+        let changed = market.change(symbol, |quote| decide::decide(request, quote));
+        Some(decide::reply(request, &changed))
     }
 
     #[cold]

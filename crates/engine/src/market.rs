@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stockd_catalog::{Catalog, CatalogFull, Change, Changed};
+use stockd_catalog::{Catalog, CatalogFull, Change, Changed, View};
 use stockd_model::{Quote, Refusal, Symbol};
 
 use crate::counters::Registry;
@@ -59,6 +59,26 @@ impl Market {
             self.watchers.mark(symbol);
         }
         Ok(changed)
+    }
+
+    /// Changes one listed stock, and tells those whom it concerns: as [`View::edit`] of a view of this catalog.
+    #[inline]
+    pub(crate) fn edit(
+        &self,
+        view: &View<'_>,
+        symbol: &Symbol,
+        now_ns: u64,
+        edit: impl FnOnce(&Quote, &mut Quote) -> Result<(), Refusal>,
+    ) -> Result<Option<Quote>, Refusal> {
+        let edited = view.edit(symbol, now_ns, |before, quote| {
+            edit(before, quote)?;
+            self.saved.save(symbol, || self.catalog.place(symbol), Some(before), false);
+            Ok(())
+        })?;
+        if edited.is_some() {
+            self.watchers.mark(symbol);
+        }
+        Ok(edited)
     }
 
     /// A quote that was read before, with its feed as it is now.

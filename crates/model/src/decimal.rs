@@ -284,6 +284,59 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
     Some(if negative { -exponent } else { exponent })
 }
 
+/// Writes a whole number to the front of `room`, and perhaps anything behind it. Returns its length, at most 20.
+#[inline]
+pub(crate) fn write_whole(number: u64, room: &mut [u8; DECIMAL_ROOM_BYTES]) -> usize {
+    const EIGHT_DIGITS: u64 = 100_000_000;
+    if number < EIGHT_DIGITS {
+        return write_first(number as u32, room);
+    }
+    let (high, last) = (number / EIGHT_DIGITS, (number % EIGHT_DIGITS) as u32);
+    if high < EIGHT_DIGITS {
+        let len = write_first(high as u32, room);
+        return write_eight(last, len, room);
+    }
+    let len = write_first((high / EIGHT_DIGITS) as u32, room);
+    let len = write_eight((high % EIGHT_DIGITS) as u32, len, room);
+    write_eight(last, len, room)
+}
+
+/// Writes a number of at most eight digits, without zeros at its front but for the last.
+#[inline(always)]
+fn write_first(number: u32, room: &mut [u8; DECIMAL_ROOM_BYTES]) -> usize {
+    let digits = digits(number);
+    let hidden = (digits | 1 << 56).trailing_zeros() / 8;
+    let text = (digits | each_byte(b'0')) >> (8 * hidden);
+    room[..8].copy_from_slice(&text.to_le_bytes());
+    8 - hidden as usize
+}
+
+/// Writes all eight digits of a number behind what is there. Returns where they end.
+#[inline(always)]
+fn write_eight(number: u32, start: usize, room: &mut [u8; DECIMAL_ROOM_BYTES]) -> usize {
+    let text = digits(number) | each_byte(b'0');
+    room[start..start + 8].copy_from_slice(&text.to_le_bytes());
+    start + 8
+}
+
+/// A word of eight times this byte.
+pub(crate) const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The eight decimal digits of a number below 10⁸ as numbers of a byte each, the first one lowest.
+/// Four, two and then one digit at a time are parted from those before them in all lanes of a word
+/// at once: the quotient stays low in its lane, and the rest goes high. The divisions are
+/// multiplications with a rounded reciprocal, exact for so few digits.
+#[inline(always)]
+pub(crate) fn digits(number: u32) -> u64 {
+    let fours = (u64::from(number) << 32) - u64::from(number / 10_000) * ((10_000 << 32) - 1);
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = (fours << 16) - hundreds * ((100 << 16) - 1);
+    let tens = ((pairs * 103) >> 10) & 0xf_000f_000f_000f;
+    (pairs << 8) - tens * ((10 << 8) - 1)
+}
+
 /// The decimal text of a [`Price`](crate::Price) or [`Volume`](crate::Volume), on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct DecimalText {
@@ -303,6 +356,12 @@ impl DecimalText {
         DecimalText { bytes, len }
     }
 
+    /// The text of a whole number.
+    #[inline]
+    pub(crate) fn whole(number: u64) -> DecimalText {
+        DecimalText::written(|room| write_whole(number, room))
+    }
+
     /// The text as ASCII bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
@@ -312,6 +371,12 @@ impl DecimalText {
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("a decimal prints as ASCII")
+    }
+
+    /// The text, and behind it anything: what is copied as a whole is copied at once.
+    #[inline(always)]
+    pub fn room(&self) -> &[u8; DECIMAL_ROOM_BYTES] {
+        &self.bytes
     }
 
     /// How many bytes the text has, at most 21.
@@ -330,6 +395,24 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whole_numbers_print_as_the_library_prints_them(number in any::<u64>(), shift in 0..64_u32) {
+            let number = number >> shift;
+            let text = DecimalText::whole(number);
+            prop_assert_eq!(text.as_str(), number.to_string());
+        }
+    }
+
+    #[test]
+    fn whole_numbers_print_at_every_length() {
+        for power in POWERS_OF_TEN {
+            for number in [power - 1, power, power + 1, u64::MAX] {
+                assert_eq!(DecimalText::whole(number).as_str(), number.to_string());
+            }
+        }
+    }
 
     /// Texts of numbers as programs write them, and such as are not quite.
     pub(crate) fn number_text() -> impl Strategy<Value = String> {

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::limits::{EXCERPT_BYTES_MAX, FEED_NAME_BYTES_MAX, SYMBOL_BYTES_MAX};
+use crate::limits::EXCERPT_BYTES_MAX;
 use crate::{
     DecimalText, Price, PriceError, Quote, StatusError, Volume, VolumeError, escaped, rfc3339,
 };
@@ -175,33 +175,43 @@ pub fn parse_time(text: &[u8]) -> Result<u64, FieldError> {
     })
 }
 
-/// The value of a field as plain text, on the stack.
+/// The value of a field as plain text: a word that lies somewhere, or a number on the stack.
 #[derive(Clone, Copy, Debug)]
-pub struct FieldText {
-    bytes: [u8; FEED_NAME_BYTES_MAX],
-    len: usize,
+pub struct FieldText<'a>(Text<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Text<'a> {
+    Word(&'a [u8]),
+    Number(DecimalText),
 }
 
-const _: () = assert!(SYMBOL_BYTES_MAX <= FEED_NAME_BYTES_MAX);
-
-impl FieldText {
-    fn new(text: &[u8]) -> FieldText {
-        let mut bytes = [0; FEED_NAME_BYTES_MAX];
-        bytes[..text.len()].copy_from_slice(text);
-        FieldText { bytes, len: text.len() }
+impl<'a> FieldText<'a> {
+    #[inline]
+    fn word(word: &'a [u8]) -> FieldText<'a> {
+        FieldText(Text::Word(word))
     }
 
-    fn number(number: u64) -> FieldText {
-        FieldText::new(itoa::Buffer::new().format(number).as_bytes())
+    #[inline]
+    fn number(number: u64) -> FieldText<'a> {
+        FieldText(Text::Number(DecimalText::whole(number)))
     }
 
-    fn decimal(text: &DecimalText) -> FieldText {
-        FieldText::new(text.as_bytes())
+    /// The text of a number, where it is one.
+    #[inline(always)]
+    pub fn number_text(&self) -> Option<&DecimalText> {
+        match &self.0 {
+            Text::Word(_) => None,
+            Text::Number(number) => Some(number),
+        }
     }
 
     /// The text as UTF-8 bytes.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        match &self.0 {
+            Text::Word(word) => word,
+            Text::Number(number) => number.as_bytes(),
+        }
     }
 
     /// The text.
@@ -227,25 +237,25 @@ impl Quote {
     }
 
     /// The value of a field as plain text; `None` where the quote is without it.
-    pub fn text_of(&self, field: Field) -> Option<FieldText> {
-        let price = |price: Option<Price>| price.map(|price| FieldText::decimal(&price.text()));
-        let volume =
-            |volume: Option<Volume>| volume.map(|volume| FieldText::decimal(&volume.text()));
+    pub fn text_of(&self, field: Field) -> Option<FieldText<'_>> {
+        let decimal = |text| FieldText(Text::Number(text));
+        let price = |price: Option<Price>| price.map(|price| decimal(price.text()));
+        let volume = |volume: Option<Volume>| volume.map(|volume| decimal(volume.text()));
         match field {
-            Field::Symbol => Some(FieldText::new(self.symbol.as_bytes())),
+            Field::Symbol => Some(FieldText::word(self.symbol.as_bytes())),
             Field::Price => price(self.price),
             Field::Volume => volume(self.volume),
             Field::Bid => price(self.bid),
             Field::Ask => price(self.ask),
             Field::BidSize => volume(self.bid_size),
             Field::AskSize => volume(self.ask_size),
-            Field::Status => Some(FieldText::new(self.status_now().as_str().as_bytes())),
+            Field::Status => Some(FieldText::word(self.status_now().as_str().as_bytes())),
             Field::Time => self.time_ns.map(FieldText::number),
             Field::Version => Some(FieldText::number(self.version)),
             Field::Updated => Some(FieldText::number(self.updated_ns)),
-            Field::Feed => self.feed.map(|feed| FieldText::new(feed.name.as_str().as_bytes())),
+            Field::Feed => self.feed.map(|feed| FieldText::word(feed.name.as_str().as_bytes())),
             Field::FeedState => {
-                self.feed.map(|feed| FieldText::new(feed.state.as_str().as_bytes()))
+                self.feed.map(|feed| FieldText::word(feed.state.as_str().as_bytes()))
             }
         }
     }

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::decimal::{DECIMAL_ROOM_BYTES, Decimal, DecimalText, Fault, Scale};
+use crate::decimal::{DECIMAL_ROOM_BYTES, Decimal, DecimalText, Fault, Scale, digits, each_byte};
 use crate::escaped;
 use crate::limits::{DECIMAL_PLACES_MAX, EXCERPT_BYTES_MAX};
 
@@ -242,24 +242,6 @@ fn write_short(ten_thousandths: u32, room: &mut [u8; DECIMAL_ROOM_BYTES]) -> usi
     let point_and_decimals = u64::from(b'.') | text >> 32 << 8;
     room[point..point + 8].copy_from_slice(&point_and_decimals.to_le_bytes());
     point + places + usize::from(places > 0)
-}
-
-/// A word of eight times this byte.
-const fn each_byte(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The eight decimal digits of a number below 10⁸ as numbers of a byte each, the first one lowest.
-/// Four, two and then one digit at a time are parted from those before them in all lanes of a word
-/// at once: the quotient stays low in its lane, and the rest goes high. The divisions are
-/// multiplications with a rounded reciprocal, exact for so few digits.
-#[inline(always)]
-fn digits(number: u32) -> u64 {
-    let fours = (u64::from(number) << 32) - u64::from(number / 10_000) * ((10_000 << 32) - 1);
-    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
-    let pairs = (fours << 16) - hundreds * ((100 << 16) - 1);
-    let tens = ((pairs * 103) >> 10) & 0xf_000f_000f_000f;
-    (pairs << 8) - tens * ((10 << 8) - 1)
 }
 
 #[cfg(test)]

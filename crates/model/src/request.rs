@@ -168,25 +168,27 @@ impl Fields {
 
     /// The quote after this write. It keeps the version and the time of its last change.
     pub fn outcome(&self, before: &Quote) -> Quote {
-        Quote {
-            price: self.price.outcome(before.price),
-            volume: self.volume.outcome(before.volume),
-            bid: self.bid.outcome(before.bid),
-            ask: self.ask.outcome(before.ask),
-            bid_size: self.bid_size.outcome(before.bid_size),
-            ask_size: self.ask_size.outcome(before.ask_size),
-            status: self.status.unwrap_or(before.status),
-            time_ns: self.time_ns.outcome(before.time_ns),
-            feed: self.feed_outcome(before.feed),
-            ..*before
-        }
+        let mut after = *before;
+        self.apply(&mut after);
+        after
     }
 
-    fn feed_outcome(&self, before: Option<QuoteFeed>) -> Option<QuoteFeed> {
-        let is_priced = self.price.sets() || self.bid.sets() || self.ask.sets();
+    /// Makes of a quote what it is after this write, but for its version and the time of its last change.
+    #[inline]
+    pub fn apply(&self, quote: &mut Quote) {
+        self.price.apply(&mut quote.price);
+        self.volume.apply(&mut quote.volume);
+        self.bid.apply(&mut quote.bid);
+        self.ask.apply(&mut quote.ask);
+        self.bid_size.apply(&mut quote.bid_size);
+        self.ask_size.apply(&mut quote.ask_size);
+        quote.status = self.status.unwrap_or(quote.status);
+        self.time_ns.apply(&mut quote.time_ns);
         match self.feed {
-            Edit::Keep if is_priced => None,
-            edit => edit.outcome(before),
+            Edit::Keep if self.price.sets() || self.bid.sets() || self.ask.sets() => {
+                quote.feed = None;
+            }
+            edit => edit.apply(&mut quote.feed),
         }
     }
 }
@@ -221,16 +223,19 @@ pub enum Edit<T> {
     Set(T),
 }
 
-impl<T> Edit<T> {
-    /// The field after this, given what it was before.
-    pub fn outcome(self, before: Option<T>) -> Option<T> {
-        match self {
-            Edit::Keep => before,
-            Edit::Clear => None,
-            Edit::Set(value) => Some(value),
+impl<T: Copy> Edit<T> {
+    /// Makes of a field what it is after this.
+    #[inline]
+    pub fn apply(&self, field: &mut Option<T>) {
+        match *self {
+            Edit::Keep => {}
+            Edit::Clear => *field = None,
+            Edit::Set(value) => *field = Some(value),
         }
     }
+}
 
+impl<T> Edit<T> {
     /// What it does, whatever the value.
     fn kind(&self) -> Edit<()> {
         match self {
@@ -256,6 +261,16 @@ impl<T> From<Option<T>> for Edit<T> {
 impl<T> Edit<T> {
     /// Reads a value, or the word that takes it away: `none`, as in `HSET X volume none`.
     fn parse_with<E>(text: &[u8], parse: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<Edit<T>, E> {
+        match text {
+            [b'0'..=b'9', ..] => parse(text).map(Edit::Set),
+            _ => Edit::parse_word_with(text, parse),
+        }
+    }
+
+    fn parse_word_with<E>(
+        text: &[u8],
+        parse: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Result<Edit<T>, E> {
         match text.trim_ascii() {
             b"none" => Ok(Edit::Clear),
             text => parse(text).map(Edit::Set),

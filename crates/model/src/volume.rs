@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::decimal::{Decimal, DecimalText, Fault, Scale};
+use crate::decimal::{Decimal, DecimalText, Fault, Scale, write_whole};
 use crate::escaped;
 use crate::limits::{DECIMAL_PLACES_MAX, EXCERPT_BYTES_MAX};
 
@@ -127,7 +127,10 @@ impl Volume {
 
     /// The shortest exact decimal, on the stack.
     pub fn text(self) -> DecimalText {
-        DecimalText::written(|room| self.decimal().write(room))
+        DecimalText::written(|room| match self.whole() {
+            Some(shares) => write_whole(shares, room),
+            None => self.decimal().write(room),
+        })
     }
 }
 

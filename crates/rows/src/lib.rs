@@ -77,8 +77,8 @@ mod sync;
 
 pub use hash::HashKey;
 pub use row::{
-    CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, FED, Fields, HALTED, LOCKED, LONG, MOVED, Place, Row,
-    Seen, Tradable, UNPRICED,
+    Bare, CHANGE, CLAIMED, DELISTED, EMPTY, EXTRA, FED, Fields, HALTED, LOCKED, LONG, MOVED, Place,
+    Row, Seen, Tradable, UNPRICED,
 };
 pub use side::{Extras, Side};
 pub use sync::AtomicU64;

@@ -73,6 +73,17 @@ pub struct Tradable {
     pub state: u64,
 }
 
+/// All that stands in the row itself but the symbol. It is the whole quote where [`EXTRA`] is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bare {
+    /// What a lookup is answered from.
+    pub tradable: Tradable,
+    /// Unix time in nanoseconds.
+    pub updated: u64,
+    /// Half of it is the version.
+    pub sequence: u64,
+}
+
 /// Everything of a quote but its symbol, as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
@@ -113,6 +124,17 @@ impl Row {
             Err(seen) => return seen,
         };
         self.under(sequence, self.load_tradable())
+    }
+
+    /// All that stands in the row, if it is that of a symbol of at most 30 bytes. A longer symbol is never found here.
+    #[inline(always)]
+    pub fn bare(&self, words: &Words) -> Seen<Bare> {
+        let sequence = match self.sequence_for(|row| row.is_for_short(words)) {
+            Ok(sequence) => sequence,
+            Err(seen) => return seen,
+        };
+        let (tradable, updated) = (self.load_tradable(), self.updated.load(Relaxed));
+        self.under(sequence, Bare { tradable, updated, sequence })
     }
 
     /// The sequence of the row, if it is past its claim, not moved and for a symbol; else what it holds.
@@ -179,7 +201,7 @@ impl Default for Row {
 impl Place<'_> {
     /// Everything of the quote of a symbol, if these rows are its.
     #[inline(always)]
-    pub fn fields(&self, words: &Words) -> Seen<Fields> {
+    pub fn fields(self, words: &Words) -> Seen<Fields> {
         let sequence = match self.sequence_for(words) {
             Ok(sequence) => sequence,
             Err(seen) => return seen,
@@ -189,7 +211,7 @@ impl Place<'_> {
 
     /// The sequence of the row of a symbol and its state, if these rows are its.
     #[inline(always)]
-    pub fn standing(&self, words: &Words) -> Seen<(u64, u64)> {
+    pub fn standing(self, words: &Words) -> Seen<(u64, u64)> {
         let sequence = match self.sequence_for(words) {
             Ok(sequence) => sequence,
             Err(seen) => return seen,
@@ -205,15 +227,15 @@ impl Place<'_> {
     ///
     /// What it holds.
     #[inline(always)]
-    pub fn sequence_for<T>(&self, words: &Words) -> Result<u64, Seen<T>> {
+    pub fn sequence_for<T>(self, words: &Words) -> Result<u64, Seen<T>> {
         self.row.sequence_for(|row| match is_long(words) {
             false => row.is_for_short(words),
-            true => self.is_for_long(words),
+            true => self.is_for_long(*words),
         })
     }
 
     /// The symbol of a row that is past its claim; `None` of one that is not.
-    pub fn symbol(&self) -> Option<Words> {
+    pub fn symbol(self) -> Option<Words> {
         if self.row.sequence() <= CLAIMED {
             return None;
         }
@@ -228,17 +250,18 @@ impl Place<'_> {
 
     /// Everything of a quote, as it is now. Whole where the sequence does not change meanwhile.
     #[inline(always)]
-    pub fn load(&self, sequence: u64) -> Fields {
+    pub fn load(self, sequence: u64) -> Fields {
         let tradable = self.row.load_tradable();
         let updated = self.row.updated.load(Relaxed);
         let extras = (tradable.state & EXTRA != 0).then(|| self.side.load());
         Fields { tradable, updated, extras, sequence }
     }
 
+    /// By value, so that nothing has to lie in memory where the symbol is short.
     #[cold]
-    fn is_for_long(&self, words: &Words) -> bool {
-        let mut head = *words;
+    fn is_for_long(self, words: Words) -> bool {
+        let mut head = words;
         head[3] = words[3] & TEXT | LONG_IN_WORD;
-        self.row.is_for_short(&head) && self.side.is_tail_of(words)
+        self.row.is_for_short(&head) && self.side.is_tail_of(&words)
     }
 }

@@ -13,7 +13,6 @@
 //! of the catalog, decode, look up, encode, count. What is done once in a process or a connection is
 //! not counted.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -121,18 +120,47 @@ fn gets_over_tls(count: usize) {
 }
 
 fn mget(count: usize) {
-    let mut input = format!("*{}\r\n$4\r\nMGET\r\n", 1 + count);
-    for symbol in symbols(count) {
-        let written = write!(input, "$5\r\n{symbol}\r\n");
-        written.expect("a string takes everything");
-    }
-    turn(Protocol::Resp, &input, "$5\r\n172.5\r\n", count);
+    let command = ["MGET".to_owned()].into_iter().chain(symbols(count));
+    turn(Protocol::Resp, &encoded(command), "$5\r\n172.5\r\n", count);
 }
 
 fn update() {
     let command = ["HSET", "S4711", "price", "173.25", "volume", "90"];
-    let parts = command.map(|part| format!("${}\r\n{part}\r\n", part.len()));
-    turn(Protocol::Resp, &format!("*6\r\n{}", parts.concat()), ":0\r\n", 1);
+    turn(Protocol::Resp, &encoded(command.map(str::to_owned)), ":0\r\n", 1);
+}
+
+/// A whole quote.
+fn hgetall() {
+    let command = encoded(["HGETALL".to_owned(), "S4711".to_owned()]);
+    turn(Protocol::Resp, &command, "\r\n", 1);
+}
+
+/// Whole quotes of many stocks.
+fn hmgetall(count: usize) {
+    let command = ["HMGETALL".to_owned()].into_iter().chain(symbols(count));
+    turn(Protocol::Resp, &encoded(command), "\r\n", 1);
+}
+
+/// All fields that are set, of many stocks.
+fn hgetrows(count: usize) {
+    let fields = ["symbol", "price", "volume", "status", "version", "updated"];
+    let head = ["HGETROWS".to_owned(), fields.len().to_string()];
+    let command = head.into_iter().chain(fields.map(str::to_owned)).chain(symbols(count));
+    turn(Protocol::Resp, &encoded(command), "\r\n", 1);
+}
+
+fn hsetrows(count: usize) {
+    let head = ["HSETROWS", "2", "price", "volume"].map(str::to_owned);
+    let row = |symbol| [symbol, "173.25".to_owned(), "90".to_owned()];
+    let command = head.into_iter().chain(symbols(count).flat_map(row));
+    turn(Protocol::Resp, &encoded(command), &format!(":{count}\r\n"), 1);
+}
+
+/// A command as clients send it.
+fn encoded(parts: impl IntoIterator<Item = String>) -> String {
+    let parts: Vec<String> = parts.into_iter().collect();
+    let frames = parts.iter().map(|part| format!("${}\r\n{part}\r\n", part.len()));
+    format!("*{}\r\n{}", parts.len(), frames.collect::<String>())
 }
 
 /// A write while 5,000 patterns of other stocks are subscribed to.
@@ -219,6 +247,10 @@ const CASES: &[(&str, fn())] = &[
     ("turn of 16 GET over TLS", || gets_over_tls(16)),
     ("turn of an MGET of 100", || mget(100)),
     ("turn of an HSET", update),
+    ("turn of an HGETALL", hgetall),
+    ("turn of an HMGETALL of 100", || hmgetall(100)),
+    ("turn of an HGETROWS of 100", || hgetrows(100)),
+    ("turn of an HSETROWS of 100", || hsetrows(100)),
     ("turn of a parked inline DEL of 32,000", parked_inline_del),
     ("engine alone: one quote", lookup),
     ("a write beside 5,000 patterns", update_beside_patterns),

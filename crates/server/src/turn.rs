@@ -74,6 +74,10 @@ impl Replies<'_> {
     /// there is no room; 0 when there is none. An answer has at most `answer_bytes_max` bytes.
     #[inline]
     pub(crate) fn lookups_together(&self, answer_bytes_max: usize) -> usize {
-        self.room().div_ceil(answer_bytes_max).min(LOOKUPS_TOGETHER_MAX)
+        let room = self.room();
+        match room >= answer_bytes_max * LOOKUPS_TOGETHER_MAX {
+            true => LOOKUPS_TOGETHER_MAX,
+            false => room.div_ceil(answer_bytes_max),
+        }
     }
 }

@@ -39,6 +39,7 @@
 
 mod absent;
 mod arguments;
+mod columns;
 mod command;
 mod command_error;
 mod decoder;
@@ -62,6 +63,7 @@ mod usage;
 mod value;
 
 pub use arguments::Arguments;
+pub use columns::Columns;
 pub use command::{
     Client, ClientFilter, ClientKind, Command, Constant, Credentials, Describe, FeedCommand, Hello,
     Incoming, Kill, Prices, Queued, ReplyMode, Scan, Shape, Tracking, TrackingMode, Version,

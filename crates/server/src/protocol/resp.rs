@@ -276,35 +276,38 @@ impl RespConversation {
                         None => {}
                     }
                     let access = batch.access();
-                    match self.decoder.decode(&mut rest) {
-                        Ok(Some(Incoming::Request(mut request, shape))) => {
-                            self.speaker.hush.begin();
-                            self.speaker.source.tie(&mut request, turn.now);
-                            turn.work.spend(cost::request(&request));
-                            let tracker = &self.speaker.tracker;
-                            let (id, memory) = (turn.id.into(), &turn.server.memory);
-                            tracker.reads(&request, id, access, turn.feed, memory);
-                            let Some(reply) = batch.execute_now(&request) else {
-                                let writer = turn.writer.as_deref_mut();
-                                count_denied(access, &request, turn.cells);
-                                let sent = self.speaker.hush.sent();
-                                self.parked.park(request, &shape, sent, writer, access, turn.id);
-                                continue 'answer;
-                            };
-                            if let Reply::Refused(refusal) = &reply {
-                                turn.cells.count_refusal(refusal);
-                            }
-                            tracker.wrote(&reply, id, turn.feed);
-                            let before = turn.replies.out.len();
-                            let (encoder, client) =
-                                (&mut self.speaker.encoder, &self.speaker.client);
-                            self.speaker.writes.note(&reply, client);
-                            encoder.reply(&reply, &shape, turn.replies.out);
-                            let made = turn.replies.out.len() - before;
-                            turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
+                    let mut decoded = self.decoder.decode(&mut rest);
+                    // Requests and replies stay where they are made: they are large.
+                    if let Ok(Some(Incoming::Request(request, shape))) = &mut decoded {
+                        self.speaker.hush.begin();
+                        self.speaker.source.tie(request, turn.now);
+                        turn.work.spend(cost::request(request));
+                        let tracker = &self.speaker.tracker;
+                        let (id, memory) = (turn.id.into(), &turn.server.memory);
+                        tracker.reads(request, id, access, turn.feed, memory);
+                        let executed = batch.execute_now(request);
+                        let Some(reply) = &executed else {
+                            let writer = turn.writer.as_deref_mut();
+                            count_denied(access, request, turn.cells);
+                            let sent = self.speaker.hush.sent();
+                            self.parked.park(*request, shape, sent, writer, access, turn.id);
+                            continue 'answer;
+                        };
+                        if let Reply::Refused(refusal) = reply {
+                            turn.cells.count_refusal(refusal);
                         }
+                        tracker.wrote(reply, id, turn.feed);
+                        let before = turn.replies.out.len();
+                        let (encoder, client) = (&mut self.speaker.encoder, &self.speaker.client);
+                        self.speaker.writes.note(reply, client);
+                        encoder.reply(reply, shape, turn.replies.out);
+                        let made = turn.replies.out.len() - before;
+                        turn.work.spend(made / WRITTEN_BYTES_PER_WORK);
+                        continue;
+                    }
+                    match decoded {
                         Ok(Some(Incoming::Command(command))) => break command,
-                        Ok(None) => break 'answer Waits::Input,
+                        Ok(Some(Incoming::Request(..)) | None) => break 'answer Waits::Input,
                         Err(error) => {
                             self.speaker.encoder.error(&error, turn.replies.out);
                             break 'answer Waits::Nothing(Ending::ProtocolError);

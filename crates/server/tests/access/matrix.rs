@@ -51,6 +51,7 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("set", "SET @ 5", Write),
     ("hgetall", "HGETALL @", Read),
     ("hmgetall", "HMGETALL @", Read),
+    ("hgetrows", "HGETROWS 1 price @", Read),
     ("hsetrows", "HSETROWS 1 price @ 5", Write),
     ("hget", "HGET @ price", Read),
     ("hmget", "HMGET @ price volume", Read),

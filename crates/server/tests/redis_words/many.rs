@@ -28,6 +28,39 @@ fn quotes_of_many_stocks_come_in_one_reply() {
 }
 
 #[test]
+fn rows_of_many_stocks_have_the_fields_that_were_asked_for_in_their_order() {
+    for stage in [Stage::new(), Stage::durable()] {
+        for mut client in [stage.client(), stage.client3()] {
+            client.ask("HSET A price 1 volume 2 bid 0.5 time 7");
+            client.ask("HSET B status halted");
+            for (command, reply) in [
+                ("HGETROWS 3 price bid symbol A NO B", "[[1 0.5 A] [nil nil nil] [nil nil B]]"),
+                ("HGETROWS 2 status status B A", "[[halted halted] [trading trading]]"),
+                ("HGETROWS 4 time feed ask_size volume A", "[[7 nil nil 2]]"),
+                ("HGETROWS 1 price", "-ERR wrong number of arguments for 'hgetrows' command"),
+                (
+                    "HGETROWS 2 price A",
+                    "-ERR HGETROWS has 0 parts of rows, and a row of 2 fields has 1",
+                ),
+            ] {
+                assert_eq!(client.ask(command), reply, "{command}");
+            }
+            // Whole quotes are what HGETALL and HMGET say.
+            let fields = "symbol price volume bid ask bid_size ask_size status time version updated feed feed_state";
+            let one = client.ask(&format!("HMGET A {fields}"));
+            assert_eq!(client.ask(&format!("HGETROWS 13 {fields} A A")), format!("[{one} {one}]"));
+            // In order with what comes before and after, and queued.
+            let replies = client.ask_all("GET A; HGETROWS 1 volume A NO; MGET A NO; PING");
+            assert_eq!(replies, ["1", "[[2] [nil]]", "[1 nil]", "PONG"]);
+            assert_eq!(client.ask_all("MULTI; HGETROWS 1 volume A; EXEC")[2], "[[[2]]]");
+            let names: String = (0..5000).map(|_| " A NO").collect();
+            let rows = client.ask(&format!("HGETROWS 1 price{names}"));
+            assert_eq!(rows, format!("[{}]", vec!["[1] [nil]"; 5000].join(" ")));
+        }
+    }
+}
+
+#[test]
 fn rows_of_many_stocks_are_written_and_those_that_are_wrong_are_named() {
     for stage in [Stage::new(), Stage::durable()] {
         let mut client = stage.client();

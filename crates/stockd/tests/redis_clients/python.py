@@ -61,6 +61,20 @@ def check(protocol):
         [f"{name}.49"] + [f"{name}.49{digit}" for digit in range(10)]
     )
     assert client.exists(f"{name}.1", f"{name}.2", "NOPE") == 2
+
+    # Many stocks in one command, as docs/feeding.md does it.
+    ticks = {f"{name}.1": ("7.25", "10"), f"{name}.2": ("8.5", "none")}
+    flat = [part for symbol, values in ticks.items() for part in (symbol, *values)]
+    assert client.execute_command("HSETROWS", 2, "price", "volume", *flat) == 2
+    fields = ("price", "volume", "bid", "symbol")
+    rows = client.execute_command("HGETROWS", len(fields), *fields, *ticks, "NOPE")
+    assert rows == [
+        ["7.25", "10", None, f"{name}.1"],
+        ["8.5", None, None, f"{name}.2"],
+        [None] * 4,
+    ], rows
+    quotes = client.execute_command("HMGETALL", *ticks, "NOPE")
+    assert [len(quote) for quote in quotes] == ([12, 10, 0] if protocol == 2 else [6, 5, 0]), quotes
     assert client.type(name) == "hash"
 
     pubsub = client.pubsub()

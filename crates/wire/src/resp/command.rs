@@ -9,6 +9,7 @@ use std::time::Duration;
 use stockd_model::{Edit, Field, Fields, Price, Request, Symbol, SymbolError};
 
 use super::arguments::Arguments;
+use super::columns::Columns;
 use super::command_error::CommandError;
 use super::glob::Glob;
 
@@ -201,6 +202,8 @@ pub enum Shape<'a> {
     Field(Option<Field>),
     /// An array of these fields, by name, each of them or nil (`HMGET`).
     Fields(Arguments<'a>),
+    /// An array of these fields, each of them or nil (one row of `HGETROWS`).
+    Columns(Columns),
     /// One thing for a stock that is listed, another for one that is not (`TYPE`, `TTL`…).
     Either {
         /// Where it is listed.
@@ -258,6 +261,7 @@ impl Shape<'_> {
             Shape::Field(field) => Shape::Field(field),
             Shape::Fields(_) | Shape::Page { pattern: Some(_), .. } => return None,
             Shape::Page { pattern: None, values } => Shape::Page { pattern: None, values },
+            Shape::Columns(columns) => Shape::Columns(columns),
             Shape::Either { listed, unlisted } => Shape::Either { listed, unlisted },
             Shape::Length => Shape::Length,
             Shape::Names => Shape::Names,

@@ -13,7 +13,7 @@ use stockd_model::limits::{
     TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
 };
 use stockd_model::{
-    FeedNameError, Field, FieldError, PriceError, Refusal, Right, SharesError, SymbolError,
+    FeedNameError, FieldError, PriceError, Refusal, Right, SharesError, SymbolError,
 };
 
 use super::absent;
@@ -63,19 +63,27 @@ pub enum CommandError<'a> {
     /// Arguments that make no sense together.
     #[error("ERR syntax error")]
     Syntax,
-    /// `HSETROWS` with a number of fields that there cannot be.
+    /// `HSETROWS` or `HGETROWS` with a number of fields that there cannot be.
+    #[error("ERR the first argument of {command} is the number of fields of a row: 1 to {most}")]
+    RowFields {
+        /// The command.
+        command: &'static str,
+        /// Fields of a row, at most.
+        most: usize,
+    },
+    /// `HSETROWS` with rows that are not whole, or one of the two without any.
     #[error(
-        "ERR the first argument of HSETROWS is the number of fields of a row: 1 to {}",
-        Field::WRITABLE.len()
+        "ERR {command} has {parts} parts of rows, and a row of {fields} fields has {row_parts}"
     )]
-    RowFields,
-    /// `HSETROWS` with rows that are not whole.
-    #[error("ERR HSETROWS has {parts} parts of rows, and a row of {fields} fields has {}", .fields + 1)]
     RowParts {
+        /// The command.
+        command: &'static str,
         /// Parts behind the names of the fields.
         parts: usize,
         /// Fields of a row.
         fields: usize,
+        /// Parts of a row.
+        row_parts: usize,
     },
     /// `HDEL` of a field that every quote has.
     #[error("ERR field '{0}' is there in every quote; DEL delists the stock")]
@@ -178,6 +186,12 @@ pub enum CommandError<'a> {
         Shown(.0)
     )]
     UnknownField(&'a [u8]),
+    /// `HGETROWS` of a field that quotes do not have.
+    #[error(
+        "ERR unknown field '{}': the fields of a quote are symbol, price, volume, bid, ask, bid_size, ask_size, status, time, version, updated, feed and feed_state",
+        Shown(.0)
+    )]
+    NoSuchField(&'a [u8]),
     /// `HINCRBY` or `HINCRBYFLOAT` of another field than the volume.
     #[error("ERR field '{0}' cannot be incremented: HINCRBY is for volume, HSET sets the others")]
     NotIncremented(&'static str),

@@ -13,13 +13,14 @@ use stockd_model::limits::{RESP_COMMAND_BYTES_MAX, RESP_COMMAND_PARTS_MAX};
 use stockd_model::{Request, Rights, Symbol, SymbolError};
 
 use super::arguments::Arguments;
+use super::columns::Columns;
 use super::command::{Command, Incoming, Queued, Shape};
 use super::command_error::{CommandError, SHOWN_BYTES_MAX};
 use super::grammar;
 use super::inline::Inline;
 use super::part;
 use super::protocol_error::ProtocolError;
-use super::rows::{Columns, Head};
+use super::rows::{Head, Rows};
 use super::spec::{self, CommandId};
 use super::table::{Spec, Verb};
 
@@ -89,7 +90,10 @@ impl Decoder {
 
     /// Whether the reply to a command has begun, and what follows is the rest of it.
     pub fn is_within_reply(&self) -> bool {
-        matches!(self.arrays.state, State::Streaming { verb: Verb::MGet | Verb::HMGetAll, .. })
+        matches!(
+            self.arrays.state,
+            State::Streaming { verb: Verb::MGet | Verb::HMGetAll | Verb::HGetRows, .. }
+        )
     }
 
     /// Whether parts of a command are to come that is executed part by part.
@@ -295,7 +299,7 @@ struct Arrays {
     tracks: bool,
     /// Whether a symbol was named otherwise than it is listed, until somebody asks.
     misnamed: bool,
-    /// Those of the rows that are being streamed.
+    /// Those of the rows that are being read or written.
     columns: Columns,
 }
 
@@ -374,8 +378,10 @@ impl Arrays {
         }
         let is_queued = self.admits == Admits::Transaction && !spec.is_for_queueing();
         if spec.is_streamed() && arguments > 0 && !is_queued {
-            if spec.verb == Verb::HSetRows {
-                return self.begin_rows(rest, arguments, input);
+            match spec.verb {
+                Verb::HSetRows => return self.begin_rows(Rows::Written, rest, arguments, input),
+                Verb::HGetRows => return self.begin_rows(Rows::Read, rest, arguments, input),
+                _ => {}
             }
             *input = rest;
             self.state = State::Streaming { verb: spec.verb, left: arguments };
@@ -414,24 +420,53 @@ impl Arrays {
     #[inline]
     fn stream<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Incoming<'a>>, ProtocolError> {
         let State::Streaming { verb, left } = self.state else { return Ok(None) };
-        if verb == Verb::HSetRows {
-            return self.stream_row(left, input);
+        match verb {
+            Verb::HSetRows => self.stream_row(left, input),
+            Verb::HGetRows | Verb::HMGetAll => self.stream_quote(verb, left, input),
+            _ => {
+                let Some((part, taken)) = part::part(input)? else { return Ok(None) };
+                advance(input, taken);
+                self.misnamed |= self.tracks && is_misnamed(part);
+                self.stream_parts(verb, left - 1);
+                Ok(Some(grammar::read_part(verb, part, left <= 1)))
+            }
         }
-        let Some((part, taken)) = part::part(input)? else { return Ok(None) };
-        advance(input, taken);
-        self.misnamed |= self.tracks && is_misnamed(part);
+    }
+
+    /// Takes the next symbol of `HGETROWS` or `HMGETALL`.
+    fn stream_quote<'a>(
+        &mut self,
+        verb: Verb,
+        left: usize,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Incoming<'a>>, ProtocolError> {
+        let quick = if self.tracks { None } else { part::symbol(input) };
+        let symbol = match quick {
+            Some(symbol) => symbol,
+            None => {
+                let Some((name, taken)) = part::part(input)? else { return Ok(None) };
+                advance(input, taken);
+                self.misnamed |= self.tracks && is_misnamed(name);
+                Symbol::parse(name)
+            }
+        };
         self.stream_parts(verb, left - 1);
-        Ok(Some(grammar::read_part(verb, part, left <= 1)))
+        let shape = match verb {
+            Verb::HGetRows => Shape::Columns(self.columns),
+            _ => Shape::Quote,
+        };
+        Ok(Some(Incoming::Request(Request::Lookup(symbol), shape)))
     }
 
     #[cold]
     fn begin_rows<'a>(
         &mut self,
+        rows: Rows,
         rest: &'a [u8],
         arguments: usize,
         input: &mut &'a [u8],
     ) -> Result<Option<Incoming<'a>>, ProtocolError> {
-        match Columns::read(rest, arguments)? {
+        match Columns::read(rows, rest, arguments)? {
             Head::NeedsMore => Ok(None),
             Head::Refused(error) => {
                 *input = rest;
@@ -441,9 +476,13 @@ impl Arrays {
             Head::Whole(columns, parts, rest) => {
                 *input = rest;
                 self.columns = columns;
-                self.decoded = Some(Verb::HSetRows.into());
-                self.stream_parts(Verb::HSetRows, parts);
-                self.stream(input)
+                let verb = rows.verb();
+                self.decoded = Some(verb.into());
+                self.stream_parts(verb, parts);
+                match rows {
+                    Rows::Read => Ok(Some(Command::Array(parts).into())),
+                    Rows::Written => self.stream(input),
+                }
             }
         }
     }

@@ -7,7 +7,8 @@
 use std::fmt::{self, Write};
 
 use stockd_model::{
-    Answer, DECIMAL_ROOM_BYTES, Field, Price, Quote, Refusal, Reply, Symbol, quote_json,
+    Answer, DECIMAL_ROOM_BYTES, DecimalText, Field, Price, Quote, Refusal, Reply, Symbol,
+    quote_json,
 };
 
 use super::arguments::Arguments;
@@ -157,6 +158,15 @@ impl Encoder {
                     }
                 }
             }
+            (Shape::Columns(columns), _) => {
+                self.array(columns.len(), out);
+                for field in columns.fields() {
+                    match quote {
+                        Some(quote) => self.field(field, quote, out),
+                        None => self.nil(out),
+                    }
+                }
+            }
             (Shape::Field(Some(field)), Some(quote)) => self.field(*field, quote, out),
             (Shape::Either { listed, .. }, Some(_)) => self.constant(*listed, out),
             (Shape::Either { unlisted, .. }, None) => self.constant(*unlisted, out),
@@ -225,7 +235,10 @@ impl Encoder {
     /// Appends a field as text; nil where the quote does not have it.
     fn field(&self, field: Field, quote: &Quote, out: &mut Vec<u8>) {
         match quote.text_of(field) {
-            Some(text) => bulk(text.as_bytes(), out),
+            Some(text) => match text.number_text() {
+                Some(number) => bulk_number(number, out),
+                None => bulk(text.as_bytes(), out),
+            },
             None => self.nil(out),
         }
     }
@@ -240,7 +253,7 @@ impl Encoder {
     ) {
         for (field, quote) in fields {
             if names {
-                bulk(field.name().as_bytes(), out);
+                out.extend_from_slice(framed_name(field));
             }
             if values {
                 self.field(field, quote, out);
@@ -494,6 +507,44 @@ impl Encoder {
 fn present(quote: Option<&Quote>) -> impl Iterator<Item = (Field, &Quote)> + Clone {
     let fields = |quote| Field::ALL.into_iter().map(move |field| (field, quote));
     quote.into_iter().flat_map(fields).filter(|(field, quote)| quote.has(*field))
+}
+
+/// The name of a field as a bulk string.
+const fn framed_name(field: Field) -> &'static [u8] {
+    match field {
+        Field::Symbol => b"$6\r\nsymbol\r\n",
+        Field::Price => b"$5\r\nprice\r\n",
+        Field::Volume => b"$6\r\nvolume\r\n",
+        Field::Bid => b"$3\r\nbid\r\n",
+        Field::Ask => b"$3\r\nask\r\n",
+        Field::BidSize => b"$8\r\nbid_size\r\n",
+        Field::AskSize => b"$8\r\nask_size\r\n",
+        Field::Status => b"$6\r\nstatus\r\n",
+        Field::Time => b"$4\r\ntime\r\n",
+        Field::Version => b"$7\r\nversion\r\n",
+        Field::Updated => b"$7\r\nupdated\r\n",
+        Field::Feed => b"$4\r\nfeed\r\n",
+        Field::FeedState => b"$10\r\nfeed_state\r\n",
+    }
+}
+
+/// As [`bulk`] of a number, but quicker: the room that it stands in is copied as a whole.
+#[inline]
+fn bulk_number(number: &DecimalText, out: &mut Vec<u8>) {
+    const HEAD_BYTES: usize = b"$21\r\n".len();
+    let len = number.len();
+    let mut frame = [0; HEAD_BYTES + DECIMAL_ROOM_BYTES];
+    let (head, start) = match len {
+        0..=9 => ([b'$', b'0' + len as u8, b'\r', b'\n', 0], HEAD_BYTES - 1),
+        _ => ([b'$', b'0' + (len / 10) as u8, b'0' + (len % 10) as u8, b'\r', b'\n'], HEAD_BYTES),
+    };
+    frame[..HEAD_BYTES].copy_from_slice(&head);
+    frame[start..start + DECIMAL_ROOM_BYTES].copy_from_slice(number.room());
+    let end = start + len;
+    frame[end..end + 2].copy_from_slice(b"\r\n");
+    let before = out.len();
+    out.extend_from_slice(&frame);
+    out.truncate(before + end + 2);
 }
 
 /// As [`bulk`] of a price that is an answer, but quicker: it is written where it stays.

@@ -57,7 +57,6 @@ pub(super) fn read_part(verb: Verb, part: &[u8], last: bool) -> Incoming<'_> {
             let request = Symbol::parse(part).map_or_else(|_| lookup(part), Request::Delist);
             return Incoming::Request(request, Shape::Tally { last });
         }
-        Verb::HMGetAll => return Incoming::Request(lookup(part), Shape::Quote),
         Verb::Subscribe => Command::Subscribe(part),
         Verb::PSubscribe => Command::SubscribePattern(part),
         Verb::Unsubscribe => Command::Unsubscribe(part),
@@ -238,6 +237,7 @@ fn read_arguments<'a>(
         // These are read part by part.
         Verb::MGet
         | Verb::HMGetAll
+        | Verb::HGetRows
         | Verb::HSetRows
         | Verb::Exists
         | Verb::Touch

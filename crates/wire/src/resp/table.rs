@@ -116,7 +116,7 @@ commands! {
         "Lists a stock or updates the given fields, all at once; the number of new fields";
     HSetRows "hsetrows" 5..=STREAMED, WRITE NO_KEY "hash",
         "count field [field …] symbol value [value …] [row …]",
-        "As HSET of each stock, with so many fields of these names; how many rows were written";
+        "As HSET of each stock, with this number of fields of these names; how many rows were written";
     HIncrBy "hincrby" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
         "Gives n shares back, or takes them where n is negative; the volume left";
     HIncrByFloat "hincrbyfloat" 4..=4, TRADE ONE_KEY "hash", "symbol volume n",
@@ -129,6 +129,9 @@ commands! {
         "One field of the quote; nil if there is none";
     HMGet "hmget" 3..=WHOLE, READ ONE_KEY "hash", "symbol field [field …]",
         "Several fields of the quote";
+    HGetRows "hgetrows" 4..=STREAMED, READ NO_KEY "hash",
+        "count field [field …] symbol [symbol …]",
+        "As HMGET of each stock, with this number of fields of these names";
     Exists "exists" 2..=STREAMED, READ ALL_KEYS "generic", "symbol [symbol …]",
         "How many of the stocks are listed";
     Del "del" 2..=STREAMED, WRITE ALL_KEYS "generic", "symbol [symbol …]",

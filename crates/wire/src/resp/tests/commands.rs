@@ -71,6 +71,23 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("HINCRBY AAPL volume +5", "-ERR value is not an integer or out of range\r\n"),
     ("HINCRBY AAPL volume 9223372036854775808", "-ERR value is not an integer or out of range\r\n"),
     ("HMGETALL XYZ XYZ", "*2\r\n*0\r\n*0\r\n"),
+    (
+        "HGETROWS 3 price volume bid AAPL XYZ",
+        "*2\r\n*3\r\n$5\r\n172.5\r\n$4\r\n1000\r\n$-1\r\n*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+    ),
+    ("HGETROWS 1 status HALTED", "*1\r\n*1\r\n$6\r\nhalted\r\n"),
+    (
+        "HGETROWS 14 price AAPL",
+        "-ERR the first argument of HGETROWS is the number of fields of a row: 1 to 13\r\n",
+    ),
+    (
+        "HGETROWS 2 price volume",
+        "-ERR HGETROWS has 0 parts of rows, and a row of 2 fields has 1\r\n",
+    ),
+    (
+        "HGETROWS 1 prize AAPL",
+        "-ERR unknown field 'prize': the fields of a quote are symbol, price, volume, bid, ask, bid_size, ask_size, status, time, version, updated, feed and feed_state\r\n",
+    ),
     ("HSETROWS 2 price volume NEW 1 2 OTHER 3 none", ":2\r\n"),
     (
         "HSETROWS 1 status NEW halted OTHER open",
@@ -189,7 +206,10 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("CLIENT GETREDIR", ":-1\r\n"),
     ("CLIENT UNPAUSE", "+OK\r\n"),
     ("CLIENT UNBLOCK 7", ":0\r\n"),
-    ("COMMAND LIST FILTERBY PATTERN hg*", "*2\r\n$7\r\nhgetall\r\n$4\r\nhget\r\n"),
+    (
+        "COMMAND LIST FILTERBY PATTERN hg*",
+        "*3\r\n$7\r\nhgetall\r\n$4\r\nhget\r\n$8\r\nhgetrows\r\n",
+    ),
     ("COMMAND LIST FILTERBY MODULE json", "*0\r\n"),
     ("COMMAND LIST x", "-ERR syntax error\r\n"),
     ("COMMAND GETKEYS MSET A 1 B 2", "*2\r\n$1\r\nA\r\n$1\r\nB\r\n"),
