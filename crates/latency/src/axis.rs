@@ -2,7 +2,7 @@
 //!
 //! Positions on an axis are linear. Where an axis is logarithmic, its positions are logarithms.
 
-use crate::numbers::{round_duration, short};
+use crate::numbers::{round_duration, short_beside};
 
 /// An axis from one end to the other.
 #[derive(Clone, Debug)]
@@ -38,18 +38,18 @@ impl Axis {
 
     /// An axis from 0 to a little above the highest value, with round numbers.
     pub fn linear(label: &str, values: impl Iterator<Item = f64>) -> Axis {
-        Axis::from_zero(label, values, short)
+        Axis::from_zero(label, values, short_beside)
     }
 
     /// As [`linear`](Axis::linear), for nanoseconds.
     pub fn time(label: &str, values: impl Iterator<Item = f64>) -> Axis {
-        Axis::from_zero(label, values, round_duration)
+        Axis::from_zero(label, values, |ns, _| round_duration(ns))
     }
 
     fn from_zero(
         label: &str,
         values: impl Iterator<Item = f64>,
-        show: impl Fn(f64) -> String,
+        show: impl Fn(f64, f64) -> String,
     ) -> Axis {
         /// Labels, at most.
         const TICKS_MAX: f64 = 6.0;
@@ -59,7 +59,7 @@ impl Axis {
         let step = step.into_iter().find(|step| highest / step <= TICKS_MAX).unwrap_or(highest);
         let high = highest * 1.05;
         let ticks = (0..10).map(|n| f64::from(n) * step).filter(|at| *at <= high);
-        let label_of = |at: f64| if at == 0.0 { "0".to_owned() } else { show(at) };
+        let label_of = |at: f64| if at == 0.0 { "0".to_owned() } else { show(at, high) };
         let ticks = ticks.map(|at| (at, label_of(at))).collect();
         Axis { label: label.to_owned(), low: 0.0, high, ticks }
     }
@@ -80,6 +80,7 @@ impl Axis {
         let mut places: Vec<(f64, f64)> = values.iter().map(|&at| (place(at), at)).collect();
         places.sort_by(|one, other| one.0.total_cmp(&other.0));
         places.dedup();
+        let highest = places.last().map_or(0.0, |(_, value)| *value);
         let low = places.first().map_or(0.0, |(at, _)| *at);
         let high = places.last().map_or(1.0, |(at, _)| *at);
         let margin = if high > low { (high - low) / 40.0 } else { 0.5 };
@@ -88,7 +89,7 @@ impl Axis {
         let mut ticks: Vec<(f64, String)> = Vec::new();
         for (at, value) in places {
             if ticks.last().is_none_or(|(before, _)| at - before >= room) {
-                ticks.push((at, short(value)));
+                ticks.push((at, short_beside(value, highest)));
             }
         }
         Axis { label: label.to_owned(), low: low - margin, high: high + margin, ticks }
@@ -114,6 +115,8 @@ mod tests {
     #[test]
     fn axes_have_few_round_labels() {
         assert_eq!(labels(&Axis::linear("", [130_000.0].into_iter())), ["0", "50 k", "100 k"]);
+        let rate = Axis::linear("", [20_000.0].into_iter());
+        assert_eq!(labels(&rate), ["0", "5 k", "10 k", "15 k", "20 k"]);
         let time = Axis::time("", [32_000.0].into_iter());
         assert_eq!(labels(&time), ["0", "10 µs", "20 µs", "30 µs"]);
         let latency = Axis::latency("", [4.3, 5.9].into_iter());

@@ -46,12 +46,12 @@ const STYLE: &str = "\
 @media (prefers-color-scheme:dark){:root{--ground:#0d1117;--ink:#e6edf3;--faint:#9aa5b1;--line:#262c35;--code:#161c24;--warn:#3a2d0d}
 .light{display:none}}
 @media not all and (prefers-color-scheme:dark){.dark{display:none}}
-body{background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem}
+body{background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 p{margin:.5rem 0;max-width:44rem}.warning{background:var(--warn);padding:.5rem .75rem;border-radius:6px}
 pre{background:var(--code);padding:.5rem .75rem;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
-th,td{padding:.2rem .75rem .2rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
+th,td{padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th{color:var(--faint);font-weight:500}.left{text-align:left}
 figure{margin:1rem 0}svg{max-width:100%;height:auto}
 ";

@@ -348,7 +348,7 @@ fn clients_are_measured_where_no_worker_is_known() {
     command.env_remove("STOCKD_RESP_SERVER");
     let (code, out, err) = run(command.args(["ACME", "--clients", "1", "--resp", &nobody]));
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("lookups/s") && !out.contains("worker"), "{out}");
+    assert!(out.contains("count/s") && !out.contains("worker"), "{out}");
     assert!(
         err.contains("which worker served whom is not known") && err.contains("--resp ADDR"),
         "{err}"
