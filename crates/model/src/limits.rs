@@ -822,3 +822,42 @@ pub const FEED_SKIPPED_NAMED_MAX: usize = 10;
 
 /// How long the writer of a feed tries to connect to the server again before it ends with an error.
 pub const FEED_RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Links of the chain that a node keeps on its disk and in snapshots, to compare what the log delivers after a start.
+pub const CHAIN_KEPT: usize = 256;
+
+/// How often a node of a cluster keeps on its disk what has changed. After a crash it reads from the log what it has
+/// not kept.
+pub const KEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A node pauses at least this many times as long as it took to keep what had changed.
+pub const KEEP_PAUSE: u32 = 4;
+
+/// Stocks that have changed since a node has last kept them, at most. With more, the log waits for the disk.
+pub const KEEP_STOCKS_MAX: usize = 1 << 20;
+
+/// Stocks that are put on the disk together when a node begins from a snapshot.
+pub const FILL_STOCKS: usize = 16 * 1024;
+
+/// How long a log that ends before what a node has kept may go on to say so, before the node takes its word for
+/// it: servers that start read their disks.
+pub const LOG_RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of the log since the last snapshot of a cluster with which the next one is due.
+pub const SNAPSHOT_LOG_BYTES: u64 = 1 << 30;
+
+/// How long after a snapshot of a cluster the next one is due, by the clock of the log.
+pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// How long a node has its turn to keep a snapshot. Then another one has it.
+pub const SNAPSHOT_TURN: Duration = Duration::from_secs(60);
+
+/// How long a node of which the log has no message is still one that may have its turn.
+pub const SNAPSHOT_TAKER_SILENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of the messages in which a snapshot of a cluster is kept.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
+
+/// Bytes of a snapshot of a cluster, at most: every stock that may be listed, with all that a quote has. A larger one is not
+/// read.
+pub const SNAPSHOT_OBJECT_BYTES_MAX: u64 = 200 * CLUSTER_STOCKS_MAX as u64;

@@ -176,6 +176,10 @@ rows! {
         |r, it| if let Some(node) = &r.cluster { it.one(node.uncertain) };
     "stockd_cluster_followed", Counter, "", "How often the node has followed the log again.",
         |r, it| if let Some(node) = &r.cluster { it.one(node.followed) };
+    "stockd_cluster_kept", Counter, "", "Messages of the log that the data directory of the node has.",
+        |r, it| if let Some(kept) = r.cluster.as_ref().and_then(|node| node.kept) { it.one(kept) };
+    "stockd_cluster_snapshot", Counter, "", "Messages of the log that are in the latest snapshot.",
+        |r, it| if let Some(node) = &r.cluster { it.one(node.snapshot) };
     "stockd_connections_open", Gauge, "", "Connections that are open, by plane: those of the line protocol and RESP, and those of HTTP and gRPC.",
         |r, it| {
             it.labelled("plane", "data", r.server.open);
