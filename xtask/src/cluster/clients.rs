@@ -145,7 +145,7 @@ impl Client {
                 _ => Ask::SetPrice(mark),
             };
             self.call(stock, ask)?;
-            thread::sleep(Duration::from_millis(self.random.between(2, 25) as u64));
+            thread::sleep(Duration::from_millis(self.random.between(1, 12) as u64));
         }
         Ok(self.notes)
     }

@@ -92,6 +92,7 @@ pub(super) fn run(
     })?;
     let truth = Truth::of(&log);
     problems.extend(compare(&histories, &truth, &shown));
+    problems.extend(seen.differences(&truth));
     problems.extend(orders(&histories, &seen));
     let calls = || histories.iter().flat_map(|history| &history.calls);
     let count = |is_it: fn(&Told) -> bool| {

@@ -76,8 +76,11 @@ fn draw(random: &mut Random) -> Fault {
         2 => Fault::Killed(some_servers(random)),
         3 => Fault::Stopped(member),
         4 | 5 => {
-            let to = (member + 1 + random.below(MEMBERS - 1)) % MEMBERS;
-            Fault::Cut { from: member, to, is_both_ways }
+            // Nodes have no links between each other.
+            let servers: Vec<usize> = (0..SERVERS).filter(|it| *it != member).collect();
+            let server = *random.pick(&servers);
+            let (from, to) = if random.below(2) == 0 { (member, server) } else { (server, member) };
+            Fault::Cut { from, to, is_both_ways }
         }
         6 => Fault::Alone { member, is_both_ways },
         7 => Fault::Slow(member),
@@ -167,6 +170,9 @@ mod tests {
             assert!(of_seed.len() > 3, "{of_seed:?}");
             for (at, one) in of_seed.iter().enumerate() {
                 assert!(one.from < one.to && one.to <= time);
+                if let Fault::Cut { from, to, .. } = one.fault {
+                    assert!(from != to && from.min(to) < SERVERS, "{one:?}");
+                }
                 kinds.insert(std::mem::discriminant(&one.fault));
                 let together = |other: &&Planned| other.from < one.to && one.from < other.to;
                 let others: Vec<_> = of_seed[..at].iter().filter(together).collect();

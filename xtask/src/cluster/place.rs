@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -42,7 +43,8 @@ impl Place {
                 command
             }
         };
-        command.stdin(Stdio::null());
+        // A group of its own: Ctrl-C reaches the task alone, which ends one after the other.
+        command.stdin(Stdio::null()).process_group(0);
         command
     }
 }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::disk::Disk;
 use super::faults::{Fault, MEMBERS, NODES, SERVERS};
+use super::interruption;
 use super::network::Network;
 use super::node::{LOOK_INTERVAL, Node, Running, info};
 use super::place::Place;
@@ -180,6 +181,7 @@ impl Scene {
 
     /// A moment passes: links that come and go do.
     pub(super) fn pass(&mut self) -> Result<()> {
+        interruption::check()?;
         if let Some((member, is_cut)) = self.flapping {
             self.flapping = Some((member, !is_cut));
             return if is_cut { self.rejoin(member, true) } else { self.isolate(member, true) };
@@ -288,6 +290,7 @@ pub(super) fn becomes<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Resu
         if let Some(answer) = ask() {
             return Ok(answer);
         }
+        interruption::check()?;
         if began.elapsed() > PATIENCE {
             bail!("it never comes to be that {what}");
         }

@@ -5,13 +5,13 @@
 use std::iter;
 use std::net::TcpListener;
 use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::faults::{NODES, SERVERS};
-use super::node::{Node, Running};
+use super::interruption;
+use super::node::{LOOK_INTERVAL, Node, Running};
 use super::place::Place;
 use super::programs::Programs;
 use super::scene::{becomes, make_stream};
@@ -126,10 +126,10 @@ impl Trial {
     }
 
     /// Runs until somebody wants it to end.
-    pub(super) fn wait() -> Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        signals.forever().next();
-        Ok(())
+    pub(super) fn wait() {
+        while interruption::check().is_ok() {
+            thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     /// Writes through each node, and reads all of it from each.

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use stockd_witness::{Call, Told};
+use stockd_witness::{Call, Told, Truth};
 
 use super::clients::STOCKS;
 use super::node::{Node, info};
@@ -139,6 +139,33 @@ impl Seen {
         }
         contradictions.dedup();
         contradictions
+    }
+
+    /// Whether a node has ever shown something else than the log says up to where it had come: each case.
+    pub(super) fn differences(&self, truth: &Truth) -> Vec<String> {
+        let of_stock = truth.effects.iter().filter(|effect| effect.symbol == STOCKS[0].0);
+        let versions: Vec<(u64, u64)> = of_stock
+            .filter_map(|effect| Some((effect.sequence, effect.after?.version)))
+            .collect();
+        let version_at = |applied: u64| {
+            let count = versions.partition_point(|(sequence, _)| *sequence <= applied);
+            count.checked_sub(1).map_or(1, |at| versions[at].1)
+        };
+        let mut differences = Vec::new();
+        for (node, looks) in self.0.iter().enumerate() {
+            for two in looks.windows(2) {
+                // It had come at least so far when it was asked, and at most so far when it had answered.
+                let (least, most) = (version_at(two[0].applied), version_at(two[1].applied));
+                if two[0].version.is_some_and(|shown| !(least..=most).contains(&shown)) {
+                    differences.push(format!(
+                        "node {node} shows another version than the log has, {least} to {most}: {:?}",
+                        two[0]
+                    ));
+                }
+            }
+        }
+        differences.truncate(3);
+        differences
     }
 
     /// Whether a node was ever older than it said: what had been acknowledged anywhere before, it must show.
