@@ -62,7 +62,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             if faults.is_recorded {
                 fault_record::write(workspace, &programs.nats, *faults, &outcomes)?;
             }
-            judge(&outcomes)
+            judge(&outcomes)?;
+            let late = outcomes.iter().filter(|it| it.is_late()).count();
+            ensure!(
+                late == 0,
+                "in {late} runs the nodes were level later than promised; on an idle machine that is a broken promise"
+            );
+            Ok(())
         }
         What::Measure { .. } => anyhow::bail!("not yet"),
     }

@@ -28,7 +28,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
 fn row(outcome: &Outcome) -> String {
     format!(
         "seed {:>4}: {:>2} faults, {:>6} calls, {:>6} writes acknowledged, {:>5} without effect, {:>3} uncertain, \
-         {:>6} messages, {:>4} passed over, {:>2} digests, level {:>4.1} s, took {:>3.0} s, {}",
+         {:>6} messages, {:>4} passed over, {:>2} digests, level {:>4.1} s, took {:>3.0} s, load {:>4}, {}",
         outcome.seed,
         outcome.plan.len(),
         outcome.calls,
@@ -40,7 +40,12 @@ fn row(outcome: &Outcome) -> String {
         outcome.digests,
         outcome.level.as_secs_f64(),
         outcome.took.as_secs_f64(),
-        if outcome.problems.is_empty() { "good" } else { "BROKEN" }
+        outcome.load,
+        match (outcome.problems.is_empty(), outcome.is_late()) {
+            (false, _) => "BROKEN",
+            (true, true) => "good, but LATE",
+            (true, false) => "good",
+        }
     )
 }
 
@@ -65,10 +70,11 @@ pub(super) fn write(
     );
     let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
     let good = outcomes.iter().filter(|outcome| outcome.problems.is_empty()).count();
+    let late = outcomes.iter().filter(|outcome| outcome.is_late()).count();
     let level = outcomes.iter().map(|outcome| outcome.level).max().unwrap_or_default();
     let _ = writeln!(
         text,
-        "{good} of {} runs good: {} faults, {} calls, {} writes acknowledged, {} uncertain; level after {:.1} s at most\n",
+        "{good} of {} runs good, {late} of them level later than promised: {} faults, {} calls, {} writes acknowledged, {} uncertain; level after {:.1} s at most\n",
         outcomes.len(),
         sum(|it| it.plan.len()),
         sum(|it| it.calls),

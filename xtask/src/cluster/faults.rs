@@ -16,10 +16,10 @@ pub(super) const MEMBERS: usize = SERVERS + NODES;
 const TOGETHER: usize = 2;
 
 /// How long one lasts.
-const LASTS_MS: (usize, usize) = (500, 9000);
+const LASTS_MS: (usize, usize) = (500, 7000);
 
-/// Between the beginnings of two.
-const PAUSE_MS: (usize, usize) = (300, 4000);
+/// Between the beginnings of two: now and then long enough for servers to elect a leader, which takes them 4 to 9 s.
+const PAUSE_MS: (usize, usize) = (500, 8000);
 
 /// Something that goes wrong. Members are servers from 0 on, and nodes behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ mod tests {
         for seed in 0..200 {
             let of_seed = plan(time, &mut Random::new(seed));
             assert_eq!(of_seed, plan(time, &mut Random::new(seed)));
-            assert!(of_seed.len() > 3, "{of_seed:?}");
+            assert!(of_seed.len() > 2, "{of_seed:?}");
             for (at, one) in of_seed.iter().enumerate() {
                 assert!(one.from < one.to && one.to <= time);
                 if let Fault::Cut { from, to, .. } = one.fault {

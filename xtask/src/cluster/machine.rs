@@ -15,14 +15,19 @@ pub(super) fn describe(nats: &Path) -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
     let nats = first_line(Command::new(nats).arg("--version"));
     format!(
-        "{}, {processors} processors of {}, {kernel}; commit {commit}; {nats}; load average {load}",
+        "{}, {processors} processors of {}, {kernel}; commit {commit}; {nats}; load average {}",
         date(),
-        cpu.unwrap_or("an unknown kind")
+        cpu.unwrap_or("an unknown kind"),
+        load()
     )
+}
+
+/// The load average of the last minute.
+pub(super) fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// The first line that a program prints; empty where it is not there.

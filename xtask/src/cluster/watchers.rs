@@ -144,9 +144,8 @@ impl Seen {
     /// Whether a node has ever shown something else than the log says up to where it had come: each case.
     pub(super) fn differences(&self, truth: &Truth) -> Vec<String> {
         let of_stock = truth.effects.iter().filter(|effect| effect.symbol == STOCKS[0].0);
-        let versions: Vec<(u64, u64)> = of_stock
-            .filter_map(|effect| Some((effect.sequence, effect.after?.version)))
-            .collect();
+        let versions: Vec<(u64, u64)> =
+            of_stock.filter_map(|effect| Some((effect.sequence, effect.after?.version))).collect();
         let version_at = |applied: u64| {
             let count = versions.partition_point(|(sequence, _)| *sequence <= applied);
             count.checked_sub(1).map_or(1, |at| versions[at].1)
