@@ -94,6 +94,8 @@ pub struct Feed {
     pass: Option<Pass>,
     /// How many passes there have been.
     passes: u64,
+    /// About how many bytes the subscribers that have left hold still.
+    leaving_bytes: usize,
 }
 
 /// What a subscriber wants, holds, and has still to be told.
@@ -149,6 +151,7 @@ impl Feed {
             changed: Marks::default().into_iter(),
             pass: None,
             passes: 0,
+            leaving_bytes: 0,
         }
     }
 
@@ -287,6 +290,7 @@ impl Feed {
     /// Forgets a subscriber. The number may name another one at once; what this one held is
     /// [tidied](Feed::tidy) up by and by.
     pub fn leave(&mut self, id: SubscriberId) {
+        self.leaving_bytes += self.standing(id).map_or(0, |standing| standing.bytes);
         self.subscribers.leave(id);
     }
 
@@ -379,6 +383,12 @@ impl Feed {
         self.subscribers.bytes() + topics.bytes() + patterns.bytes() + self.payloads.bytes()
     }
 
+    /// About how many of the [bytes in all](Feed::bytes_in_all) are given back by tidying up alone: those of the
+    /// subscribers that have left.
+    pub fn leaving_bytes(&self) -> usize {
+        self.leaving_bytes.min(self.bytes_in_all())
+    }
+
     /// Messages that subscribers were spared since this was last asked, because a newer quote
     /// took their place.
     pub fn take_conflated(&mut self) -> u64 {
@@ -445,6 +455,7 @@ impl Feed {
     /// Takes apart what subscribers held that have left, and forgets symbols that no subscriber wants any
     /// more.
     pub fn tidy(&mut self, budget: &mut Budget) -> Progress {
+        let before = self.bytes_in_all();
         while !budget.is_spent() {
             let Some(mut left) = self.subscribers.pop_leftover() else {
                 break;
@@ -460,7 +471,13 @@ impl Feed {
         if topics.is_empty() {
             self.payloads.clear();
         }
-        if self.is_tidy() { Progress::Done } else { Progress::More }
+        if self.is_tidy() {
+            self.leaving_bytes = 0;
+            return Progress::Done;
+        }
+        let freed = before.saturating_sub(self.bytes_in_all());
+        self.leaving_bytes = self.leaving_bytes.saturating_sub(freed);
+        Progress::More
     }
 
     /// Whether there is nothing to [tidy](Feed::tidy) up.

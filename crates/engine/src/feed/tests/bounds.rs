@@ -72,12 +72,19 @@ fn what_others_leave_behind_makes_no_subscriber_larger() {
     let held = |stage: &Stage, key| stage.feed.standing(SubscriberId(key)).unwrap().bytes;
     let beside = held(&stage, POLITE);
     assert!(held(&stage, RUDE) > 100 * beside);
+    assert_eq!(stage.feed.leaving_bytes(), 0);
+    let all = stage.feed.bytes_in_all();
     stage.feed.leave(SubscriberId(RUDE));
     while stage.feed.tidy(&mut Budget::new(256)) == Progress::More {
         let now = held(&stage, POLITE);
         assert!(now <= 2 * beside, "{now} where it was {beside}");
+        // All others are of the one that has left, and it is known that they go.
+        let others = stage.feed.bytes_in_all() - now;
+        let leaving = stage.feed.leaving_bytes();
+        assert!(leaving.abs_diff(others) <= all / 20, "{leaving} of {others}");
     }
     assert!(held(&stage, POLITE) <= 2 * beside);
+    assert_eq!(stage.feed.leaving_bytes(), 0);
 }
 
 /// 100 subscribers with 1,024 patterns each leave at once. They are gone at once; what they held goes
