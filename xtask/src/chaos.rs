@@ -20,8 +20,6 @@ mod memory;
 mod options;
 mod phase;
 mod polite;
-mod random;
-mod resp;
 mod rude;
 mod scene;
 mod server;
@@ -35,12 +33,12 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::build;
+use crate::random::Random;
 use crate::workspace::Workspace;
 use measure::Series;
 use memory::MemoryLimit;
 use options::Options;
 use phase::{Outcome, Plan};
-use random::Random;
 use scene::{Party, Size};
 
 /// What a run takes unless it is asked for another time: that of the step of CI.

@@ -14,10 +14,10 @@ use super::follower::Follower;
 use super::ledger::{self, Book, Ledger};
 use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
-use super::random::Random;
-use super::resp::{Dialogue, Reply};
 use super::scene::{Party, Scene};
 use super::server::{LOOK_INTERVAL, Launch, STOP_PROMISE, Server, Stopped};
+use crate::random::Random;
+use crate::resp::{Dialogue, Reply};
 
 /// How long a server may take to give back what rude clients have used.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
