@@ -617,6 +617,9 @@ pub const LOAD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the load generator waits for a connection, and for a reply while it lists stocks.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the load generator waits until its subscribers are subscribed. The run is given up then.
+pub const LOAD_SUBSCRIBED_WITHIN: Duration = Duration::from_secs(60);
+
 /// The longest latency that histograms tell apart: 1 hour. The maximum and the mean are exact beyond
 /// it, too.
 pub const LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
@@ -727,6 +730,10 @@ pub const STREAM_MESSAGES_MAX: usize = 64;
 
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// When the server stops: how long a stream over HTTP/1.1 or WebSocket may take to send what it has made and to say
+/// goodbye, and the body of a request to come whole. The stream is cut off then, and the request refused.
+pub const STREAM_GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest `interval` of a stream, and of `CLIENT INTERVAL`.
 pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
