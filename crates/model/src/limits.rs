@@ -807,9 +807,13 @@ pub const FEED_WALK_ROWS: usize = 4096;
 /// Feeds that have a series of their own among the metrics: the first that were opened. `FEED LIST` shows all.
 pub const FEED_SERIES_MAX: usize = 16;
 
-/// Orders of a feed that are kept for their prices, at most: about 200 MB. An order beyond is counted, and its
-/// executions are passed over.
-pub const FEED_ORDERS_MAX: usize = 8_388_608;
+/// Orders of a feed that are kept for their prices, at most: 143 MB, and half as much again while their table grows. An
+/// order beyond is counted, and its executions are passed over.
+pub const FEED_ORDERS_MAX: usize = 7 * 1024 * 1024;
+
+/// Ids of a feed whose stock is found at once: 192 KiB. Others, and those that share a place with one of them, are looked
+/// up.
+pub const FEED_IDS_RECENT: usize = 8192;
 
 /// Bytes of one packet or block of a capture, at most. A longer one means that the capture is damaged.
 pub const FEED_PACKET_BYTES_MAX: usize = 256 * 1024;

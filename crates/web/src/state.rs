@@ -93,6 +93,15 @@ pub(crate) async fn server(
             "refused": tls.refused(),
         });
     }
+    if let Some(cluster) = engine.cluster_report() {
+        state["cluster"] = json!({
+            "name": cluster.name,
+            "state": cluster.state,
+            "ready": cluster.is_ready,
+            "staleness_seconds": cluster.staleness.map(|staleness| staleness.as_secs_f64()),
+            "applied": cluster.applied,
+        });
+    }
     Ok(answer(&state))
 }
 
