@@ -189,6 +189,8 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
     let slow = state();
     assert!(slow["marks"] == 1 && slow["conflated"].as_u64() > Some(0), "{slow}");
     assert!(slow["memory_bytes"].as_u64().unwrap() <= MEMORY_MAX, "{slow}");
+    // It is seen by what waits for it, too: in the plane, and in the system.
+    assert!(slow["unsent_bytes"].as_u64().unwrap() > 0, "{slow}");
     let (mut read, mut bytes) = (0, 0);
     loop {
         let told = reader();
@@ -197,6 +199,10 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
         if told.price == price.to_string() {
             break;
         }
+    }
+    // It has taken all, and soon that is known.
+    while state()["unsent_bytes"] != 0 {
+        thread::yield_now();
     }
     let with = if tls.is_some() { "over TLS" } else { "plain" };
     assert!(
