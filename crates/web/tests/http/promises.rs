@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
@@ -243,8 +243,9 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
         }
     }
     // It has taken all, and soon that is known.
+    let deadline = Instant::now() + Duration::from_secs(30);
     while state()["unsent_bytes"] != 0 {
-        thread::yield_now();
+        assert!(Instant::now() < deadline, "{}", state());
     }
     let with = if tls.is_some() { "over TLS" } else { "plain" };
     assert!(
