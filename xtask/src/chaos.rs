@@ -77,7 +77,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
         None if options.measures => build::dist_binary(workspace)?,
-        None => build::release_binary_with_jemalloc(workspace)?,
+        None => build::release_binary(workspace)?,
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     match options.measures {
@@ -148,6 +148,11 @@ fn print_phase(number: usize, plan: &Plan<'_>, outcome: &Outcome) {
     }
     for problem in &outcome.problems {
         println!("  BROKEN: {problem}");
+    }
+    if !outcome.problems.is_empty() {
+        for warning in &outcome.warnings {
+            println!("  the server: {warning}");
+        }
     }
 }
 
