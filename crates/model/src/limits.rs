@@ -386,6 +386,33 @@ pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts of a subscription to connect again.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
+/// Connections that an asynchronous client has for requests at once. A further request waits, within its deadline,
+/// until one is free; each watch has a connection of its own beside them.
+pub const HTTP_CLIENT_CONNECTIONS_MAX: usize = 32;
+
+/// How long an asynchronous client keeps a connection that is not used: less than the server does.
+pub const HTTP_CLIENT_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer that an asynchronous client reads. A longer one is an error.
+pub const HTTP_CLIENT_REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of a line of a snapshot, and of an event of a watch, that an asynchronous client reads. A longer one is an error.
+pub const HTTP_CLIENT_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a name that an asynchronous client asks about. A longer one is not listed, whatever is around the symbol.
+pub const HTTP_CLIENT_NAME_BYTES_MAX: usize = 1024;
+
+/// Names that one request of an asynchronous client asks about. Further ones go into another request.
+pub const HTTP_CLIENT_NAMES_TOGETHER: usize = 4096;
+
+/// Updates of one request of an asynchronous client: as many as are told one by one where they are refused. Further ones go
+/// into another request.
+pub const HTTP_CLIENT_UPDATES_TOGETHER: usize = HTTP_REFUSED_SHOWN_MAX;
+
+/// How long a watch of an asynchronous client hears nothing before it doubts the connection: three heartbeats. It ends it
+/// when nothing comes for the timeout of the client beyond that.
+pub const WATCH_SILENCE_MAX: Duration = STREAM_HEARTBEAT.saturating_mul(3);
+
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended, or
 /// was not read for [`SNAPSHOT_PAGE_TIMEOUT`].
 pub const SNAPSHOTS_MAX: usize = 4;
