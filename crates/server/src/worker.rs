@@ -501,34 +501,37 @@ impl Worker {
 
     /// Where all connections hold more than they may, closes those of its own that hold the most,
     /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
-    /// its own hold, so that all together close no more than is needed.
+    /// its own hold, so that all together close no more than is needed; and where what is left of subscribers that
+    /// have gone is enough, nothing is closed.
     #[inline]
     fn relieve_memory(&mut self, now: Instant) {
         self.tell_memory();
         self.relief.more = false;
-        if self.feed.is_tidy() {
-            self.relief.on_its_way = 0;
-        }
         let memory = &self.server.memory;
-        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory))
-            && excess > self.relief.on_its_way
-        {
-            self.close_largest(excess - self.relief.on_its_way, now);
+        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory)) {
+            let excess = excess.saturating_sub(self.feed.leaving_bytes());
+            if excess > 0 {
+                self.close_largest(excess, now);
+            }
         }
     }
 
     #[cold]
     fn close_largest(&mut self, mut excess: usize, now: Instant) {
         let average = self.server.memory.held() / self.pool.open().max(1);
+        // What a subscriber holds of what all hold together changes without a turn of its own.
+        let cells = self.pool.cells(self.index);
+        for (_, slot) in &mut self.connections {
+            if self.feed.has(slot.id.into()) {
+                self.sums.note(slot, &self.feed, cells);
+            }
+        }
         for (bytes, id) in self.relief.largest(&self.connections, average) {
             if excess == 0 {
                 self.relief.more = false;
                 break;
             }
             excess = excess.saturating_sub(bytes);
-            if self.feed.has(id.into()) {
-                self.relief.on_its_way += bytes;
-            }
             if let Some(slot) = live(&mut self.connections, id) {
                 let peer = slot.connection.client().peer();
                 self.relief.say(peer, bytes, self.server.memory.max(), now);

@@ -74,8 +74,9 @@ pub(crate) async fn serve(
         move |mut request: Request<Incoming>| {
             info.count_request();
             request.extensions_mut().insert(Arc::clone(&info));
-            let may_be_long =
-                request.version() == Version::HTTP_11 && request.method() == Method::GET;
+            // The body of a POST has been read when its response streams.
+            let may_be_long = request.version() == Version::HTTP_11
+                && matches!(*request.method(), Method::GET | Method::POST);
             let under_way = UnderWay::begin(&exchange);
             let answered = router.clone().oneshot(request.map(Body::new));
             async move {

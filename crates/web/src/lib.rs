@@ -40,6 +40,8 @@
 mod accept;
 mod alpaca;
 mod asyncapi;
+#[cfg(test)]
+mod autobahn;
 mod body;
 mod caller;
 mod config;
@@ -50,6 +52,8 @@ mod dashboard;
 #[cfg(test)]
 mod documents;
 mod door;
+#[cfg(test)]
+mod echo;
 mod etag;
 mod exchange;
 mod facade;
@@ -68,6 +72,7 @@ mod plane;
 mod query;
 mod quotes;
 mod refused;
+mod responses;
 mod routes;
 mod schema;
 mod server;
@@ -77,6 +82,7 @@ mod state;
 mod stream;
 mod streams;
 mod trace;
+mod unsent;
 mod writes;
 
 pub use config::Config;
