@@ -224,6 +224,13 @@ pub enum Edit<T> {
 }
 
 impl<T: Copy> Edit<T> {
+    /// The field after this, given what it was before.
+    pub fn outcome(self, before: Option<T>) -> Option<T> {
+        let mut field = before;
+        self.apply(&mut field);
+        field
+    }
+
     /// Makes of a field what it is after this.
     #[inline]
     pub fn apply(&self, field: &mut Option<T>) {

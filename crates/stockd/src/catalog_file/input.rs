@@ -110,9 +110,16 @@ fn refuse_binary(start: &[u8]) -> io::Result<()> {
             "it is compressed with bzip2; pipe it through 'bzip2 -dc' into '-'"
         }
         [0xfd, b'7', b'z', b'X'] => "it is compressed with xz; pipe it through 'xz -dc' into '-'",
+        _ if encoding_of(start).is_none() && start.iter().any(is_in_no_text) => {
+            "it is no text; a catalog is CSV, JSON lines or a JSON array"
+        }
         _ => return Ok(()),
     };
     Err(io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+fn is_in_no_text(byte: &u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace()
 }
 
 /// Text of another encoding, as UTF-8.

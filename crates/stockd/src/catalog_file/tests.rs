@@ -423,6 +423,7 @@ fn a_file_that_is_no_text_says_what_to_do() {
         (b"\xd0\xcf\x11\xe0", "it is a spreadsheet; save it as CSV"),
         (b"%PDF-1.7", "it is a PDF"),
         (b"PAR1....", "it is Parquet"),
+        (b"\x7fELF\x02\x01", "it is no text; a catalog is CSV, JSON lines or a JSON array"),
         (&[0x28, 0xb5, 0x2f, 0xfd, 0], "zstd -dc"),
         (&[0xff, 0xfe, b'a', 0, 0, 0xdc], "it is not UTF-16LE; say its encoding with --encoding"),
     ] {
