@@ -18,13 +18,14 @@ pub(crate) mod client;
 mod follower;
 
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use stockd_engine::Interrupter;
+use stockd_model::limits::LOG_RECOVERY_TIMEOUT;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -62,16 +63,32 @@ pub(crate) struct Wiring {
 /// Between two attempts to join.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
+/// Between two attempts to follow the log, where NATS does not answer or has not put the consumer at the leader.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long the connection may take what is to be sent.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Connects, and finds out what the log is, however long that takes. Errors that time does not heal end it.
-pub(crate) async fn join(options: &ClusterOptions) -> Result<(Connection, LogInfo), ClusterError> {
-    let mut told = None;
+/// What a node has kept: the epoch of the log, and the last message.
+pub(crate) type Kept = (u64, u64);
+
+/// Connects, and finds out what the log is, however long that takes, and whether it goes on behind what the node has
+/// kept. One of another epoch is not looked at further. Errors that time does not heal end it.
+pub(crate) async fn join(
+    options: &ClusterOptions,
+    kept: Option<Kept>,
+) -> Result<(Connection, LogInfo), ClusterError> {
+    let (mut told, mut went_back) = (None, None);
     loop {
-        let error = match try_to_join(options).await {
+        let error = match try_to_join(options, kept).await {
             Ok(joined) => return Ok(joined),
             Err(error @ (ClusterError::Unreachable { .. } | ClusterError::Silent)) => error,
+            Err(error @ ClusterError::WentBack { .. }) => {
+                if went_back.get_or_insert_with(Instant::now).elapsed() > LOG_RECOVERY_TIMEOUT {
+                    return Err(error);
+                }
+                error
+            }
             Err(error) => return Err(error),
         };
         if told.as_ref() != Some(&error) {
@@ -82,10 +99,22 @@ pub(crate) async fn join(options: &ClusterOptions) -> Result<(Connection, LogInf
     }
 }
 
-async fn try_to_join(options: &ClusterOptions) -> Result<(Connection, LogInfo), ClusterError> {
+async fn try_to_join(
+    options: &ClusterOptions,
+    kept: Option<Kept>,
+) -> Result<(Connection, LogInfo), ClusterError> {
     let (tell, events) = mpsc::unbounded_channel();
     let client = client::connect(options, tell).await?;
-    let (log, _) = client::stream(&client, &options.name).await?;
+    let (log, info) = client::stream(&client, &options.name).await?;
+    let (epoch, kept) = kept.unwrap_or((log.epoch, 0));
+    let (first, last) = (info.state.first_seq, info.state.last_seq);
+    if epoch == log.epoch && kept > last {
+        let stream = options.name.stream();
+        return Err(ClusterError::WentBack { stream, kept, last });
+    }
+    if epoch == log.epoch && first > kept + 1 {
+        return Err(ClusterError::Purged { first, needed: kept + 1 });
+    }
     let (servers, name) = (options.servers.clone(), options.name.clone());
     Ok((Connection { client, events, servers, name, log }, log))
 }
@@ -110,6 +139,8 @@ struct Serving {
     /// The consumer that is being made, and the number of the attempt.
     making: Option<JoinHandle<()>>,
     attempt: u64,
+    /// The first message that it is to deliver.
+    from: u64,
     made: mpsc::Sender<(u64, Result<Subscriber, ClusterError>)>,
 }
 
@@ -130,6 +161,7 @@ impl Connection {
             acks_at,
             making: None,
             attempt: 0,
+            from: 1,
             made,
         };
         let mut log: Option<Subscriber> = None;
@@ -208,16 +240,23 @@ impl Serving {
             making.abort();
         }
         self.attempt += 1;
+        self.from = from;
         if elsewhere && self.connection.servers.len() > 1 {
             // The connection ends, and its next one follows.
             return self.go_elsewhere().await;
         }
+        self.make_consumer(Duration::ZERO);
+        true
+    }
+
+    fn make_consumer(&mut self, pause: Duration) {
         let (follower, made, attempt) = (self.follower.clone(), self.made.clone(), self.attempt);
+        let from = self.from;
         self.making = Some(tokio::spawn(async move {
+            sleep(pause).await;
             let subscriber = follower.follow(from).await;
             let _ = made.send((attempt, subscriber)).await;
         }));
-        true
     }
 
     async fn go_elsewhere(&mut self) -> bool {
@@ -235,14 +274,15 @@ impl Serving {
         true
     }
 
-    async fn could_not_follow(&self, error: ClusterError) -> bool {
+    async fn could_not_follow(&mut self, error: ClusterError) -> bool {
         match error {
-            // The node asks again.
+            // Until the node wants something else.
             ClusterError::Silent
             | ClusterError::Refused(_)
             | ClusterError::Unreachable { .. }
             | ClusterError::NoStream { .. } => {
                 tracing::warn!("cannot follow the log: {error}; trying again");
+                self.make_consumer(FOLLOW_PAUSE);
                 true
             }
             error => self.hand_over(Delivery::Failed(error)).await,
@@ -264,6 +304,8 @@ impl Serving {
             Ok(PublishAck { seq, error: None }) if seq > 0 => {
                 self.hand_over(Delivery::Acked { session, number, sequence: seq }).await
             }
+            // It has come before, and the log has not decided about it yet.
+            Ok(PublishAck { error: Some(error), .. }) if is_in_process(&error) => true,
             Ok(PublishAck { error: Some(error), .. }) => {
                 tracing::warn!("the log does not take a message: {error}");
                 true
@@ -283,6 +325,11 @@ impl Serving {
             }
         }
     }
+}
+
+/// Whether the log refuses a message only because the same one is on its way into it.
+fn is_in_process(error: &serde_json::Value) -> bool {
+    error.get("err_code").and_then(serde_json::Value::as_u64) == Some(10_158)
 }
 
 /// The session and the number behind the subject of acknowledgements.

@@ -112,9 +112,14 @@ impl DataDir {
         DataDir::open(path, sync)
     }
 
-    /// Stocks in it when it was opened.
+    /// See [`LoggedStore::stocks`].
     pub fn stocks(&self) -> u64 {
         self.store.stocks()
+    }
+
+    /// See [`LoggedStore::stocks_at_least`].
+    pub fn stocks_at_least(&self) -> u64 {
+        self.store.stocks_at_least()
     }
 
     /// Whether its last owner closed it. If not, a commit that was cut in half has been undone.
@@ -167,6 +172,16 @@ impl DataDir {
             self.store.commit_at(writes, version_floor, position, durability)?;
         }
         self.verify_place()
+    }
+
+    /// Whether nothing was ever kept in it, so that a log that is kept elsewhere may claim it.
+    pub fn is_unclaimed(&self) -> bool {
+        self.store.is_unclaimed()
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The position that was kept [with it](DataDir::commit_at), if there is one.

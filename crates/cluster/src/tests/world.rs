@@ -1,17 +1,21 @@
 //! A log, nodes, and all that may go wrong between them, in time that passes by chance alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Access, Catalog, Engine, Replicated, Trap, WriteHandle};
+use stockd_engine::{Access, Catalog, Engine, Holdings, Replicated, Trap, WriteHandle};
 use stockd_model::batch::FORMAT;
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
+use stockd_store::Write;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::chance::Chance;
 use super::history::{History, Op, SHARES, counter, hot, own};
+use crate::keeper::Keep;
 use crate::log_state::LogState;
+use crate::options::ClusterName;
+use crate::place::{self, Place};
 use crate::{Closed, Effect, Event, Fault, Node, NodeOptions, Now, Outgoing};
 
 const NODES: usize = 3;
@@ -26,6 +30,8 @@ pub(super) struct Plan {
     pub(super) clocks_jump: bool,
     pub(super) loses_tail: bool,
     pub(super) trap: Option<Trap>,
+    /// Lookups are answered out of what another node holds.
+    pub(super) reads_elsewhere: bool,
 }
 
 pub(super) struct World {
@@ -39,6 +45,8 @@ pub(super) struct World {
     acks: Vec<(Duration, usize, (u64, u64, u64))>,
     nodes: Vec<SimNode>,
     history: History,
+    /// Whether what is traded is there.
+    is_listed: bool,
 }
 
 struct SimNode {
@@ -59,9 +67,9 @@ struct SimNode {
 /// What a node has kept on its disk.
 #[derive(Clone)]
 struct Kept {
-    quotes: Vec<Quote>,
-    version_floor: u64,
-    log: LogState,
+    quotes: BTreeMap<Symbol, Quote>,
+    /// Its place in the log, encoded.
+    place: Vec<u8>,
 }
 
 impl World {
@@ -76,9 +84,12 @@ impl World {
             acks: Vec::new(),
             nodes: Vec::new(),
             history: History::default(),
+            is_listed: false,
         };
         for _ in 0..NODES {
-            let kept = Kept { quotes: Vec::new(), version_floor: 0, log: LogState::new() };
+            let mut place = Vec::new();
+            place::encode(&mut place, (&name(), 1), &Holdings::default(), &LogState::new());
+            let kept = Kept { quotes: BTreeMap::new(), place };
             let node = world.start(kept);
             world.nodes.push(node);
         }
@@ -93,11 +104,25 @@ impl World {
         if self.plan.loses_tail {
             return self.lose_tail();
         }
+        self.settle();
+        self.check();
+    }
+
+    /// Whether what clients were told has an order, where nodes do something wrong.
+    pub(super) fn is_linearizable(mut self) -> bool {
+        self.list_stocks();
+        for _ in 0..self.chance.below(200) + 100 {
+            self.step(true);
+        }
+        self.history.is_linearizable(NODES).is_ok()
+    }
+
+    fn settle(&mut self) {
         self.heal();
         for _ in 0..2000 {
             self.step(false);
             if self.is_settled() {
-                return self.check();
+                return;
             }
         }
         let status: Vec<_> =
@@ -125,17 +150,19 @@ impl World {
             self.step(false);
         }
         assert_eq!(self.history.refused, 0);
+        self.is_listed = true;
     }
 
     fn start(&mut self, kept: Kept) -> SimNode {
         // Rows of other numbers at every node, so that left-behind rows move at other times.
         let catalog = Catalog::with_capacity(self.chance.below(64) as usize);
-        for quote in &kept.quotes {
+        for quote in kept.quotes.values() {
             catalog.restore(quote).unwrap();
         }
+        let place = Place::decode(&mut &*kept.place).unwrap();
         let (engine, mut replica) = Engine::replicated(Replicated {
             catalog,
-            version_floor: kept.version_floor,
+            version_floor: place.holdings.version_floor,
             stocks_max: STOCKS_MAX,
             epoch: 1,
             hash: xxh3_64,
@@ -143,13 +170,15 @@ impl World {
         if let Some(trap) = self.plan.trap {
             replica.set_trap(trap);
         }
+        assert_eq!(replica.holdings(), place.holdings, "kept is what was held");
+        replica.note_changes();
         let mut sessions = Chance::new(self.chance.next());
         let options = NodeOptions {
             write_timeout: WRITE_TIMEOUT,
             writes: true,
             draw_session: Box::new(move || sessions.next()),
         };
-        let node = Node::after(kept.log.clone(), replica, options, self.now(0));
+        let node = Node::after(place.log, replica, options, self.now(0));
         let engine = Arc::new(engine);
         SimNode {
             node,
@@ -220,7 +249,7 @@ impl World {
         request: impl FnOnce(Op, &mut Chance) -> Request,
     ) {
         let node = &mut self.nodes[at];
-        let (to, op) = self.history.ask(op);
+        let (to, op) = self.history.ask(at, op);
         node.waiting.insert(to.0);
         node.client.submit(&Access::All, to, request(op, &mut self.chance));
         node.client.flush();
@@ -295,8 +324,25 @@ impl World {
             assert!(node.waiting.remove(&to.0));
             self.history.answered(to, &answered);
         }
+        self.look(at);
         for effect in self.nodes[at].node.effects() {
             self.does(at, effect, faults);
+        }
+    }
+
+    /// A client looks at a node that lets clients in.
+    fn look(&mut self, at: usize) {
+        let status = self.nodes[at].node.status(self.now(0).instant);
+        let shown = self.nodes[at].engine.quote(&Access::All, &hot());
+        if let (false, Some(quote)) = (status.closed == Some(Closed::Joining), shown)
+            && self.is_listed
+        {
+            let quote = match self.plan.reads_elsewhere {
+                // As if the node had answered out of what another one holds.
+                true => self.nodes[(at + 1) % NODES].engine.quote(&Access::All, &hot()),
+                false => Some(quote),
+            };
+            quote.iter().for_each(|quote| self.history.read(at, quote));
         }
     }
 
@@ -347,6 +393,9 @@ impl World {
         }
         let digests: Vec<u64> = self.nodes.iter().map(|node| node.node.digest()).collect();
         assert_eq!(digests, [digests[0]; NODES]);
+        if let Err(violation) = self.history.is_linearizable(NODES) {
+            panic!("{violation}");
+        }
         self.history.check(|symbol| first.engine.quote(&Access::All, symbol));
     }
 
@@ -397,12 +446,21 @@ impl SimNode {
         quotes
     }
 
-    /// Keeps what it holds: quotes and the place in the log, together.
+    /// Keeps what has changed, and the place in the log, together.
     fn keep(&mut self) {
-        let version_floor = self.node.replica().holdings().version_floor;
-        self.kept =
-            Kept { quotes: self.quotes(), version_floor, log: self.node.log_state().clone() };
+        let Some(Keep { writes, place, .. }) = self.node.keep((&name(), 1)) else { return };
+        for write in writes {
+            match write {
+                Write::Put(quote) => _ = self.kept.quotes.insert(quote.symbol, quote),
+                Write::Remove(symbol) => _ = self.kept.quotes.remove(&symbol),
+            }
+        }
+        self.kept.place = place;
     }
+}
+
+fn name() -> ClusterName {
+    ClusterName::new("main").unwrap()
 }
 
 fn some_fields(chance: &mut Chance) -> Fields {
