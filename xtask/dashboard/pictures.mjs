@@ -46,6 +46,7 @@ try {
     await page.bringToFront();
     if (name.startsWith('stock')) await page.mouse.move(760, 330);
     await page.screenshot({ path: `${folder}/dashboard-${name}.png` });
+    await page.close();
   }
 } finally {
   clients.forEach((child) => child.kill());

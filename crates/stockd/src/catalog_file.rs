@@ -1,7 +1,8 @@
 //! Catalog files: where the stocks that are listed at start come from.
 //!
 //! This module owns the order in which files are read: `input.rs` makes text of them, `lines.rs` and
-//! `documents.rs` cut it into bounded pieces, `table.rs` and `json.rs` read a piece as a row (`row.rs`).
+//! `documents.rs` cut it into bounded pieces, `table.rs` and `json.rs` read a piece as a row (`row.rs`), and `listed.rs` finds what
+//! is listed twice.
 //! `form.rs` has what a user may say of a file. They know nothing of the catalog.
 //!
 //! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
@@ -14,27 +15,26 @@ mod form;
 mod input;
 mod json;
 pub(crate) mod lines;
+mod listed;
 mod names;
 mod number;
 mod row;
 pub(crate) mod table;
 mod wide;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
-use stockd_model::Symbol;
 use stockd_model::limits::{CATALOG_LINE_BYTES_MAX, CATALOG_SAMPLE_BYTES};
 
 use self::documents::Documents;
 pub(crate) use self::form::{Columns, Form, Format};
 pub(crate) use self::input::Input;
 use self::lines::{Line, Lines, too_long};
+use self::listed::Listed;
 pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
 use crate::bad_rows::BadRows;
 
@@ -52,8 +52,7 @@ pub(crate) struct Loaded {
     /// The stocks to list.
     pub(crate) rows: Vec<Row>,
     pub(crate) bad_rows: BadRows,
-    /// Where each stock was listed.
-    lines: HashMap<Symbol, u64, foldhash::fast::RandomState>,
+    listed: Listed,
 }
 
 impl Source {
@@ -227,13 +226,10 @@ impl Loaded {
             Some(Err(bad)) => return self.add_bad(source, line, &bad),
             Some(Ok(row)) => row,
         };
-        match self.lines.entry(row.symbol) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(line);
-                self.rows.push(row);
-            }
-            Entry::Occupied(first) => {
-                let bad = row.listed_already(*first.get());
+        match self.listed.note(row.symbol, line, &self.rows) {
+            None => self.rows.push(row),
+            Some(first) => {
+                let bad = row.listed_already(first);
                 self.add_bad(source, line, &bad);
             }
         }

@@ -12,7 +12,7 @@ mod packages;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use packages::Packages;
 
@@ -41,8 +41,12 @@ static STAGE: LazyLock<Option<Packages>> = LazyLock::new(|| {
     Some(packages)
 });
 
+/// One browser at a time: each of them keeps the cores busy.
+static PLAYING: Mutex<()> = Mutex::new(());
+
 /// Plays a script; what it printed.
 fn play(packages: &Packages, arguments: &[&str]) -> String {
+    let _alone = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = Command::new(&packages.program);
     command.args(arguments).current_dir(&packages.directory);
     let output = command.env("STOCKD_BINARY", env!("CARGO_BIN_EXE_stockd")).output().unwrap();
