@@ -440,7 +440,7 @@ pub const OWN_COMMIT_QUIET: Duration = Duration::from_millis(10);
 pub const OWN_COMMIT_GAP: Duration = Duration::from_millis(5);
 
 /// How long a worker commits nothing itself after a commit that took longer than clients may wait for it.
-pub const OWN_COMMIT_REST: Duration = Duration::from_secs(1);
+pub const OWN_COMMIT_REST: Duration = Duration::from_millis(100);
 
 /// How often the second thread of a worker looks whether the first one is held up by the disk: one that has been
 /// from one look to the next has its worker taken.
