@@ -88,7 +88,10 @@ pub(crate) async fn join(options: &ClusterOptions) -> Result<(Connection, LogInf
 async fn try_to_join(options: &ClusterOptions) -> Result<(Connection, LogInfo), ClusterError> {
     let (tell, events) = mpsc::unbounded_channel();
     let client = client::connect(options, tell).await?;
-    let (log, _) = client::stream(&client, &options.name).await?;
+    let (log, info) = client::stream(&client, &options.name).await?;
+    if info.config.mirror.is_some() && !options.only_follows {
+        return Err(ClusterError::Mirror { stream: options.name.stream() });
+    }
     let (servers, name) = (options.servers.clone(), options.name.clone());
     Ok((Connection { client, events, servers, name, log }, log))
 }

@@ -99,7 +99,7 @@ pub(super) fn run(
     })?;
     let truth = Truth::of(&log);
     problems.extend(compare(&histories, &truth, &shown));
-    problems.extend(seen.differences(&truth));
+    problems.extend(seen.behind(&truth));
     problems.extend(orders(&histories, &seen));
     let calls = || histories.iter().flat_map(|history| &history.calls);
     let count = |is_it: fn(&Told) -> bool| {
@@ -170,7 +170,7 @@ fn play(scene: &mut Scene, plan: &[Planned]) -> Result<Vec<String>> {
 }
 
 /// How long it takes from now on until each node has taken a write and shows those of all.
-fn level(nodes: &[Node]) -> Result<Duration> {
+pub(super) fn level(nodes: &[Node]) -> Result<Duration> {
     let began = Instant::now();
     let mark = |node: usize| format!("LEVEL{node}");
     for node in nodes {

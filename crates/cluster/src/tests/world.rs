@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockd_engine::{Access, Catalog, Engine, Replicated, Trap, WriteHandle};
-use stockd_model::batch::FORMAT;
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -250,9 +249,6 @@ impl World {
     fn rubbish(&mut self) {
         let mut bytes: Vec<u8> =
             (0..self.chance.below(80)).map(|_| self.chance.next() as u8).collect();
-        if let Some(format) = bytes.first_mut() {
-            *format = FORMAT.min(*format);
-        }
         // Or a good one that somebody has cut.
         if let (true, Some(message)) = (self.chance.percent(50), self.log.last()) {
             bytes = message[..message.len() / 2].to_vec();
