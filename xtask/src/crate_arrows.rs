@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "stockd-web",
         &["stockd-server", "stockd-engine", "stockd-access", "stockd-tls", "stockd-model"],
     ),
-    ("stockd-cluster", &["stockd-engine", "stockd-model"]),
+    ("stockd-cluster", &["stockd-engine", "stockd-store", "stockd-model"]),
     ("stockd-client", &["stockd-wire", "stockd-tls", "stockd-model"]),
     ("stockd-feeds", &["stockd-model"]),
     ("stockd-latency", &["stockd-model"]),

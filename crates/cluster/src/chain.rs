@@ -25,6 +25,16 @@ impl Chain {
         Chain { sequence, links: VecDeque::from([chain]) }
     }
 
+    /// The chain up to a message, with the links of those before it, the latest last.
+    pub(crate) fn with_links(sequence: u64, links: Vec<u64>) -> Chain {
+        Chain { sequence, links: links.into() }
+    }
+
+    /// The latest links, that of the last message last.
+    pub(crate) fn latest(&self, most: usize) -> impl ExactSizeIterator<Item = u64> {
+        self.links.range(self.links.len().saturating_sub(most)..).copied()
+    }
+
     /// The last message in it.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence

@@ -10,26 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use stockd_engine::{ClusterReport, Replica, now_ns};
-use stockd_model::limits::{CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX};
+use stockd_engine::{ClusterReport, now_ns};
+use stockd_model::limits::{CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX, KEEP_STOCKS_MAX};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc as asynchronous;
 use tokio::sync::oneshot;
 
+use crate::keeper::Keeper;
 use crate::log_state::Fault;
-use crate::nats::api::LogInfo;
-use crate::nats::{self, Delivery, Wiring};
-use crate::node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};
+use crate::nats::{Delivery, Wiring};
+use crate::node::{Closed, Effect, Event, Node, NodeStatus, Now};
 use crate::options::{ClusterError, ClusterOptions};
-
-/// A connection to a cluster whose log is known, and no node yet.
-#[derive(Debug)]
-pub struct Joining {
-    options: ClusterOptions,
-    log: LogInfo,
-    wire: oneshot::Sender<Wiring>,
-    network: JoinHandle<()>,
-}
 
 /// A node that runs.
 #[derive(Debug)]
@@ -43,8 +34,17 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Shared {
     options: ClusterOptions,
-    /// What it said last, and when.
-    status: Mutex<Option<(NodeStatus, Instant)>>,
+    /// What it said last.
+    status: Mutex<Option<Said>>,
+}
+
+/// What a node said of itself.
+#[derive(Debug)]
+struct Said {
+    status: NodeStatus,
+    at: Instant,
+    /// The last message that its data directory has.
+    kept: Option<u64>,
 }
 
 /// Deliveries that are taken before time is looked at.
@@ -53,85 +53,37 @@ const DELIVERIES_TOGETHER: usize = 1024;
 /// Between two looks at what has changed, for those who wait.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-impl Joining {
-    /// Connects to the log, and finds out what the cluster is. It tries until it is given up.
-    ///
-    /// # Errors
-    ///
-    /// What time does not heal: the stream or the servers are not as they must be.
-    pub fn begin(
-        options: ClusterOptions,
-        is_given_up: impl Fn() -> bool,
-    ) -> Result<Joining, ClusterError> {
-        let runtime = runtime()?;
-        let (tell, told) = mpsc::sync_channel(1);
-        let (wire, wired) = oneshot::channel();
-        let of_thread = options.clone();
-        let network = thread::Builder::new().name("stockd-nats".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let joined = nats::join(&of_thread).await;
-                let connection = joined.map(|(connection, log)| {
-                    let _ = tell.send(Ok(log));
-                    connection
-                });
-                match connection {
-                    Err(error) => _ = tell.send(Err(error)),
-                    Ok(connection) => {
-                        if let Ok(wiring) = wired.await {
-                            connection.serve(wiring).await;
-                        }
-                    }
-                }
-            });
-        });
-        let network = network.map_err(|error| ClusterError::Refused(error.to_string()))?;
-        loop {
-            match told.recv_timeout(LOOK_INTERVAL) {
-                Ok(log) => return Ok(Joining { options, log: log?, wire, network }),
-                Err(mpsc::RecvTimeoutError::Timeout) if is_given_up() => {
-                    return Err(ClusterError::Stopped);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ClusterError::Silent),
-            }
-        }
-    }
+/// What a node is made of before it runs.
+pub(crate) struct Parts {
+    pub(crate) options: ClusterOptions,
+    /// That of the log.
+    pub(crate) epoch: u64,
+    pub(crate) node: Node,
+    /// Where it keeps what it holds.
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) wire: oneshot::Sender<Wiring>,
+    pub(crate) network: JoinHandle<()>,
+}
 
-    /// What the cluster is.
-    pub fn log(&self) -> LogInfo {
-        self.log
-    }
-
-    /// Has the node of this replica, which holds nothing yet, follow the log and write to it.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no random numbers or no thread.
-    pub fn start(self, replica: Replica) -> Result<Cluster, ClusterError> {
-        let Joining { options, wire, network, .. } = self;
-        let interrupter = replica.interrupter();
+impl Cluster {
+    /// Has a node follow the log.
+    pub(crate) fn start(parts: Parts) -> Result<Cluster, ClusterError> {
+        let Parts { options, epoch, mut node, keeper, wire, network } = parts;
+        let interrupter = node.replica().interrupter();
         let (deliveries, delivered) = mpsc::sync_channel(DELIVERIES_MAX);
         let (effects, wanted) = asynchronous::channel(EFFECTS_MAX);
         let consumer = format!("node-{:016x}", random()?);
         let _ = wire.send(Wiring { deliveries, interrupter, effects: wanted, consumer });
-        let node_options = NodeOptions {
-            write_timeout: options.write_timeout,
-            writes: !options.only_follows,
-            // The system has had random numbers before.
-            draw_session: Box::new(|| random().unwrap_or_else(|_| now_ns())),
-        };
-        let node = Node::new(replica, node_options, now());
-        let shared = Arc::new(Shared { options, status: Mutex::new(None) });
-        let applying = Applying { node, delivered, effects, shared: Arc::clone(&shared) };
+        let shared = Arc::new(Shared { options, status: Mutex::default() });
+        let applying =
+            Applying { node, delivered, effects, keeper, epoch, shared: Arc::clone(&shared) };
         let apply = thread::Builder::new()
             .name("stockd-apply".to_owned())
             .spawn(move || applying.run())
             .map_err(|error| ClusterError::Refused(error.to_string()))?;
         Ok(Cluster { shared, apply, network })
     }
-}
 
-impl Cluster {
     /// Waits until all is applied that was acknowledged before, and writes are taken. `false` when it was given up, or
     /// the node has stopped.
     pub fn wait_until_ready(&self, is_given_up: impl Fn() -> bool) -> bool {
@@ -146,7 +98,7 @@ impl Cluster {
 
     /// Why the node has stopped, if it has.
     pub fn fault(&self) -> Option<String> {
-        match self.shared.status().as_ref()?.0.closed.as_ref()? {
+        match self.shared.status().as_ref()?.status.closed.as_ref()? {
             Closed::Stopped(fault) => Some(fault.to_string()),
             _ => None,
         }
@@ -155,7 +107,7 @@ impl Cluster {
     /// Why what the node shows may be wrong: it has stopped, and others hold something else. One that has stopped for
     /// another cause shows what was right.
     pub fn wrong(&self) -> Option<String> {
-        match self.shared.status().as_ref()?.0.closed.as_ref()? {
+        match self.shared.status().as_ref()?.status.closed.as_ref()? {
             Closed::Stopped(fault @ (Fault::Diverged { .. } | Fault::NoRoom(_))) => {
                 Some(fault.to_string())
             }
@@ -177,17 +129,17 @@ impl Cluster {
 }
 
 impl Shared {
-    fn status(&self) -> MutexGuard<'_, Option<(NodeStatus, Instant)>> {
+    fn status(&self) -> MutexGuard<'_, Option<Said>> {
         // It is exchanged as a whole.
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self) -> ClusterReport {
-        let status = self.status();
-        let said = status.as_ref().map(|(status, at)| (status, at.elapsed()));
+        let said = self.status();
+        let said = said.as_ref();
         // What it said grows older even when the thread is held up.
-        let staleness = said.and_then(|(status, ago)| Some(status.staleness? + ago));
-        let closed = said.map(|(status, _)| status.closed.as_ref());
+        let staleness = said.and_then(|said| Some(said.status.staleness? + said.at.elapsed()));
+        let closed = said.map(|said| said.status.closed.as_ref());
         let state = match closed {
             None | Some(Some(Closed::Joining)) => "joining",
             Some(None) => "ok",
@@ -198,7 +150,7 @@ impl Shared {
             Some(Some(Closed::Stopped(_))) => "stopped",
         };
         let is_fresh = staleness.is_some_and(|it| it <= self.options.stale_after);
-        let number = |of: fn(&NodeStatus) -> u64| said.map_or(0, |(status, _)| of(status));
+        let number = |of: fn(&NodeStatus) -> u64| said.map_or(0, |said| of(&said.status));
         ClusterReport {
             name: self.options.name.as_str().to_owned(),
             state,
@@ -209,7 +161,9 @@ impl Shared {
             passed_over: number(|status| status.passed_over),
             followed: number(|status| status.followed),
             sessions: number(|status| status.sessions as u64) as usize,
-            digest: said.and_then(|(status, _)| status.digest),
+            digest: said.and_then(|said| said.status.digest),
+            kept: said.and_then(|said| said.kept),
+            snapshot: number(|status| status.snapshot),
         }
     }
 }
@@ -219,6 +173,10 @@ struct Applying {
     node: Node,
     delivered: Receiver<Delivery>,
     effects: asynchronous::Sender<Effect>,
+    /// Where it keeps what it holds.
+    keeper: Option<Keeper>,
+    /// That of the log.
+    epoch: u64,
     shared: Arc<Shared>,
 }
 
@@ -239,6 +197,43 @@ impl Applying {
             thread::sleep(LOOK_INTERVAL / 20);
         }
         self.node.end();
+        self.keep_the_last(Instant::now() + CLUSTER_END_TIMEOUT);
+    }
+
+    /// Has what has changed kept, when it is time; waits where it is too much.
+    fn keep(&mut self, now: Instant) {
+        let Some(keeper) = &self.keeper else { return };
+        if keeper.has_failed() {
+            self.node.replica().forget_changes();
+            return;
+        }
+        let is_much = self.node.replica().changed() >= KEEP_STOCKS_MAX;
+        if is_much {
+            keeper.wait(now + CLUSTER_END_TIMEOUT);
+        }
+        if (keeper.is_due(now) || is_much) && !keeper.is_busy() {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        if self.node.seen() != keeper.kept()
+            && let Some(keep) = self.node.keep((&self.shared.options.name, self.epoch))
+        {
+            keeper.keep(keep);
+        }
+    }
+
+    /// Keeps the last of it and closes the directory, if the disk does that in time.
+    fn keep_the_last(&mut self, until: Instant) {
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.wait(until)) {
+            self.hand_over();
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.wait(until);
+            keeper.end(until);
+        }
     }
 
     /// Takes what has come, and does what is due. Whether there may be more to take.
@@ -277,12 +272,15 @@ impl Applying {
             // Where there is no room it is as if the network had dropped it.
             let _ = self.effects.try_send(effect);
         }
-        *self.shared.status() = Some((self.node.status(now.instant), now.instant));
+        self.keep(now.instant);
+        let kept = self.keeper.as_ref().map(Keeper::kept);
+        let said = Said { status: self.node.status(now.instant), at: now.instant, kept };
+        *self.shared.status() = Some(said);
         taken == DELIVERIES_TOGETHER
     }
 }
 
-fn now() -> Now {
+pub(crate) fn now() -> Now {
     Now { instant: Instant::now(), unix_ns: now_ns() }
 }
 

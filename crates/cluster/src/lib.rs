@@ -19,11 +19,15 @@
 
 mod chain;
 mod cluster;
+mod joining;
+mod keeper;
 mod log_state;
 mod nats;
 mod node;
 mod options;
 mod origin;
+mod place;
+mod round;
 mod sessions;
 mod stream;
 #[cfg(test)]
@@ -32,7 +36,8 @@ mod tests;
 mod traps;
 mod votes;
 
-pub use cluster::{Cluster, Joining};
+pub use cluster::Cluster;
+pub use joining::Joining;
 pub use log_state::Fault;
 pub use nats::api::LogInfo;
 pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};

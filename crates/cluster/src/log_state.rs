@@ -9,6 +9,7 @@ use stockd_model::batch::{self, BatchError, Body, Command, Head, Kind, Seen};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::chain::Chain;
+use crate::round::{Round, Turn};
 use crate::sessions::{Admission, Sessions};
 
 /// The log up to a message, as a node has read it.
@@ -16,6 +17,7 @@ use crate::sessions::{Admission, Sessions};
 pub(crate) struct LogState {
     chain: Chain,
     sessions: Sessions,
+    round: Round,
     /// Messages that were passed over since the start.
     passed_over: u64,
 }
@@ -107,8 +109,38 @@ impl LogState {
         LogState {
             chain: Chain::from(Seen::default()),
             sessions: Sessions::default(),
+            round: Round::default(),
             passed_over: 0,
         }
+    }
+
+    /// As it was after a message, with the links of the last ones up to that.
+    pub(crate) fn restored(
+        (sequence, links): (u64, Vec<u64>),
+        sessions: Sessions,
+        round: Round,
+    ) -> LogState {
+        LogState { chain: Chain::with_links(sequence, links), sessions, round, passed_over: 0 }
+    }
+
+    /// The links of the latest messages, that of the last one last.
+    pub(crate) fn links(&self, most: usize) -> impl ExactSizeIterator<Item = u64> {
+        self.chain.latest(most)
+    }
+
+    /// The sessions.
+    pub(crate) fn open_sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// What the log has had since the last snapshot.
+    pub(crate) fn round(&self) -> Round {
+        self.round
+    }
+
+    /// Whose turn it is to keep a snapshot, when one is due.
+    pub(crate) fn turn(&self) -> Option<Turn> {
+        self.round.turn(&self.sessions)
     }
 
     /// The last message that was read, and the chain up to it.
@@ -170,6 +202,10 @@ impl LogState {
             matches!(meaning, Meaning::Repeated | Meaning::Unknown | Meaning::Rubbish(_));
         self.passed_over += u64::from(is_nothing);
         self.chain.append(message);
+        self.round.note(message.len(), self.sessions.time_ns());
+        if let Meaning::Snapshot { sequence } = meaning {
+            self.round.kept(sequence, self.sessions.time_ns());
+        }
         Ok(Read::Next(head, meaning))
     }
 

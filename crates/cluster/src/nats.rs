@@ -18,13 +18,14 @@ pub(crate) mod client;
 mod follower;
 
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use stockd_engine::Interrupter;
+use stockd_model::limits::LOG_RECOVERY_TIMEOUT;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -68,13 +69,26 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 /// How long the connection may take what is to be sent.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Connects, and finds out what the log is, however long that takes. Errors that time does not heal end it.
-pub(crate) async fn join(options: &ClusterOptions) -> Result<(Connection, LogInfo), ClusterError> {
-    let mut told = None;
+/// What a node has kept: the epoch of the log, and the last message.
+pub(crate) type Kept = (u64, u64);
+
+/// Connects, and finds out what the log is, however long that takes, and whether it goes on behind what the node has
+/// kept. One of another epoch is not looked at further. Errors that time does not heal end it.
+pub(crate) async fn join(
+    options: &ClusterOptions,
+    kept: Option<Kept>,
+) -> Result<(Connection, LogInfo), ClusterError> {
+    let (mut told, mut went_back) = (None, None);
     loop {
-        let error = match try_to_join(options).await {
+        let error = match try_to_join(options, kept).await {
             Ok(joined) => return Ok(joined),
             Err(error @ (ClusterError::Unreachable { .. } | ClusterError::Silent)) => error,
+            Err(error @ ClusterError::WentBack { .. }) => {
+                if went_back.get_or_insert_with(Instant::now).elapsed() > LOG_RECOVERY_TIMEOUT {
+                    return Err(error);
+                }
+                error
+            }
             Err(error) => return Err(error),
         };
         if told.as_ref() != Some(&error) {
@@ -85,12 +99,24 @@ pub(crate) async fn join(options: &ClusterOptions) -> Result<(Connection, LogInf
     }
 }
 
-async fn try_to_join(options: &ClusterOptions) -> Result<(Connection, LogInfo), ClusterError> {
+async fn try_to_join(
+    options: &ClusterOptions,
+    kept: Option<Kept>,
+) -> Result<(Connection, LogInfo), ClusterError> {
     let (tell, events) = mpsc::unbounded_channel();
     let client = client::connect(options, tell).await?;
     let (log, info) = client::stream(&client, &options.name).await?;
     if info.config.mirror.is_some() && !options.only_follows {
         return Err(ClusterError::Mirror { stream: options.name.stream() });
+    }
+    let (epoch, kept) = kept.unwrap_or((log.epoch, 0));
+    let (first, last) = (info.state.first_seq, info.state.last_seq);
+    if epoch == log.epoch && kept > last {
+        let stream = options.name.stream();
+        return Err(ClusterError::WentBack { stream, kept, last });
+    }
+    if epoch == log.epoch && first > kept + 1 {
+        return Err(ClusterError::Purged { first, needed: kept + 1 });
     }
     let (servers, name) = (options.servers.clone(), options.name.clone());
     Ok((Connection { client, events, servers, name, log }, log))

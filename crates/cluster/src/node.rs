@@ -18,8 +18,11 @@ use stockd_model::limits::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::keeper::Keep;
 use crate::log_state::{Fault, LogState, Meaning, Read};
+use crate::options::ClusterName;
 use crate::origin::{CameBack, Origin, Outgoing};
+use crate::place;
 use crate::votes::{Judgement, Votes};
 
 /// How a node behaves.
@@ -119,6 +122,8 @@ pub struct NodeStatus {
     pub digest: Option<(u64, u64)>,
     /// Sessions that this node has begun.
     pub begun: u64,
+    /// The last message that is in a snapshot; 0 before there was one.
+    pub snapshot: u64,
 }
 
 /// A node: what it was sent and the time go in, what to send and to follow comes out.
@@ -311,7 +316,13 @@ impl Node {
             followed: self.link.followed,
             digest: self.votes.latest(),
             begun: self.begun,
+            snapshot: self.log.round().sequence,
         }
+    }
+
+    /// The last message that was applied.
+    pub(crate) fn seen(&self) -> u64 {
+        self.log.seen().sequence
     }
 
     /// Ends: what is in flight may take effect.
@@ -331,6 +342,19 @@ impl Node {
     /// Whether nothing is in flight.
     pub fn is_idle(&self) -> bool {
         self.origin.is_idle()
+    }
+
+    /// What has changed since this was asked last, and the place in the log: what a store has to keep. `None` where what
+    /// the node holds is not to be kept.
+    pub(crate) fn keep(&mut self, cluster: (&ClusterName, u64)) -> Option<Keep> {
+        if matches!(self.fault, Some(Fault::NoRoom(_) | Fault::Diverged { .. })) {
+            return None;
+        }
+        self.show();
+        let (mut encoded, holdings) = (Vec::new(), self.replica.holdings());
+        place::encode(&mut encoded, cluster, &holdings, &self.log);
+        let (sequence, version_floor) = (self.log.seen().sequence, holdings.version_floor);
+        Some(Keep { writes: self.replica.take_changes(), version_floor, sequence, place: encoded })
     }
 
     /// What it has read of the log.

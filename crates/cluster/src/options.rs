@@ -106,6 +106,27 @@ pub enum ClusterError {
         /// The message that is needed.
         needed: u64,
     },
+    /// The data directory cannot be that of this node.
+    #[error("the data directory '{path}' {why}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
+    /// The log ends before what the node has applied.
+    #[error(
+        "this node has applied message {kept} of the log, and the log of stream {stream} ends at message {last}: it has \
+         lost what was acknowledged; a new log begins from the most advanced data directory with 'stockd cluster recover'"
+    )]
+    WentBack {
+        /// The stream.
+        stream: String,
+        /// The last message that the node has applied.
+        kept: u64,
+        /// The last message of the log.
+        last: u64,
+    },
     /// NATS answers with an error.
     #[error("NATS refuses: {0}")]
     Refused(String),

@@ -26,14 +26,14 @@ pub(crate) struct Sessions {
 
 /// What is known of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Session {
+pub(crate) struct Session {
     /// The sequence of its hello.
-    opened: u64,
+    pub(crate) opened: u64,
     /// The number of the last message that counted, and its sequence.
-    number: u64,
-    sequence: u64,
+    pub(crate) number: u64,
+    pub(crate) sequence: u64,
     /// The time of the log then.
-    time_ns: u64,
+    pub(crate) time_ns: u64,
 }
 
 /// Whether a message counts.
@@ -48,6 +48,30 @@ pub(crate) enum Admission {
 }
 
 impl Sessions {
+    /// As they were: the latest time, what was forgotten, and those that are open.
+    pub(crate) fn restored(
+        time_ns: u64,
+        forgotten: u64,
+        open: impl IntoIterator<Item = (u64, Session)>,
+    ) -> Sessions {
+        Sessions { open: open.into_iter().collect(), time_ns, forgotten }
+    }
+
+    /// The latest time of any message that counted.
+    pub(crate) fn time_ns(&self) -> u64 {
+        self.time_ns
+    }
+
+    /// Hellos of senders that had seen less do not count.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Those that are open, in the order of their numbers.
+    pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = (u64, Session)> {
+        self.open.iter().map(|(id, session)| (*id, *session))
+    }
+
     /// Admits a message, or does not.
     pub(crate) fn admit(&mut self, head: &Head, sequence: u64) -> Admission {
         match (head.kind, self.open.get(&head.session)) {
@@ -102,7 +126,7 @@ impl Sessions {
     fn make_room(&mut self, time_ns: u64) {
         let now_ns = self.time_ns.max(time_ns);
         let timeout_ns = CLUSTER_SESSION_TIMEOUT.as_nanos() as u64;
-        let is_silent = |session: &Session| now_ns - session.time_ns > timeout_ns;
+        let is_silent = |session: &Session| now_ns.saturating_sub(session.time_ns) > timeout_ns;
         let silent = self.open.iter().filter(|(_, session)| is_silent(session));
         let mut leaving: Vec<u64> = silent.map(|(id, _)| *id).collect();
         if self.open.len() - leaving.len() >= CLUSTER_SESSIONS_MAX {

@@ -28,6 +28,10 @@ pub struct ClusterReport {
     pub sessions: usize,
     /// The latest digest of all that it holds, and after which message.
     pub digest: Option<(u64, u64)>,
+    /// The last message of the log that its data directory has; `None` where it has none.
+    pub kept: Option<u64>,
+    /// The last message of the log that is in a snapshot; 0 before there was one.
+    pub snapshot: u64,
 }
 
 /// Whom to ask.

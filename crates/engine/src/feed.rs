@@ -108,7 +108,7 @@ pub struct Standing {
     /// Symbols that are marked for it, as a subscriber and as a tracker.
     pub marks: usize,
     /// About how many bytes are held for it, with an equal share for each subscription of what all subscribers hold
-    /// together.
+    /// together. The latest payloads are no part of it: they are bounded, and as many however few subscribe.
     pub bytes: usize,
     /// Whether it is told no marks yet because of its [interval](Feed::set_interval).
     pub rests: bool,
@@ -368,12 +368,14 @@ impl Feed {
         Some(standing)
     }
 
-    /// The part of a subscription in what all subscribers hold together. The topics of those that have left, until
-    /// they are tidied up, are parts of their own: they make no other subscriber larger.
+    /// The part of a subscription in what all subscribers hold together. The topics and patterns of those that have
+    /// left, until they are tidied up, are parts of their own: they make no other subscriber larger.
     fn share(&self) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
-        let shares = (subscriptions + self.subscribers.tracked).max(self.wants.topics.places());
-        (self.bytes_in_all() - self.subscribers.bytes()) / shares.max(1)
+        let Wants { topics, patterns, .. } = &self.wants;
+        let shares = subscriptions + self.subscribers.tracked;
+        let shares = shares.max(topics.places() + patterns.len());
+        (topics.bytes() + patterns.bytes()) / shares.max(1)
     }
 
     /// About how many bytes are held in all: for all subscribers, those included that have left and

@@ -13,21 +13,25 @@
 //!
 //! Invariant: what was asked is answered once, in the order of each handle, after the rows show what became of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
+use foldhash::fast::RandomState;
+use stockd_access::Access;
 use stockd_catalog::Catalog;
 use stockd_model::batch::{BatchWriter, Command, write_quote};
 use stockd_model::limits::{CLUSTER_STOCKS_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Quote, Refusal, Reply, Request};
+use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_store::Write;
 
 use crate::committer::Committer;
 use crate::counters::{Cells, Totals};
 use crate::engine::Engine;
 use crate::market::Market;
 use crate::overlay::{LogRules, Overlay};
+use crate::snapshot::Snapshot;
 use crate::transaction::{Outcome, Transaction};
 use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteQueue};
 
@@ -88,6 +92,8 @@ pub struct Replica {
     asked: VecDeque<WriteBatch>,
     /// Decided, and answered when the rows show it.
     decided: Vec<(WriteBatch, Vec<(ReplyTo, Answered)>)>,
+    /// Stocks that have changed since somebody took them, where somebody does.
+    changed: Option<HashSet<Symbol, RandomState>>,
     done: Totals,
     /// Room for a quote that is hashed.
     room: Vec<u8>,
@@ -121,6 +127,7 @@ impl Engine {
             quotes: 0,
             asked: VecDeque::new(),
             decided: Vec::new(),
+            changed: None,
             done: Totals::default(),
             room: Vec::new(),
         };
@@ -268,7 +275,11 @@ impl Replica {
     pub fn show(&mut self) {
         let between = self.market.gate.between_transactions();
         let (hash, room, mut sum) = (self.hash, &mut self.room, self.quotes);
+        let noted = &mut self.changed;
         self.overlay.apply_and_tell(|changed| {
+            if let (Some(noted), Some(quote)) = (&mut *noted, changed.after.or(changed.before)) {
+                noted.insert(quote.symbol);
+            }
             sum = sum
                 .wrapping_sub(hash_quote(hash, room, changed.before.as_ref()))
                 .wrapping_add(hash_quote(hash, room, changed.after.as_ref()));
@@ -281,6 +292,37 @@ impl Replica {
         for (batch, answers) in self.decided.drain(..) {
             batch.answer(answers);
         }
+    }
+
+    /// Notes from now on which stocks change, for who [takes](Replica::take_changes) them.
+    pub fn note_changes(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// Notes no more.
+    pub fn forget_changes(&mut self) {
+        self.changed = None;
+    }
+
+    /// How many stocks have changed since they were taken.
+    pub fn changed(&self) -> usize {
+        self.changed.as_ref().map_or(0, HashSet::len)
+    }
+
+    /// What a store has to write to hold what the rows show, if it has what they showed when this was taken last. What
+    /// was decided has to be [shown](Replica::show) before.
+    pub fn take_changes(&mut self) -> Vec<Write> {
+        debug_assert!(self.overlay.is_empty(), "the rows show all that was decided");
+        let catalog = &self.market.catalog;
+        let write = |symbol| catalog.get(&symbol).map_or(Write::Remove(symbol), Write::Put);
+        self.changed.as_mut().map_or_else(Vec::new, |noted| noted.drain().map(write).collect())
+    }
+
+    /// What the rows show now, to be read while they change: see [`Engine::snapshot`]. What was decided has to be
+    /// [shown](Replica::show) before.
+    pub fn snapshot(&self, now: Instant) -> Option<Snapshot> {
+        debug_assert!(self.overlay.is_empty(), "the rows show all that was decided");
+        Snapshot::begin(&self.market, &Access::All, now)
     }
 
     /// The state that the rows show.

@@ -350,6 +350,10 @@ fn about_cluster(Known { server, .. }: &Known<'_>) -> Lines {
         if let Some((sequence, digest)) = cluster.digest {
             lines.add("cluster_digest", format_args!("{sequence}:{digest:016x}"));
         }
+        if let Some(kept) = cluster.kept {
+            lines.add("cluster_kept", kept);
+        }
+        lines.add("cluster_snapshot", cluster.snapshot);
     }
     lines
 }

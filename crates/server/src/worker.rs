@@ -519,6 +519,13 @@ impl Worker {
     #[cold]
     fn close_largest(&mut self, mut excess: usize, now: Instant) {
         let average = self.server.memory.held() / self.pool.open().max(1);
+        // What a subscriber holds of what all hold together changes without a turn of its own.
+        let cells = self.pool.cells(self.index);
+        for (_, slot) in &mut self.connections {
+            if self.feed.has(slot.id.into()) {
+                self.sums.note(slot, &self.feed, cells);
+            }
+        }
         for (bytes, id) in self.relief.largest(&self.connections, average) {
             if excess == 0 {
                 self.relief.more = false;

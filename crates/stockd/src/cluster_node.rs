@@ -2,12 +2,16 @@
 //!
 //! It knows neither NATS nor what a log is: the cluster and the engine do.
 
+use std::time::Instant;
+
 use anyhow::Context;
-use stockd_cluster::{Cluster, ClusterName, ClusterOptions, Joining, hash};
-use stockd_engine::{Catalog, Engine, Replicated};
+use stockd_cluster::{Cluster, ClusterName, ClusterOptions, Joining};
+use stockd_engine::Engine;
+use stockd_store::DataDir;
 use tracing::{info, warn};
 
-use crate::settings::Settings;
+use crate::data_dir::tell_what_is_odd;
+use crate::settings::{Settings, Sync};
 
 /// A node that follows the log. Its catalog is what the cluster holds when this returns.
 ///
@@ -15,25 +19,11 @@ use crate::settings::Settings;
 ///
 /// When the log is not one of a cluster, or cannot be followed.
 pub(crate) fn join(settings: &Settings) -> anyhow::Result<(Engine, Cluster)> {
-    if let Some(unused) = &settings.data_dir {
-        warn!(
-            "cluster: {} is not used, the log of the cluster keeps the catalog",
-            unused.display()
-        );
-    }
+    let began = Instant::now();
+    let directory = directory(settings)?;
     // No client is served yet, so a signal ends the process.
     let is_given_up = || false;
-    let joining = Joining::begin(options(settings)?, is_given_up)?;
-    let log = joining.log();
-    let (engine, replica) = Engine::replicated(Replicated {
-        catalog: Catalog::new(),
-        version_floor: 0,
-        stocks_max: log.stocks_max,
-        epoch: log.epoch,
-        hash,
-    });
-    let cluster = joining.start(replica)?;
-    engine.report_cluster_with(cluster.reporter());
+    let (engine, cluster) = Joining::begin(options(settings)?, directory, is_given_up)?.start()?;
     if !cluster.wait_until_ready(is_given_up) {
         let why = cluster.fault().unwrap_or_else(|| "it has ended".to_owned());
         anyhow::bail!("cannot follow the log of the cluster: {why}");
@@ -43,9 +33,29 @@ pub(crate) fn join(settings: &Settings) -> anyhow::Result<(Engine, Cluster)> {
         cluster = report.name,
         applied = report.applied,
         stocks = engine.count(&stockd_engine::Access::All).unwrap_or_default(),
+        milliseconds = began.elapsed().as_millis(),
         "joined the cluster"
     );
     Ok((engine, cluster))
+}
+
+/// Where the node keeps what it holds; none where it reads all from the log when it starts.
+fn directory(settings: &Settings) -> anyhow::Result<Option<DataDir>> {
+    match &settings.data_dir {
+        Some(unused) if settings.ephemeral => {
+            warn!("ephemeral: {} is not used, nothing is kept", unused.display());
+            Ok(None)
+        }
+        None => {
+            info!("nothing is kept on the disk of this node; name a place for it with --data-dir");
+            Ok(None)
+        }
+        Some(path) => {
+            let directory = DataDir::open(path, settings.sync != Sync::Never)?;
+            tell_what_is_odd(&directory, path);
+            Ok(Some(directory))
+        }
+    }
 }
 
 fn options(settings: &Settings) -> anyhow::Result<ClusterOptions> {

@@ -42,6 +42,13 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
             (usual, data)
         }
     };
+    if data.position().is_some() {
+        anyhow::bail!(
+            "the data directory '{}' is that of a node of a cluster; start it with --cluster, or name another directory \
+             with --data-dir",
+            path.display()
+        );
+    }
     tell_what_is_odd(&data, &path);
     let began = Instant::now();
     let catalog = Catalog::new();
@@ -83,7 +90,7 @@ pub(crate) fn is_older_than(settings: &Settings, file: Option<&catalog_file::Sou
 }
 
 /// What an operator has to know of the directory before it is used.
-fn tell_what_is_odd(data: &DataDir, path: &Path) {
+pub(crate) fn tell_what_is_odd(data: &DataDir, path: &Path) {
     let directory = path.display();
     match data.found() {
         Found::Data => {}

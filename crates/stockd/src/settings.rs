@@ -202,7 +202,7 @@ settings! {
     ephemeral: bool = "false", "BOOL", value::boolean;
 
     /// NATS servers that keep the log of a cluster: `nats://HOST:PORT`, several of them with commas between.
-    /// The catalog is then that of the cluster, and a data directory is not used; docs/cluster.md says more.
+    /// The catalog is then that of the cluster. With --data-dir the node goes on from there when it is started again; docs/cluster.md says more.
     cluster: Vec<String> = "", "URLS", value::servers;
 
     /// Name of the cluster: one NATS may have several.

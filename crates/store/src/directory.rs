@@ -169,6 +169,16 @@ impl DataDir {
         self.verify_place()
     }
 
+    /// Whether nothing was ever kept in it, so that a log that is kept elsewhere may claim it.
+    pub fn is_unclaimed(&self) -> bool {
+        self.store.is_unclaimed()
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The position that was kept [with it](DataDir::commit_at), if there is one.
     pub fn position(&self) -> Option<&[u8]> {
         self.store.position()

@@ -217,6 +217,11 @@ impl LoggedStore {
         })
     }
 
+    /// Whether nothing was ever kept in it.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        matches!(self.position, PositionOf::Unclaimed) && self.log.is_none() && self.stocks == 0
+    }
+
     /// The position that was kept [with it](LoggedStore::commit_at), if there is one.
     pub fn position(&self) -> Option<&[u8]> {
         match self.position {

@@ -39,6 +39,8 @@
 mod accept;
 mod alpaca;
 mod asyncapi;
+#[cfg(test)]
+mod autobahn;
 mod body;
 mod caller;
 mod config;
@@ -49,6 +51,8 @@ mod dashboard;
 #[cfg(test)]
 mod documents;
 mod door;
+#[cfg(test)]
+mod echo;
 mod etag;
 mod facade;
 mod fields;
@@ -64,6 +68,7 @@ mod plane;
 mod query;
 mod quotes;
 mod refused;
+mod responses;
 mod routes;
 mod schema;
 mod server;
@@ -73,6 +78,7 @@ mod state;
 mod stream;
 mod streams;
 mod trace;
+mod unsent;
 mod writes;
 
 pub use config::Config;

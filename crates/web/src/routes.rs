@@ -36,7 +36,10 @@ pub(crate) fn http(plane: &Arc<Plane>) -> Router {
         .merge(openapi::routes(&api))
         .merge(dashboard::routes())
         .merge(asyncapi::routes())
-        .merge(facades(plane))
+        .merge(facades(plane));
+    #[cfg(test)]
+    let router = router.merge(crate::echo::routes());
+    let router = router
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(plane))
@@ -60,7 +63,7 @@ pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .routes(routes!(quotes::many))
         .routes(routes!(snapshot::snapshot))
         .routes(routes!(writes::updates))
-        .routes(routes!(streams::stream))
+        .routes(routes!(streams::stream, streams::stream_of_many))
         .routes(routes!(session::state, session::begin, session::end))
         .routes(routes!(state::server))
         .routes(routes!(state::clients))

@@ -57,7 +57,7 @@ pub(super) fn run(workspace: &Workspace, programs: &Programs, stocks: usize) -> 
     let mut it = Measurement { programs, directory: directory.path(), trial, text: String::new() };
     it.line(&format!("cargo xtask cluster --measure --stocks {stocks}"));
     it.line(&machine::describe(&programs.nats));
-    it.line("Servers, nodes and clients share the processors.\n");
+    it.line("Servers, nodes and clients share the processors. With a load above their number only what is measured in turns counts.\n");
     it.latencies()?;
     it.rates()?;
     it.lookups()?;

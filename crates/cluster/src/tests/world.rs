@@ -1,16 +1,20 @@
 //! A log, nodes, and all that may go wrong between them, in time that passes by chance alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Access, Catalog, Engine, Replicated, Trap, WriteHandle};
+use stockd_engine::{Access, Catalog, Engine, Holdings, Replicated, Trap, WriteHandle};
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
+use stockd_store::Write;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::chance::Chance;
 use super::history::{History, Op, SHARES, counter, hot, own};
+use crate::keeper::Keep;
 use crate::log_state::LogState;
+use crate::options::ClusterName;
+use crate::place::{self, Place};
 use crate::{Closed, Effect, Event, Fault, Node, NodeOptions, Now, Outgoing};
 
 const NODES: usize = 3;
@@ -62,9 +66,9 @@ struct SimNode {
 /// What a node has kept on its disk.
 #[derive(Clone)]
 struct Kept {
-    quotes: Vec<Quote>,
-    version_floor: u64,
-    log: LogState,
+    quotes: BTreeMap<Symbol, Quote>,
+    /// Its place in the log, encoded.
+    place: Vec<u8>,
 }
 
 impl World {
@@ -82,7 +86,9 @@ impl World {
             is_listed: false,
         };
         for _ in 0..NODES {
-            let kept = Kept { quotes: Vec::new(), version_floor: 0, log: LogState::new() };
+            let mut place = Vec::new();
+            place::encode(&mut place, (&name(), 1), &Holdings::default(), &LogState::new());
+            let kept = Kept { quotes: BTreeMap::new(), place };
             let node = world.start(kept);
             world.nodes.push(node);
         }
@@ -149,12 +155,13 @@ impl World {
     fn start(&mut self, kept: Kept) -> SimNode {
         // Rows of other numbers at every node, so that left-behind rows move at other times.
         let catalog = Catalog::with_capacity(self.chance.below(64) as usize);
-        for quote in &kept.quotes {
+        for quote in kept.quotes.values() {
             catalog.restore(quote).unwrap();
         }
+        let place = Place::decode(&mut &*kept.place).unwrap();
         let (engine, mut replica) = Engine::replicated(Replicated {
             catalog,
-            version_floor: kept.version_floor,
+            version_floor: place.holdings.version_floor,
             stocks_max: STOCKS_MAX,
             epoch: 1,
             hash: xxh3_64,
@@ -162,13 +169,15 @@ impl World {
         if let Some(trap) = self.plan.trap {
             replica.set_trap(trap);
         }
+        assert_eq!(replica.holdings(), place.holdings, "kept is what was held");
+        replica.note_changes();
         let mut sessions = Chance::new(self.chance.next());
         let options = NodeOptions {
             write_timeout: WRITE_TIMEOUT,
             writes: true,
             draw_session: Box::new(move || sessions.next()),
         };
-        let node = Node::after(kept.log.clone(), replica, options, self.now(0));
+        let node = Node::after(place.log, replica, options, self.now(0));
         let engine = Arc::new(engine);
         SimNode {
             node,
@@ -433,12 +442,21 @@ impl SimNode {
         quotes
     }
 
-    /// Keeps what it holds: quotes and the place in the log, together.
+    /// Keeps what has changed, and the place in the log, together.
     fn keep(&mut self) {
-        let version_floor = self.node.replica().holdings().version_floor;
-        self.kept =
-            Kept { quotes: self.quotes(), version_floor, log: self.node.log_state().clone() };
+        let Some(Keep { writes, place, .. }) = self.node.keep((&name(), 1)) else { return };
+        for write in writes {
+            match write {
+                Write::Put(quote) => _ = self.kept.quotes.insert(quote.symbol, quote),
+                Write::Remove(symbol) => _ = self.kept.quotes.remove(&symbol),
+            }
+        }
+        self.kept.place = place;
     }
+}
+
+fn name() -> ClusterName {
+    ClusterName::new("main").unwrap()
 }
 
 fn some_fields(chance: &mut Chance) -> Fields {

@@ -82,6 +82,37 @@ fn replicas_hold_the_same_whenever_they_show_it() {
 }
 
 #[test]
+fn what_changed_brings_a_store_from_one_moment_to_the_next() {
+    let (engine, mut replica) = replicated(0, 1000);
+    replica.decide(1, &[one(set(1, 1))]).unwrap();
+    replica.show();
+    replica.note_changes();
+    let mut kept = std::collections::BTreeMap::from([(symbol(1), quotes(&engine)[0])]);
+    for round in 0..300_usize {
+        let command = match round % 3 {
+            0 => one(Request::Delist(symbol(round % 7))),
+            _ => one(set(round % 11, round as u64)),
+        };
+        replica.decide(9, &[command]).unwrap();
+        if round % 5 == 0 {
+            replica.show();
+        }
+        if round % 20 == 0 {
+            assert!(replica.changed() <= 11);
+            for write in replica.take_changes() {
+                match write {
+                    Write::Put(quote) => _ = kept.insert(quote.symbol, quote),
+                    Write::Remove(symbol) => _ = kept.remove(&symbol),
+                }
+            }
+            let mut kept: Vec<Quote> = kept.values().copied().collect();
+            kept.sort_by_key(|quote| quote.symbol.as_str().to_owned());
+            assert_eq!(kept, quotes(&engine), "round {round}");
+        }
+    }
+}
+
+#[test]
 fn the_limit_on_stocks_is_that_of_the_cluster() {
     let (_one, mut first) = replicated(0, 2);
     let (_other, mut second) = replicated(0, 2);

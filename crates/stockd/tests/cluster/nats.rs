@@ -87,8 +87,13 @@ impl Servers {
         self.running[at] = Some(command.spawn().unwrap());
     }
 
+    /// Where a server has its streams.
+    pub(crate) fn store(&self, at: usize) -> PathBuf {
+        store(self.directory.path(), at)
+    }
+
     /// Runs `stockd cluster`.
-    fn cluster(&self, args: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn cluster(&self, args: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
         command.arg("cluster").args(args).args(["--cluster", &self.urls_from(0)]);
         let output = command.stdin(Stdio::null()).output().unwrap();
@@ -102,8 +107,12 @@ impl Drop for Servers {
     }
 }
 
+fn store(directory: &Path, at: usize) -> PathBuf {
+    directory.join(format!("store-{at}"))
+}
+
 fn configuration(directory: &Path, at: usize, port: u16, routes: &[u16]) -> String {
-    let store = directory.join(format!("store-{at}"));
+    let store = store(directory, at);
     let mut text = format!(
         "server_name: server-{at}\nlisten: 127.0.0.1:{port}\n\
          jetstream {{ store_dir: {store:?}, sync_interval: always }}\nmax_payload: 1MB\n"

@@ -85,7 +85,8 @@ impl Talk {
                     }
                     Some(Err(error)) => {
                         tracing::debug!("{}: closed: {error}", self.info.peer);
-                        close(&mut out, close_code::SIZE, "the message is no good or too large").await
+                        let (code, reason) = fault(error);
+                        close(&mut out, code, reason).await
                     }
                     None => Err(Gone),
                 },
@@ -176,6 +177,15 @@ fn bytes_of(frame: &Frame) -> u64 {
         Frame::Text(text) => text.len() as u64,
         Frame::Binary(bytes) => bytes.len() as u64,
         Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => 0,
+    }
+}
+
+/// The close code of what is wrong with a message (RFC 6455, section 7.4.1), and the reason.
+fn fault(error: axum::Error) -> (u16, &'static str) {
+    match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => (close_code::SIZE, "the message is too large"),
+        Some(tungstenite::Error::Utf8(_)) => (close_code::INVALID, "the text is no UTF-8"),
+        _ => (close_code::PROTOCOL, "this breaks the protocol"),
     }
 }
 
