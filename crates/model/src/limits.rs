@@ -432,6 +432,23 @@ pub const SNAPSHOT_PAGE_ROWS: usize = 2048;
 /// read further; one that does not yet wait may have one more request wait.
 pub const COMMIT_QUEUE_REQUESTS_MAX: usize = 16 * 1024;
 
+/// How long a worker has to have served nothing but writes before it commits one itself, in place of the committer.
+/// A client that asks something else meanwhile may wait for the disk, up to twice [`SEAT_LOOK_INTERVAL`].
+pub const OWN_COMMIT_QUIET: Duration = Duration::from_millis(10);
+
+/// How soon after the last one a write has to come for a worker to commit it itself. Single ones are handed over.
+pub const OWN_COMMIT_GAP: Duration = Duration::from_millis(5);
+
+/// How long a worker commits nothing itself after a commit that took longer than clients may wait for it.
+pub const OWN_COMMIT_REST: Duration = Duration::from_secs(1);
+
+/// How often the second thread of a worker looks whether the first one is held up by the disk: one that has been
+/// from one look to the next has its worker taken.
+pub const SEAT_LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// After this number of looks in which the worker committed nothing, the second thread sleeps.
+pub const SEAT_LOOKS_IDLE: u32 = 8;
+
 /// Requests of one connection that wait for the disk. Beyond it the connection is not read further
 /// until some are answered.
 pub const PARKED_REQUESTS_MAX: usize = 4096;

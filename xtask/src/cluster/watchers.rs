@@ -4,7 +4,7 @@
 //! Invariant: what is noted of a node was asked in this order: how old it may be, then what it shows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -72,7 +72,7 @@ impl Drop for Watchers {
     }
 }
 
-fn watch(socket: &PathBuf, over: &AtomicBool, now: impl Fn() -> u64) -> Vec<Look> {
+fn watch(socket: &Path, over: &AtomicBool, now: impl Fn() -> u64) -> Vec<Look> {
     let mut looks = Vec::new();
     let mut dialogue: Option<Dialogue> = None;
     while !over.load(Ordering::Relaxed) {

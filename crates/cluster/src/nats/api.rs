@@ -306,7 +306,7 @@ mod tests {
             StreamConfig { metadata: BTreeMap::new(), ..right.clone() },
             StreamConfig { deny_delete: false, ..right.clone() },
             // One that takes messages of its own, beside those that it copies.
-            StreamConfig { subjects: right.subjects.clone(), ..right.clone().mirror_of("hub", 1) },
+            StreamConfig { subjects: right.subjects.clone(), ..right.mirror_of("hub", 1) },
         ] {
             assert!(
                 matches!(wrong.check(&name), Err(ClusterError::WrongStream { .. })),

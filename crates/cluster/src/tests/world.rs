@@ -108,7 +108,7 @@ impl World {
     }
 
     /// Whether what clients were told has an order, where nodes do something wrong.
-    pub(super) fn is_linearizable(mut self) -> bool {
+    pub(super) fn has_an_order(mut self) -> bool {
         self.list_stocks();
         for _ in 0..self.chance.below(200) + 100 {
             self.step(true);

@@ -307,6 +307,30 @@ impl Drop for Nginx {
 }
 
 /// The buffering of nginx is left as it is.
+/// 20,000 clients, half by Server-Sent Events and half by WebSocket, take `STOCKD_CROWD=20000`; CI has fewer.
+#[test]
+fn a_crowd_of_streams_loses_nothing_and_is_bounded() {
+    let clients = std::env::var("STOCKD_CROWD").unwrap_or_else(|_| "300".to_owned());
+    let count: u64 = clients.parse().unwrap();
+    raise_files(3 * count + 20_000);
+    let web = Web::start_with(&["--http", "127.0.0.1:0", "--streams-max", &clients]);
+    let mut command = Command::new("python3");
+    command.arg(script("crowd.py")).args([&web.address, &web.child.id().to_string(), &clients]);
+    is_well(command);
+}
+
+/// Allows this process, and those that it starts, this number of files, or as many as the system lets it.
+fn raise_files(files: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_none_or(|current| current >= files) {
+        return;
+    }
+    let wanted = Rlimit { current: Some(files), maximum: now.maximum.map(|it| it.max(files)) };
+    let most = Rlimit { current: now.maximum.map(|it| it.min(files)), ..now };
+    let _ = setrlimit(Resource::Nofile, wanted).or_else(|_| setrlimit(Resource::Nofile, most));
+}
+
 #[test]
 fn streams_pass_through_nginx_as_they_come() {
     let Some(packages) = python() else { return };

@@ -64,8 +64,16 @@ impl From<axum::Error> for Gone {
 }
 
 impl Talk {
-    /// Converses to the end.
-    pub(crate) async fn run(mut self, socket: WebSocket, mut dialect: impl Dialect) {
+    /// Converses to the end. A client that takes nothing when the server stops is cut off.
+    pub(crate) async fn run(self, socket: WebSocket, dialect: impl Dialect) {
+        let plane = Arc::clone(&self.plane);
+        tokio::select! {
+            () = self.converse(socket, dialect) => {}
+            () = plane.goodbyes_over() => {}
+        }
+    }
+
+    async fn converse(mut self, socket: WebSocket, mut dialect: impl Dialect) {
         let (mut out, mut incoming) = socket.split();
         let mut ping = tokio::time::interval(WEBSOCKET_PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
