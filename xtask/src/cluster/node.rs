@@ -112,7 +112,7 @@ impl Node {
                 }
             }
         }
-        // It prints nothing more, and may find nobody who reads.
+        // It prints nothing more, and its output needs no reader.
         Ok((running, addresses))
     }
 
