@@ -15,7 +15,9 @@ mod fault_record;
 mod fault_run;
 mod faults;
 mod interruption;
+mod loader;
 mod machine;
+mod measure;
 mod network;
 mod node;
 mod options;
@@ -58,10 +60,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             if let Some(why) = missing()? {
                 anyhow::bail!("no runs of faults here: {why}");
             }
-            let outcomes = all_runs(&programs, *faults)?;
-            if faults.is_recorded {
-                fault_record::write(workspace, &programs.nats, *faults, &outcomes)?;
-            }
+            let outcomes = all_runs(&programs, *faults, |outcomes| match faults.is_recorded {
+                true => fault_record::write(workspace, &programs.nats, *faults, outcomes),
+                false => Ok(()),
+            })?;
             judge(&outcomes)?;
             let late = outcomes.iter().filter(|it| it.is_late()).count();
             ensure!(
@@ -70,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             );
             Ok(())
         }
-        What::Measure { .. } => anyhow::bail!("not yet"),
+        What::Measure { stocks } => measure::run(workspace, &programs, *stocks),
     }
 }
 
@@ -84,7 +86,7 @@ pub(crate) fn check(workspace: &Workspace, _: &[String]) -> Result<()> {
     let programs = Programs::get(workspace, &Options { what: What::Quick, binary: None }, false)?;
     try_it(&programs, true)?;
     match missing()? {
-        None => judge(&all_runs(&programs, CI)?),
+        None => judge(&all_runs(&programs, CI, |_| Ok(()))?),
         Some(why) => {
             println!("SKIPPED: runs of faults: {why}");
             Ok(())
@@ -117,7 +119,12 @@ fn missing() -> Result<Option<String>> {
     Ok(Disk::missing(tempfile::tempdir()?.path()))
 }
 
-fn all_runs(programs: &Programs, faults: Faults) -> Result<Vec<Outcome>> {
+/// All runs. What has come of them so far is recorded after each.
+fn all_runs(
+    programs: &Programs,
+    faults: Faults,
+    record: impl Fn(&[Outcome]) -> Result<()>,
+) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for seed in faults.seed..faults.seed + faults.runs {
         let mut directory = tempfile::tempdir().context("cannot make a temporary directory")?;
@@ -130,6 +137,7 @@ fn all_runs(programs: &Programs, faults: Faults) -> Result<Vec<Outcome>> {
         let outcome = outcome.with_context(|| format!("seed {seed} could not be run"))?;
         print!("{}", fault_record::describe(&outcome));
         outcomes.push(outcome);
+        record(&outcomes)?;
     }
     Ok(outcomes)
 }

@@ -134,7 +134,7 @@ impl Joining {
         }
         let node_options = NodeOptions {
             write_timeout: options.write_timeout,
-            writes: true,
+            writes: !options.only_follows,
             // The system has had random numbers before.
             draw_session: Box::new(|| random().unwrap_or_else(|_| now_ns())),
         };

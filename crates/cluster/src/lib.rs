@@ -43,7 +43,9 @@ pub use nats::api::LogInfo;
 pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};
 pub use options::{ClusterError, ClusterName, ClusterOptions};
 pub use origin::Outgoing;
-pub use stream::{NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream, make_stream};
+pub use stream::{
+    NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream, make_stream, mirror_stream,
+};
 
 /// Hashes the bytes of a quote, the same on every machine.
 pub fn hash(bytes: &[u8]) -> u64 {

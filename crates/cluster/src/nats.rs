@@ -106,6 +106,9 @@ async fn try_to_join(
     let (tell, events) = mpsc::unbounded_channel();
     let client = client::connect(options, tell).await?;
     let (log, info) = client::stream(&client, &options.name).await?;
+    if info.config.mirror.is_some() && !options.only_follows {
+        return Err(ClusterError::Mirror { stream: options.name.stream() });
+    }
     let (epoch, kept) = kept.unwrap_or((log.epoch, 0));
     let (first, last) = (info.state.first_seq, info.state.last_seq);
     if epoch == log.epoch && kept > last {

@@ -157,6 +157,8 @@ struct Link {
     /// Whether it is being followed again, and nothing has come yet.
     is_anew: bool,
     followed: u64,
+    /// What was sent until then has come, by the clocks of the senders: for a node that says nothing itself.
+    heard: Option<Instant>,
 }
 
 const JOINING: &str =
@@ -198,6 +200,7 @@ impl Node {
                 attempts: 0,
                 is_anew: true,
                 followed: 0,
+                heard: None,
             },
             effects: Vec::new(),
             fault: None,
@@ -306,7 +309,7 @@ impl Node {
         NodeStatus {
             seen: self.log.seen(),
             closed: self.closed(now),
-            staleness: self.origin.fresh_at().map(|fresh| now.saturating_duration_since(fresh)),
+            staleness: self.fresh_at().map(|fresh| now.saturating_duration_since(fresh)),
             uncertain: self.origin.uncertain(),
             passed_over: self.log.passed_over(),
             sessions: self.log.sessions(),
@@ -374,6 +377,7 @@ impl Node {
     fn apply(&mut self, message: &[u8], head: Option<Head>, meaning: &Meaning, now: Now) {
         self.link.stirred = now.instant;
         self.link.is_anew = false;
+        self.listen(head, meaning, now);
         let own = head.filter(|head| head.session == self.origin.session());
         let mut waiting = None;
         if let Some(Head { number, .. }) = own {
@@ -427,6 +431,21 @@ impl Node {
             self.link.attempts = 0;
         }
         own
+    }
+
+    /// A node that says nothing itself goes by what others say of the time.
+    fn listen(&mut self, head: Option<Head>, meaning: &Meaning, now: Now) {
+        let counts = !matches!(meaning, Meaning::Repeated | Meaning::Unknown);
+        if let (false, true, Some(head)) = (self.options.writes, counts, head) {
+            let age = Duration::from_nanos(now.unix_ns.saturating_sub(head.time_ns));
+            self.link.heard = self.link.heard.max(now.instant.checked_sub(age));
+            self.link.attempts = 0;
+        }
+    }
+
+    /// All that was sent before has come, as far as this node can know.
+    fn fresh_at(&self) -> Option<Instant> {
+        if self.options.writes { self.origin.fresh_at() } else { self.link.heard }
     }
 
     /// Another node holds this.
@@ -550,7 +569,7 @@ impl Node {
     fn see_to_the_link(&mut self, now: Now) {
         let is_fresh = |fresh: Instant| now.instant < fresh + REFOLLOW_AFTER;
         let is_quiet = self.link.stirred + self.patience() <= now.instant;
-        if self.is_connected() && is_quiet && !self.origin.fresh_at().is_some_and(is_fresh) {
+        if self.is_connected() && is_quiet && !self.fresh_at().is_some_and(is_fresh) {
             let elsewhere = self.link.attempts % 2 == 1;
             self.link.attempts += 1;
             self.follow(elsewhere, now);

@@ -22,6 +22,8 @@ pub struct ClusterOptions {
     pub write_timeout: Duration,
     /// How old what a node shows may be before it says that it is not ready.
     pub stale_after: Duration,
+    /// Whether the node only follows: it refuses writes, says nothing to the log, and may follow a mirror of it.
+    pub only_follows: bool,
 }
 
 /// The name of a cluster: letters, digits, `-` and `_`.
@@ -80,6 +82,15 @@ pub enum ClusterError {
         found: String,
         /// What it must have.
         expected: String,
+    },
+    /// The stream is a copy.
+    #[error(
+        "stream {stream} is a mirror here, which takes no writes; start the node with --follow, or name the servers that \
+         have the log itself"
+    )]
+    Mirror {
+        /// Its name.
+        stream: String,
     },
     /// The stream is another one than before.
     #[error("stream {stream} was made again while this node followed it; start the node again")]

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::{random, runtime};
 use crate::nats::api::{LogInfo, StreamConfig, StreamInfo};
-use crate::nats::client::{ask, connect, stream};
+use crate::nats::client::{ask, ask_at, connect, stream};
 use crate::options::{ClusterError, ClusterOptions};
 
 /// How the stream of a cluster is made.
@@ -67,6 +67,33 @@ pub fn make_stream(
             let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
             let config = StreamConfig::of(&options.name, replicas, bytes_max, log);
             let config = serde_json::to_value(config)
+                .map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let _: StreamInfo = ask(&client, &format!("STREAM.CREATE.{name}"), &config).await?;
+        }
+        let (log, info) = stream(&client, &options.name).await?;
+        Ok(report(options, log, &info))
+    })
+}
+
+/// Makes a copy of the stream of a cluster, out of the JetStream of another domain. One that is there already stays as
+/// it is.
+///
+/// # Errors
+///
+/// When that domain has no such stream, or NATS refuses.
+pub fn mirror_stream(
+    options: &ClusterOptions,
+    domain: &str,
+    replicas: usize,
+) -> Result<StreamReport, ClusterError> {
+    runtime()?.block_on(async {
+        let (tell, _events) = mpsc::unbounded_channel();
+        let client = connect(options, tell).await?;
+        if let Err(ClusterError::NoStream { stream: name }) = stream(&client, &options.name).await {
+            let (api, what) = (format!("$JS.{domain}.API"), format!("STREAM.INFO.{name}"));
+            let origin: StreamInfo = ask_at(&client, &api, &what, &serde_json::Value::Null).await?;
+            origin.config.check(&options.name)?;
+            let config = serde_json::to_value(origin.config.mirror_of(domain, replicas))
                 .map_err(|error| ClusterError::Refused(error.to_string()))?;
             let _: StreamInfo = ask(&client, &format!("STREAM.CREATE.{name}"), &config).await?;
         }

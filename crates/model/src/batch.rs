@@ -24,6 +24,9 @@ use crate::{
 /// The first byte of every message. A message of a later format stops a node that cannot read it.
 pub const FORMAT: u8 = 1;
 
+/// No format will ever have this number or a higher one: they are those of text.
+const FORMATS_END: u8 = b' ';
+
 /// Bytes of the head of a message.
 pub const HEAD_BYTES: usize = 48;
 
@@ -254,9 +257,7 @@ pub fn plain(head: &Head, body: &Body) -> Vec<u8> {
 ///
 /// [`BatchError`] when it is none, or one of a later format.
 pub fn decode(message: &[u8]) -> Result<(Head, Body), BatchError> {
-    if let Some(&format) = message.first()
-        && format > FORMAT
-    {
+    if let Some(format) = later_format(message) {
         return Err(BatchError::Format(format));
     }
     let mut reader = Reader { message, at: 0 };
@@ -271,6 +272,14 @@ pub fn decode(message: &[u8]) -> Result<(Head, Body), BatchError> {
         return Err(reader.malformed("something behind its end"));
     }
     Ok((head, body))
+}
+
+/// The format of a message that a later stockd has written. All formats have a head as long as this one, with zeros at the same place,
+/// and a number that is no letter: so text that somebody has published by mistake is not taken for one.
+fn later_format(message: &[u8]) -> Option<u8> {
+    let &[format, _, _, _, 0, 0, 0, 0, ..] = message else { return None };
+    let is_format = FORMAT < format && format < FORMATS_END && message.len() >= HEAD_BYTES;
+    is_format.then_some(format)
 }
 
 /// Appends a whole quote, as snapshots of a cluster have it, and as it is hashed: the symbol, the version, the time of the last

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stockd_cluster::{
     ClusterName, ClusterOptions, NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream,
-    make_stream,
+    make_stream, mirror_stream,
 };
 use stockd_model::limits::CLUSTER_STOCKS_MAX;
 
@@ -26,6 +26,8 @@ pub(crate) struct ClusterArgs {
 enum Action {
     /// Make the stream of a cluster. One that is there already stays as it is.
     Init(InitArgs),
+    /// Make a copy of the stream of a cluster in the JetStream of a leaf node, for nodes that follow it there.
+    Mirror(MirrorArgs),
     /// Show who keeps the stream of a cluster, and how much it has.
     Status(Reached),
     /// Print the lines that the configuration of NATS must have.
@@ -48,6 +50,20 @@ struct InitArgs {
     /// Stocks that may be listed at once.
     #[arg(long, value_name = "N", default_value_t = CLUSTER_STOCKS_MAX)]
     stocks_max: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct MirrorArgs {
+    #[command(flatten)]
+    reached: Reached,
+
+    /// JetStream domain of the servers that have the log.
+    #[arg(long, value_name = "NAME", default_value = "hub")]
+    domain: String,
+
+    /// Servers of the leaf node that keep the copy: 1, 3 or 5.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    replicas: u8,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,12 +102,14 @@ struct Reached {
 pub(crate) fn run(args: &ClusterArgs) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::Config => output::lines(NATS_CONFIGURATION)?,
+        Action::Mirror(mirror) => {
+            let MirrorArgs { reached, domain, replicas } = mirror;
+            check_replicas(*replicas)?;
+            show(&mirror_stream(&reached.options()?, domain, usize::from(*replicas))?)?;
+        }
         Action::Status(reached) => show(&look_at_stream(&reached.options()?)?)?,
         Action::Init(init) => {
-            if ![1, 3, 5].contains(&init.replicas) {
-                let why = "--replicas is 1, 3 or 5: of an even number no more may fail";
-                return Err(UsageError(why.to_owned()).into());
-            }
+            check_replicas(init.replicas)?;
             if !(1..=CLUSTER_STOCKS_MAX).contains(&init.stocks_max) {
                 let why = format!("--stocks-max is 1 to {CLUSTER_STOCKS_MAX}");
                 return Err(UsageError(why).into());
@@ -107,6 +125,15 @@ pub(crate) fn run(args: &ClusterArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn check_replicas(replicas: u8) -> Result<(), UsageError> {
+    match [1, 3, 5].contains(&replicas) {
+        true => Ok(()),
+        false => Err(UsageError(
+            "--replicas is 1, 3 or 5: of an even number no more may fail".to_owned(),
+        )),
+    }
+}
+
 impl Reached {
     fn options(&self) -> anyhow::Result<ClusterOptions> {
         Ok(ClusterOptions {
@@ -117,6 +144,7 @@ impl Reached {
             // Of nodes alone.
             write_timeout: Duration::ZERO,
             stale_after: Duration::ZERO,
+            only_follows: false,
         })
     }
 }

@@ -66,5 +66,6 @@ fn options(settings: &Settings) -> anyhow::Result<ClusterOptions> {
         authorities: settings.cluster_ca.clone(),
         write_timeout: settings.write_timeout,
         stale_after: settings.stale_after,
+        only_follows: settings.follow,
     })
 }

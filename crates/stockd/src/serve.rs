@@ -184,6 +184,10 @@ fn open(settings: &Settings) -> anyhow::Result<(Engine, Membership)> {
             let (engine, cluster) = crate::cluster_node::join(settings)?;
             return Ok((engine, Membership { cluster: Some(cluster) }));
         }
+        anyhow::ensure!(
+            !settings.follow,
+            "follow: there is nothing to follow; name the servers of a cluster with --cluster"
+        );
         Ok((data_dir::open_engine(settings)?, Membership { cluster: None }))
     }
     #[cfg(not(feature = "cluster"))]

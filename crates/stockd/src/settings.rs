@@ -214,6 +214,9 @@ settings! {
     /// Authorities of the certificates of the NATS servers, as PEM.
     cluster_ca: Option<PathBuf> = "", "FILE", value::file;
 
+    /// Follows the log of a cluster and writes nothing to it: lookups and subscriptions alone, as for another region.
+    follow: bool = "false", "BOOL", value::boolean;
+
     /// How long a write waits for the log of the cluster before its client is told that it is uncertain.
     write_timeout: Duration = "10s", "TIME", value::duration;
 

@@ -50,7 +50,7 @@ impl fmt::Display for Violation {
 /// # Errors
 ///
 /// [`Violation`].
-pub fn through_node(history: &History, node: usize) -> Result<(), Violation> {
+pub fn through_node(history: &History, node: usize) -> Result<(), Box<Violation>> {
     let of_node = |call: &Call| match call.node == node {
         true => Some(*call),
         false if call.ask.is_read() => None,
@@ -64,7 +64,7 @@ pub fn through_node(history: &History, node: usize) -> Result<(), Violation> {
 /// # Errors
 ///
 /// [`Violation`].
-pub fn across_nodes(history: &History) -> Result<(), Violation> {
+pub fn across_nodes(history: &History) -> Result<(), Box<Violation>> {
     let calls = history.calls.iter().filter(|call| call.ask != Ask::Read);
     check(history.before, calls.copied().collect())
 }
@@ -74,7 +74,7 @@ pub fn across_nodes(history: &History) -> Result<(), Violation> {
 /// # Errors
 ///
 /// [`Violation`].
-pub fn check(before: State, calls: Vec<Call>) -> Result<(), Violation> {
+pub fn check(before: State, calls: Vec<Call>) -> Result<(), Box<Violation>> {
     let says_something = |call: &Call| match call.told {
         Told::NoEffect => false,
         // Nothing follows from a read that was not answered.
@@ -192,8 +192,8 @@ impl Search {
         Search { calls, timeline, state: before, taken: 0, tried: HashSet::new(), steps: vec![] }
     }
 
-    fn run(mut self) -> Result<(), Violation> {
-        let mut furthest: Option<Violation> = None;
+    fn run(mut self) -> Result<(), Box<Violation>> {
+        let mut furthest: Option<Box<Violation>> = None;
         for _ in 0..STEPS_MAX {
             let (open, due) = self.timeline.open();
             let Some(due) = due else { return Ok(()) };
@@ -201,14 +201,15 @@ impl Search {
             candidates.reverse();
             if furthest.as_ref().is_none_or(|it| it.placed <= self.steps.len()) {
                 let (call, state, placed) = (self.calls[due], self.state, self.steps.len());
-                furthest = Some(Violation { call, state, placed, is_given_up: false });
+                furthest = Some(Box::new(Violation { call, state, placed, is_given_up: false }));
             }
             if !self.go_on(candidates) {
                 return Err(furthest.unwrap_or_else(|| unreachable!("an answer was due")));
             }
         }
-        let furthest = furthest.unwrap_or_else(|| unreachable!("steps were made"));
-        Err(Violation { is_given_up: true, ..furthest })
+        let mut furthest = furthest.unwrap_or_else(|| unreachable!("steps were made"));
+        furthest.is_given_up = true;
+        Err(furthest)
     }
 
     /// Takes the last of these that leads to something that was not tried, or goes back to where there is another one.

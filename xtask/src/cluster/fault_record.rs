@@ -86,6 +86,5 @@ pub(super) fn write(
         text.push_str(&describe(outcome));
     }
     fs::write(workspace.absolute(&path), text)?;
-    println!("record: {path}");
     Ok(())
 }

@@ -62,6 +62,14 @@ impl Node {
         Node { number, place, program: program.to_owned(), arguments, socket, log }
     }
 
+    /// A server that is no node, and keeps nothing.
+    pub(super) fn alone(program: &Path, directory: &Path) -> Node {
+        let mut node = Node::new(program, directory, 8, Place::here(), "");
+        node.arguments.retain(|it| !it.is_empty() && it != "--cluster");
+        node.arguments.push("--ephemeral".to_owned());
+        node.with("--resp", "127.0.0.1:0").with("--line", "127.0.0.1:0").with("--http", "off")
+    }
+
     /// Gives a setting a value.
     pub(super) fn with(mut self, name: &str, value: &str) -> Node {
         match self.arguments.iter().position(|it| it == name) {
@@ -104,7 +112,7 @@ impl Node {
                 }
             }
         }
-        // It prints nothing more, and may find nobody who reads.
+        // It prints nothing more, and its output needs no reader.
         Ok((running, addresses))
     }
 

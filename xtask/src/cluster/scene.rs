@@ -71,10 +71,13 @@ impl Scene {
             let mut near = urls.clone();
             near.rotate_left(number % SERVERS);
             let place = places[SERVERS + number].clone();
-            Node::new(&programs.stockd, directory, number, place, &near.join(","))
+            let node = Node::new(&programs.stockd, directory, number, place, &near.join(","))
                 .with("--line", "off")
                 .with("--http", "off")
-                .with("--write-timeout", write_timeout)
+                .with("--write-timeout", write_timeout);
+            // The first one keeps nothing, and reads all from the log when it is started again.
+            let kept = directory.join(format!("node-{number}"));
+            if number == 0 { node } else { node.with("--data-dir", &kept.display().to_string()) }
         };
         let nodes: Vec<Node> = (0..NODES).map(node).collect();
         let running = (0..NODES).map(|_| None).collect();

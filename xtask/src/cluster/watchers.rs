@@ -4,7 +4,7 @@
 //! Invariant: what is noted of a node was asked in this order: how old it may be, then what it shows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -72,7 +72,7 @@ impl Drop for Watchers {
     }
 }
 
-fn watch(socket: &PathBuf, over: &AtomicBool, now: impl Fn() -> u64) -> Vec<Look> {
+fn watch(socket: &Path, over: &AtomicBool, now: impl Fn() -> u64) -> Vec<Look> {
     let mut looks = Vec::new();
     let mut dialogue: Option<Dialogue> = None;
     while !over.load(Ordering::Relaxed) {
@@ -141,8 +141,8 @@ impl Seen {
         contradictions
     }
 
-    /// Whether a node has ever shown something else than the log says up to where it had come: each case.
-    pub(super) fn differences(&self, truth: &Truth) -> Vec<String> {
+    /// Whether a node has ever shown less than the log has up to where it had come: each case.
+    pub(super) fn behind(&self, truth: &Truth) -> Vec<String> {
         let of_stock = truth.effects.iter().filter(|effect| effect.symbol == STOCKS[0].0);
         let versions: Vec<(u64, u64)> =
             of_stock.filter_map(|effect| Some((effect.sequence, effect.after?.version))).collect();
@@ -150,21 +150,18 @@ impl Seen {
             let count = versions.partition_point(|(sequence, _)| *sequence <= applied);
             count.checked_sub(1).map_or(1, |at| versions[at].1)
         };
-        let mut differences = Vec::new();
-        for (node, looks) in self.0.iter().enumerate() {
-            for two in looks.windows(2) {
-                // It had come at least so far when it was asked, and at most so far when it had answered.
-                let (least, most) = (version_at(two[0].applied), version_at(two[1].applied));
-                if two[0].version.is_some_and(|shown| !(least..=most).contains(&shown)) {
-                    differences.push(format!(
-                        "node {node} shows another version than the log has, {least} to {most}: {:?}",
-                        two[0]
-                    ));
-                }
-            }
-        }
-        differences.truncate(3);
-        differences
+        let looks = self
+            .0
+            .iter()
+            .enumerate()
+            .flat_map(|(node, looks)| looks.iter().map(move |it| (node, it)));
+        let behind = looks.filter(|(_, look)| {
+            // More is right: it says where it has come after it shows it.
+            look.version.is_some_and(|shown| shown < version_at(look.applied))
+        });
+        let told = behind
+            .map(|(node, look)| format!("node {node} shows less than it has applied: {look:?}"));
+        told.take(3).collect()
     }
 
     /// Whether a node was ever older than it said: what had been acknowledged anywhere before, it must show.

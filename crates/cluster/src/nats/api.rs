@@ -38,7 +38,25 @@ pub(crate) struct StreamConfig {
     pub(crate) duplicate_window: i64,
     pub(crate) deny_delete: bool,
     pub(crate) deny_purge: bool,
+    /// What it is a copy of, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mirror: Option<Mirror>,
     pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// What a stream is a copy of.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct Mirror {
+    pub(crate) name: String,
+    pub(crate) external: External,
+}
+
+/// Where the other JetStream is asked.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct External {
+    pub(crate) api: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -127,7 +145,21 @@ impl StreamConfig {
             duplicate_window: 120_000_000_000,
             deny_delete: true,
             deny_purge: false,
+            mirror: None,
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
+        }
+    }
+
+    /// A copy of this one, out of the JetStream of another domain.
+    pub(crate) fn mirror_of(self, domain: &str, replicas: usize) -> StreamConfig {
+        let external = External { api: format!("$JS.{domain}.API") };
+        let mirror = Some(Mirror { name: self.name.clone(), external });
+        StreamConfig {
+            subjects: Vec::new(),
+            num_replicas: replicas,
+            duplicate_window: 0,
+            mirror,
+            ..self
         }
     }
 
@@ -147,7 +179,11 @@ impl StreamConfig {
             return Err(wrong("metadata", found, "an epoch and a number of stocks".into()));
         };
         let log = LogInfo { epoch, stocks_max };
-        let right = StreamConfig::of(name, self.num_replicas, self.max_bytes, log);
+        let mut right = StreamConfig::of(name, self.num_replicas, self.max_bytes, log);
+        if self.mirror.is_some() {
+            // What its origin takes, it takes from there.
+            right.subjects.clear();
+        }
         for (field, found, expected) in [
             ("subjects", self.subjects.join(" "), right.subjects.join(" ")),
             ("retention", self.retention.clone(), right.retention),
@@ -258,6 +294,7 @@ mod tests {
         let log = LogInfo { epoch: 7, stocks_max: 1000 };
         let right = StreamConfig::of(&name, 3, 1 << 30, log);
         assert_eq!(right.check(&name), Ok(log));
+        assert_eq!(right.clone().mirror_of("hub", 1).check(&name), Ok(log));
         let text = serde_json::to_string(&right).unwrap();
         assert_eq!(serde_json::from_str::<StreamConfig>(&text).unwrap(), right);
         for wrong in [
@@ -267,7 +304,9 @@ mod tests {
             StreamConfig { max_msgs_per_subject: 1, ..right.clone() },
             StreamConfig { subjects: vec!["a".into()], ..right.clone() },
             StreamConfig { metadata: BTreeMap::new(), ..right.clone() },
-            StreamConfig { deny_delete: false, ..right },
+            StreamConfig { deny_delete: false, ..right.clone() },
+            // One that takes messages of its own, beside those that it copies.
+            StreamConfig { subjects: right.subjects.clone(), ..right.mirror_of("hub", 1) },
         ] {
             assert!(
                 matches!(wrong.check(&name), Err(ClusterError::WrongStream { .. })),

@@ -62,8 +62,18 @@ pub(crate) async fn ask<T: for<'a> Deserialize<'a>>(
     what: &str,
     payload: &Value,
 ) -> Result<T, ClusterError> {
+    ask_at(client, "$JS.API", what, payload).await
+}
+
+/// Asks the API of a JetStream of any domain.
+pub(crate) async fn ask_at<T: for<'a> Deserialize<'a>>(
+    client: &Client,
+    api: &str,
+    what: &str,
+    payload: &Value,
+) -> Result<T, ClusterError> {
     let payload = if payload.is_null() { Bytes::new() } else { payload.to_string().into() };
-    let asked = client.request(format!("$JS.API.{what}"), payload);
+    let asked = client.request(format!("{api}.{what}"), payload);
     match timeout(PATIENCE, asked).await {
         Ok(Ok(message)) => api::answer(&message.payload),
         Ok(Err(_)) | Err(_) => Err(ClusterError::Silent),

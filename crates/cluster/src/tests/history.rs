@@ -153,7 +153,7 @@ impl History {
     }
 
     /// Whether the answers of each node, and the trades of all, are those of one order.
-    pub(super) fn is_linearizable(&self, nodes: usize) -> Result<(), witness::Violation> {
+    pub(super) fn is_linearizable(&self, nodes: usize) -> Result<(), Box<witness::Violation>> {
         let before = State { version: 1, price: 1, volume: SHARES };
         let history = witness::History { before, calls: self.calls.clone() };
         (0..nodes).try_for_each(|node| witness::through_node(&history, node))?;
@@ -178,7 +178,7 @@ impl History {
             match told {
                 Told::Done => assert!(is_there, "OWN{id} was acknowledged and is gone"),
                 Told::Refused | Told::NoEffect => {
-                    assert!(!is_there, "OWN{id} had no effect and is there")
+                    assert!(!is_there, "OWN{id} had no effect and is there");
                 }
                 Told::Unknown => {}
             }

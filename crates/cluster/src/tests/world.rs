@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockd_engine::{Access, Catalog, Engine, Holdings, Replicated, Trap, WriteHandle};
-use stockd_model::batch::FORMAT;
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 use stockd_store::Write;
 use xxhash_rust::xxh3::xxh3_64;
@@ -109,7 +108,7 @@ impl World {
     }
 
     /// Whether what clients were told has an order, where nodes do something wrong.
-    pub(super) fn is_linearizable(mut self) -> bool {
+    pub(super) fn has_an_order(mut self) -> bool {
         self.list_stocks();
         for _ in 0..self.chance.below(200) + 100 {
             self.step(true);
@@ -259,9 +258,6 @@ impl World {
     fn rubbish(&mut self) {
         let mut bytes: Vec<u8> =
             (0..self.chance.below(80)).map(|_| self.chance.next() as u8).collect();
-        if let Some(format) = bytes.first_mut() {
-            *format = FORMAT.min(*format);
-        }
         // Or a good one that somebody has cut.
         if let (true, Some(message)) = (self.chance.percent(50), self.log.last()) {
             bytes = message[..message.len() / 2].to_vec();

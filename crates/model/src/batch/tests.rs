@@ -185,7 +185,14 @@ fn a_later_format_is_told_from_rubbish() {
     let mut bytes = plain(&head(Kind::Hello), &Body::Nothing);
     bytes[0] = FORMAT + 1;
     assert_eq!(decode(&bytes), Err(BatchError::Format(FORMAT + 1)));
-    assert_eq!(decode(&bytes[..1]), Err(BatchError::Format(FORMAT + 1)));
+    // What all formats have tells them from what somebody has published by mistake.
+    for rubbish in
+        [&bytes[..1], &bytes[..HEAD_BYTES - 1], &[FORMAT + 1; 100], &[b'{'; 100], b"GET / HTTP/1.1"]
+    {
+        assert!(matches!(decode(rubbish), Err(BatchError::Malformed { .. })), "{rubbish:?}");
+    }
+    bytes[0] = b' ';
+    assert!(matches!(decode(&bytes), Err(BatchError::Malformed { .. })), "no format");
     bytes[0] = 0;
     assert!(matches!(decode(&bytes), Err(BatchError::Malformed { .. })));
 }

@@ -53,6 +53,12 @@ impl Servers {
         format!("nats://127.0.0.1:{}", self.ports[at])
     }
 
+    /// Where a client of NATS connects.
+    #[allow(dead_code, reason = "not every test does")]
+    pub(crate) fn address(&self, at: usize) -> (&'static str, u16) {
+        ("127.0.0.1", self.ports[at])
+    }
+
     /// The addresses of all, this one first.
     pub(crate) fn urls_from(&self, at: usize) -> String {
         let count = self.ports.len();
@@ -123,7 +129,7 @@ fn configuration(directory: &Path, at: usize, port: u16, routes: &[u16]) -> Stri
 }
 
 /// The server, after installing it if need be.
-fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = INSTALLING.lock();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster").join("python");
