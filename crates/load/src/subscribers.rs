@@ -8,6 +8,7 @@
 mod browsers;
 mod carrier;
 mod channels;
+mod event;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use stockd_latency::{Latencies, nanoseconds};
 use stockd_model::limits::{EVENTS_MAX, LOAD_READ_BYTES, LOAD_SUBSCRIBED_WITHIN};
 
 pub use carrier::Carrier;
-use carrier::{Event, Reader, Subscription};
+use carrier::{Reader, Subscription};
+use event::Event;
 
 use crate::codec::json;
 use crate::error::LoadError;

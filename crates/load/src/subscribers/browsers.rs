@@ -7,7 +7,7 @@ use stockd_wire::reply::NotAReply;
 
 use crate::codec::{Caller, Foreign, http, websocket};
 use crate::stocks::Texts;
-use crate::subscribers::carrier::Event;
+use crate::subscribers::event::Event;
 
 /// Bytes of a request beside its names, at most.
 const FRAME_BYTES: usize = 64;

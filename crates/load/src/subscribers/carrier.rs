@@ -7,6 +7,7 @@ use crate::stocks::Texts;
 #[cfg(feature = "web")]
 use crate::subscribers::browsers::{self, Events, Messages};
 use crate::subscribers::channels::{self, Channels};
+use crate::subscribers::event::Event;
 
 /// What carries the messages of subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -27,18 +28,6 @@ pub(super) struct Subscription {
     pub(super) request: Vec<u8>,
     /// Names in it: all, or as many as one request holds.
     pub(super) names: usize,
-}
-
-/// Something that a subscriber hears.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
-    /// It is subscribed to everything.
-    Subscribed,
-    /// A quote, or that a stock is not listed, as JSON.
-    Message(&'a [u8]),
-    /// These bytes are to be sent, so that the server sees that it is there.
-    #[cfg_attr(not(feature = "web"), allow(dead_code))]
-    Answer(&'a [u8]),
 }
 
 /// The conversation of one subscriber.

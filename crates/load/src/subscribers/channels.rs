@@ -5,7 +5,7 @@ use stockd_wire::resp::frame;
 
 use crate::codec::{Foreign, Item, Protocol};
 use crate::stocks::Texts;
-use crate::subscribers::carrier::Event;
+use crate::subscribers::event::Event;
 
 /// Where in the messages it is.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 """Thousands of Server-Sent Events and WebSocket clients at once, some of which read nothing for a while.
 
-Usage: crowd.py ADDRESS PID CLIENTS
+Usage: crowd.py ADDRESS PID CLIENTS [sse|websocket]
 
-Half of CLIENTS are of each kind. Prices of a few stocks change as long as it takes; one client in a hundred sleeps meanwhile and
+Half of CLIENTS are of each kind, or all of the one that is named. Prices of a few stocks change as long as it takes; one client in a hundred sleeps meanwhile and
 subscribes to all stocks. What must hold:
 
 - to no client a version goes back, and the last that it is told of a stock is the latest, also to those that slept;
@@ -20,10 +20,14 @@ import socket
 import sys
 import time
 
+# What readers subscribe to, one each.
 STOCKS = [f"CROWD{number}" for number in range(5)]
 
-# Changes of each stock.
-ROUNDS = 100
+# What sleepers subscribe to besides, so that their sockets are full soon.
+MORE = [f"MORE{number}" for number in range(200)]
+
+# Changes of each stock, and in vain, at most, until the sleepers are full.
+ROUNDS, ROUNDS_MAX = 20, 400
 
 # Time between them.
 PAUSE = 0.05
@@ -37,7 +41,7 @@ TOGETHER = 2500
 # No client waits longer for what it is to be told.
 PATIENCE = 120
 
-QUOTE = re.compile(rb'"symbol":"(CROWD\d)"[^{}]*?"version":(\d+)')
+QUOTE = re.compile(rb'"symbol":"((?:CROWD|MORE)\d+)"[^{}]*?"version":(\d+)')
 
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -48,17 +52,18 @@ UPGRADE = (
 
 
 class Client:
-    def __init__(self, address, number, is_sleeper):
+    def __init__(self, address, number, is_sleeper, kind):
         self.is_sleeper = is_sleeper
-        wanted = "patterns=CROWD*" if is_sleeper else f"symbols={STOCKS[number % len(STOCKS)]}"
+        wanted = "patterns=*" if is_sleeper else f"symbols={STOCKS[number % len(STOCKS)]}"
         name = "sleeper" if is_sleeper else "reader"
-        kind = "Accept: text/event-stream\r\n" if number % 2 else UPGRADE
+        is_sse = kind == "sse" or (not kind and number % 2)
+        headers = "Accept: text/event-stream\r\n" if is_sse else UPGRADE
         self.socket = socket.socket()
         if is_sleeper:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         host, port = address.rsplit(":", 1)
         self.socket.connect((host, int(port)))
-        head = f"GET /v1/stream?{wanted}&name={name} HTTP/1.1\r\nHost: localhost\r\n{kind}\r\n"
+        head = f"GET /v1/stream?{wanted}&name={name} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
         self.socket.sendall(head.encode())
         self.tail, self.versions, self.messages, self.synced = b"", {}, 0, False
         while not self.synced:
@@ -90,8 +95,8 @@ class Client:
         return all(self.versions[symbol] == latest[symbol] for symbol in self.versions)
 
 
-def be_clients(address, numbers, pipe):
-    clients = [Client(address, number, number % 100 < 2) for number in numbers]
+def be_clients(address, numbers, kind, pipe):
+    clients = [Client(address, number, number % 100 < 2, kind) for number in numbers]
     by_socket = {client.socket.fileno(): client for client in clients}
     readers, all_of_them = select.epoll(), select.epoll()
     for client in clients:
@@ -141,20 +146,21 @@ def waiting_sleepers(address):
 
 
 def change(address, price):
-    lines = [json.dumps({"symbol": symbol, "price": str(price)}) for symbol in STOCKS]
+    lines = [json.dumps({"symbol": symbol, "price": str(price)}) for symbol in STOCKS + MORE]
     done = ask(address, "POST", "/v1/updates", "\n".join(lines))["done"]
-    assert done == len(STOCKS), done
+    assert done == len(lines), done
 
 
 def main():
     address, pid, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    kind = sys.argv[4] if len(sys.argv) > 4 else ""
     change(address, 1)
     before = resident_bytes(pid)
     processes = []
     for begin in range(0, count, TOGETHER):
         ours, theirs = multiprocessing.Pipe()
         numbers = range(begin, min(begin + TOGETHER, count))
-        process = multiprocessing.Process(target=be_clients, args=(address, numbers, theirs))
+        process = multiprocessing.Process(target=be_clients, args=(address, numbers, kind, theirs))
         process.daemon = True
         process.start()
         theirs.close()
@@ -165,16 +171,16 @@ def main():
     most, changes = connected, 1
     sleepers = len([number for number in range(count) if number % 100 < 2])
     # The sleepers' sockets are full at some time: it takes what the system keeps for them.
-    while changes < ROUNDS or (waiting_sleepers(address) < sleepers and changes < 100 * ROUNDS):
+    while changes < ROUNDS or (waiting_sleepers(address) < sleepers and changes < ROUNDS_MAX):
         change(address, 1 + changes)
         changes += 1
         most = max(most, resident_bytes(pid))
         time.sleep(PAUSE if changes < ROUNDS else 0)
     waiting = waiting_sleepers(address)
     assert waiting == sleepers, f"{waiting} of {sleepers} sleepers are named"
-    latest = {
-        symbol.encode(): ask(address, "GET", f"/v1/stocks/{symbol}")["version"] for symbol in STOCKS
-    }
+    names = ",".join(STOCKS + MORE)
+    quotes = ask(address, "GET", f"/v1/stocks?symbols={names}")["quotes"]
+    latest = {symbol.encode(): quote["version"] for symbol, quote in quotes.items()}
     for _, pipe in processes:
         pipe.send(latest)
     told = max(pipe.recv() for _, pipe in processes)
