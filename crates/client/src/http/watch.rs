@@ -115,7 +115,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Live, Error>> + Send>>;
 
 enum State {
     Connecting(Connecting),
-    Live(Live),
+    Live(Box<Live>),
     Pausing(Pin<Box<Sleep>>),
 }
 
@@ -138,7 +138,7 @@ impl Watch {
         deadline: Duration,
     ) -> Result<Watch, Error> {
         let connecting = connect(Arc::clone(&connector), request.clone(), None, deadline);
-        let state = State::Live(connecting.await?);
+        let state = State::Live(Box::new(connecting.await?));
         Ok(Watch {
             connector,
             request,
@@ -175,7 +175,7 @@ impl Watch {
                 }
                 State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(live) => {
-                        self.state = State::Live(live);
+                        self.state = State::Live(Box::new(live));
                         continue;
                     }
                     Err(error) => Err(error),
