@@ -83,10 +83,10 @@ impl Web {
 
     /// Another address of it, whose line begins so.
     fn other(&mut self, prefix: &str) -> String {
-        let before = self.before.drain(..).map(Ok).chain(self.stdout.by_ref());
+        let mut lines = self.before.drain(..).map(Ok).chain(self.stdout.by_ref());
         let address =
             |line: std::io::Result<String>| Some(line.ok()?.strip_prefix(prefix)?.to_owned());
-        before.into_iter().find_map(address).expect("it is printed")
+        lines.find_map(address).expect("it is printed")
     }
 
     /// What curl prints for a path of the server and these arguments.

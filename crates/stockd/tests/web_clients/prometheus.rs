@@ -102,14 +102,13 @@ fn raise_file_limit() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-fn list_stocks(web: &Web) {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let lines = (0..STOCKS).map(|stock| format!("{{\"symbol\":\"S{stock}\",\"price\":\"1\"}}\n"));
-    file.write_all(lines.collect::<String>().as_bytes()).unwrap();
-    let body = format!("@{}", file.path().display());
-    let kind = "Content-Type: application/x-ndjson";
-    let done = web.curl("/v1/updates", &["-H", kind, "--data-binary", &body]);
-    assert_eq!(done, format!("{{\"done\":{STOCKS},\"refused\":[]}}"));
+/// A catalog file with all the stocks.
+fn catalog() -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+    let lines = (0..STOCKS).map(|stock| format!("S{stock},1,1\n"));
+    let text = format!("symbol,price,volume\n{}", lines.collect::<String>());
+    file.write_all(text.as_bytes()).unwrap();
+    file
 }
 
 #[test]
@@ -117,16 +116,12 @@ fn prometheus_scrapes_few_series_and_an_alert_fires_when_it_should() {
     if !packages::have("prometheus", "prometheus") || !packages::have("curl", "curl") {
         return;
     }
-    let mut web = Web::start_with(&[
-        "--http",
-        "127.0.0.1:0",
-        "--resp",
-        "127.0.0.1:0",
-        "--connections-max",
-        CONNECTIONS_MAX,
-    ]);
+    let file = catalog();
+    let catalog = file.path().display().to_string();
+    let mut args = vec!["--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+    args.extend(["--connections-max", CONNECTIONS_MAX, "--catalog", &catalog]);
+    let mut web = Web::start_with(&args);
     let resp = web.other("resp ");
-    list_stocks(&web);
     let directory = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(directory.path(), &web.address);
     let stocks = STOCKS as f64;
