@@ -214,6 +214,10 @@ settings! {
     /// Authorities of the certificates of the NATS servers, as PEM.
     cluster_ca: Option<PathBuf> = "", "FILE", value::file;
 
+    /// Monitoring addresses of the NATS servers: `http://HOST:PORT`, several of them with commas between. The start then
+    /// looks whether they sync what they acknowledge, and refuses those that do not.
+    cluster_monitor: Vec<String> = "", "URLS", value::monitors;
+
     /// How long a write waits for the log of the cluster before its client is told that it is uncertain.
     write_timeout: Duration = "10s", "TIME", value::duration;
 

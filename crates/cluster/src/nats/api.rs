@@ -38,7 +38,14 @@ pub(crate) struct StreamConfig {
     pub(crate) duplicate_window: i64,
     pub(crate) deny_delete: bool,
     pub(crate) deny_purge: bool,
+    /// The sequence of the first message of a stream that is made.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) first_seq: u64,
     pub(crate) metadata: BTreeMap<String, String>,
+}
+
+fn is_default(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -127,6 +134,7 @@ impl StreamConfig {
             duplicate_window: 120_000_000_000,
             deny_delete: true,
             deny_purge: false,
+            first_seq: 0,
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
         }
     }
@@ -192,6 +200,20 @@ pub(crate) fn consumer(stream: &str, name: &str, deliver: &str, from: u64) -> Va
         },
         "action": "create",
     })
+}
+
+/// A message of a stream that was asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) message: StoredMessage,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoredMessage {
+    pub(crate) seq: u64,
+    /// In base 64.
+    #[serde(default)]
+    pub(crate) data: String,
 }
 
 /// Reads an answer of the API.
