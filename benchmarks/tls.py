@@ -92,7 +92,8 @@ def servers(stockd, directory):
     )
     pair = [f"{directory}/server.pem", f"{directory}/server.key"]
     plain, encrypted = free_port(), free_port()
-    arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
+    arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off"]
+    arguments += ["--line", "off", "--http", "off"]
     arguments += ["--resp", f"127.0.0.1:{plain},tls:127.0.0.1:{encrypted}"]
     arguments += ["--tls-cert", pair[0], "--tls-key", pair[1]]
     yield Server("stockd", arguments, plain, encrypted, [])

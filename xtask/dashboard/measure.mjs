@@ -1,67 +1,94 @@
-// What a page costs its browser: 10,000 stocks, 50,000 updates a second, one page that is scrolled meanwhile.
+// What a page costs its browser: 10,000 stocks, 50,000 updates a second, one page that is scrolled half of the time.
 //
-// Prints the longest task of the main thread, the share of time in long ones, frames, and the memory of the page at the
-// beginning and at the end. Nothing is asserted: figures of a busy machine are its own.
+// Prints the longest tasks of the main thread and what they were spent on, frames, and the memory of the page once it
+// holds as much as it ever will and at the end. Nothing is asserted: figures of a busy machine are its own.
 import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { Server, Tab, launch } from './stage.mjs';
+import { Trace } from './trace.mjs';
 
-const [seconds = '60', stocks = '10000', rate = '50000'] = process.argv.slice(2);
+const [seconds = '60', stocks = '10000', rate = '50000', traceFile] = process.argv.slice(2);
 
-const browser = await launch({ args: ['--no-sandbox', '--disable-gpu', '--enable-precise-memory-info', '--js-flags=--expose-gc'] });
+/** A wheel turns by this much, in pixels, this often. */
+const WHEEL_PX = 120;
+const WHEEL_MS = 33;
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Turns the wheel for a while. */
+async function scroll(page, ms) {
+  const until = Date.now() + ms;
+  while (Date.now() < until) {
+    await page.mouse.wheel(0, WHEEL_PX);
+    await wait(WHEEL_MS);
+  }
+}
+
+/** Scrolls and rests by turns; each time it scrolls on from another part of the list. */
+async function use(page, ms) {
+  const until = Date.now() + ms;
+  for (let turn = 0; Date.now() < until; turn++) {
+    const part = (turn % 5) / 5;
+    await page.locator('#grid').evaluate((grid, part) => grid.scrollTo(0, grid.scrollHeight * part), part);
+    await scroll(page, Math.min(5000, until - Date.now()));
+    await wait(Math.max(0, Math.min(5000, until - Date.now())));
+  }
+}
+
+const browser = await launch({
+  args: ['--no-sandbox', '--disable-gpu', '--enable-precise-memory-info', '--js-flags=--expose-gc'],
+});
 const server = await Server.start();
 const load = (...args) =>
   spawn(process.env.STOCKD_BINARY, ['load', '--protocol', 'resp', '--server', server.resp, '--stocks', stocks, ...args], { stdio: 'ignore' });
 const fill = load('--fill', '--requests', '1', '--warmup', '0s');
 await new Promise((resolve) => fill.on('exit', resolve));
-const updates = load('--updates', '100', '--rate', rate, '--connections', '8', '--duration', `${Number(seconds) + 30}s`, '--warmup', '0s');
+const updates = load('--updates', '100', '--rate', rate, '--connections', '8', '--duration', `${2 * Number(seconds) + 60}s`, '--warmup', '0s');
 try {
   const tab = await Tab.open(await browser.newContext({ viewport: { width: 1280, height: 900 } }), server);
+  const { page } = tab;
   await tab.isLive();
-  await tab.page.waitForFunction((rows) => document.querySelector('#grid').ariaRowCount === rows, String(Number(stocks) + 1));
+  await page.waitForFunction((rows) => document.querySelector('#grid').ariaRowCount === rows, String(Number(stocks) + 1));
+  await page.mouse.move(640, 450);
   const memory = () =>
-    tab.page.evaluate(() => {
+    page.evaluate(() => {
       globalThis.gc?.();
       return performance.memory.usedJSHeapSize / 1024 / 1024;
     });
+  // All of the list is seen once, so that all that is kept of stocks out of sight is there.
+  await page.locator('#grid').evaluate(async (grid) => {
+    for (let top = 0; top < grid.scrollHeight; top += grid.clientHeight) {
+      grid.scrollTo(0, top);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+  });
   const before = await memory();
   const counted = await server.ask('/v1/server');
-  const measured = await tab.page.evaluate(async (seconds) => {
-    const tasks = [];
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ entryTypes: ['longtask'] });
-    const frames = [];
-    const grid = document.querySelector('#grid');
-    const began = performance.now();
-    let last = began;
-    await new Promise((resolve) => {
-      const frame = (now) => {
-        frames.push(now - last);
-        last = now;
-        // Half of the time it is scrolled, through all of the list.
-        const phase = ((now - began) / 1000) % 10;
-        if (phase < 5) grid.scrollTop += 40;
-        if (grid.scrollTop + grid.clientHeight >= grid.scrollHeight - 1) grid.scrollTop = 0;
-        if (now - began < seconds * 1000) requestAnimationFrame(frame);
-        else resolve();
-      };
+  await page.evaluate(() => {
+    const frames = (globalThis.frames_ = []);
+    let last = performance.now();
+    const frame = (now) => {
+      frames.push(now - last);
+      last = now;
       requestAnimationFrame(frame);
-    });
-    frames.sort((one, other) => one - other);
-    const share = (of) => frames[Math.floor(frames.length * of)];
-    return {
-      longest: Math.max(0, ...tasks),
-      long: tasks.length,
-      frames: frames.length / seconds,
-      p50: share(0.5),
-      p99: share(0.99),
     };
-  }, Number(seconds));
+    requestAnimationFrame(frame);
+  });
+  await browser.startTracing(page, { categories: Trace.CATEGORIES });
+  await use(page, Number(seconds) * 1000);
+  const frames = await page.evaluate(() => globalThis.frames_);
+  const recorded = await browser.stopTracing();
   const after = await memory();
   const end = await server.ask('/v1/server');
   const took = end.uptime_seconds - counted.uptime_seconds;
   console.log(`${stocks} stocks, ${Math.round((end.updates - counted.updates) / took)} updates a second, ${seconds} s, half of them scrolling`);
-  console.log(`longest task ${measured.longest.toFixed(0)} ms; ${measured.long} tasks of 50 ms or more`);
-  console.log(`${measured.frames.toFixed(1)} frames a second; between two ${measured.p50.toFixed(1)} ms (p50), ${measured.p99.toFixed(1)} ms (p99)`);
+  new Trace(JSON.parse(recorded).traceEvents).print(Number(seconds));
+  frames.sort((one, other) => one - other);
+  const share = (of) => frames[Math.floor(frames.length * of)].toFixed(1);
+  const perSecond = frames.length / (frames.reduce((sum, ms) => sum + ms, 0) / 1000);
+  console.log(`${perSecond.toFixed(1)} frames a second; between two ${share(0.5)} ms (p50), ${share(0.99)} ms (p99)`);
   console.log(`memory of the page ${before.toFixed(1)} MiB before, ${after.toFixed(1)} MiB after`);
+  if (traceFile !== undefined) await writeFile(traceFile, recorded);
   if (tab.faults.length > 0) throw new Error(tab.faults.join('\n'));
 } finally {
   updates.kill();

@@ -17,6 +17,9 @@ declare global {
     time?: string;
     version?: number;
     updated?: string;
+    /** Where it comes from, and how that is: `live`, `quiet`, `stale`, `gap`, `ended`. */
+    feed?: string;
+    feed_state?: string;
   }
 
   /** A coefficient, and how many of its digits stand behind the point. */
@@ -78,11 +81,10 @@ declare global {
     /** Of the connection. */
     generation: number;
     isLive: boolean;
-    palette: import('../../crates/web/dashboard/page.js').Palette;
-    /** Until when plots are drawn in this frame, as `performance.now()` has it. */
-    until: number;
-    /** Whether a plot has to wait for the next frame. */
-    isLate: boolean;
+    /** Plots drawn in this frame. */
+    plots: number;
+    /** Whether a plot has to wait for the next frame, or a tick fades. */
+    isUnfinished: boolean;
   }
 
   /** A line of a chart. */

@@ -76,25 +76,17 @@ pub(crate) fn rustdoc(workspace: &Workspace, _: &[String]) -> Result<()> {
 
 /// The demo plays as README.md says to run it, and finds nothing wrong with itself.
 pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
-    run(workspace.cargo().args(["run", "--release", "--", "demo", "--once"]))
+    run(Command::new(release_binary(workspace)?).args(["demo", "--once"]))
 }
 
-/// Builds the binary as a newcomer does and says where it is.
+/// Builds the binary with the profile of a newcomer and the allocator that packages have, and says where it is: one
+/// build serves every step that runs it.
 ///
 /// # Errors
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "release", "")
-}
-
-/// Builds the binary quickly, but with the allocator that packages have, and says where it is.
-///
-/// # Errors
-///
-/// When it does not build.
-pub(crate) fn release_binary_with_jemalloc(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "release", "jemalloc")
+    binary(workspace, "release")
 }
 
 /// Builds the binary as it is packaged and measured and says where it is.
@@ -103,7 +95,7 @@ pub(crate) fn release_binary_with_jemalloc(workspace: &Workspace) -> Result<Path
 ///
 /// When it does not build.
 pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "dist", "jemalloc")
+    binary(workspace, "dist")
 }
 
 /// Builds the examples of a package; they are in `examples` beside the measured binary.
@@ -111,14 +103,13 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
     run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
 }
 
-fn binary(workspace: &Workspace, profile: &str, features: &str) -> Result<PathBuf> {
-    if features == "jemalloc" {
-        packages::install(&[("make", "make")])?;
-    }
+fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+    // jemalloc is built by its own Makefile.
+    packages::install(&[("make", "make")])?;
     run(workspace
         .cargo()
         .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"])
-        .args(["--features", features]))?;
+        .args(["--features", "jemalloc"]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()

@@ -20,8 +20,6 @@ mod memory;
 mod options;
 mod phase;
 mod polite;
-mod random;
-mod resp;
 mod rude;
 mod scene;
 mod server;
@@ -35,12 +33,12 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::build;
+use crate::random::Random;
 use crate::workspace::Workspace;
 use measure::Series;
 use memory::MemoryLimit;
 use options::Options;
 use phase::{Outcome, Plan};
-use random::Random;
 use scene::{Party, Size};
 
 /// What a run takes unless it is asked for another time: that of the step of CI.
@@ -77,7 +75,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
         None if options.measures => build::dist_binary(workspace)?,
-        None => build::release_binary_with_jemalloc(workspace)?,
+        None => build::release_binary(workspace)?,
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     match options.measures {
@@ -148,6 +146,11 @@ fn print_phase(number: usize, plan: &Plan<'_>, outcome: &Outcome) {
     }
     for problem in &outcome.problems {
         println!("  BROKEN: {problem}");
+    }
+    if !outcome.problems.is_empty() {
+        for warning in &outcome.warnings {
+            println!("  the server: {warning}");
+        }
     }
 }
 

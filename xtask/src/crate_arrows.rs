@@ -50,7 +50,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stockd-load",
         ],
     ),
-    ("xtask", &[]),
+    ("stockd-witness", &["stockd-model"]),
+    ("xtask", &["stockd-witness"]),
 ];
 
 /// Finds dependencies between crates that the table does not allow.

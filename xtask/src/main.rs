@@ -10,6 +10,7 @@
 
 mod build;
 mod chaos;
+mod cluster;
 mod compare;
 mod crate_arrows;
 mod dashboard;
@@ -24,7 +25,9 @@ mod module_tree;
 mod named_files;
 mod packages;
 mod picture;
+mod random;
 mod readme;
+mod resp;
 mod transcript;
 mod unsafe_code;
 mod workspace;
@@ -116,6 +119,18 @@ const TASKS: &[Task] = &[
         about: "[--seconds N] [--seed S] [--only KIND,…] [--crowd] [--measure]: rude clients beside polite ones",
         in_ci: true,
         run: chaos::run,
+    },
+    Task {
+        name: "cluster-faults",
+        about: "three nodes from one command, and three seeded runs of faults between them",
+        in_ci: true,
+        run: cluster::check,
+    },
+    Task {
+        name: "cluster",
+        about: "[--quick | --faults [--runs N] [--seed S] [--seconds N] | --measure] [--binary PATH]: three nodes to try",
+        in_ci: false,
+        run: cluster::run,
     },
     Task {
         name: "demo-data",

@@ -47,6 +47,7 @@ impl Numbers {
 fn main() {
     let mut numbers = Numbers(1);
     let right: Vec<Token> = (0..USERS).map(|_| numbers.token()).collect();
+    let random: Vec<Token> = (0..USERS).map(|_| numbers.token()).collect();
     let user = |(number, token): (usize, &Token)| {
         format!("[[user]]\nname = \"u{number}\"\ntokens = [\"{}\"]\nread = [\"*\"]\n", token.hash())
     };
@@ -56,17 +57,12 @@ fn main() {
     for look in 0..LOOKS {
         let pick = numbers.next();
         let (kind, of) = ((pick % 4) as usize, (pick >> 8) as usize % USERS);
-        let mut shown = match kind {
-            RANDOM => numbers.token(),
-            _ => right[of].clone(),
-        }
-        .as_str()
-        .to_owned()
-        .into_bytes();
+        // All are made in the same way, so that what was done before a look is the same too.
+        let token = if kind == RANDOM { &random[of] } else { &right[of] };
+        let mut shown = token.as_str().to_owned().into_bytes();
         let at = if kind == 2 { "stk_".len() } else { shown.len() - 1 };
-        if kind >= 2 {
-            shown[at] = if shown[at] == b'A' { b'B' } else { b'A' };
-        }
+        let other = if shown[at] == b'A' { b'B' } else { b'A' };
+        shown[at] = if kind >= 2 { other } else { shown[at] };
         let began = Instant::now();
         let found = black_box(authority.by_token(None, black_box(&shown)));
         let took = began.elapsed();

@@ -30,6 +30,18 @@ impl Credentials {
         Credentials { user: Some(user.into()), ..self }
     }
 
+    /// Whose token it is, if that is to be checked.
+    #[cfg(feature = "async")]
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The token.
+    #[cfg(feature = "async")]
+    pub(crate) fn secret(&self) -> &str {
+        &self.token
+    }
+
     /// The command that shows them.
     pub fn command(&self) -> Vec<&[u8]> {
         let user = self.user.iter().map(String::as_bytes);

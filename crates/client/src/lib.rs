@@ -33,7 +33,10 @@
 //! A [`QuoteClient`] reads whole quotes, lists and updates stocks and trades them, over RESP; a
 //! [`Subscription`] follows quotes as they change, through lost connections too.
 //!
-//! The crate works over blocking sockets and knows nothing of the server's inside. The codecs are
+//! With the feature `async` there is the module `http`: a client for programs on tokio, which does all of that over HTTP,
+//! and writes under conditions.
+//!
+//! The rest of the crate works over blocking sockets and knows nothing of the server's inside. The codecs are
 //! those of `stockd_wire`; `line`, and `resp` with `command` and `payload`, say what is asked and
 //! what a reply means. Bytes move in `connection`, which is the same for both protocols, and `link`
 //! keeps it while it is usable.
@@ -51,9 +54,12 @@ mod connection;
 mod credentials;
 mod error;
 mod feed;
+#[cfg(feature = "async")]
+pub mod http;
 mod line;
 mod link;
 mod options;
+mod pause;
 mod payload;
 mod protocol;
 mod quote_client;
@@ -70,8 +76,9 @@ pub use options::Options;
 pub use quote_client::{QuoteClient, Snapshot};
 pub use stockd_model::{
     Address, AddressError, Answer, DecimalText, Edit, FeedName, FeedNameError, FeedState, Field,
-    FieldError, FieldText, Fields, Price, PriceError, Quote, QuoteFeed, SocketPath, Status,
-    StatusError, Symbol, SymbolError, ToAddresses, Volume, VolumeError,
+    FieldError, FieldText, Fields, Price, PriceError, Problem, Quote, QuoteFeed, Shares,
+    SharesError, SocketPath, Status, StatusError, Symbol, SymbolError, ToAddresses, Volume,
+    VolumeError,
 };
 pub use stockd_tls::{ClientFiles, ClientTls, TlsError};
 pub use stream::Stream;

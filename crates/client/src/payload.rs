@@ -20,7 +20,7 @@ pub(crate) enum Update {
 
 /// The object as it is written. A stock that is not listed has a symbol and a status alone.
 #[derive(Deserialize)]
-struct Payload<'a> {
+pub(crate) struct Payload<'a> {
     #[serde(borrow)]
     symbol: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -52,46 +52,59 @@ struct Payload<'a> {
 
 /// Reads a message; `None` if it is none. Decimals are taken from their texts, never from floats.
 pub(crate) fn parse(payload: &[u8]) -> Option<Update> {
-    let payload: Payload<'_> = serde_json::from_slice(payload).ok()?;
-    let Some(symbol) = &payload.symbol else {
-        return (payload.status == "forbidden").then_some(Update::AllForbidden);
-    };
-    let symbol = symbol.parse().ok()?;
-    match &*payload.status {
-        "forbidden" => return Some(Update::Forbidden(symbol)),
-        "delisted" => return Some(Update::Delisted(symbol)),
-        "unlisted" => return Some(Update::Unlisted(symbol)),
-        _ => {}
+    serde_json::from_slice::<Payload<'_>>(payload).ok()?.update()
+}
+
+impl Payload<'_> {
+    /// What it says; `None` if that is nothing.
+    pub(crate) fn update(self) -> Option<Update> {
+        let Some(symbol) = &self.symbol else {
+            return (self.status == "forbidden").then_some(Update::AllForbidden);
+        };
+        let symbol = symbol.parse().ok()?;
+        match &*self.status {
+            "forbidden" => return Some(Update::Forbidden(symbol)),
+            "delisted" => return Some(Update::Delisted(symbol)),
+            "unlisted" => return Some(Update::Unlisted(symbol)),
+            _ => {}
+        }
+        let mut quote = Quote {
+            status: self.status.parse().ok()?,
+            version: self.version?,
+            updated_ns: moment(&self.updated?)?,
+            ..Quote::new(symbol)
+        };
+        for (price, text) in
+            [(&mut quote.price, self.price), (&mut quote.bid, self.bid), (&mut quote.ask, self.ask)]
+        {
+            *price = text.map(|text| text.parse()).transpose().ok()?;
+        }
+        for (volume, text) in [
+            (&mut quote.volume, self.volume),
+            (&mut quote.bid_size, self.bid_size),
+            (&mut quote.ask_size, self.ask_size),
+        ] {
+            *volume = text.map(|text| text.parse()).transpose().ok()?;
+        }
+        if let (Some(name), Some(state)) = (self.feed, self.feed_state) {
+            let halts_when_stale = self.on_stale.as_deref() == Some("halt");
+            let feed = QuoteFeed::told(&name, state.parse().ok()?);
+            quote.feed = Some(QuoteFeed { halts_when_stale, ..feed });
+        }
+        if let Some(time) = self.time {
+            quote.time_ns = Some(moment(&time)?);
+        }
+        Some(Update::Quote(quote))
     }
-    let mut quote = Quote {
-        status: payload.status.parse().ok()?,
-        version: payload.version?,
-        updated_ns: moment(&payload.updated?)?,
-        ..Quote::new(symbol)
-    };
-    for (price, text) in [
-        (&mut quote.price, payload.price),
-        (&mut quote.bid, payload.bid),
-        (&mut quote.ask, payload.ask),
-    ] {
-        *price = text.map(|text| text.parse()).transpose().ok()?;
+
+    /// The quote, if it is one.
+    #[cfg(feature = "async")]
+    pub(crate) fn quote(self) -> Option<Quote> {
+        match self.update()? {
+            Update::Quote(quote) => Some(quote),
+            _ => None,
+        }
     }
-    for (volume, text) in [
-        (&mut quote.volume, payload.volume),
-        (&mut quote.bid_size, payload.bid_size),
-        (&mut quote.ask_size, payload.ask_size),
-    ] {
-        *volume = text.map(|text| text.parse()).transpose().ok()?;
-    }
-    if let (Some(name), Some(state)) = (payload.feed, payload.feed_state) {
-        let halts_when_stale = payload.on_stale.as_deref() == Some("halt");
-        let feed = QuoteFeed::told(&name, state.parse().ok()?);
-        quote.feed = Some(QuoteFeed { halts_when_stale, ..feed });
-    }
-    if let Some(time) = payload.time {
-        quote.time_ns = Some(moment(&time)?);
-    }
-    Some(Update::Quote(quote))
 }
 
 fn moment(text: &str) -> Option<u64> {

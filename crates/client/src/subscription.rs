@@ -6,11 +6,9 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 use stockd_model::{Quote, QuoteFeed, Symbol};
 use stockd_wire::resp::{Value, frame};
 
@@ -18,6 +16,7 @@ use crate::command::{GetQuote, Ping};
 use crate::connection::Connection;
 use crate::error::{Refused, excerpt};
 use crate::link::Link;
+use crate::pause::Pauses;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Request};
 use crate::resp::Replies;
@@ -57,8 +56,7 @@ pub struct Subscription {
     is_behind: bool,
     /// Stocks that are no longer listed, each an event to come.
     vanished: Vec<Symbol>,
-    /// The pause before the next attempt to connect, less its jitter.
-    pause: Duration,
+    pauses: Pauses,
     /// When to reconnect, while there is no connection.
     retry_at: Instant,
 }
@@ -158,7 +156,7 @@ impl Subscription {
             state: State::new(),
             is_behind: false,
             vanished: Vec::new(),
-            pause: RECONNECT_PAUSE_MIN,
+            pauses: Pauses::new(),
             retry_at: Instant::now(),
         };
         subscription.subscribe()?;
@@ -199,7 +197,7 @@ impl Subscription {
     fn resume(&mut self) -> Result<Event, ClientError> {
         self.link.reconnect()?;
         self.subscribe()?;
-        self.pause = RECONNECT_PAUSE_MIN;
+        self.pauses.reset();
         self.is_behind = true;
         Ok(Event::Reconnected)
     }
@@ -322,11 +320,8 @@ impl Subscription {
 
     fn disconnected(&mut self, reason: ClientError) -> Event {
         self.link.close();
-        // Half of it or more, so that the clients of a server that failed do not come all at once.
-        let jitter = RandomState::new().hash_one(()) % 512;
-        let retry_in = self.pause * (512 + jitter as u32) / 1024;
+        let retry_in = self.pauses.pause();
         self.retry_at = Instant::now() + retry_in;
-        self.pause = (self.pause * 2).min(RECONNECT_PAUSE_MAX);
         Event::Disconnected { reason, retry_in }
     }
 }

@@ -81,6 +81,9 @@ pub(crate) struct Wiring {
 /// Between two attempts to join.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
+/// Between two attempts to follow the log, where NATS does not answer or has not put the consumer at the leader.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long the connection may take what is to be sent.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -195,6 +198,8 @@ struct Serving {
     /// The consumer that is being made, and the number of the attempt.
     making: Option<JoinHandle<()>>,
     attempt: u64,
+    /// The first message that it is to deliver.
+    from: u64,
     made: mpsc::Sender<(u64, Result<Subscriber, ClusterError>)>,
     objects: Objects,
     /// What lets go of the log, while it does.
@@ -222,6 +227,7 @@ impl Connection {
             acks_at,
             making: None,
             attempt: 0,
+            from: 1,
             made,
             objects,
             tidying: None,
@@ -313,16 +319,23 @@ impl Serving {
             making.abort();
         }
         self.attempt += 1;
+        self.from = from;
         if elsewhere && self.connection.servers.len() > 1 {
             // The connection ends, and its next one follows.
             return self.go_elsewhere().await;
         }
+        self.make_consumer(Duration::ZERO);
+        true
+    }
+
+    fn make_consumer(&mut self, pause: Duration) {
         let (follower, made, attempt) = (self.follower.clone(), self.made.clone(), self.attempt);
+        let from = self.from;
         self.making = Some(tokio::spawn(async move {
+            sleep(pause).await;
             let subscriber = follower.follow(from).await;
             let _ = made.send((attempt, subscriber)).await;
         }));
-        true
     }
 
     /// Keeps a snapshot beside all else.
@@ -387,14 +400,15 @@ impl Serving {
         true
     }
 
-    async fn could_not_follow(&self, error: ClusterError) -> bool {
+    async fn could_not_follow(&mut self, error: ClusterError) -> bool {
         match error {
-            // The node asks again.
+            // Until the node wants something else.
             ClusterError::Silent
             | ClusterError::Refused(_)
             | ClusterError::Unreachable { .. }
             | ClusterError::NoStream { .. } => {
                 tracing::warn!("cannot follow the log: {error}; trying again");
+                self.make_consumer(FOLLOW_PAUSE);
                 true
             }
             error => self.hand_over(Delivery::Failed(error)).await,
@@ -416,6 +430,8 @@ impl Serving {
             Ok(PublishAck { seq, error: None }) if seq > 0 => {
                 self.hand_over(Delivery::Acked { session, number, sequence: seq }).await
             }
+            // It has come before, and the log has not decided about it yet.
+            Ok(PublishAck { error: Some(error), .. }) if is_in_process(&error) => true,
             Ok(PublishAck { error: Some(error), .. }) => {
                 tracing::warn!("the log does not take a message: {error}");
                 true
@@ -435,6 +451,11 @@ impl Serving {
             }
         }
     }
+}
+
+/// Whether the log refuses a message only because the same one is on its way into it.
+fn is_in_process(error: &serde_json::Value) -> bool {
+    error.get("err_code").and_then(serde_json::Value::as_u64) == Some(10_158)
 }
 
 /// The session and the number behind the subject of acknowledgements.

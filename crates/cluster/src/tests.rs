@@ -1,6 +1,8 @@
 //! Nodes over a log that drops, repeats, delays and reorders, whose clocks jump, which crash and start again from what
 //! they kept: whatever happens, they hold the same, what was acknowledged is there, and nothing counts twice.
 //!
+//! What they are told of one stock has to be linearizable, through each node (`stockd_witness`).
+//!
 //! Thousands of seeds in CI; `STOCKD_SEEDS=100000 cargo test --release -p stockd-cluster` for more. A failure names its
 //! seed; `STOCKD_SEED=7` runs that one alone.
 
@@ -71,6 +73,22 @@ fn the_tests_fail_without_the_rule_of_sessions() {
     let failed = fails(Plan::default());
     traps::set_no_session_rule(false);
     assert!(failed, "batches that came twice were not noticed");
+}
+
+#[test]
+fn what_clients_are_told_has_no_order_without_the_rule_of_sessions() {
+    let plan = Plan::default();
+    assert!((1..=20).all(|seed| World::new(plan, seed).is_linearizable()));
+    traps::set_no_session_rule(true);
+    let wrong = (1..=100).any(|seed| !World::new(plan, seed).is_linearizable());
+    traps::set_no_session_rule(false);
+    assert!(wrong, "shares that were sold twice were not noticed");
+}
+
+#[test]
+fn what_clients_are_told_has_no_order_where_a_node_answers_for_another_one() {
+    let plan = Plan { reads_elsewhere: true, ..Plan::default() };
+    assert!((1..=100).any(|seed| !World::new(plan, seed).is_linearizable()));
 }
 
 #[test]

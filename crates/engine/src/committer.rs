@@ -1,62 +1,36 @@
 //! The committer: writes are kept in the store before they take effect.
 //!
-//! One thread, `stockd-committer`, executes all writes of a durable engine. In each round it takes
-//! all write batches that wait and decides every request in turn, over the [overlay](Overlay) of
-//! what has changed since the last commit. Then it commits the overlay to the store, once for all
-//! (*group commit*); a stock that changed several times is written once (*conflation*). Only then
-//! it changes rows, marks watched stocks and delivers replies. What arrives meanwhile waits for the
-//! next round.
+//! One thread, `stockd-committer`, executes the [rounds](Rounds) of a durable engine: in each it takes all
+//! write batches that wait. What arrives meanwhile waits for the next round.
 //!
-//! A store with a log has to write a checkpoint now and then. The [`Checkpointer`] does that while rounds go
-//! on; when the log may not grow any more before it is done, a round waits for it.
+//! A thread that has nothing else to do may do the round itself, with a [`CommitRole`]: then nobody has to be
+//! woken, neither for the write nor for its reply. One thread has the [role](Role) at a time; where it is
+//! taken, the committer is woken, which waits for it.
 //!
 //! So no lookup ever shows what a crash could take back, the catalog always is what the store
-//! holds, and only this thread waits for the disk.
+//! holds, and only who has the role waits for the disk.
 //!
-//! With [`Sync::Interval`] the order is another: rows, marks and replies change at once, and the
-//! overlay is committed when the interval is over, or earlier when it is as large as it may be.
-//!
-//! A second after the last commit it looks whether the store still lies where it was opened, and
+//! A second after the last commit the committer looks whether the store still lies where it was opened, and
 //! again every second. When it does not, that is a failed commit.
 //!
-//! Invariant: a write is acknowledged only if it is in the store, or will be before the interval is
-//! over. After a commit has failed no write is acknowledged until the store was opened again and holds what
-//! the rows show.
+//! Invariant: each write is executed and answered once, in the order of its handle.
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use crossbeam_utils::CachePadded;
-use foldhash::fast::RandomState;
 use stockd_access::Access;
-use stockd_model::limits::{
-    CHECKPOINT_INTERVAL, DATA_DIR_LOOK_INTERVAL, SCAN_COUNT_MAX, UNCOMMITTED_STOCKS_MAX,
-};
-use stockd_model::{Conditional, Refusal, Reply, Request, Symbol};
-use stockd_store::{Store, StoreError, Write};
+use stockd_model::{Conditional, Refusal, Reply};
+use stockd_store::Store;
 
-use crate::checkpointer::{Checkpointer, Written};
 use crate::commit_record::{CommitRecord, CommitReport};
-use crate::counters::{Cells, Totals};
 use crate::market::Market;
-use crate::overlay::Overlay;
+use crate::role::Role;
+use crate::rounds::{Rounds, Sync};
 use crate::transaction::{Outcome, Transaction};
-use crate::write_queue::{Answered, Asked, ReplyTo, WriteBatch, WriteHandle, WriteQueue};
-
-/// When writes are committed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sync {
-    /// Before they take effect and are answered.
-    #[default]
-    Always,
-    /// At most this long after they have taken effect and were answered.
-    Interval(Duration),
-}
+use crate::write_queue::{Answered, ReplyTo, WriteBatch, WriteHandle, WriteQueue};
 
 /// Why a committer has not ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,8 +55,14 @@ pub(crate) struct Committer {
     queue: Arc<WriteQueue>,
     record: Arc<CommitRecord>,
     signals: Arc<Signals>,
+    /// What other threads may do the rounds with, if they may.
+    role: Option<CommitRole>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// Lets a thread that has nothing else to do execute the writes that wait, in place of the committer.
+#[derive(Clone, Debug)]
+pub struct CommitRole(Role<WriteBatch, Rounds>);
 
 /// What others ask of the commit thread, and what it has come to, for its end.
 #[derive(Debug, Default)]
@@ -91,25 +71,6 @@ struct Signals {
     resume: AtomicBool,
     /// All that was asked is committed and answered; what is left to do can be left.
     has_ended: AtomicBool,
-}
-
-/// What the commit thread owns.
-#[derive(Debug)]
-struct CommitThread {
-    market: Arc<Market>,
-    cells: Arc<CachePadded<Cells>>,
-    record: Arc<CommitRecord>,
-    signals: Arc<Signals>,
-    store: Box<dyn Store>,
-    checkpointer: Checkpointer,
-    /// From when on a checkpoint is late.
-    late_at: Instant,
-    sync: Sync,
-    overlay: Overlay,
-    /// When the overlay has to be committed; `None` while it is empty, or is committed at once.
-    due: Option<Instant>,
-    /// When to look whether the store is in its place.
-    next_look: Instant,
 }
 
 /// Between two looks whether the thread has ended.
@@ -128,32 +89,23 @@ impl Committer {
         let queue = Arc::<WriteQueue>::default();
         let record = Arc::<CommitRecord>::default();
         let signals = Arc::<Signals>::default();
-        let committing = CommitThread {
-            cells: market.registry.register(),
-            overlay: Overlay::new(Arc::clone(&market), version_floor),
-            market,
-            record: Arc::clone(&record),
-            signals: Arc::clone(&signals),
-            store,
-            checkpointer: Checkpointer::default(),
-            late_at: Instant::now() + CHECKPOINT_INTERVAL,
-            sync,
-            due: None,
-            next_look: Instant::now() + DATA_DIR_LOOK_INTERVAL,
-        };
+        let rounds = Rounds::new(market, version_floor, store, sync, Arc::clone(&record));
+        let role = CommitRole(Role::new(Arc::clone(&queue), rounds));
         let thread = {
-            let queue = Arc::clone(&queue);
+            let (role, signals) = (role.clone(), Arc::clone(&signals));
             let builder = thread::Builder::new().name("stockd-committer".to_owned());
-            builder.spawn(move || committing.run(&queue)).expect("a thread for the committer")
+            builder.spawn(move || role.run(&signals)).expect("a thread for the committer")
         };
-        Committer { queue, record, signals, thread: Mutex::new(Some(thread)) }
+        // With an interval nobody waits for the disk, and the committer alone knows when it is over.
+        let role = (sync == Sync::Always).then_some(role);
+        Committer { queue, record, signals, role, thread: Mutex::new(Some(thread)) }
     }
 
     /// A queue and what is recorded, for a thread that is not of this crate.
     pub(crate) fn without_thread() -> (Committer, Arc<WriteQueue>) {
         let queue = Arc::<WriteQueue>::default();
         let (record, signals, thread) = (Arc::default(), Arc::default(), Mutex::new(None));
-        (Committer { queue: Arc::clone(&queue), record, signals, thread }, queue)
+        (Committer { queue: Arc::clone(&queue), record, signals, role: None, thread }, queue)
     }
 
     pub(crate) fn handle(
@@ -161,6 +113,11 @@ impl Committer {
         wake: impl Fn() + Send + std::marker::Sync + 'static,
     ) -> WriteHandle {
         WriteHandle::new(Arc::clone(&self.queue), wake)
+    }
+
+    /// What another thread may do a round with; `None` where only the committer does them.
+    pub(crate) fn role(&self) -> Option<CommitRole> {
+        self.role.clone()
     }
 
     /// Why writes are refused, if they are.
@@ -260,248 +217,34 @@ impl Drop for Committer {
     }
 }
 
-impl CommitThread {
-    fn run(mut self, queue: &WriteQueue) {
-        while let Some(batches) = queue.take(Some(self.next_wake())) {
-            if self.signals.resume.swap(false, Relaxed) && self.record.read_only.cause().is_some() {
-                self.resume();
-            }
-            self.round(batches);
-            self.checkpoint();
-            if self.next_look <= Instant::now() {
-                self.look();
-            }
-        }
-        let _ = self.commit();
-        self.look();
-        self.market.registry.retire(&self.cells);
-        self.signals.has_ended.store(true, Release);
-        self.close();
+impl CommitRole {
+    /// Executes what waits, unless another thread is at it or the log has no room: then the committer does it.
+    ///
+    /// Takes as long as the disk does. What the thread has to be told of its own writes is in its inbox then, or
+    /// will be: see [`WriteHandle::hand_over_for_role`].
+    pub fn commit(&self) {
+        self.0.work_if_free(|rounds| !rounds.must_wait_for_checkpoint(), Rounds::round);
     }
 
-    /// Writes a last checkpoint. Without it nothing is lost.
-    fn close(&mut self) {
-        self.wait_for_checkpoint();
-        if self.record.read_only.cause().is_none()
-            && let Err(error) = self.store.close()
-        {
-            tracing::warn!("no last checkpoint: {error}; the next start reads the log");
-        }
-    }
-
-    /// Opens the store again, writes where it differs from the rows, and takes writes again. The rows are right:
-    /// they show all that was acknowledged, and what a failed commit may have left on the disk was not.
-    fn resume(&mut self) {
-        tracing::info!("read-only: opening the data directory again");
-        match self.open_again() {
-            Ok(stocks) => {
-                self.record.read_only.end();
-                tracing::info!(
-                    stocks,
-                    "writes are taken again; what the disk did not have was written"
-                );
-            }
-            Err(error) => {
-                self.record.read_only.begin(&error);
-                tracing::error!("still read-only: {error}; lookups go on");
-            }
-        }
-    }
-
-    /// Returns how many stocks had to be written.
-    fn open_again(&mut self) -> Result<usize, StoreError> {
-        self.wait_for_checkpoint();
-        self.store.reopen()?;
-        let catalog = &self.market.catalog;
-        let (mut writes, mut common) = (Vec::new(), 0);
-        let floor = self.store.load(&mut |quote| {
-            let right = catalog.get(&quote.symbol);
-            common += usize::from(right.is_some());
-            if right.map(|right| right.kept()) != Some(quote.kept()) {
-                writes.push(right.map_or(Write::Remove(quote.symbol), Write::Put));
-            }
-            ControlFlow::Continue(())
-        })?;
-        if common < catalog.len() {
-            let mut kept = HashSet::<Symbol, RandomState>::default();
-            self.store.load(&mut |quote| {
-                kept.insert(quote.symbol);
-                ControlFlow::Continue(())
-            })?;
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let page = catalog.page(from, SCAN_COUNT_MAX);
-                let missing = page.quotes.iter().filter(|quote| !kept.contains(&quote.symbol));
-                writes.extend(missing.copied().map(Write::Put));
-                next = page.next;
-            }
-        }
-        self.store.commit(&writes, floor.max(self.overlay.version_floor()))?;
-        self.record.count(writes.len(), Duration::ZERO);
-        Ok(writes.len())
-    }
-
-    fn next_wake(&self) -> Instant {
-        self.due.map_or(self.next_look, |due| due.min(self.next_look))
-    }
-
-    /// Begins a checkpoint when one is due, and takes back what was written.
-    fn checkpoint(&mut self) {
-        if let Some(written) = self.checkpointer.take() {
-            self.end_checkpoint(written);
-        }
-        if self.checkpointer.is_at_work() || self.record.read_only.cause().is_some() {
-            return;
-        }
-        let now = Instant::now();
-        let is_late = self.late_at <= now;
-        if let Some(checkpoint) = self.store.begin_checkpoint(is_late) {
-            self.late_at = now + CHECKPOINT_INTERVAL;
-            self.checkpointer.begin(checkpoint);
-        } else if is_late {
-            self.late_at = now + DATA_DIR_LOOK_INTERVAL;
-        }
-    }
-
-    fn wait_for_checkpoint(&mut self) {
-        if let Some(written) = self.checkpointer.wait() {
-            self.end_checkpoint(written);
-        }
-    }
-
-    fn end_checkpoint(&mut self, Written { checkpoint, took }: Written) {
-        let stocks = checkpoint.stocks();
-        match (self.store.end_checkpoint(checkpoint), stocks) {
-            (Ok(()), Some(stocks)) => self.record.count_checkpoint(stocks, took),
-            (Ok(()), None) => {}
-            (Err(error), _) => drop(self.record.fail(&error)),
-        }
-        self.record.note_log(self.store.log());
-    }
-
-    /// Looks whether the store is in its place. A store that has failed may be anywhere.
-    fn look(&mut self) {
-        self.next_look = Instant::now() + DATA_DIR_LOOK_INTERVAL;
-        if self.record.read_only.cause().is_none()
-            && let Err(error) = self.store.verify_place()
-        {
-            self.record.fail(&error);
-        }
-    }
-
-    /// Executes these write batches, and answers.
-    fn round(&mut self, batches: Vec<WriteBatch>) {
-        let refusal = self.record.refusal();
-        let mut answers: Vec<Vec<(ReplyTo, Answered)>> = Vec::with_capacity(batches.len());
-        for batch in &batches {
-            let decide = |&(to, ref asked): &(ReplyTo, Asked)| (to, self.decide(asked, refusal));
-            answers.push(batch.requests.iter().map(decide).collect());
-        }
-        let kept = self.keep();
-        let mut done = Totals::default();
-        for (batch, answers) in batches.iter().zip(&mut answers) {
-            for ((_, asked), (_, answered)) in batch.requests.iter().zip(answers) {
-                if let Err(cause) = kept {
-                    self.take_back(asked, answered, cause);
+    /// What the committer does.
+    fn run(&self, signals: &Signals) {
+        let mut next_wake = Some(Instant::now());
+        while self.0.queue().wait(next_wake) {
+            next_wake = self.0.work_off(|rounds, batches| {
+                if signals.resume.swap(false, Relaxed) {
+                    rounds.resume();
                 }
-                match (asked, answered) {
-                    (Asked::Request(asked), Answered::Reply(reply)) => {
-                        done.count(&asked.request, reply);
-                    }
-                    (Asked::Transaction(transaction), Answered::Outcome(outcome)) => {
-                        done.count_transaction(transaction, outcome);
-                    }
-                    (Asked::NotPermitted(_), _) => done.not_permitted += 1,
-                    _ => unreachable!("each is answered in kind"),
-                }
-            }
+                rounds.round(batches);
+                rounds.checkpoint();
+                rounds.look_if_due();
+                rounds.next_wake()
+            });
         }
-        // Before the replies: a request is counted when its reply arrives.
-        self.cells.add(&done);
-        for (batch, answers) in batches.into_iter().zip(answers) {
-            batch.answer(answers);
+        if let Some(mut rounds) = self.0.end() {
+            rounds.end();
+            signals.has_ended.store(true, Release);
+            rounds.close();
         }
-    }
-
-    fn decide(&mut self, asked: &Asked, refusal: Option<Refusal>) -> Answered {
-        match asked {
-            Asked::Request(request) => Answered::Reply(self.overlay.execute(request, refusal)),
-            Asked::Transaction(transaction) => {
-                Answered::Outcome(Box::new(transaction.decide(&mut self.overlay, refusal)))
-            }
-            Asked::NotPermitted(answered) => answered.clone(),
-        }
-    }
-
-    /// Commits and shows what this round has decided, in the order that `sync` asks for.
-    fn keep(&mut self) -> Result<(), &'static str> {
-        let Sync::Interval(interval) = self.sync else {
-            return self.commit();
-        };
-        self.show();
-        if !self.overlay.is_empty() {
-            let due = *self.due.get_or_insert_with(|| Instant::now() + interval);
-            if due <= Instant::now() || self.overlay.stocks() >= UNCOMMITTED_STOCKS_MAX {
-                // A failure refuses later writes. Those of this round have taken effect.
-                let _ = self.commit();
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes of an answer what it is when nothing of this round was kept.
-    fn take_back(&self, asked: &Asked, answered: &mut Answered, cause: &'static str) {
-        match answered {
-            Answered::Reply(Reply::Refused(
-                Refusal::ReadOnly { .. } | Refusal::NotPermitted { .. },
-            )) => {}
-            Answered::Reply(reply) => {
-                *reply = match asked {
-                    Asked::Request(Conditional {
-                        request: lookup @ Request::Lookup(_), ..
-                    }) => self.overlay.look_up_row(lookup),
-                    _ => Reply::Refused(Refusal::NotKept { cause }),
-                }
-            }
-            // What it saw of others may be gone too, so all of it is.
-            Answered::Outcome(outcome) => {
-                if !matches!(**outcome, Outcome::Refused(_)) {
-                    **outcome = Outcome::Refused(Refusal::NotKept { cause });
-                }
-            }
-        }
-    }
-
-    /// Makes the rows show the overlay. A snapshot begins before or after that.
-    fn show(&mut self) {
-        let _between = self.market.gate.between_transactions();
-        self.overlay.apply();
-    }
-
-    /// Commits the overlay, and shows it. After a failure the rows stay as they are.
-    fn commit(&mut self) -> Result<(), &'static str> {
-        self.due = None;
-        if self.overlay.is_empty() {
-            return Ok(());
-        }
-        if self.store.log().is_full {
-            self.wait_for_checkpoint();
-        }
-        let (writes, version_floor) = self.overlay.writes();
-        let began = Instant::now();
-        let kept = match self.store.commit(&writes, version_floor) {
-            Ok(()) => {
-                self.record.count(writes.len(), began.elapsed());
-                self.record.note_log(self.store.log());
-                // A commit has looked.
-                self.next_look = began + DATA_DIR_LOOK_INTERVAL;
-                self.show();
-                Ok(())
-            }
-            Err(error) => Err(self.record.fail(&error)),
-        };
-        self.overlay.clear();
-        kept
     }
 }
 

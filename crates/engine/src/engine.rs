@@ -18,13 +18,14 @@ use stockd_store::{Store, random_epoch};
 use crate::access;
 use crate::cluster_report::{ClusterReport, Reporter};
 use crate::commit_record::CommitReport;
-use crate::committer::{CloseError, Committer, Sync};
+use crate::committer::{CloseError, CommitRole, Committer};
 use crate::counters::Totals;
 use crate::feed::{Directory, Feed};
 use crate::feeding::FeedHandle;
 use crate::freshness::Freshness;
 use crate::grower::Grower;
 use crate::market::Market;
+use crate::rounds::Sync;
 use crate::snapshot::Snapshot;
 use crate::sources::{FeedReport, NotOpened, Opening};
 use crate::write_queue::WriteHandle;
@@ -210,6 +211,12 @@ impl Engine {
         wake: impl Fn() + Send + std::marker::Sync + 'static,
     ) -> Option<WriteHandle> {
         self.committer.as_ref().map(|committer| committer.handle(wake))
+    }
+
+    /// The means to have requests executed by the thread that asks, where it has nothing else to do; `None` where only
+    /// the committer does that, or when the catalog is in memory alone.
+    pub fn commit_role(&self) -> Option<CommitRole> {
+        self.committer.as_ref().and_then(Committer::role)
     }
 
     /// What has been done so far, over all executors. Batches that are open are not included yet.

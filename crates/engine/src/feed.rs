@@ -94,6 +94,8 @@ pub struct Feed {
     pass: Option<Pass>,
     /// How many passes there have been.
     passes: u64,
+    /// About how many bytes the subscribers that have left hold still.
+    leaving_bytes: usize,
 }
 
 /// What a subscriber wants, holds, and has still to be told.
@@ -106,7 +108,7 @@ pub struct Standing {
     /// Symbols that are marked for it, as a subscriber and as a tracker.
     pub marks: usize,
     /// About how many bytes are held for it, with an equal share for each subscription of what all subscribers hold
-    /// together.
+    /// together. The latest payloads are no part of it: they are bounded, and as many however few subscribe.
     pub bytes: usize,
     /// Whether it is told no marks yet because of its [interval](Feed::set_interval).
     pub rests: bool,
@@ -149,6 +151,7 @@ impl Feed {
             changed: Marks::default().into_iter(),
             pass: None,
             passes: 0,
+            leaving_bytes: 0,
         }
     }
 
@@ -287,6 +290,7 @@ impl Feed {
     /// Forgets a subscriber. The number may name another one at once; what this one held is
     /// [tidied](Feed::tidy) up by and by.
     pub fn leave(&mut self, id: SubscriberId) {
+        self.leaving_bytes += self.standing(id).map_or(0, |standing| standing.bytes);
         self.subscribers.leave(id);
     }
 
@@ -364,12 +368,14 @@ impl Feed {
         Some(standing)
     }
 
-    /// The part of a subscription in what all subscribers hold together. The topics of those that have left, until
-    /// they are tidied up, are parts of their own: they make no other subscriber larger.
+    /// The part of a subscription in what all subscribers hold together. The topics and patterns of those that have
+    /// left, until they are tidied up, are parts of their own: they make no other subscriber larger.
     fn share(&self) -> usize {
         let (_, subscriptions) = self.subscribers.counts();
-        let shares = (subscriptions + self.subscribers.tracked).max(self.wants.topics.places());
-        (self.bytes_in_all() - self.subscribers.bytes()) / shares.max(1)
+        let Wants { topics, patterns, .. } = &self.wants;
+        let shares = subscriptions + self.subscribers.tracked;
+        let shares = shares.max(topics.places() + patterns.len());
+        (topics.bytes() + patterns.bytes()) / shares.max(1)
     }
 
     /// About how many bytes are held in all: for all subscribers, those included that have left and
@@ -377,6 +383,12 @@ impl Feed {
     pub fn bytes_in_all(&self) -> usize {
         let Wants { topics, patterns, .. } = &self.wants;
         self.subscribers.bytes() + topics.bytes() + patterns.bytes() + self.payloads.bytes()
+    }
+
+    /// About how many of the [bytes in all](Feed::bytes_in_all) are given back by tidying up alone: those of the
+    /// subscribers that have left.
+    pub fn leaving_bytes(&self) -> usize {
+        self.leaving_bytes.min(self.bytes_in_all())
     }
 
     /// Messages that subscribers were spared since this was last asked, because a newer quote
@@ -445,6 +457,7 @@ impl Feed {
     /// Takes apart what subscribers held that have left, and forgets symbols that no subscriber wants any
     /// more.
     pub fn tidy(&mut self, budget: &mut Budget) -> Progress {
+        let before = self.bytes_in_all();
         while !budget.is_spent() {
             let Some(mut left) = self.subscribers.pop_leftover() else {
                 break;
@@ -460,7 +473,13 @@ impl Feed {
         if topics.is_empty() {
             self.payloads.clear();
         }
-        if self.is_tidy() { Progress::Done } else { Progress::More }
+        if self.is_tidy() {
+            self.leaving_bytes = 0;
+            return Progress::Done;
+        }
+        let freed = before.saturating_sub(self.bytes_in_all());
+        self.leaving_bytes = self.leaving_bytes.saturating_sub(freed);
+        Progress::More
     }
 
     /// Whether there is nothing to [tidy](Feed::tidy) up.

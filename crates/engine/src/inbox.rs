@@ -1,10 +1,12 @@
 //! Where threads leave something for one that must not wait for it: marks for a watcher, replies
 //! for a writer.
 //!
-//! A thread that leaves something wakes the owner, unless it has been woken and has not looked since.
+//! A thread that leaves something wakes the owner, unless it has been woken and has not looked since, or has
+//! said that it is going to look.
 //! Nothing is locked under the lock of an inbox.
 //!
-//! Invariant: while something lies here, the owner has been woken and has yet to take it.
+//! Invariant: while something lies here, the owner has been woken, or has said that it is going to look, and has
+//! yet to take it.
 
 use std::fmt;
 
@@ -14,7 +16,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, PoisonError};
 /// Something that grows until its owner takes it.
 pub(crate) struct Inbox<T> {
     contents: Mutex<T>,
-    /// Whether the owner has been woken and has not looked since.
+    /// Whether the owner has been woken, or is going to look, and has not looked since.
     woken: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -33,6 +35,11 @@ impl<T> Inbox<T> {
         if is_more && !self.woken.swap(true, Acquire) {
             (self.wake)();
         }
+    }
+
+    /// The owner is going to take without being woken: until then nobody wakes it.
+    pub(crate) fn expect(&self) {
+        self.woken.swap(true, Acquire);
     }
 
     /// Takes all that lies here, in exchange for something empty.

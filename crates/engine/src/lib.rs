@@ -54,6 +54,8 @@ mod models;
 mod overlay;
 mod read_only;
 mod replica;
+mod role;
+mod rounds;
 mod saved;
 mod snapshot;
 mod sources;
@@ -63,7 +65,7 @@ mod write_queue;
 
 pub use cluster_report::ClusterReport;
 pub use commit_record::{COMMIT_TIMES_US, CommitReport};
-pub use committer::{CloseError, Sync};
+pub use committer::{CloseError, CommitRole};
 pub use counters::Totals;
 pub use engine::Engine;
 pub use execute::{Batch, Executor};
@@ -76,6 +78,7 @@ pub use market::now_ns;
 #[cfg(feature = "simulation")]
 pub use overlay::Trap;
 pub use replica::{Hash, Holdings, Interrupter, Pending, Replica, ReplicaFault, Replicated};
+pub use rounds::Sync;
 pub use saved::SnapshotEnded;
 pub use snapshot::Snapshot;
 pub use sources::{FeedReport, NotOpened, Opening};

@@ -18,6 +18,8 @@ use stockd_model::{Pattern, Symbol};
 use crate::feed::{Marks, Watcher, Watchers};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::role::Role;
+use crate::write_queue::WriteQueue;
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -56,6 +58,65 @@ fn whatever_is_left_in_an_inbox_is_taken() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(taken.iter().filter(|number| **number < 10).collect::<Vec<_>>(), [&1, &2]);
         assert!(taken.contains(&10));
+    });
+}
+
+/// What a thread has asked: where the answer goes, and a number.
+type Asked = (Arc<Inbox<Vec<u32>>>, u32);
+
+/// The role of work that answers each with its number.
+type Answering = Role<Asked, ()>;
+
+fn answer(_: &mut (), asked: Vec<Asked>) {
+    for (inbox, number) in asked {
+        inbox.leave(|all| {
+            all.push(number);
+            true
+        });
+    }
+}
+
+/// Asks two things one after the other, the second before the first is answered, and works them off itself if it
+/// can. Sleeps whenever it finds no answer, and ends with both, in order.
+fn ask_twice(role: &Answering) {
+    let bell = Arc::new(Notify::new());
+    let ring = Arc::clone(&bell);
+    let inbox = Arc::new(Inbox::new(Vec::new(), move || ring.notify()));
+    let mut answers = Vec::new();
+    for number in [1, 2] {
+        inbox.expect();
+        assert!(role.queue().push((Arc::clone(&inbox), number)).is_ok());
+        role.work_if_free(|()| true, answer);
+        answers.extend(inbox.take(Vec::new()));
+    }
+    while answers.len() < 2 {
+        bell.wait();
+        answers.extend(inbox.take(Vec::new()));
+    }
+    assert_eq!(answers, [1, 2]);
+}
+
+/// Two threads work off what they ask, or leave it to a third one: everything is answered once, in order.
+#[test]
+fn whoever_has_the_role_answers_in_order() {
+    check(|| {
+        let role: Answering = Role::new(Arc::new(WriteQueue::default()), ());
+        let regular = {
+            let role = role.clone();
+            thread::spawn(move || {
+                while role.queue().wait(None) {
+                    role.work_off(answer);
+                }
+            })
+        };
+        let other = {
+            let role = role.clone();
+            thread::spawn(move || ask_twice(&role))
+        };
+        ask_twice(&role);
+        other.join().unwrap();
+        role.queue().close();
+        regular.join().unwrap();
     });
 }
 

@@ -9,7 +9,7 @@
 //! Invariant: the requests of one handle are executed in the order in which they were submitted,
 //! each is answered once, and the replies come in that order.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stockd_access::Access;
@@ -17,6 +17,7 @@ use stockd_model::limits::COMMIT_QUEUE_REQUESTS_MAX;
 use stockd_model::{Conditional, Reply, Request};
 
 use crate::inbox::Inbox;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::transaction::{Outcome, Transaction};
 
 /// Where the replies for one handle arrive.
@@ -57,15 +58,15 @@ pub struct WriteHandle {
 }
 
 /// What waits for the committer. Bounded by what each handle may have unanswered.
-#[derive(Debug, Default)]
-pub(crate) struct WriteQueue {
-    waiting: Mutex<Waiting>,
+#[derive(Debug)]
+pub(crate) struct WriteQueue<B = WriteBatch> {
+    waiting: Mutex<Waiting<B>>,
     filled: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    batches: Vec<WriteBatch>,
+#[derive(Debug)]
+struct Waiting<B> {
+    batches: Vec<B>,
     closed: bool,
     /// The one that takes has something else to see to.
     interrupted: bool,
@@ -139,14 +140,34 @@ impl WriteHandle {
         }
     }
 
+    /// Whether something was gathered and not handed over.
+    #[inline]
+    pub fn has_gathered(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
+    /// Hands over what was gathered, and wakes nobody: the thread has to [commit](crate::CommitRole::commit) next, and
+    /// then to [take](WriteHandle::take) replies, of which it is not told before that.
+    pub fn hand_over_for_role(&mut self) {
+        self.inbox.expect();
+        self.push();
+    }
+
     #[cold]
     fn hand_over(&mut self) {
+        if self.push() {
+            self.queue.notify();
+        }
+    }
+
+    /// Whether it was taken.
+    fn push(&mut self) -> bool {
         let requests = std::mem::take(&mut self.gathered);
         let batch = WriteBatch { to: Arc::clone(&self.inbox), requests };
         // Refused once the queue is closed. The server is stopping then and waits for no replies.
-        if let Err(batch) = self.queue.push(batch) {
-            self.unanswered -= batch.requests.len();
-        }
+        let refused = self.queue.push(batch).err();
+        self.unanswered -= refused.as_ref().map_or(0, |batch| batch.requests.len());
+        refused.is_none()
     }
 
     /// Takes all replies that have come, in exchange for an empty vector.
@@ -173,33 +194,40 @@ impl WriteBatch {
     }
 }
 
-impl WriteQueue {
-    /// Adds a batch, or gives it back when the queue is closed.
-    fn push(&self, batch: WriteBatch) -> Result<(), WriteBatch> {
+impl<B> Default for WriteQueue<B> {
+    fn default() -> WriteQueue<B> {
+        let waiting = Waiting { batches: Vec::new(), closed: false, interrupted: false };
+        WriteQueue { waiting: Mutex::new(waiting), filled: Condvar::new() }
+    }
+}
+
+impl<B> WriteQueue<B> {
+    /// Adds a batch, or gives it back when the queue is closed. Wakes nobody.
+    pub(crate) fn push(&self, batch: B) -> Result<(), B> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(batch);
         }
         waiting.batches.push(batch);
-        drop(waiting);
-        self.filled.notify_one();
         Ok(())
     }
 
-    /// Takes all batches. Waits for the first of them, until `until` if that is given, or until it is
-    /// [interrupted](WriteQueue::interrupt). `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<WriteBatch>> {
+    /// Wakes the thread that [waits](WriteQueue::wait): there may be something to take.
+    pub(crate) fn notify(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Waits until there are batches, until `until` if that is given, or until it is
+    /// [interrupted](WriteQueue::interrupt). Whether the queue is still in use: not when it is closed and empty.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> bool {
         let mut waiting = self.lock();
-        while waiting.batches.is_empty() {
+        while waiting.batches.is_empty() && !std::mem::take(&mut waiting.interrupted) {
             if waiting.closed {
-                return None;
-            }
-            if std::mem::take(&mut waiting.interrupted) {
-                return Some(Vec::new());
+                return false;
             }
             let patience = until.map(|until| until.saturating_duration_since(Instant::now()));
             waiting = match patience {
-                Some(Duration::ZERO) => return Some(Vec::new()),
+                Some(Duration::ZERO) => return true,
                 Some(patience) => {
                     let (waiting, _) = self
                         .filled
@@ -211,7 +239,17 @@ impl WriteQueue {
             };
         }
         waiting.interrupted = false;
-        Some(std::mem::take(&mut waiting.batches))
+        true
+    }
+
+    /// Takes all batches.
+    pub(crate) fn take_now(&self) -> Vec<B> {
+        std::mem::take(&mut self.lock().batches)
+    }
+
+    /// Waits as [`wait`](WriteQueue::wait) does, and takes all batches. `None` when the queue is closed and empty.
+    pub(crate) fn take(&self, until: Option<Instant>) -> Option<Vec<B>> {
+        self.wait(until).then(|| self.take_now())
     }
 
     /// Ends the wait of the thread that takes, or its next one.
@@ -225,7 +263,7 @@ impl WriteQueue {
         self.filled.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<B>> {
         // A push or a take is complete or has not begun, so a poisoned lock holds good batches.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,8 @@
 //! $ cargo bench -p stockd-feeds --bench decode
 //! ```
 //!
-//! The feeds are made here: ITCH of orders that are added, executed and deleted, as most of a day is; and DBN of trades.
+//! The feeds are made here: ITCH of orders that are added, executed and deleted, as most of a day is; and DBN of trades,
+//! as a stream and as a file.
 
 #![allow(missing_docs)]
 
@@ -84,7 +85,38 @@ fn dbn_header(length: usize, kind: u8, id: u32) -> Vec<u8> {
     header
 }
 
-/// Trades, behind the mappings of their ids.
+/// As a vendor's file of a day is: metadata with the mappings of ids, then trades.
+fn dbn_file() -> Vec<u8> {
+    let text = |text: &str, bytes: usize| {
+        let mut text = text.as_bytes().to_vec();
+        text.resize(bytes, 0);
+        text
+    };
+    let mut metadata = text("XNAS.ITCH", 16);
+    metadata.extend(4_u16.to_le_bytes());
+    metadata.extend([0; 24]);
+    // Raw symbols in, ids out, and no time of sending.
+    metadata.extend([1, 0, 0]);
+    metadata.extend(71_u16.to_le_bytes());
+    metadata.extend([0; 53]);
+    // No layout, no symbols, none in part, none not found.
+    metadata.extend([0; 16]);
+    metadata.extend(u32::from(STOCKS).to_le_bytes());
+    for id in 1..=STOCKS {
+        metadata.extend(text(&format!("S{id}"), 71));
+        for number in [1_u32, 20_240_308, 20_240_309] {
+            metadata.extend(number.to_le_bytes());
+        }
+        metadata.extend(text(&id.to_string(), 71));
+    }
+    let mut out = b"DBN\x03".to_vec();
+    out.extend((metadata.len() as u32).to_le_bytes());
+    out.extend(metadata);
+    dbn_trades(&mut out, MESSAGES);
+    out
+}
+
+/// As a stream comes: the mappings of ids, then trades.
 fn dbn() -> Vec<u8> {
     let mut out = Vec::new();
     for id in 1..=u32::from(STOCKS) {
@@ -99,7 +131,12 @@ fn dbn() -> Vec<u8> {
         mapping.extend([0; 16]);
         out.extend(mapping);
     }
-    for number in 0..MESSAGES - usize::from(STOCKS) {
+    dbn_trades(&mut out, MESSAGES - usize::from(STOCKS));
+    out
+}
+
+fn dbn_trades(out: &mut Vec<u8>, count: usize) {
+    for number in 0..count {
         let id = 1 + (number as u64 * 7919 % u64::from(STOCKS)) as u32;
         let mut trade = dbn_header(48, 0, id);
         trade.extend_from_slice(&(172_500_000_000 + number as i64 * 1000).to_le_bytes());
@@ -109,7 +146,6 @@ fn dbn() -> Vec<u8> {
         trade.extend_from_slice(&[0; 8]);
         out.extend(trade);
     }
-    out
 }
 
 fn alpaca() -> Vec<u8> {
@@ -140,9 +176,10 @@ fn decode(feed: &mut dyn Decode, bytes: &[u8]) -> u64 {
 type MakeFeed = fn() -> Box<dyn Decode>;
 
 fn benchmarks(criterion: &mut Criterion) {
-    let feeds: [(&str, Vec<u8>, MakeFeed); 3] = [
+    let feeds: [(&str, Vec<u8>, MakeFeed); 4] = [
         ("itch", itch(), || Box::new(ItchFile::new(None))),
         ("dbn", dbn(), || Box::new(DbnFeed::new())),
+        ("dbn-file", dbn_file(), || Box::new(DbnFeed::new())),
         ("alpaca", alpaca(), || Box::new(AlpacaFeed::new())),
     ];
     let mut group = criterion.benchmark_group("decode");

@@ -46,6 +46,8 @@ pub struct Counts {
     pub records: u64,
     /// Trades that set a price.
     pub trades: u64,
+    /// Orders that were kept for their prices, when there were most.
+    pub orders_max: u64,
     /// Changes of stocks that had changed already and were not taken yet.
     pub conflated: u64,
     /// Messages that are missing, as sequence numbers tell.

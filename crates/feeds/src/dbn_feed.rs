@@ -8,6 +8,7 @@
 //! another day than when it happened.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use dbn::decode::dbn::fsm::{DbnFsm, ProcessResult};
 use dbn::enums::{StatusAction, rtype};
@@ -19,7 +20,7 @@ use dbn::{
     VersionUpgradePolicy,
 };
 use stockd_model::Price;
-use stockd_model::limits::FEED_METADATA_BYTES_MAX;
+use stockd_model::limits::{FEED_IDS_RECENT, FEED_METADATA_BYTES_MAX};
 
 use crate::decode::{Decode, FeedError, Step};
 use crate::market::Sides;
@@ -39,6 +40,8 @@ pub struct DbnFeed {
 
 const MAGIC: &[u8] = b"DBN";
 const PRICE_PLACES: u8 = 9;
+const CENT_PLACES: u8 = 2;
+const BILLIONTHS_OF_CENT: i64 = 10_i64.pow((PRICE_PLACES - CENT_PLACES) as u32);
 const _: () = assert!(FIXED_PRICE_SCALE == 1_000_000_000);
 
 /// Bytes that the length of a record counts.
@@ -49,13 +52,24 @@ const RECORD_ALIGNMENT: usize = 8;
 const SNAPSHOT: u8 = 1 << 5;
 
 /// What ids stand for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ids {
+    /// What was found last, each at the place that the lowest bits of its id name.
+    recent: Box<[Recent]>,
     by_day: Vec<(u32, Day)>,
     /// Where the days of each id stand.
-    first_day: HashMap<u32, std::ops::Range<usize>, foldhash::fast::RandomState>,
+    first_day: HashMap<u32, Range<usize>, foldhash::fast::RandomState>,
     /// What the stream itself has said.
     live: HashMap<u32, Option<StockId>, foldhash::fast::RandomState>,
+}
+
+/// An id whose stock was found, and for which time that holds.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    id: u32,
+    stock: StockId,
+    start_ns: u64,
+    end_ns: u64,
 }
 
 #[derive(Debug)]
@@ -75,7 +89,7 @@ impl Default for DbnFeed {
 impl DbnFeed {
     /// The beginning of a stream, with metadata or without.
     pub fn new() -> DbnFeed {
-        DbnFeed { fsm: None, start: Vec::new(), filled: 0, ids: Ids::default(), wrong: None }
+        DbnFeed { fsm: None, start: Vec::new(), filled: 0, ids: Ids::new(), wrong: None }
     }
 
     /// Whether a file that begins like this is DBN with metadata.
@@ -161,6 +175,13 @@ impl Decode for DbnFeed {
 }
 
 impl Ids {
+    fn new() -> Ids {
+        let none = Recent { id: 0, stock: StockId::default(), start_ns: 0, end_ns: 0 };
+        let recent = vec![none; FEED_IDS_RECENT].into_boxed_slice();
+        let (by_day, first_day, live) = (Vec::new(), HashMap::default(), HashMap::default());
+        Ids { recent, by_day, first_day, live }
+    }
+
     /// Takes the mappings of metadata.
     fn learn(&mut self, map: &TsSymbolMap) {
         for (id, intervals) in map.inner() {
@@ -178,13 +199,41 @@ impl Ids {
         }
     }
 
+    /// Takes a mapping of the stream.
+    fn map(&mut self, id: u32, stock: Option<StockId>) {
+        self.live.insert(id, stock);
+        // What it stood for before holds at no time any more.
+        self.remember(id, StockId::default(), 0..0);
+    }
+
+    fn remember(&mut self, id: u32, stock: StockId, time_ns: Range<u64>) {
+        if let Some(place) = self.recent.get_mut(id as usize % FEED_IDS_RECENT) {
+            *place = Recent { id, stock, start_ns: time_ns.start, end_ns: time_ns.end };
+        }
+    }
+
     /// The stock of an id at this time. Where there is none that is counted.
+    #[inline]
     fn stock(&mut self, id: u32, received_ns: u64, market: &mut Market) -> Option<StockId> {
-        if let Some(live) = self.live.get(&id) {
+        match self.recent.get(id as usize % FEED_IDS_RECENT) {
+            Some(recent)
+                if recent.id == id && (recent.start_ns..recent.end_ns).contains(&received_ns) =>
+            {
+                Some(recent.stock)
+            }
+            _ => self.find(id, received_ns, market),
+        }
+    }
+
+    fn find(&mut self, id: u32, received_ns: u64, market: &mut Market) -> Option<StockId> {
+        if let Some(&live) = self.live.get(&id) {
             if live.is_none() {
                 market.skip(Cause::BadSymbol, || format!("id {id}"));
             }
-            return *live;
+            if let Some(stock) = live {
+                self.remember(id, stock, 0..u64::MAX);
+            }
+            return live;
         }
         let days = self.first_day.get(&id).cloned().unwrap_or_default();
         let is_then =
@@ -200,7 +249,8 @@ impl Ids {
             market.skip(Cause::BadSymbol, || format!("id {id}"));
         }
         day.stock = Some(stock);
-        stock
+        let time_ns = day.start_ns..day.end_ns;
+        stock.inspect(|&stock| self.remember(id, stock, time_ns))
     }
 }
 
@@ -296,7 +346,7 @@ fn apply(record: RecordRef<'_>, ids: &mut Ids, market: &mut Market) -> Option<Op
                 let mapping = record.try_get::<SymbolMappingMsg>().ok()?;
                 let symbol = mapping.stype_out_symbol().unwrap_or_default();
                 let stock = market.quiet_stock(symbol.as_bytes());
-                ids.live.insert(mapping.hd.instrument_id, stock);
+                ids.map(mapping.hd.instrument_id, stock);
                 None
             }
             rtype::ERROR => {
@@ -358,10 +408,10 @@ impl Print {
         match kind {
             PrintKind::None => {}
             PrintKind::Undefined => market.skip(Cause::UndefinedPrice, || format!("id {id}")),
-            PrintKind::Trade(price) => match Price::new(price, PRICE_PLACES) {
+            PrintKind::Trade(price) => match price_of(price) {
                 Some(price) => {
                     let trade = Trade { price, size: size.into(), time_ns, id: 0 };
-                    market.trade(stock, trade, Some(received_ns));
+                    market.final_trade(stock, trade, received_ns);
                 }
                 None => market.skip(Cause::BadPrice, || format!("id {id}")),
             },
@@ -388,10 +438,16 @@ fn sides(level: &BidAskPair) -> Sides {
 }
 
 fn consolidated(bid: i64, ask: i64, bid_size: u32, ask_size: u32) -> Sides {
-    let price = |price: i64| {
-        if price == UNDEF_PRICE { None } else { Price::new(price, PRICE_PLACES) }
-    };
+    let price = |price: i64| if price == UNDEF_PRICE { None } else { price_of(price) };
     Sides { bid: price(bid), ask: price(ask), bid_size: bid_size.into(), ask_size: ask_size.into() }
+}
+
+/// The price of a number of billionths. Nearly all are whole cents, and need no search for their last digit.
+fn price_of(billionths: i64) -> Option<Price> {
+    match billionths % BILLIONTHS_OF_CENT {
+        0 => Price::new(billionths / BILLIONTHS_OF_CENT, CENT_PLACES),
+        _ => Price::new(billionths, PRICE_PLACES),
+    }
 }
 
 fn defined(time_ns: u64) -> u64 {

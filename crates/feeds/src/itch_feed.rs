@@ -37,11 +37,6 @@ impl ItchFeed {
         ItchFeed { midnight_ns, stocks: Vec::new(), orders: HashMap::default() }
     }
 
-    /// Orders that are kept now.
-    pub fn orders(&self) -> usize {
-        self.orders.len()
-    }
-
     /// Applies a message. Returns when it happened; `None` where the day is not known. A message whose length is
     /// not that of its type is `Err`.
     pub(crate) fn apply(&mut self, bytes: &[u8], market: &mut Market) -> Result<Option<u64>, u8> {
@@ -163,6 +158,7 @@ impl ItchFeed {
             return market.skip(Cause::TooManyOrders, || format!("order {number}"));
         }
         self.orders.insert(number, order);
+        market.note_orders(self.orders.len());
     }
 
     /// Takes shares from an order. Returns its price, if it is known.

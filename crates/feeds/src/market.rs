@@ -28,7 +28,7 @@ pub struct Rules {
 }
 
 /// A stock of a [`Market`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StockId(u32);
 
 /// The last values of all stocks of a feed.
@@ -145,6 +145,11 @@ impl Market {
         }
     }
 
+    /// Notes how many orders are kept now.
+    pub(crate) fn note_orders(&mut self, kept: usize) {
+        self.counts.orders_max = self.counts.orders_max.max(kept as u64);
+    }
+
     /// Counts a message.
     pub(crate) fn count_record(&mut self) {
         self.counts.records += 1;
@@ -166,6 +171,23 @@ impl Market {
     /// A trade that sets the price. `received_ns` is when it was received, where the feed says so: one before
     /// that of an earlier trade is passed over.
     pub(crate) fn trade(&mut self, id: StockId, trade: Trade, received_ns: Option<u64>) {
+        self.print(id, trade, received_ns, Stock::push);
+    }
+
+    /// As [`trade`](Market::trade), of a feed that takes no trade back: what came before is not kept.
+    #[cfg(feature = "dbn")]
+    pub(crate) fn final_trade(&mut self, id: StockId, trade: Trade, received_ns: u64) {
+        self.print(id, trade, Some(received_ns), Stock::settle);
+    }
+
+    #[inline]
+    fn print(
+        &mut self,
+        id: StockId,
+        trade: Trade,
+        received_ns: Option<u64>,
+        take: impl FnOnce(&mut Stock, Trade),
+    ) {
         let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
         let received_ns = received_ns.unwrap_or(stock.trade_received_ns);
         if received_ns < stock.trade_received_ns {
@@ -174,7 +196,7 @@ impl Market {
         }
         stock.trade_received_ns = received_ns;
         stock.time_ns = stock.time_ns.max(trade.time_ns);
-        stock.push(trade);
+        take(stock, trade);
         self.counts.trades += 1;
         self.note(id);
     }
@@ -232,6 +254,7 @@ impl Market {
         self.note(id);
     }
 
+    #[inline]
     fn note(&mut self, id: StockId) {
         let Some(stock) = self.stocks.get_mut(id.0 as usize) else { return };
         if stock.is_changed {

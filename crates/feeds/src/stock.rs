@@ -21,8 +21,10 @@ pub struct Trade {
 pub struct Stock {
     /// Its name, with the prefix that was asked for.
     pub symbol: Symbol,
-    /// The last trades that stand, the newest at the end.
-    trades: VecDeque<Trade>,
+    /// The last trade that stands.
+    last: Option<Trade>,
+    /// The trades before it that stand, the newest at the end; none where the feed takes none back.
+    earlier: VecDeque<Trade>,
     /// Whether the feed has said whether it trades.
     pub has_status: bool,
     /// Whether the feed has said anything of bid and ask.
@@ -56,7 +58,8 @@ impl Stock {
     pub(crate) fn new(symbol: Symbol) -> Stock {
         Stock {
             symbol,
-            trades: VecDeque::new(),
+            last: None,
+            earlier: VecDeque::new(),
             has_status: false,
             has_quotes: false,
             has_traded: false,
@@ -76,7 +79,7 @@ impl Stock {
 
     /// The last trade that stands.
     pub fn last(&self) -> Option<&Trade> {
-        self.trades.back()
+        self.last.as_ref()
     }
 
     /// Whether it can be traded, as far as the feed says.
@@ -97,23 +100,36 @@ impl Stock {
         true
     }
 
+    /// A trade that the feed may take back.
     pub(crate) fn push(&mut self, trade: Trade) {
-        if self.trades.len() == FEED_TRADES_KEPT {
-            self.trades.pop_front();
-        }
         self.has_traded = true;
-        self.trades.push_back(trade);
+        if let Some(before) = self.last.replace(trade) {
+            if self.earlier.len() + 1 == FEED_TRADES_KEPT {
+                self.earlier.pop_front();
+            }
+            self.earlier.push_back(before);
+        }
+    }
+
+    /// A trade that stands for good: those before it are of no use any more.
+    pub(crate) fn settle(&mut self, trade: Trade) {
+        self.has_traded = true;
+        self.last = Some(trade);
     }
 
     /// Takes a trade back, or puts another in its place. Returns whether it was there.
     pub(crate) fn replace(&mut self, id: u64, by: Option<Trade>) -> bool {
-        let Some(at) = self.trades.iter().rposition(|trade| trade.id == id) else {
+        if self.last.is_some_and(|last| last.id == id) {
+            self.last = by.or_else(|| self.earlier.pop_back());
+            return true;
+        }
+        let Some(at) = self.earlier.iter().rposition(|trade| trade.id == id) else {
             return false;
         };
-        match (by, self.trades.get_mut(at)) {
+        match (by, self.earlier.get_mut(at)) {
             (Some(by), Some(trade)) => *trade = by,
             _ => {
-                self.trades.remove(at);
+                self.earlier.remove(at);
             }
         }
         true

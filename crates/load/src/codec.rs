@@ -1,17 +1,26 @@
 //! The protocols: how requests are written and replies are recognised.
 //!
 //! The codecs of stockd's line protocol and of RESP are those of `stockd_wire`, that of memcached is
-//! here. This module reduces replies to what a run counts, and writes requests beforehand so that a
+//! here, and those of HTTP, WebSocket and gRPC are made of crates of others. This module reduces replies to what a run counts, and writes requests beforehand so that a
 //! run copies bytes. It knows no sockets, no clock and no names but those it was given.
 //!
 //! Invariant: a reply is recognised once it is whole, however the bytes before were cut, and bytes
 //! that are no reply are an error, never a panic and never a wait for more. No reply is copied.
 
+mod caller;
+#[cfg(feature = "web")]
+pub(crate) mod grpc;
+#[cfg(feature = "web")]
+pub(crate) mod http;
 mod item;
+pub(crate) mod json;
 mod memcached;
 mod protocol;
 mod requests;
+#[cfg(feature = "web")]
+pub(crate) mod websocket;
 
+pub use caller::Caller;
 pub(crate) use item::{Foreign, Item, excerpt};
 pub use protocol::Protocol;
 pub(crate) use requests::Requests;
@@ -22,12 +31,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Protocol; 4] =
-        [Protocol::Line, Protocol::Resp, Protocol::Memcached, Protocol::MemcachedMeta];
+    const ALL: [Protocol; 8] = [
+        Protocol::Line,
+        Protocol::Resp,
+        Protocol::Memcached,
+        Protocol::MemcachedMeta,
+        Protocol::Http,
+        Protocol::Http2,
+        Protocol::Websocket,
+        Protocol::Grpc,
+    ];
+
+    fn caller() -> Caller {
+        Caller { host: "localhost:7880".into(), authorization: Some("Bearer stk_x".into()) }
+    }
 
     /// What a protocol sends for a lookup, for one of two names, and for an update.
     fn sent(protocol: Protocol, write_with: WriteWith) -> [String; 3] {
-        let mut requests = Requests::new(protocol, 2, write_with);
+        let mut requests = Requests::new(protocol, 2, write_with, &caller());
         requests.add(b"AAPL");
         requests.add("牛来USDT".as_bytes());
         let text = |write: &dyn Fn(&mut Vec<u8>)| {
@@ -70,6 +91,8 @@ mod tests {
                     Item::Array(items) => format!("array of {items}"),
                     Item::Done => "done".into(),
                     Item::Error(why) => format!("error: {}", text(why)),
+                    Item::Aside => "aside".into(),
+                    Item::Ping(payload) => format!("ping: {}", text(payload)),
                 });
                 begin += bytes;
             }
@@ -116,6 +139,82 @@ mod tests {
         for (protocol, stream, expected) in streams {
             for cut in 0..=stream.len() {
                 let items = items(protocol, stream.as_bytes(), cut).unwrap();
+                assert_eq!(items, expected, "{protocol} cut at {cut}");
+            }
+        }
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn requests_of_the_service_plane_are_as_its_protocols_say() {
+        let [get, ..] = sent(Protocol::Http, WriteWith::Hset);
+        assert_eq!(
+            get,
+            "GET /v1/stocks/%E7%89%9B%E6%9D%A5USDT HTTP/1.1\r\nHost: localhost:7880\r\n\
+             Authorization: Bearer stk_x\r\nAccept: application/json\r\n\r\n"
+        );
+        assert!(!format!("{:?}", caller()).contains("stk_x"));
+        let mut requests = Requests::new(Protocol::Websocket, 1, WriteWith::Hset, &caller());
+        requests.add("牛来USDT".as_bytes());
+        let text = "{\"action\":\"lookup\",\"symbols\":[\"牛来USDT\"]}";
+        // A text, the last of its message; masked, its length; a key of zeros.
+        let head = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        assert_eq!(requests.name(0), [&head[..], text.as_bytes()].concat());
+        let mut requests = Requests::new(Protocol::Grpc, 1, WriteWith::Hset, &caller());
+        requests.add(b"AAPL");
+        assert_eq!(requests.name(0), b"\0\0\0\0\x06\x0a\x04AAPL");
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn replies_of_the_service_plane_are_the_same_wherever_they_are_cut() {
+        let quote = r#"{"symbol":"A","price":"172.5","status":"trading","version":3}"#;
+        let lookup =
+            format!(r#"{{"type":"lookup","id":null,"quotes":{{"A":{quote}}},"missing":[]}}"#);
+        let missing = r#"{"type":"lookup","id":null,"quotes":{},"missing":["B"]}"#;
+        let hello = r#"{"type":"hello","server":"stockd"}"#;
+        let error = r#"{"type":"error","id":null,"problem":{}}"#;
+        let frame = |opcode: u8, text: &str| {
+            let mut frame = vec![0x80 | opcode, text.len().min(126) as u8];
+            if text.len() >= 126 {
+                frame.extend_from_slice(&(text.len() as u16).to_be_bytes());
+            }
+            frame.extend_from_slice(text.as_bytes());
+            frame
+        };
+        let close = frame(8, "\u{3}\u{8}bye");
+        let frames = [
+            frame(1, hello),
+            frame(1, &lookup),
+            frame(9, "here?"),
+            frame(1, missing),
+            frame(1, "[{}]"),
+            frame(1, error),
+            close,
+        ];
+        let length = quote.len();
+        let responses = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{quote}HTTP/1.1 404 Not Found\r\n\
+             content-length: 2\r\n\r\n{{}}HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n\
+             HTTP/1.1 500 Broken\r\ncontent-length: 3\r\n\r\nwhy"
+        );
+        let closed = "error: bye";
+        let refused = format!("error: {error}");
+        let cases = [
+            (
+                Protocol::Http,
+                responses.into_bytes(),
+                vec!["172.5", "missing", "error: HTTP/1.1 503 Busy", "error: why"],
+            ),
+            (
+                Protocol::Websocket,
+                frames.concat(),
+                vec!["aside", "172.5", "ping: here?", "missing", "aside", &refused, closed],
+            ),
+        ];
+        for (protocol, stream, expected) in cases {
+            for cut in 0..=stream.len() {
+                let items = items(protocol, &stream, cut).unwrap();
                 assert_eq!(items, expected, "{protocol} cut at {cut}");
             }
         }

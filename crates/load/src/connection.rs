@@ -1,67 +1,67 @@
-//! One connection of the load generator: bytes to be sent, the beginning of an incomplete reply,
-//! and the requests in flight.
+//! One connection of the load generator: its socket, bytes to be sent, and the beginning of an incomplete reply.
 //!
-//! Knows neither when to send nor what a name is.
+//! Knows neither when to send nor what is said.
 //!
 //! Invariant: its buffers are reused, so in the long run no request allocates.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
 use stockd_client::Stream;
 use stockd_model::limits::LOAD_READ_BYTES;
 
+use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::codec::{Foreign, Item};
-use crate::figures::{Figures, Kind};
-use crate::ledger::Ledger;
+use crate::conversation::{Conversation, Misunderstanding, Turn};
+use crate::figures::Figures;
+use crate::opening::Opened;
 use crate::workload::Workload;
 
 /// One connection and its requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
-    pub(crate) ledger: Ledger,
-    /// The names looked up, in order, where replies are compared.
-    pub(crate) asked: VecDeque<u32>,
+    conversation: Conversation,
     /// Requests on their way out; those up to `written` are gone.
-    pub(crate) output: Vec<u8>,
+    output: Vec<u8>,
     written: usize,
     /// The beginning of a reply that is not whole yet.
     tail: Vec<u8>,
-    /// Items that are still missing in the reply to one request.
-    parts_left: usize,
     /// Whether the socket took less than it was given. An event says when it takes more.
     blocked: bool,
+    /// Whether it is among those that are to be flushed.
+    pub(crate) is_queued: bool,
     pub(crate) open: bool,
 }
 
-/// Why replies cannot be understood.
-#[derive(Debug)]
-pub(crate) enum Misunderstanding {
-    /// Not of this protocol.
-    Foreign(Foreign),
-    /// Not asked for.
-    Unasked(String),
-}
-
 impl Connection {
-    pub(crate) fn new(stream: Stream) -> Connection {
-        Connection {
+    pub(crate) fn new(opened: Opened, workload: &Workload) -> io::Result<Connection> {
+        let Opened { stream, received } = opened;
+        Ok(Connection {
             stream,
-            ledger: Ledger::default(),
-            asked: VecDeque::new(),
+            conversation: Conversation::new(workload)?,
             output: Vec::new(),
             written: 0,
-            tail: Vec::new(),
-            parts_left: 0,
+            tail: received,
             blocked: false,
+            is_queued: false,
             open: true,
-        }
+        })
     }
 
     pub(crate) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// Requests without a reply.
+    #[inline]
+    pub(crate) fn outstanding(&self) -> usize {
+        self.conversation.outstanding()
+    }
+
+    /// Draws the next request, sent or due at `at`.
+    #[inline]
+    pub(crate) fn ask(&mut self, at: u64, workload: &Workload, chance: &mut Chance) {
+        self.conversation.ask(at, workload, chance, &mut self.output);
     }
 
     /// Bytes that wait for room.
@@ -75,7 +75,8 @@ impl Connection {
     }
 
     /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, workload: &Workload) -> io::Result<()> {
+        self.conversation.write(workload, &mut self.output)?;
         while !self.blocked && (self.written < self.output.len() || self.stream.has_unsent()) {
             let sent = match self.written < self.output.len() {
                 true => self.stream.write(&self.output[self.written..]),
@@ -132,13 +133,13 @@ impl Connection {
             }
             scratch[..kept].copy_from_slice(&self.tail);
             let replies = &scratch[..kept + read];
-            let decoded = match self.count(replies, now, workload, figures) {
-                Ok(decoded) => decoded,
+            let mut turn = Turn { now, workload, figures, output: &mut self.output };
+            let heard = match self.conversation.hear(replies, &mut turn) {
+                Ok(heard) => heard,
                 Err(misunderstanding) => return Ok(Err(misunderstanding)),
             };
-            self.ledger.settle(now, figures);
             self.tail.clear();
-            self.tail.extend_from_slice(&replies[decoded..]);
+            self.tail.extend_from_slice(&replies[heard..]);
             // A read that does not fill the buffer has emptied the socket, but for records of TLS.
             if read < room && !self.stream.is_encrypted() {
                 return Ok(Ok(true));
@@ -146,86 +147,16 @@ impl Connection {
         }
     }
 
-    /// Counts the whole replies among these bytes and says where they end.
-    #[inline]
-    fn count(
-        &mut self,
-        bytes: &[u8],
-        now: u64,
-        workload: &Workload,
-        figures: &mut Figures,
-    ) -> Result<usize, Misunderstanding> {
-        let mut at = 0;
-        while let Some((item, length)) =
-            workload.protocol().decode(&bytes[at..]).map_err(Misunderstanding::Foreign)?
-        {
-            self.item(item, now, workload, figures)?;
-            at += length;
-        }
-        Ok(at)
-    }
-
-    #[inline]
-    fn item(
-        &mut self,
-        item: Item<'_>,
-        now: u64,
-        workload: &Workload,
-        figures: &mut Figures,
-    ) -> Result<(), Misunderstanding> {
-        let Some((kind, since)) = self.ledger.next() else {
-            // A server that is full says so before it is asked.
-            if let Item::Error(why) = item {
-                figures.refused(why);
-                return Ok(());
-            }
-            return Err(Misunderstanding::Unasked(item.to_string()));
-        };
-        let counts = since >= figures.window_begin;
-        match (kind, item, workload.parts()) {
-            (_, Item::Error(why), _) => {
-                figures.refused(why);
-                if kind == Kind::Lookup && workload.verifies() {
-                    let names = workload.parts().unwrap_or(1).min(self.asked.len());
-                    self.asked.drain(..names);
-                }
-                self.parts_left = 0;
-                self.ledger.answer(now, figures);
-            }
-            (Kind::Lookup, Item::Array(parts), Some(expected))
-                if parts == expected && self.parts_left == 0 =>
-            {
-                self.parts_left = parts;
-            }
-            (Kind::Lookup, Item::Value(_) | Item::Missing, parts)
-                if parts.is_none() || self.parts_left > 0 =>
-            {
-                if let Some(name) = self.asked.pop_front() {
-                    workload.verify(name, item, figures);
-                }
-                if counts {
-                    match item {
-                        Item::Missing => figures.counts.misses += 1,
-                        _ => figures.counts.hits += 1,
-                    }
-                }
-                self.parts_left = self.parts_left.saturating_sub(1);
-                if self.parts_left == 0 {
-                    self.ledger.answer(now, figures);
-                }
-            }
-            (Kind::Update, Item::Done, _) => self.ledger.answer(now, figures),
-            _ => return Err(Misunderstanding::Unasked(item.to_string())),
-        }
-        Ok(())
-    }
-
     /// Gives up the requests in flight, because the connection is lost.
     pub(crate) fn close(&mut self, now: u64, figures: &mut Figures) {
         self.open = false;
-        self.ledger.give_up(now, figures);
-        self.asked.clear();
+        self.give_up(now, figures);
         self.output.clear();
         self.written = 0;
+    }
+
+    /// Gives up the requests in flight.
+    pub(crate) fn give_up(&mut self, now: u64, figures: &mut Figures) {
+        self.conversation.give_up(now, figures);
     }
 }

@@ -8,6 +8,7 @@ use stockd_wire::resp::frame;
 
 use crate::codec::{Item, Protocol, Requests, WriteWith};
 use crate::error::LoadError;
+use crate::opening::{self, Opened};
 use crate::stocks::{Texts, price};
 use crate::target::Target;
 
@@ -63,7 +64,7 @@ pub fn fill(
         WriteWith::Set => "stockd is filled with --fill-with hset",
     };
     let mut dialogue = Dialogue::open(target, protocol, "listing the stocks", remedy)?;
-    let requests = prepared(protocol, with, names);
+    let requests = prepared(target, protocol, with, names);
     let mut batch = Vec::new();
     for begin in (0..names.len()).step_by(PIPELINE_NAMES_MAX) {
         let end = names.len().min(begin + PIPELINE_NAMES_MAX);
@@ -87,8 +88,10 @@ pub fn fill(
 /// When the server cannot be reached or refuses.
 pub fn record(target: &Target, protocol: Protocol, names: &Texts) -> Result<Texts, LoadError> {
     let remedy = "leave --verify out, or fill it with --fill";
+    // Streams say the same, on the same port.
+    let protocol = if protocol.has_streams() { Protocol::Http } else { protocol };
     let mut dialogue = Dialogue::open(target, protocol, "recording what it answers", remedy)?;
-    let requests = prepared(protocol, WriteWith::Hset, names);
+    let requests = prepared(target, protocol, WriteWith::Hset, names);
     let mut found = Texts::default();
     let mut batch = Vec::new();
     for begin in (0..names.len()).step_by(PIPELINE_NAMES_MAX) {
@@ -103,8 +106,8 @@ pub fn record(target: &Target, protocol: Protocol, names: &Texts) -> Result<Text
     Ok(found)
 }
 
-fn prepared(protocol: Protocol, with: WriteWith, names: &Texts) -> Requests {
-    let mut requests = Requests::new(protocol, 1, with);
+fn prepared(target: &Target, protocol: Protocol, with: WriteWith, names: &Texts) -> Requests {
+    let mut requests = Requests::new(protocol, 1, with, &target.caller());
     names.iter().for_each(|name| requests.add(name));
     requests
 }
@@ -129,15 +132,23 @@ impl Dialogue {
         doing: &'static str,
         remedy: &'static str,
     ) -> Result<Dialogue, LoadError> {
-        let stream = target.connect().map_err(|why| LoadError::Connect {
+        let opened = opening::open(target, protocol).map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number: 1,
             of: 1,
             why,
             remedy: "start the server, or name another",
         })?;
-        let target = target.to_string();
-        Ok(Dialogue { stream, target, protocol, doing, remedy, received: Vec::new(), at: 0 })
+        let Opened { stream, received } = opened;
+        Ok(Dialogue {
+            stream,
+            target: target.to_string(),
+            protocol,
+            doing,
+            remedy,
+            received,
+            at: 0,
+        })
     }
 
     fn send(&mut self, requests: &[u8]) -> Result<(), LoadError> {
@@ -158,6 +169,11 @@ impl Dialogue {
                 protocol: self.protocol,
                 excerpt: foreign.excerpt,
             })?;
+            if let Some((Item::Aside | Item::Ping(_), length)) = decoded {
+                // It does not take as long as a server waits for the answer to a ping.
+                self.at += length;
+                continue;
+            }
             if let Some((item, length)) = decoded {
                 let taken = match (take(item), item) {
                     (Some(taken), _) => Ok(taken),

@@ -16,7 +16,6 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
-use stockd_client::Stream;
 use stockd_latency::nanoseconds;
 use stockd_model::limits::{
     EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
@@ -25,9 +24,11 @@ use stockd_model::limits::{
 use crate::alarm::Alarm;
 use crate::chance::Chance;
 use crate::clock::{Clock, thread_cpu_ns};
-use crate::connection::{Connection, Misunderstanding};
+use crate::connection::Connection;
+use crate::conversation::Misunderstanding;
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
+use crate::opening::Opened;
 use crate::pacer::Pacer;
 use crate::process::Scheduled;
 use crate::target::register;
@@ -36,7 +37,7 @@ use crate::workload::Workload;
 /// What one thread is to do. Times are nanoseconds on the clock of the run.
 pub(crate) struct Orders {
     pub(crate) workload: Arc<Workload>,
-    pub(crate) streams: Vec<Stream>,
+    pub(crate) opened: Vec<Opened>,
     /// The server, for messages.
     pub(crate) target: String,
     pub(crate) clock: Clock,
@@ -108,8 +109,9 @@ impl Driver {
     /// When the system lacks what a loop needs.
     pub(crate) fn new(mut orders: Orders) -> io::Result<Driver> {
         let poll = Poll::new()?;
-        let streams = std::mem::take(&mut orders.streams);
-        let connections: Vec<Connection> = streams.into_iter().map(Connection::new).collect();
+        let opened = std::mem::take(&mut orders.opened).into_iter();
+        let connections = opened.map(|opened| Connection::new(opened, &orders.workload));
+        let connections = connections.collect::<io::Result<Vec<Connection>>>()?;
         for (at, connection) in connections.iter().enumerate() {
             register(connection.stream(), poll.registry(), Token(at))?;
         }
@@ -174,7 +176,7 @@ impl Driver {
                 let at = event.token().0;
                 if event.is_writable() {
                     self.connections[at].unblock();
-                    self.unflushed.push(at);
+                    self.queue(at);
                 }
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
                     self.receive(at)?;
@@ -248,7 +250,7 @@ impl Driver {
     }
 
     fn outstanding(&self) -> usize {
-        self.connections.iter().map(|connection| connection.ledger.outstanding()).sum()
+        self.connections.iter().map(|connection| connection.outstanding()).sum()
     }
 
     /// Whether a request may begin at this time.
@@ -265,7 +267,7 @@ impl Driver {
         if !connection.open {
             return;
         }
-        debug_assert_eq!(connection.unwritten(), 0, "the next batch follows the replies to all");
+        debug_assert_eq!(connection.outstanding(), 0, "the next batch follows the replies to all");
         let now = self.orders.clock.now();
         if !self.sends_at(now) {
             return;
@@ -274,12 +276,7 @@ impl Driver {
         let counted = now >= self.orders.window_begin;
         let batch = if counted { self.quota.min(pipeline as u64) } else { pipeline as u64 };
         for _ in 0..batch {
-            let kind = self.orders.workload.write_next(
-                &mut self.orders.chance,
-                &mut connection.output,
-                &mut connection.asked,
-            );
-            connection.ledger.sent(now, kind);
+            connection.ask(now, &self.orders.workload, &mut self.orders.chance);
         }
         if counted && self.orders.requests.is_some() {
             self.quota -= batch;
@@ -307,16 +304,8 @@ impl Driver {
             let Some(due) = pacer.take_due(limit) else {
                 return false;
             };
-            let connection = &mut self.connections[at];
-            if connection.output.is_empty() {
-                self.unflushed.push(at);
-            }
-            let kind = self.orders.workload.write_next(
-                &mut self.orders.chance,
-                &mut connection.output,
-                &mut connection.asked,
-            );
-            connection.ledger.sent(due, kind);
+            self.connections[at].ask(due, &self.orders.workload, &mut self.orders.chance);
+            self.queue(at);
             if due >= self.orders.window_begin {
                 self.figures.offered += 1;
                 self.figures.late.record(now - due, 1);
@@ -328,6 +317,14 @@ impl Driver {
         true
     }
 
+    /// Has a connection sent what waits.
+    #[inline]
+    fn queue(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.connections[at].is_queued, true) {
+            self.unflushed.push(at);
+        }
+    }
+
     /// Sends the waiting requests.
     fn flush(&mut self) {
         while let Some(at) = self.unflushed.pop() {
@@ -337,10 +334,11 @@ impl Driver {
 
     fn write(&mut self, at: usize) {
         let connection = &mut self.connections[at];
+        connection.is_queued = false;
         if !connection.open {
             return;
         }
-        if let Err(error) = connection.flush() {
+        if let Err(error) = connection.flush(&self.orders.workload) {
             self.lose(at, Some(&error));
         }
     }
@@ -350,28 +348,32 @@ impl Driver {
         if !connection.open {
             return Ok(());
         }
-        let before = connection.ledger.outstanding();
+        let before = connection.outstanding();
         let Orders { clock, workload, .. } = &self.orders;
         let received = connection.receive(&mut self.scratch, *clock, workload, &mut self.figures);
-        self.total_answered += (before - connection.ledger.outstanding()) as u64;
+        self.total_answered += (before - connection.outstanding()) as u64;
         match received {
             Ok(Ok(true)) => {
-                if connection.ledger.outstanding() == 0 {
+                // Answers to what the server has said besides replies.
+                if connection.unwritten() > 0 {
+                    self.queue(at);
+                }
+                if self.connections[at].outstanding() == 0 {
                     self.send_batch(at);
                 }
             }
+            Ok(Err(Misunderstanding::Over(error))) => self.lose(at, Some(&error)),
             Ok(Ok(false)) => self.lose(at, None),
             Err(error) => self.lose(at, Some(&error)),
-            Ok(Err(misunderstanding)) => {
-                let target = self.orders.target.clone();
-                return Err(match misunderstanding {
-                    Misunderstanding::Foreign(foreign) => LoadError::Foreign {
-                        target,
-                        protocol: self.orders.workload.protocol(),
-                        excerpt: foreign.excerpt,
-                    },
-                    Misunderstanding::Unasked(excerpt) => LoadError::Unasked { target, excerpt },
+            Ok(Err(Misunderstanding::Foreign(foreign))) => {
+                return Err(LoadError::Foreign {
+                    target: self.orders.target.clone(),
+                    protocol: self.orders.workload.protocol(),
+                    excerpt: foreign.excerpt,
                 });
+            }
+            Ok(Err(Misunderstanding::Unasked(excerpt))) => {
+                return Err(LoadError::Unasked { target: self.orders.target.clone(), excerpt });
             }
         }
         Ok(())
@@ -418,7 +420,7 @@ impl Driver {
     fn finish(mut self) -> Figures {
         let now = self.orders.clock.now();
         for connection in self.connections.iter_mut().filter(|connection| connection.open) {
-            connection.ledger.give_up(now, &mut self.figures);
+            connection.give_up(now, &mut self.figures);
         }
         if let (Mode::Open(pacer), Some(end)) = (&mut self.orders.mode, self.orders.window_end) {
             while let Some(due) = pacer.take_due(end.saturating_sub(1)) {
@@ -440,7 +442,7 @@ fn next_with_room(connections: &[Connection], turn: &mut usize) -> Option<usize>
         *turn = if at + 1 == connections.len() { 0 } else { at + 1 };
         let connection = &connections[at];
         let has_room = connection.open
-            && connection.ledger.outstanding() < LOAD_IN_FLIGHT_MAX
+            && connection.outstanding() < LOAD_IN_FLIGHT_MAX
             && connection.unwritten() < LOAD_OUTPUT_BYTES_MAX;
         has_room.then_some(at)
     })

@@ -1,8 +1,8 @@
 //! The load generator of stockd: sends requests to a server, as fast as it answers or at a given
 //! rate, and measures how long the answers take.
 //!
-//! It speaks stockd's line protocol, RESP (so Redis and similar servers, too) and memcached's. Two
-//! ways to ask:
+//! It speaks stockd's line protocol, RESP (so Redis and similar servers, too), memcached's, HTTP/1.1, HTTP/2,
+//! WebSocket and gRPC. Two ways to ask:
 //!
 //! - **Closed loop.** Each connection has a batch of requests in flight and sends the next when it
 //!   is answered. This finds a server's highest throughput. Its latencies hide stalls: while the
@@ -17,7 +17,7 @@
 //! ```text
 //!   plan ── stocks, codec ──▶ workload (shared)
 //!                                │
-//!   run ──▶ driver 0 … driver N: pacer ─▶ connection ─▶ ledger ─▶ figures
+//!   run ──▶ driver 0 … driver N: pacer ─▶ connection ─▶ conversation ─▶ figures
 //!    │                                                              │
 //!    ├── process (CPU time of the server) ────▶ report ◀────────────┘
 //!    └── disturbance (what others took) ──────────┘
@@ -37,6 +37,7 @@ mod chance;
 mod clock;
 mod codec;
 mod connection;
+mod conversation;
 mod counts;
 mod dialogue;
 mod disturbance;
@@ -44,6 +45,7 @@ mod driver;
 mod error;
 mod figures;
 mod ledger;
+mod opening;
 mod pacer;
 mod peer;
 mod process;
@@ -54,7 +56,7 @@ mod subscribers;
 mod target;
 mod workload;
 
-pub use codec::{Protocol, WriteWith};
+pub use codec::{Caller, Protocol, WriteWith};
 pub use counts::Counts;
 pub use dialogue::{fill, names_of, record};
 pub use disturbance::Disturbance;
@@ -62,7 +64,8 @@ pub use error::LoadError;
 pub use figures::Figures;
 pub use pacer::Arrivals;
 pub use process::{Machine, ServerProcess};
-pub use run::{Course, Extent, Load, Outcome, Progress, run};
+pub use run::{Audience, Course, Extent, Load, Outcome, Progress, run};
 pub use stocks::Texts;
+pub use subscribers::Carrier;
 pub use target::Target;
 pub use workload::{Expected, Mix, Workload};

@@ -10,21 +10,22 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use stockd_client::Stream;
-use stockd_latency::nanoseconds;
+use stockd_latency::{Latencies, nanoseconds};
 use stockd_model::limits::FILES_RESERVED;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::codec::Protocol;
 use crate::disturbance::{Disturbance, ProcessorTimes};
 use crate::driver::{Driver, Mode, Orders};
 use crate::error::LoadError;
 use crate::figures::Figures;
+use crate::opening::{self, Opened};
 use crate::pacer::{Arrivals, Pacer};
 use crate::peer::Serving;
 use crate::process::{ServerProcess, allow_files};
 use crate::stocks::Texts;
-use crate::subscribers::Subscribers;
+use crate::subscribers::{Carrier, Subscribers, Told};
 use crate::target::Target;
 use crate::workload::Workload;
 
@@ -58,8 +59,19 @@ pub struct Course {
     pub spins: bool,
     /// The server's process, if it is to be watched.
     pub process: Option<ServerProcess>,
-    /// Subscribers: how many, and where.
-    pub subscribers: Option<(usize, Target)>,
+    /// Subscribers beside the load.
+    pub subscribers: Option<Audience>,
+}
+
+/// Subscribers: how many, where, and over what.
+#[derive(Clone, Debug)]
+pub struct Audience {
+    /// How many.
+    pub count: usize,
+    /// The server.
+    pub target: Target,
+    /// What carries their messages.
+    pub carrier: Carrier,
 }
 
 /// How long a window is.
@@ -84,6 +96,8 @@ pub struct Outcome {
     pub server_memory_bytes: Option<u64>,
     /// Messages that subscribers read in the window, a second.
     pub messages_a_second: Option<f64>,
+    /// How old what changed in the window was when a subscriber read it.
+    pub message_age: Option<Latencies>,
     /// What came between the run and the processor.
     pub disturbance: Disturbance,
 }
@@ -116,35 +130,42 @@ pub fn run(
     course: &Course,
     mut progress: impl FnMut(Progress),
 ) -> Result<Outcome, LoadError> {
-    let subscribers = match &course.subscribers {
-        Some((count, target)) => Some(Subscribers::start(target, *count, names)?),
-        None => None,
-    };
+    let audience = course.subscribers.as_ref();
+    allow_files(load.connections + audience.map_or(0, |it| it.count) + FILES_RESERVED);
+    let subscribers = audience
+        .map(|it| Subscribers::start(&it.target, it.carrier, it.count, names))
+        .transpose()?;
     // Fails before the run does, where there is no such process.
     course.process.map(ServerProcess::cpu_ns).transpose()?;
-    let streams = connect(&course.target, load.connections)?;
-    let serving = match (course.process, streams.first()) {
+    let opened = connect(&course.target, workload.protocol(), load.connections)?;
+    let serving = match (course.process, opened.first()) {
         (Some(process), _) => Serving::Process(process.pid),
-        (None, stream) => stream.map_or(Serving::Here, Serving::of),
+        (None, opened) => opened.map_or(Serving::Here, |opened| Serving::of(&opened.stream)),
     };
     let clock = Clock::starting_in(START_PAUSE);
     let begun = Instant::now() + START_PAUSE;
     let threads = load.threads.min(load.connections);
     let counters: Vec<_> = (0..threads).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let (window_over, windows) = mpsc::channel();
-    let hands = deal(streams, threads);
+    let hands = deal(opened, threads);
     let handles = launch(workload, load, course, clock, hands, &counters, &window_over)?;
     drop(window_over);
 
-    let subscribers = subscribers.as_ref();
-    let watch = Watch { course, begun, counters: &counters, subscribers, serving };
+    let watched = subscribers.as_ref();
+    let watch = Watch { course, begun, counters: &counters, subscribers: watched, serving };
     // Without a warm-up the window begins with the first request, which is yet to come.
     if !course.warmup.is_zero() {
         watch.until(&windows, Some(begun + course.warmup), threads, &mut progress);
     }
     let before = watch.sample();
+    if let Some(subscribers) = watched {
+        subscribers.begin_window();
+    }
     watch.until(&windows, None, threads, &mut progress);
     let after = watch.sample();
+    if let Some(subscribers) = watched {
+        subscribers.end_window();
+    }
     let server_memory_bytes = course.process.and_then(ServerProcess::memory_bytes);
 
     let mut figures = Figures::default();
@@ -154,7 +175,14 @@ pub fn run(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
-    Ok(outcome(figures, &before, &after, server_memory_bytes))
+    let told = subscribers.map(Subscribers::end);
+    if let Some(told) = &told {
+        figures.counts.connections_closed += told.closed;
+        let error = &mut figures.counts.first_error;
+        *error = error.take().or_else(|| told.first_error.clone());
+    }
+    let (sample, told) = ((&before, &after), told);
+    Ok(Outcome { server_memory_bytes, ..outcome(figures, sample, told) })
 }
 
 /// A run as it is seen from outside of its threads.
@@ -211,12 +239,7 @@ impl Watch<'_> {
 }
 
 /// What happened between two samples, at the beginning and the end of the window.
-fn outcome(
-    figures: Figures,
-    before: &Sample,
-    after: &Sample,
-    server_memory_bytes: Option<u64>,
-) -> Outcome {
+fn outcome(figures: Figures, (before, after): (&Sample, &Sample), told: Option<Told>) -> Outcome {
     let window = after.at.saturating_duration_since(before.at).as_secs_f64();
     let answered = after.answered.saturating_sub(before.answered);
     let cpu = before.cpu_ns.zip(after.cpu_ns);
@@ -228,10 +251,11 @@ fn outcome(
         figures,
         server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
         server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
-        server_memory_bytes,
+        server_memory_bytes: None,
         messages_a_second: messages
             .filter(|_| window > 0.0)
             .map(|(before, after)| (after - before) as f64 / window),
+        message_age: told.map(|told| told.ages),
     }
 }
 
@@ -241,16 +265,16 @@ fn launch(
     load: &Load,
     course: &Course,
     clock: Clock,
-    hands: Vec<Vec<Stream>>,
+    hands: Vec<Vec<Opened>>,
     counters: &[Arc<AtomicU64>],
     window_over: &Sender<()>,
 ) -> Result<Vec<JoinHandle<Result<Figures, LoadError>>>, LoadError> {
     let window_begin = nanoseconds(course.warmup);
     let threads = hands.len();
-    let start = |(thread, streams): (usize, Vec<Stream>)| {
+    let start = |(thread, opened): (usize, Vec<Opened>)| {
         let orders = Orders {
             workload: Arc::clone(workload),
-            streams,
+            opened,
             target: course.target.to_string(),
             clock,
             mode: match load.rate {
@@ -289,12 +313,15 @@ struct Sample {
     processor: ProcessorTimes,
 }
 
-fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError> {
-    allow_files(connections + FILES_RESERVED);
-    let mut streams = Vec::with_capacity(connections);
+fn connect(
+    target: &Target,
+    protocol: Protocol,
+    connections: usize,
+) -> Result<Vec<Opened>, LoadError> {
+    let mut all = Vec::with_capacity(connections);
     for number in 1..=connections {
-        let stream = target.connect_nonblocking();
-        streams.push(stream.map_err(|why| LoadError::Connect {
+        let opened = opening::open_nonblocking(target, protocol);
+        all.push(opened.map_err(|why| LoadError::Connect {
             target: target.to_string(),
             number,
             of: connections,
@@ -306,14 +333,14 @@ fn connect(target: &Target, connections: usize) -> Result<Vec<Stream>, LoadError
             why,
         })?);
     }
-    Ok(streams)
+    Ok(all)
 }
 
 /// Deals connections out to threads, one after the other.
-fn deal(streams: Vec<Stream>, threads: usize) -> Vec<Vec<Stream>> {
-    let mut hands: Vec<Vec<Stream>> = (0..threads).map(|_| Vec::new()).collect();
-    for (at, stream) in streams.into_iter().enumerate() {
-        hands[at % threads].push(stream);
+fn deal(opened: Vec<Opened>, threads: usize) -> Vec<Vec<Opened>> {
+    let mut hands: Vec<Vec<Opened>> = (0..threads).map(|_| Vec::new()).collect();
+    for (at, one) in opened.into_iter().enumerate() {
+        hands[at % threads].push(one);
     }
     hands
 }

@@ -1,28 +1,62 @@
-//! Subscribers beside the load: connections that read the messages of `SUBSCRIBE` and count them.
+//! Subscribers beside the load: connections that read live quotes, count them, and tell how old they are.
 //!
-//! They have their own thread, so that reading messages delays no request.
+//! They have their own thread, so that reading messages delays no request. What an age is: the time from when the
+//! server took a change, by its clock, to when a subscriber has read it, by the clock here. So it is one of the same machine, or of
+//! clocks that agree. Only what changed in the window counts: the first quotes are as old as they are.
+
+#[cfg(feature = "web")]
+mod browsers;
+mod carrier;
+mod channels;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Poll, Token, Waker};
 use stockd_client::Stream;
-use stockd_model::limits::{EVENTS_MAX, LOAD_READ_BYTES, SUBSCRIPTIONS_MAX};
-use stockd_wire::resp::frame;
+use stockd_latency::{Latencies, nanoseconds};
+use stockd_model::limits::{EVENTS_MAX, LOAD_READ_BYTES, LOAD_SUBSCRIBED_WITHIN};
 
-use crate::codec::{Item, Protocol};
+pub use carrier::Carrier;
+use carrier::{Event, Reader, Subscription};
+
+use crate::codec::json;
 use crate::error::LoadError;
+use crate::opening::{self, Opened};
 use crate::stocks::Texts;
 use crate::target::{Target, register};
 
 /// Running subscribers. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
-    messages: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     waker: Waker,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Told>>,
+}
+
+/// What the subscribers were told in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Of changes in the window.
+    pub(crate) ages: Latencies,
+    /// Subscribers that the server closed.
+    pub(crate) closed: u64,
+    /// Why the first of them was.
+    pub(crate) first_error: Option<String>,
+}
+
+/// What the thread of the subscribers and the others know of each other.
+#[derive(Debug)]
+struct Shared {
+    /// Messages read so far.
+    messages: AtomicU64,
+    /// The window in Unix nanoseconds; it is in a time to come until it has begun, and until it has ended.
+    begun_ns: AtomicU64,
+    ended_ns: AtomicU64,
 }
 
 /// One connection.
@@ -30,121 +64,246 @@ struct Subscriber {
     stream: Stream,
     /// What was sent of the subscription.
     sent: usize,
+    /// Answers to pings.
+    output: Vec<u8>,
     tail: Vec<u8>,
-    /// The next value names the kind of a message.
-    kind_is_next: bool,
+    reader: Reader,
+    is_subscribed: bool,
     open: bool,
+}
+
+/// All that the thread has.
+struct Audience {
+    subscribers: Vec<Subscriber>,
+    request: Vec<u8>,
+    shared: Arc<Shared>,
+    told: Told,
+    /// Those that are not subscribed to everything yet.
+    unsubscribed: usize,
+    /// Hears once when none is left of those, or one was lost before.
+    ready: Option<Sender<Result<(), String>>>,
 }
 
 const WAKE: Token = Token(usize::MAX);
 
 impl Subscribers {
-    /// Opens `count` connections and subscribes each to all names, or as many as the limit allows.
+    /// Opens `count` connections, subscribes each to all names, or as many as one request holds, and waits until that is
+    /// done.
     pub(crate) fn start(
         target: &Target,
+        carrier: Carrier,
         count: usize,
         names: &Texts,
     ) -> Result<Subscribers, LoadError> {
-        let subscribed = names.len().min(SUBSCRIPTIONS_MAX);
-        let mut request = Vec::new();
-        frame::array(1 + subscribed, &mut request);
-        frame::bulk(b"SUBSCRIBE", &mut request);
-        names.iter().take(subscribed).for_each(|name| frame::bulk(name, &mut request));
-        let mut subscribers = Vec::with_capacity(count);
-        for number in 1..=count {
-            let stream = target.connect_nonblocking().map_err(|why| LoadError::Connect {
-                target: target.to_string(),
-                number,
-                of: count,
-                why,
-                remedy: "subscribers need the RESP listener of stockd; name it with --resp",
-            })?;
-            let (tail, kind_is_next) = (Vec::new(), false);
-            subscribers.push(Subscriber { stream, sent: 0, tail, kind_is_next, open: true });
-        }
+        let subscription = Subscription::new(carrier, names, &target.caller());
+        let subscribers = connect(target, carrier, count, &subscription)?;
         let system = || LoadError::system("start the subscribers");
         let poll = Poll::new().map_err(system())?;
         let waker = Waker::new(poll.registry(), WAKE).map_err(system())?;
         for (at, subscriber) in subscribers.iter().enumerate() {
             register(&subscriber.stream, poll.registry(), Token(at)).map_err(system())?;
         }
-        let messages = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&messages);
+        let shared = Arc::new(Shared {
+            messages: AtomicU64::new(0),
+            begun_ns: AtomicU64::new(u64::MAX),
+            ended_ns: AtomicU64::new(u64::MAX),
+        });
+        let (ready, is_ready) = mpsc::channel();
+        let audience = Audience {
+            unsubscribed: subscribers.len(),
+            subscribers,
+            request: subscription.request,
+            shared: Arc::clone(&shared),
+            told: Told { ages: Latencies::preallocated(), ..Told::default() },
+            ready: Some(ready),
+        };
         let thread = thread::Builder::new()
             .name("load-subscribers".to_owned())
-            .spawn(move || serve(poll, subscribers, &request, &counter))
+            .spawn(move || audience.listen(poll))
             .map_err(system())?;
-        Ok(Subscribers { messages, waker, thread: Some(thread) })
+        let running = Subscribers { shared, waker, thread: Some(thread) };
+        let why = match is_ready.recv_timeout(LOAD_SUBSCRIBED_WITHIN) {
+            Ok(Ok(())) => return Ok(running),
+            Ok(Err(why)) => io::Error::other(why),
+            Err(_) => ErrorKind::TimedOut.into(),
+        };
+        Err(LoadError::Preparing { target: target.to_string(), doing: "subscribing", why })
     }
 
     /// Messages read so far.
     pub(crate) fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
+        self.shared.messages.load(Ordering::Relaxed)
+    }
+
+    /// What changes from now on counts.
+    pub(crate) fn begin_window(&self) {
+        self.shared.begun_ns.store(unix_ns(), Ordering::Relaxed);
+    }
+
+    /// What is read from now on does not count any more.
+    pub(crate) fn end_window(&self) {
+        self.shared.ended_ns.store(unix_ns(), Ordering::Relaxed);
+    }
+
+    /// Ends them.
+    pub(crate) fn end(mut self) -> Told {
+        self.join().unwrap_or_default()
+    }
+
+    fn join(&mut self) -> Option<Told> {
+        let _ = self.waker.wake();
+        self.thread.take()?.join().ok()
     }
 }
 
 impl Drop for Subscribers {
     fn drop(&mut self) {
-        let _ = self.waker.wake();
-        let _ = self.thread.take().map(JoinHandle::join);
+        let _ = self.join();
     }
 }
 
-fn serve(mut poll: Poll, mut subscribers: Vec<Subscriber>, request: &[u8], messages: &AtomicU64) {
-    let mut events = Events::with_capacity(EVENTS_MAX);
-    let mut scratch = vec![0; LOAD_READ_BYTES];
-    loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return,
-            _ => {}
+fn connect(
+    target: &Target,
+    carrier: Carrier,
+    count: usize,
+    subscription: &Subscription,
+) -> Result<Vec<Subscriber>, LoadError> {
+    let one = |number: usize| {
+        let opened = opening::open_nonblocking(target, carrier.protocol());
+        let Opened { stream, received } = opened.map_err(|why| LoadError::Connect {
+            target: target.to_string(),
+            number,
+            of: count,
+            why,
+            remedy: carrier.remedy(),
+        })?;
+        Ok(Subscriber {
+            stream,
+            sent: 0,
+            output: Vec::new(),
+            tail: received,
+            reader: Reader::new(carrier, subscription.names),
+            is_subscribed: false,
+            open: true,
+        })
+    };
+    (1..=count).map(one).collect()
+}
+
+impl Audience {
+    fn listen(mut self, mut poll: Poll) -> Told {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut scratch = vec![0; LOAD_READ_BYTES];
+        loop {
+            match poll.poll(&mut events, None) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return self.told,
+                _ => {}
+            }
+            for event in &events {
+                if event.token() == WAKE {
+                    return self.told;
+                }
+                self.turn(event.token().0, &mut scratch);
+            }
         }
-        for event in &events {
-            if event.token() == WAKE {
-                return;
+    }
+
+    /// Reads what one subscriber was told.
+    fn turn(&mut self, at: usize, scratch: &mut [u8]) {
+        let subscriber = &mut self.subscribers[at];
+        if !subscriber.open {
+            return;
+        }
+        let was_subscribed = subscriber.is_subscribed;
+        let outcome = subscriber.turn(&self.request, scratch, &self.shared, &mut self.told.ages);
+        if subscriber.is_subscribed && !was_subscribed {
+            self.unsubscribed -= 1;
+            if self.unsubscribed == 0 {
+                self.say(Ok(()));
             }
-            let subscriber = &mut subscribers[event.token().0];
-            if subscriber.open && subscriber.turn(request, &mut scratch, messages).is_err() {
-                subscriber.open = false;
-            }
+        }
+        if let Err(error) = outcome {
+            self.subscribers[at].open = false;
+            self.told.closed += 1;
+            let why = format!("a subscriber was lost: {error}");
+            self.say(Err(why.clone()));
+            self.told.first_error.get_or_insert(why);
+        }
+    }
+
+    fn say(&mut self, outcome: Result<(), String>) {
+        if let Some(ready) = self.ready.take() {
+            // There is no receiver if the run was given up.
+            let _ = ready.send(outcome);
         }
     }
 }
 
 impl Subscriber {
-    /// Sends what is left of the request and counts the messages that came.
-    fn turn(&mut self, request: &[u8], scratch: &mut [u8], messages: &AtomicU64) -> io::Result<()> {
-        while self.sent < request.len() {
-            match self.stream.write(&request[self.sent..]) {
-                Ok(bytes) => self.sent += bytes,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
+    /// Sends what is left of the request, and hears the messages that came.
+    fn turn(
+        &mut self,
+        request: &[u8],
+        scratch: &mut [u8],
+        shared: &Shared,
+        ages: &mut Latencies,
+    ) -> io::Result<()> {
+        self.send(request)?;
         loop {
             let read = match self.stream.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
             self.tail.extend_from_slice(&scratch[..read]);
-            let counted = self.count();
-            messages.fetch_add(counted?, Ordering::Relaxed);
+            self.hear(shared, ages)?;
+        }
+        self.send(request)
+    }
+
+    fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        while self.sent < request.len() || !self.output.is_empty() {
+            let rest = request.get(self.sent..).filter(|rest| !rest.is_empty());
+            match self.stream.write(rest.unwrap_or(&self.output)) {
+                Ok(bytes) if rest.is_some() => self.sent += bytes,
+                Ok(bytes) => _ = self.output.drain(..bytes),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        // What TLS has made of it.
+        match self.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
     }
 
-    /// Counts the messages among the whole items that came.
-    fn count(&mut self) -> io::Result<u64> {
-        let (mut messages, mut at) = (0, 0);
-        while let Some((item, length)) = Protocol::Resp
-            .decode(&self.tail[at..])
-            .map_err(|foreign| io::Error::new(ErrorKind::InvalidData, foreign.excerpt))?
-        {
-            messages += u64::from(self.kind_is_next && item == Item::Value(b"message"));
-            self.kind_is_next = matches!(item, Item::Array(_));
-            at += length;
-        }
-        self.tail.drain(..at);
-        Ok(messages)
+    fn hear(&mut self, shared: &Shared, ages: &mut Latencies) -> io::Result<()> {
+        let now = unix_ns();
+        let begun = shared.begun_ns.load(Ordering::Relaxed);
+        let counts = now >= begun && now < shared.ended_ns.load(Ordering::Relaxed);
+        let (output, is_subscribed) = (&mut self.output, &mut self.is_subscribed);
+        let mut messages = 0;
+        let heard = self.reader.read(&self.tail, &mut |event| match event {
+            Event::Subscribed => *is_subscribed = true,
+            Event::Answer(bytes) => output.extend_from_slice(bytes),
+            Event::Message(message) => {
+                messages += 1;
+                let updated = json::updated_ns(message).filter(|it| counts && *it >= begun);
+                if let Some(updated) = updated {
+                    ages.record(now.saturating_sub(updated), 1);
+                }
+            }
+        });
+        shared.messages.fetch_add(messages, Ordering::Relaxed);
+        let heard =
+            heard.map_err(|foreign| io::Error::new(ErrorKind::InvalidData, foreign.excerpt))?;
+        self.tail.drain(..heard);
+        Ok(())
     }
+}
+
+fn unix_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanoseconds)
 }

@@ -1,7 +1,7 @@
 //! The server that is asked, and connections to it.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
@@ -9,8 +9,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use stockd_client::{ClientTls, Credentials, Stream};
 use stockd_model::limits::LOAD_PATIENCE;
-use stockd_model::{Address, AddressError, ToAddresses, escaped};
-use stockd_wire::resp::frame;
+use stockd_model::{Address, AddressError, ToAddresses};
+
+use crate::codec::Caller;
 
 /// Where a server listens, as it was given: `HOST:PORT` or `tls:HOST:PORT`, which may have several
 /// meanings, or `unix:PATH`.
@@ -53,10 +54,23 @@ impl Target {
         Target { tls, ..self }
     }
 
-    /// What is shown on each connection of RESP before it is used.
+    /// What is shown to the server.
     #[must_use]
     pub fn with_credentials(self, credentials: Option<Credentials>) -> Target {
         Target { credentials, ..self }
+    }
+
+    /// What is shown to the server, if anything is.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    /// Who asks it over HTTP.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let plain = self.text.strip_prefix("tls:").unwrap_or(&self.text);
+        let host = if plain.starts_with("unix:") { "localhost" } else { plain };
+        Caller::new(host, self.credentials.as_ref())
     }
 
     /// A connection whose reads and writes wait for at most [`LOAD_PATIENCE`], to the first address
@@ -65,44 +79,11 @@ impl Target {
         let mut failure = io::ErrorKind::AddrNotAvailable.into();
         for address in self.text.to_addresses()? {
             match Stream::connect_with(&address, LOAD_PATIENCE, self.tls.as_ref()) {
-                Ok(mut stream) => {
-                    self.authenticate(&mut stream)?;
-                    return Ok(stream);
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
             }
         }
         Err(failure)
-    }
-
-    /// Shows the token, if there is one, and waits until the server has taken it.
-    fn authenticate(&self, stream: &mut Stream) -> io::Result<()> {
-        /// Bytes of the answer, at most.
-        const ANSWER_BYTES_MAX: usize = 1024;
-        let Some(credentials) = &self.credentials else {
-            return Ok(());
-        };
-        let mut command = Vec::new();
-        frame::command(&credentials.command(), &mut command);
-        stream.write_all(&command)?;
-        stream.flush()?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\n") && answer.len() < ANSWER_BYTES_MAX {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            answer.push(byte[0]);
-        }
-        match answer.as_slice() {
-            b"+OK\r\n" => Ok(()),
-            other => Err(io::Error::other(escaped(other.trim_ascii()).to_string())),
-        }
-    }
-
-    /// A connection that never waits, for a readiness loop.
-    pub(crate) fn connect_nonblocking(&self) -> io::Result<Stream> {
-        let stream = self.connect()?;
-        stream.set_nonblocking()?;
-        Ok(stream)
     }
 }
 
@@ -123,6 +104,13 @@ mod tests {
             ["127.0.0.1:7878", "[::1]:7878", "localhost:7878", "tls:localhost:7", "unix:/run/s"]
         {
             assert_eq!(parse(right).unwrap().to_string(), right);
+        }
+        for (text, host) in [
+            ("127.0.0.1:7880", "127.0.0.1:7880"),
+            ("tls:localhost:7880", "localhost:7880"),
+            ("unix:/run/stockd", "localhost"),
+        ] {
+            assert_eq!(parse(text).unwrap().caller().host, host);
         }
         for wrong in ["", "7878", ":7878", "localhost", "host:99999", "unix:"] {
             assert!(parse(wrong).is_err(), "{wrong}");

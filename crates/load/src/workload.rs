@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::chance::{Chance, Zipf};
-use crate::codec::{Item, Protocol, Requests, WriteWith, excerpt};
+use crate::codec::{Caller, Item, Protocol, Requests, WriteWith, excerpt};
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
 use crate::stocks::{Texts, price};
@@ -29,6 +29,8 @@ pub struct Mix {
     pub updates_percent: f64,
     /// How a price is written.
     pub update_with: WriteWith,
+    /// Who asks, over HTTP.
+    pub caller: Caller,
 }
 
 /// The requests of a run and what their replies should be.
@@ -43,6 +45,7 @@ pub struct Workload {
     misses: Share,
     updates: Share,
     expected: Option<Expected>,
+    caller: Caller,
 }
 
 /// What lookups should find.
@@ -80,10 +83,11 @@ impl Workload {
         if names.is_empty() {
             return usage("there are no names to look up".to_owned());
         }
-        if mix.protocol == Protocol::Line && mix.updates_percent > 0.0 {
-            return usage(
-                "the line protocol has no writes; use --updates with --protocol resp".to_owned(),
-            );
+        if !mix.protocol.has_writes() && mix.updates_percent > 0.0 {
+            return usage(format!(
+                "the {} protocol has no writes; use --updates with --protocol resp",
+                mix.protocol
+            ));
         }
         if mix.protocol != Protocol::Resp && mix.mget > 1 {
             return usage(
@@ -91,7 +95,7 @@ impl Workload {
             );
         }
         let stocks = names.len() as u32;
-        let mut requests = Requests::new(mix.protocol, mix.mget, mix.update_with);
+        let mut requests = Requests::new(mix.protocol, mix.mget, mix.update_with, &mix.caller);
         for name in names.iter() {
             if let Some(why) = mix.protocol.refuses(name) {
                 return usage(format!("name '{}' {why}", excerpt(name)));
@@ -109,6 +113,7 @@ impl Workload {
             misses: Share::of_percent(mix.misses_percent),
             updates: Share::of_percent(mix.updates_percent),
             expected,
+            caller: mix.caller.clone(),
         })
     }
 
@@ -116,6 +121,16 @@ impl Workload {
     #[inline]
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// Who asks, over HTTP.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// A name as it stands in a request.
+    pub(crate) fn prepared(&self, name: u32) -> &[u8] {
+        self.requests.name(name)
     }
 
     /// The items that a lookup's reply has after its head, or `None` where it is one item.
@@ -214,8 +229,9 @@ impl Workload {
         }
     }
 
+    /// Draws a name to look up.
     #[inline]
-    fn name(&self, chance: &mut Chance) -> u32 {
+    pub(crate) fn name(&self, chance: &mut Chance) -> u32 {
         match self.misses.hits(chance) {
             true => self.stocks + chance.below(UNKNOWN_NAMES),
             false => self.stock(chance),
@@ -247,6 +263,7 @@ mod tests {
             misses_percent: 0.0,
             updates_percent: 0.0,
             update_with: WriteWith::Hset,
+            caller: Caller::default(),
         }
     }
 
@@ -306,6 +323,7 @@ mod tests {
         assert!(
             why(&Mix { updates_percent: 1.0, ..mix(Protocol::Line) }, b"A").contains("--updates")
         );
+        assert!(why(&Mix { updates_percent: 1.0, ..mix(Protocol::Grpc) }, b"A").contains("gRPC"));
         assert!(why(&Mix { mget: 2, ..mix(Protocol::Memcached) }, b"A").contains("--mget"));
         assert_eq!(
             why(&mix(Protocol::Memcached), b"A B"),

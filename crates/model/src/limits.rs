@@ -386,6 +386,33 @@ pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts of a subscription to connect again.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
+/// Connections that an asynchronous client has for requests at once. A further request waits, within its deadline,
+/// until one is free; each watch has a connection of its own beside them.
+pub const HTTP_CLIENT_CONNECTIONS_MAX: usize = 32;
+
+/// How long an asynchronous client keeps a connection that is not used: less than the server does.
+pub const HTTP_CLIENT_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer that an asynchronous client reads. A longer one is an error.
+pub const HTTP_CLIENT_REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of a line of a snapshot, and of an event of a watch, that an asynchronous client reads. A longer one is an error.
+pub const HTTP_CLIENT_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a name that an asynchronous client asks about. A longer one is not listed, whatever is around the symbol.
+pub const HTTP_CLIENT_NAME_BYTES_MAX: usize = 1024;
+
+/// Names that one request of an asynchronous client asks about. Further ones go into another request.
+pub const HTTP_CLIENT_NAMES_TOGETHER: usize = 4096;
+
+/// Updates of one request of an asynchronous client: as many as are told one by one where they are refused. Further ones go
+/// into another request.
+pub const HTTP_CLIENT_UPDATES_TOGETHER: usize = HTTP_REFUSED_SHOWN_MAX;
+
+/// How long a watch of an asynchronous client hears nothing before it doubts the connection: three heartbeats. It ends it
+/// when nothing comes for the timeout of the client beyond that.
+pub const WATCH_SILENCE_MAX: Duration = STREAM_HEARTBEAT.saturating_mul(3);
+
 /// Snapshots of the catalog that are read at once. A further one is refused until one has ended, or
 /// was not read for [`SNAPSHOT_PAGE_TIMEOUT`].
 pub const SNAPSHOTS_MAX: usize = 4;
@@ -404,6 +431,23 @@ pub const SNAPSHOT_PAGE_ROWS: usize = 2048;
 /// Requests of one worker that wait for the disk. Beyond it a connection that already waits is not
 /// read further; one that does not yet wait may have one more request wait.
 pub const COMMIT_QUEUE_REQUESTS_MAX: usize = 16 * 1024;
+
+/// How long a worker has to have served nothing but writes before it commits one itself, in place of the committer.
+/// A client that asks something else meanwhile may wait for the disk, up to twice [`SEAT_LOOK_INTERVAL`].
+pub const OWN_COMMIT_QUIET: Duration = Duration::from_millis(10);
+
+/// How soon after the last one a write has to come for a worker to commit it itself. Single ones are handed over.
+pub const OWN_COMMIT_GAP: Duration = Duration::from_millis(5);
+
+/// How long a worker commits nothing itself after a commit that took longer than clients may wait for it.
+pub const OWN_COMMIT_REST: Duration = Duration::from_secs(1);
+
+/// How often the second thread of a worker looks whether the first one is held up by the disk: one that has been
+/// from one look to the next has its worker taken.
+pub const SEAT_LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// After this number of looks in which the worker committed nothing, the second thread sleeps.
+pub const SEAT_LOOKS_IDLE: u32 = 8;
 
 /// Requests of one connection that wait for the disk. Beyond it the connection is not read further
 /// until some are answered.
@@ -617,6 +661,9 @@ pub const LOAD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the load generator waits for a connection, and for a reply while it lists stocks.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the load generator waits until its subscribers are subscribed. The run is given up then.
+pub const LOAD_SUBSCRIBED_WITHIN: Duration = Duration::from_secs(60);
+
 /// The longest latency that histograms tell apart: 1 hour. The maximum and the mean are exact beyond
 /// it, too.
 pub const LATENCY_MAX: Duration = Duration::from_secs(60 * 60);
@@ -728,6 +775,10 @@ pub const STREAM_MESSAGES_MAX: usize = 64;
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// When the server stops: how long a stream over HTTP/1.1 or WebSocket may take to send what it has made and to say
+/// goodbye, and the body of a request to come whole. The stream is cut off then, and the request refused.
+pub const STREAM_GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The longest `interval` of a stream, and of `CLIENT INTERVAL`.
 pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
@@ -800,9 +851,13 @@ pub const FEED_WALK_ROWS: usize = 4096;
 /// Feeds that have a series of their own among the metrics: the first that were opened. `FEED LIST` shows all.
 pub const FEED_SERIES_MAX: usize = 16;
 
-/// Orders of a feed that are kept for their prices, at most: about 200 MB. An order beyond is counted, and its
-/// executions are passed over.
-pub const FEED_ORDERS_MAX: usize = 8_388_608;
+/// Orders of a feed that are kept for their prices, at most: 143 MB, and half as much again while their table grows. An
+/// order beyond is counted, and its executions are passed over.
+pub const FEED_ORDERS_MAX: usize = 7 * 1024 * 1024;
+
+/// Ids of a feed whose stock is found at once: 192 KiB. Others, and those that share a place with one of them, are looked
+/// up.
+pub const FEED_IDS_RECENT: usize = 8192;
 
 /// Bytes of one packet or block of a capture, at most. A longer one means that the capture is damaged.
 pub const FEED_PACKET_BYTES_MAX: usize = 256 * 1024;

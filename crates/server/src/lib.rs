@@ -51,7 +51,8 @@
 //!   received before that is answered, and the connection ends without a reset.
 //!
 //! - A write is answered when the engine has it on the disk, if it keeps it there. Until then what the
-//!   client asked behind it waits too, up to PARKED_REQUESTS_MAX requests; other clients do not.
+//!   client asked behind it waits too, up to PARKED_REQUESTS_MAX requests; other clients do not, but for
+//!   a moment where their worker commits itself: SEAT_LOOK_INTERVAL, twice.
 //!
 //! # Costs
 //!
@@ -67,8 +68,8 @@
 //! # Order of atomics and locks
 //!
 //! The lock of the work queue is held to push or to take, and nothing else is locked under it. Writes
-//! of a durable engine go through the two locks of its journal in the same way: docs/concurrency.md
-//! has them. Who shares what:
+//! of a durable engine go through the two locks of its journal in the same way, and a worker that commits them
+//! itself lies under the lock of its seat meanwhile: docs/concurrency.md has them. Who shares what:
 //!
 //! | shared | written by | read by | order, and why that is enough |
 //! |---|---|---|---|
@@ -137,6 +138,7 @@ mod memory;
 mod metrics;
 mod observer;
 mod output;
+mod own_commits;
 mod pool;
 mod process;
 mod protocol;
@@ -144,6 +146,7 @@ mod queue;
 mod rates;
 mod reactor;
 mod relief;
+mod seat;
 mod server;
 mod server_state;
 mod session;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::Socket;
 use stockd_model::limits::EVENTS_MAX;
 
@@ -20,6 +22,10 @@ use crate::connection_id::ConnectionId;
 
 /// The token of the event that ends a wait for the sake of the waker. No connection has it.
 const WAKE: Token = Token(usize::MAX);
+
+/// Shorter waits are precise.
+#[cfg(target_os = "linux")]
+const SHORT: Duration = Duration::from_millis(10);
 
 /// A readiness queue.
 #[derive(Debug)]
@@ -61,6 +67,7 @@ impl Reactor {
     /// whether the waker was used.
     #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> bool {
+        let timeout = self.wait_precisely(timeout);
         wait(&mut self.poll, &mut self.events, timeout);
         let mut woken = false;
         for event in &self.events {
@@ -76,6 +83,29 @@ impl Reactor {
             }
         }
         woken
+    }
+}
+
+impl Reactor {
+    /// Waits for a short time to the microsecond, and returns how long is left to wait. mio rounds up to whole
+    /// milliseconds, which is more than messages are [gathered](stockd_model::limits::FEED_GATHER) for.
+    #[cfg(target_os = "linux")]
+    fn wait_precisely(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let short = timeout.filter(|timeout| (Duration::from_nanos(1)..SHORT).contains(timeout));
+        let Some(nanoseconds) = short.map(|timeout| timeout.subsec_nanos()) else {
+            return timeout;
+        };
+        let registry = self.poll.registry();
+        let mut readiness = [PollFd::new(registry, PollFlags::IN)];
+        let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds.into() };
+        // An error is one that the wait behind it finds too, or a signal.
+        let _ = rustix::event::poll(&mut readiness, Some(&timeout));
+        Some(Duration::ZERO)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn wait_precisely(&self, timeout: Option<Duration>) -> Option<Duration> {
+        timeout
     }
 }
 

@@ -15,8 +15,6 @@ use crate::slot::Slot;
 /// How a worker gets below the limit of memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Relief {
-    /// Bytes of closed subscribers that the feed has still to tidy up.
-    pub(crate) on_its_way: usize,
     /// Whether there is more to close.
     pub(crate) more: bool,
     /// When it was last said in the log.

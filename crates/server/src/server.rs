@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 use stockd_engine::Engine;
@@ -18,10 +18,17 @@ use crate::metrics::Cells;
 use crate::observer::Observer;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
+use crate::seat::Seat;
 use crate::server_state::ServerState;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 use crate::{Config, Endpoint, Metrics, Protocol, StartError, Transport};
+
+/// Between two looks whether a thread has ended.
+const JOIN_STEP: Duration = Duration::from_millis(1);
+
+/// How long a thread that has lost its worker may wait for the disk before it is left behind.
+const DISK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A running data plane: one acceptor thread and a pool of workers.
 ///
@@ -35,7 +42,14 @@ pub struct Server {
     acceptor_waker: Waker,
     stopping: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
-    workers: Vec<JoinHandle<usize>>,
+    workers: Vec<Crew>,
+}
+
+/// The threads of one worker: two where it commits writes itself.
+#[derive(Debug)]
+struct Crew {
+    seat: Arc<Seat>,
+    threads: Vec<JoinHandle<Option<usize>>>,
 }
 
 /// How a shutdown went.
@@ -106,9 +120,18 @@ impl Server {
         // Should a thread fail to start, dropping the server ends those that run.
         for (index, reactor) in reactors.into_iter().enumerate() {
             let (pool, state) = (Arc::clone(&server.pool), Arc::clone(&server.state));
-            let worker = Worker::new(index, reactor, pool, state, sweep, config.spin);
-            let thread = spawn(&worker_name(index), || worker.run())?;
-            server.workers.push(thread);
+            let worker = Box::new(Worker::new(index, reactor, pool, state, sweep, config.spin));
+            let role = server.state.engine.commit_role().filter(|_| !config.spin);
+            let seat = Arc::new(Seat::new(role));
+            let drive = |worker| {
+                let seat = Arc::clone(&seat);
+                move || seat.drive(worker)
+            };
+            let mut threads = vec![spawn(&worker_name(index), drive(Some(worker)))?];
+            if seat.has_second() {
+                threads.push(spawn(&format!("stockd-second-{index}"), drive(None))?);
+            }
+            server.workers.push(Crew { seat, threads });
         }
         let acceptor = Acceptor::new(
             acceptor_poll,
@@ -166,13 +189,33 @@ impl Server {
         }
         let mut report = ShutdownReport { connections: self.admission.open(), unflushed: 0 };
         self.pool.drain(until);
-        for worker in self.workers.drain(..) {
-            match worker.join() {
-                Ok(unflushed) => report.unflushed += unflushed,
+        for crew in self.workers.drain(..) {
+            report.unflushed += crew.join();
+        }
+        report
+    }
+}
+
+impl Crew {
+    /// Waits until the worker has ended. Returns how many clients had not taken all their replies by then.
+    fn join(self) -> usize {
+        self.seat.wait_until_ended();
+        let until = Instant::now() + DISK_PATIENCE;
+        let mut unflushed = 0;
+        for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < until {
+                thread::sleep(JOIN_STEP);
+            }
+            if !thread.is_finished() {
+                // It waits for the disk, and has no worker any more.
+                continue;
+            }
+            match thread.join() {
+                Ok(left) => unflushed += left.unwrap_or_default(),
                 Err(_) => tracing::error!("a worker had panicked"),
             }
         }
-        report
+        unflushed
     }
 }
 

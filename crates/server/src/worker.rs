@@ -3,7 +3,7 @@
 //! It owns its connections, one input buffer and one reply buffer that they share, and the
 //! deadlines. It shares with other workers only the [`Pool`]; while it answers it takes no lock.
 //!
-//! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass of the loop
+//! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass
 //! gives every quick connection one turn, and heavy ones a slice of time.
 
 use std::collections::VecDeque;
@@ -31,6 +31,7 @@ use crate::connection::{Connection, Delay};
 use crate::connection_id::ConnectionId;
 use crate::conversation::Patience;
 use crate::endings::Endings;
+use crate::own_commits::OwnCommits;
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -42,6 +43,20 @@ use crate::timers::Timers;
 use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::{Pace, TurnQueue};
+
+/// What is next after a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Another pass.
+    On,
+    /// What was handed over is to be [committed](stockd_engine::CommitRole::commit), and then another pass.
+    Commit,
+    /// Nothing: the pool is drained.
+    Ended {
+        /// Clients that had not taken all their replies.
+        unfinished: usize,
+    },
+}
 
 /// One worker of the pool.
 #[derive(Debug)]
@@ -88,6 +103,11 @@ pub(crate) struct Worker {
     has_endings: bool,
     /// Whether it looks again and again instead of waiting.
     spins: bool,
+    own_commits: OwnCommits,
+    /// Replies of the committer wait, or will: they are looked for without a wait.
+    has_answers: bool,
+    /// Empty but while they are noted.
+    events: Vec<Event>,
     draining: bool,
     sums: Sums,
     relief: Relief,
@@ -118,6 +138,7 @@ impl Worker {
             let pool = Arc::clone(&pool);
             Endings::new(move || pool.wake(index))
         };
+        let commits = server.engine.commit_role().is_some();
         Worker {
             index,
             pool,
@@ -146,6 +167,9 @@ impl Worker {
             endings,
             has_endings: false,
             spins,
+            own_commits: OwnCommits::new(commits && !spins, Instant::now()),
+            has_answers: false,
+            events: Vec::new(),
             draining: false,
             sums: Sums::default(),
             relief: Relief::default(),
@@ -155,65 +179,91 @@ impl Worker {
         }
     }
 
-    /// Serves until the pool is drained. Returns how many clients had not taken all their replies
-    /// by then.
-    pub(crate) fn run(mut self) -> usize {
-        let mut events = Vec::new();
-        loop {
-            let timeout = self.timeout();
-            let woken = self.reactor.wait(timeout, &mut events);
-            let now = Instant::now();
-            for event in events.drain(..) {
-                self.note(event);
-            }
-            if woken {
-                self.take_from_queue(now);
-                self.take_answers(now);
-            }
-            if woken || self.has_endings {
-                self.close_killed();
-            }
-            self.marks_wait |= woken;
-            let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
-            if passes_on {
-                self.pass_on_marks();
-            }
-            let drain_until = self.pool.drain_until();
-            if drain_until.is_some() {
-                self.drain(now);
-            }
-            self.pass_deadlines(now);
-            self.give_turns(now);
-            if let Some(writer) = &mut self.writer {
-                writer.flush();
-            }
-            if passes_on {
-                self.rest_from_marks(now);
-            }
-            self.pace_feed();
-            self.server.sample(now);
-            self.tidy_feed();
-            self.review_access();
-            self.sweep(now);
-            self.relieve_memory(now);
-            if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
-                break;
-            }
+    /// Waits until there is something to do, and does it.
+    pub(crate) fn pass(&mut self) -> Passed {
+        let mut events = mem::take(&mut self.events);
+        let woken = self.reactor.wait(self.timeout(), &mut events);
+        let has_answers = mem::take(&mut self.has_answers);
+        let now = Instant::now();
+        for event in events.drain(..) {
+            self.note(event);
         }
-        let unfinished = |(_, slot): &(usize, &Slot)| !slot.connection.is_lingering();
-        self.connections.iter().filter(unfinished).count()
+        self.events = events;
+        if woken {
+            self.take_from_queue(now);
+        }
+        if woken || has_answers {
+            self.take_answers(now);
+        }
+        if woken || self.has_endings {
+            self.close_killed();
+        }
+        self.marks_wait |= woken;
+        let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
+        if passes_on {
+            self.pass_on_marks();
+        }
+        let drain_until = self.pool.drain_until();
+        if drain_until.is_some() {
+            self.drain(now);
+        }
+        self.pass_deadlines(now);
+        self.give_turns(now);
+        if passes_on {
+            self.rest_from_marks(now);
+        }
+        self.pace_feed();
+        self.server.sample(now);
+        self.tidy_feed();
+        self.review_access();
+        self.sweep(now);
+        self.relieve_memory(now);
+        let commits = self.hand_writes_over(now);
+        if drain_until.is_some_and(|until| self.connections.is_empty() || now >= until) {
+            let is_unfinished = |(_, slot): &(usize, &Slot)| !slot.connection.is_lingering();
+            let unfinished = self.connections.iter().filter(is_unfinished).count();
+            return Passed::Ended { unfinished };
+        }
+        if commits { Passed::Commit } else { Passed::On }
     }
 
-    /// How long nothing can be due.
-    fn timeout(&self) -> Option<Duration> {
-        let has_work = !self.turns.is_empty()
+    /// Another thread drives it from now on, since a commit takes long.
+    pub(crate) fn is_taken_over(&mut self, now: Instant) {
+        self.own_commits.took_long(now);
+    }
+
+    /// Hands the writes of this pass over. Whether they are to be committed before the next one.
+    #[inline]
+    fn hand_writes_over(&mut self, now: Instant) -> bool {
+        let has_work = self.has_work();
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_gathered()) else {
+            return false;
+        };
+        let commits = self.own_commits.is_next(now) && !has_work && !self.draining;
+        if commits {
+            writer.hand_over_for_role();
+            self.has_answers = true;
+        } else {
+            writer.flush();
+        }
+        commits
+    }
+
+    /// Whether there is something to do without an event.
+    #[inline]
+    fn has_work(&self) -> bool {
+        !self.turns.is_empty()
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
             || self.access.is_under_way()
             || self.short_silences.next().is_some()
             || self.has_endings
-            || self.relief.more;
-        if self.spins || has_work {
+            || self.relief.more
+    }
+
+    /// How long nothing can be due.
+    fn timeout(&self) -> Option<Duration> {
+        if self.spins || self.has_answers || self.has_work() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
@@ -257,6 +307,7 @@ impl Worker {
         slot.places.left(pace);
         let cells = self.pool.cells(self.index);
         let work = Budget::new(pace.work());
+        self.replies.clear();
         self.turns_given = self.turns_given.wrapping_add(1);
         let is_timed = self.turns_given.is_multiple_of(TURNS_PER_TIMED);
         let mut turn = Turn {
@@ -298,6 +349,9 @@ impl Worker {
                 Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
                 Some(Delay::Pause) => self.pauses.start(Instant::now(), id),
             }
+        }
+        if !self.replies.is_empty() {
+            self.own_commits.served(now);
         }
         // What it was told may have to be passed on to others.
         self.marks_wait |= self.feed.has_to_pass_on();
@@ -501,34 +555,37 @@ impl Worker {
 
     /// Where all connections hold more than they may, closes those of its own that hold the most,
     /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
-    /// its own hold, so that all together close no more than is needed.
+    /// its own hold, so that all together close no more than is needed; and where what is left of subscribers that
+    /// have gone is enough, nothing is closed.
     #[inline]
     fn relieve_memory(&mut self, now: Instant) {
         self.tell_memory();
         self.relief.more = false;
-        if self.feed.is_tidy() {
-            self.relief.on_its_way = 0;
-        }
         let memory = &self.server.memory;
-        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory))
-            && excess > self.relief.on_its_way
-        {
-            self.close_largest(excess - self.relief.on_its_way, now);
+        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory)) {
+            let excess = excess.saturating_sub(self.feed.leaving_bytes());
+            if excess > 0 {
+                self.close_largest(excess, now);
+            }
         }
     }
 
     #[cold]
     fn close_largest(&mut self, mut excess: usize, now: Instant) {
         let average = self.server.memory.held() / self.pool.open().max(1);
+        // What a subscriber holds of what all hold together changes without a turn of its own.
+        let cells = self.pool.cells(self.index);
+        for (_, slot) in &mut self.connections {
+            if self.feed.has(slot.id.into()) {
+                self.sums.note(slot, &self.feed, cells);
+            }
+        }
         for (bytes, id) in self.relief.largest(&self.connections, average) {
             if excess == 0 {
                 self.relief.more = false;
                 break;
             }
             excess = excess.saturating_sub(bytes);
-            if self.feed.has(id.into()) {
-                self.relief.on_its_way += bytes;
-            }
             if let Some(slot) = live(&mut self.connections, id) {
                 let peer = slot.connection.client().peer();
                 self.relief.say(peer, bytes, self.server.memory.max(), now);

@@ -230,6 +230,42 @@ fn a_client_that_has_closed_its_direction_is_still_answered() {
     assert_eq!(text, ":2\r\n$1\r\n1\r\n");
 }
 
+/// One client writes all the time and nobody else asks anything, so its worker commits for it. Then the disk does not
+/// answer: those who look up are served, also those who come only now.
+#[test]
+fn a_disk_that_stops_to_answer_holds_up_nobody_but_who_writes() {
+    let market = Market::open();
+    let (mut writer, mut other) = (market.client(), market.client());
+    market.let_through(200);
+    for _ in 0..200 {
+        writer.send("HSET A price 1\r\n");
+        assert_eq!(writer.lines(1).len(), 1);
+    }
+    writer.send("HSET A price 2\r\n");
+    let mut newcomer = market.client();
+    for client in [&mut other, &mut newcomer] {
+        client.send("GET A\r\nGET B\r\n");
+        assert_eq!(client.lines(3), ["$1", "1", "$-1"]);
+    }
+    assert!(writer.hears_nothing());
+    market.let_through(1);
+    assert_eq!(writer.lines(1), [":0"]);
+    newcomer.send("HSET A price 3\r\n");
+    market.let_through(1);
+    assert_eq!(newcomer.lines(1), [":0"]);
+    // It stops, too, though a thread may be at the disk for ever.
+    writer.send("HSET A price 4\r\n");
+    let received = 201 * 16 + 14 * 2 + 16 * 2;
+    market.wait_until(|metrics| metrics.bytes_in == received);
+    let Market { server, gate } = market;
+    let stopping = std::thread::spawn(move || server.shutdown());
+    // Its connection ends, without a reply.
+    let _ = writer.0.get_ref().peek(&mut [0]);
+    assert!(!writer.0.get_ref().peek(&mut [0]).is_ok_and(|bytes| bytes > 0));
+    drop(gate);
+    assert_eq!(stopping.join().unwrap().unflushed, 1);
+}
+
 #[test]
 fn a_server_that_stops_first_answers_the_writes_it_has_taken() {
     let market = Market::open();

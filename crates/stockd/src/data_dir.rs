@@ -4,22 +4,27 @@
 //!
 //! Invariant: the catalog holds all quotes of the directory before the first client is served.
 
-use std::env;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Instant;
+use std::{env, mem, thread};
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use stockd_engine::{Catalog, Engine};
-use stockd_store::{DataDir, Found};
+use stockd_model::Quote;
+use stockd_store::{DataDir, Found, StoreError};
 use tracing::{info, warn};
 
 use crate::settings::{Settings, Sync};
 use crate::{catalog_file, progress};
 
-/// Stocks between two steps of the progress bar.
-const PROGRESS_STEP: u64 = 4096;
+/// Quotes that are read and listed at once.
+const PART_QUOTES: usize = 1024;
+
+/// Parts that are read before they are listed, at most.
+const PARTS_AHEAD: usize = 8;
 
 /// An engine that keeps its catalog as the settings say, filled with the quotes of the directory.
 ///
@@ -124,28 +129,43 @@ fn usual_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// Reads all quotes into the catalog. Returns the version above which new stocks begin.
+///
+/// One thread reads them and another one lists them, each of which takes about as long.
 fn load(data: &DataDir, catalog: &Catalog, path: &Path) -> anyhow::Result<u64> {
-    let stocks = data.stocks();
+    let stocks = data.stocks_at_least();
     let cannot_hold = || format!("cannot hold the {stocks} stocks of {}", path.display());
     catalog.reserve(usize::try_from(stocks).unwrap_or(usize::MAX)).with_context(cannot_hold)?;
     let progress =
         progress::bar_of_many(stocks, "reading {msg} {bar:40} {human_pos} of {human_len} stocks");
     progress.set_message(path.display().to_string());
-    let mut full = None;
-    let version_floor = data.load(|quote| match catalog.restore(&quote) {
-        Ok(()) => {
-            if (catalog.len() as u64).is_multiple_of(PROGRESS_STEP) {
-                progress.inc(PROGRESS_STEP);
+    thread::scope(|scope| {
+        let (ahead, read) = mpsc::sync_channel(PARTS_AHEAD);
+        let reading = scope.spawn(move || read_all(data, &ahead));
+        for part in read {
+            for quote in &part {
+                catalog.restore(quote).with_context(cannot_hold)?;
             }
-            ControlFlow::Continue(())
+            progress.inc(part.len() as u64);
         }
-        Err(error) => {
-            full = Some(error);
-            ControlFlow::Break(())
+        Ok(reading.join().expect("it does not panic")?)
+    })
+}
+
+/// Reads all quotes, in parts, until they are not wanted any more. Returns the version floor.
+fn read_all(data: &DataDir, ahead: &mpsc::SyncSender<Vec<Quote>>) -> Result<u64, StoreError> {
+    let mut part = Vec::with_capacity(PART_QUOTES);
+    let version_floor = data.load(|quote| {
+        part.push(quote);
+        if part.len() < PART_QUOTES {
+            return ControlFlow::Continue(());
+        }
+        let part = mem::replace(&mut part, Vec::with_capacity(PART_QUOTES));
+        match ahead.send(part) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
     })?;
-    match full {
-        None => Ok(version_floor),
-        Some(error) => Err(error).with_context(cannot_hold),
-    }
+    // Where that is refused nothing is wanted any more.
+    let _ = ahead.send(part);
+    Ok(version_floor)
 }

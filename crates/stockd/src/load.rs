@@ -12,8 +12,8 @@ use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
 use stockd_load::report::{Document, Parameters, Point, Repetition, Swept};
 use stockd_load::{
-    Arrivals, Course, Expected, Extent, Load, LoadError, Mix, Protocol, ServerProcess, Target,
-    Texts, Workload, WriteWith,
+    Arrivals, Audience, Carrier, Course, Expected, Extent, Load, LoadError, Mix, Protocol,
+    ServerProcess, Target, Texts, Workload, WriteWith,
 };
 use stockd_model::limits::{
     LOAD_CONNECTIONS_MAX, LOAD_MGET_MAX, LOAD_PIPELINE_MAX, LOAD_RUNS_MAX, LOAD_STOCKS_MAX,
@@ -42,7 +42,8 @@ use values::{Sweep, count, percent, rate, seconds, theta};
 /// finds what the server can do. With --rate, requests come when they are due whatever the server
 /// does (an open loop), and latency counts from then: that shows a stall as clients would feel it.
 ///
-/// Works against Redis, Valkey and similar servers with --protocol resp, and against memcached.
+/// Works against Redis, Valkey and similar servers with --protocol resp, against memcached, and over HTTP/1.1, HTTP/2,
+/// WebSocket and gRPC.
 /// Says so when it was itself the bottleneck, and repeats runs that other processes disturbed. Exits with 1 when a
 /// reply was an error or wrong, a connection was lost, or an --assert does not hold. docs/load.md explains how
 /// to measure with it.
@@ -69,7 +70,8 @@ enum LoadCommand {
 #[derive(Debug, clap::Args)]
 struct RunArgs {
     /// Address of the server: HOST:PORT, tls:HOST:PORT or unix:PATH [default: 127.0.0.1 and 7878 for line, 7879
-    /// for resp, 11211 for memcached; STOCKD_SERVER or STOCKD_RESP_SERVER where they are set].
+    /// for resp, 11211 for memcached, 7880 for the others; STOCKD_SERVER, STOCKD_RESP_SERVER or STOCKD_HTTP_SERVER
+    /// where they are set].
     #[arg(long, value_name = "ADDR", help_heading = "Server")]
     server: Option<String>,
 
@@ -88,7 +90,7 @@ struct RunArgs {
     memcached_meta: bool,
 
     /// Address of stockd's RESP listener, which lists and fills stocks and has subscribers when
-    /// lookups go over the line protocol.
+    /// lookups go over another protocol.
     #[arg(
         long,
         value_name = "ADDR",
@@ -98,6 +100,18 @@ struct RunArgs {
         help_heading = "Server"
     )]
     resp: String,
+
+    /// Address of stockd's HTTP listener, for subscribers by sse and websocket.
+    #[cfg(feature = "web")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STOCKD_HTTP_SERVER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:7880",
+        help_heading = "Server"
+    )]
+    http: String,
 
     /// Process of the server on this machine: shows its CPU time per request and its memory.
     #[arg(long, value_name = "PID", help_heading = "Server")]
@@ -141,7 +155,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", value_parser = count(LOAD_STOCKS_MAX), help_heading = "Requests")]
     stocks: Option<u64>,
 
-    /// Give every name a price first (not over the line protocol; see --resp).
+    /// Give every name a price first, over RESP or memcached's protocol (see --resp).
     #[arg(long, help_heading = "Requests")]
     fill: bool,
 
@@ -171,9 +185,14 @@ struct RunArgs {
     #[arg(long, value_enum, value_name = "HOW", help_heading = "Requests")]
     update_with: Option<WriteArg>,
 
-    /// Connections beside the load that subscribe to all names and count messages.
+    /// Connections beside the load that subscribe to all names, count messages and tell how old they are.
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=LOAD_SUBSCRIBERS_MAX as u64), help_heading = "Requests")]
     subscribers: u64,
+
+    /// What carries the messages of subscribers. Over sse and websocket they subscribe to as many names as one request
+    /// holds: 8 KiB and 64 KiB of them.
+    #[arg(long, value_enum, value_name = "HOW", default_value = "resp", help_heading = "Requests")]
+    subscribe_with: CarrierArg,
 
     /// Compare every reply: with the price of --fill, or else with what the server answered name
     /// by name before the run.
@@ -221,6 +240,30 @@ enum ProtocolArg {
     Resp,
     /// The text protocol of memcached: get.
     Memcached,
+    /// HTTP/1.1 with connections that stay open: GET /v1/stocks/NAME, as JSON.
+    #[cfg(feature = "web")]
+    Http,
+    /// The same over HTTP/2, each request on a stream of its own: --pipeline many at once.
+    #[cfg(feature = "web")]
+    Http2,
+    /// The action lookup of the subprotocol stockd.v1.
+    #[cfg(feature = "web")]
+    Websocket,
+    /// Lookup of stockd.v1.Stocks, each on a stream of its own.
+    #[cfg(feature = "web")]
+    Grpc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum CarrierArg {
+    /// SUBSCRIBE.
+    Resp,
+    /// Server-Sent Events over HTTP/1.1.
+    #[cfg(feature = "web")]
+    Sse,
+    /// WebSocket, in the subprotocol stockd.v1.
+    #[cfg(feature = "web")]
+    Websocket,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -263,7 +306,7 @@ impl RunArgs {
         let target = self.target()?;
         let resp = match protocol {
             Protocol::Resp => target.clone(),
-            _ => self.address(&self.resp, ProtocolArg::Resp)?,
+            _ => self.address(&self.resp)?,
         };
         let names = self.names(&resp)?;
         let update_with = self.update_with.unwrap_or(self.fill_with).into();
@@ -278,6 +321,7 @@ impl RunArgs {
             misses_percent: self.misses,
             updates_percent: self.updates,
             update_with,
+            caller: target.caller(),
         };
         let workload = Arc::new(Workload::new(&mix, names.clone(), expected)?);
         let course = Course {
@@ -287,7 +331,7 @@ impl RunArgs {
             seed: self.seed,
             spins: self.spin,
             process: self.pid.map(|pid| ServerProcess { pid }),
-            subscribers: (self.subscribers > 0).then_some((self.subscribers as usize, resp)),
+            subscribers: self.audience(resp)?,
         };
         let label = self.label.clone();
         let label = label.unwrap_or_else(|| Document::default_label(protocol, &target.to_string()));
@@ -311,34 +355,49 @@ impl RunArgs {
             (ProtocolArg::Resp, _) => Protocol::Resp,
             (ProtocolArg::Memcached, false) => Protocol::Memcached,
             (ProtocolArg::Memcached, true) => Protocol::MemcachedMeta,
+            #[cfg(feature = "web")]
+            (ProtocolArg::Http, _) => Protocol::Http,
+            #[cfg(feature = "web")]
+            (ProtocolArg::Http2, _) => Protocol::Http2,
+            #[cfg(feature = "web")]
+            (ProtocolArg::Websocket, _) => Protocol::Websocket,
+            #[cfg(feature = "web")]
+            (ProtocolArg::Grpc, _) => Protocol::Grpc,
         }
     }
 
     fn target(&self) -> anyhow::Result<Target> {
         if let Some(server) = &self.server {
-            return self.address(server, self.protocol);
+            return self.address(server);
         }
         let from = |variable| std::env::var(variable).ok();
-        self.address(
-            &match self.protocol {
-                ProtocolArg::Line => {
-                    from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into())
-                }
-                ProtocolArg::Resp => self.resp.clone(),
-                ProtocolArg::Memcached => "127.0.0.1:11211".into(),
-            },
-            self.protocol,
-        )
+        self.address(&match self.protocol {
+            ProtocolArg::Line => from("STOCKD_SERVER").unwrap_or_else(|| "127.0.0.1:7878".into()),
+            ProtocolArg::Resp => self.resp.clone(),
+            ProtocolArg::Memcached => "127.0.0.1:11211".into(),
+            #[cfg(feature = "web")]
+            _ => self.http.clone(),
+        })
     }
 
-    /// A server that speaks this. Tokens are shown in RESP alone.
-    fn address(&self, text: &str, protocol: ProtocolArg) -> anyhow::Result<Target> {
+    /// A server, and what is shown to it where its protocol can.
+    fn address(&self, text: &str) -> anyhow::Result<Target> {
         let target: Target = text.parse().map_err(UsageError)?;
-        let target = target.with_tls(self.tls.load()?);
-        match protocol {
-            ProtocolArg::Resp => Ok(target.with_credentials(self.token.load()?)),
-            ProtocolArg::Line | ProtocolArg::Memcached => Ok(target),
+        Ok(target.with_tls(self.tls.load()?).with_credentials(self.token.load()?))
+    }
+
+    /// The subscribers beside the load.
+    fn audience(&self, resp: Target) -> anyhow::Result<Option<Audience>> {
+        if self.subscribers == 0 {
+            return Ok(None);
         }
+        let carrier = self.subscribe_with.into();
+        let target = match carrier {
+            #[cfg(feature = "web")]
+            Carrier::Sse | Carrier::Websocket => self.address(&self.http)?,
+            _ => resp,
+        };
+        Ok(Some(Audience { count: self.subscribers as usize, target, carrier }))
     }
 
     fn names(&self, resp: &Target) -> anyhow::Result<Texts> {
@@ -365,9 +424,9 @@ impl RunArgs {
         resp: &Target,
         names: &Texts,
     ) -> anyhow::Result<()> {
-        let (target, protocol) = match protocol {
-            Protocol::Line => (resp, Protocol::Resp),
-            other => (target, other),
+        let (target, protocol) = match protocol.has_writes() {
+            true => (target, protocol),
+            false => (resp, Protocol::Resp),
         };
         let template = "{bar:40} {human_pos} of {human_len} stocks listed";
         let bar = progress::bar(names.len() as u64, template);
@@ -405,6 +464,7 @@ impl RunArgs {
             mget: self.mget as usize,
             updates_percent: self.updates,
             subscribers: self.subscribers as usize,
+            subscribe_with: self.subscribe_with.into(),
             warmup_seconds: self.warmup.as_secs_f64(),
             duration_seconds: self.requests.is_none().then_some(self.duration.as_secs_f64()),
             requests: self.requests,
@@ -492,6 +552,18 @@ impl Runs<'_> {
             repetitions.push(run);
         }
         Ok(Point { swept, load, repetitions })
+    }
+}
+
+impl From<CarrierArg> for Carrier {
+    fn from(carrier: CarrierArg) -> Carrier {
+        match carrier {
+            CarrierArg::Resp => Carrier::Resp,
+            #[cfg(feature = "web")]
+            CarrierArg::Sse => Carrier::Sse,
+            #[cfg(feature = "web")]
+            CarrierArg::Websocket => Carrier::Websocket,
+        }
     }
 }
 

@@ -70,6 +70,8 @@ fn environment(page: &str) -> Vec<(String, String)> {
         "STOCKD_RESP_SERVER",
         "Address of the server's RESP listener, where --server is not given.",
     );
+    let of_http =
+        ("STOCKD_HTTP_SERVER", "Address of the server's HTTP listener, where --http is not given.");
     let token =
         ("STOCKD_TOKEN_FILE", "File of the token to show, where --token-file is not given.");
     let ca = ("STOCKD_TLS_CA", "Certificates to trust, where --tls-ca is not given.");
@@ -79,7 +81,8 @@ fn environment(page: &str) -> Vec<(String, String)> {
             let file = ("STOCKD_CONFIG".to_owned(), "The file of settings.".to_owned());
             return [file].into_iter().chain(settings::variables()).collect();
         }
-        "stockd-lookup" | "stockd-load" => &[of_line, token, ca, colour],
+        "stockd-lookup" => &[of_line, token, ca, colour],
+        "stockd-load" => &[of_line, of_resp, of_http, token, ca, colour],
         "stockd-watch" | "stockd-set" | "stockd-delist" | "stockd-buy" | "stockd-sell"
         | "stockd-import" | "stockd-export" | "stockd-replay" | "stockd-feed" | "stockd-ping"
         | "stockd-info" => &[of_resp, token, ca, colour],
@@ -182,9 +185,17 @@ fn examples(page: &str) -> &'static [(&'static str, &'static str)] {
             ("stockd config --check stockd.toml", "See whether a file is right."),
             ("stockd config --effective --config stockd.toml", "See which settings hold, and why."),
         ],
-        "stockd-load" => {
-            &[("stockd load --connections 50 --duration 10s", "Put load on a server.")]
-        }
+        "stockd-load" => &[
+            ("stockd load --connections 50 --duration 10s", "Put load on a server."),
+            (
+                "stockd load --protocol http2 --pipeline 32 --verify",
+                "Compare each quote over HTTP/2, 32 streams at once.",
+            ),
+            (
+                "stockd load --protocol resp --updates 100 --rate 1000 --subscribers 100 --subscribe-with sse",
+                "See how old quotes are when 100 browsers have them.",
+            ),
+        ],
         "stockd-demo" => &[("stockd demo --once", "Lookups beside live updates, once.")],
         "stockd-completions" => &[(
             "stockd completions bash > ~/.local/share/bash-completion/completions/stockd",

@@ -23,7 +23,9 @@ pub(crate) struct Changes {
 struct Place {
     /// The first 16 bytes of its symbol, so that most comparisons need no look into the segment.
     symbol: [u64; 2],
-    segment: u32,
+    segment: u16,
+    /// Whether it leaves the stock listed.
+    is_put: bool,
     offset: u32,
 }
 
@@ -36,7 +38,8 @@ impl Changes {
             let (within, change) = change?;
             self.places.push(Place {
                 symbol: prefix(change.symbol),
-                segment: u32::try_from(self.segments.len()).ok()?,
+                segment: u16::try_from(self.segments.len()).ok()?,
+                is_put: change.value.is_some(),
                 offset: u32::try_from(at + within).ok()?,
             });
         }
@@ -65,6 +68,11 @@ impl Changes {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// How many stocks they leave listed.
+    pub(crate) fn puts(&self) -> usize {
+        self.places.iter().filter(|place| place.is_put).count()
     }
 
     /// The changes in the order of symbols.
@@ -135,7 +143,7 @@ impl<'a> Over<'a> {
 }
 
 fn change<'a>(segments: &'a [Vec<u8>], place: &Place) -> Change<'a> {
-    let bytes = &segments[place.segment as usize];
+    let bytes = &segments[usize::from(place.segment)];
     batch::change_at(bytes, place.offset as usize).expect("it was read when it was added")
 }
 

@@ -112,9 +112,14 @@ impl DataDir {
         DataDir::open(path, sync)
     }
 
-    /// Stocks in it when it was opened.
+    /// See [`LoggedStore::stocks`].
     pub fn stocks(&self) -> u64 {
         self.store.stocks()
+    }
+
+    /// See [`LoggedStore::stocks_at_least`].
+    pub fn stocks_at_least(&self) -> u64 {
+        self.store.stocks_at_least()
     }
 
     /// Whether its last owner closed it. If not, a commit that was cut in half has been undone.

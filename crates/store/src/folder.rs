@@ -38,13 +38,27 @@ pub(crate) trait Folder: fmt::Debug + Send + Sync {
     fn path(&self, name: &str) -> PathBuf;
 }
 
+/// What can be done with a file.
+pub(crate) trait Content: StorageBackend {
+    /// Writes, and syncs what was written. What else was written before may be synced too or not.
+    fn write_synced(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.write(offset, data)?;
+        self.sync_data()
+    }
+}
+
 /// An open file. Clones are the same file.
 #[derive(Clone, Debug)]
-pub(crate) struct FolderFile(Arc<dyn StorageBackend>);
+pub(crate) struct FolderFile(Arc<dyn Content>);
 
 impl FolderFile {
-    pub(crate) fn new(file: impl StorageBackend) -> FolderFile {
+    pub(crate) fn new(file: impl Content) -> FolderFile {
         FolderFile(Arc::new(file))
+    }
+
+    /// See [`Content::write_synced`].
+    pub(crate) fn write_synced(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_synced(offset, data)
     }
 
     /// All that is in it.

@@ -239,9 +239,12 @@ impl Log {
             let zeros = vec![0; (room - self.file_bytes) as usize];
             segment.file.write(self.file_bytes, &zeros)?;
             self.file_bytes = room;
+            // The zeros are to be on the disk, too: a later sync finds their place there.
+            segment.file.write(segment.end, bytes)?;
+            segment.file.sync_data()?;
+        } else {
+            segment.file.write_synced(segment.end, bytes)?;
         }
-        segment.file.write(segment.end, bytes)?;
-        segment.file.sync_data()?;
         segment.end = end;
         self.sequence += 1;
         Ok(())

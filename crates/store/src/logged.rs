@@ -51,6 +51,7 @@ pub struct LoggedStore {
     /// What the log had done when it was opened, until something is committed.
     recovered: Option<Changes>,
     version_floor: u64,
+    /// In it when it was opened, at least.
     stocks: u64,
     epoch: u64,
     format: u64,
@@ -129,8 +130,8 @@ impl LoggedStore {
             is_left: false,
         };
         if !changes.is_empty() {
+            store.stocks = store.stocks.max(changes.puts() as u64);
             store.recovered = Some(changes);
-            store.stocks = store.count()?;
         }
         Ok(store)
     }
@@ -142,8 +143,17 @@ impl LoggedStore {
         Ok(store)
     }
 
-    /// Stocks in it when it was opened.
+    /// Stocks in it when it was opened, as long as nothing was committed. Behind a log it takes a look at all
+    /// of them.
     pub fn stocks(&self) -> u64 {
+        match &self.recovered {
+            Some(_) => self.count().unwrap_or(self.stocks),
+            None => self.stocks,
+        }
+    }
+
+    /// Stocks in it when it was opened, at least: what is known without a look at them.
+    pub fn stocks_at_least(&self) -> u64 {
         self.stocks
     }
 

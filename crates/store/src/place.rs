@@ -18,8 +18,7 @@ pub(crate) struct Place {
     directory: Named,
     /// In the order in which they were opened.
     files: Mutex<Vec<Named>>,
-    /// Not read.
-    _held: File,
+    held: File,
 }
 
 /// A name, and what it led to.
@@ -34,7 +33,7 @@ impl Place {
     pub(crate) fn of(directory: &Path) -> io::Result<Place> {
         let held = File::open(directory)?;
         let directory = Named::of(directory, &held)?;
-        Ok(Place { directory, files: Mutex::default(), _held: held })
+        Ok(Place { directory, files: Mutex::default(), held })
     }
 
     /// Remembers a file in it, which somebody else has to keep open. One that had the name before is not
@@ -70,7 +69,7 @@ impl Place {
         self.verify_directory()?;
         self.files().iter().try_for_each(|file| {
             let name = || file.path.file_name().unwrap_or_default().display();
-            match file.leads_to_it() {
+            match file.leads_to_it_in(&self.held) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(format!("has another {} than the open one", name())),
                 Err(error) if is_missing(&error) => Err(format!("has lost its {}", name())),
@@ -99,6 +98,19 @@ impl Named {
     fn of(path: &Path, opened: &File) -> io::Result<Named> {
         let identity = Identity::of(&opened.metadata()?);
         Ok(Named { path: path.to_owned(), identity })
+    }
+
+    /// The same where it is known that its directory is this one: the way there need not be walked again.
+    #[cfg(target_os = "linux")]
+    fn leads_to_it_in(&self, directory: &File) -> io::Result<bool> {
+        let name = self.path.file_name().unwrap_or_default();
+        let found = rustix::fs::statat(directory, name, rustix::fs::AtFlags::empty())?;
+        Ok(Identity { device: found.st_dev, inode: found.st_ino } == self.identity)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn leads_to_it_in(&self, _: &File) -> io::Result<bool> {
+        self.leads_to_it()
     }
 
     fn leads_to_it(&self) -> io::Result<bool> {

@@ -15,7 +15,7 @@ use redb::backends::FileBackend;
 use redb::{DatabaseError, StorageBackend};
 
 use crate::disk;
-use crate::folder::{Folder, FolderFile};
+use crate::folder::{Content, Folder, FolderFile};
 
 const PAGE: u64 = 4096;
 
@@ -103,6 +103,8 @@ impl ScratchFile {
         Ok(page)
     }
 }
+
+impl Content for ScratchFile {}
 
 impl StorageBackend for ScratchFile {
     fn len(&self) -> io::Result<u64> {

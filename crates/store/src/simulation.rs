@@ -29,7 +29,7 @@ use redb::StorageBackend;
 
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::folder::{Folder, FolderFile};
+use crate::folder::{Content, Folder, FolderFile};
 use crate::log::LogSizes;
 use crate::logged::{self, LoggedStore, QUOTES_FILE};
 
@@ -343,6 +343,8 @@ impl Folder for Disk {
         NAME.into()
     }
 }
+
+impl Content for DiskFile {}
 
 impl StorageBackend for DiskFile {
     fn len(&self) -> io::Result<u64> {

@@ -86,6 +86,7 @@ fn is_noticed(files: Files, closed: bool) -> bool {
 fn changed_bytes_are_found_or_do_not_matter() {
     let flips = std::env::var("STOCKD_SIMULATIONS").ok();
     let flips = flips.map_or(500, |text| text.parse().expect("STOCKD_SIMULATIONS"));
+    let (mut damaged, mut refused) = (0, 0);
     for closed in [true, false] {
         let files = written(closed);
         let mut random = Random(1);
@@ -106,8 +107,10 @@ fn changed_bytes_are_found_or_do_not_matter() {
                 noticed += u32::from(is_noticed(with(&files, name, content), closed));
             }
             assert!(noticed > 100 || is_done_with(name, &files), "{name}: {noticed}");
+            (damaged, refused) = (damaged + HEADER + flips, refused + noticed);
         }
     }
+    println!("{damaged} damaged files, {refused} of them refused");
 }
 
 /// Whether a file is a segment that the checkpoint has up to its end: its header counts, and the batch that

@@ -234,6 +234,8 @@ impl Contents {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.ticketer = ring::Ticketer::new().map_err(unusable)?;
         config.send_tls13_tickets = 1;
+        // All that are offered are good; which is the best is not left to a client that may be old.
+        config.ignore_client_order = true;
         let mut http = config.clone();
         http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Current { config: Arc::new(config), http: Arc::new(http), validity })

@@ -51,7 +51,7 @@ class App {
     });
     this.listing = new Listing((quote) => this.book.open(quote), () => this.#listed());
     const dirty = () => this.dirty();
-    this.table = new Table(this.book, this.palette, {
+    this.table = new Table(this.book, {
       want: (symbols) => this.connection.want(symbols),
       open: (symbol) => (location.hash = `#/stock/${encodeURIComponent(symbol)}`),
       dirty,
@@ -104,8 +104,7 @@ class App {
     const { open, known, user } = this.session;
     const button = byId('session');
     button.hidden = open;
-    const isIn = known && user !== undefined && user !== 'anonymous';
-    write(button, isIn ? `Sign out ${user}` : 'Sign in');
+    write(button, this.#isSomebody() ? `Sign out ${user}` : 'Sign in');
     for (const [page, right] of [['server', 'metrics'], ['subscribers', 'admin']]) {
       const link = document.querySelector(`nav a[data-page="${page}"]`);
       if (link instanceof HTMLElement) link.hidden = !this.#may(right);
@@ -113,6 +112,11 @@ class App {
     if (known) this.connection.start();
     this.#route(false);
     if (!known) byId('token').focus();
+  }
+
+  #isSomebody() {
+    const { known, user } = this.session;
+    return known && user !== undefined && user !== 'anonymous';
   }
 
   /** @param {string} right */
@@ -181,7 +185,6 @@ class App {
     if (document.body.dataset.state !== state) {
       document.body.dataset.state = state;
       write(byId('state-text'), texts[state]);
-      this.table.recolour();
       if (state === 'live' && this.page === 'stocks') this.listing.read();
       if (state === 'ended' && this.session.known) this.#enter();
     }
@@ -271,7 +274,6 @@ class App {
 
   #recolour() {
     this.palette.forget();
-    this.table.recolour();
     this.stockPage.recolour();
     this.serverPage.recolour();
     this.dirty();
@@ -279,9 +281,8 @@ class App {
 
   #listenToSession() {
     byId('session').addEventListener('click', async () => {
-      const { known, user } = this.session;
-      if (known && user !== undefined && user !== 'anonymous') await api.signOut();
-      else if (known) {
+      if (this.#isSomebody()) await api.signOut();
+      else if (this.session.known) {
         // Somebody who shows nothing sees something; the form comes in its place.
         this.session = { ...this.session, known: false };
         this.#route(false);

@@ -131,6 +131,24 @@ export class Book {
   }
 }
 
+/** What a status is called, where that is another word. */
+const STATUSES = new Map([
+  ['unlisted', 'not listed'],
+  ['forbidden', 'not permitted'],
+]);
+
+/**
+ * What is said of how a stock is, and what kind of news that is.
+ * @param {Quote | null} quote
+ */
+export function statusOf(quote) {
+  const { status = '', volume, feed_state: feed = '' } = quote ?? {};
+  let [text, is] = [STATUSES.get(status) ?? status, status];
+  if (status === 'trading') [text, is] = volume === '0' ? ['no shares', 'exhausted'] : [status, 'good'];
+  if (feed !== 'stale' && feed !== 'gap') return { text, is };
+  return { text: is === 'good' ? feed : `${text}, ${feed}`, is: 'warn' };
+}
+
 /**
  * @param {string | undefined} before
  * @param {string} after

@@ -104,7 +104,7 @@ export class Listing {
       const page = await api.page(this.pattern, cursor);
       if (reading !== this.reading) return;
       page.quotes.forEach(this.take);
-      names = merged(names, page.quotes.map(({ symbol }) => symbol).sort(inOrder));
+      names = merged(names, page.quotes.map(({ symbol }) => symbol).sort());
       cursor = page.next;
       if (isShown && (names.length > 0 || cursor === undefined)) {
         this.names = names;
@@ -115,12 +115,4 @@ export class Listing {
     this.isWhole = true;
     this.isCut = cursor !== undefined;
   }
-}
-
-/**
- * @param {string} one
- * @param {string} other
- */
-function inOrder(one, other) {
-  return one < other ? -1 : Number(one > other);
 }

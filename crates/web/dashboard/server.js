@@ -27,11 +27,7 @@ const PROTOCOLS = [
   ['grpc', 'gRPC', 'purple'],
 ];
 
-const MEASURED = [
-  ['resp', 'RESP'],
-  ['http', 'HTTP'],
-  ['grpc', 'gRPC'],
-];
+const MEASURED = PROTOCOLS.slice(1);
 
 export class ServerPage {
   /** @param {Palette} palette */
@@ -125,14 +121,16 @@ export class ServerPage {
   /** @param {any} now */
   #lead(now) {
     const health = byId('server-health');
-    const { read_only: isReadOnly, read_only_cause: cause } = now.durable ?? {};
+    const { cluster, durable } = now;
+    const { read_only: isReadOnly, read_only_cause: cause } = durable ?? {};
     const isFull = now.connections.open >= 0.9 * now.connections.max;
-    write(health, isReadOnly ? `read-only: ${cause}` : isFull ? 'connections near the limit' : 'all is well');
-    mark(health, 'data-is', isReadOnly ? 'bad' : isFull ? 'warn' : 'good');
+    const bad = isReadOnly ? `read-only: ${cause}` : cluster && cluster.state !== 'ok' ? `cluster: ${cluster.state}` : '';
+    write(health, bad || (isFull ? 'connections near the limit' : 'all is well'));
+    mark(health, 'data-is', bad ? 'bad' : isFull ? 'warn' : 'good');
     write(
       byId('server-said'),
       `${now.server}, up for ${words.lasting(now.uptime_seconds)}, ${words.counted(now.stocks, 'stock')}, ` +
-        (now.durable ? 'durable' : 'in memory alone'),
+        (cluster ? `in cluster ${cluster.name}` : durable ? 'durable' : 'in memory alone'),
     );
   }
 

@@ -1,85 +1,45 @@
 // A small plot of two minutes of a price: a step line, tinted below, with a dot where it is now.
 //
-// It draws on a canvas of a given size and knows no stocks.
+// It writes paths and knows no stocks; the page has their style. The browser rasters paths beside the main thread,
+// which a canvas would keep busy. Invariant: coordinates are whole numbers, two to a bucket, so paths are short.
 
 import { WINDOW_BUCKETS } from './history.js';
+import { byId } from './page.js';
 
-/** @typedef {import('./history.js').Window} Values */
+/** The box of the drawing: its height, what is left free at top and bottom, and where now is. */
+const HEIGHT = 52;
+const MARGIN = 6;
+const NOW = 2 * WINDOW_BUCKETS;
 
 const values = new Float64Array(WINDOW_BUCKETS);
 
-const DOT = 1.75;
-
 export class Sparkline {
-  /** @param {HTMLCanvasElement} canvas */
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.context = canvas.getContext('2d', { alpha: true });
-    this.width = 0;
-    this.height = 0;
+  constructor() {
+    const { content } = /** @type {HTMLTemplateElement} */ (byId('sparkline'));
+    this.element = /** @type {Element} */ (document.importNode(content, true).firstElementChild);
   }
 
   /**
-   * Fits it to its room on the page.
-   * @param {number} width
-   * @param {number} height
-   */
-  fit(width, height) {
-    const scale = Math.min(devicePixelRatio, 3);
-    this.width = width;
-    this.height = height;
-    this.canvas.width = Math.round(width * scale);
-    this.canvas.height = Math.round(height * scale);
-    this.context?.scale(scale, scale);
-  }
-
-  clear() {
-    this.context?.clearRect(0, 0, this.width, this.height);
-  }
-
-  /**
-   * @param {Values} window
+   * @param {import('./history.js').Window | null} window
    * @param {number} bucket the one of now
-   * @param {string} colour
    */
-  draw(window, bucket, colour) {
-    const { context, width, height } = this;
-    if (context === null || width === 0) return;
-    context.clearRect(0, 0, width, height);
-    const count = window.copy(bucket, values);
-    if (count === 0) return;
-    let [low, high] = [values[0], values[0]];
-    for (let at = 1; at < count; at++) {
+  draw(window, bucket) {
+    const count = window?.copy(bucket, values) ?? 0;
+    let [low, high] = [Infinity, -Infinity];
+    for (let at = 0; at < count; at++) {
       low = Math.min(low, values[at]);
       high = Math.max(high, values[at]);
     }
-    const [top, bottom] = [DOT + 1, height - DOT - 1];
-    const span = high - low;
-    const y = (/** @type {number} */ value) =>
-      span > 0 ? bottom - ((value - low) / span) * (bottom - top) : (top + bottom) / 2;
-    const step = (width - 2 * DOT) / (WINDOW_BUCKETS - 1);
-    const left = width - DOT - (count - 1) * step;
-    const right = width - DOT;
-    const now = y(values[count - 1]);
-    context.beginPath();
-    context.moveTo(left, y(values[0]));
-    for (let at = 1; at < count; at++) {
-      context.lineTo(left + at * step, y(values[at - 1]));
-      context.lineTo(left + at * step, y(values[at]));
+    const scale = high > low ? (HEIGHT - 2 * MARGIN) / (high - low) : 0;
+    const left = NOW - 2 * (count - 1);
+    let [line, last] = ['', NaN];
+    for (let at = 0; at < count; at++) {
+      const y = scale > 0 ? Math.round(HEIGHT - MARGIN - (values[at] - low) * scale) : HEIGHT / 2;
+      if (at === 0) line = `M${left} ${y}`;
+      else if (y !== last) line += `H${left + 2 * at}V${y}`;
+      last = y;
     }
-    context.strokeStyle = colour;
-    context.lineWidth = 1.25;
-    context.lineJoin = 'round';
-    context.stroke();
-    context.lineTo(right, height);
-    context.lineTo(left, height);
-    context.closePath();
-    context.fillStyle = colour;
-    context.globalAlpha = 0.1;
-    context.fill();
-    context.globalAlpha = 1;
-    context.beginPath();
-    context.arc(right, now, DOT, 0, 2 * Math.PI);
-    context.fill();
+    const paths = count === 0 ? ['', '', ''] : [`${line}H${NOW}V${HEIGHT}H${left}`, `${line}H${NOW}`, `M${NOW} ${last}h.1`];
+    paths.forEach((path, at) => this.element.children[at].setAttribute('d', path));
   }
 }

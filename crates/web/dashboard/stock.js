@@ -6,6 +6,7 @@
 /** @import { Palette } from './page.js' */
 
 import * as api from './api.js';
+import { statusOf } from './book.js';
 import { Chart } from './chart.js';
 import * as decimal from './decimal.js';
 import { CHANGES_MAX } from './history.js';
@@ -27,6 +28,7 @@ const FIELDS = [
   ['Updated', ({ updated }) => readable(updated)],
   ['Version', ({ version }) => version?.toString()],
   ['Age', (_, age) => age],
+  ['Feed', ({ feed, feed_state: state }) => feed && `${feed}, ${state}`],
 ];
 
 /**
@@ -141,11 +143,10 @@ export class StockPage {
     write(amount, change?.amount ?? '');
     write(percent, change?.percent ?? '');
     mark(this.changeElement, 'data-sign', String(change?.sign ?? 0));
-    const status = quote?.status ?? '';
-    const isOut = status === 'trading' && quote?.volume === '0';
+    const { text, is } = statusOf(quote);
     const badge = byId('stock-status');
-    write(badge, isOut ? 'no shares' : status === 'unlisted' ? 'not listed' : status);
-    mark(badge, 'data-is', isOut ? 'exhausted' : status === 'trading' ? 'good' : status);
+    write(badge, text);
+    mark(badge, 'data-is', is);
     const isCounted = quote?.volume !== undefined;
     this.form.hidden = !this.mayTrade || !isCounted;
     if (this.mayTrade && !isCounted && quote !== null) {

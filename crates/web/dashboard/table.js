@@ -1,11 +1,11 @@
 // The live table: as many rows as fit, moved along a list of any length.
 //
 // It owns its rows and which of them stand where. Only what is in sight is wanted from the stream. Invariant: a row is
-// written only where what it shows has changed, and only while a frame is painted.
+// written only where what it shows has changed, and only while a frame is painted; no frame draws all plots.
 
 /** @import { Book, Stock } from './book.js' */
-/** @import { Palette } from './page.js' */
 
+import { statusOf } from './book.js';
 import { bucketOf } from './history.js';
 import { Figure, byId, make, mark, write } from './page.js';
 import { serverNow } from './api.js';
@@ -18,17 +18,12 @@ const BEYOND = 6;
 /** A plot is drawn at most once in this time, in milliseconds. */
 const PLOT_MS = 200;
 
-/** Plots of one frame take about this long, in milliseconds; the others have the next. */
-const PLOTS_MS = 5;
+/** Plots that one frame draws; the others have the next. */
+const PLOTS_MAX = 8;
 
-/** What a status means for a row: its text, where it is not that of trading. */
-const STATUSES = new Map([
-  ['trading', ''],
-  ['halted', 'halted'],
-  ['delisted', 'delisted'],
-  ['unlisted', 'not listed'],
-  ['forbidden', 'not permitted'],
-]);
+/** A tick fades in this number of steps, each as long, in milliseconds. */
+const GLOWS = 6;
+const GLOW_MS = 120;
 
 /** One row of the page, of changing stocks. */
 class Row {
@@ -47,17 +42,15 @@ class Row {
     this.link = make('a', { tabindex: '-1' });
     this.badge = make('span', { class: 'badge' });
     this.flash = make('i', { class: 'flash' });
-    this.canvas = make('canvas', { 'aria-hidden': 'true' });
+    this.plot = new Sparkline();
+    this.flashedAt = 0;
+    this.glow = 0;
     const cell = (/** @type {string} */ name, /** @type {Node[]} */ ...children) =>
       make('div', { role: 'gridcell', class: name }, ...children);
-    const price = cell('price figure', this.flash);
-    const bid = cell('bid figure');
-    const ask = cell('ask figure');
-    const volume = cell('volume figure');
-    this.price = new Figure(price);
-    this.bid = new Figure(bid);
-    this.ask = new Figure(ask);
-    this.volume = volume;
+    this.price = new Figure(cell('price figure', this.flash));
+    this.bid = new Figure(cell('bid figure'));
+    this.ask = new Figure(cell('ask figure'));
+    this.volume = cell('volume figure');
     this.amount = make('span', { class: 'amount' });
     this.percent = make('span', { class: 'percent' });
     this.change = cell('change figure', this.amount, this.percent);
@@ -67,12 +60,12 @@ class Row {
       'div',
       { role: 'row', class: 'row', id: `row-${slot}` },
       cell('symbol', this.link),
-      price,
+      this.price.element,
       this.change,
-      cell('plot', this.canvas),
-      bid,
-      ask,
-      volume,
+      cell('plot', this.plot.element),
+      this.bid.element,
+      this.ask.element,
+      this.volume,
       this.age,
       this.status,
     );
@@ -80,12 +73,6 @@ class Row {
       // A link does as links do.
       if (event.target !== this.link && this.stock !== null) open(this.stock.symbol);
     });
-    this.plot = new Sparkline(this.canvas);
-    this.animation = this.flash.animate([{ opacity: 1 }, { opacity: 0 }], {
-      duration: 700,
-      easing: 'ease-out',
-    });
-    this.animation.finish();
   }
 
   /**
@@ -106,7 +93,8 @@ class Row {
     this.stock = stock;
     this.ticks = -1;
     this.plottedTicks = -1;
-    this.animation.finish();
+    this.flashedAt = 0;
+    this.plot.draw(null, 0);
     write(this.link, stock.symbol);
     mark(this.link, 'href', `#/stock/${encodeURIComponent(stock.symbol)}`);
     mark(this.link, 'title', stock.symbol);
@@ -124,9 +112,14 @@ class Row {
       const isNews = this.ticks >= 0 && moment.isLive;
       this.ticks = stock.ticks;
       this.#write(book, stock);
-      if (isNews) this.#flash(stock.direction);
+      if (isNews) {
+        mark(this.flash, 'data-sign', String(stock.direction));
+        this.flashedAt = moment.now;
+      }
     }
-    const isStale = stock.generation !== moment.generation || !moment.isLive;
+    this.#fade(moment);
+    const isOld = stock.generation !== moment.generation || !moment.isLive;
+    const isStale = isOld || stock.quote?.feed_state === 'stale';
     mark(this.element, 'data-stale', isStale ? '' : null);
     const updated = words.moment(stock.quote?.updated);
     const age = Number.isNaN(updated) ? '' : words.age(moment.serverNow - updated);
@@ -150,18 +143,22 @@ class Row {
     write(this.amount, change?.amount ?? '–');
     write(this.percent, change?.percent ?? '');
     mark(this.change, 'data-sign', String(change?.sign ?? 0));
-    const status = STATUSES.get(quote?.status ?? 'trading') ?? quote?.status ?? '';
-    const isOut = status === '' && quote?.volume === '0';
-    write(this.badge, isOut ? 'no shares' : status);
-    mark(this.badge, 'data-is', isOut ? 'exhausted' : (quote?.status ?? ''));
+    const { text, is } = statusOf(quote);
+    write(this.badge, is === 'good' ? '' : text);
+    mark(this.badge, 'data-is', is);
     mark(this.element, 'data-status', quote?.status ?? null);
   }
 
-  /** @param {number} direction */
-  #flash(direction) {
-    mark(this.flash, 'data-sign', String(direction));
-    this.animation.currentTime = 0;
-    this.animation.play();
+  /**
+   * A tick fades by what is written: an animation would have a layer of its own.
+   * @param {Moment} moment
+   */
+  #fade(moment) {
+    const glow = Math.max(0, GLOWS - Math.floor(Math.max(0, moment.now - this.flashedAt) / GLOW_MS));
+    moment.isUnfinished ||= glow > 0;
+    if (glow === this.glow) return;
+    this.glow = glow;
+    this.flash.style.setProperty('--glow', String(glow));
   }
 
   /**
@@ -173,37 +170,26 @@ class Row {
     const isNew = this.plottedTicks < 0;
     const isDue = this.plottedTicks !== stock.ticks || this.plottedBucket !== moment.bucket;
     if (!isNew && (!isDue || moment.now - this.plottedAt < PLOT_MS)) return;
-    if (performance.now() > moment.until) {
-      moment.isLate = true;
+    if (moment.plots === PLOTS_MAX) {
+      moment.isUnfinished = true;
       return;
     }
+    moment.plots++;
     this.plottedTicks = stock.ticks;
     this.plottedBucket = moment.bucket;
     this.plottedAt = moment.now;
-    if (stock.quote?.price === undefined) {
-      this.plot.clear();
-      return;
-    }
-    const sign = book.changeOf(stock)?.sign ?? 0;
-    const colour = !moment.isLive || sign === 0 ? 'faint' : sign > 0 ? 'up' : 'down';
-    this.plot.draw(stock.window, moment.bucket, moment.palette.colour(colour));
-  }
-
-  /** It is to be drawn whatever it shows already. */
-  expire() {
-    this.plottedTicks = -1;
+    mark(this.plot.element, 'data-sign', String(book.changeOf(stock)?.sign ?? 0));
+    this.plot.draw(stock.quote?.price === undefined ? null : stock.window, moment.bucket);
   }
 }
 
 export class Table {
   /**
    * @param {Book} book
-   * @param {Palette} palette
    * @param {{ want: (symbols: Set<string>) => void, open: (symbol: string) => void, dirty: () => void }} app
    */
-  constructor(book, palette, app) {
+  constructor(book, app) {
     this.book = book;
-    this.palette = palette;
     this.app = app;
     this.grid = byId('grid');
     this.rowsRoom = byId('rows');
@@ -228,6 +214,8 @@ export class Table {
    */
   list(names) {
     if (names === this.names) return;
+    const isSame = names.length === this.names.length && names.every((name, at) => name === this.names[at]);
+    if (isSame) return;
     this.names = names;
     this.rowsRoom.style.height = `${names.length * this.height}px`;
     mark(this.grid, 'aria-rowcount', String(names.length + 1));
@@ -250,20 +238,10 @@ export class Table {
       this.rowsRoom.append(row.element);
     }
     for (const row of this.rows.splice(count)) row.element.remove();
-    for (const row of this.rows) {
-      row.index = -1;
-      const { clientWidth, clientHeight } = row.canvas;
-      row.plot.fit(clientWidth, clientHeight);
-      row.expire();
-    }
+    for (const row of this.rows) row.index = -1;
     this.rowsRoom.style.height = `${this.names.length * height}px`;
     this.first = -1;
     this.app.dirty();
-  }
-
-  /** Colours are others now. */
-  recolour() {
-    for (const row of this.rows) row.expire();
   }
 
   /** Goes to the top of the list. */
@@ -286,15 +264,12 @@ export class Table {
   paint(now, generation, isLive) {
     if (this.height === 0) return;
     this.#move();
-    const bucket = bucketOf(now);
-    const { palette } = this;
-    const until = performance.now() + PLOTS_MS;
-    const fixed = { now, serverNow: serverNow(), bucket, generation, isLive, palette };
-    const moment = { ...fixed, until, isLate: false };
+    const fixed = { now, serverNow: serverNow(), bucket: bucketOf(now), generation, isLive };
+    const moment = { ...fixed, plots: 0, isUnfinished: false };
     for (const row of this.rows) {
       if (!row.element.hidden) row.paint(this.book, moment);
     }
-    if (moment.isLate) this.app.dirty();
+    if (moment.isUnfinished) this.app.dirty();
   }
 
   /** Puts the rows where they are seen. */

@@ -10,16 +10,10 @@ use crate::refused::Refused;
 
 /// The offered media type that the client likes best; of equal ones the first.
 pub(crate) fn best<'a>(headers: &HeaderMap, offered: &[&'a str]) -> Result<&'a str, Refused> {
-    let accepted: Vec<String> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .flat_map(|it| {
-            String::from_utf8_lossy(it.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>()
-        })
-        .collect();
+    let says_something = headers.contains_key(ACCEPT);
     let mut best: Option<(&str, u16)> = None;
     for kind in offered {
-        let quality = if accepted.is_empty() { 1000 } else { quality(kind, &accepted) };
+        let quality = if says_something { quality(kind, headers) } else { 1000 };
         if quality > best.map_or(0, |(_, quality)| quality) {
             best = Some((kind, quality));
         }
@@ -31,15 +25,17 @@ pub(crate) fn best<'a>(headers: &HeaderMap, offered: &[&'a str]) -> Result<&'a s
 }
 
 /// How much a media type is liked, in thousandths: what names it most closely counts.
-fn quality(kind: &str, accepted: &[String]) -> u16 {
+fn quality(kind: &str, headers: &HeaderMap) -> u16 {
     let (main, _) = kind.split_once('/').unwrap_or((kind, ""));
     let mut closest = (0, 0);
-    for range in accepted {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in accepted.flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let closeness = match name.as_str() {
-            name if name == kind => 3,
-            name if name.strip_suffix("/*") == Some(main) => 2,
+        let name = parts.next().unwrap_or_default();
+        let is_main = |name: &str| name.eq_ignore_ascii_case(main);
+        let closeness = match name {
+            _ if name.eq_ignore_ascii_case(kind) => 3,
+            _ if name.strip_suffix("/*").is_some_and(is_main) => 2,
             "*/*" => 1,
             _ => continue,
         };

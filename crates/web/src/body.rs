@@ -47,7 +47,17 @@ pub(crate) async fn read(
     let mut room = reserve(plane, 0)?;
     let mut bytes = Vec::new();
     let mut body = body;
-    while let Some(frame) = body.frame().await {
+    let over = plane.goodbyes_over();
+    tokio::pin!(over);
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = over.as_mut() => {
+                let detail = "the server is stopping, and the body has not come whole";
+                return Err(Refused::new(Problem::Stopping, detail));
+            }
+        };
+        let Some(frame) = frame else { break };
         let frame = frame
             .map_err(|_| Refused::new(Problem::InvalidRequest, "the body ends before its end"))?;
         let Ok(data) = frame.into_data() else { continue };

@@ -93,6 +93,11 @@ impl Connection {
         Connection { socket, traffic: Arc::clone(traffic), stalled: None }
     }
 
+    /// Whether a write waits for the client.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     /// What became of a write: one that waits may do so only for a time.
     fn wrote<T>(
         &mut self,

@@ -4,8 +4,6 @@
 //! shape of that service, whatever part of the server refuses.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -51,16 +49,9 @@ impl Facades {
     }
 }
 
-/// Says refusals on the paths of facades as those services do.
-pub(crate) async fn reshape(
-    State(facades): State<Facades>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let facade = facades.of(request.uri().path());
-    let mut response = next.run(request).await;
-    let Some(facade) = facade else { return response };
-    let Some(refused) = response.extensions_mut().remove::<Refused>() else { return response };
+/// Says a refusal on a path of a facade as that service does.
+pub(crate) fn reshape(facade: Facade, response: &mut Response) {
+    let Some(refused) = response.extensions_mut().remove::<Refused>() else { return };
     let status = refused.problem.status();
     let document = match facade {
         // Their codes are the status and four digits more.
@@ -73,5 +64,4 @@ pub(crate) async fn reshape(
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

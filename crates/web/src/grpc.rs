@@ -11,6 +11,7 @@ mod watch;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::map_response;
 use stockd_model::limits::HTTP_BODY_BYTES_MAX;
 use tonic::Status;
 use tonic::service::Routes;
@@ -20,6 +21,7 @@ use tonic_web::GrpcWebLayer;
 
 use crate::plane::Plane;
 use crate::refused::Refused;
+use crate::unsent;
 use stocks::Stocks;
 
 /// The descriptors of all services, for reflection.
@@ -45,7 +47,8 @@ pub(crate) fn routes(plane: &Arc<Plane>) -> Router {
         (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
         (Err(error), _) | (_, Err(error)) => tracing::error!("no reflection: {error}"),
     }
-    routes.into_axum_router().reset_fallback().layer(GrpcWebLayer::new())
+    let router = routes.into_axum_router().reset_fallback().layer(GrpcWebLayer::new());
+    router.layer(map_response(unsent::count))
 }
 
 impl From<Refused> for Status {

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
-use http::{HeaderMap, Uri};
+use http::header::{CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Uri};
 use stockd_model::Problem;
 use stockd_model::limits::{HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_URI_BYTES_MAX};
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::caller::caller_of;
 use crate::connection::ConnectionInfo;
 use crate::cors;
+use crate::facade::reshape;
 use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::trace::Trace;
@@ -38,10 +39,16 @@ pub(crate) async fn guard(
     let is_grpc = is_grpc(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let trace = Trace::begin(&request);
-    let response = match check(&plane, &request) {
+    let facade = plane.facades.of(request.uri().path());
+    let mut response = match check(&plane, &request) {
         Err(refused) => refuse(request.headers(), refused),
         Ok(()) => answer(&plane, request, next).await,
     };
+    if let Some(facade) = facade {
+        reshape(facade, &mut response);
+    }
+    // No browser guesses what a response is.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let counts = &plane.counts;
     let class = usize::from(response.status().as_u16() / 100).saturating_sub(1);
     if let Some(count) = counts.by_class.get(class) {

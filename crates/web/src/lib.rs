@@ -8,7 +8,8 @@
 //! ```text
 //!   socket ── connection.rs: bounds in time, few unsent bytes
 //!     │
-//!   hyper ── HTTP/1.1, HTTP/2                      HTTP_HEAD_BYTES_MAX, HTTP2_STREAMS_MAX
+//!   hyper ── exchange.rs: HTTP/1.1, HTTP/2         HTTP_HEAD_BYTES_MAX, HTTP2_STREAMS_MAX
+//!     │      long_response.rs: a stream of events over HTTP/1.1, without hyper
 //!     │
 //!   guard.rs ── host, origin, length, time, number HTTP_URI_BYTES_MAX, HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX
 //!     │         caller.rs: who it is
@@ -39,6 +40,8 @@
 mod accept;
 mod alpaca;
 mod asyncapi;
+#[cfg(test)]
+mod autobahn;
 mod body;
 mod caller;
 mod config;
@@ -49,13 +52,18 @@ mod dashboard;
 #[cfg(test)]
 mod documents;
 mod door;
+#[cfg(test)]
+mod echo;
 mod etag;
+mod exchange;
 mod facade;
 mod fields;
 mod grpc;
 mod guard;
 mod health;
 mod latencies;
+mod lent;
+mod long_response;
 mod lookup;
 mod metrics;
 mod openapi;
@@ -64,6 +72,7 @@ mod plane;
 mod query;
 mod quotes;
 mod refused;
+mod responses;
 mod routes;
 mod schema;
 mod server;
@@ -73,6 +82,7 @@ mod state;
 mod stream;
 mod streams;
 mod trace;
+mod unsent;
 mod writes;
 
 pub use config::Config;

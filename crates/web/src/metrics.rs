@@ -23,6 +23,7 @@ use stockd_server::Metrics;
 use crate::accept;
 use crate::caller::Caller;
 use crate::latencies::{BOUNDS_US, Counted};
+use crate::orders::ledger::LedgerReport;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
@@ -36,6 +37,7 @@ pub(crate) struct Reading<'a> {
     cluster: Option<ClusterReport>,
     feeds: Vec<FeedReport>,
     streams: (usize, usize),
+    orders: LedgerReport,
 }
 
 /// Whether a number only rises.
@@ -328,6 +330,16 @@ rows! {
         |r, it| it.one(count(&r.plane.hub.counts.opened));
     "stockd_streams_refused", Counter, "", "Streams that were refused, for want of room or memory.",
         |r, it| it.one(count(&r.plane.hub.counts.refused));
+    "stockd_orders", Counter, "", "Orders of the facade of CS677 that were executed.",
+        |r, it| it.one(r.orders.executed);
+    "stockd_orders_refused", Counter, "", "Orders that were refused because as many waited as may.",
+        |r, it| it.one(r.orders.refused);
+    "stockd_orders_waiting", Gauge, "", "Orders that wait to be executed.",
+        |r, it| it.one(r.orders.waiting);
+    "stockd_orders_kept", Gauge, "", "Orders that can be asked for.",
+        |r, it| it.one(r.orders.kept);
+    "stockd_orders_kept_max", Gauge, "", "Orders that are kept at most: beyond it the oldest goes.",
+        |r, it| it.one(r.orders.kept_max);
     "stockd_log_lines_lost", Counter, "", "Lines of the log that were lost.",
         |r, it| it.one(r.server.log_lines_lost);
 }
@@ -376,6 +388,7 @@ fn text(plane: &Plane, format: Format) -> String {
         cluster: plane.engine().cluster_report(),
         feeds: plane.engine().feed_reports(Instant::now()),
         streams: plane.hub.open_streams(),
+        orders: plane.ledger.report(),
     };
     let mut out = String::new();
     for row in TABLE {

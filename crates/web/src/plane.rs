@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stockd_engine::Engine;
-use stockd_model::limits::{HTTP_BODIES_BYTES_MAX, HTTP_REQUESTS_MAX};
+use stockd_model::limits::{HTTP_BODIES_BYTES_MAX, HTTP_REQUESTS_MAX, STREAM_GOODBYE_TIMEOUT};
 use stockd_server::Observer;
 use tokio::sync::{Notify, Semaphore};
 
@@ -121,5 +121,11 @@ impl Plane {
         if !self.is_stopping() {
             stop.await;
         }
+    }
+
+    /// Waits until streams have had the time to say goodbye.
+    pub(crate) async fn goodbyes_over(&self) {
+        self.stopped().await;
+        tokio::time::sleep(STREAM_GOODBYE_TIMEOUT).await;
     }
 }

@@ -181,6 +181,22 @@ pub(crate) struct Names {
     pub(crate) symbols: Vec<String>,
 }
 
+/// What a stream is asked for.
+#[derive(ToSchema)]
+#[schema(example = json!({"symbols": ["AAPL"], "patterns": ["BRK*"], "interval": 250, "name": "desk 7"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Subscription {
+    pub(crate) symbols: Option<Vec<String>>,
+    /// Such as `BRK*`.
+    pub(crate) patterns: Option<Vec<String>>,
+    /// At most one quote a stock in this many milliseconds.
+    #[schema(maximum = 3_600_000)]
+    pub(crate) interval: Option<u32>,
+    /// What the client calls itself, for those who look at who is connected.
+    #[schema(max_length = 64)]
+    pub(crate) name: Option<String>,
+}
+
 /// A trade.
 #[derive(ToSchema)]
 #[schema(example = json!({"side": "buy", "quantity": "5"}))]

@@ -10,29 +10,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use stockd_access::Identity;
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_model::limits::{
-    ACCEPT_RETRY, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX,
-};
+use stockd_model::limits::{ACCEPT_RETRY, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX};
 use stockd_server::{Listening, Observer, listen_reason};
 use stockd_tls::{ServerTls, names_of};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio_rustls::{TlsAcceptor, rustls};
-use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::connection::{Connection, ConnectionInfo, Socket};
+use crate::exchange;
 use crate::plane::Plane;
 use crate::routes;
 
@@ -255,7 +246,7 @@ fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>
         };
         let info = ConnectionInfo::new(peer, local, identity, is_encrypted, permit);
         let connection = Connection::new(socket, &plane.traffic);
-        serve(connection, info, plane, router).await;
+        exchange::serve(connection, info, plane, router).await;
     });
 }
 
@@ -288,66 +279,4 @@ async fn refuse(socket: Socket) {
     let mut connection = Connection::new(socket, &Arc::default());
     let _ = connection.write_all(TEXT).await;
     let _ = connection.shutdown().await;
-}
-
-/// Serves one connection to its end.
-async fn serve(
-    connection: Connection,
-    info: Arc<ConnectionInfo>,
-    plane: Arc<Plane>,
-    router: Router,
-) {
-    let service = service_fn({
-        let info = Arc::clone(&info);
-        move |mut request: Request<Incoming>| {
-            info.count_request();
-            request.extensions_mut().insert(Arc::clone(&info));
-            router.clone().oneshot(request.map(Body::new))
-        }
-    });
-    let builder = bounded();
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(connection), service);
-    tokio::pin!(served);
-    let mut is_stopping = false;
-    // Before its first byte the protocol is not known, and nothing else bounds the wait.
-    let silence = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
-    tokio::pin!(silence);
-    let mut watches_silence = true;
-    let ended = loop {
-        tokio::select! {
-            ended = served.as_mut() => break ended,
-            () = plane.stopped(), if !is_stopping => {
-                is_stopping = true;
-                served.as_mut().graceful_shutdown();
-            }
-            () = silence.as_mut(), if watches_silence => {
-                watches_silence = false;
-                if info.requests.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!("{}: closed: {error}", info.peer);
-    }
-}
-
-/// HTTP in both versions, with a bound on everything that a client can make it hold.
-fn bounded() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HTTP_HEAD_TIMEOUT)
-        .max_buf_size(HTTP_HEAD_BYTES_MAX)
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HTTP2_PING_INTERVAL)
-        .keep_alive_timeout(HTTP2_PING_INTERVAL)
-        .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
-        .max_header_list_size(HTTP_HEAD_BYTES_MAX as u32)
-        .max_send_buf_size(HTTP2_SEND_BYTES_MAX);
-    builder
 }

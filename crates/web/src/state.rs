@@ -22,6 +22,7 @@ use crate::query::Query;
 use crate::refused::Refused;
 use crate::schema;
 use crate::stream::hub::StreamState;
+use crate::unsent::Queues;
 
 /// What the server is, has done and holds.
 #[utoipa::path(get, path = "/v1/server", tag = "operation",
@@ -91,6 +92,15 @@ pub(crate) async fn server(
             "left_seconds": tls.validity().left(SystemTime::now()).as_secs(),
             "exchanged": tls.exchanged(),
             "refused": tls.refused(),
+        });
+    }
+    if let Some(cluster) = engine.cluster_report() {
+        state["cluster"] = json!({
+            "name": cluster.name,
+            "state": cluster.state,
+            "ready": cluster.is_ready,
+            "staleness_seconds": cluster.staleness.map(|staleness| staleness.as_secs_f64()),
+            "applied": cluster.applied,
         });
     }
     Ok(answer(&state))
@@ -179,6 +189,11 @@ fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
             "streams refused: as many are open as may be",
             count(&plane.hub.counts.refused),
         ),
+        (
+            "orders",
+            "orders refused: as many wait to be executed as may",
+            plane.ledger.report().refused,
+        ),
         ("log_lines", "lines of the log lost", metrics.log_lines_lost),
     ];
     let reached = limits.into_iter().filter(|(_, _, hits)| *hits > 0);
@@ -221,7 +236,8 @@ pub(crate) async fn clients(
         if streams.len() == HTTP_CLIENTS_PAGE {
             next = streams.last().map(|last| format!("s{}", last.info.id + 1));
         }
-        clients.extend(streams.iter().map(stream));
+        let queues = Queues::open();
+        clients.extend(streams.iter().map(|state| stream(state, &queues)));
     }
     let mut page = json!({ "clients": clients });
     if let Some(next) = next {
@@ -270,8 +286,10 @@ fn connection(client: &Client) -> Value {
     })
 }
 
-fn stream(state: &StreamState) -> Value {
+fn stream(state: &StreamState, queues: &Queues) -> Value {
     let messages = count(&state.info.messages);
+    let ends = state.info.local.zip(state.info.peer.tcp());
+    let queued = ends.and_then(|(local, peer)| queues.unsent(local, peer)).unwrap_or_default();
     json!({
         "id": format!("s{}", state.info.id),
         "peer": state.info.peer.to_string(),
@@ -285,7 +303,7 @@ fn stream(state: &StreamState) -> Value {
         "messages": messages,
         "conflated": state.conflated,
         "conflated_share": share(state.conflated, messages),
-        "unsent_bytes": count(&state.info.unsent),
+        "unsent_bytes": count(&state.info.unsent) + u64::from(queued),
         "waiting_ms": state.waiting.as_millis() as u64,
         "memory_bytes": state.memory_bytes,
     })

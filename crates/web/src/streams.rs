@@ -9,7 +9,10 @@ use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
-use stockd_model::limits::{STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_READ_BYTES};
+use serde::Deserialize;
+use stockd_model::limits::{
+    HTTP_BODY_BYTES_MAX, STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_READ_BYTES,
+};
 use stockd_model::{Problem, Symbol};
 
 use crate::caller::Caller;
@@ -17,12 +20,13 @@ use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
+use crate::responses::BodyProblems;
 use crate::stream::conversation::Talk;
 use crate::stream::subscription::{EventId, Subscription, parse_interval, parse_name};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
 use crate::stream::websocket::{Native, PROTOCOL};
-use crate::{accept, schema};
+use crate::{accept, body, schema};
 
 const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
@@ -57,20 +61,74 @@ pub(crate) async fn stream(
 ) -> Result<Response, Refused> {
     let known = ["symbols", "symbol", "patterns", "pattern", "interval", "name"];
     let subscription = subscription(&query.only(&known)?, &headers)?;
-    let info = connection_of(&request)?;
-    let begin = |kind| begin(&plane, &caller, &info, kind, &subscription);
-    if is_websocket(&headers) {
-        let upgrade = upgrade(request).await?.protocols([PROTOCOL]);
-        let mut teller = begin("websocket")?;
-        teller.awaits_token = !caller.identity.is_known();
-        let talk = Talk { plane: Arc::clone(&plane), teller, info };
-        return Ok(upgrade.on_upgrade(|socket| talk.run(socket, Native::default())));
+    if !is_websocket(&headers) {
+        return text(&plane, &caller, &request, &subscription);
     }
+    let info = connection_of(&request)?;
+    let upgrade = upgrade(request).await?.protocols([PROTOCOL]);
+    let mut teller = begin(&plane, &caller, &info, "websocket", &subscription)?;
+    teller.awaits_token = !caller.identity.is_known();
+    let talk = Talk { plane: Arc::clone(&plane), teller, info };
+    Ok(upgrade.on_upgrade(|socket| talk.run(socket, Native::default())))
+}
+
+/// Live quotes of more stocks than an address has room for.
+///
+/// As `GET`, but for WebSocket, with what is subscribed to in the body.
+#[utoipa::path(post, path = "/v1/stream", tag = "streams", request_body = schema::Subscription,
+    params(("Last-Event-ID" = Option<String>, Header, description = "the id from which to go on")),
+    responses((status = 200, description = "events until the client or the server ends it", content((String = "text/event-stream"), (schema::Quote = "application/x-ndjson"))),
+        (status = 400, description = "the body cannot be understood, or nothing is subscribed to", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json"), BodyProblems))]
+pub(crate) async fn stream_of_many(
+    State(plane): State<Arc<Plane>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+    mut request: Request,
+) -> Result<Response, Refused> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        #[serde(default)]
+        symbols: Vec<String>,
+        #[serde(default)]
+        patterns: Vec<String>,
+        #[serde(default)]
+        interval: u64,
+        #[serde(default)]
+        name: String,
+    }
+    query.only(&[])?;
+    let body = std::mem::take(request.body_mut());
+    let size = (HTTP_BODY_BYTES_MAX, "subscription");
+    let (asked, _room) =
+        body::json::<Asked>(&plane, &headers, &["application/json"], body, size).await?;
+    let symbols = asked.symbols.iter().map(|name| Symbol::parse(name.as_bytes()));
+    let subscription = Subscription {
+        symbols: symbols.collect::<Result<_, _>>()?,
+        patterns: asked.patterns.into_iter().map(String::into_bytes).collect(),
+        interval: parse_interval(&asked.interval.to_string())?,
+        name: parse_name(&asked.name)?,
+        resumes: resumes(&headers),
+    };
+    text(&plane, &caller, &request, &subscription)
+}
+
+/// A stream of text, by what the request accepts.
+fn text(
+    plane: &Plane,
+    caller: &Caller,
+    request: &Request,
+    subscription: &Subscription,
+) -> Result<Response, Refused> {
+    let info = connection_of(request)?;
+    let begin = |kind| begin(plane, caller, &info, kind, subscription);
     if subscription.is_empty() {
         let detail = "nothing is subscribed to; give symbols or patterns";
         return Err(Refused::new(Problem::InvalidRequest, detail));
     }
-    let kind = accept::best(&headers, &[EVENTS, LINES])?;
+    let kind = accept::best(request.headers(), &[EVENTS, LINES])?;
     let (format, name) = match kind {
         EVENTS => (Format::ServerSentEvents, "sse"),
         _ => (Format::JsonLines, "json-lines"),
@@ -112,14 +170,18 @@ fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refu
     let symbols = names.iter().map(|name| Symbol::parse(name.as_bytes()));
     let patterns = query.list("patterns", "pattern").into_iter().map(String::into_bytes);
     let interval = query.one("interval")?.map_or(Ok(None), parse_interval)?;
-    let last = headers.get("last-event-id").and_then(|it| it.to_str().ok());
     Ok(Subscription {
         symbols: symbols.collect::<Result<_, _>>()?,
         patterns: patterns.collect(),
         interval,
         name: query.one("name")?.map_or(Ok(String::new()), parse_name)?,
-        resumes: last.and_then(EventId::parse),
+        resumes: resumes(headers),
     })
+}
+
+/// From where a stream is to go on.
+fn resumes(headers: &HeaderMap) -> Option<EventId> {
+    EventId::parse(headers.get("last-event-id")?.to_str().ok()?)
 }
 
 /// Begins a stream that has these subscriptions.
@@ -130,7 +192,7 @@ pub(crate) fn begin(
     kind: &'static str,
     subscription: &Subscription,
 ) -> Result<Teller, Refused> {
-    let stream = plane.hub.open(kind, info.peer.clone(), &subscription.name, &caller.identity)?;
+    let stream = plane.hub.open(kind, info, &subscription.name, &caller.identity)?;
     subscription.apply(&stream)?;
     let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
     let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);

@@ -25,6 +25,7 @@ use crate::plane::Plane;
 use crate::query::Query;
 use crate::quotes::whole;
 use crate::refused::Refused;
+use crate::responses::{BodyProblems, IfMatch, NotListed, OfStock, WriteProblems};
 use crate::{body, etag, fields, schema};
 
 const JSON: &str = "application/json";
@@ -33,18 +34,12 @@ const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
 
 /// Lists a stock, or replaces all that is known of it.
 #[utoipa::path(put, path = "/v1/stocks/{symbol}", tag = "quotes", request_body = schema::Listing,
-    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any"),
+    params(OfStock, IfMatch,
         ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r"^\*$", description = "* if it is to be not listed")),
     responses((status = 201, description = "listed", body = schema::Quote),
         (status = 200, description = "replaced", body = schema::Quote),
-        (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
         (status = 409, description = "it is late", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "the condition does not hold", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "the body is too large", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "the body is no JSON", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "it could not be kept", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 507, description = "there is no room for another stock", body = schema::Problem, content_type = "application/problem+json")))]
+        (status = 507, description = "there is no room for another stock", body = schema::Problem, content_type = "application/problem+json"), WriteProblems, BodyProblems))]
 pub(crate) async fn put(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -92,16 +87,9 @@ fn entire(given: Fields) -> Fields {
 /// Updates the fields that are given (RFC 7396); `null` takes one away.
 #[utoipa::path(patch, path = "/v1/stocks/{symbol}", tag = "quotes",
     request_body(content((schema::Fields = "application/merge-patch+json"), (schema::Fields = "application/json"))),
-    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
+    params(OfStock, IfMatch),
     responses((status = 200, description = "updated", body = schema::Quote),
-        (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "it is late", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "the condition does not hold", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "the body is too large", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "the body is no JSON", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "it could not be kept", body = schema::Problem, content_type = "application/problem+json")))]
+        (status = 409, description = "it is late", body = schema::Problem, content_type = "application/problem+json"), NotListed, WriteProblems, BodyProblems))]
 pub(crate) async fn patch(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -119,13 +107,8 @@ pub(crate) async fn patch(
 
 /// Removes a stock from the catalog.
 #[utoipa::path(delete, path = "/v1/stocks/{symbol}", tag = "quotes",
-    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
-    responses((status = 204, description = "delisted"),
-        (status = 400, description = "the symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "the condition does not hold", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "it could not be kept", body = schema::Problem, content_type = "application/problem+json")))]
+    params(OfStock, IfMatch),
+    responses((status = 204, description = "delisted"), NotListed, WriteProblems))]
 pub(crate) async fn delete(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -144,16 +127,9 @@ pub(crate) async fn delete(
 
 /// Trades in a stock: to buy takes shares from its volume, to sell gives them back.
 #[utoipa::path(post, path = "/v1/stocks/{symbol}/trades", tag = "quotes", request_body = schema::Trade,
-    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "the ETag that the stock is to have, or * for any")),
+    params(OfStock, IfMatch),
     responses((status = 200, description = "traded; the quote after it", body = schema::Quote),
-        (status = 400, description = "the body, symbol or condition cannot be understood", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "not listed", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "halted, or too few shares are left", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "the condition does not hold", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "the body is too large", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "the body is no JSON", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "it could not be kept", body = schema::Problem, content_type = "application/problem+json")))]
+        (status = 409, description = "halted, or too few shares are left", body = schema::Problem, content_type = "application/problem+json"), NotListed, WriteProblems, BodyProblems))]
 pub(crate) async fn trade(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -191,9 +167,7 @@ pub(crate) async fn trade(
     request_body(description = "JSON lines, up to 100,000", content((String = "application/x-ndjson"), (schema::Update = "application/json"))),
     responses((status = 200, description = "what became of them", body = schema::Updates),
         (status = 400, description = "the body ends early", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "too many lines or bytes", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "the body is no JSON lines", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "they could not be kept", body = schema::Problem, content_type = "application/problem+json")))]
+        (status = 503, description = "they could not be kept", body = schema::Problem, content_type = "application/problem+json"), BodyProblems))]
 pub(crate) async fn updates(
     State(plane): State<Arc<Plane>>,
     caller: Caller,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::resp::{Dialogue, PATIENCE, Reply};
+use crate::resp::{Dialogue, PATIENCE, Reply};
 
 /// How long one wait for a message is.
 const LOOK: Duration = Duration::from_millis(100);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::random::Random;
-use super::resp::{Dialogue, PATIENCE, Reply};
+use crate::random::Random;
+use crate::resp::{Dialogue, PATIENCE, Reply};
 
 /// Writers.
 const WRITERS: usize = 2;

@@ -14,10 +14,10 @@ use super::follower::Follower;
 use super::ledger::{self, Book, Ledger};
 use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
-use super::random::Random;
-use super::resp::{Dialogue, Reply};
 use super::scene::{Party, Scene};
 use super::server::{LOOK_INTERVAL, Launch, STOP_PROMISE, Server, Stopped};
+use crate::random::Random;
+use crate::resp::{Dialogue, Reply};
 
 /// How long a server may take to give back what rude clients have used.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +34,9 @@ const STOP_AFTER_MS: (usize, usize) = (300, 1500);
 
 /// Problems of one sort that are told; the others are counted.
 const SHOWN_MAX: usize = 5;
+
+/// Warnings of the server that are shown beside problems.
+const WARNINGS_MAX: usize = 20;
 
 /// What one phase does.
 pub(super) struct Plan<'a> {
@@ -60,6 +63,8 @@ pub(super) struct Outcome {
     /// Writes that the writers had acknowledged.
     pub(super) acknowledged: u64,
     pub(super) problems: Vec<String>,
+    /// The last of what the server warned of.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Resident bytes of the server.
@@ -126,6 +131,7 @@ fn perform(plan: &Plan<'_>, random: &mut Random, outcome: &mut Outcome) -> Resul
     outcome.stop = Some(stopped.took);
     outcome.acknowledged = ledger.at_rest().iter().map(|book| book.acknowledged).sum();
     outcome.add(complaints_of_stop(&stopped));
+    outcome.warnings = warnings(&stopped.log);
     if plan.data_dir.is_some() {
         restart(plan, &ledger, &scene, outcome).context("after the restart")?;
     }
@@ -220,6 +226,13 @@ fn complaints_of_stop(stopped: &Stopped) -> Vec<String> {
         Some(_) => {}
     }
     complaints
+}
+
+fn warnings(log: &str) -> Vec<String> {
+    let warnings = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
+    let mut last: Vec<String> = warnings.rev().take(WARNINGS_MAX).map(str::to_owned).collect();
+    last.reverse();
+    last
 }
 
 /// Starts a server over what the last one has left, and compares it with the books.

@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rustix::process::setpriority_process;
 
-use super::random::Random;
-use super::resp::{Dialogue, Reply};
+use crate::random::Random;
+use crate::resp::{Dialogue, Reply};
 
 /// Clients for each worker.
 const CLIENTS_PER_WORKER: usize = 2;

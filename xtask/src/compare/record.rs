@@ -216,7 +216,7 @@ impl Record {
         for (goal, ratios) in goals {
             let (what, sign, met): (&str, &str, fn(f64, f64) -> bool) = match goal.measure {
                 Measure::Cpu => ("server CPU", "at most", |ratio, bound| ratio <= bound),
-                Measure::Rate => ("lookups a second", "at least", |ratio, bound| ratio >= bound),
+                Measure::Rate => ("requests a second", "at least", |ratio, bound| ratio >= bound),
             };
             let to = match goal.of.1 == goal.to.1 {
                 true => goal.to.0.name(),

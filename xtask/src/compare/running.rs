@@ -30,6 +30,15 @@ pub(super) struct Running {
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The part of a run that is measured where subscribers are told: there are many runs, each with thousands of messages.
+const FAN_OUT_MEASURED: Duration = Duration::from_secs(1);
+
+/// A server that has used no processor for this long is idle.
+const SETTLED_AFTER: Duration = Duration::from_millis(60);
+
+/// How long a server may take to become idle.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Time of load before measuring begins.
 const WARMUP: &str = "300ms";
 
@@ -113,11 +122,28 @@ impl Running {
             _ => "stockd",
         });
         command.arg(&self.address);
-        let ms = bench.measured.as_millis() as usize;
+        let ms = bench.measured.min(FAN_OUT_MEASURED).as_millis() as usize;
         let pid = self.process.id() as usize;
         let numbers = [pid, fan_out.subscribers, scenario.stocks, fan_out.rate, ms];
         command.args(numbers.map(|number| number.to_string()));
-        report(&mut command)
+        let report = report(&mut command);
+        self.settle();
+        report
+    }
+
+    /// Waits until the server has done with what the last run has left behind, so that it does not disturb the next
+    /// one; but not for ever.
+    fn settle(&self) {
+        let until = Instant::now() + SETTLE_TIMEOUT;
+        let mut before = None;
+        while Instant::now() < until {
+            let ticks = cpu_ticks(self.process.id());
+            if ticks.is_none() || ticks == before {
+                return;
+            }
+            before = ticks;
+            std::thread::sleep(SETTLED_AFTER);
+        }
     }
 
     /// Puts it under loads of different size. Returns the report.
@@ -304,6 +330,14 @@ fn write_stocks(path: &Path, stocks: usize, digits: usize) -> Result<()> {
         writeln!(file, "S{stock:0digits$},{}.5,1000", 100 + stock % 900)?;
     }
     file.flush().context("cannot write stocks")
+}
+
+/// Processor time of a process, in ticks of the system.
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may have spaces: the state is the third field, and the times are the 14th and 15th.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
 }
 
 /// Runs the load generator to its end.

@@ -1,9 +1,11 @@
 //! What clients were told, and what must be so for that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stockd_engine::{Answered, ReplyTo};
 use stockd_model::{Quote, Refusal, Reply, Symbol};
+use stockd_witness as witness;
+use stockd_witness::{Ask, Call, Shown, State};
 
 /// What a client asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,15 +23,25 @@ pub(super) enum Op {
 /// What was asked and told.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    asked: BTreeMap<u64, Op>,
+    asked: BTreeMap<u64, Asked>,
     next: u64,
+    /// Counts what happens: the time of the calls.
+    clock: u64,
+    /// What was asked and told of the hot stock.
+    calls: Vec<Call>,
     pub(super) taken: Tally,
     pub(super) counted: Tally,
     listed: BTreeMap<u64, Told>,
-    /// Versions of the hot stock that clients were told, each by one trade.
-    versions: BTreeSet<u64>,
     pub(super) done: u64,
     pub(super) refused: u64,
+}
+
+/// What waits for an answer: of which node, and since when.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    op: Op,
+    node: usize,
+    invoked: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +53,8 @@ pub(super) struct Tally {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {
     Done,
+    /// It was decided so.
+    Refused,
     NoEffect,
     Unknown,
 }
@@ -60,10 +74,11 @@ pub(super) fn own(id: u64) -> Symbol {
 }
 
 impl History {
-    pub(super) fn ask(&mut self, op: impl FnOnce(u64) -> Op) -> (ReplyTo, Op) {
+    pub(super) fn ask(&mut self, node: usize, op: impl FnOnce(u64) -> Op) -> (ReplyTo, Op) {
         self.next += 1;
         let op = op(self.next);
-        self.asked.insert(self.next, op);
+        let invoked = self.tick();
+        self.asked.insert(self.next, Asked { op, node, invoked });
         (ReplyTo(self.next), op)
     }
 
@@ -72,26 +87,36 @@ impl History {
         let Answered::Reply(reply) = answered else { panic!("no transaction was asked") };
         let told = match reply {
             Reply::Refused(Refusal::Uncertain) => Told::Unknown,
-            Reply::Refused(_) => Told::NoEffect,
+            Reply::Refused(Refusal::ClusterDown { .. }) => Told::NoEffect,
+            Reply::Refused(_) => Told::Refused,
             _ => Told::Done,
         };
-        let op = self.told(to.0, told);
-        if let (Op::Take, Reply::Updated(quote)) = (op, reply) {
-            assert!(
-                self.versions.insert(quote.version),
-                "two trades with version {}",
-                quote.version
-            );
-        }
+        let shown = match reply {
+            Reply::Updated(quote) => shown(quote),
+            _ => Shown::default(),
+        };
+        self.told(to.0, told, shown);
     }
 
     /// A node has crashed: who waits is told nothing.
     pub(super) fn lost(&mut self, ids: impl IntoIterator<Item = u64>) {
-        ids.into_iter().for_each(|id| _ = self.told(id, Told::Unknown));
+        ids.into_iter().for_each(|id| self.told(id, Told::Unknown, Shown::default()));
     }
 
-    fn told(&mut self, id: u64, told: Told) -> Op {
-        let op = self.asked.remove(&id).expect("each is answered once");
+    /// A client looks at the hot stock at a node.
+    pub(super) fn read(&mut self, node: usize, quote: &Quote) {
+        let (invoked, returned) = (self.tick(), Some(self.tick()));
+        let told = witness::Told::Done(shown(quote));
+        self.calls.push(Call { client: node, node, invoked, returned, ask: Ask::Read, told });
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn told(&mut self, id: u64, told: Told, shown: Shown) {
+        let Asked { op, node, invoked } = self.asked.remove(&id).expect("each is answered once");
         let tally = match op {
             Op::Take => Some(&mut self.taken),
             Op::Count => Some(&mut self.counted),
@@ -103,18 +128,43 @@ impl History {
         };
         match told {
             Told::Done => self.done += 1,
-            Told::NoEffect => self.refused += 1,
+            Told::Refused | Told::NoEffect => self.refused += 1,
             Told::Unknown => {}
         }
         if let Some(tally) = tally {
             tally.done += u64::from(told == Told::Done);
             tally.unknown += u64::from(told == Told::Unknown);
         }
-        op
+        if op == Op::Take {
+            let returned = Some(self.tick());
+            let told = match told {
+                Told::Done => witness::Told::Done(shown),
+                Told::Refused => witness::Told::Refused,
+                Told::NoEffect => witness::Told::NoEffect,
+                Told::Unknown => witness::Told::Unknown,
+            };
+            let call = Call { client: node, node, invoked, returned, ask: Ask::Take(1), told };
+            self.calls.push(call);
+        }
     }
 
     pub(super) fn is_all_answered(&self) -> bool {
         self.asked.is_empty()
+    }
+
+    /// Whether the answers of each node, and the trades of all, are those of one order.
+    pub(super) fn is_linearizable(&self, nodes: usize) -> Result<(), witness::Violation> {
+        let before = State { version: 1, price: 1, volume: SHARES };
+        // What was not answered yet may have taken effect.
+        let open = self.asked.values().filter(|asked| asked.op == Op::Take);
+        let open = open.map(|&Asked { node, invoked, .. }| {
+            let (ask, told) = (Ask::Take(1), witness::Told::Unknown);
+            Call { client: node, node, invoked, returned: None, ask, told }
+        });
+        let calls = self.calls.iter().copied().chain(open).collect();
+        let history = witness::History { before, calls };
+        (0..nodes).try_for_each(|node| witness::through_node(&history, node))?;
+        witness::across_nodes(&history)
     }
 
     /// Whether a node may hold this at the end.
@@ -134,9 +184,20 @@ impl History {
             let is_there = quote(&own(*id)).is_some();
             match told {
                 Told::Done => assert!(is_there, "OWN{id} was acknowledged and is gone"),
-                Told::NoEffect => assert!(!is_there, "OWN{id} had no effect and is there"),
+                Told::Refused | Told::NoEffect => {
+                    assert!(!is_there, "OWN{id} had no effect and is there")
+                }
                 Told::Unknown => {}
             }
         }
+    }
+}
+
+/// Version, price and volume of a stock that has whole ones.
+fn shown(quote: &Quote) -> Shown {
+    Shown {
+        version: Some(quote.version),
+        price: quote.price.and_then(|price| u64::try_from(price.coefficient()).ok()),
+        volume: quote.volume.and_then(|volume| volume.whole()),
     }
 }

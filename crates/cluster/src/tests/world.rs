@@ -34,6 +34,8 @@ pub(super) struct Plan {
     /// Somebody changes what a node has kept.
     pub(super) tampers: bool,
     pub(super) trap: Option<Trap>,
+    /// Lookups are answered out of what another node holds.
+    pub(super) reads_elsewhere: bool,
 }
 
 pub(super) struct World {
@@ -51,6 +53,8 @@ pub(super) struct World {
     acks: Vec<(Duration, usize, (u64, u64, u64))>,
     nodes: Vec<SimNode>,
     history: History,
+    /// Whether what is traded is there.
+    is_listed: bool,
 }
 
 struct SimNode {
@@ -92,6 +96,7 @@ impl World {
             acks: Vec::new(),
             nodes: Vec::new(),
             history: History::default(),
+            is_listed: false,
         };
         for _ in 0..NODES {
             let node = world.start(nothing());
@@ -111,11 +116,25 @@ impl World {
         if self.plan.tampers {
             return self.tamper();
         }
+        self.settle();
+        self.check();
+    }
+
+    /// Whether what clients were told has an order, where nodes do something wrong.
+    pub(super) fn is_linearizable(mut self) -> bool {
+        self.list_stocks();
+        for _ in 0..self.chance.below(200) + 100 {
+            self.step(true);
+        }
+        self.history.is_linearizable(NODES).is_ok()
+    }
+
+    fn settle(&mut self) {
         self.heal();
         for _ in 0..2000 {
             self.step(false);
             if self.is_settled() {
-                return self.check();
+                return;
             }
         }
         let status: Vec<_> =
@@ -149,6 +168,7 @@ impl World {
                 }
             }
         }
+        self.is_listed = true;
     }
 
     fn start(&mut self, kept: Kept) -> SimNode {
@@ -252,7 +272,7 @@ impl World {
         request: impl FnOnce(Op, &mut Chance) -> Request,
     ) {
         let node = &mut self.nodes[at];
-        let (to, op) = self.history.ask(op);
+        let (to, op) = self.history.ask(at, op);
         node.waiting.insert(to.0);
         node.client.submit(&Access::All, to, request(op, &mut self.chance));
         node.client.flush();
@@ -396,8 +416,25 @@ impl World {
             assert!(node.waiting.remove(&to.0));
             self.history.answered(to, &answered);
         }
+        self.look(at);
         for effect in self.nodes[at].node.effects() {
             self.does(at, effect, faults);
+        }
+    }
+
+    /// A client looks at a node that lets clients in.
+    fn look(&mut self, at: usize) {
+        let status = self.nodes[at].node.status(self.now(0).instant);
+        let shown = self.nodes[at].engine.quote(&Access::All, &hot());
+        if let (false, Some(quote)) = (status.closed == Some(Closed::Joining), shown)
+            && self.is_listed
+        {
+            let quote = match self.plan.reads_elsewhere {
+                // As if the node had answered out of what another one holds.
+                true => self.nodes[(at + 1) % NODES].engine.quote(&Access::All, &hot()),
+                false => Some(quote),
+            };
+            quote.iter().for_each(|quote| self.history.read(at, quote));
         }
     }
 
@@ -455,6 +492,9 @@ impl World {
         self.check_that_a_new_node_holds_the_same(&quotes);
         let digests: Vec<u64> = self.nodes.iter().map(|node| node.node.digest()).collect();
         assert_eq!(digests, [digests[0]; NODES]);
+        if let Err(violation) = self.history.is_linearizable(NODES) {
+            panic!("{violation}");
+        }
         let [first, ..] = self.nodes.as_slice() else { unreachable!() };
         self.history.check(|symbol| first.engine.quote(&Access::All, symbol));
     }

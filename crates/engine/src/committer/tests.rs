@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc;
 
-use stockd_model::{Edit, Fields, Price, Quote, Symbol, Volume};
+use stockd_model::limits::UNCOMMITTED_STOCKS_MAX;
+use stockd_model::{Edit, Fields, Price, Quote, Request, Symbol, Volume};
 use stockd_store::{StoreError, Write};
 
 use super::*;

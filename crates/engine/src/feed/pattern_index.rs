@@ -175,6 +175,11 @@ impl<T> PatternIndex<T> {
         (false, left)
     }
 
+    /// Distinct patterns.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// About how many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
         const ENTRY_BYTES: usize = 256;

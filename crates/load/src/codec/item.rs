@@ -19,6 +19,10 @@ pub enum Item<'a> {
     Done,
     /// The request was refused, and why.
     Error(&'a [u8]),
+    /// Something that answers no request.
+    Aside,
+    /// The server asks whether the client is there, with bytes that come back.
+    Ping(&'a [u8]),
 }
 
 /// The first item of some bytes and how long it is; `None` while it is not whole.
@@ -32,6 +36,8 @@ impl fmt::Display for Item<'_> {
             Item::Missing => f.write_str("nothing found"),
             Item::Array(items) => write!(f, "an array of {items}"),
             Item::Done => f.write_str("done"),
+            Item::Aside => f.write_str("a word aside"),
+            Item::Ping(_) => f.write_str("a ping"),
         }
     }
 }
@@ -44,7 +50,7 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    pub(super) fn new(bytes: &[u8]) -> Foreign {
+    pub(crate) fn new(bytes: &[u8]) -> Foreign {
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
         Foreign { excerpt: excerpt(line) }
     }

@@ -5,10 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use stockd_model::limits::RESP_REPLY_BYTES_MAX;
 use stockd_wire::line::{self, LineReply};
+use stockd_wire::reply::NotAReply;
 use stockd_wire::resp::{self, Piece};
 
 use super::item::{Decoded, Foreign, Item};
 use super::memcached;
+#[cfg(feature = "web")]
+use super::{http, websocket};
 
 /// What a server is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,14 @@ pub enum Protocol {
     Memcached,
     /// Its meta commands: `mg`.
     MemcachedMeta,
+    /// HTTP/1.1: `GET /v1/stocks/…`.
+    Http,
+    /// The same over HTTP/2, many at once on a connection.
+    Http2,
+    /// The action `lookup` of WebSocket.
+    Websocket,
+    /// `stockd.v1.Stocks/Lookup`, many at once on a connection.
+    Grpc,
 }
 
 impl Protocol {
@@ -36,8 +47,24 @@ impl Protocol {
             Protocol::Line => decode_line(bytes),
             Protocol::Resp => decode_resp(bytes),
             Protocol::Memcached | Protocol::MemcachedMeta => memcached::decode(bytes),
+            #[cfg(feature = "web")]
+            Protocol::Http => http::decode(bytes),
+            #[cfg(feature = "web")]
+            Protocol::Websocket => websocket::decode(bytes),
+            // Their replies are recognised by the conversation that has them on streams of their own.
+            _ => Err(NotAReply),
         };
         decoded.map_err(|_not_a_reply| Foreign::new(bytes))
+    }
+
+    /// Whether a run can write prices over it.
+    pub fn has_writes(self) -> bool {
+        matches!(self, Protocol::Resp | Protocol::Memcached | Protocol::MemcachedMeta)
+    }
+
+    /// Whether a connection has streams, which are answered in any order.
+    pub fn has_streams(self) -> bool {
+        matches!(self, Protocol::Http2 | Protocol::Grpc)
     }
 
     /// Whether a name can be asked for in this protocol; if not, why.
@@ -59,6 +86,10 @@ impl fmt::Display for Protocol {
             Protocol::Resp => "resp",
             Protocol::Memcached => "memcached",
             Protocol::MemcachedMeta => "memcached (meta)",
+            Protocol::Http => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+            Protocol::Websocket => "WebSocket",
+            Protocol::Grpc => "gRPC",
         })
     }
 }

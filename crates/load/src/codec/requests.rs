@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use stockd_wire::resp::frame;
 
+use super::caller::Caller;
 use super::memcached;
 use super::protocol::Protocol;
+#[cfg(feature = "web")]
+use super::{grpc, http, websocket};
 
 /// How a price is written over RESP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +55,13 @@ impl Frame {
 }
 
 impl Requests {
-    /// Prepares requests. A lookup asks for `mget` names where that is above 1.
-    pub(crate) fn new(protocol: Protocol, mget: usize, write_with: WriteWith) -> Requests {
+    /// Prepares requests. A lookup asks for `mget` names where that is above 1; over HTTP the caller makes it.
+    pub(crate) fn new(
+        protocol: Protocol,
+        mget: usize,
+        write_with: WriteWith,
+        caller: &Caller,
+    ) -> Requests {
         let plain = |head: &str, tail: &str| Frame { head: head.into(), tail: tail.into() };
         let (lookup, update) = match (protocol, write_with) {
             (Protocol::Line, _) => (plain("", "\n"), Frame::default()),
@@ -65,7 +73,16 @@ impl Requests {
             }
             (Protocol::Memcached, _) => (plain("get ", "\r\n"), plain("set ", " 0 0 ")),
             (Protocol::MemcachedMeta, _) => (plain("mg ", " v\r\n"), plain("ms ", " ")),
+            #[cfg(feature = "web")]
+            (Protocol::Http, _) => {
+                let (head, tail) = http::lookup(caller);
+                (Frame { head: head.into(), tail }, Frame::default())
+            }
+            // What stands around the name depends on it, or on the stream.
+            _ => (Frame::default(), Frame::default()),
         };
+        #[cfg(not(feature = "web"))]
+        let _ = caller;
         let lookup_many = Frame::of_command(1 + mget, b"MGET", &[]);
         let (names, ends) = (Vec::new(), Vec::new());
         Requests { protocol, lookup, lookup_many, update, write_with, names, ends }
@@ -75,6 +92,12 @@ impl Requests {
     pub(crate) fn add(&mut self, name: &[u8]) {
         match self.protocol {
             Protocol::Resp => frame::bulk(name, &mut self.names),
+            #[cfg(feature = "web")]
+            Protocol::Http | Protocol::Http2 => http::encode(name, &mut self.names),
+            #[cfg(feature = "web")]
+            Protocol::Websocket => websocket::lookup(name, &mut self.names),
+            #[cfg(feature = "web")]
+            Protocol::Grpc => grpc::lookup(name, &mut self.names),
             _ => self.names.extend_from_slice(name),
         }
         self.ends.push(self.names.len());
@@ -97,15 +120,15 @@ impl Requests {
         }
     }
 
-    /// Appends a write of a price. The line protocol has none.
+    /// Appends a write of a price. Only some protocols have one.
     pub(crate) fn update(&self, name: u32, price: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(&self.update.head);
         out.extend_from_slice(self.name(name));
         out.extend_from_slice(&self.update.tail);
         match self.protocol {
-            Protocol::Line => {}
             Protocol::Resp => frame::bulk(price, out),
             Protocol::Memcached | Protocol::MemcachedMeta => memcached::data(price, out),
+            _ => {}
         }
     }
 
@@ -125,8 +148,9 @@ impl Requests {
         }
     }
 
+    /// A name as it stands in a request.
     #[inline]
-    fn name(&self, name: u32) -> &[u8] {
+    pub(crate) fn name(&self, name: u32) -> &[u8] {
         let at = name as usize;
         let begin = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.names[begin..self.ends[at]]

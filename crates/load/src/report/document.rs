@@ -12,6 +12,7 @@ use crate::counts::Counts;
 use crate::disturbance::Disturbance;
 use crate::process::Machine;
 use crate::run::{Load, Outcome};
+use crate::subscribers::Carrier;
 
 /// What `schema` says in documents of this form.
 pub const SCHEMA: &str = "stockd-load/1";
@@ -42,7 +43,7 @@ pub struct Document {
 pub struct Parameters {
     /// Address of the server.
     pub server: String,
-    /// `line`, `resp`, `memcached` or `memcached-meta`.
+    /// `line`, `resp`, `memcached`, `memcached-meta`, `http`, `http2`, `websocket` or `grpc`.
     pub protocol: Protocol,
     /// Names that are asked for.
     pub stocks: usize,
@@ -56,6 +57,9 @@ pub struct Parameters {
     pub updates_percent: f64,
     /// Subscribers beside the load.
     pub subscribers: usize,
+    /// What carries their messages: `resp`, `sse` or `websocket`.
+    #[serde(default)]
+    pub subscribe_with: Carrier,
     /// Seconds before the window.
     pub warmup_seconds: f64,
     /// Seconds of the window, where it ends by time.
@@ -134,6 +138,9 @@ pub struct Repetition {
     pub load_saturated: bool,
     /// Messages that subscribers read, a second.
     pub messages_a_second: Option<f64>,
+    /// How old what changed in the window was when a subscriber read it.
+    #[serde(default)]
+    pub message_age: Option<LatencyFigures>,
     /// What came between the run and the processor.
     #[serde(flatten)]
     pub disturbance: Disturbance,
@@ -223,6 +230,7 @@ impl Repetition {
             load_busy_share: figures.busy_share,
             load_saturated: figures.busy_share > SATURATED_SHARE,
             messages_a_second: outcome.messages_a_second,
+            message_age: outcome.message_age.map(|ages| LatencyFigures::of(&ages)),
             disturbance: outcome.disturbance,
             disturbed: outcome.disturbance.is_by_others(),
         }

@@ -143,7 +143,12 @@ fn request_notes(point: &Point, notes: &mut Vec<String>) {
         ));
     }
     if let Some(messages) = point.median(|run| run.messages_a_second) {
-        notes.push(format!("subscribers read {} messages/s", whole(messages)));
+        let age = |quantile| of_kind(|run| run.message_age, quantile);
+        let ages = match point.counted().any(|run| run.message_age.is_some_and(|it| it.count > 0)) {
+            true => format!(", which were p50 {} p99 {} old", age(0.5), age(0.99)),
+            false => String::new(),
+        };
+        notes.push(format!("subscribers read {} messages/s{ages}", whole(messages)));
     }
     let verified = sum(|run| run.counts.verified);
     if verified > 0 {
@@ -299,6 +304,7 @@ pub(super) mod tests {
             server_cores: Some(0.65),
             server_memory_bytes: Some(8 << 20),
             messages_a_second: None,
+            message_age: None,
             disturbance: Disturbance::default(),
         }
     }
@@ -317,6 +323,7 @@ pub(super) mod tests {
             mget: 1,
             updates_percent: 0.0,
             subscribers: 0,
+            subscribe_with: crate::Carrier::Resp,
             warmup_seconds: 1.0,
             duration_seconds: Some(1.0),
             requests: None,

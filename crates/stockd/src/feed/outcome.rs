@@ -50,6 +50,9 @@ impl Outcome<'_> {
                 }
             }
         }
+        if self.counts.orders_max > 0 {
+            let _ = write!(line, "; up to {} orders kept", self.counts.orders_max);
+        }
         if *gaps > 0 {
             let _ = write!(line, "; {gaps} gaps, {missing} messages missing");
         }
@@ -72,6 +75,7 @@ impl Outcome<'_> {
             "conflated": conflated,
             "gaps": gaps,
             "missing": missing,
+            "orders_max": self.counts.orders_max,
             "skipped": causes,
             "seconds": self.seconds,
         });

@@ -72,6 +72,24 @@ describe('the table', () => {
       await tab.shows('OIL', 'status', '');
     }));
 
+  test('tells that a feed is silent or has missed something, until it is back', () =>
+    play({ prepare: SOME }, async ({ server, open }) => {
+      const tab = await open();
+      await tab.isLive();
+      await server.redis('FEED OPEN floor 60000', 'HSET AAPL price 172.6', 'FEED GAP');
+      await tab.shows('AAPL', 'status', 'gap');
+      // The connection ends without a word, as that of a process that is killed.
+      await server.redis('FEED OPEN floor 50 ONSTALE halt', 'HSET AAPL price 172.7');
+      await tab.shows('AAPL', 'status', 'halted, stale');
+      await tab.page.waitForFunction(() => document.querySelector('.row[data-stale] .symbol').textContent === 'AAPL');
+      await server.redis('FEED OPEN floor 60000', 'HSET AAPL price 172.8');
+      await tab.shows('AAPL', 'status', '');
+      await tab.shows('AAPL', 'price', '172.8');
+      await tab.page.waitForFunction(() => document.querySelector('.row[data-stale]') === null);
+      await tab.page.goto(`${server.page}#/stock/AAPL`);
+      await tab.page.getByText('floor, live').waitFor();
+    }));
+
   test('is filtered by a pattern', () =>
     play({ prepare: SOME }, async ({ open }) => {
       const tab = await open();

@@ -8,6 +8,8 @@ mod packages;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
+#[cfg(feature = "web")]
+mod web;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
@@ -24,18 +26,29 @@ struct Running {
     child: Child,
     line: String,
     resp: String,
+    /// Empty where there is none.
+    #[cfg_attr(not(feature = "web"), allow(dead_code))]
+    http: String,
 }
 
 impl Running {
     fn stockd() -> Running {
+        Running::stockd_with(&[])
+    }
+
+    fn stockd_with(args: &[&str]) -> Running {
         let mut command = stockd(&["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
-        command.args(["--log", "off"]).stdout(Stdio::piped());
+        command.args(["--log", "off"]).args(args).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut address =
             |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
         let (line, resp) = (address("line ").unwrap(), address("resp ").unwrap());
-        Running { child, line, resp }
+        let http = match args.contains(&"--http") {
+            true => address("http ").unwrap(),
+            false => String::new(),
+        };
+        Running { child, line, resp, http }
     }
 
     /// A server of somebody else's that listens on this socket.
@@ -48,7 +61,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         let address = format!("unix:{}", socket.display());
-        Running { child, line: address.clone(), resp: address }
+        Running { child, line: address.clone(), resp: address, http: String::new() }
     }
 
     /// Runs `stockd load` against it, with few requests and without a warm-up.

@@ -4,6 +4,7 @@
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -11,6 +12,9 @@ use crate::packages::{self, Packages};
 use crate::programs::{Running, becomes, free_port};
 use crate::server::{Server, run, stockd};
 use crate::{NODE_PACKAGES, PYTHON_PACKAGES, filled};
+
+/// How long anything may take.
+const LONG: Duration = Duration::from_secs(30);
 
 /// A server that asks its clients for certificates, and the directory of all certificates.
 struct Stage {
@@ -107,6 +111,42 @@ fn node_redis_and_ioredis_speak_tls() {
     let script = packages.directory.join("tls.mjs");
     std::fs::write(&script, include_str!("tls.mjs")).unwrap();
     Stage::open().is_well(&packages, &script);
+}
+
+#[test]
+fn redis_rs_speaks_tls() {
+    let stage = Stage::open();
+    let read = |name| std::fs::read(stage.file(name)).unwrap();
+    let address = format!("rediss://localhost:{}", stage.port());
+    let connect = |client_tls| {
+        let root_cert = Some(read("ca.pem"));
+        let certificates = redis::TlsCertificates { client_tls, root_cert };
+        let client = redis::Client::build_with_tls(address.as_str(), certificates).unwrap();
+        client.get_connection_with_timeout(LONG)
+    };
+    let (client_cert, client_key) = (read("desk-7.pem"), read("desk-7.key"));
+    let shown = redis::ClientTlsConfig { client_cert, client_key };
+    let mut connection = connect(Some(shown)).unwrap();
+    connection.set_read_timeout(Some(LONG)).unwrap();
+    let prices: Vec<Option<String>> =
+        redis::cmd("MGET").arg(&["AAPL", "SOLD", "NOPE"]).query(&mut connection).unwrap();
+    assert_eq!(prices, [Some("172.5".to_owned()), Some("0".to_owned()), None]);
+    let mut pipeline = redis::pipe();
+    for _ in 0..2000 {
+        pipeline.cmd("GET").arg("BRK/A");
+    }
+    let prices: Vec<String> = pipeline.query(&mut connection).unwrap();
+    assert_eq!(prices, vec!["743500"; 2000]);
+    let mut listener = connection.as_pubsub();
+    listener.subscribe("AAPL").unwrap();
+    let message: String = listener.get_message().unwrap().get_payload().unwrap();
+    assert!(message.contains(r#""price":"172.5""#), "{message}");
+
+    let unshown = connect(None).and_then(|mut connection| {
+        connection.set_read_timeout(Some(LONG))?;
+        redis::cmd("PING").query::<String>(&mut connection)
+    });
+    assert!(unshown.is_err(), "{unshown:?}");
 }
 
 /// stunnel brings TLS to a client that has none, and HAProxy checks a server over TLS.

@@ -1,6 +1,7 @@
 //! Clients of HTTP, streams and gRPC, unmodified, against the real server: curl, httpx, httpx-sse, websockets, grpcio with
 //! health and reflection, ws, eventsource and @grpc/grpc-js of Node, buf, alpaca-py, a client of CS677, nginx in front;
-//! a real browser on pages of other sites, and clients that mean ill; and the tools that judge descriptions and metrics.
+//! a real browser on pages of other sites, and clients that mean ill; the tools that judge descriptions and metrics; and a real
+//! Prometheus.
 //!
 //! What is not on the machine is installed as in `redis_clients`. Where something cannot be had, the test says so and
 //! passes; in CI it fails.
@@ -10,6 +11,7 @@
 #[path = "../redis_clients/packages.rs"]
 #[allow(dead_code, reason = "shared with the clients of Redis")]
 mod packages;
+mod prometheus;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
@@ -44,7 +46,9 @@ const BROWSER_PACKAGES: &[&str] = &["playwright-core@1.65.1"];
 struct Web {
     child: Child,
     /// Where it prints its other addresses.
-    _stdout: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
+    /// The lines before that of HTTP.
+    before: Vec<String>,
     /// IP and port.
     address: String,
 }
@@ -55,18 +59,34 @@ impl Web {
     }
 
     fn start_with(args: &[&str]) -> Web {
-        let mut command = stockd(&["serve", "--line", "off", "--resp", "off", "--log", "off"]);
+        let mut command = stockd(&["serve", "--line", "off", "--log", "off"]);
+        if !args.contains(&"--resp") {
+            command.args(["--resp", "off"]);
+        }
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let http =
-            |line: std::io::Result<String>| Some(line.ok()?.strip_prefix("http ")?.to_owned());
+        let mut before = Vec::new();
+        let http = |line: std::io::Result<String>| {
+            let line = line.ok()?;
+            let http = line.strip_prefix("http ").map(str::to_owned);
+            before.push(line);
+            http
+        };
         let http = lines.by_ref().find_map(http);
         let Some(address) = http else {
             let _ = child.kill();
             panic!("the server does not listen: {:?}", child.wait());
         };
-        Web { child, _stdout: lines, address }
+        Web { child, stdout: lines, before, address }
+    }
+
+    /// Another address of it, whose line begins so.
+    fn other(&mut self, prefix: &str) -> String {
+        let before = self.before.drain(..).map(Ok).chain(self.stdout.by_ref());
+        let address =
+            |line: std::io::Result<String>| Some(line.ok()?.strip_prefix(prefix)?.to_owned());
+        before.into_iter().find_map(address).expect("it is printed")
     }
 
     /// What curl prints for a path of the server and these arguments.
@@ -287,6 +307,30 @@ impl Drop for Nginx {
 }
 
 /// The buffering of nginx is left as it is.
+/// 20,000 clients, half by Server-Sent Events and half by WebSocket, take `STOCKD_CROWD=20000`; CI has fewer.
+#[test]
+fn a_crowd_of_streams_loses_nothing_and_is_bounded() {
+    let clients = std::env::var("STOCKD_CROWD").unwrap_or_else(|_| "300".to_owned());
+    let count: u64 = clients.parse().unwrap();
+    raise_files(3 * count + 20_000);
+    let web = Web::start_with(&["--http", "127.0.0.1:0", "--streams-max", &clients]);
+    let mut command = Command::new("python3");
+    command.arg(script("crowd.py")).args([&web.address, &web.child.id().to_string(), &clients]);
+    is_well(command);
+}
+
+/// Allows this process, and those that it starts, this number of files, or as many as the system lets it.
+fn raise_files(files: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_none_or(|current| current >= files) {
+        return;
+    }
+    let wanted = Rlimit { current: Some(files), maximum: now.maximum.map(|it| it.max(files)) };
+    let most = Rlimit { current: now.maximum.map(|it| it.min(files)), ..now };
+    let _ = setrlimit(Resource::Nofile, wanted).or_else(|_| setrlimit(Resource::Nofile, most));
+}
+
 #[test]
 fn streams_pass_through_nginx_as_they_come() {
     let Some(packages) = python() else { return };
@@ -356,7 +400,10 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     if !packages::have("promtool", "prometheus") || !packages::have("curl", "curl") {
         return;
     }
-    let web = Web::start();
+    is_clean_for_promtool(&Web::start());
+}
+
+fn is_clean_for_promtool(web: &Web) {
     // It reads the older text.
     let metrics = web.curl("/metrics", &["-H", "Accept: text/plain"]);
     let mut promtool = Command::new("promtool");
@@ -367,18 +414,26 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn manual() -> String {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http.md");
+    std::fs::read_to_string(manual).unwrap()
+}
+
+fn alerts_of_the_manual() -> String {
+    let manual = manual();
+    let (_, rules) = manual.split_once("```yaml\ngroups:").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    format!("groups:{rules}")
+}
+
 #[test]
 fn promtool_finds_nothing_wrong_with_the_alerts_of_the_manual() {
     if !packages::have("promtool", "prometheus") {
         return;
     }
-    let manual =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http.md"));
-    let manual = manual.unwrap();
-    let (_, rules) = manual.split_once("```yaml\ngroups:").unwrap();
-    let (rules, _) = rules.split_once("```").unwrap();
+    let (manual, rules) = (manual(), alerts_of_the_manual());
     let file = tempfile::NamedTempFile::with_suffix(".yml").unwrap();
-    std::fs::write(file.path(), format!("groups:{rules}")).unwrap();
+    std::fs::write(file.path(), &rules).unwrap();
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "rules"]).arg(file.path());
     let (code, out, err) = run(promtool);

@@ -166,7 +166,12 @@ impl stocks_server::Stocks for Stocks {
     type WatchStream = Watching;
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Watching> {
-        Ok(Response::new(Watching::begin(&self.plane, request)?))
+        let watching = Watching::begin(&self.plane, request)?;
+        let info = watching.info();
+        let mut response = Response::new(watching);
+        // Its bytes are counted where they leave.
+        response.extensions_mut().insert(info);
+        Ok(response)
     }
 }
 

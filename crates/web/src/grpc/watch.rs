@@ -20,7 +20,7 @@ use crate::caller::Caller;
 use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::refused::Refused;
-use crate::stream::hub::Counters;
+use crate::stream::hub::{Counters, StreamInfo};
 use crate::stream::subscription::{EventId, Subscription, parse_interval};
 use crate::stream::teller::{Notice, Sink, Teller};
 use crate::streams;
@@ -62,6 +62,11 @@ impl Watching {
         }
         let teller = streams::begin(plane, &caller, &info, "grpc", &subscription)?;
         Ok(Watching { teller, events: Events::default(), ended: false, _info: info })
+    }
+
+    /// What others may know of it.
+    pub(super) fn info(&self) -> Arc<StreamInfo> {
+        Arc::clone(&self.teller.stream.info)
     }
 }
 

@@ -33,6 +33,21 @@ pub(crate) struct Ledger {
     next: AtomicU64,
     asked: mpsc::Sender<Asked>,
     waiting: Mutex<mpsc::Receiver<Asked>>,
+    /// Orders that found no room to wait.
+    refused: AtomicU64,
+}
+
+/// What the ledger counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LedgerReport {
+    /// Orders that were executed.
+    pub(crate) executed: u64,
+    /// Orders that were refused because [`ORDERS_WAITING_MAX`] waited.
+    pub(crate) refused: u64,
+    pub(crate) waiting: usize,
+    /// Orders that can be asked for.
+    pub(crate) kept: u64,
+    pub(crate) kept_max: u64,
 }
 
 /// An order that is to be executed, and who waits for its number.
@@ -60,7 +75,19 @@ impl Ledger {
         let count = Symbol::parse(COUNT.as_bytes()).expect("it can be a symbol");
         let next = AtomicU64::new(counted(engine, &count).map_or(0, |(next, _)| next));
         let (records, waiting) = (Arc::new(records), Mutex::new(waiting));
-        Ledger { count, records, next, asked, waiting }
+        Ledger { count, records, next, asked, waiting, refused: AtomicU64::new(0) }
+    }
+
+    /// What it has counted.
+    pub(crate) fn report(&self) -> LedgerReport {
+        let (executed, kept_max) = (self.count(), self.records.kept_max());
+        LedgerReport {
+            executed,
+            refused: self.refused.load(Ordering::Relaxed),
+            waiting: self.asked.max_capacity() - self.asked.capacity(),
+            kept: executed.min(kept_max),
+            kept_max,
+        }
     }
 
     /// How many orders were executed.
@@ -72,6 +99,7 @@ impl Ledger {
     pub(crate) async fn place(&self, symbol: Symbol, shares: Shares) -> Result<u64, Refused> {
         let (done, placed) = oneshot::channel();
         self.asked.try_send(Asked { symbol, shares, done }).map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             let detail = format!("{ORDERS_WAITING_MAX} orders wait to be executed, the limit");
             Refused::new(Problem::Busy, detail)
         })?;

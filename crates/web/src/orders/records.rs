@@ -68,6 +68,14 @@ impl Records {
         Records::File(OrdersFile { path, epoch, syncs, file, failed })
     }
 
+    /// How many orders are kept at most: the last ones.
+    pub(crate) fn kept_max(&self) -> u64 {
+        match self {
+            Records::Memory(_) => ORDERS_KEPT_IN_MEMORY as u64,
+            Records::File(_) => ORDERS_KEPT,
+        }
+    }
+
     /// Keeps orders with consecutive numbers, at most [`ORDERS_TOGETHER_MAX`]. In a file it blocks.
     ///
     /// # Errors

@@ -64,8 +64,16 @@ impl From<axum::Error> for Gone {
 }
 
 impl Talk {
-    /// Converses to the end.
-    pub(crate) async fn run(mut self, socket: WebSocket, mut dialect: impl Dialect) {
+    /// Converses to the end. A client that takes nothing when the server stops is cut off.
+    pub(crate) async fn run(self, socket: WebSocket, dialect: impl Dialect) {
+        let plane = Arc::clone(&self.plane);
+        tokio::select! {
+            () = self.converse(socket, dialect) => {}
+            () = plane.goodbyes_over() => {}
+        }
+    }
+
+    async fn converse(mut self, socket: WebSocket, mut dialect: impl Dialect) {
         let (mut out, mut incoming) = socket.split();
         let mut ping = tokio::time::interval(WEBSOCKET_PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,7 +93,8 @@ impl Talk {
                     }
                     Some(Err(error)) => {
                         tracing::debug!("{}: closed: {error}", self.info.peer);
-                        close(&mut out, close_code::SIZE, "the message is no good or too large").await
+                        let (code, reason) = fault(error);
+                        close(&mut out, code, reason).await
                     }
                     None => Err(Gone),
                 },
@@ -176,6 +185,15 @@ fn bytes_of(frame: &Frame) -> u64 {
         Frame::Text(text) => text.len() as u64,
         Frame::Binary(bytes) => bytes.len() as u64,
         Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => 0,
+    }
+}
+
+/// The close code of what is wrong with a message (RFC 6455, section 7.4.1), and the reason.
+fn fault(error: axum::Error) -> (u16, &'static str) {
+    match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => (close_code::SIZE, "the message is too large"),
+        Some(tungstenite::Error::Utf8(_)) => (close_code::INVALID, "the text is no UTF-8"),
+        _ => (close_code::PROTOCOL, "this breaks the protocol"),
     }
 }
 

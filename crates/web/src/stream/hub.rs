@@ -8,6 +8,7 @@
 //! engine locks.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -22,6 +23,7 @@ use stockd_model::{Address, Pattern, Problem, Symbol};
 use stockd_server::{Holding, Observer};
 use tokio::sync::Notify;
 
+use crate::connection::ConnectionInfo;
 use crate::door::lock;
 use crate::refused::Refused;
 
@@ -74,13 +76,15 @@ pub(crate) struct StreamInfo {
     /// How it is carried: `sse`, `json-lines`, `websocket` or `grpc`.
     pub(crate) kind: &'static str,
     pub(crate) peer: Address,
+    /// The server's end of its connection, where that is of TCP.
+    pub(crate) local: Option<SocketAddr>,
     /// What the client calls itself; empty unless it does.
     pub(crate) name: String,
     /// Which user it was when it began, where there is an access file.
     pub(crate) user: Option<String>,
     pub(crate) since: Instant,
     pub(crate) messages: AtomicU64,
-    /// Bytes that are made and that the system has not taken, where the stream knows.
+    /// Bytes that are made and that the system has not taken.
     pub(crate) unsent: AtomicU64,
     /// When it last looked for something to tell: milliseconds since it began.
     active_ms: AtomicU64,
@@ -145,11 +149,11 @@ impl Hub {
     pub(crate) fn open(
         self: &Arc<Self>,
         kind: &'static str,
-        peer: Address,
+        connection: &ConnectionInfo,
         name: &str,
         identity: &Identity,
     ) -> Result<Stream, Refused> {
-        let stream = self.enter(kind, peer, name, identity);
+        let stream = self.enter(kind, connection, name, identity);
         let count = if stream.is_ok() { &self.counts.opened } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
         stream
@@ -158,7 +162,7 @@ impl Hub {
     fn enter(
         self: &Arc<Self>,
         kind: &'static str,
-        peer: Address,
+        connection: &ConnectionInfo,
         name: &str,
         identity: &Identity,
     ) -> Result<Stream, Refused> {
@@ -176,7 +180,8 @@ impl Hub {
         let info = Arc::new(StreamInfo {
             id: inner.latest,
             kind,
-            peer,
+            peer: connection.peer.clone(),
+            local: connection.local,
             name: name.to_owned(),
             user: identity.user().map(str::to_owned),
             since: Instant::now(),

@@ -16,6 +16,7 @@ use stockd_model::limits::STREAM_BYTES_MAX;
 use crate::stream::hub::Counters;
 use crate::stream::subscription::EventId;
 use crate::stream::teller::{Notice, Sink, Teller};
+use crate::unsent::held;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Body for StreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut text = Text { format: self.format, bytes: Vec::new() };
         match ready!(self.teller.poll(cx, &mut text)) {
-            true => Poll::Ready(Some(Ok(Frame::data(text.bytes.into())))),
+            true => Poll::Ready(Some(Ok(Frame::data(held(text.bytes, &self.teller.stream.info))))),
             false => Poll::Ready(None),
         }
     }

@@ -5,6 +5,7 @@ mod calls;
 #[path = "../http/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of the service plane")]
 mod http;
+mod library;
 mod plane;
 mod rest;
 #[path = "../http/rpc.rs"]
@@ -372,6 +373,11 @@ fn websocket() {
 #[test]
 fn grpc() {
     play_at_both_homes(calls::Calls::new);
+}
+
+#[test]
+fn client_library() {
+    play_at_both_homes(library::Library::new);
 }
 
 #[test]

@@ -124,6 +124,55 @@ fn a_token_is_shown_as_a_bearer_a_password_or_a_cookie() {
     assert!(ended.header("set-cookie").unwrap().contains("Max-Age=0"));
 }
 
+/// From a token to a cookie, what it says of itself, and its end.
+#[test]
+fn a_session_says_who_it_is_until_it_ends() {
+    let (web, authority) = open();
+    let mut http = web.connect();
+    let none = http.get("/v1/session");
+    assert_eq!(
+        (none.status, none.json()),
+        (200, json!({"open": false, "known": false, "rights": []}))
+    );
+    for wrong in ["Bearer stk_wrong", "Bearer ", "Nonsense x"] {
+        let begun = http.ask("POST", "/v1/session", &[("Authorization", wrong)], "");
+        assert!(matches!(begun.status, 400 | 401), "{wrong}: {}", begun.status);
+        assert_eq!(begun.header("set-cookie"), None, "{wrong}");
+    }
+    let bearer = format!("Bearer {}", token("desk").as_str());
+    let begun = http.ask("POST", "/v1/session", &[("Authorization", &bearer)], "");
+    let cookie = begun.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let cookie = [("Cookie", &*cookie)];
+    let session = http.ask("GET", "/v1/session", &cookie, "").json();
+    assert_eq!(
+        session,
+        json!({"open": false, "known": true, "user": "desk", "rights": ["read", "trade"]})
+    );
+    let rights = |http: &mut Http, symbol: &str| {
+        http.ask("GET", &format!("/v1/session?symbol={symbol}"), &cookie, "").json()["rights"]
+            .clone()
+    };
+    assert_eq!(rights(&mut http, "US.IBM"), json!(["read"]));
+    assert_eq!(rights(&mut http, "US.AAPL"), json!(["read", "trade"]));
+    assert_eq!(rights(&mut http, "EU.SAP"), json!([]));
+    assert_eq!(http.ask("GET", "/v1/session?symbol=", &cookie, "").status, 400);
+    assert_eq!(http.ask("GET", "/v1/session?user=feeder", &cookie, "").status, 400);
+    let ended = http.ask("DELETE", "/v1/session", &cookie, "");
+    assert_eq!(ended.status, 204);
+    let gone = ended.header("set-cookie").unwrap();
+    assert!(gone.contains("=; ") && gone.contains("Max-Age=0"), "{gone}");
+    // A cookie whose token counts no more keeps nobody from asking who he is.
+    authority.replace(AccessFile::parse("").unwrap());
+    assert_eq!(http.ask("GET", "/v1/session", &cookie, "").json()["known"], false);
+    assert_eq!(http.ask("GET", "/v1/stocks/US.AAPL", &cookie, "").status, 401);
+
+    let open = Web::start();
+    let mut http = open.connect();
+    let session = http.get("/v1/session").json();
+    assert_eq!((&session["open"], &session["known"]), (&json!(true), &json!(true)));
+    assert_eq!(http.ask("POST", "/v1/session", &[("Authorization", &bearer)], "").status, 401);
+}
+
 #[test]
 fn lists_show_what_may_be_read_and_name_what_may_not() {
     let (web, _) = open();

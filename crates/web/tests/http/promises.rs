@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
+use stockd_client::{Address, Options};
 use stockd_engine::{Access, Engine};
 use stockd_model::Request;
 use stockd_tls::ClientTls;
@@ -31,7 +32,8 @@ struct Told {
 
 type Reader = Box<dyn FnMut() -> Told + Send>;
 
-const WAYS: [&str; 3] = ["sse", "websocket", "grpc"];
+/// The last is the asynchronous client library, which the server sees as Server-Sent Events.
+const WAYS: [&str; 4] = ["sse", "websocket", "grpc", "library"];
 
 /// A plane that listens without TLS and with it, and whom to believe.
 fn start(directory: &std::path::Path) -> (Web, ClientTls) {
@@ -66,6 +68,9 @@ fn told(json: &serde_json::Value, bytes: usize) -> Told {
 
 /// Opens a stream of this pattern, and reads until it is synced.
 fn open(web: &Web, way: &str, tls: Option<&ClientTls>, pattern: &str) -> Reader {
+    if way == "library" {
+        return library(web, tls, pattern);
+    }
     let stream = socket(web, tls.is_some());
     match (way, tls) {
         ("sse", None) => events(stream, pattern),
@@ -146,6 +151,43 @@ fn watch(stream: TcpStream, tls: Option<&ClientTls>, pattern: &str) -> Reader {
     })
 }
 
+/// The library has small buffers of its own.
+fn library(web: &Web, tls: Option<&ClientTls>, pattern: &str) -> Reader {
+    use stockd_client::http::{Client, Event, WatchRequest};
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime: Runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let endpoints = web.server.as_ref().unwrap().endpoints();
+    let address = match &endpoints[usize::from(tls.is_some())].1 {
+        // The certificate is for this name.
+        Address::Tls { address, .. } => {
+            Address::Tls { address: *address, host: "localhost".into() }
+        }
+        address => address.clone(),
+    };
+    let client = Client::with(address, Options { tls: tls.cloned(), ..Options::default() });
+    let request = WatchRequest { patterns: vec![pattern.to_owned()], ..WatchRequest::default() };
+    let mut watch = runtime.block_on(client.watch(request)).unwrap();
+    let mut next = move || {
+        let patience = Duration::from_secs(30);
+        let event = runtime.block_on(async { tokio::time::timeout(patience, watch.next()).await });
+        event.unwrap()
+    };
+    while !matches!(next(), Event::Synced) {}
+    Box::new(move || {
+        loop {
+            let quote = match next() {
+                Event::Quote(quote) => quote,
+                Event::Disconnected { reason, .. } => panic!("{reason}"),
+                _ => continue,
+            };
+            let mut json = Vec::new();
+            stockd_model::quote_json::encode_quote(&quote, &mut json);
+            let (symbol, price) = (quote.symbol.to_string(), quote.price.unwrap().to_string());
+            return Told { symbol, price, version: quote.version, bytes: json.len() };
+        }
+    })
+}
+
 /// It sleeps beside a fast writer, then reads: few old quotes, and then the latest. Meanwhile it is seen.
 #[test]
 fn a_reader_that_slept_reads_little_before_the_latest() {
@@ -173,7 +215,7 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
         let clients = clients["clients"].as_array().unwrap().clone();
         clients.last().unwrap().clone()
     };
-    assert_eq!(state()["protocol"], way);
+    assert_eq!(state()["protocol"], if way == "library" { "sse" } else { way });
     let (mut price, mut without_room) = (1, 0);
     let mut before = state()["messages"].clone();
     while without_room < WITHOUT_ROOM {
@@ -189,6 +231,8 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
     let slow = state();
     assert!(slow["marks"] == 1 && slow["conflated"].as_u64() > Some(0), "{slow}");
     assert!(slow["memory_bytes"].as_u64().unwrap() <= MEMORY_MAX, "{slow}");
+    // It is seen by what waits for it, too: in the plane, and in the system.
+    assert!(slow["unsent_bytes"].as_u64().unwrap() > 0, "{slow}");
     let (mut read, mut bytes) = (0, 0);
     loop {
         let told = reader();
@@ -197,6 +241,11 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
         if told.price == price.to_string() {
             break;
         }
+    }
+    // It has taken all, and soon that is known.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while state()["unsent_bytes"] != 0 {
+        assert!(Instant::now() < deadline, "{}", state());
     }
     let with = if tls.is_some() { "over TLS" } else { "plain" };
     assert!(

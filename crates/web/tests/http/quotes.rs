@@ -7,6 +7,7 @@ use stockd_engine::Access;
 use stockd_model::limits::METRIC_SERIES_MAX;
 
 use crate::Web;
+use crate::client::Http;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const LINES: (&str, &str) = ("Content-Type", "application/x-ndjson");
@@ -87,6 +88,46 @@ fn a_reader_that_has_a_quote_is_told_so_until_it_changes() {
     other.set("A", "1");
     let mut http = other.connect();
     assert_eq!(http.ask("GET", "/v1/stocks/A", &[("If-None-Match", &etag)], "").status, 200);
+}
+
+/// The same quote has the same ETag after a restart with the same data directory, and no other quote has.
+#[test]
+fn an_etag_holds_across_a_restart_and_not_in_another_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let web = Web::over(directory.path());
+    web.set("A", "1");
+    web.set("B", "1");
+    let etag = |web: &Web, name: &str| {
+        let read = web.connect().get(&format!("/v1/stocks/{name}"));
+        read.header("etag").unwrap().to_owned()
+    };
+    let (first, other) = (etag(&web, "A"), etag(&web, "B"));
+    assert_eq!(web.stop(), 0);
+    let web = Web::over(directory.path());
+    let mut http = web.connect();
+    let known = |http: &mut Http, name: &str, etag: &str| {
+        http.ask("GET", &format!("/v1/stocks/{name}"), &[("If-None-Match", etag)], "").status
+    };
+    assert_eq!(known(&mut http, "A", &first), 304);
+    let body = r#"{"price":"2"}"#;
+    let patch = [JSON, ("If-Match", &*first)];
+    let changed = http.ask("PATCH", "/v1/stocks/A", &patch, body);
+    assert_eq!(changed.status, 200, "what was read before the restart is a condition after it");
+    assert_eq!(known(&mut http, "A", &first), 200);
+    assert_eq!(http.ask("PATCH", "/v1/stocks/A", &patch, body).status, 412);
+    // Delisted and listed again it is another quote, though it says the same.
+    http.ask("DELETE", "/v1/stocks/B", &[], "");
+    web.set("B", "1");
+    assert_eq!(known(&mut http, "B", &other), 200);
+    assert_eq!(web.stop(), 0);
+    // In another directory the versions are the same, and the epoch is not.
+    let web = Web::durable();
+    web.set("A", "1");
+    web.set("A", "2");
+    let mut http = web.connect();
+    let after = changed.header("etag").unwrap();
+    assert_eq!(known(&mut http, "A", after), 200);
+    assert_eq!(http.ask("DELETE", "/v1/stocks/A", &[("If-Match", after)], "").status, 412);
 }
 
 #[test]

@@ -141,6 +141,57 @@ fn nothing_to_tell_and_wrong_wishes_are_refused() {
     assert_eq!(http.get("/v1/clients").json()["clients"].as_array().unwrap().len(), 0);
 }
 
+/// `patterns` has commas between; `pattern` has one, whatever is in it.
+#[test]
+fn a_pattern_by_itself_may_have_commas() {
+    let web = Web::start();
+    ["A,1", "B,1", "C", "D"].iter().for_each(|name| web.set(name, "1"));
+    let told = |query: &str| {
+        let mut told = Events::open(&web, query, &[]).until_synced();
+        told.sort_unstable();
+        let symbol = |quote: &String| quote.split('"').nth(3).unwrap().to_owned();
+        told.iter().map(symbol).collect::<Vec<_>>()
+    };
+    assert_eq!(told("pattern=?,1"), ["A,1", "B,1"]);
+    assert_eq!(told("patterns=?,1"), ["C", "D"]);
+    assert_eq!(told("pattern=A*&pattern=C&patterns=E,B*&symbol=D"), ["A,1", "B,1", "C", "D"]);
+    assert_eq!(told("pattern=%3F%2C1&symbols=C"), ["A,1", "B,1", "C"]);
+}
+
+/// What an address has no room for is asked for in a body; the rest is the same.
+#[test]
+fn thousands_of_names_are_asked_for_in_a_body() {
+    const NAMES: usize = 3_000;
+    let web = Web::start();
+    web.set("S2999", "1");
+    let names: Vec<String> = (0..NAMES).map(|number| format!("S{number}")).collect();
+    let body =
+        serde_json::json!({"symbols": names, "patterns": ["T*"], "interval": 10, "name": "desk"});
+    let json = ("Content-Type", "application/json");
+    let mut http = web.connect();
+    http.send("POST", "/v1/stream", &[json], &body.to_string());
+    assert_eq!(http.head().status, 200);
+    let mut events = Events { http, text: String::new() };
+    assert_eq!(events.until_synced().len(), NAMES);
+    let client = web.connect().get("/v1/clients").json()["clients"][0].clone();
+    assert_eq!((&client["symbols"], &client["patterns"]), (&NAMES.into(), &1.into()));
+    assert_eq!(client["name"], "desk");
+    web.set("T1", "2");
+    assert!(events.named("").0.starts_with(r#"{"symbol":"T1","price":"2""#));
+
+    let mut http = web.connect();
+    for (headers, body, status) in [
+        (&[json][..], "{}", 400),
+        (&[json], "[]", 400),
+        (&[json], r#"{"symbols":[""]}"#, 400),
+        (&[json], r#"{"symbls":["A"]}"#, 400),
+        (&[json], r#"{"symbols":["A"],"interval":-1}"#, 400),
+        (&[], r#"{"symbols":["A"]}"#, 415),
+    ] {
+        assert_eq!(http.ask("POST", "/v1/stream", headers, body).status, status, "{body}");
+    }
+}
+
 #[test]
 fn a_stream_that_resumes_is_told_what_has_changed() {
     let engine = Arc::<Engine>::default();

@@ -72,12 +72,65 @@ fn what_others_leave_behind_makes_no_subscriber_larger() {
     let held = |stage: &Stage, key| stage.feed.standing(SubscriberId(key)).unwrap().bytes;
     let beside = held(&stage, POLITE);
     assert!(held(&stage, RUDE) > 100 * beside);
+    assert_eq!(stage.feed.leaving_bytes(), 0);
+    let all = stage.feed.bytes_in_all();
     stage.feed.leave(SubscriberId(RUDE));
     while stage.feed.tidy(&mut Budget::new(256)) == Progress::More {
         let now = held(&stage, POLITE);
         assert!(now <= 2 * beside, "{now} where it was {beside}");
+        // All others are of the one that has left, and it is known that they go.
+        let others = stage.feed.bytes_in_all() - now;
+        let leaving = stage.feed.leaving_bytes();
+        assert!(leaving.abs_diff(others) <= all / 20, "{leaving} of {others}");
     }
     assert!(held(&stage, POLITE) <= 2 * beside);
+    assert_eq!(stage.feed.leaving_bytes(), 0);
+}
+
+/// As above, beside twenty of a thousand long patterns each.
+#[test]
+fn patterns_that_others_leave_behind_make_no_subscriber_larger() {
+    const POLITE: u64 = 100;
+    let mut stage = Stage::new();
+    for number in 0..100 {
+        stage.subscribe(POLITE, &format!("P{number}"));
+    }
+    for key in 0..20 {
+        for number in 0..PATTERNS_MAX {
+            stage.subscribe_pattern(key, &format!("R{key}.{number}{}", "*".repeat(100)));
+        }
+    }
+    let held = |stage: &Stage| stage.feed.standing(SubscriberId(POLITE)).unwrap().bytes;
+    let beside = held(&stage);
+    for key in 0..20 {
+        stage.feed.leave(SubscriberId(key));
+    }
+    while stage.feed.tidy(&mut Budget::new(256)) == Progress::More {
+        let now = held(&stage);
+        assert!(now <= 2 * beside, "{now} where it was {beside}");
+    }
+}
+
+/// Another subscriber has a thousand quotes encoded, which are kept: the one of a hundred stocks does not hold them.
+#[test]
+fn payloads_that_are_kept_make_no_subscriber_larger() {
+    const POLITE: u64 = 1;
+    const OTHER: u64 = 2;
+    let mut stage = Stage::new();
+    for number in 0..100 {
+        stage.subscribe(POLITE, &format!("P{number}"));
+    }
+    let held = |stage: &Stage| stage.feed.standing(SubscriberId(POLITE)).unwrap().bytes;
+    let before = held(&stage);
+    for number in 0..1000 {
+        stage.set(&format!("S{number}"), 1);
+        stage.subscribe(OTHER, &format!("S{number}"));
+    }
+    assert_eq!(stage.tell(OTHER, 1000).len(), 1000);
+    for number in 0..1000 {
+        stage.feed.unsubscribe(SubscriberId(OTHER), &symbol(&format!("S{number}")));
+    }
+    assert!(held(&stage) <= 2 * before, "{} where it was {before}", held(&stage));
 }
 
 /// 100 subscribers with 1,024 patterns each leave at once. They are gone at once; what they held goes

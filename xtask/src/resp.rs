@@ -2,21 +2,24 @@
 //!
 //! It uses nothing of the server's own codec, so that a mistake there is not made here as well.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 /// How long an answer may take before it counts as missing.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long one read of the socket waits before it looks whether the time is over.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// One reply or message.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Simple(String),
     Error(String),
     Number(i64),
@@ -27,23 +30,36 @@ pub(super) enum Reply {
 
 /// A connection on which commands are typed.
 #[derive(Debug)]
-pub(super) struct Dialogue {
-    stream: TcpStream,
+pub(crate) struct Dialogue {
+    stream: Box<dyn Stream>,
     /// What has come and is not a whole reply yet.
     received: Vec<u8>,
 }
 
+/// A connection of any kind.
+trait Stream: Read + Write + Send + fmt::Debug {}
+
+impl<T: Read + Write + Send + fmt::Debug> Stream for T {}
+
 impl Dialogue {
-    pub(super) fn connect(address: SocketAddr) -> Result<Dialogue> {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Dialogue> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Dialogue { stream, received: Vec::new() })
+        Ok(Dialogue { stream: Box::new(stream), received: Vec::new() })
     }
 
-    pub(super) fn send(&mut self, commands: &str) -> io::Result<()> {
+    /// Connects to a Unix socket.
+    pub(crate) fn connect_unix(path: &Path) -> io::Result<Dialogue> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Dialogue { stream: Box::new(stream), received: Vec::new() })
+    }
+
+    pub(crate) fn send(&mut self, commands: &str) -> io::Result<()> {
         self.stream.write_all(commands.as_bytes())
     }
 
@@ -52,7 +68,7 @@ impl Dialogue {
     /// # Errors
     ///
     /// When the connection has ended, or what came is no RESP.
-    pub(super) fn next(&mut self, patience: Duration) -> io::Result<Option<Reply>> {
+    pub(crate) fn next(&mut self, patience: Duration) -> io::Result<Option<Reply>> {
         let deadline = Instant::now() + patience;
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -72,7 +88,7 @@ impl Dialogue {
     }
 
     /// Asks one thing and waits for the answer.
-    pub(super) fn ask(&mut self, command: &str) -> Result<Reply> {
+    pub(crate) fn ask(&mut self, command: &str) -> Result<Reply> {
         self.send(&format!("{command}\r\n")).with_context(|| format!("cannot ask {command}"))?;
         match self.next(PATIENCE).with_context(|| format!("no answer to {command}"))? {
             Some(reply) => Ok(reply),
@@ -81,7 +97,7 @@ impl Dialogue {
     }
 
     /// The texts of an array; `-` stands for nil.
-    pub(super) fn texts(&mut self, command: &str) -> Result<Vec<String>> {
+    pub(crate) fn texts(&mut self, command: &str) -> Result<Vec<String>> {
         match self.ask(command)? {
             Reply::Array(parts) => parts
                 .into_iter()

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""What load on the service plane does to those who ask the data plane.
+
+Usage: planes.py STOCKD [ROUNDS [SECONDS]]
+
+One server with one worker and one thread of HTTP, 10,000 stocks, in memory. Polite clients send GETs over RESP, 2,000 a second over 20 connections,
+each counted from when it was due; they are measured alone and beside each load of the service plane, by turns: requests over HTTP/1.1
+and HTTP/2 as fast as they are answered, lookups of 500 names at once, and 500 Server-Sent Events clients that are told 2,000 updates a second.
+Printed are medians over the rounds (5 unless given) of p50, p99 and p99.9, and the ratio of the p99.9 to the one alone in the same round,
+with its lowest and highest. Goal: below 2.
+"""
+
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+
+STOCKS = 10_000
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+class Server:
+    def __init__(self, stockd):
+        self.stockd = stockd
+        arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
+        arguments += ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        lines = [self.process.stdout.readline().split() for _ in range(2)]
+        self.address = dict(lines)
+        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **QUIET)
+
+    def command(self, protocol, *more, stocks=STOCKS):
+        address = self.address["resp" if protocol == "resp" else "http"]
+        arguments = [self.stockd, "load", "--protocol", protocol, "--server", address]
+        arguments += ["--resp", self.address["resp"], "--http", self.address["http"]]
+        return arguments + ["--stocks", str(stocks), "--repeats", "0", *more]
+
+    def polite(self, seconds):
+        """Latencies of the polite clients, in µs: p50, p99, p99.9."""
+        with tempfile.NamedTemporaryFile(suffix=".json") as report:
+            more = ["-c", "20", "--rate", "2000", "--warmup", "500ms", "--json", report.name]
+            more += ["--duration", f"{seconds}s"]
+            subprocess.run(self.command("resp", *more), check=True, **QUIET)
+            latency = json.load(report)["points"][0]["repetitions"][0]["latency"]
+        return [latency[name] / 1000 for name in ("p50_ns", "p99_ns", "p999_ns")]
+
+
+class Batches:
+    """Clients that look up 500 names at once, again and again, until they are ended."""
+
+    def __init__(self, server):
+        names = json.dumps({"symbols": [f"S{number:07}" for number in range(500)]})
+        head = "POST /v1/lookup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self.request = f"{head}Content-Length: {len(names)}\r\n\r\n{names}".encode()
+        host, port = server.address["http"].rsplit(":", 1)
+        self.sockets = [socket.create_connection((host, int(port))) for _ in range(2)]
+        self.threads = [threading.Thread(target=self.ask, args=[it]) for it in self.sockets]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self, connection):
+        try:
+            while True:
+                connection.sendall(self.request)
+                received = b""
+                while not received.endswith((b'"missing":[]}', b'"missing":[]}\r\n0\r\n\r\n')):
+                    more = connection.recv(1 << 20)
+                    if not more:
+                        return
+                    received = received[-64:] + more
+        except OSError:
+            return
+
+    def end(self):
+        for connection in self.sockets:
+            connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+
+
+class Load:
+    """`stockd load` until it is ended."""
+
+    def __init__(self, server, protocol, *more, stocks=STOCKS):
+        endless = ["--warmup", "0s", "--duration", "1h"]
+        arguments = server.command(protocol, *endless, *more, stocks=stocks)
+        self.process = subprocess.Popen(arguments, **QUIET)
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Nothing:
+    def end(self):
+        pass
+
+
+BESIDE = {
+    "alone": lambda server: Nothing(),
+    "HTTP/1.1": lambda server: Load(server, "http", "-c", "20"),
+    "HTTP/1.1, 5,000 a second": lambda server: Load(server, "http", "-c", "20", "--rate", "5000"),
+    "HTTP/2, 16 at once": lambda server: Load(server, "http2", "-c", "4", "-p", "16"),
+    "500 names at once": Batches,
+    "500 event streams": lambda server: Load(
+        server, "resp", "-c", "1", "--updates", "100", "--rate", "2000",
+        "--subscribers", "500", "--subscribe-with", "sse", stocks=100,
+    ),
+}
+
+
+def main():
+    numbers = sys.argv[2:]
+    rounds, seconds = (int(it) for it in numbers + ["5", "5"][len(numbers) :])
+    server = Server(sys.argv[1])
+    taken = {name: [] for name in BESIDE}
+    try:
+        for _ in range(rounds):
+            for name, begin in BESIDE.items():
+                beside = begin(server)
+                try:
+                    taken[name].append(server.polite(seconds))
+                finally:
+                    beside.end()
+    finally:
+        server.process.kill()
+        server.process.wait()
+    print("the data plane beside        p50 µs   p99 µs  p99.9 µs  ratio of p99.9")
+    for name, rows in taken.items():
+        p50, p99, p999 = (statistics.median(column) for column in zip(*rows))
+        ratios = sorted(row[2] / alone[2] for row, alone in zip(rows, taken["alone"]))
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"{name:26}  {p50:8.0f} {p99:8.0f}  {p999:8.0f}  {spread}")
+
+
+if __name__ == "__main__":
+    main()

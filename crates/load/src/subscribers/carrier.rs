@@ -1,0 +1,213 @@
+//! What carries the messages of subscribers: how it is asked for them, and how they are recognised.
+//!
+//! It knows no socket. Invariant: a message is recognised once it is whole, however the bytes before were cut.
+
+use crate::codec::{Caller, Foreign, Protocol};
+use crate::stocks::Texts;
+#[cfg(feature = "web")]
+use crate::subscribers::browsers::{self, Events, Messages};
+use crate::subscribers::channels::{self, Channels};
+
+/// What carries the messages of subscribers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// `SUBSCRIBE` of RESP.
+    #[default]
+    Resp,
+    /// Server-Sent Events over HTTP/1.1.
+    Sse,
+    /// WebSocket.
+    Websocket,
+}
+
+/// What every subscriber sends.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) request: Vec<u8>,
+    /// Names in it: all, or as many as one request holds.
+    pub(super) names: usize,
+}
+
+/// Something that a subscriber hears.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Event<'a> {
+    /// It is subscribed to everything.
+    Subscribed,
+    /// A quote, or that a stock is not listed, as JSON.
+    Message(&'a [u8]),
+    /// These bytes are to be sent, so that the server sees that it is there.
+    #[cfg_attr(not(feature = "web"), allow(dead_code))]
+    Answer(&'a [u8]),
+}
+
+/// The conversation of one subscriber.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Channels(Channels),
+    #[cfg(feature = "web")]
+    Events(Events),
+    #[cfg(feature = "web")]
+    Messages(Messages),
+}
+
+impl Carrier {
+    /// What is spoken on its connections when they are opened.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Carrier::Resp => Protocol::Resp,
+            Carrier::Sse => Protocol::Http,
+            Carrier::Websocket => Protocol::Websocket,
+        }
+    }
+
+    /// What helps where it cannot be connected to.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Carrier::Resp => "subscribers need the RESP listener of stockd; name it with --resp",
+            _ => "subscribers need the HTTP listener of stockd; name it with --http",
+        }
+    }
+}
+
+impl Subscription {
+    pub(super) fn new(carrier: Carrier, names: &Texts, caller: &Caller) -> Subscription {
+        let (request, names) = match carrier {
+            #[cfg(feature = "web")]
+            Carrier::Sse => browsers::events(names, caller),
+            #[cfg(feature = "web")]
+            Carrier::Websocket => browsers::messages(names),
+            _ => channels::subscribe(names),
+        };
+        #[cfg(not(feature = "web"))]
+        let _ = caller;
+        Subscription { request, names }
+    }
+}
+
+impl Reader {
+    pub(super) fn new(carrier: Carrier, names: usize) -> Reader {
+        match carrier {
+            #[cfg(feature = "web")]
+            Carrier::Sse => Reader::Events(Events::default()),
+            #[cfg(feature = "web")]
+            Carrier::Websocket => Reader::Messages(Messages),
+            _ => Reader::Channels(Channels::new(names)),
+        }
+    }
+
+    /// Tells what these bytes say. Returns how many were understood; the others are to come again.
+    ///
+    /// # Errors
+    ///
+    /// When they are no answer to the subscription.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<usize, Foreign> {
+        match self {
+            Reader::Channels(it) => it.read(bytes, tell),
+            #[cfg(feature = "web")]
+            Reader::Events(it) => it.read(bytes, tell),
+            #[cfg(feature = "web")]
+            Reader::Messages(it) => it.read(bytes, tell),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is heard of a stream that is cut at one place.
+    fn heard(carrier: Carrier, stream: &[u8], cut: usize) -> Vec<String> {
+        let mut reader = Reader::new(carrier, 2);
+        let (mut heard, mut begin) = (Vec::new(), 0);
+        for end in [cut, stream.len()] {
+            let read = reader.read(&stream[begin..end], &mut |event| {
+                heard.push(match event {
+                    Event::Subscribed => "subscribed".to_owned(),
+                    Event::Message(message) => String::from_utf8_lossy(message).into_owned(),
+                    Event::Answer(bytes) => format!("answer of {}", bytes.len()),
+                });
+            });
+            begin += read.unwrap();
+        }
+        assert_eq!(begin, stream.len());
+        heard
+    }
+
+    #[test]
+    fn channels_are_heard_wherever_they_are_cut() {
+        let stream = "*3\r\n$9\r\nsubscribe\r\n$1\r\nA\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$1\r\nA\r\n$2\r\n{}\r\n\
+            *3\r\n$9\r\nsubscribe\r\n$7\r\nmessage\r\n:2\r\n*3\r\n$7\r\nmessage\r\n$7\r\nmessage\r\n$3\r\n{1}\r\n";
+        for cut in 0..=stream.len() {
+            let heard = heard(Carrier::Resp, stream.as_bytes(), cut);
+            assert_eq!(heard, ["{}", "subscribed", "{1}"], "cut at {cut}");
+        }
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn events_and_messages_are_heard_wherever_they_are_cut() {
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let stream = [
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+            &chunk(
+                "event: hello\ndata: {\"server\":\"stockd\"}\n\ndata: {1}\nid: 0-1\n\nevent: syn",
+            ),
+            &chunk("ced\ndata: {}\n\n"),
+            &chunk("event: heartbeat\ndata: {}\n\ndata: {2}\n\n"),
+        ];
+        let stream = stream.concat();
+        for cut in 0..=stream.len() {
+            let heard = heard(Carrier::Sse, stream.as_bytes(), cut);
+            assert_eq!(heard, ["{1}", "subscribed", "{2}"], "cut at {cut}");
+        }
+        let frame =
+            |kind: u8, text: &str| [&[0x80 | kind, text.len() as u8], text.as_bytes()].concat();
+        let stream = [
+            frame(1, r#"{"type":"hello"}"#),
+            frame(1, r#"[{"a":1},{"b":"2"}]"#),
+            frame(9, ""),
+            frame(1, r#"{"type":"synced"}"#),
+        ];
+        let stream = stream.concat();
+        for cut in 0..=stream.len() {
+            let heard = heard(Carrier::Websocket, &stream, cut);
+            let expected = [r#"{"a":1}"#, r#"{"b":"2"}"#, "answer of 6", "subscribed"];
+            assert_eq!(heard, expected, "cut at {cut}");
+        }
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn a_refusal_is_no_stream() {
+        let mut reader = Reader::new(Carrier::Sse, 1);
+        let refusal = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        let foreign = reader.read(refusal, &mut |_| {}).unwrap_err();
+        assert_eq!(foreign.excerpt, "HTTP/1.1 503 Service Unavailable");
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn a_request_holds_as_many_names_as_fit() {
+        use stockd_model::limits::{HTTP_URI_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX};
+        let (few, many) = (Texts::generated(3), Texts::generated(100_000));
+        let caller = Caller { host: "localhost".to_owned(), ..Caller::default() };
+        let of = |carrier, names: &Texts| Subscription::new(carrier, names, &caller);
+        let request = of(Carrier::Sse, &few).request;
+        let first =
+            "GET /v1/stream?symbols=S0000000,S0000001,S0000002 HTTP/1.1\r\nHost: localhost\r\n";
+        assert!(request.starts_with(first.as_bytes()));
+        let line = of(Carrier::Sse, &many);
+        let end = line.request.iter().position(|byte| *byte == b'\r').unwrap();
+        assert!(end < HTTP_URI_BYTES_MAX && end > HTTP_URI_BYTES_MAX - 100, "{end}");
+        assert_eq!(line.names, (HTTP_URI_BYTES_MAX - 64) / 9);
+        let message = of(Carrier::Websocket, &many);
+        assert!(message.request.len() <= WEBSOCKET_MESSAGE_BYTES_MAX);
+        assert!(message.names > 5_000);
+        assert_eq!(of(Carrier::Websocket, &few).names, 3);
+    }
+}
