@@ -5,22 +5,27 @@
 //!
 //! Invariant: while the thread that applies runs, what is asked is answered; after it has ended nothing is asked any more.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use stockd_engine::{ClusterReport, now_ns};
-use stockd_model::limits::{CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX, KEEP_STOCKS_MAX};
+use stockd_model::limits::{
+    CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX, KEEP_STOCKS_MAX, SNAPSHOT_PAGE_ROWS,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc as asynchronous;
 use tokio::sync::oneshot;
 
 use crate::keeper::Keeper;
 use crate::log_state::Fault;
-use crate::nats::{Delivery, Wiring};
-use crate::node::{Closed, Effect, Event, Node, NodeStatus, Now};
+use crate::nats::{Delivery, Want, Wiring};
+use crate::node::{Closed, Effect, Event, Node, NodeStatus, Now, Taken};
 use crate::options::{ClusterError, ClusterOptions};
+use crate::snapshot::SnapshotWriter;
 
 /// A node that runs.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ struct Shared {
     options: ClusterOptions,
     /// What it said last.
     status: Mutex<Option<Said>>,
+    /// Whether somebody wants a snapshot.
+    wants_snapshot: AtomicBool,
 }
 
 /// What a node said of itself.
@@ -56,8 +63,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What a node is made of before it runs.
 pub(crate) struct Parts {
     pub(crate) options: ClusterOptions,
-    /// That of the log.
-    pub(crate) epoch: u64,
     pub(crate) node: Node,
     /// Where it keeps what it holds.
     pub(crate) keeper: Option<Keeper>,
@@ -68,20 +73,25 @@ pub(crate) struct Parts {
 impl Cluster {
     /// Has a node follow the log.
     pub(crate) fn start(parts: Parts) -> Result<Cluster, ClusterError> {
-        let Parts { options, epoch, mut node, keeper, wire, network } = parts;
+        let Parts { options, mut node, keeper, wire, network } = parts;
         let interrupter = node.replica().interrupter();
         let (deliveries, delivered) = mpsc::sync_channel(DELIVERIES_MAX);
         let (effects, wanted) = asynchronous::channel(EFFECTS_MAX);
         let consumer = format!("node-{:016x}", random()?);
         let _ = wire.send(Wiring { deliveries, interrupter, effects: wanted, consumer });
-        let shared = Arc::new(Shared { options, status: Mutex::default() });
-        let applying =
-            Applying { node, delivered, effects, keeper, epoch, shared: Arc::clone(&shared) };
+        let wants_snapshot = AtomicBool::new(false);
+        let shared = Arc::new(Shared { options, status: Mutex::default(), wants_snapshot });
+        let applying = Applying { node, delivered, effects, keeper, shared: Arc::clone(&shared) };
         let apply = thread::Builder::new()
             .name("stockd-apply".to_owned())
             .spawn(move || applying.run())
             .map_err(|error| ClusterError::Refused(error.to_string()))?;
         Ok(Cluster { shared, apply, network })
+    }
+
+    /// Has a snapshot of the cluster taken now.
+    pub fn ask_for_snapshot(&self) {
+        self.shared.wants_snapshot.store(true, Relaxed);
     }
 
     /// Waits until all is applied that was acknowledged before, and writes are taken. `false` when it was given up, or
@@ -104,13 +114,13 @@ impl Cluster {
         }
     }
 
-    /// Why what the node shows may be wrong: it has stopped, and others hold something else. One that has stopped for
-    /// another cause shows what was right.
+    /// Why the node must not go on: others hold something else than it shows, or it has fallen too far behind them. One
+    /// that has stopped for another cause shows what was right.
     pub fn wrong(&self) -> Option<String> {
         match self.shared.status().as_ref()?.status.closed.as_ref()? {
-            Closed::Stopped(fault @ (Fault::Diverged { .. } | Fault::NoRoom(_))) => {
-                Some(fault.to_string())
-            }
+            Closed::Stopped(
+                fault @ (Fault::Diverged { .. } | Fault::NoRoom(_) | Fault::Behind { .. }),
+            ) => Some(fault.to_string()),
             _ => None,
         }
     }
@@ -172,11 +182,9 @@ impl Shared {
 struct Applying {
     node: Node,
     delivered: Receiver<Delivery>,
-    effects: asynchronous::Sender<Effect>,
+    effects: asynchronous::Sender<Want>,
     /// Where it keeps what it holds.
     keeper: Option<Keeper>,
-    /// That of the log.
-    epoch: u64,
     shared: Arc<Shared>,
 }
 
@@ -219,9 +227,39 @@ impl Applying {
     fn hand_over(&mut self) {
         let Some(keeper) = &self.keeper else { return };
         if self.node.seen() != keeper.kept()
-            && let Some(keep) = self.node.keep((&self.shared.options.name, self.epoch))
+            && let Some(keep) = self.node.keep()
         {
             keeper.keep(keep);
+        }
+    }
+
+    /// Where there is no room it is as if the network had dropped it.
+    fn want(&self, want: Want) {
+        let _ = self.effects.try_send(want);
+    }
+
+    /// Reads what was taken, on a thread of its own, and has it kept.
+    fn write_snapshot(&mut self, taken: Taken, now: Now) {
+        let Taken { sequence, session, place, mut quotes } = taken;
+        let effects = self.effects.clone();
+        let write = move || {
+            let mut writer = SnapshotWriter::new(&place);
+            let chunks = loop {
+                match quotes.page(SNAPSHOT_PAGE_ROWS, Instant::now()) {
+                    Ok(Some(page)) => page.iter().for_each(|quote| writer.push(quote)),
+                    Ok(None) => break Some(writer.finish()),
+                    Err(ended) => {
+                        tracing::warn!("no snapshot of the cluster: {ended}");
+                        break None;
+                    }
+                }
+            };
+            let _ = effects.blocking_send(Want::Put { sequence, session, chunks });
+        };
+        let thread = thread::Builder::new().name("stockd-snapshot".to_owned()).spawn(write);
+        if let Err(error) = thread {
+            tracing::warn!("no snapshot of the cluster: {error}");
+            self.node.handle(Event::Kept { sequence, is_kept: false }, now);
         }
     }
 
@@ -259,6 +297,13 @@ impl Applying {
                 }
                 Delivery::Connected => Event::Connected,
                 Delivery::Disconnected => Event::Disconnected,
+                Delivery::Kept { sequence, is_kept } => {
+                    Event::Kept { sequence: *sequence, is_kept: *is_kept }
+                }
+                Delivery::Failed(ClusterError::Purged { first, .. }) => {
+                    self.node.is_behind(*first);
+                    continue;
+                }
                 Delivery::Failed(error) => {
                     self.node.fail(error.to_string());
                     continue;
@@ -267,10 +312,17 @@ impl Applying {
             self.node.handle(event, began);
         }
         let now = now();
+        if self.shared.wants_snapshot.swap(false, Relaxed) {
+            self.node.ask_for_snapshot();
+        }
         self.node.poll(now);
         for effect in self.node.effects() {
-            // Where there is no room it is as if the network had dropped it.
-            let _ = self.effects.try_send(effect);
+            match effect {
+                Effect::Send(outgoing) => self.want(Want::Send(outgoing)),
+                Effect::Follow { from, elsewhere } => self.want(Want::Follow { from, elsewhere }),
+                Effect::Tidy => self.want(Want::Tidy),
+                Effect::Keep(taken) => self.write_snapshot(*taken, now),
+            }
         }
         self.keep(now.instant);
         let kept = self.keeper.as_ref().map(Keeper::kept);

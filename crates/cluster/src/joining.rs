@@ -15,13 +15,14 @@ use stockd_store::DataDir;
 use tokio::sync::oneshot;
 
 use crate::cluster::{Cluster, Parts, now, random, runtime};
-use crate::keeper::Keeper;
+use crate::keeper::{self, Fill, Keeper};
 use crate::log_state::LogState;
 use crate::nats::api::LogInfo;
-use crate::nats::{self, Wiring};
+use crate::nats::{self, Joined, Wiring};
 use crate::node::{Node, NodeOptions};
-use crate::options::{ClusterError, ClusterOptions};
+use crate::options::{ClusterError, ClusterName, ClusterOptions};
 use crate::place::Place;
+use crate::snapshot::Snapshot;
 
 /// A connection to a cluster whose log is known, and no node yet.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Joining {
     options: ClusterOptions,
     log: LogInfo,
     kept: Option<(DataDir, Option<Place>)>,
+    /// What the node begins with in place of that.
+    snapshot: Option<Snapshot>,
     wire: oneshot::Sender<Wiring>,
     network: JoinHandle<()>,
 }
@@ -51,7 +54,7 @@ impl Joining {
         let kept = match directory {
             None => None,
             Some(directory) => {
-                let place = place_of(&directory, &options)?;
+                let place = place_of(&directory, &options.name)?;
                 Some((directory, place))
             }
         };
@@ -64,8 +67,8 @@ impl Joining {
         let network = thread::Builder::new().name("stockd-nats".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let joined = nats::join(&of_thread, seen).await;
-                let connection = joined.map(|(connection, log)| {
-                    let _ = tell.send(Ok(log));
+                let connection = joined.map(|Joined { connection, log, snapshot }| {
+                    let _ = tell.send(Ok((log, snapshot)));
                     connection
                 });
                 match connection {
@@ -79,9 +82,9 @@ impl Joining {
             });
         });
         let network = network.map_err(|error| ClusterError::Refused(error.to_string()))?;
-        let log: LogInfo = loop {
+        let (log, snapshot): (LogInfo, _) = loop {
             match told.recv_timeout(LOOK_INTERVAL) {
-                Ok(log) => break log?,
+                Ok(found) => break found?,
                 Err(RecvTimeoutError::Timeout) if is_given_up() => {
                     return Err(ClusterError::Stopped);
                 }
@@ -101,7 +104,7 @@ impl Joining {
             );
             return Err(of_directory(directory, why));
         }
-        Ok(Joining { options, log, kept, wire, network })
+        Ok(Joining { options, log, kept, snapshot, wire, network })
     }
 
     /// Has a node follow the log and write to it. The engine shows what the directory has until more of the log has come.
@@ -110,44 +113,66 @@ impl Joining {
     ///
     /// When the directory cannot be read, or the system has no memory or no thread.
     pub fn start(self) -> Result<(Engine, Cluster), ClusterError> {
-        let Joining { options, log, kept, wire, network } = self;
+        let Joining { options, log, kept, snapshot, wire, network } = self;
         let LogInfo { epoch, stocks_max } = log;
         let catalog = Catalog::new();
         let (mut state, mut holdings) = (LogState::new(), Holdings::default());
-        if let Some((directory, Some(place))) = &kept {
-            load(directory, &catalog)?;
-            (state, holdings) = (place.log.clone(), place.holdings);
+        match (&snapshot, &kept) {
+            (Some(snapshot), _) => {
+                fill(snapshot, &catalog)?;
+                (state, holdings) = (snapshot.place.log.clone(), snapshot.place.holdings);
+            }
+            (None, Some((directory, Some(place)))) => {
+                load(directory, &catalog)?;
+                (state, holdings) = (place.log.clone(), place.holdings);
+            }
+            (None, _) => {}
         }
         let version_floor = holdings.version_floor;
         let hash = crate::hash;
         let (engine, mut replica) =
             Engine::replicated(Replicated { catalog, version_floor, stocks_max, epoch, hash });
         let mut keeper = None;
-        if let Some((directory, _)) = kept {
-            if replica.holdings() != holdings {
+        if let Some((directory, place)) = kept {
+            if snapshot.is_none() && replica.holdings() != holdings {
                 let why = "holds other quotes than the node kept there: something has changed it; move it away, and the \
                            node begins without";
                 return Err(of_directory(&directory, why.to_owned()));
             }
             replica.note_changes();
-            keeper = Some(Keeper::start(directory, state.seen().sequence)?);
+            let kept = place.map_or(0, |place| place.log.seen().sequence);
+            let is_filled = snapshot.is_none() && (kept > 0 || directory.is_unclaimed());
+            let started = Keeper::start(directory, kept)?;
+            if !is_filled {
+                started.fill(Fill { snapshot, sequence: state.seen().sequence });
+            }
+            keeper = Some(started);
         }
         let node_options = NodeOptions {
+            name: options.name.clone(),
+            epoch,
             write_timeout: options.write_timeout,
             writes: !options.only_follows,
             // The system has had random numbers before.
             draw_session: Box::new(|| random().unwrap_or_else(|_| now_ns())),
         };
         let node = Node::after(state, replica, node_options, now());
-        let parts = Parts { options, epoch, node, keeper, wire, network };
+        let parts = Parts { options, node, keeper, wire, network };
         let cluster = Cluster::start(parts)?;
         engine.report_cluster_with(cluster.reporter());
         Ok((engine, cluster))
     }
 }
 
-/// Where in the log of this cluster the directory is; `None` where nothing was kept in it.
-fn place_of(directory: &DataDir, options: &ClusterOptions) -> Result<Option<Place>, ClusterError> {
+/// Where in the log of a cluster a directory is; `None` where nothing was kept in it.
+///
+/// # Errors
+///
+/// When it is that of something else.
+pub(crate) fn place_of(
+    directory: &DataDir,
+    cluster: &ClusterName,
+) -> Result<Option<Place>, ClusterError> {
     let another = "move it away, or give this node another one with --data-dir";
     let Some(mut position) = directory.position() else {
         return match directory.is_unclaimed() {
@@ -158,15 +183,30 @@ fn place_of(directory: &DataDir, options: &ClusterOptions) -> Result<Option<Plac
             }
         };
     };
+    if position == keeper::FILLING {
+        return Ok(None);
+    }
     let place = Place::decode(&mut position).map_err(|error| {
         of_directory(directory, format!("does not say where in the log it is: {error}; {another}"))
     })?;
-    if place.cluster != options.name {
-        let (held, name) = (place.cluster.as_str(), options.name.as_str());
+    if place.cluster != *cluster {
+        let (held, name) = (place.cluster.as_str(), cluster.as_str());
         let why = format!("is of cluster '{held}', and this node is one of '{name}'; {another}");
         return Err(of_directory(directory, why));
     }
     Ok(Some(place))
+}
+
+/// Puts the quotes of a snapshot into the catalog.
+fn fill(snapshot: &Snapshot, catalog: &Catalog) -> Result<(), ClusterError> {
+    let stocks = snapshot.place.holdings.stocks;
+    let no_room = |why: &dyn std::fmt::Display| {
+        ClusterError::Refused(format!("the cluster holds {stocks} stocks: {why}"))
+    };
+    catalog
+        .reserve(usize::try_from(stocks).unwrap_or(usize::MAX))
+        .map_err(|full| no_room(&full))?;
+    snapshot.quotes().try_for_each(|quote| catalog.restore(&quote)).map_err(|full| no_room(&full))
 }
 
 /// Reads the quotes of the directory into the catalog.

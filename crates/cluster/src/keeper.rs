@@ -6,15 +6,19 @@
 //!
 //! Invariant: the directory has the quotes of one place in the log, and that place; or it says that it has none.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use stockd_model::limits::{KEEP_INTERVAL, KEEP_PAUSE};
+use stockd_model::Symbol;
+use stockd_model::limits::{FILL_STOCKS, KEEP_INTERVAL, KEEP_PAUSE};
 use stockd_store::{DataDir, Durability, StoreError, Write};
 
 use crate::options::ClusterError;
+use crate::snapshot::Snapshot;
 
 /// What has changed since the last one, up to a place.
 #[derive(Debug)]
@@ -26,10 +30,27 @@ pub(crate) struct Keep {
     pub(crate) place: Vec<u8>,
 }
 
+/// What the directory has to hold in place of what it holds: a snapshot, or nothing where there is none.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) sequence: u64,
+}
+
+/// What the thread is asked.
+#[derive(Debug)]
+enum Job {
+    Keep(Keep),
+    Fill(Fill),
+}
+
+/// What a directory has for its place while it is being filled.
+pub(crate) const FILLING: &[u8] = b"filling";
+
 /// The handle of the thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    jobs: Option<SyncSender<Keep>>,
+    jobs: Option<SyncSender<Job>>,
     record: Arc<Mutex<Record>>,
     thread: JoinHandle<()>,
 }
@@ -53,14 +74,17 @@ impl Keeper {
         let next_at = Instant::now() + KEEP_INTERVAL;
         let record = Record { is_busy: false, has_failed: false, kept, next_at };
         let record = Arc::new(Mutex::new(record));
-        let (jobs, asked) = mpsc::sync_channel::<Keep>(1);
+        let (jobs, asked) = mpsc::sync_channel::<Job>(1);
         let of_thread = Arc::clone(&record);
         let mut data = data;
         let thread = thread::Builder::new().name("stockd-keeper".to_owned()).spawn(move || {
             while let Ok(job) = asked.recv() {
                 let began = Instant::now();
-                let done = keep(&mut data, &job);
-                if !lock(&of_thread).note(job.sequence, began, done) {
+                let (sequence, done) = match job {
+                    Job::Keep(job) => (job.sequence, keep(&mut data, &job)),
+                    Job::Fill(job) => (job.sequence, fill(&mut data, &job)),
+                };
+                if !lock(&of_thread).note(sequence, began, done) {
                     break;
                 }
             }
@@ -92,9 +116,18 @@ impl Keeper {
 
     /// Has something kept; it must not be busy.
     pub(crate) fn keep(&self, keep: Keep) {
+        self.ask(Job::Keep(keep));
+    }
+
+    /// Has the directory filled; nothing may have been kept before.
+    pub(crate) fn fill(&self, fill: Fill) {
+        self.ask(Job::Fill(fill));
+    }
+
+    fn ask(&self, job: Job) {
         lock(&self.record).is_busy = true;
         if let Some(jobs) = &self.jobs
-            && jobs.try_send(keep).is_err()
+            && jobs.try_send(job).is_err()
         {
             lock(&self.record).has_failed = true;
         }
@@ -149,4 +182,42 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 fn keep(data: &mut DataDir, keep: &Keep) -> Result<(), StoreError> {
     let Keep { writes, version_floor, place, .. } = keep;
     data.commit_at(writes, *version_floor, place, Durability::Synced)
+}
+
+/// Has the directory hold what the snapshot holds. A crash before the end leaves what was there before, or a
+/// directory that says that it has no place.
+fn fill(data: &mut DataDir, fill: &Fill) -> Result<(), StoreError> {
+    let mut gone: HashSet<Symbol> = HashSet::new();
+    data.load(|quote| {
+        gone.insert(quote.symbol);
+        ControlFlow::Continue(())
+    })?;
+    let mut writes = Vec::new();
+    if let Some(snapshot) = &fill.snapshot {
+        for quote in snapshot.quotes() {
+            gone.remove(&quote.symbol);
+            writes.push(Write::Put(quote));
+            flush(data, &mut writes)?;
+        }
+    }
+    for symbol in gone {
+        writes.push(Write::Remove(symbol));
+        flush(data, &mut writes)?;
+    }
+    let (mut place, mut version_floor) = (FILLING.to_vec(), 0);
+    if let Some(snapshot) = &fill.snapshot {
+        place.clear();
+        snapshot.place.encode(&mut place);
+        version_floor = snapshot.place.holdings.version_floor;
+    }
+    data.commit_at(&writes, version_floor, &place, Durability::Synced)
+}
+
+/// Puts what is to be written into the directory when it is much.
+fn flush(data: &mut DataDir, writes: &mut Vec<Write>) -> Result<(), StoreError> {
+    if writes.len() >= FILL_STOCKS {
+        data.commit_at(writes, 0, FILLING, Durability::Unsynced)?;
+        writes.clear();
+    }
+    Ok(())
 }

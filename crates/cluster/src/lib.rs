@@ -22,30 +22,37 @@ mod cluster;
 mod joining;
 mod keeper;
 mod log_state;
+mod monitor;
 mod nats;
 mod node;
 mod options;
 mod origin;
 mod place;
+mod recover;
 mod round;
 mod sessions;
+mod snapshot;
 mod stream;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod traps;
+mod verify;
 mod votes;
 
 pub use cluster::Cluster;
 pub use joining::Joining;
 pub use log_state::Fault;
+pub use monitor::{Syncing, look_at_syncing};
 pub use nats::api::LogInfo;
-pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now};
+pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now, Taken};
 pub use options::{ClusterError, ClusterName, ClusterOptions};
 pub use origin::Outgoing;
+pub use recover::{Recovery, recover};
 pub use stream::{
     NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream, make_stream, mirror_stream,
 };
+pub use verify::{Verification, verify};
 
 /// Hashes the bytes of a quote, the same on every machine.
 pub fn hash(bytes: &[u8]) -> u64 {

@@ -44,6 +44,8 @@ pub(crate) enum Meaning {
     Alive,
     /// Its sender holds this after that message.
     Digest { sequence: u64, digest: u64 },
+    /// Every node is to say what it holds now.
+    Compare,
     /// A snapshot up to that message has been kept.
     Snapshot { sequence: u64 },
     /// Nothing: it has come before, or is of a session that is not open.
@@ -94,6 +96,17 @@ pub enum Fault {
     Diverged {
         /// After which message.
         sequence: u64,
+    },
+    /// What comes next is not in the log any more.
+    #[error(
+        "this node has applied message {applied} of the log, which begins at message {first} now: it was held up for too \
+         long; start it again, it begins from a snapshot"
+    )]
+    Behind {
+        /// The first message of the log.
+        first: u64,
+        /// The last message that was applied.
+        applied: u64,
     },
     /// The log cannot be followed.
     #[error("{0}")]
@@ -225,6 +238,7 @@ impl LogState {
 fn meaning_of(kind: Kind, body: Body) -> Meaning {
     match (kind, body) {
         (Kind::Hello, _) => Meaning::Opened,
+        (Kind::Compare, _) => Meaning::Compare,
         (_, Body::Nothing) => Meaning::Alive,
         (_, Body::Commands(commands)) => Meaning::Commands(commands),
         (_, Body::Digest { sequence, digest }) => Meaning::Digest { sequence, digest },

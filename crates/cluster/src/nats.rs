@@ -15,8 +15,10 @@
 
 pub(crate) mod api;
 pub(crate) mod client;
-mod follower;
+pub(crate) mod follower;
+pub(crate) mod objects;
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
@@ -25,16 +27,17 @@ use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use stockd_engine::Interrupter;
-use stockd_model::limits::LOG_RECOVERY_TIMEOUT;
+use stockd_model::limits::{CLUSTER_END_TIMEOUT, LOG_RECOVERY_TIMEOUT};
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::api::{LogInfo, PublishAck};
 use self::follower::Follower;
-use crate::node::Effect;
+use self::objects::Objects;
 use crate::options::{ClusterError, ClusterName, ClusterOptions};
 use crate::origin::Outgoing;
+use crate::snapshot::Snapshot;
 
 /// What the network hands to a node.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) enum Delivery {
     Message { sequence: u64, message: Bytes },
     /// The log has a message.
     Acked { session: u64, number: u64, sequence: u64 },
+    /// A snapshot is kept, or is not.
+    Kept { sequence: u64, is_kept: bool },
     /// There is a connection.
     Connected,
     /// There is none.
@@ -51,12 +56,25 @@ pub(crate) enum Delivery {
     Failed(ClusterError),
 }
 
+/// What a node wants of its connection.
+#[derive(Debug)]
+pub(crate) enum Want {
+    /// Send this message, once.
+    Send(Outgoing),
+    /// Deliver the log from there on, and nothing that was on its way before.
+    Follow { from: u64, elsewhere: bool },
+    /// Keep a snapshot; `None` where there is none after all.
+    Put { sequence: u64, session: u64, chunks: Option<Vec<Bytes>> },
+    /// Let go of the log and the snapshots before the last but one.
+    Tidy,
+}
+
 /// A node, as its connection sees it.
 #[derive(Debug)]
 pub(crate) struct Wiring {
     pub(crate) deliveries: SyncSender<Delivery>,
     pub(crate) interrupter: Interrupter,
-    pub(crate) effects: Receiver<Effect>,
+    pub(crate) effects: Receiver<Want>,
     pub(crate) consumer: String,
 }
 
@@ -77,7 +95,7 @@ pub(crate) type Kept = (u64, u64);
 pub(crate) async fn join(
     options: &ClusterOptions,
     kept: Option<Kept>,
-) -> Result<(Connection, LogInfo), ClusterError> {
+) -> Result<Joined, ClusterError> {
     let (mut told, mut went_back) = (None, None);
     loop {
         let error = match try_to_join(options, kept).await {
@@ -99,10 +117,33 @@ pub(crate) async fn join(
     }
 }
 
-async fn try_to_join(
-    options: &ClusterOptions,
-    kept: Option<Kept>,
-) -> Result<(Connection, LogInfo), ClusterError> {
+/// The newest snapshot that is whole, of those that the log goes on behind. Of one that is not, the one before is taken.
+async fn newest_whole(
+    objects: &Objects,
+    epoch: u64,
+    sequences: RangeInclusive<u64>,
+) -> Result<Option<Snapshot>, ClusterError> {
+    for listed in objects.list(epoch).await? {
+        let sequence = listed.sequence;
+        if !sequences.contains(&sequence) {
+            continue;
+        }
+        let why = match objects.get(&listed).await? {
+            None => "it is not what was kept".to_owned(),
+            Some(chunks) => match Snapshot::read(&chunks) {
+                Ok(snapshot) if snapshot.place.log.seen().sequence == sequence => {
+                    return Ok(Some(snapshot));
+                }
+                Ok(_) => "it is of another place in the log".to_owned(),
+                Err(error) => error.to_string(),
+            },
+        };
+        tracing::warn!(sequence, "a snapshot of the cluster is passed over: {why}");
+    }
+    Ok(None)
+}
+
+async fn try_to_join(options: &ClusterOptions, kept: Option<Kept>) -> Result<Joined, ClusterError> {
     let (tell, events) = mpsc::unbounded_channel();
     let client = client::connect(options, tell).await?;
     let (log, info) = client::stream(&client, &options.name).await?;
@@ -115,11 +156,27 @@ async fn try_to_join(
         let stream = options.name.stream();
         return Err(ClusterError::WentBack { stream, kept, last });
     }
-    if epoch == log.epoch && first > kept + 1 {
-        return Err(ClusterError::Purged { first, needed: kept + 1 });
+    let is_behind = first > kept + 1;
+    let mut snapshot = None;
+    if epoch == log.epoch && (kept == 0 || is_behind) {
+        let objects = Objects::new(client.clone(), &options.name);
+        snapshot = newest_whole(&objects, log.epoch, first.saturating_sub(1)..=last).await?;
+        if snapshot.is_none() && is_behind {
+            return Err(ClusterError::Purged { first, needed: kept + 1 });
+        }
     }
     let (servers, name) = (options.servers.clone(), options.name.clone());
-    Ok((Connection { client, events, servers, name, log }, log))
+    let replicas = info.config.num_replicas;
+    let connection = Connection { client, events, servers, name, log, replicas };
+    Ok(Joined { connection, log, snapshot })
+}
+
+/// What joining has found.
+pub(crate) struct Joined {
+    pub(crate) connection: Connection,
+    pub(crate) log: LogInfo,
+    /// What the node has to begin with, in place of what it has kept.
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 /// A connection to the servers of a cluster.
@@ -129,6 +186,8 @@ pub(crate) struct Connection {
     servers: Vec<String>,
     name: ClusterName,
     log: LogInfo,
+    /// Servers that keep the log.
+    replicas: usize,
 }
 
 /// A connection that serves a node.
@@ -145,6 +204,11 @@ struct Serving {
     /// The first message that it is to deliver.
     from: u64,
     made: mpsc::Sender<(u64, Result<Subscriber, ClusterError>)>,
+    objects: Objects,
+    /// What lets go of the log, while it does.
+    tidying: Option<JoinHandle<()>>,
+    /// What became of snapshots that were to be kept.
+    put: mpsc::Sender<(u64, bool)>,
 }
 
 impl Connection {
@@ -156,6 +220,8 @@ impl Connection {
         let client = self.client.clone();
         let follower = Follower { client, name: self.name.clone(), consumer, log: self.log };
         let (made, mut consumers) = mpsc::channel(4);
+        let (put, mut puts) = mpsc::channel(4);
+        let objects = Objects::new(self.client.clone(), &self.name);
         let mut serving = Serving {
             connection: self,
             follower,
@@ -166,6 +232,9 @@ impl Connection {
             attempt: 0,
             from: 1,
             made,
+            objects,
+            tidying: None,
+            put,
         };
         let mut log: Option<Subscriber> = None;
         let mut is_open = serving.hand_over(Delivery::Connected).await;
@@ -173,11 +242,15 @@ impl Connection {
             is_open = tokio::select! {
                 effect = effects.recv() => match effect {
                     None => false,
-                    Some(Effect::Send(outgoing)) => serving.send(outgoing).await,
-                    Some(Effect::Follow { from, elsewhere }) => {
+                    Some(Want::Send(outgoing)) => serving.send(outgoing).await,
+                    Some(Want::Follow { from, elsewhere }) => {
                         log = None;
                         serving.follow(from, elsewhere).await
                     }
+                    Some(Want::Put { sequence, session, chunks }) => {
+                        serving.put(sequence, session, chunks).await
+                    }
+                    Some(Want::Tidy) => serving.tidy(),
                 },
                 Some((attempt, made)) = consumers.recv() => match made {
                     Ok(subscriber) if attempt == serving.attempt => {
@@ -189,8 +262,14 @@ impl Connection {
                 },
                 Some(message) = next(&mut log) => serving.delivered(message).await,
                 Some(ack) = acks.next() => serving.acked(&ack).await,
+                Some((sequence, is_kept)) = puts.recv() => {
+                    serving.hand_over(Delivery::Kept { sequence, is_kept }).await
+                }
                 Some(event) = serving.connection.events.recv() => serving.changed(&event).await,
             };
+        }
+        if let Some(tidying) = serving.tidying.take() {
+            let _ = timeout(CLUSTER_END_TIMEOUT, tidying).await;
         }
         serving.follower.leave().await;
     }
@@ -260,6 +339,53 @@ impl Serving {
             let subscriber = follower.follow(from).await;
             let _ = made.send((attempt, subscriber)).await;
         }));
+    }
+
+    /// Keeps a snapshot beside all else.
+    async fn put(&self, sequence: u64, session: u64, chunks: Option<Vec<Bytes>>) -> bool {
+        let Some(chunks) = chunks else {
+            return self.hand_over(Delivery::Kept { sequence, is_kept: false }).await;
+        };
+        let (objects, put) = (self.objects.clone(), self.put.clone());
+        let Connection { log, replicas, .. } = self.connection;
+        tokio::spawn(async move {
+            let keep = async {
+                objects.make(replicas).await?;
+                objects.put((log.epoch, sequence), session, &chunks).await
+            };
+            let kept = keep.await;
+            match &kept {
+                Ok(()) => {
+                    let bytes: usize = chunks.iter().map(Bytes::len).sum();
+                    tracing::info!(sequence, bytes, "a snapshot of the cluster is kept");
+                }
+                Err(error) => tracing::warn!("a snapshot of the cluster is not kept: {error}"),
+            }
+            let _ = put.send((sequence, kept.is_ok())).await;
+        });
+        true
+    }
+
+    /// Lets go of the log and the snapshots before the last but one, beside all else.
+    fn tidy(&mut self) -> bool {
+        let objects = self.objects.clone();
+        let Connection { client, log, name, .. } = &self.connection;
+        let (client, epoch, stream) = (client.clone(), log.epoch, name.stream());
+        self.tidying = Some(tokio::spawn(async move {
+            let tidied = async {
+                let listed = objects.list(epoch).await?;
+                let [_, before, ..] = listed.as_slice() else { return Ok(()) };
+                // The message itself stays, to be compared by who begins with the snapshot.
+                let up_to = serde_json::json!({ "seq": before.sequence });
+                let purge = format!("STREAM.PURGE.{stream}");
+                client::ask::<serde_json::Value>(&client, &purge, &up_to).await?;
+                objects.remove_before(epoch, before.sequence).await
+            };
+            if let Err(error) = tidied.await {
+                tracing::warn!("the log was not shortened: {error}; the next snapshot does it");
+            }
+        }));
+        true
     }
 
     async fn go_elsewhere(&mut self) -> bool {

@@ -28,6 +28,10 @@ use crate::votes::{Judgement, Votes};
 /// How a node behaves.
 #[expect(missing_debug_implementations, reason = "a function has none")]
 pub struct NodeOptions {
+    /// The cluster.
+    pub name: ClusterName,
+    /// The epoch of its log.
+    pub epoch: u64,
     /// How long a write waits for the log before it is answered as uncertain.
     pub write_timeout: Duration,
     /// Whether it writes. One that does not says nothing to the log.
@@ -64,6 +68,13 @@ pub enum Event<'a> {
         /// The sequence that it has.
         sequence: u64,
     },
+    /// What the node held after a message was kept as a snapshot, or could not be.
+    Kept {
+        /// The message.
+        sequence: u64,
+        /// Whether it is kept.
+        is_kept: bool,
+    },
     /// There is a connection to the log.
     Connected,
     /// There is none.
@@ -71,7 +82,7 @@ pub enum Event<'a> {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Effect {
     /// Send this message, once.
     Send(Outgoing),
@@ -82,6 +93,22 @@ pub enum Effect {
         /// Through another server than before.
         elsewhere: bool,
     },
+    /// Keep what the node holds as a snapshot, and say what became of that.
+    Keep(Box<Taken>),
+    /// A snapshot is kept, and all know of it: the log and the snapshots before the last but one may go.
+    Tidy,
+}
+
+/// What a node held at one place in the log, to be read while it goes on.
+#[derive(Debug)]
+pub struct Taken {
+    /// The last message that is in it.
+    pub sequence: u64,
+    /// The session that has taken it.
+    pub session: u64,
+    /// The place, encoded.
+    pub(crate) place: Vec<u8>,
+    pub(crate) quotes: stockd_engine::Snapshot,
 }
 
 /// Why a node refuses writes.
@@ -138,8 +165,11 @@ pub struct Node {
     effects: Vec<Effect>,
     fault: Option<Fault>,
     is_disputed: bool,
+    /// Whether the others are to be asked what they hold.
+    is_to_ask: bool,
     /// A digest that the others are to be told.
     digest_due: Option<(u64, u64)>,
+    snapshots: Snapshots,
     /// Messages that were decided and are not shown.
     unshown: usize,
     begun: u64,
@@ -159,6 +189,19 @@ struct Link {
     followed: u64,
     /// What was sent until then has come, by the clocks of the senders: for a node that says nothing itself.
     heard: Option<Instant>,
+}
+
+/// Where this node is with the keeping of snapshots.
+#[derive(Debug, Default)]
+struct Snapshots {
+    /// Whether somebody has asked for one now.
+    is_asked: bool,
+    /// The one that is being kept.
+    taking: Option<u64>,
+    /// The round and the turn in which this node has tried last.
+    tried: Option<(u64, u64)>,
+    /// One that is kept, of which the others are to be told.
+    to_tell: Option<u64>,
 }
 
 const JOINING: &str =
@@ -205,7 +248,9 @@ impl Node {
             effects: Vec::new(),
             fault: None,
             is_disputed: false,
+            is_to_ask: false,
             digest_due: None,
+            snapshots: Snapshots::default(),
             unshown: 0,
             begun: 1,
         }
@@ -233,6 +278,13 @@ impl Node {
         }
     }
 
+    /// Stops: the log begins behind what the node has applied.
+    pub fn is_behind(&mut self, first: u64) {
+        if self.fault.is_none() {
+            self.stop(Fault::Behind { first, applied: self.log.seen().sequence });
+        }
+    }
+
     /// Something has happened.
     pub fn handle(&mut self, event: Event<'_>, now: Now) {
         if self.fault.is_some() {
@@ -251,6 +303,10 @@ impl Node {
                     // Something else was there before.
                     self.stop(Fault::LostTail { sequence: self.log.seen().sequence });
                 }
+            }
+            Event::Kept { sequence, is_kept } => {
+                self.snapshots.taking = None;
+                self.snapshots.to_tell = is_kept.then_some(sequence);
             }
             Event::Connected => {
                 self.link.down_since = None;
@@ -275,6 +331,7 @@ impl Node {
                 self.replica.refuse(pending, Refusal::Uncertain);
             }
             self.see_to_the_link(now);
+            self.see_to_snapshots(now);
         }
         match self.cause(now.instant) {
             Some(cause) => {
@@ -346,15 +403,28 @@ impl Node {
 
     /// What has changed since this was asked last, and the place in the log: what a store has to keep. `None` where what
     /// the node holds is not to be kept.
-    pub(crate) fn keep(&mut self, cluster: (&ClusterName, u64)) -> Option<Keep> {
+    pub(crate) fn keep(&mut self) -> Option<Keep> {
         if matches!(self.fault, Some(Fault::NoRoom(_) | Fault::Diverged { .. })) {
             return None;
         }
         self.show();
-        let (mut encoded, holdings) = (Vec::new(), self.replica.holdings());
-        place::encode(&mut encoded, cluster, &holdings, &self.log);
-        let (sequence, version_floor) = (self.log.seen().sequence, holdings.version_floor);
-        Some(Keep { writes: self.replica.take_changes(), version_floor, sequence, place: encoded })
+        let place = self.place();
+        let version_floor = self.replica.holdings().version_floor;
+        let sequence = self.log.seen().sequence;
+        Some(Keep { writes: self.replica.take_changes(), version_floor, sequence, place })
+    }
+
+    /// Has a snapshot taken as soon as it can be.
+    pub fn ask_for_snapshot(&mut self) {
+        self.snapshots.is_asked = true;
+    }
+
+    /// Its place in the log, encoded. The rows have to show it.
+    fn place(&self) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        let cluster = (&self.options.name, self.options.epoch);
+        place::encode(&mut encoded, cluster, &self.replica.holdings(), &self.log);
+        encoded
     }
 
     /// What it has read of the log.
@@ -401,11 +471,19 @@ impl Node {
             return self.stop(Fault::NoRoom(fault.to_string()));
         }
         self.unshown += 1;
+        if own.is_some() && matches!(meaning, Meaning::Snapshot { .. }) {
+            self.effects.push(Effect::Tidy);
+        }
         if let (Meaning::Digest { sequence, digest }, None, Some(head)) = (meaning, own, head) {
             self.hear(head.session, *sequence, *digest);
         }
         let sequence = self.log.seen().sequence;
-        if sequence.is_multiple_of(DIGEST_INTERVAL) && self.fault.is_none() {
+        let is_due = sequence.is_multiple_of(DIGEST_INTERVAL) || *meaning == Meaning::Compare;
+        if own.is_some() && *meaning == Meaning::Opened {
+            // What it has begun with may be something else than others hold.
+            self.is_to_ask = true;
+        }
+        if is_due && self.fault.is_none() {
             self.show();
             let digest = self.digest();
             self.votes.note(sequence, digest);
@@ -495,6 +573,17 @@ impl Node {
             let message = batch::plain(&self.head(Kind::Digest, now), &body);
             self.fly(message, Pending::default(), now);
         }
+        if self.is_to_ask && self.origin.has_room() {
+            self.is_to_ask = false;
+            let message = batch::plain(&self.head(Kind::Compare, now), &Body::Nothing);
+            self.fly(message, Pending::default(), now);
+        }
+        if let (Some(sequence), true) = (self.snapshots.to_tell, self.origin.has_room()) {
+            self.snapshots.to_tell = None;
+            let body = Body::Snapshot { sequence };
+            let message = batch::plain(&self.head(Kind::SnapshotDone, now), &body);
+            self.fly(message, Pending::default(), now);
+        }
         while self.replica.is_asked() && self.origin.has_room() {
             let (commands, pending) = self.replica.gather();
             if commands.is_empty() {
@@ -573,6 +662,28 @@ impl Node {
             let elsewhere = self.link.attempts % 2 == 1;
             self.link.attempts += 1;
             self.follow(elsewhere, now);
+        }
+    }
+
+    /// Takes a snapshot when it is this node's turn, or somebody has asked for one.
+    fn see_to_snapshots(&mut self, now: Now) {
+        if self.snapshots.taking.is_some() || self.closed(now.instant).is_some() {
+            return;
+        }
+        let turn = self.log.turn().filter(|turn| turn.session == self.origin.session());
+        let turn = turn.map(|turn| (turn.round, turn.number));
+        let is_new = turn.is_some() && turn != self.snapshots.tried;
+        if !is_new && !self.snapshots.is_asked {
+            return;
+        }
+        self.show();
+        if let Some(quotes) = self.replica.snapshot(now.instant) {
+            self.snapshots.is_asked = false;
+            self.snapshots.tried = turn.or(self.snapshots.tried);
+            let (sequence, session) = (self.log.seen().sequence, self.origin.session());
+            self.snapshots.taking = Some(sequence);
+            let taken = Taken { sequence, session, place: self.place(), quotes };
+            self.effects.push(Effect::Keep(Box::new(taken)));
         }
     }
 

@@ -18,6 +18,8 @@ pub struct ClusterOptions {
     pub credentials: Option<PathBuf>,
     /// Authorities of the servers' certificates, as PEM.
     pub authorities: Option<PathBuf>,
+    /// Monitoring addresses of the NATS servers, `http://HOST:PORT`, to look whether they sync always.
+    pub monitors: Vec<String>,
     /// How long a write waits for the log before it is answered as uncertain.
     pub write_timeout: Duration,
     /// How old what a node shows may be before it says that it is not ready.
@@ -98,8 +100,11 @@ pub enum ClusterError {
         /// Its name.
         stream: String,
     },
-    /// The stream does not have what the node needs any more.
-    #[error("the log begins at message {first}, and this node needs it from message {needed} on")]
+    /// The stream does not have what the node needs any more, and there is no snapshot to begin with.
+    #[error(
+        "the log begins at message {first}, this node needs it from message {needed} on, and there is no whole snapshot of \
+         what was before; see 'stockd cluster recover --help'"
+    )]
     Purged {
         /// Its first message.
         first: u64,
@@ -127,6 +132,18 @@ pub enum ClusterError {
         /// The last message of the log.
         last: u64,
     },
+    /// A server does not sync what it acknowledges.
+    #[error(
+        "the NATS server at {monitor} does not sync always, so a failure of the power loses what was acknowledged; write \
+         'sync_interval: always' into its jetstream block ('stockd cluster config') and start it again"
+    )]
+    NotSynced {
+        /// Its monitoring address.
+        monitor: String,
+    },
+    /// There is nothing to recover, or not from this.
+    #[error("{0}")]
+    NotRecovered(String),
     /// NATS answers with an error.
     #[error("NATS refuses: {0}")]
     Refused(String),
@@ -165,6 +182,11 @@ impl ClusterName {
     /// The stream that has the log.
     pub fn stream(&self) -> String {
         format!("STOCKD_{}_0", self.0)
+    }
+
+    /// The bucket of its snapshots.
+    pub fn bucket(&self) -> String {
+        format!("STOCKD_{}_SNAP", self.0)
     }
 
     /// The subject of its messages.

@@ -265,7 +265,7 @@ mod tests {
             .map(|byte| u8::from_str_radix(byte, 16).unwrap())
             .collect();
         assert_eq!(encoded(&place), bytes);
-        let mut later = bytes.clone();
+        let mut later = bytes;
         later[4] = FORMAT + 1;
         assert_eq!(Place::decode(&mut &*later).unwrap_err(), PlaceError::Newer(FORMAT + 1));
     }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use crate::cluster::{random, runtime};
 use crate::nats::api::{LogInfo, StreamConfig, StreamInfo};
 use crate::nats::client::{ask, ask_at, connect, stream};
+use crate::nats::objects::Objects;
 use crate::options::{ClusterError, ClusterOptions};
 
 /// How the stream of a cluster is made.
@@ -47,6 +48,7 @@ jetstream {
 max_payload: 1MB
 ping_interval: \"5s\"
 ping_max: 2
+http: \"127.0.0.1:8222\"         # says whether it syncs always
 ";
 
 /// Makes the stream of a cluster. One that is there already stays as it is.
@@ -71,6 +73,7 @@ pub fn make_stream(
             let _: StreamInfo = ask(&client, &format!("STREAM.CREATE.{name}"), &config).await?;
         }
         let (log, info) = stream(&client, &options.name).await?;
+        Objects::new(client, &options.name).make(info.config.num_replicas).await?;
         Ok(report(options, log, &info))
     })
 }
@@ -116,7 +119,7 @@ pub fn look_at_stream(options: &ClusterOptions) -> Result<StreamReport, ClusterE
     })
 }
 
-fn report(options: &ClusterOptions, log: LogInfo, info: &StreamInfo) -> StreamReport {
+pub(crate) fn report(options: &ClusterOptions, log: LogInfo, info: &StreamInfo) -> StreamReport {
     let placement = info.cluster.clone().unwrap_or_default();
     let others = placement.replicas.into_iter().map(|replica| {
         let state = match (replica.offline, replica.current) {

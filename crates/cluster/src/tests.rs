@@ -63,6 +63,11 @@ fn a_log_that_loses_its_end_is_found_out() {
 }
 
 #[test]
+fn a_node_whose_quotes_were_changed_is_found_out_and_the_others_go_on() {
+    run(Plan { tampers: true, ..Plan::default() }, seeds(50));
+}
+
+#[test]
 fn the_tests_fail_without_the_rule_of_sessions() {
     traps::set_no_session_rule(true);
     let failed = fails(Plan::default());

@@ -237,6 +237,11 @@ impl Engine {
         let _ = self.cluster.set(Reporter::new(report));
     }
 
+    /// Whether it is that of a node of a cluster: others write to its catalog, too.
+    pub fn is_replicated(&self) -> bool {
+        self.is_replicated
+    }
+
     /// What the cluster says of itself that this engine is a node of; `None` when it is none.
     pub fn cluster_report(&self) -> Option<ClusterReport> {
         self.cluster.get().map(Reporter::report)

@@ -43,6 +43,8 @@ pub enum Kind {
     Digest,
     /// A snapshot has been kept: 8 bytes, the sequence of the last message in it.
     SnapshotDone,
+    /// Every node is to say what it holds after this message.
+    Compare,
 }
 
 /// What every message begins with.
@@ -83,7 +85,7 @@ pub enum Command {
 /// A message whose body has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Of a hello or a tick.
+    /// Of a hello, a tick or a question for what nodes hold.
     Nothing,
     /// Of a batch.
     Commands(Vec<Command>),
@@ -263,7 +265,7 @@ pub fn decode(message: &[u8]) -> Result<(Head, Body), BatchError> {
     let mut reader = Reader { message, at: 0 };
     let head = reader.head()?;
     let body = match head.kind {
-        Kind::Hello | Kind::Tick => Body::Nothing,
+        Kind::Hello | Kind::Tick | Kind::Compare => Body::Nothing,
         Kind::Digest => Body::Digest { sequence: reader.u64()?, digest: reader.u64()? },
         Kind::SnapshotDone => Body::Snapshot { sequence: reader.u64()? },
         Kind::Batch => Body::Commands(reader.commands(head.count)?),
@@ -314,6 +316,7 @@ fn write_head(bytes: &mut [u8], head: &Head) {
         Kind::Tick => 2,
         Kind::Digest => 3,
         Kind::SnapshotDone => 4,
+        Kind::Compare => 5,
     };
     bytes[2..4].copy_from_slice(&head.count.to_le_bytes());
     let Seen { sequence, chain } = head.seen;
@@ -446,6 +449,7 @@ impl Reader<'_> {
             2 => Kind::Tick,
             3 => Kind::Digest,
             4 => Kind::SnapshotDone,
+            5 => Kind::Compare,
             _ => return Err(self.malformed("an unknown kind")),
         };
         let count = self.u16()?;

@@ -123,6 +123,10 @@ fn examples(page: &str) -> &'static [(&'static str, &'static str)] {
                 "stockd cluster status --cluster nats://a:4222",
                 "See whether its replicas are current.",
             ),
+            (
+                "stockd cluster verify --cluster nats://a:4222 --cluster-monitor http://a:8222",
+                "See whether all nodes hold the same, and whether the server syncs what it acknowledges.",
+            ),
         ],
         "stockd-serve" => &[
             (

@@ -216,6 +216,9 @@ settings! {
 
     /// Follows the log of a cluster and writes nothing to it: lookups and subscriptions alone, as for another region.
     follow: bool = "false", "BOOL", value::boolean;
+    /// Monitoring addresses of the NATS servers: `http://HOST:PORT`, several of them with commas between. The start then
+    /// looks whether they sync what they acknowledge, and refuses those that do not.
+    cluster_monitor: Vec<String> = "", "URLS", value::monitors;
 
     /// How long a write waits for the log of the cluster before its client is told that it is uncertain.
     write_timeout: Duration = "10s", "TIME", value::duration;

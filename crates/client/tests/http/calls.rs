@@ -155,7 +155,7 @@ fn everywhere(directory: &std::path::Path) -> (Web, ClientTls) {
     let http = [loopback().to_string(), "tls:127.0.0.1:0".to_owned(), socket];
     let http = http.iter().map(|address| address.parse().unwrap()).collect();
     let config = Config { http, tls: Some(Arc::new(server)), ..Config::default() };
-    (Web::with(Arc::default(), Arc::default(), config), client)
+    (Web::with(Arc::default(), Arc::default(), &config), client)
 }
 
 #[test]

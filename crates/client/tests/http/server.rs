@@ -29,7 +29,7 @@ impl Web {
         Web::with(
             Arc::default(),
             Arc::default(),
-            Config { http: vec![address], ..Config::default() },
+            &Config { http: vec![address], ..Config::default() },
         )
     }
 
@@ -43,10 +43,10 @@ impl Web {
         });
         let engine = Engine::durable(catalog, floor.unwrap(), Box::new(data), Sync::Always);
         let config = Config { http: vec![address], keeps_all: true, ..Config::default() };
-        Web::with(Arc::new(engine), Arc::default(), config)
+        Web::with(Arc::new(engine), Arc::default(), &config)
     }
 
-    pub(crate) fn with(engine: Arc<Engine>, authority: Arc<Authority>, config: Config) -> Web {
+    pub(crate) fn with(engine: Arc<Engine>, authority: Arc<Authority>, config: &Config) -> Web {
         let server = stockd_server::Config { workers: 1, authority, ..Default::default() };
         let data_plane = Server::start(server, Arc::clone(&engine)).unwrap();
         // The connections of the server before may linger.
@@ -64,7 +64,7 @@ impl Web {
     pub(crate) fn guarded() -> (Web, Arc<Authority>) {
         let authority = Arc::new(Authority::new(Web::access("DESK*")));
         let config = Config { http: vec![loopback()], ..Config::default() };
-        (Web::with(Arc::default(), Arc::clone(&authority), config), authority)
+        (Web::with(Arc::default(), Arc::clone(&authority), &config), authority)
     }
 
     /// An access file whose only user reads these stocks.

@@ -176,7 +176,7 @@ fn waiting_that_is_given_up_loses_nothing() {
     let engine = Arc::<Engine>::default();
     let start = || {
         let config = Config { http: vec![address.clone()], keeps_all: true, ..Config::default() };
-        Web::with(Arc::clone(&engine), Arc::default(), config)
+        Web::with(Arc::clone(&engine), Arc::default(), &config)
     };
     let web = start();
     let (runtime, client) = (runtime(), Client::new(address.clone()));

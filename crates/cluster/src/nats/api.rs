@@ -41,7 +41,14 @@ pub(crate) struct StreamConfig {
     /// What it is a copy of, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Mirror>,
+    /// The sequence of the first message of a stream that is made.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) first_seq: u64,
     pub(crate) metadata: BTreeMap<String, String>,
+}
+
+fn is_default(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a stream is a copy of.
@@ -146,6 +153,7 @@ impl StreamConfig {
             deny_delete: true,
             deny_purge: false,
             mirror: None,
+            first_seq: 0,
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
         }
     }
@@ -228,6 +236,20 @@ pub(crate) fn consumer(stream: &str, name: &str, deliver: &str, from: u64) -> Va
         },
         "action": "create",
     })
+}
+
+/// A message of a stream that was asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) message: StoredMessage,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoredMessage {
+    pub(crate) seq: u64,
+    /// In base 64.
+    #[serde(default)]
+    pub(crate) data: String,
 }
 
 /// Reads an answer of the API.

@@ -13,7 +13,7 @@ use super::api::{self, LogInfo, StreamInfo};
 use crate::options::{ClusterError, ClusterName, ClusterOptions};
 
 /// How long a connection and an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Connects to one of the servers. Events of the connection are told from then on.
 pub(crate) async fn connect(

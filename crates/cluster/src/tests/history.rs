@@ -155,7 +155,14 @@ impl History {
     /// Whether the answers of each node, and the trades of all, are those of one order.
     pub(super) fn is_linearizable(&self, nodes: usize) -> Result<(), Box<witness::Violation>> {
         let before = State { version: 1, price: 1, volume: SHARES };
-        let history = witness::History { before, calls: self.calls.clone() };
+        // What was not answered yet may have taken effect.
+        let open = self.asked.values().filter(|asked| asked.op == Op::Take);
+        let open = open.map(|&Asked { node, invoked, .. }| {
+            let (ask, told) = (Ask::Take(1), witness::Told::Unknown);
+            Call { client: node, node, invoked, returned: None, ask, told }
+        });
+        let calls = self.calls.iter().copied().chain(open).collect();
+        let history = witness::History { before, calls };
         (0..nodes).try_for_each(|node| witness::through_node(&history, node))?;
         witness::across_nodes(&history)
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use stockd_engine::{Access, Catalog, Engine, Holdings, Replicated, Trap, WriteHandle};
+use stockd_model::batch::write_quote;
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 use stockd_store::Write;
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,7 +17,8 @@ use crate::keeper::Keep;
 use crate::log_state::LogState;
 use crate::options::ClusterName;
 use crate::place::{self, Place};
-use crate::{Closed, Effect, Event, Fault, Node, NodeOptions, Now, Outgoing};
+use crate::snapshot::{Snapshot, SnapshotWriter};
+use crate::{Closed, Effect, Event, Fault, Node, NodeOptions, Now, Outgoing, Taken};
 
 const NODES: usize = 3;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,6 +31,8 @@ const STOCKS_MAX: usize = 1000;
 pub(super) struct Plan {
     pub(super) clocks_jump: bool,
     pub(super) loses_tail: bool,
+    /// Somebody changes what a node has kept.
+    pub(super) tampers: bool,
     pub(super) trap: Option<Trap>,
     /// Lookups are answered out of what another node holds.
     pub(super) reads_elsewhere: bool,
@@ -39,6 +44,10 @@ pub(super) struct World {
     began: Instant,
     elapsed: Duration,
     log: Vec<Arc<[u8]>>,
+    /// The first message that the log still has.
+    first: u64,
+    /// What is kept of snapshots, the oldest first.
+    snapshots: Vec<(u64, Vec<Bytes>)>,
     /// On their way to the log: when they arrive, and from which node.
     sent: Vec<(Duration, usize, Outgoing)>,
     acks: Vec<(Duration, usize, (u64, u64, u64))>,
@@ -61,6 +70,8 @@ struct SimNode {
     cut_until: Duration,
     skew_ns: u64,
     kept: Kept,
+    /// What is being read for a snapshot, and when it is kept.
+    taken: Option<(Duration, Box<Taken>)>,
 }
 
 /// What a node has kept on its disk.
@@ -79,6 +90,8 @@ impl World {
             began: Instant::now(),
             elapsed: Duration::ZERO,
             log: Vec::new(),
+            first: 1,
+            snapshots: Vec::new(),
             sent: Vec::new(),
             acks: Vec::new(),
             nodes: Vec::new(),
@@ -86,10 +99,7 @@ impl World {
             is_listed: false,
         };
         for _ in 0..NODES {
-            let mut place = Vec::new();
-            place::encode(&mut place, (&name(), 1), &Holdings::default(), &LogState::new());
-            let kept = Kept { quotes: BTreeMap::new(), place };
-            let node = world.start(kept);
+            let node = world.start(nothing());
             world.nodes.push(node);
         }
         world
@@ -102,6 +112,9 @@ impl World {
         }
         if self.plan.loses_tail {
             return self.lose_tail();
+        }
+        if self.plan.tampers {
+            return self.tamper();
         }
         self.settle();
         self.check();
@@ -133,7 +146,9 @@ impl World {
     fn list_stocks(&mut self) {
         for _ in 0..1000 {
             self.step(false);
-            if self.nodes[0].node.status(self.now(0).instant).closed.is_none() {
+            let SimNode { node, .. } = &self.nodes[0];
+            // With nothing in flight that may overtake what is asked.
+            if node.status(self.now(0).instant).closed.is_none() && node.is_idle() {
                 break;
             }
         }
@@ -143,12 +158,16 @@ impl World {
             ..Fields::default()
         };
         for request in [Request::Set(hot(), fields(SHARES)), Request::Set(counter(), fields(0))] {
-            self.ask(0, |_| Op::Churn, |_, _| request);
+            // Again where a digest of this node has overtaken it.
+            let mut refused = None;
+            while refused != Some(self.history.refused) {
+                refused = Some(self.history.refused);
+                self.ask(0, |_| Op::Churn, |_, _| request);
+                while !self.history.is_all_answered() {
+                    self.step(false);
+                }
+            }
         }
-        while !self.history.is_all_answered() {
-            self.step(false);
-        }
-        assert_eq!(self.history.refused, 0);
         self.is_listed = true;
     }
 
@@ -173,6 +192,8 @@ impl World {
         replica.note_changes();
         let mut sessions = Chance::new(self.chance.next());
         let options = NodeOptions {
+            name: name(),
+            epoch: 1,
             write_timeout: WRITE_TIMEOUT,
             writes: true,
             draw_session: Box::new(move || sessions.next()),
@@ -189,6 +210,7 @@ impl World {
             cut_until: Duration::ZERO,
             skew_ns: self.chance.below(1_000_000_000),
             kept,
+            taken: None,
         }
     }
 
@@ -220,6 +242,8 @@ impl World {
             64..68 => self.nodes[at].keep(),
             68..70 => self.crash(at),
             70..72 => self.rubbish(),
+            74..77 => self.nodes[at].node.ask_for_snapshot(),
+            77..78 => self.damage_a_snapshot(),
             72..74 if self.plan.clocks_jump => {
                 self.nodes[at].skew_ns += DAY_NS + self.chance.below(DAY_NS);
             }
@@ -265,8 +289,75 @@ impl World {
         self.log.push(bytes.into());
     }
 
+    /// Half of one is lost, as when who kept it was killed; but never of the only one that is needed.
+    fn damage_a_snapshot(&mut self) {
+        if let [.., (_, before), (_, chunks)] = self.snapshots.as_mut_slice()
+            && Snapshot::read(before).is_ok()
+        {
+            let whole = chunks.concat();
+            *chunks = vec![Bytes::copy_from_slice(&whole[..whole.len() / 2])];
+        }
+    }
+
+    /// What a node begins with that has this: it, or a snapshot where the log begins behind it.
+    fn beginning(&self, kept: Option<Kept>) -> Kept {
+        let goes_on = |kept: &Kept| {
+            let place = Place::decode(&mut &*kept.place).unwrap();
+            self.first <= place.log.seen().sequence + 1
+        };
+        if let Some(kept) = kept.filter(goes_on) {
+            return kept;
+        }
+        let read = |(_, chunks): &(u64, Vec<Bytes>)| Snapshot::read(chunks).ok();
+        match self.snapshots.iter().rev().find_map(read) {
+            Some(snapshot) => {
+                assert!(self.first <= snapshot.place.log.seen().sequence + 1, "the log goes on");
+                let quotes = snapshot.quotes().map(|quote| (quote.symbol, quote)).collect();
+                let mut place = Vec::new();
+                snapshot.place.encode(&mut place);
+                Kept { quotes, place }
+            }
+            None => {
+                assert_eq!(self.first, 1, "the log was shortened and there is no snapshot");
+                nothing()
+            }
+        }
+    }
+
+    /// A snapshot that was taken is kept, unless something goes wrong.
+    fn keep_snapshot(&mut self, at: usize, faults: bool) {
+        let node = &mut self.nodes[at];
+        let Some((_, taken)) = node.taken.take_if(|(when, _)| *when <= self.elapsed) else {
+            return;
+        };
+        let now = Now { instant: self.began + self.elapsed, unix_ns: 0 };
+        let Taken { sequence, place, mut quotes, .. } = *taken;
+        let mut writer = SnapshotWriter::new(&place);
+        while let Some(page) = quotes.page(8, now.instant).unwrap() {
+            page.iter().for_each(|quote| writer.push(quote));
+        }
+        let is_kept = !faults || self.chance.percent(80);
+        if is_kept {
+            let chunks = writer.finish();
+            Snapshot::read(&chunks).unwrap();
+            self.snapshots.retain(|(other, _)| *other != sequence);
+            self.snapshots.push((sequence, chunks));
+            self.snapshots.sort_by_key(|(sequence, _)| *sequence);
+        }
+        node.node.handle(Event::Kept { sequence, is_kept }, now);
+    }
+
+    /// What is before the last but one snapshot goes.
+    fn tidy(&mut self) {
+        let whole = |(_, chunks): &&(u64, Vec<Bytes>)| Snapshot::read(chunks).is_ok();
+        let Some((before, _)) = self.snapshots.iter().rev().nth(1).filter(whole) else { return };
+        let before = *before;
+        self.first = self.first.max(before);
+        self.snapshots.retain(|(sequence, _)| *sequence >= before);
+    }
+
     fn crash(&mut self, at: usize) {
-        let kept = self.nodes[at].kept.clone();
+        let kept = self.beginning(Some(self.nodes[at].kept.clone()));
         self.history.lost(std::mem::take(&mut self.nodes[at].waiting));
         // What it sent before may arrive yet.
         self.nodes[at] = self.start(kept);
@@ -314,6 +405,8 @@ impl World {
                 }
             }
         }
+        self.keep_snapshot(at, faults);
+        let node = &mut self.nodes[at];
         node.node.replica().wait(Instant::now());
         node.node.poll(now);
         for (to, answered) in node.client.take(Vec::new()) {
@@ -346,7 +439,14 @@ impl World {
         let node = &mut self.nodes[at];
         let reaches = node.is_connected && node.cut_until <= self.elapsed;
         match effect {
-            Effect::Follow { from, .. } => node.delivers = from,
+            // It is behind: it would end, and be started again.
+            Effect::Follow { from, .. } if self.first > from + 1 => self.crash(at),
+            Effect::Follow { from, .. } => node.delivers = from.max(self.first),
+            Effect::Keep(taken) => {
+                let late = Duration::from_millis(self.chance.below(500));
+                self.nodes[at].taken = Some((self.elapsed + late, taken));
+            }
+            Effect::Tidy => self.tidy(),
             Effect::Send(outgoing) => {
                 // Dropped, once, or twice, and late by chance.
                 let times = match self.chance.below(100) {
@@ -381,18 +481,70 @@ impl World {
         self.sent.is_empty() && self.history.is_all_answered() && self.nodes.iter().all(is_well)
     }
 
-    fn check(&self) {
-        let [first, others @ ..] = self.nodes.as_slice() else { unreachable!() };
-        let quotes = first.quotes();
-        for other in others {
+    fn check(mut self) {
+        let quotes = self.nodes[0].quotes();
+        for other in &self.nodes {
             assert_eq!(other.quotes(), quotes, "nodes hold different quotes");
         }
+        self.check_that_a_new_node_holds_the_same(&quotes);
         let digests: Vec<u64> = self.nodes.iter().map(|node| node.node.digest()).collect();
         assert_eq!(digests, [digests[0]; NODES]);
         if let Err(violation) = self.history.is_linearizable(NODES) {
             panic!("{violation}");
         }
+        let [first, ..] = self.nodes.as_slice() else { unreachable!() };
         self.history.check(|symbol| first.engine.quote(&Access::All, symbol));
+    }
+
+    /// From a snapshot, where there is one, and what the log has behind it.
+    fn check_that_a_new_node_holds_the_same(&mut self, quotes: &[Quote]) {
+        let kept = self.beginning(None);
+        let mut new = self.start(kept);
+        let from = new.node.log_state().seen().sequence;
+        for (sequence, message) in (1..).zip(&self.log).skip(from as usize) {
+            new.node.handle(Event::Message { sequence, message }, self.now(0));
+        }
+        new.node.poll(self.now(0));
+        assert_eq!(new.quotes(), quotes, "a new node holds other quotes");
+        assert_eq!(new.node.digest(), self.nodes[0].node.digest());
+    }
+
+    /// Somebody changes a quote that a node has kept, and the sum beside it, and starts the node again. It finds out and stops,
+    /// and the others go on.
+    fn tamper(&mut self) {
+        self.heal();
+        while !self.is_settled() {
+            self.step(false);
+        }
+        self.nodes[2].keep();
+        let mut kept = self.nodes[2].kept.clone();
+        let mut place = Place::decode(&mut &*kept.place).unwrap();
+        let quote = kept.quotes.get_mut(&hot()).unwrap();
+        let hash = |quote: &Quote| {
+            let mut bytes = Vec::new();
+            write_quote(&mut bytes, quote);
+            xxh3_64(&bytes)
+        };
+        let before = hash(quote);
+        quote.volume = Some(Volume::new(SHARES + 1));
+        let sum = place.holdings.quotes.wrapping_sub(before).wrapping_add(hash(quote));
+        place.holdings.quotes = sum;
+        kept.place.clear();
+        place.encode(&mut kept.place);
+        self.nodes[2] = self.start(kept);
+        for _ in 0..1000 {
+            self.step(false);
+            let instant = self.now(0).instant;
+            let closed = |at: usize| self.nodes[at].node.status(instant).closed;
+            if let Some(Closed::Stopped(fault)) = closed(2) {
+                assert!(matches!(fault, Fault::Diverged { .. }), "{fault}");
+                // Until each has heard from the other as well.
+                if [closed(0), closed(1)] == [None, None] {
+                    return;
+                }
+            }
+        }
+        panic!("a node with another quote than the others was not found out");
     }
 
     /// The log forgets its latest messages and goes on without them.
@@ -401,7 +553,8 @@ impl World {
         while !self.is_settled() {
             self.step(false);
         }
-        let lost = self.chance.below(5) as usize + 1;
+        let most = self.log.len() - self.first as usize;
+        let lost = (self.chance.below(5) as usize + 1).min(most);
         self.log.truncate(self.log.len() - lost);
         self.sent.clear();
         self.acks.clear();
@@ -444,7 +597,7 @@ impl SimNode {
 
     /// Keeps what has changed, and the place in the log, together.
     fn keep(&mut self) {
-        let Some(Keep { writes, place, .. }) = self.node.keep((&name(), 1)) else { return };
+        let Some(Keep { writes, place, .. }) = self.node.keep() else { return };
         for write in writes {
             match write {
                 Write::Put(quote) => _ = self.kept.quotes.insert(quote.symbol, quote),
@@ -453,6 +606,12 @@ impl SimNode {
         }
         self.kept.place = place;
     }
+}
+
+fn nothing() -> Kept {
+    let mut place = Vec::new();
+    place::encode(&mut place, (&name(), 1), &Holdings::default(), &LogState::new());
+    Kept { quotes: BTreeMap::new(), place }
 }
 
 fn name() -> ClusterName {

@@ -146,6 +146,7 @@ fn messages_without_commands_come_back() {
         (Kind::Tick, Body::Nothing),
         (Kind::Digest, Body::Digest { sequence: 4096, digest: u64::MAX }),
         (Kind::SnapshotDone, Body::Snapshot { sequence: 7 }),
+        (Kind::Compare, Body::Nothing),
     ] {
         let bytes = plain(&head(kind), &body);
         assert_eq!(decode(&bytes), Ok((head(kind), body)));

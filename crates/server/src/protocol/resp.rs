@@ -752,6 +752,11 @@ impl Speaker {
                     parked.0.push_back(Awaited::SetAll(set, hush.sent()));
                 }
             }
+            Command::Fence => {
+                if let Some(fence) = transaction::fence(encoder, turn, &mut note) {
+                    parked.0.push_back(Awaited::SetAll(fence, hush.sent()));
+                }
+            }
             Command::Feed(command) => source.perform(&command, encoder, turn),
             Command::Multi => {
                 transaction.multi(encoder, out);

@@ -153,6 +153,7 @@ const COMMANDS: &[(&str, &str, Needs)] = &[
     ("slowlog|reset", "SLOWLOG RESET", Known),
     ("time", "TIME", Known),
     ("wait", "WAIT 0 0", Known),
+    ("fence", "FENCE", ReadAny),
 ];
 
 /// A user: its token, what it may read, write and trade (a prefix, or none), and whether it has the rights

@@ -129,6 +129,16 @@ pub(super) fn servers(text: &str) -> Result<Vec<String>, Form> {
     Ok(servers.into_iter().map(str::to_owned).collect())
 }
 
+/// Monitoring addresses of NATS servers.
+pub(super) fn monitors(text: &str) -> Result<Vec<String>, Form> {
+    let monitors = text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned);
+    let monitors: Vec<String> = monitors.collect();
+    match monitors.iter().all(|it| it.starts_with("http://")) {
+        true => Ok(monitors),
+        false => Err("write http://HOST:PORT, several of them with commas between".into()),
+    }
+}
+
 pub(super) fn cluster_name(text: &str) -> Result<String, Form> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_name =

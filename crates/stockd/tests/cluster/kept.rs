@@ -133,6 +133,27 @@ fn a_log_that_went_back_is_refused() {
     let err = refusal(&servers, &directory, &[]);
     assert!(err.contains("it has lost what was acknowledged"), "{err}");
     assert!(err.contains("stockd cluster recover"), "{err}");
+
+    // A new log begins with what the directory has.
+    let recover = ["recover", "--data-dir", directory.to_str().unwrap()];
+    let (code, out) = servers.cluster(&recover);
+    assert_eq!(code, Some(1), "{out}");
+    let (code, out) = servers.cluster(&[&recover[..], &["--discard-log"]].concat());
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("2 stocks of "), "{out}");
+    let err = refusal(&servers, &directory, &[]);
+    assert!(err.contains("is of another log of cluster 'main'"), "{err}");
+    let (code, _) = servers.cluster(&[&recover[..], &["--discard-log"]].concat());
+    assert_eq!(code, Some(1), "there is nothing more to recover");
+    let node = start(&servers, &home.path().join("new"));
+    let mut connection = node.connect();
+    assert_eq!(field(&mut connection, "LOST", "volume"), Some(5));
+    assert_eq!(field(&mut connection, "HOT", "version"), Some(1));
+    list(&mut connection, "HOT", 9);
+    assert_eq!(field(&mut connection, "HOT", "version"), Some(2));
+    // And so does one that has only the log and its first snapshot.
+    let other = Node::start(&servers.urls_from(0), &[]);
+    assert_eq!(field(&mut other.connect(), "HOT", "volume"), Some(9));
 }
 
 /// Somebody changes the volume of a stock in the directory, behind the back of the node.

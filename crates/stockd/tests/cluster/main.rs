@@ -6,6 +6,7 @@
 mod kept;
 mod nats;
 mod node;
+mod snapshots;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;

@@ -1,6 +1,7 @@
 //! NATS servers with JetStream, on ports of this machine that were free, until they are dropped.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ pub(crate) struct Servers {
     program: PathBuf,
     directory: TempDir,
     ports: Vec<u16>,
+    monitors: Vec<u16>,
     running: Vec<Option<Child>>,
 }
 
@@ -28,18 +30,20 @@ impl Servers {
         let directory = tempfile::tempdir().unwrap();
         // All at once, so that no two are the same.
         let listeners: Vec<_> = iter::repeat_with(|| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-            .take(2 * count)
+            .take(3 * count)
             .collect();
         let mut ports: Vec<u16> =
             listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
         drop(listeners);
-        let routes = ports.split_off(count);
+        let mut routes = ports.split_off(count);
+        let monitors = routes.split_off(count);
         for (at, &port) in ports.iter().enumerate() {
-            let text = configuration(directory.path(), at, port, &routes);
+            let mut text = configuration(directory.path(), at, port, &routes);
+            text.push_str(&format!("http: 127.0.0.1:{}\n", monitors[at]));
             fs::write(directory.path().join(format!("{at}.conf")), text).unwrap();
         }
         let running = (0..count).map(|_| None).collect();
-        let mut servers = Servers { program, directory, ports, running };
+        let mut servers = Servers { program, directory, ports, monitors, running };
         (0..count).for_each(|at| servers.start_again(at));
         let replicas = count.to_string();
         becomes(|| {
@@ -64,6 +68,38 @@ impl Servers {
         let count = self.ports.len();
         let urls: Vec<String> = (0..count).map(|it| self.url((at + it) % count)).collect();
         urls.join(",")
+    }
+
+    /// Where a server is watched.
+    pub(crate) fn monitor(&self, at: usize) -> String {
+        format!("http://127.0.0.1:{}", self.monitors[at])
+    }
+
+    /// Asks the first server something, and waits for the answer.
+    pub(crate) fn ask(&self, subject: &str, payload: &str) -> String {
+        let stream = TcpStream::connect(("127.0.0.1", self.ports[0])).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        let len = payload.len();
+        write!(
+            &stream,
+            "CONNECT {{\"verbose\":false}}\r\nSUB answers 1\r\nPUB {subject} answers {len}\r\n{payload}\r\n"
+        )
+        .unwrap();
+        loop {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the server has closed");
+            if line.starts_with("MSG answers") {
+                let len = line.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+                let mut answer = vec![0; len];
+                lines.read_exact(&mut answer).unwrap();
+                return String::from_utf8(answer).unwrap();
+            }
+            if line.starts_with("PING") {
+                write!(&stream, "PONG\r\n").unwrap();
+            }
+        }
     }
 
     /// Which one leads the stream.

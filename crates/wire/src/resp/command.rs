@@ -105,6 +105,8 @@ pub enum Command<'a> {
     Watch(Arguments<'a>),
     /// `UNWATCH`: forget what is watched.
     Unwatch,
+    /// `FENCE`: say OK when all is shown that any node of the cluster has acknowledged by now.
+    Fence,
     /// Nothing but to say this.
     Constant(Constant),
     /// `RESET`: make the connection as if it were new, and say so.

@@ -222,6 +222,7 @@ fn read_arguments<'a>(
         Verb::Discard => Command::Discard,
         Verb::Watch => Command::Watch(all),
         Verb::Unwatch => Command::Unwatch,
+        Verb::Fence => Command::Fence,
         // Only `HELP` is left of these.
         Verb::Acl
         | Verb::Client

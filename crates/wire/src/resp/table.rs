@@ -66,6 +66,8 @@ const CONNECTION: Kind = kind(AT_ONCE, &[]);
 const ENTRANCE: Kind = kind(&["noscript", "loading", "stale", "fast", "no_auth"], &[]);
 const WATCHING: Kind = kind(AT_ONCE, &[Right::Read]);
 const PUBSUB: Kind = kind(OF_PUBSUB, &[Right::Read]);
+/// What waits for the log of a cluster, and for nothing elsewhere.
+const FENCING: Kind = kind(&["noscript"], &[Right::Read]);
 /// What ends subscriptions, or says no more of them than how they are asked for.
 const PUBSUB_END: Kind = kind(OF_PUBSUB, &[]);
 const PUBSUB_COUNT: Kind = kind(OF_PUBSUB, &[Right::Metrics]);
@@ -327,4 +329,6 @@ commands! {
         "The server's clock: Unix time in seconds, and microseconds";
     Wait "wait" 3..=3, CONNECTION NO_KEY "generic", "replicas timeout-ms",
         "0: there are no replicas";
+    Fence "fence" 1..=1, FENCING NO_KEY "generic", "",
+        "OK, when this node shows all that any node of the cluster has acknowledged before; at once where there is none";
 }

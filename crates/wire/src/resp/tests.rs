@@ -267,7 +267,9 @@ impl Conversation {
             Command::Watch(_) if self.queue.is_some() => {
                 encoder.error(&CommandError::WatchInsideMulti, out);
             }
-            Command::Discard | Command::Watch(_) | Command::Unwatch => encoder.ok(out),
+            Command::Discard | Command::Watch(_) | Command::Unwatch | Command::Fence => {
+                encoder.ok(out);
+            }
             Command::Reset => {
                 self.encoder = Encoder::new();
                 self.subscribed.clear();

@@ -89,6 +89,7 @@ pub(super) fn of(command: &Command<'_>) -> usize {
         | Command::Exec
         | Command::Discard
         | Command::Unwatch
+        | Command::Fence
         | Command::Array(_)
         | Command::Count
         | Command::Snapshot { .. }

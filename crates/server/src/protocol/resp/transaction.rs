@@ -268,6 +268,23 @@ pub(super) fn set_all(
     }
 }
 
+/// `FENCE` is a transaction of nothing, which has its turn in the log of the cluster; where there is none, all is shown
+/// that was acknowledged. What is returned has been handed on, and is answered like an `MSET`.
+pub(super) fn fence(encoder: &mut Encoder, turn: &mut Turn<'_>, note: Note<'_>) -> Option<SetAll> {
+    if !turn.executor.engine().is_replicated() {
+        encoder.ok(turn.replies.out);
+        return None;
+    }
+    match execute(Transaction::default(), turn) {
+        Some(outcome) => {
+            note(&outcome);
+            SetAll.answer(&outcome, encoder, turn.replies.out);
+            None
+        }
+        None => Some(SetAll),
+    }
+}
+
 /// Executes a transaction. `None` where it has been handed to the committer.
 fn execute(transaction: Transaction, turn: &mut Turn<'_>) -> Option<Outcome> {
     let access = turn.identity.access();

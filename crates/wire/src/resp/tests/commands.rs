@@ -189,6 +189,8 @@ const TRANSCRIPT: &[(&str, &str)] = &[
     ("PUBSUB NUMPAT", ":0\r\n"),
     ("ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"),
     ("WAIT 1 100", ":0\r\n"),
+    ("FENCE", "+OK\r\n"),
+    ("FENCE now", "-ERR wrong number of arguments for 'fence' command\r\n"),
     ("WAIT 1 x", "-ERR value is not an integer or out of range\r\n"),
     ("MODULE LIST", "*0\r\n"),
     ("SLOWLOG GET 10", "*0\r\n"),
