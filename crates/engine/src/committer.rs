@@ -3,7 +3,7 @@
 //! One thread, `stockd-committer`, executes the [rounds](Rounds) of a durable engine: in each it takes all
 //! write batches that wait. What arrives meanwhile waits for the next round.
 //!
-//! A thread that has nothing else to do may do the round itself, with a [`CommitRole`]: then nobody has to be
+//! A thread that has nothing else to do may do the round itself, with a [`CommitRole`]: then no thread has to be
 //! woken, neither for the write nor for its reply. One thread has the [role](Role) at a time; where it is
 //! taken, the committer is woken, which waits for it.
 //!
@@ -96,7 +96,7 @@ impl Committer {
             let builder = thread::Builder::new().name("stockd-committer".to_owned());
             builder.spawn(move || role.run(&signals)).expect("a thread for the committer")
         };
-        // With an interval nobody waits for the disk, and the committer alone knows when it is over.
+        // With an interval no client waits for the disk, and the committer alone knows when it is over.
         let role = (sync == Sync::Always).then_some(role);
         Committer { queue, record, signals, role, thread: Mutex::new(Some(thread)) }
     }

@@ -37,7 +37,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The owner is going to take without being woken: until then nobody wakes it.
+    /// The owner is going to take without being woken: until then it is not woken.
     pub(crate) fn expect(&self) {
         self.woken.swap(true, Acquire);
     }

@@ -2,7 +2,7 @@
 //!
 //! The *regular* thread waits for what lies in the queue. A thread that has put something there may work it off
 //! itself, if no other is at it. It takes from the queue while it has the role, as the regular thread does: so what one
-//! thread puts there is worked off in its order, whoever does it. It knows neither what lies there nor the work.
+//! thread puts there is worked off in its order, whichever thread does it. It knows neither what lies there nor the work.
 //!
 //! Invariant: while something lies in the queue, a thread that is about to take the role will look there, or the
 //! regular thread was woken after it was put there.
@@ -25,8 +25,8 @@ impl<B, W> Role<B, W> {
         Role { queue, work: Arc::new(Mutex::new(Some(work))) }
     }
 
-    /// Works off what lies in the queue, if nobody else is at it and `may` says so. Else wakes the regular thread, which
-    /// is to do it. Who calls this has put something there and woken nobody.
+    /// Works off what lies in the queue, if no other thread is at it and `may` says so. Else wakes the regular thread, which
+    /// is to do it. The caller has put something there and has woken no thread.
     pub(crate) fn work_if_free(
         &self,
         may: impl FnOnce(&W) -> bool,

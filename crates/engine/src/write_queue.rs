@@ -146,7 +146,7 @@ impl WriteHandle {
         !self.gathered.is_empty()
     }
 
-    /// Hands over what was gathered, and wakes nobody: the thread has to [commit](crate::CommitRole::commit) next, and
+    /// Hands over what was gathered, and wakes no thread: this one has to [commit](crate::CommitRole::commit) next, and
     /// then to [take](WriteHandle::take) replies, of which it is not told before that.
     pub fn hand_over_for_role(&mut self) {
         self.inbox.expect();
@@ -202,7 +202,7 @@ impl<B> Default for WriteQueue<B> {
 }
 
 impl<B> WriteQueue<B> {
-    /// Adds a batch, or gives it back when the queue is closed. Wakes nobody.
+    /// Adds a batch, or gives it back when the queue is closed. Wakes no thread.
     pub(crate) fn push(&self, batch: B) -> Result<(), B> {
         let mut waiting = self.lock();
         if waiting.closed {

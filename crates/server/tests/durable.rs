@@ -230,7 +230,7 @@ fn a_client_that_has_closed_its_direction_is_still_answered() {
     assert_eq!(text, ":2\r\n$1\r\n1\r\n");
 }
 
-/// One client writes all the time and nobody else asks anything, so its worker commits for it. Then the disk does not
+/// One client writes all the time and no other client asks anything, so its worker commits for it. Then the disk does not
 /// answer: those who look up are served, also those who come only now.
 #[test]
 fn a_disk_that_stops_to_answer_holds_up_nobody_but_who_writes() {

@@ -42,7 +42,7 @@ pub enum Told {
     Refused,
     /// It has no effect and never will, whatever the stock is.
     NoEffect,
-    /// Nobody knows.
+    /// It is not known.
     Unknown,
 }
 

@@ -118,7 +118,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
         return Ok(None);
     };
     let item = match frame {
-        // Live quotes, which nobody has asked for here.
+        // Live quotes, which were not asked for here.
         Frame::Text([b'[', ..]) | Frame::Pong => Item::Aside,
         Frame::Text(text) => answer(text)?,
         Frame::Ping(payload) => Item::Ping(payload),

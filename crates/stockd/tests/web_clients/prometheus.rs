@@ -46,7 +46,7 @@ impl Prometheus {
             Some(address.trim().to_owned())
         };
         let address = lines.by_ref().find_map(listens);
-        // What it says later is nobody's affair, and must not fill the pipe.
+        // What it says later is of no interest, and must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let Some(address) = address else {
             let _ = child.kill();

@@ -161,7 +161,7 @@ fn a_session_says_who_it_is_until_it_ends() {
     assert_eq!(ended.status, 204);
     let gone = ended.header("set-cookie").unwrap();
     assert!(gone.contains("=; ") && gone.contains("Max-Age=0"), "{gone}");
-    // A cookie whose token counts no more keeps nobody from asking who he is.
+    // A cookie whose token counts no more does not keep a client from asking who it is.
     authority.replace(AccessFile::parse("").unwrap());
     assert_eq!(http.ask("GET", "/v1/session", &cookie, "").json()["known"], false);
     assert_eq!(http.ask("GET", "/v1/stocks/US.AAPL", &cookie, "").status, 401);
