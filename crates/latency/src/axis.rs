@@ -2,7 +2,7 @@
 //!
 //! Positions on an axis are linear. Where an axis is logarithmic, its positions are logarithms.
 
-use crate::numbers::{round_duration, short_beside};
+use crate::numbers::{digits, round_duration, short, trimmed};
 
 /// An axis from one end to the other.
 #[derive(Clone, Debug)]
@@ -104,12 +104,27 @@ impl Axis {
     }
 }
 
+/// As [`short`], beside others up to the highest: `5 k`, where that is `20 k`, so that all have one unit.
+fn short_beside(number: f64, highest: f64) -> String {
+    match number {
+        1e3..1e4 if highest >= 1e4 => format!("{} k", trimmed(&digits(number / 1e3))),
+        _ => short(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn labels(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|(_, label)| &**label).collect()
+    }
+
+    #[test]
+    fn numbers_beside_large_ones_have_their_unit() {
+        let beside = [500.0, 5e3, 1e4].map(|number| short_beside(number, 1e4));
+        assert_eq!(beside, ["500", "5 k", "10 k"]);
+        assert_eq!(short_beside(5e3, 8e3), "5000");
     }
 
     #[test]

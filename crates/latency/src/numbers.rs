@@ -50,16 +50,8 @@ pub fn short(number: f64) -> String {
     }
 }
 
-/// As [`short`], beside others up to the highest: `5 k`, where that is `20 k`, so that all have one unit.
-pub(crate) fn short_beside(number: f64, highest: f64) -> String {
-    match number {
-        1e3..1e4 if highest >= 1e4 => format!("{} k", trimmed(&digits(number / 1e3))),
-        _ => short(number),
-    }
-}
-
 /// Three digits, or all of a whole number.
-fn digits(number: f64) -> String {
+pub(crate) fn digits(number: f64) -> String {
     let places = match number.abs() {
         ..9.995 => 2,
         ..99.95 => 1,
@@ -69,7 +61,7 @@ fn digits(number: f64) -> String {
 }
 
 /// Without zeros behind a point.
-fn trimmed(digits: &str) -> String {
+pub(crate) fn trimmed(digits: &str) -> String {
     match digits.contains('.') {
         true => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => digits.to_owned(),
@@ -107,8 +99,5 @@ mod tests {
     fn large_numbers_are_short() {
         let numbers = [1.0, 0.5, 9_999.0, 20_000.0, 125_000.0, 1_250_000.0];
         assert_eq!(numbers.map(short), ["1", "0.5", "9999", "20 k", "125 k", "1.25 M"]);
-        let beside = [500.0, 5e3, 1e4].map(|number| short_beside(number, 1e4));
-        assert_eq!(beside, ["500", "5 k", "10 k"]);
-        assert_eq!(short_beside(5e3, 8e3), "5000");
     }
 }

@@ -31,6 +31,8 @@
 //! count as late.
 
 #![forbid(unsafe_code)]
+// What the protocols of the feature use is left where it stands, and not used without it.
+#![cfg_attr(not(feature = "web"), allow(dead_code, unused_variables, clippy::ptr_arg))]
 
 mod alarm;
 mod chance;
