@@ -2,8 +2,9 @@
 
 Usage: crowd.py ADDRESS PID CLIENTS [sse|websocket]
 
-Half of CLIENTS are of each kind, or all of the one that is named. Prices of a few stocks change as long as it takes; one client in a hundred sleeps meanwhile and
-subscribes to all stocks. What must hold:
+Half of CLIENTS are of each kind, or all of the one that is named. Prices of a few stocks change as long as it takes; two clients in a hundred sleep meanwhile and
+subscribe to all stocks. On a slow machine they wake now and then to take a little, and all of WebSocket say that they are there: the server
+closes clients that take nothing, or are silent, for a minute. What must hold:
 
 - to no client a version goes back, and the last that it is told of a stock is the latest, also to those that slept;
 - who slept is told less than what happened, and /v1/clients names it as waiting;
@@ -32,6 +33,12 @@ ROUNDS, ROUNDS_MAX = 20, 400
 # Time between them.
 PAUSE = 0.05
 
+# Seconds of sleep, and reads before the next.
+SLEEP, SIP = 10, 32
+
+# A Pong that no Ping asked for, masked with zeros.
+PONG = b"\x8a\x80\0\0\0\0"
+
 # Bytes of the server for each client, its share in the system's sockets apart.
 MEMORY_MAX = 40 * 1024
 
@@ -41,7 +48,7 @@ TOGETHER = 2500
 # No client waits longer for what it is to be told.
 PATIENCE = 120
 
-QUOTE = re.compile(rb'"symbol":"((?:CROWD|MORE)\d+)"[^{}]*?"version":(\d+)')
+QUOTE = re.compile(rb'"symbol":"((?:CROWD|MORE)\d+)"[^{}]*?"version":(\d+)[,}]')
 
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -56,8 +63,8 @@ class Client:
         self.is_sleeper = is_sleeper
         wanted = "patterns=*" if is_sleeper else f"symbols={STOCKS[number % len(STOCKS)]}"
         name = "sleeper" if is_sleeper else "reader"
-        is_sse = kind == "sse" or (not kind and number % 2)
-        headers = "Accept: text/event-stream\r\n" if is_sse else UPGRADE
+        self.is_sse = kind == "sse" or (not kind and number % 2)
+        headers = "Accept: text/event-stream\r\n" if self.is_sse else UPGRADE
         self.socket = socket.socket()
         if is_sleeper:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -91,6 +98,14 @@ class Client:
         self.tail = text[max(end, len(text) - 512) :]
         return True
 
+    def wake(self):
+        if not self.is_sse:
+            self.socket.sendall(PONG)
+        if self.is_sleeper:
+            for _ in range(SIP):
+                if not self.read():
+                    break
+
     def has_latest(self, latest):
         return all(self.versions[symbol] == latest[symbol] for symbol in self.versions)
 
@@ -104,10 +119,17 @@ def be_clients(address, numbers, kind, pipe):
         if not client.is_sleeper:
             readers.register(client.socket.fileno(), select.EPOLLIN)
     pipe.send("ready")
+    asleep_until = time.monotonic() + SLEEP
     while not pipe.poll():
         for file, _ in readers.poll(0.05):
             by_socket[file].read()
+        if time.monotonic() > asleep_until:
+            for client in clients:
+                client.wake()
+            asleep_until = time.monotonic() + SLEEP
     latest, deadline = pipe.recv(), time.monotonic() + PATIENCE
+    for client in clients:
+        client.wake()
     while not all(client.has_latest(latest) for client in clients):
         assert time.monotonic() < deadline, "the latest quote was lost"
         for file, _ in all_of_them.poll(1):
@@ -135,12 +157,12 @@ def ask(address, method, path, body=None):
 
 
 def waiting_sleepers(address):
-    """How many of those that sleep are named as clients that take nothing."""
-    cursor, waiting = "", 0
+    """Those that sleep and are named as clients that take nothing, by their ids."""
+    cursor, waiting = "", set()
     while cursor is not None:
         page = ask(address, "GET", "/v1/clients" + cursor)
         clients = [it for it in page["clients"] if it["name"] == "sleeper"]
-        waiting += sum(it.get("waiting_ms", 0) > 0 or it["unsent_bytes"] > 0 for it in clients)
+        waiting |= {it["id"] for it in clients if it.get("waiting_ms", 0) or it["unsent_bytes"]}
         cursor = f"?cursor={page['next']}" if "next" in page else None
     return waiting
 
@@ -168,16 +190,16 @@ def main():
     for _, pipe in processes:
         assert pipe.recv() == "ready"
     connected = resident_bytes(pid)
-    most, changes = connected, 1
+    most, changes, waiting = connected, 1, set()
     sleepers = len([number for number in range(count) if number % 100 < 2])
     # The sleepers' sockets are full at some time: it takes what the system keeps for them.
-    while changes < ROUNDS or (waiting_sleepers(address) < sleepers and changes < ROUNDS_MAX):
+    while changes < ROUNDS or (len(waiting) < sleepers and changes < ROUNDS_MAX):
         change(address, 1 + changes)
         changes += 1
+        waiting |= waiting_sleepers(address)
         most = max(most, resident_bytes(pid))
         time.sleep(PAUSE if changes < ROUNDS else 0)
-    waiting = waiting_sleepers(address)
-    assert waiting == sleepers, f"{waiting} of {sleepers} sleepers are named"
+    assert len(waiting) == sleepers, f"{len(waiting)} of {sleepers} sleepers are named"
     names = ",".join(STOCKS + MORE)
     quotes = ask(address, "GET", f"/v1/stocks?symbols={names}")["quotes"]
     latest = {symbol.encode(): quote["version"] for symbol, quote in quotes.items()}
