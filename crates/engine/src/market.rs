@@ -47,7 +47,23 @@ impl Market {
         symbol: &Symbol,
         decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Refused> {
-        let changed = self.catalog.change(symbol, now_ns(), |quote| {
+        self.change_at(symbol, now_ns(), decide)
+    }
+
+    /// Makes a change of one stock that was decided before. A quote that is restored has its time, so the clock is not
+    /// read for it.
+    pub(crate) fn apply(&self, symbol: &Symbol, change: Change) -> Result<Changed, Refused> {
+        let now_ns = if matches!(change, Change::Restore(_)) { 0 } else { now_ns() };
+        self.change_at(symbol, now_ns, |_| Ok(change))
+    }
+
+    fn change_at(
+        &self,
+        symbol: &Symbol,
+        now_ns: u64,
+        decide: impl FnOnce(Option<&Quote>) -> Result<Change, Refusal>,
+    ) -> Result<Changed, Refused> {
+        let changed = self.catalog.change(symbol, now_ns, |quote| {
             let change = decide(quote).map_err(Refused)?;
             if !matches!(change, Change::Keep) {
                 let place = || self.catalog.place(symbol);

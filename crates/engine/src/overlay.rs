@@ -29,6 +29,8 @@ pub(crate) struct Overlay {
     new_rows: usize,
     /// How many more stocks are listed than the rows show.
     listed_more: isize,
+    /// Whether one was delisted that the rows may show.
+    has_delisted: bool,
     /// The highest version that any stock had when it was delisted.
     version_floor: u64,
     /// Where the requests come from the log of a cluster: what it says beside them.
@@ -100,6 +102,7 @@ impl Overlay {
             unapplied,
             new_rows: 0,
             listed_more: 0,
+            has_delisted: false,
             version_floor,
             log: None,
             no_room: None,
@@ -208,6 +211,7 @@ impl Overlay {
         self.pending.insert(*symbol, Pending { quote: after, version, applied: false });
         self.listed_more += isize::from(after.is_some()) - isize::from(before.is_some());
         if after.is_none() {
+            self.has_delisted = true;
             self.version_floor = self.version_floor.max(version);
         }
         Ok(Changed { before, after })
@@ -233,7 +237,8 @@ impl Overlay {
         if self.unapplied.is_empty() {
             return;
         }
-        for puts in [false, true] {
+        let passes: &[bool] = if self.has_delisted { &[false, true] } else { &[true] };
+        for &puts in passes {
             for symbol in &self.unapplied {
                 let Some(pending) = self.pending.get_mut(symbol) else { continue };
                 if pending.quote.is_some() != puts {
@@ -242,7 +247,7 @@ impl Overlay {
                 pending.applied = true;
                 let delisted = Change::DelistAt(pending.version);
                 let change = pending.quote.map_or(delisted, Change::Restore);
-                match self.market.change(symbol, |_| Ok(change)) {
+                match self.market.apply(symbol, change) {
                     Ok(changed) => tell(&changed),
                     // Room was reserved before the write was promised.
                     Err(Refused(refusal)) => {
@@ -253,13 +258,13 @@ impl Overlay {
         }
         self.market.catalog.raise_version_floor(self.version_floor);
         self.unapplied.clear();
-        (self.new_rows, self.listed_more) = (0, 0);
+        (self.new_rows, self.listed_more, self.has_delisted) = (0, 0, false);
     }
 
     /// Forgets what is pending: the store has it, or never will. Rows stay as they are.
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
         self.unapplied.clear();
-        (self.new_rows, self.listed_more) = (0, 0);
+        (self.new_rows, self.listed_more, self.has_delisted) = (0, 0, false);
     }
 }
