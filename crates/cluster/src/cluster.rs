@@ -7,25 +7,26 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use stockd_engine::{ClusterReport, now_ns};
-use stockd_model::limits::{
-    CLUSTER_END_TIMEOUT, DELIVERIES_MAX, EFFECTS_MAX, KEEP_STOCKS_MAX, SNAPSHOT_PAGE_ROWS,
-};
+use stockd_model::limits::{CLUSTER_END_TIMEOUT, EFFECTS_MAX, KEEP_STOCKS_MAX, SNAPSHOT_PAGE_ROWS};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc as asynchronous;
 use tokio::sync::oneshot;
 
+use crate::deliveries::{self, Delivered, Delivery};
+use crate::event::{Effect, Event, Now, Taken};
 use crate::keeper::Keeper;
 use crate::log_state::Fault;
-use crate::nats::{Delivery, Want, Wiring};
-use crate::node::{Closed, Effect, Event, Node, NodeStatus, Now, Taken};
+use crate::nats::{Want, Wiring};
+use crate::node::Node;
 use crate::options::{ClusterError, ClusterOptions};
 use crate::snapshot::SnapshotWriter;
+use crate::status::{Closed, NodeStatus};
 
 /// A node that runs.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Cluster {
     pub(crate) fn start(parts: Parts) -> Result<Cluster, ClusterError> {
         let Parts { options, mut node, keeper, wire, network } = parts;
         let interrupter = node.replica().interrupter();
-        let (deliveries, delivered) = mpsc::sync_channel(DELIVERIES_MAX);
+        let (deliveries, delivered) = deliveries::queue();
         let (effects, wanted) = asynchronous::channel(EFFECTS_MAX);
         let consumer = format!("node-{:016x}", random()?);
         let _ = wire.send(Wiring { deliveries, interrupter, effects: wanted, consumer });
@@ -181,7 +182,7 @@ impl Shared {
 /// What the thread that applies owns.
 struct Applying {
     node: Node,
-    delivered: Receiver<Delivery>,
+    delivered: Delivered,
     effects: asynchronous::Sender<Want>,
     /// Where it keeps what it holds.
     keeper: Option<Keeper>,

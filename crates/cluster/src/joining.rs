@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 use crate::cluster::{Cluster, Parts, now, random, runtime};
 use crate::keeper::{self, Fill, Keeper};
 use crate::log_state::LogState;
+use crate::nats::Wiring;
 use crate::nats::api::LogInfo;
-use crate::nats::{self, Joined, Wiring};
+use crate::nats::join::{Joined, Kept, join};
 use crate::node::{Node, NodeOptions};
 use crate::options::{ClusterError, ClusterName, ClusterOptions};
 use crate::place::Place;
@@ -59,14 +60,14 @@ impl Joining {
             }
         };
         let place = kept.as_ref().and_then(|(_, place)| place.as_ref());
-        let seen = place.map(|place| (place.epoch, place.log.seen().sequence));
+        let seen = place.map(Kept::at);
         let runtime = runtime()?;
         let (tell, told) = mpsc::sync_channel(1);
         let (wire, wired) = oneshot::channel();
         let of_thread = options.clone();
         let network = thread::Builder::new().name("stockd-nats".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let joined = nats::join(&of_thread, seen).await;
+                let joined = join(&of_thread, seen).await;
                 let connection = joined.map(|Joined { connection, log, snapshot }| {
                     let _ = tell.send(Ok((log, snapshot)));
                     connection
@@ -121,6 +122,8 @@ impl Joining {
             (Some(snapshot), _) => {
                 fill(snapshot, &catalog)?;
                 (state, holdings) = (snapshot.place.log.clone(), snapshot.place.holdings);
+                let (sequence, stocks) = (state.seen().sequence, holdings.stocks);
+                tracing::info!(sequence, stocks, "begins with a snapshot of the cluster");
             }
             (None, Some((directory, Some(place)))) => {
                 load(directory, &catalog)?;

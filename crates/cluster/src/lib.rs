@@ -19,8 +19,11 @@
 
 mod chain;
 mod cluster;
+mod deliveries;
+mod event;
 mod joining;
 mod keeper;
+mod link;
 mod log_state;
 mod monitor;
 mod nats;
@@ -32,6 +35,7 @@ mod recover;
 mod round;
 mod sessions;
 mod snapshot;
+mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -41,14 +45,16 @@ mod verify;
 mod votes;
 
 pub use cluster::Cluster;
+pub use event::{Effect, Event, Now, Taken};
 pub use joining::Joining;
 pub use log_state::Fault;
 pub use monitor::{Syncing, look_at_syncing};
 pub use nats::api::LogInfo;
-pub use node::{Closed, Effect, Event, Node, NodeOptions, NodeStatus, Now, Taken};
+pub use node::{Node, NodeOptions};
 pub use options::{ClusterError, ClusterName, ClusterOptions};
 pub use origin::Outgoing;
 pub use recover::{Recovery, recover};
+pub use status::{Closed, NodeStatus};
 pub use stream::{
     NATS_CONFIGURATION, StreamOptions, StreamReport, look_at_stream, make_stream, mirror_stream,
 };

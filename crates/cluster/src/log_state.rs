@@ -151,9 +151,9 @@ impl LogState {
         self.round
     }
 
-    /// Whose turn it is to keep a snapshot, when one is due.
-    pub(crate) fn turn(&self) -> Option<Turn> {
-        self.round.turn(&self.sessions)
+    /// Whose turn it is to keep a snapshot of this number of stocks, when one is due.
+    pub(crate) fn turn(&self, stocks: u64) -> Option<Turn> {
+        self.round.turn(&self.sessions, stocks)
     }
 
     /// The last message that was read, and the chain up to it.

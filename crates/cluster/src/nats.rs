@@ -16,45 +16,30 @@
 pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod follower;
+pub(crate) mod join;
 pub(crate) mod objects;
 
-use std::ops::RangeInclusive;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use stockd_engine::Interrupter;
-use stockd_model::limits::{CLUSTER_END_TIMEOUT, LOG_RECOVERY_TIMEOUT};
-use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
+use stockd_model::limits::{CLUSTER_END_TIMEOUT, RESEND_INTERVAL};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use self::api::{LogInfo, PublishAck};
+use self::api::{LogInfo, PublishAck, StreamInfo};
+use self::client::{Presence, jittered};
 use self::follower::Follower;
 use self::objects::Objects;
-use crate::options::{ClusterError, ClusterName, ClusterOptions};
+use crate::deliveries::{Deliveries, Delivery};
+use crate::options::{ClusterError, ClusterName};
 use crate::origin::Outgoing;
-use crate::snapshot::Snapshot;
-
-/// What the network hands to a node.
-#[derive(Debug)]
-pub(crate) enum Delivery {
-    /// A message of the log.
-    Message { sequence: u64, message: Bytes },
-    /// The log has a message.
-    Acked { session: u64, number: u64, sequence: u64 },
-    /// A snapshot is kept, or is not.
-    Kept { sequence: u64, is_kept: bool },
-    /// There is a connection.
-    Connected,
-    /// There is none.
-    Disconnected,
-    /// The log cannot be followed, whatever is tried.
-    Failed(ClusterError),
-}
 
 /// What a node wants of its connection.
 #[derive(Debug)]
@@ -72,117 +57,26 @@ pub(crate) enum Want {
 /// A node, as its connection sees it.
 #[derive(Debug)]
 pub(crate) struct Wiring {
-    pub(crate) deliveries: SyncSender<Delivery>,
+    pub(crate) deliveries: Deliveries,
     pub(crate) interrupter: Interrupter,
     pub(crate) effects: Receiver<Want>,
     pub(crate) consumer: String,
 }
 
-/// Between two attempts to join.
-const JOIN_PAUSE: Duration = Duration::from_millis(500);
-
-/// Between two attempts to follow the log, where NATS does not answer or has not put the consumer at the leader.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+/// Between two attempts to follow the log, about, where NATS does not answer or has not put the consumer at the leader.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(750);
 
 /// How long the connection may take what is to be sent.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a node has kept: the epoch of the log, and the last message.
-pub(crate) type Kept = (u64, u64);
-
-/// Connects, and finds out what the log is, however long that takes, and whether it goes on behind what the node has
-/// kept. One of another epoch is not looked at further. Errors that time does not heal end it.
-pub(crate) async fn join(
-    options: &ClusterOptions,
-    kept: Option<Kept>,
-) -> Result<Joined, ClusterError> {
-    let (mut told, mut went_back) = (None, None);
-    loop {
-        let error = match try_to_join(options, kept).await {
-            Ok(joined) => return Ok(joined),
-            Err(error @ (ClusterError::Unreachable { .. } | ClusterError::Silent)) => error,
-            Err(error @ ClusterError::WentBack { .. }) => {
-                if went_back.get_or_insert_with(Instant::now).elapsed() > LOG_RECOVERY_TIMEOUT {
-                    return Err(error);
-                }
-                error
-            }
-            Err(error) => return Err(error),
-        };
-        if told.as_ref() != Some(&error) {
-            tracing::warn!("{error}; trying again");
-            told = Some(error);
-        }
-        sleep(JOIN_PAUSE).await;
-    }
-}
-
-/// The newest snapshot that is whole, of those that the log goes on behind. Of one that is not, the one before is taken.
-async fn newest_whole(
-    objects: &Objects,
-    epoch: u64,
-    sequences: RangeInclusive<u64>,
-) -> Result<Option<Snapshot>, ClusterError> {
-    for listed in objects.list(epoch).await? {
-        let sequence = listed.sequence;
-        if !sequences.contains(&sequence) {
-            continue;
-        }
-        let why = match objects.get(&listed).await? {
-            None => "it is not what was kept".to_owned(),
-            Some(chunks) => match Snapshot::read(&chunks) {
-                Ok(snapshot) if snapshot.place.log.seen().sequence == sequence => {
-                    return Ok(Some(snapshot));
-                }
-                Ok(_) => "it is of another place in the log".to_owned(),
-                Err(error) => error.to_string(),
-            },
-        };
-        tracing::warn!(sequence, "a snapshot of the cluster is passed over: {why}");
-    }
-    Ok(None)
-}
-
-async fn try_to_join(options: &ClusterOptions, kept: Option<Kept>) -> Result<Joined, ClusterError> {
-    let (tell, events) = mpsc::unbounded_channel();
-    let client = client::connect(options, tell).await?;
-    let (log, info) = client::stream(&client, &options.name).await?;
-    if info.config.mirror.is_some() && !options.only_follows {
-        return Err(ClusterError::Mirror { stream: options.name.stream() });
-    }
-    let (epoch, kept) = kept.unwrap_or((log.epoch, 0));
-    let (first, last) = (info.state.first_seq, info.state.last_seq);
-    if epoch == log.epoch && kept > last {
-        let stream = options.name.stream();
-        return Err(ClusterError::WentBack { stream, kept, last });
-    }
-    let is_behind = first > kept + 1;
-    let mut snapshot = None;
-    if epoch == log.epoch && (kept == 0 || is_behind) {
-        let objects = Objects::new(client.clone(), &options.name);
-        snapshot = newest_whole(&objects, log.epoch, first.saturating_sub(1)..=last).await?;
-        if snapshot.is_none() && is_behind {
-            return Err(ClusterError::Purged { first, needed: kept + 1 });
-        }
-    }
-    let (servers, name) = (options.servers.clone(), options.name.clone());
-    let replicas = info.config.num_replicas;
-    let connection = Connection { client, events, servers, name, log, replicas };
-    Ok(Joined { connection, log, snapshot })
-}
-
-/// What joining has found.
-pub(crate) struct Joined {
-    pub(crate) connection: Connection,
-    pub(crate) log: LogInfo,
-    /// What the node has to begin with, in place of what it has kept.
-    pub(crate) snapshot: Option<Snapshot>,
-}
+/// How long what follows a message that could not be sent is held back. If it came first, that message would never take
+/// effect; until then it is sent again.
+const HOLD_BACK: Duration = RESEND_INTERVAL.saturating_mul(3);
 
 /// A connection to the servers of a cluster.
 pub(crate) struct Connection {
     client: Client,
-    events: UnboundedReceiver<Event>,
+    presence: watch::Receiver<Presence>,
     servers: Vec<String>,
     name: ClusterName,
     log: LogInfo,
@@ -194,7 +88,7 @@ pub(crate) struct Connection {
 struct Serving {
     connection: Connection,
     follower: Follower,
-    deliveries: SyncSender<Delivery>,
+    deliveries: Deliveries,
     interrupter: Interrupter,
     /// Where the log says that it has a message: behind it stand session and number.
     acks_at: String,
@@ -203,7 +97,11 @@ struct Serving {
     attempt: u64,
     /// The first message that it is to deliver.
     from: u64,
+    /// Why the log could not be followed, as it was told last.
+    told: Option<ClusterError>,
     made: mpsc::Sender<(u64, Result<Subscriber, ClusterError>)>,
+    /// The last message that could not be sent: session, number, and when.
+    unsent: Option<(u64, u64, Instant)>,
     objects: Objects,
     /// What lets go of the log, while it does.
     tidying: Option<JoinHandle<()>>,
@@ -231,13 +129,15 @@ impl Connection {
             making: None,
             attempt: 0,
             from: 1,
+            told: None,
             made,
+            unsent: None,
             objects,
             tidying: None,
             put,
         };
         let mut log: Option<Subscriber> = None;
-        let mut is_open = serving.hand_over(Delivery::Connected).await;
+        let mut is_open = serving.changed().await;
         while is_open {
             is_open = tokio::select! {
                 effect = effects.recv() => match effect {
@@ -255,6 +155,7 @@ impl Connection {
                 Some((attempt, made)) = consumers.recv() => match made {
                     Ok(subscriber) if attempt == serving.attempt => {
                         log = Some(subscriber);
+                        serving.told = None;
                         true
                     }
                     Err(error) if attempt == serving.attempt => serving.could_not_follow(error).await,
@@ -265,7 +166,7 @@ impl Connection {
                 Some((sequence, is_kept)) = puts.recv() => {
                     serving.hand_over(Delivery::Kept { sequence, is_kept }).await
                 }
-                Some(event) = serving.connection.events.recv() => serving.changed(&event).await,
+                Ok(()) = serving.connection.presence.changed() => serving.changed().await,
             };
         }
         if let Some(tidying) = serving.tidying.take() {
@@ -300,20 +201,32 @@ impl Serving {
         }
     }
 
-    async fn send(&self, outgoing: Outgoing) -> bool {
+    async fn send(&mut self, outgoing: Outgoing) -> bool {
+        let (session, number) = (outgoing.session, outgoing.number);
+        let overtakes = |&(of, before, at): &(u64, u64, Instant)| {
+            of == session && before < number && at.elapsed() < HOLD_BACK
+        };
+        if !self.unsent.as_ref().is_some_and(overtakes) {
+            let is_sent = self.publish(outgoing).await;
+            self.unsent = (!is_sent).then(|| (session, number, Instant::now()));
+        }
+        true
+    }
+
+    /// Whether it is on its way.
+    async fn publish(&self, outgoing: Outgoing) -> bool {
         let client = &self.connection.client;
         if client.connection_state() != State::Connected {
-            return true;
+            return false;
         }
         let Outgoing { session, number, bytes } = outgoing;
         let mut headers = HeaderMap::new();
         // Saves the log a message that was sent twice. Nothing rests on it.
         headers.insert("Nats-Msg-Id", format!("{session:x}.{number:x}"));
         let acks_at = format!("{}.{session:x}.{number:x}", self.acks_at);
-        let (subject, message) = (self.connection.name.subject(), Bytes::copy_from_slice(&bytes));
-        let publish = client.publish_with_reply_and_headers(subject, acks_at, headers, message);
-        let _ = timeout(SEND_PATIENCE, publish).await;
-        true
+        let subject = self.connection.name.subject();
+        let publish = client.publish_with_reply_and_headers(subject, acks_at, headers, bytes);
+        matches!(timeout(SEND_PATIENCE, publish).await, Ok(Ok(())))
     }
 
     /// Has the log delivered from a message on, in place of what was delivered before.
@@ -370,16 +283,19 @@ impl Serving {
     fn tidy(&mut self) -> bool {
         let objects = self.objects.clone();
         let Connection { client, log, name, .. } = &self.connection;
-        let (client, epoch, stream) = (client.clone(), log.epoch, name.stream());
+        let (client, epoch, name) = (client.clone(), log.epoch, name.clone());
         self.tidying = Some(tokio::spawn(async move {
             let tidied = async {
                 let listed = objects.list(epoch).await?;
                 let [_, before, ..] = listed.as_slice() else { return Ok(()) };
                 // The message itself stays, to be compared by who begins with the snapshot.
                 let up_to = serde_json::json!({ "seq": before.sequence });
-                let purge = format!("STREAM.PURGE.{stream}");
+                let purge = format!("STREAM.PURGE.{}", name.stream());
                 client::ask::<serde_json::Value>(&client, &purge, &up_to).await?;
-                objects.remove_before(epoch, before.sequence).await
+                objects.remove_before(epoch, before.sequence).await?;
+                let (_, info) = client::stream(&client, &name).await?;
+                warn_of_fullness(&info);
+                Ok::<(), ClusterError>(())
             };
             if let Err(error) = tidied.await {
                 tracing::warn!("the log was not shortened: {error}; the next snapshot does it");
@@ -408,10 +324,15 @@ impl Serving {
             // Until the node wants something else.
             ClusterError::Silent
             | ClusterError::Refused(_)
+            | ClusterError::Unavailable(_)
+            | ClusterError::NoJetStream
             | ClusterError::Unreachable { .. }
             | ClusterError::NoStream { .. } => {
-                tracing::warn!("cannot follow the log: {error}; trying again");
-                self.make_consumer(FOLLOW_PAUSE);
+                if self.told.as_ref() != Some(&error) {
+                    tracing::warn!("cannot follow the log: {error}; trying again");
+                    self.told = Some(error);
+                }
+                self.make_consumer(jittered(FOLLOW_PAUSE));
                 true
             }
             error => self.hand_over(Delivery::Failed(error)).await,
@@ -443,16 +364,23 @@ impl Serving {
         }
     }
 
-    async fn changed(&self, event: &Event) -> bool {
-        match event {
-            Event::Connected => self.hand_over(Delivery::Connected).await,
-            Event::Disconnected | Event::Closed => self.hand_over(Delivery::Disconnected).await,
-            Event::LameDuckMode | Event::Draining => true,
-            event => {
-                tracing::warn!("NATS: {event}");
-                true
-            }
-        }
+    /// There is another connection, or none.
+    async fn changed(&mut self) -> bool {
+        let Presence { is_up, .. } = *self.connection.presence.borrow_and_update();
+        self.hand_over(if is_up { Delivery::Connected } else { Delivery::Disconnected }).await
+    }
+}
+
+/// Says that a log fills. Snapshots shorten it, so there is something wrong with those, or it is small.
+fn warn_of_fullness(info: &StreamInfo) {
+    let most = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
+    let bytes = info.state.bytes;
+    if bytes > most / 2 {
+        tracing::warn!(
+            bytes,
+            most,
+            "the log of the cluster is more than half full, though a snapshot is kept; writes are refused when it is full"
+        );
     }
 }
 

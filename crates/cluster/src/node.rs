@@ -1,9 +1,9 @@
 //! A node of a cluster, without its network: messages of the log and time in, what to send and to follow out.
 //!
 //! It puts what its clients ask into the log and has the [`Replica`] decide every message of the log in order, its own and
-//! those of others. It owns when writes are refused at once, when the log is followed again, and when the node
-//! stops. It does no I/O and reads no clock: [`Node::handle`] is told what came, [`Node::poll`] what time it is, and
-//! [`Node::effects`] are for the caller, who has a network.
+//! those of others. It owns when writes are refused at once, what it tells the others of what it holds, and when it
+//! stops; [`Link`] says when the log is followed again. It does no I/O and reads no clock: [`Node::handle`] is told what
+//! came, [`Node::poll`] what time it is, and [`Node::effects`] are for the caller, who has a network.
 //!
 //! Invariant: a write is answered as done only when its message has come back through the log and the rows show it; as
 //! refused only when it is known to have no effect.
@@ -12,17 +12,18 @@ use std::time::{Duration, Instant};
 
 use stockd_engine::{Holdings, Pending, Replica};
 use stockd_model::Refusal;
-use stockd_model::batch::{self, BatchWriter, Body, Head, Kind, Seen};
-use stockd_model::limits::{
-    CLUSTER_DOWN_AFTER, DIGEST_INTERVAL, MESSAGES_TOGETHER_MAX, REFOLLOW_AFTER, REFOLLOW_AFTER_MAX,
-};
+use stockd_model::batch::{self, BatchWriter, Body, Head, Kind};
+use stockd_model::limits::{COMMANDS_TOGETHER_MAX, DIGEST_INTERVAL, REFOLLOW_AFTER_MAX};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::event::{Effect, Event, Now, Taken};
 use crate::keeper::Keep;
+use crate::link::{Link, Sign};
 use crate::log_state::{Fault, LogState, Meaning, Read};
 use crate::options::ClusterName;
-use crate::origin::{CameBack, Origin, Outgoing};
+use crate::origin::{CameBack, Origin};
 use crate::place;
+use crate::status::{Closed, NodeStatus, STOPPED};
 use crate::votes::{Judgement, Votes};
 
 /// How a node behaves.
@@ -40,119 +41,6 @@ pub struct NodeOptions {
     pub draw_session: Box<dyn FnMut() -> u64 + Send>,
 }
 
-/// What time it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// By a clock that never goes back.
-    pub instant: Instant,
-    /// Unix time in nanoseconds.
-    pub unix_ns: u64,
-}
-
-/// What has happened.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// A message of the log was delivered.
-    Message {
-        /// Its sequence.
-        sequence: u64,
-        /// Its bytes.
-        message: &'a [u8],
-    },
-    /// The log says that it has a message.
-    Acked {
-        /// Its session.
-        session: u64,
-        /// Its number.
-        number: u64,
-        /// The sequence that it has.
-        sequence: u64,
-    },
-    /// What the node held after a message was kept as a snapshot, or could not be.
-    Kept {
-        /// The message.
-        sequence: u64,
-        /// Whether it is kept.
-        is_kept: bool,
-    },
-    /// There is a connection to the log.
-    Connected,
-    /// There is none.
-    Disconnected,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send this message, once.
-    Send(Outgoing),
-    /// Deliver the log from this sequence on, and nothing that was on its way before.
-    Follow {
-        /// The first message.
-        from: u64,
-        /// Through another server than before.
-        elsewhere: bool,
-    },
-    /// Keep what the node holds as a snapshot, and say what became of that.
-    Keep(Box<Taken>),
-    /// A snapshot is kept, and all know of it: the log and the snapshots before the last but one may go.
-    Tidy,
-}
-
-/// What a node held at one place in the log, to be read while it goes on.
-#[derive(Debug)]
-pub struct Taken {
-    /// The last message that is in it.
-    pub sequence: u64,
-    /// The session that has taken it.
-    pub session: u64,
-    /// The place, encoded.
-    pub(crate) place: Vec<u8>,
-    pub(crate) quotes: stockd_engine::Snapshot,
-}
-
-/// Why a node refuses writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// It has not caught up with the log.
-    Joining,
-    /// It has no connection.
-    Disconnected,
-    /// A write was given up, and what became of it is not known yet.
-    Uncertain,
-    /// Other nodes hold something else, and it is not known who is right.
-    Disputed,
-    /// It only follows.
-    ReadOnly,
-    /// It has stopped.
-    Stopped(Fault),
-}
-
-/// What a node says of itself.
-#[derive(Clone, Debug)]
-pub struct NodeStatus {
-    /// The last message that was applied.
-    pub seen: Seen,
-    /// Why writes are refused, if they are.
-    pub closed: Option<Closed>,
-    /// How old what it shows may be, at most; `None` before anything of its own has come back.
-    pub staleness: Option<Duration>,
-    /// Messages that were given up and are not known yet.
-    pub uncertain: usize,
-    /// Messages that were passed over.
-    pub passed_over: u64,
-    /// Sessions that are open.
-    pub sessions: usize,
-    /// How often the log was followed again.
-    pub followed: u64,
-    /// The latest digest that was compared, and after which message.
-    pub digest: Option<(u64, u64)>,
-    /// Sessions that this node has begun.
-    pub begun: u64,
-    /// The last message that is in a snapshot; 0 before there was one.
-    pub snapshot: u64,
-}
-
 /// A node: what it was sent and the time go in, what to send and to follow comes out.
 #[expect(missing_debug_implementations, reason = "its options have none")]
 pub struct Node {
@@ -164,31 +52,16 @@ pub struct Node {
     link: Link,
     effects: Vec<Effect>,
     fault: Option<Fault>,
-    is_disputed: bool,
+    /// The latest message after which as many nodes hold something else as not.
+    disputed: Option<u64>,
     /// Whether the others are to be asked what they hold.
     is_to_ask: bool,
     /// A digest that the others are to be told.
     digest_due: Option<(u64, u64)>,
     snapshots: Snapshots,
-    /// Messages that were decided and are not shown.
+    /// Commands that were decided and are not shown.
     unshown: usize,
     begun: u64,
-}
-
-/// Whether the log reaches this node.
-#[derive(Debug)]
-struct Link {
-    /// Since when there is no connection.
-    down_since: Option<Instant>,
-    /// When a message came, or the log was followed.
-    stirred: Instant,
-    /// How often it was followed in vain since something of its own came back.
-    attempts: u32,
-    /// Whether it is being followed again, and nothing has come yet.
-    is_anew: bool,
-    followed: u64,
-    /// What was sent until then has come, by the clocks of the senders: for a node that says nothing itself.
-    heard: Option<Instant>,
 }
 
 /// Where this node is with the keeping of snapshots.
@@ -204,16 +77,6 @@ struct Snapshots {
     to_tell: Option<u64>,
 }
 
-const JOINING: &str =
-    "this node has not caught up with the log yet; try again in a moment, or another node";
-const DOWN: &str =
-    "there is no connection to the log; try again in a moment, or another node; lookups go on";
-const WAITING: &str = "the log does not answer, and it is not known yet what became of an earlier write; try another \
-                       node; lookups go on";
-const DISPUTED: &str = "nodes hold different quotes, so writes have stopped; compare cluster_digest in INFO cluster of all";
-const READ_ONLY: &str = "this node only follows; write through another one";
-const STOPPED: &str =
-    "this node has stopped following the log; its log says why; write through another one";
 const DEAD: &str =
     "a later message of this node came first, so it never takes effect; send it again";
 
@@ -237,17 +100,10 @@ impl Node {
             origin,
             votes: Votes::default(),
             options,
-            link: Link {
-                down_since: Some(now.instant),
-                stirred: now.instant,
-                attempts: 0,
-                is_anew: true,
-                followed: 0,
-                heard: None,
-            },
+            link: Link::new(now.instant),
             effects: Vec::new(),
             fault: None,
-            is_disputed: false,
+            disputed: None,
             is_to_ask: false,
             digest_due: None,
             snapshots: Snapshots::default(),
@@ -293,7 +149,7 @@ impl Node {
         match event {
             Event::Message { sequence, message } => match self.log.read(sequence, message) {
                 Ok(Read::Old) => {}
-                Ok(Read::Gap) if self.link.is_anew => {}
+                Ok(Read::Gap) if self.link.is_anew() => {}
                 Ok(Read::Gap) => self.follow(false, now),
                 Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
                 Err(fault) => self.stop(fault),
@@ -309,12 +165,10 @@ impl Node {
                 self.snapshots.to_tell = is_kept.then_some(sequence);
             }
             Event::Connected => {
-                self.link.down_since = None;
+                self.link.connected();
                 self.follow(false, now);
             }
-            Event::Disconnected => {
-                self.link.down_since.get_or_insert(now.instant);
-            }
+            Event::Disconnected => self.link.disconnected(now.instant),
         }
     }
 
@@ -333,16 +187,16 @@ impl Node {
             self.see_to_the_link(now);
             self.see_to_snapshots(now);
         }
-        match self.cause(now.instant) {
-            Some(cause) => {
-                while self.replica.is_asked() {
-                    let (_, pending) = self.replica.gather();
-                    self.replica.refuse(pending, Refusal::ClusterDown { cause });
-                }
-            }
+        let closed = self.closed(now.instant);
+        if matches!(closed, None | Some(Closed::Disputed)) {
+            // A dispute ends by what nodes say.
+            self.say_what_is_due(now);
+        }
+        match closed {
+            Some(closed) => self.refuse_what_is_asked(closed.cause()),
             None => self.send_what_is_asked(now),
         }
-        if self.fault.is_none() && self.origin.tick_is_due(now.instant) && self.is_connected() {
+        if self.fault.is_none() && self.origin.tick_is_due(now.instant) && self.link.is_up() {
             let tick = batch::plain(&self.head(Kind::Tick, now), &Body::Nothing);
             let tick = self.origin.tick(tick, now.instant);
             self.effects.push(Effect::Send(tick));
@@ -352,13 +206,15 @@ impl Node {
 
     /// When to [`poll`](Node::poll) again if nothing happens.
     pub fn next_wake(&self, now: Now) -> Instant {
-        let link = match self.link.down_since {
-            Some(since) => (since + CLUSTER_DOWN_AFTER).max(now.instant + REFOLLOW_AFTER),
-            None => self.link.stirred + self.patience(),
-        };
-        let origin = self.origin.next_wake(self.options.write_timeout).unwrap_or(link);
+        if self.fault.is_some() {
+            // Nothing is due any more. What is asked ends the wait.
+            return now.instant + REFOLLOW_AFTER_MAX;
+        }
+        let link = self.link.next_look(self.sign(), now.instant);
+        let origin = self.origin.next_wake(self.options.write_timeout, self.link.is_up());
         // A moment ahead, whatever is due: what could not be done now is not tried at once.
-        origin.min(link).max(now.instant + Duration::from_millis(1))
+        let soon = now.instant + Duration::from_millis(1);
+        origin.map_or(link, |origin| origin.min(link)).max(soon)
     }
 
     /// What the node says of itself.
@@ -370,7 +226,7 @@ impl Node {
             uncertain: self.origin.uncertain(),
             passed_over: self.log.passed_over(),
             sessions: self.log.sessions(),
-            followed: self.link.followed,
+            followed: self.link.followed(),
             digest: self.votes.latest(),
             begun: self.begun,
             snapshot: self.log.round().sequence,
@@ -387,10 +243,7 @@ impl Node {
         for pending in self.origin.end() {
             self.replica.refuse(pending, Refusal::Uncertain);
         }
-        while self.replica.is_asked() {
-            let (_, pending) = self.replica.gather();
-            self.replica.refuse(pending, Refusal::ClusterDown { cause: STOPPED });
-        }
+        self.refuse_what_is_asked(STOPPED);
         if !matches!(self.fault, Some(Fault::NoRoom(_))) {
             self.replica.show();
         }
@@ -445,12 +298,12 @@ impl Node {
     }
 
     fn apply(&mut self, message: &[u8], head: Option<Head>, meaning: &Meaning, now: Now) {
-        self.link.stirred = now.instant;
-        self.link.is_anew = false;
+        self.link.stirs(now.instant);
         self.listen(head, meaning, now);
         let own = head.filter(|head| head.session == self.origin.session());
         let mut waiting = None;
         if let Some(Head { number, .. }) = own {
+            let fresh = self.origin.fresh_at();
             let came = match meaning {
                 Meaning::Repeated => CameBack::default(),
                 Meaning::Unknown => {
@@ -459,6 +312,9 @@ impl Node {
                 }
                 _ => self.origin.came_back(number, message),
             };
+            if self.origin.fresh_at() > fresh {
+                self.link.is_proven();
+            }
             waiting = self.settle(came);
         }
         let time_ns = head.map_or(0, |head| head.time_ns);
@@ -470,7 +326,10 @@ impl Node {
         if let Err(fault) = decided {
             return self.stop(Fault::NoRoom(fault.to_string()));
         }
-        self.unshown += 1;
+        self.unshown += match meaning {
+            Meaning::Commands(commands) => commands.len(),
+            _ => 1,
+        };
         if own.is_some() && matches!(meaning, Meaning::Snapshot { .. }) {
             self.effects.push(Effect::Tidy);
         }
@@ -488,7 +347,7 @@ impl Node {
             let digest = self.digest();
             self.votes.note(sequence, digest);
             self.digest_due = Some((sequence, digest));
-        } else if self.unshown >= MESSAGES_TOGETHER_MAX {
+        } else if self.unshown >= COMMANDS_TOGETHER_MAX {
             self.show();
         }
     }
@@ -505,9 +364,6 @@ impl Node {
         for pending in dead {
             self.replica.refuse(pending, Refusal::ClusterDown { cause: DEAD });
         }
-        if own.is_some() {
-            self.link.attempts = 0;
-        }
         own
     }
 
@@ -515,28 +371,38 @@ impl Node {
     fn listen(&mut self, head: Option<Head>, meaning: &Meaning, now: Now) {
         let counts = !matches!(meaning, Meaning::Repeated | Meaning::Unknown);
         if let (false, true, Some(head)) = (self.options.writes, counts, head) {
-            let age = Duration::from_nanos(now.unix_ns.saturating_sub(head.time_ns));
-            self.link.heard = self.link.heard.max(now.instant.checked_sub(age));
-            self.link.attempts = 0;
+            self.link.hears(head.time_ns, now);
         }
     }
 
     /// All that was sent before has come, as far as this node can know.
     fn fresh_at(&self) -> Option<Instant> {
-        if self.options.writes { self.origin.fresh_at() } else { self.link.heard }
+        if self.options.writes { self.origin.fresh_at() } else { self.link.heard() }
+    }
+
+    /// What this node knows of the way between it and the log.
+    fn sign(&self) -> Sign {
+        Sign { fresh: self.fresh_at(), unanswered: self.origin.unanswered_since() }
     }
 
     /// Another node holds this.
     fn hear(&mut self, session: u64, sequence: u64, digest: u64) {
-        let judgement = self.votes.heard(session, sequence, digest);
-        if judgement == Judgement::Wrong {
-            return self.stop(Fault::Diverged { sequence });
+        match self.votes.heard(session, sequence, digest) {
+            Judgement::Unknown => {}
+            Judgement::Wrong => self.stop(Fault::Diverged { sequence }),
+            Judgement::Disputed => {
+                if self.disputed.is_none() {
+                    tracing::error!(sequence, "another node holds something else; writes stop");
+                }
+                self.disputed = self.disputed.max(Some(sequence));
+            }
+            // What was agreed about before does not end it.
+            Judgement::Undisputed if self.disputed.is_some_and(|at| at <= sequence) => {
+                tracing::warn!(sequence, "most nodes hold what this one does; writes go on");
+                self.disputed = None;
+            }
+            Judgement::Undisputed => {}
         }
-        let is_disputed = judgement == Judgement::Disputed;
-        if is_disputed && !self.is_disputed {
-            tracing::error!(sequence, "another node holds something else; writes stop");
-        }
-        self.is_disputed = is_disputed;
     }
 
     fn show(&mut self) {
@@ -559,31 +425,42 @@ impl Node {
     /// Says hello when the log reaches this node.
     fn greet(&mut self, now: Now) {
         let is_silent = !self.origin.is_open() && self.origin.is_idle();
-        if self.options.writes && is_silent && self.is_connected() {
+        if self.options.writes && is_silent && self.link.is_up() {
             let hello = batch::plain(&self.head(Kind::Hello, now), &Body::Nothing);
             let hello = self.origin.fly(hello, Pending::default(), now.instant);
             self.effects.push(Effect::Send(hello));
         }
     }
 
-    fn send_what_is_asked(&mut self, now: Now) {
+    /// Tells the others what this node holds, asks what they hold, and says that a snapshot is kept.
+    fn say_what_is_due(&mut self, now: Now) {
         if let (Some((sequence, digest)), true) = (self.digest_due, self.origin.has_room()) {
             self.digest_due = None;
-            let body = Body::Digest { sequence, digest };
-            let message = batch::plain(&self.head(Kind::Digest, now), &body);
-            self.fly(message, Pending::default(), now);
+            self.say(Kind::Digest, &Body::Digest { sequence, digest }, now);
         }
         if self.is_to_ask && self.origin.has_room() {
             self.is_to_ask = false;
-            let message = batch::plain(&self.head(Kind::Compare, now), &Body::Nothing);
-            self.fly(message, Pending::default(), now);
+            self.say(Kind::Compare, &Body::Nothing, now);
         }
         if let (Some(sequence), true) = (self.snapshots.to_tell, self.origin.has_room()) {
             self.snapshots.to_tell = None;
-            let body = Body::Snapshot { sequence };
-            let message = batch::plain(&self.head(Kind::SnapshotDone, now), &body);
-            self.fly(message, Pending::default(), now);
+            self.say(Kind::SnapshotDone, &Body::Snapshot { sequence }, now);
         }
+    }
+
+    fn say(&mut self, kind: Kind, body: &Body, now: Now) {
+        let message = batch::plain(&self.head(kind, now), body);
+        self.fly(message, Pending::default(), now);
+    }
+
+    fn refuse_what_is_asked(&mut self, cause: &'static str) {
+        while self.replica.is_asked() {
+            let (_, pending) = self.replica.gather();
+            self.replica.refuse(pending, Refusal::ClusterDown { cause });
+        }
+    }
+
+    fn send_what_is_asked(&mut self, now: Now) {
         while self.replica.is_asked() && self.origin.has_room() {
             let (commands, pending) = self.replica.gather();
             if commands.is_empty() {
@@ -620,47 +497,27 @@ impl Node {
         }
     }
 
-    fn is_connected(&self) -> bool {
-        self.link.down_since.is_none()
-    }
-
     fn closed(&self, now: Instant) -> Option<Closed> {
-        let is_down = |since: Instant| since + CLUSTER_DOWN_AFTER <= now;
         if let Some(fault) = &self.fault {
             Some(Closed::Stopped(fault.clone()))
         } else if !self.options.writes {
             Some(Closed::ReadOnly)
         } else if !self.origin.is_open() {
             Some(Closed::Joining)
-        } else if self.link.down_since.is_some_and(is_down) {
+        } else if self.link.is_down(now) {
             Some(Closed::Disconnected)
         } else if self.origin.uncertain() > 0 {
             Some(Closed::Uncertain)
-        } else if self.is_disputed {
+        } else if self.disputed.is_some() {
             Some(Closed::Disputed)
         } else {
             None
         }
     }
 
-    fn cause(&self, now: Instant) -> Option<&'static str> {
-        Some(match self.closed(now)? {
-            Closed::Joining => JOINING,
-            Closed::Disconnected => DOWN,
-            Closed::Uncertain => WAITING,
-            Closed::Disputed => DISPUTED,
-            Closed::ReadOnly => READ_ONLY,
-            Closed::Stopped(_) => STOPPED,
-        })
-    }
-
     /// Follows the log again where nothing comes of it: first at the leader, then through another server.
     fn see_to_the_link(&mut self, now: Now) {
-        let is_fresh = |fresh: Instant| now.instant < fresh + REFOLLOW_AFTER;
-        let is_quiet = self.link.stirred + self.patience() <= now.instant;
-        if self.is_connected() && is_quiet && !self.fresh_at().is_some_and(is_fresh) {
-            let elsewhere = self.link.attempts % 2 == 1;
-            self.link.attempts += 1;
+        if let Some(elsewhere) = self.link.is_in_vain(self.sign(), now.instant) {
             self.follow(elsewhere, now);
         }
     }
@@ -670,7 +527,8 @@ impl Node {
         if self.snapshots.taking.is_some() || self.closed(now.instant).is_some() {
             return;
         }
-        let turn = self.log.turn().filter(|turn| turn.session == self.origin.session());
+        let stocks = self.replica.holdings().stocks;
+        let turn = self.log.turn(stocks).filter(|turn| turn.session == self.origin.session());
         let turn = turn.map(|turn| (turn.round, turn.number));
         let is_new = turn.is_some() && turn != self.snapshots.tried;
         if !is_new && !self.snapshots.is_asked {
@@ -687,16 +545,8 @@ impl Node {
         }
     }
 
-    /// How long nothing has to come before the log is followed again.
-    fn patience(&self) -> Duration {
-        let doubled = REFOLLOW_AFTER * (1 << (self.link.attempts / 2).min(4));
-        doubled.min(REFOLLOW_AFTER_MAX)
-    }
-
     fn follow(&mut self, elsewhere: bool, now: Now) {
-        self.link.stirred = now.instant;
-        self.link.is_anew = true;
-        self.link.followed += 1;
+        self.link.follow(now.instant);
         // From the last one that was read, so that it is compared with what is there now.
         let from = self.log.seen().sequence.max(1);
         self.effects.push(Effect::Follow { from, elsewhere });

@@ -132,6 +132,19 @@ pub enum ClusterError {
         /// The last message of the log.
         last: u64,
     },
+    /// The mirror of the log has not come to where the node goes on.
+    #[error(
+        "the mirror {stream} ends at message {last}, and this node goes on from message {needed}: the mirror is behind, \
+         and is waited for"
+    )]
+    Lagging {
+        /// The stream.
+        stream: String,
+        /// The message that the node needs next.
+        needed: u64,
+        /// The last message of the mirror.
+        last: u64,
+    },
     /// A server does not sync what it acknowledges.
     #[error(
         "the NATS server at {monitor} does not sync always, so a failure of the power loses what was acknowledged; write \
@@ -147,6 +160,15 @@ pub enum ClusterError {
     /// NATS answers with an error.
     #[error("NATS refuses: {0}")]
     Refused(String),
+    /// NATS answers that it cannot do it now.
+    #[error("NATS cannot do that now: {0}")]
+    Unavailable(String),
+    /// No JetStream answers.
+    #[error(
+        "no JetStream answers at the NATS servers that are named: they have none, or are only starting; name those that \
+         have the log, or give the leaf node one and a mirror of the log with 'stockd cluster mirror'"
+    )]
+    NoJetStream,
     /// NATS does not answer.
     #[error("NATS does not answer; most of its servers may be down")]
     Silent,

@@ -15,9 +15,9 @@
 //! Invariant: numbers are sent in order, and what is answered as dead or as decided is so for ever.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use stockd_engine::Pending;
 use stockd_model::limits::{BATCHES_IN_FLIGHT_MAX, RESEND_INTERVAL, TICK_INTERVAL};
 
@@ -38,13 +38,15 @@ pub(crate) struct Origin {
     ticks: VecDeque<(u64, Instant)>,
     /// When the latest message was sent that has come back.
     fresh_at: Option<Instant>,
+    /// The highest number that the log has said that it has.
+    acked: Option<u64>,
 }
 
 /// A message that is sent until it comes back.
 #[derive(Debug)]
 struct Flight {
     number: u64,
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     /// Who waits for it.
     pending: Pending,
     first_sent: Instant,
@@ -61,7 +63,7 @@ pub struct Outgoing {
     /// The number in the session.
     pub number: u64,
     /// The message.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
 }
 
 /// What came back means for those who wait.
@@ -92,6 +94,7 @@ impl Origin {
             uncertain: Vec::new(),
             ticks: VecDeque::new(),
             fresh_at: None,
+            acked: None,
         }
     }
 
@@ -129,12 +132,20 @@ impl Origin {
         self.fresh_at
     }
 
+    /// Since when something was sent of which the log has said nothing, neither of it nor of what was sent later.
+    pub(crate) fn unanswered_since(&self) -> Option<Instant> {
+        let is_open = |number: u64| self.acked.is_none_or(|acked| acked < number);
+        let flight = self.flights.iter().find(|it| is_open(it.number)).map(|it| it.first_sent);
+        let tick = self.ticks.iter().find(|(number, _)| is_open(*number)).map(|(_, sent)| *sent);
+        flight.into_iter().chain(tick).min()
+    }
+
     /// Sends a message until it comes back, and remembers who waits for it.
     pub(crate) fn fly(&mut self, bytes: Vec<u8>, pending: Pending, now: Instant) -> Outgoing {
         let number = self.next;
         self.next += 1;
-        let bytes: Arc<[u8]> = bytes.into();
-        let outgoing = Outgoing { session: self.session, number, bytes: Arc::clone(&bytes) };
+        let bytes = Bytes::from(bytes);
+        let outgoing = Outgoing { session: self.session, number, bytes: bytes.clone() };
         let (first_sent, last_sent) = (now, now);
         self.flights.push_back(Flight {
             number,
@@ -186,7 +197,7 @@ impl Origin {
             |flight: &&mut Flight| !flight.acked && flight.last_sent + RESEND_INTERVAL <= now;
         let again = |flight: &mut Flight| {
             flight.last_sent = now;
-            Outgoing { session, number: flight.number, bytes: Arc::clone(&flight.bytes) }
+            Outgoing { session, number: flight.number, bytes: flight.bytes.clone() }
         };
         self.flights.iter_mut().filter(is_due).map(again).collect()
     }
@@ -212,6 +223,7 @@ impl Origin {
         if let Some(flight) = self.flights.iter_mut().find(|flight| flight.number == number) {
             flight.acked = true;
         }
+        self.acked = self.acked.max(Some(number));
         number > self.last || !self.opened
     }
 
@@ -260,12 +272,59 @@ impl Origin {
         self.flights.drain(..).map(|flight| flight.pending).collect()
     }
 
-    /// When something is to be done for the passing of time.
-    pub(crate) fn next_wake(&self, timeout: Duration) -> Option<Instant> {
+    /// When something is to be done for the passing of time. Without a connection no tick is.
+    pub(crate) fn next_wake(&self, timeout: Duration, is_up: bool) -> Option<Instant> {
         let resend = self.flights.iter().filter(|flight| !flight.acked);
         let resend = resend.map(|flight| flight.last_sent + RESEND_INTERVAL).min();
-        let give_up = self.flights.front().map(|flight| flight.first_sent + timeout);
-        let tick = if self.opened && self.is_idle() { self.tick_due_at() } else { None };
+        // The hello is not given up.
+        let front = self.flights.front().filter(|_| self.opened);
+        let give_up = front.map(|flight| flight.first_sent + timeout);
+        let tick = if self.opened && self.is_idle() && is_up { self.tick_due_at() } else { None };
         [resend, give_up, tick].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn fly(origin: &mut Origin, now: Instant) -> Outgoing {
+        origin.fly(vec![7], Pending::default(), now)
+    }
+
+    #[test]
+    fn what_the_log_says_nothing_of_is_known() {
+        let now = Instant::now();
+        let at = |ms: u64| now + Duration::from_millis(ms);
+        let mut origin = Origin::new(1);
+        assert_eq!(origin.unanswered_since(), None);
+        let hello = fly(&mut origin, at(0));
+        assert_eq!(origin.unanswered_since(), Some(at(0)));
+        assert!(origin.acked(1, 0), "it has not come back");
+        assert_eq!(origin.unanswered_since(), None);
+        origin.came_back(0, &hello.bytes);
+        assert!(!origin.acked(1, 0) && !origin.acked(2, 9), "come back, and of another session");
+        origin.tick(vec![7], at(10));
+        fly(&mut origin, at(20));
+        assert_eq!(origin.unanswered_since(), Some(at(10)));
+        // Of what was sent before, it is known what becomes of it.
+        assert!(origin.acked(1, 2));
+        assert_eq!(origin.unanswered_since(), None);
+    }
+
+    #[test]
+    fn nothing_wakes_a_node_again_and_again_that_can_do_nothing() {
+        let now = Instant::now();
+        let mut origin = Origin::new(1);
+        let hello = fly(&mut origin, now);
+        origin.acked(1, 0);
+        let late = now + 2 * TIMEOUT;
+        assert!(origin.give_up(TIMEOUT, late).is_empty(), "the hello is not given up");
+        assert_eq!(origin.next_wake(TIMEOUT, true), None);
+        origin.came_back(0, &hello.bytes);
+        assert_eq!(origin.next_wake(TIMEOUT, false), None, "no tick without a connection");
+        assert_eq!(origin.next_wake(TIMEOUT, true), Some(now + TICK_INTERVAL));
     }
 }

@@ -9,19 +9,17 @@
 use std::ops::ControlFlow;
 
 use async_nats::Client;
-use data_encoding::BASE64;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stockd_engine::Holdings;
 use stockd_model::batch;
 use stockd_store::DataDir;
-use tokio::sync::mpsc;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::cluster::{random, runtime};
 use crate::joining::place_of;
 use crate::log_state::LogState;
-use crate::nats::api::{LogInfo, Stored, StreamConfig, StreamInfo};
-use crate::nats::client::{ask, connect, stream};
+use crate::nats::api::{LogInfo, StreamConfig, StreamInfo};
+use crate::nats::client::{ask, connect, message, stream};
+use crate::nats::join::Kept;
 use crate::nats::objects::Objects;
 use crate::options::{ClusterError, ClusterOptions};
 use crate::place::Place;
@@ -60,8 +58,7 @@ pub fn recover(
     let applied = place.log.seen().sequence;
     let path = directory.path().display().to_string();
     runtime()?.block_on(async {
-        let (tell, _events) = mpsc::unbounded_channel();
-        let client = connect(options, tell).await?;
+        let (client, _) = connect(options).await?;
         let old = match stream(&client, &options.name).await {
             Err(ClusterError::NoStream { .. }) => None,
             found => Some(found?),
@@ -156,16 +153,13 @@ async fn may_not_go(
     if info.state.last_seq < at {
         return Ok(None);
     }
-    let has_it = match (info.state.first_seq <= at, place.log.links(2).collect::<Vec<_>>()) {
-        (true, links) if links.len() == 2 => {
-            let wanted = json!({ "seq": at });
-            let stored: Stored = ask(client, &format!("STREAM.MSG.GET.{name}"), &wanted).await?;
-            let message = BASE64.decode(stored.message.data.as_bytes()).unwrap_or_default();
-            stored.message.seq == at
-                && Some(xxh3_64_with_seed(&message, links[0])) == links.last().copied()
+    let has_it = match info.state.first_seq <= at {
+        true => {
+            let found = message(client, &options.name, at).await?;
+            // Where it cannot be compared nothing is removed.
+            found.is_some_and(|it| Kept::at(place).is_of(&it).unwrap_or(true))
         }
-        // It cannot be compared.
-        _ => true,
+        false => true,
     };
     Ok(has_it.then(|| {
         format!(

@@ -1,13 +1,16 @@
 //! When the next snapshot is due, and whose turn it is to keep it.
 //!
-//! A snapshot is due when the log has grown, or the last one is long ago. The nodes that have said something lately take
-//! turns, in an order by hash that is another one in every round; a message that says that it was kept ends the
-//! round. Pure, and a function of the log alone: all nodes know whose turn it is.
+//! A snapshot is due when the log has grown and the last one is a minute ago, or when that is long ago. The nodes that
+//! have said something lately take turns, in an order by hash that is another one in every round; a message that says
+//! that it was kept ends the round. Pure, and a function of the log and what it has led to: all nodes know whose turn it is.
 //!
 //! Invariant: at any moment it is the turn of one node at most.
 
+use std::time::Duration;
+
 use stockd_model::limits::{
-    SNAPSHOT_INTERVAL, SNAPSHOT_LOG_BYTES, SNAPSHOT_TAKER_SILENCE, SNAPSHOT_TURN,
+    SNAPSHOT_INTERVAL, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_BYTES_MAX, SNAPSHOT_PAUSE,
+    SNAPSHOT_STOCK_BYTES, SNAPSHOT_TAKER_SILENCE, SNAPSHOT_TURN,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -44,10 +47,17 @@ impl Round {
         if self.began_ns == 0 {
             self.began_ns = time_ns;
         }
-        let is_long_ago = time_ns.saturating_sub(self.began_ns) >= nanoseconds(SNAPSHOT_INTERVAL);
-        if self.due_ns == 0 && (is_long_ago || self.bytes >= SNAPSHOT_LOG_BYTES) {
+        // The time of the log stands still for long where a clock was ahead.
+        let has_grown = self.bytes >= SNAPSHOT_LOG_BYTES && self.is_ago(SNAPSHOT_PAUSE, time_ns)
+            || self.bytes >= SNAPSHOT_LOG_BYTES_MAX;
+        if self.due_ns == 0 && (has_grown || self.is_ago(SNAPSHOT_INTERVAL, time_ns)) {
             self.due_ns = time_ns;
         }
+    }
+
+    /// Whether the last snapshot is this long ago.
+    fn is_ago(&self, long: Duration, time_ns: u64) -> bool {
+        time_ns.saturating_sub(self.began_ns) >= nanoseconds(long)
     }
 
     /// A snapshot up to this message is kept. One that is older than the last one changes nothing.
@@ -57,13 +67,16 @@ impl Round {
         }
     }
 
-    /// Whose turn it is, when a snapshot is due.
-    pub(crate) fn turn(&self, sessions: &Sessions) -> Option<Turn> {
-        if self.due_ns == 0 {
+    /// Whose turn it is, when a snapshot is due and worth it: one of many stocks takes longer to read than a little of the log.
+    pub(crate) fn turn(&self, sessions: &Sessions, stocks: u64) -> Option<Turn> {
+        let now_ns = sessions.time_ns();
+        let is_worth_it = self.bytes / 2 >= stocks.saturating_mul(SNAPSHOT_STOCK_BYTES)
+            || self.is_ago(SNAPSHOT_INTERVAL, now_ns);
+        if self.due_ns == 0 || !is_worth_it {
             return None;
         }
-        let now_ns = sessions.time_ns();
-        let number = now_ns.saturating_sub(self.due_ns) / nanoseconds(SNAPSHOT_TURN);
+        let number = now_ns.saturating_sub(self.due_ns) / nanoseconds(SNAPSHOT_TURN)
+            + self.bytes / SNAPSHOT_LOG_BYTES_MAX;
         let silence = nanoseconds(SNAPSHOT_TAKER_SILENCE);
         let speaks = |since_ns: u64| now_ns.saturating_sub(since_ns) <= silence;
         let mut takers: Vec<(u64, u64)> = sessions
@@ -78,7 +91,7 @@ impl Round {
     }
 }
 
-fn nanoseconds(duration: std::time::Duration) -> u64 {
+fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -107,7 +120,7 @@ mod tests {
         let mut round = Round::default();
         round.note(100, BEGIN);
         round.note(100, BEGIN + 599 * SECOND);
-        assert_eq!((round.due_ns, round.turn(&sessions(599))), (0, None));
+        assert_eq!((round.due_ns, round.turn(&sessions(599), 0)), (0, None));
         round.note(100, BEGIN + 600 * SECOND);
         assert_eq!(round.due_ns, BEGIN + 600 * SECOND);
         round.note(100, BEGIN + 700 * SECOND);
@@ -118,19 +131,38 @@ mod tests {
         round.kept(2, BEGIN + 800 * SECOND);
         assert_eq!(round, next, "an older one");
         round.note(SNAPSHOT_LOG_BYTES as usize, BEGIN + 701 * SECOND);
-        assert_eq!(round.due_ns, BEGIN + 701 * SECOND);
+        assert_eq!(round.due_ns, 0, "the last one is a moment ago");
+        let mut at_once = round;
+        round.note(100, BEGIN + 760 * SECOND);
+        assert_eq!(round.due_ns, BEGIN + 760 * SECOND);
+        at_once.note(SNAPSHOT_LOG_BYTES_MAX as usize, BEGIN + 702 * SECOND);
+        assert_eq!(at_once.due_ns, BEGIN + 702 * SECOND, "much, whatever the clock says");
+    }
+
+    #[test]
+    fn many_stocks_are_not_kept_for_a_little_of_the_log() {
+        let mut round = Round::default();
+        round.note(100, BEGIN);
+        round.note(SNAPSHOT_LOG_BYTES as usize, BEGIN + 60 * SECOND);
+        assert_eq!(round.due_ns, BEGIN + 60 * SECOND);
+        let few = SNAPSHOT_LOG_BYTES / 2 / SNAPSHOT_STOCK_BYTES;
+        let is_turn = |stocks, at| round.turn(&sessions(at), stocks).is_some();
+        assert_eq!([is_turn(few, 60), is_turn(2 * few, 60)], [true, false]);
+        assert!(is_turn(2 * few, 600), "after a while, whatever it takes");
     }
 
     #[test]
     fn all_who_speak_have_their_turn_and_one_at_a_time() {
         let round = Round { due_ns: BEGIN + 600 * SECOND, ..Round::default() };
-        let turn = |round: Round, at| round.turn(&sessions(at)).unwrap();
+        let turn = |round: Round, at| round.turn(&sessions(at), 0).unwrap();
         let takers: Vec<u64> = (0..3).map(|at| turn(round, 600 + at * 60).session).collect();
         let mut all = takers.clone();
         all.sort_unstable();
         assert_eq!(all, [7, 8, 9]);
         assert_eq!(turn(round, 600 + 59), turn(round, 600), "for a minute");
         assert_eq!(turn(round, 600 + 180).session, takers[0], "and again");
+        let much = Round { bytes: SNAPSHOT_LOG_BYTES_MAX, ..round };
+        assert_eq!(turn(much, 600).session, takers[1], "or for much of the log");
         let firsts = (0..20).map(|sequence| turn(Round { sequence, ..round }, 600).session);
         assert!(
             firsts.collect::<std::collections::BTreeSet<_>>().len() == 3,
@@ -142,6 +174,7 @@ mod tests {
         let time_ns = BEGIN + 620 * SECOND;
         let head = Head { kind: Kind::Hello, count: 0, session: 1, number: 0, time_ns, seen };
         silent.admit(&head, 10);
-        assert_eq!(round.turn(&silent).map(|turn| turn.session), Some(1), "the others are silent");
+        let turn = round.turn(&silent, 0).map(|turn| turn.session);
+        assert_eq!(turn, Some(1), "the others are silent");
     }
 }

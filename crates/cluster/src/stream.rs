@@ -1,7 +1,6 @@
 //! Makes the stream of a cluster, and says how it is.
 
 use stockd_model::limits::CLUSTER_STOCKS_MAX;
-use tokio::sync::mpsc;
 
 use crate::cluster::{random, runtime};
 use crate::nats::api::{LogInfo, StreamConfig, StreamInfo};
@@ -62,8 +61,7 @@ pub fn make_stream(
 ) -> Result<StreamReport, ClusterError> {
     let StreamOptions { replicas, bytes_max, stocks_max } = stream_options;
     runtime()?.block_on(async {
-        let (tell, _events) = mpsc::unbounded_channel();
-        let client = connect(options, tell).await?;
+        let (client, _) = connect(options).await?;
         if let Err(ClusterError::NoStream { stream: name }) = stream(&client, &options.name).await {
             let log = LogInfo { epoch: random()?, stocks_max: stocks_max.min(CLUSTER_STOCKS_MAX) };
             let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
@@ -90,8 +88,7 @@ pub fn mirror_stream(
     replicas: usize,
 ) -> Result<StreamReport, ClusterError> {
     runtime()?.block_on(async {
-        let (tell, _events) = mpsc::unbounded_channel();
-        let client = connect(options, tell).await?;
+        let (client, _) = connect(options).await?;
         if let Err(ClusterError::NoStream { stream: name }) = stream(&client, &options.name).await {
             let (api, what) = (format!("$JS.{domain}.API"), format!("STREAM.INFO.{name}"));
             let origin: StreamInfo = ask_at(&client, &api, &what, &serde_json::Value::Null).await?;
@@ -112,8 +109,7 @@ pub fn mirror_stream(
 /// When there is none, or NATS does not answer.
 pub fn look_at_stream(options: &ClusterOptions) -> Result<StreamReport, ClusterError> {
     runtime()?.block_on(async {
-        let (tell, _events) = mpsc::unbounded_channel();
-        let client = connect(options, tell).await?;
+        let (client, _) = connect(options).await?;
         let (log, info) = stream(&client, &options.name).await?;
         Ok(report(options, log, &info))
     })

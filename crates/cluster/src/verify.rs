@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use stockd_engine::now_ns;
 use stockd_model::batch::{self, Body, Head, Kind, Seen};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::{random, runtime};
@@ -65,8 +64,7 @@ impl Verification {
 pub fn verify(options: &ClusterOptions) -> Result<Verification, ClusterError> {
     let syncing = look_at_syncing(options)?;
     runtime()?.block_on(async {
-        let (tell, _events) = mpsc::unbounded_channel();
-        let client = connect(options, tell).await?;
+        let (client, _) = connect(options).await?;
         let (log, info) = stream(&client, &options.name).await?;
         let consumer = format!("verify-{:016x}", random()?);
         let name = options.name.clone();

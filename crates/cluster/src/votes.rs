@@ -25,6 +25,8 @@ struct Vote {
 /// What comparing has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
+    /// This node has not noted what it held then, or has forgotten it.
+    Unknown,
     /// No other node, or fewer than not, holds something else.
     Undisputed,
     /// As many nodes hold something else as hold the same.
@@ -50,10 +52,10 @@ impl Votes {
         self.0.back().map(|vote| (vote.sequence, vote.digest))
     }
 
-    /// Another node holds this after that message. Of what this node has not noted, or has forgotten, nothing is said.
+    /// Another node holds this after that message.
     pub(crate) fn heard(&mut self, session: u64, sequence: u64, digest: u64) -> Judgement {
         let Some(vote) = self.0.iter_mut().find(|vote| vote.sequence == sequence) else {
-            return Judgement::Undisputed;
+            return Judgement::Unknown;
         };
         let side = if digest == vote.digest { &mut vote.agree } else { &mut vote.differ };
         if side.len() < VOTERS_MAX && !side.contains(&session) {
@@ -85,6 +87,6 @@ mod tests {
         assert_eq!(bad.heard(7, 4096, 1), Judgement::Disputed);
         assert_eq!(bad.heard(7, 4096, 1), Judgement::Disputed, "counted once");
         assert_eq!(bad.heard(8, 4096, 1), Judgement::Wrong);
-        assert_eq!(bad.heard(8, 1, 1), Judgement::Undisputed, "long ago");
+        assert_eq!(bad.heard(8, 1, 1), Judgement::Unknown, "long ago");
     }
 }

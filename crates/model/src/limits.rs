@@ -576,6 +576,9 @@ pub const CLUSTER_NAME_BYTES_MAX: usize = 32;
 /// Messages that have come from the log of a cluster and wait to be applied. With more the log waits.
 pub const DELIVERIES_MAX: usize = 4096;
 
+/// Bytes of such messages. With more the log waits, too; one message alone always has room.
+pub const DELIVERIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// What a node of a cluster wants from the network and has not got yet. A further one is dropped, and sent again when
 /// it is due.
 pub const EFFECTS_MAX: usize = 256;
@@ -615,8 +618,9 @@ pub const REFOLLOW_AFTER: Duration = Duration::from_secs(1);
 /// The same after it was followed several times in vain.
 pub const REFOLLOW_AFTER_MAX: Duration = Duration::from_secs(5);
 
-/// Messages of the log that are applied before what they changed is shown, at most.
-pub const MESSAGES_TOGETHER_MAX: usize = 256;
+/// Commands of the log that are decided before what they changed is shown, but for the end of a message. Those that are
+/// decided together change a row once, as long as they stay in the cache of the processor.
+pub const COMMANDS_TOGETHER_MAX: usize = BATCH_COMMANDS_MAX;
 
 /// Damaged records that a check of a data directory names, at most. The others are counted.
 pub const CHECK_DAMAGED_RECORDS_SHOWN_MAX: usize = 10;
@@ -898,11 +902,24 @@ pub const FILL_STOCKS: usize = 16 * 1024;
 /// it: servers that start read their disks.
 pub const LOG_RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of the log since the last snapshot of a cluster with which the next one is due.
-pub const SNAPSHOT_LOG_BYTES: u64 = 1 << 30;
-
 /// How long after a snapshot of a cluster the next one is due, by the clock of the log.
 pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// Bytes of the log since the last snapshot of a cluster with which the next one is due earlier, after
+/// [`SNAPSHOT_PAUSE`]: a node that begins reads them in a few seconds.
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long after a snapshot of a cluster there is no further one, by the clock of the log, before it has grown by
+/// [`SNAPSHOT_LOG_BYTES_MAX`].
+pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Bytes of the log since the last snapshot of a cluster with which the next one is due at once, and again the turn of
+/// another node.
+pub const SNAPSHOT_LOG_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of a stock in a snapshot of a cluster, about. Before [`SNAPSHOT_INTERVAL`] has passed none is taken that is longer than half of
+/// the log since the last one.
+pub const SNAPSHOT_STOCK_BYTES: u64 = 60;
 
 /// How long a node has its turn to keep a snapshot. Then another one has it.
 pub const SNAPSHOT_TURN: Duration = Duration::from_secs(60);

@@ -19,10 +19,12 @@ mod audit;
 mod history;
 mod linearizable;
 mod nats;
+mod random;
 mod truth;
 
 pub use audit::audit;
 pub use history::{Ask, Call, History, Shown, State, Told};
 pub use linearizable::{Violation, across_nodes, check, through_node};
 pub use nats::{Message, Nats};
+pub use random::Random;
 pub use truth::{Effect, Truth};

@@ -38,6 +38,15 @@ pub(crate) struct StreamConfig {
     pub(crate) duplicate_window: i64,
     pub(crate) deny_delete: bool,
     pub(crate) deny_purge: bool,
+    /// What lets a message remove others, or itself after a time; and takes none, or says nothing of it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) allow_rollup_hdrs: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) allow_msg_ttl: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) sealed: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) no_ack: bool,
     /// What it is a copy of, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Mirror>,
@@ -49,6 +58,10 @@ pub(crate) struct StreamConfig {
 
 fn is_default(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a stream is a copy of.
@@ -151,19 +164,19 @@ impl StreamConfig {
             max_msg_size: MESSAGE_BYTES_MAX,
             duplicate_window: 120_000_000_000,
             deny_delete: true,
-            deny_purge: false,
-            mirror: None,
-            first_seq: 0,
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
+            ..StreamConfig::default()
         }
     }
 
-    /// A copy of this one, out of the JetStream of another domain.
+    /// A copy of this one, out of the JetStream of another domain. None shortens it, so it lets go of its beginning when it
+    /// is full; who needs that begins with a snapshot.
     pub(crate) fn mirror_of(self, domain: &str, replicas: usize) -> StreamConfig {
         let external = External { api: format!("$JS.{domain}.API") };
         let mirror = Some(Mirror { name: self.name.clone(), external });
         StreamConfig {
             subjects: Vec::new(),
+            discard: "old".into(),
             num_replicas: replicas,
             duplicate_window: 0,
             mirror,
@@ -191,6 +204,10 @@ impl StreamConfig {
         if self.mirror.is_some() {
             // What its origin takes, it takes from there.
             right.subjects.clear();
+            right.discard.clone_from(&self.discard);
+        }
+        if self.max_msg_size < 0 || self.max_msg_size >= MESSAGE_BYTES_MAX {
+            right.max_msg_size = self.max_msg_size;
         }
         for (field, found, expected) in [
             ("subjects", self.subjects.join(" "), right.subjects.join(" ")),
@@ -204,7 +221,12 @@ impl StreamConfig {
                 self.max_msgs_per_subject.to_string(),
                 right.max_msgs_per_subject.to_string(),
             ),
+            ("max_msg_size", self.max_msg_size.to_string(), right.max_msg_size.to_string()),
             ("deny_delete", self.deny_delete.to_string(), right.deny_delete.to_string()),
+            ("allow_rollup_hdrs", self.allow_rollup_hdrs.to_string(), "false".into()),
+            ("allow_msg_ttl", self.allow_msg_ttl.to_string(), "false".into()),
+            ("sealed", self.sealed.to_string(), "false".into()),
+            ("no_ack", self.no_ack.to_string(), "false".into()),
             (METADATA_FORMAT, metadata(METADATA_FORMAT).to_owned(), FORMAT.to_string()),
         ] {
             if found != expected {
@@ -252,15 +274,39 @@ pub(crate) struct StoredMessage {
     pub(crate) data: String,
 }
 
+/// Of an answer of the API, what says that it is none.
+#[derive(Deserialize)]
+struct Failure {
+    error: Option<Failed>,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    #[serde(default)]
+    code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// What the code of an error is when it may be another answer in a moment: an election, a start.
+const UNAVAILABLE: u64 = 503;
+
 /// Reads an answer of the API.
 pub(crate) fn answer<T: for<'a> Deserialize<'a>>(payload: &[u8]) -> Result<T, ClusterError> {
-    let refused = |why: &dyn std::fmt::Display| ClusterError::Refused(why.to_string());
-    let value: Value = serde_json::from_slice(payload).map_err(|error| refused(&error))?;
-    if let Some(error) = value.get("error") {
-        let described = error.get("description").and_then(Value::as_str);
-        return Err(refused(&described.map_or_else(|| error.to_string(), str::to_owned)));
+    let refused = |error: serde_json::Error| ClusterError::Refused(error.to_string());
+    let Failure { error } = serde_json::from_slice(payload).map_err(refused)?;
+    match error {
+        Some(Failed { code: UNAVAILABLE, description }) => {
+            Err(ClusterError::Unavailable(description))
+        }
+        Some(Failed { description, .. }) => Err(ClusterError::Refused(description)),
+        None => serde_json::from_slice(payload).map_err(refused),
     }
-    serde_json::from_value(value).map_err(|error| refused(&error))
+}
+
+/// Whether NATS says that it has no such thing.
+pub(crate) fn is_missing(why: &str) -> bool {
+    ["stream not found", "no message found"].iter().any(|it| why.contains(it))
 }
 
 /// The sequence of a delivered message, from where it would be acknowledged:
@@ -327,6 +373,11 @@ mod tests {
             StreamConfig { subjects: vec!["a".into()], ..right.clone() },
             StreamConfig { metadata: BTreeMap::new(), ..right.clone() },
             StreamConfig { deny_delete: false, ..right.clone() },
+            StreamConfig { allow_rollup_hdrs: true, ..right.clone() },
+            StreamConfig { allow_msg_ttl: true, ..right.clone() },
+            StreamConfig { sealed: true, ..right.clone() },
+            StreamConfig { no_ack: true, ..right.clone() },
+            StreamConfig { max_msg_size: 1000, ..right.clone() },
             // One that takes messages of its own, beside those that it copies.
             StreamConfig { subjects: right.subjects.clone(), ..right.mirror_of("hub", 1) },
         ] {
@@ -343,5 +394,11 @@ mod tests {
         let refused = Err(ClusterError::Refused("stream not found".into()));
         assert_eq!(answer::<Value>(error), refused);
         assert!(answer::<Value>(b"{").is_err());
+        let later =
+            br#"{"error":{"code":503,"description":"JetStream system temporarily unavailable"}}"#;
+        let unavailable = "JetStream system temporarily unavailable".into();
+        assert_eq!(answer::<Value>(later), Err(ClusterError::Unavailable(unavailable)));
+        let ack = br#"{"stream":"S","seq":7}"#;
+        assert_eq!(answer::<PublishAck>(ack).unwrap().seq, 7);
     }
 }

@@ -1,25 +1,42 @@
 //! A connection to NATS, and questions to its JetStream.
+//!
+//! Invariant: who watches a connection learns of each new one, and keeps no queue of what has happened to it.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, RequestErrorKind};
 use bytes::Bytes;
+use data_encoding::BASE64;
 use serde::Deserialize;
-use serde_json::Value;
-use tokio::sync::mpsc::UnboundedSender;
+use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::api::{self, LogInfo, StreamInfo};
+use super::api::{self, LogInfo, Stored, StreamInfo};
 use crate::options::{ClusterError, ClusterName, ClusterOptions};
 
 /// How long a connection and an answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Connects to one of the servers. Events of the connection are told from then on.
+/// What asks JetStream of the servers themselves.
+pub(crate) const API: &str = "$JS.API";
+
+/// A connection, now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Presence {
+    pub(crate) is_up: bool,
+    /// How often it was made.
+    pub(crate) made: u64,
+}
+
+/// Connects to one of the servers. What becomes of the connection is told from then on.
 pub(crate) async fn connect(
     options: &ClusterOptions,
-    events: UnboundedSender<Event>,
-) -> Result<Client, ClusterError> {
+) -> Result<(Client, watch::Receiver<Presence>), ClusterError> {
+    let (tell, presence) = watch::channel(Presence::default());
+    // The same failure is told once for each connection.
+    let told = Mutex::new(String::new());
     let unreachable =
         |why: String| ClusterError::Unreachable { servers: options.servers.join(","), why };
     let mut connect = ConnectOptions::new()
@@ -31,13 +48,11 @@ pub(crate) async fn connect(
         .ignore_discovered_servers()
         .retain_servers_order()
         .reconnect_delay_callback(|attempts| {
-            Duration::from_millis(50 * (1 << attempts.min(5)) + attempts as u64 % 7)
+            jittered(Duration::from_millis(100 * (1 << attempts.min(5))))
         })
         .event_callback(move |event| {
-            let events = events.clone();
-            async move {
-                let _ = events.send(event);
-            }
+            note(&event, &tell, &told);
+            std::future::ready(())
         });
     if let Some(file) = &options.credentials {
         connect = connect.credentials_file(file).await.map_err(|error| ClusterError::File {
@@ -50,10 +65,37 @@ pub(crate) async fn connect(
     }
     let client = timeout(2 * PATIENCE, connect.connect(&options.servers)).await;
     match client {
-        Ok(Ok(client)) => Ok(client),
+        Ok(Ok(client)) => Ok((client, presence)),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
         Err(_) => Err(unreachable("no answer in time".to_owned())),
     }
+}
+
+fn note(event: &Event, tell: &watch::Sender<Presence>, told: &Mutex<String>) {
+    // It is exchanged as a whole.
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    match event {
+        Event::Connected => {
+            told.clear();
+            tell.send_modify(|it| *it = Presence { is_up: true, made: it.made + 1 });
+        }
+        Event::Disconnected | Event::Closed => tell.send_modify(|it| it.is_up = false),
+        // What was dropped leaves a gap, and is asked for again.
+        Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {}
+        event => {
+            let text = event.to_string();
+            if *told != text {
+                tracing::warn!("NATS: {text}");
+                *told = text;
+            }
+        }
+    }
+}
+
+/// Half of a pause and some of the other half, by chance: nodes that have lost the same server do not come back at once.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    let half = pause / 2;
+    half + half * (getrandom::u32().unwrap_or(0) % 1024) / 1024
 }
 
 /// Asks the API of JetStream.
@@ -62,7 +104,7 @@ pub(crate) async fn ask<T: for<'a> Deserialize<'a>>(
     what: &str,
     payload: &Value,
 ) -> Result<T, ClusterError> {
-    ask_at(client, "$JS.API", what, payload).await
+    ask_at(client, API, what, payload).await
 }
 
 /// Asks the API of a JetStream of any domain.
@@ -76,6 +118,9 @@ pub(crate) async fn ask_at<T: for<'a> Deserialize<'a>>(
     let asked = client.request(format!("{api}.{what}"), payload);
     match timeout(PATIENCE, asked).await {
         Ok(Ok(message)) => api::answer(&message.payload),
+        Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+            Err(ClusterError::NoJetStream)
+        }
         Ok(Err(_)) | Err(_) => Err(ClusterError::Silent),
     }
 }
@@ -97,4 +142,20 @@ pub(crate) async fn stream(
         info => info?,
     };
     Ok((info.config.check(name)?, info))
+}
+
+/// The message of the log at this sequence; `None` where it has none there.
+pub(crate) async fn message(
+    client: &Client,
+    name: &ClusterName,
+    sequence: u64,
+) -> Result<Option<Vec<u8>>, ClusterError> {
+    let get = format!("STREAM.MSG.GET.{}", name.stream());
+    match ask::<Stored>(client, &get, &json!({ "seq": sequence })).await {
+        Err(ClusterError::Refused(why)) if api::is_missing(&why) => Ok(None),
+        Ok(stored) if stored.message.seq == sequence => {
+            Ok(BASE64.decode(stored.message.data.as_bytes()).ok())
+        }
+        stored => stored.map(|_| None),
+    }
 }

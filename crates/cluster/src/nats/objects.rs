@@ -16,14 +16,16 @@ use sha2::{Digest, Sha256};
 use stockd_model::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_OBJECT_BYTES_MAX};
 use tokio::time::timeout;
 
-use super::api::{self, PublishAck, Stored, StoredMessage};
-use super::client::{PATIENCE, ask};
+use super::api::{self, PublishAck, Stored, StoredMessage, is_missing};
+use super::client::{API, PATIENCE, ask_at};
 use crate::options::{ClusterError, ClusterName};
 
 /// The snapshots of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     client: Client,
+    /// What asks the JetStream that has them.
+    api: String,
     bucket: String,
 }
 
@@ -54,6 +56,13 @@ pub(crate) struct Listed {
     info: ObjectInfo,
 }
 
+impl Listed {
+    /// Bytes of the snapshot.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.info.size
+    }
+}
+
 /// The subjects of a stream.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -69,7 +78,12 @@ struct SubjectsState {
 
 impl Objects {
     pub(crate) fn new(client: Client, cluster: &ClusterName) -> Objects {
-        Objects { client, bucket: cluster.bucket() }
+        Objects::at(client, cluster, API)
+    }
+
+    /// Those of a JetStream that is asked otherwise, such as that of another domain.
+    pub(crate) fn at(client: Client, cluster: &ClusterName, api: &str) -> Objects {
+        Objects { client, api: api.to_owned(), bucket: cluster.bucket() }
     }
 
     /// Makes the bucket where there is none.
@@ -224,7 +238,7 @@ impl Objects {
         what: &str,
         payload: &Value,
     ) -> Result<T, ClusterError> {
-        ask(&self.client, &format!("{what}.{}", self.stream()), payload).await
+        ask_at(&self.client, &self.api, &format!("{what}.{}", self.stream()), payload).await
     }
 
     async fn publish(
@@ -248,11 +262,6 @@ impl Objects {
     fn meta_subject(&self, name: &str) -> String {
         format!("$O.{}.M.{}", self.bucket, BASE64URL.encode(name.as_bytes()))
     }
-}
-
-/// Whether NATS says that it has no such thing.
-fn is_missing(why: &str) -> bool {
-    ["stream not found", "no message found"].iter().any(|it| why.contains(it))
 }
 
 /// The epoch and the sequence in the name of a snapshot.

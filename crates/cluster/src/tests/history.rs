@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stockd_engine::{Answered, ReplyTo};
+use stockd_engine::{Answered, Outcome, ReplyTo};
 use stockd_model::{Quote, Refusal, Reply, Symbol};
 use stockd_witness as witness;
 use stockd_witness::{Ask, Call, Shown, State};
@@ -18,6 +18,8 @@ pub(super) enum Op {
     List(u64),
     /// Changes one of a few stocks, in any way.
     Churn,
+    /// Wants to be shown all that was acknowledged anywhere, and looks at the hot stock then.
+    Fence,
 }
 
 /// What was asked and told.
@@ -82,18 +84,29 @@ impl History {
         (ReplyTo(self.next), op)
     }
 
-    /// A client was answered.
-    pub(super) fn answered(&mut self, to: ReplyTo, answered: &Answered) {
-        let Answered::Reply(reply) = answered else { panic!("no transaction was asked") };
-        let told = match reply {
-            Reply::Refused(Refusal::Uncertain) => Told::Unknown,
-            Reply::Refused(Refusal::ClusterDown { .. }) => Told::NoEffect,
-            Reply::Refused(_) => Told::Refused,
-            _ => Told::Done,
+    /// A client was answered. Behind a fence it sees the hot stock as the node shows it then.
+    pub(super) fn answered(
+        &mut self,
+        to: ReplyTo,
+        answered: &Answered,
+        hot_stock: impl FnOnce() -> Option<Quote>,
+    ) {
+        let of_refusal = |refusal: &Refusal| match refusal {
+            Refusal::Uncertain => Told::Unknown,
+            Refusal::ClusterDown { .. } => Told::NoEffect,
+            _ => Told::Refused,
         };
-        let shown = match reply {
-            Reply::Updated(quote) => shown(quote),
-            _ => Shown::default(),
+        let (told, shown) = match answered {
+            Answered::Reply(Reply::Refused(refusal)) => (of_refusal(refusal), Shown::default()),
+            Answered::Reply(Reply::Updated(quote)) => (Told::Done, shown(quote)),
+            Answered::Reply(_) => (Told::Done, Shown::default()),
+            Answered::Outcome(outcome) => match outcome.as_ref() {
+                Outcome::Executed { .. } => {
+                    (Told::Done, shown(&hot_stock().expect("it was listed before")))
+                }
+                Outcome::Refused(refusal) => (of_refusal(refusal), Shown::default()),
+                Outcome::Conflict(why) => panic!("a fence has no condition: {why}"),
+            },
         };
         self.told(to.0, told, shown);
     }
@@ -103,11 +116,19 @@ impl History {
         ids.into_iter().for_each(|id| self.told(id, Told::Unknown, Shown::default()));
     }
 
-    /// A client looks at the hot stock at a node.
-    pub(super) fn read(&mut self, node: usize, quote: &Quote) {
+    /// A client looks at the hot stock at a node, or does so behind a fence that does not wait.
+    pub(super) fn read(&mut self, node: usize, quote: &Quote, ask: Ask) {
         let (invoked, returned) = (self.tick(), Some(self.tick()));
         let told = witness::Told::Done(shown(quote));
-        self.calls.push(Call { client: node, node, invoked, returned, ask: Ask::Read, told });
+        self.calls.push(Call { client: node, node, invoked, returned, ask, told });
+    }
+
+    /// How many reads behind a fence were answered.
+    pub(super) fn fenced(&self) -> usize {
+        let is_fenced = |call: &&Call| {
+            call.ask == Ask::FencedRead && matches!(call.told, witness::Told::Done(_))
+        };
+        self.calls.iter().filter(is_fenced).count()
     }
 
     fn tick(&mut self) -> u64 {
@@ -124,7 +145,7 @@ impl History {
                 self.listed.insert(id, told);
                 None
             }
-            Op::Churn => None,
+            Op::Churn | Op::Fence => None,
         };
         match told {
             Told::Done => self.done += 1,
@@ -135,17 +156,19 @@ impl History {
             tally.done += u64::from(told == Told::Done);
             tally.unknown += u64::from(told == Told::Unknown);
         }
-        if op == Op::Take {
-            let returned = Some(self.tick());
-            let told = match told {
-                Told::Done => witness::Told::Done(shown),
-                Told::Refused => witness::Told::Refused,
-                Told::NoEffect => witness::Told::NoEffect,
-                Told::Unknown => witness::Told::Unknown,
-            };
-            let call = Call { client: node, node, invoked, returned, ask: Ask::Take(1), told };
-            self.calls.push(call);
-        }
+        let ask = match op {
+            Op::Take => Ask::Take(1),
+            Op::Fence => Ask::FencedRead,
+            Op::Count | Op::List(_) | Op::Churn => return,
+        };
+        let returned = Some(self.tick());
+        let told = match told {
+            Told::Done => witness::Told::Done(shown),
+            Told::Refused => witness::Told::Refused,
+            Told::NoEffect => witness::Told::NoEffect,
+            Told::Unknown => witness::Told::Unknown,
+        };
+        self.calls.push(Call { client: node, node, invoked, returned, ask, told });
     }
 
     pub(super) fn is_all_answered(&self) -> bool {

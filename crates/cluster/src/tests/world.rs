@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use stockd_engine::{Access, Catalog, Engine, Holdings, Replicated, Trap, WriteHandle};
+use stockd_engine::{
+    Access, Catalog, Engine, Holdings, Replicated, Transaction, Trap, WriteHandle,
+};
 use stockd_model::batch::write_quote;
 use stockd_model::{Edit, Fields, Quote, Request, Symbol, Volume};
 use stockd_store::Write;
+use stockd_witness::{Ask, Random};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::chance::Chance;
 use super::history::{History, Op, SHARES, counter, hot, own};
 use crate::keeper::Keep;
 use crate::log_state::LogState;
@@ -36,14 +38,16 @@ pub(super) struct Plan {
     pub(super) trap: Option<Trap>,
     /// Lookups are answered out of what another node holds.
     pub(super) reads_elsewhere: bool,
+    /// A fence is answered at once.
+    pub(super) fences_do_not_wait: bool,
 }
 
 pub(super) struct World {
     plan: Plan,
-    chance: Chance,
+    chance: Random,
     began: Instant,
     elapsed: Duration,
-    log: Vec<Arc<[u8]>>,
+    log: Vec<Bytes>,
     /// The first message that the log still has.
     first: u64,
     /// What is kept of snapshots, the oldest first.
@@ -86,7 +90,7 @@ impl World {
     pub(super) fn new(plan: Plan, seed: u64) -> World {
         let mut world = World {
             plan,
-            chance: Chance::new(seed),
+            chance: Random::new(seed),
             began: Instant::now(),
             elapsed: Duration::ZERO,
             log: Vec::new(),
@@ -107,7 +111,7 @@ impl World {
 
     pub(super) fn run(mut self) {
         self.list_stocks();
-        for _ in 0..self.chance.below(200) + 100 {
+        for _ in 0..self.chance.number_below(200) + 100 {
             self.step(true);
         }
         if self.plan.loses_tail {
@@ -120,13 +124,14 @@ impl World {
         self.check();
     }
 
-    /// Whether what clients were told has an order, where nodes do something wrong.
-    pub(super) fn has_an_order(mut self) -> bool {
+    /// Whether what clients were told has an order, where nodes do something wrong; and how many reads behind a fence
+    /// were answered.
+    pub(super) fn has_an_order(mut self) -> (bool, usize) {
         self.list_stocks();
-        for _ in 0..self.chance.below(200) + 100 {
+        for _ in 0..self.chance.number_below(200) + 100 {
             self.step(true);
         }
-        self.history.is_linearizable(NODES).is_ok()
+        (self.history.is_linearizable(NODES).is_ok(), self.history.fenced())
     }
 
     fn settle(&mut self) {
@@ -173,7 +178,7 @@ impl World {
 
     fn start(&mut self, kept: Kept) -> SimNode {
         // Rows of other numbers at every node, so that left-behind rows move at other times.
-        let catalog = Catalog::with_capacity(self.chance.below(64) as usize);
+        let catalog = Catalog::with_capacity(self.chance.number_below(64) as usize);
         for quote in kept.quotes.values() {
             catalog.restore(quote).unwrap();
         }
@@ -190,13 +195,13 @@ impl World {
         }
         assert_eq!(replica.holdings(), place.holdings, "kept is what was held");
         replica.note_changes();
-        let mut sessions = Chance::new(self.chance.next());
+        let mut sessions = Random::new(self.chance.number());
         let options = NodeOptions {
             name: name(),
             epoch: 1,
             write_timeout: WRITE_TIMEOUT,
             writes: true,
-            draw_session: Box::new(move || sessions.next()),
+            draw_session: Box::new(move || sessions.number()),
         };
         let node = Node::after(place.log, replica, options, self.now(0));
         let engine = Arc::new(engine);
@@ -208,7 +213,7 @@ impl World {
             delivers: 1,
             is_connected: false,
             cut_until: Duration::ZERO,
-            skew_ns: self.chance.below(1_000_000_000),
+            skew_ns: self.chance.number_below(1_000_000_000),
             kept,
             taken: None,
         }
@@ -231,11 +236,11 @@ impl World {
     }
 
     fn something_happens(&mut self) {
-        let at = self.chance.below(NODES as u64) as usize;
-        match self.chance.below(100) {
+        let at = self.chance.number_below(NODES as u64) as usize;
+        match self.chance.number_below(100) {
             0..60 => self.ask_something(at),
             60..62 => {
-                let long = self.chance.below(5000);
+                let long = self.chance.number_below(5000);
                 self.nodes[at].cut_until = self.elapsed + Duration::from_millis(long);
             }
             62..64 => self.nodes[at].is_connected = false,
@@ -245,15 +250,16 @@ impl World {
             74..77 => self.nodes[at].node.ask_for_snapshot(),
             77..78 => self.damage_a_snapshot(),
             72..74 if self.plan.clocks_jump => {
-                self.nodes[at].skew_ns += DAY_NS + self.chance.below(DAY_NS);
+                self.nodes[at].skew_ns += DAY_NS + self.chance.number_below(DAY_NS);
             }
             _ => {}
         }
     }
 
     fn ask_something(&mut self, at: usize) {
-        for _ in 0..self.chance.below(8) + 1 {
-            match self.chance.below(4) {
+        for _ in 0..self.chance.number_below(8) + 1 {
+            match self.chance.number_below(5) {
+                4 => self.fence(at),
                 0 => self.ask(at, |_| Op::Take, |_, _| Request::Trade(hot(), (-1).into())),
                 1 => self.ask(at, |_| Op::Count, |_, _| Request::Trade(counter(), 1.into())),
                 2 => self.ask(at, Op::List, |op, chance| {
@@ -269,7 +275,7 @@ impl World {
         &mut self,
         at: usize,
         op: impl FnOnce(u64) -> Op,
-        request: impl FnOnce(Op, &mut Chance) -> Request,
+        request: impl FnOnce(Op, &mut Random) -> Request,
     ) {
         let node = &mut self.nodes[at];
         let (to, op) = self.history.ask(at, op);
@@ -278,10 +284,21 @@ impl World {
         node.client.flush();
     }
 
+    fn fence(&mut self, at: usize) {
+        if self.plan.fences_do_not_wait {
+            return self.look(at, Ask::FencedRead);
+        }
+        let node = &mut self.nodes[at];
+        let (to, _) = self.history.ask(at, |_| Op::Fence);
+        node.waiting.insert(to.0);
+        node.client.submit_transaction(&Access::All, to, Transaction::default());
+        node.client.flush();
+    }
+
     /// What is no message of a node. It means nothing to all of them.
     fn rubbish(&mut self) {
         let mut bytes: Vec<u8> =
-            (0..self.chance.below(80)).map(|_| self.chance.next() as u8).collect();
+            (0..self.chance.number_below(80)).map(|_| self.chance.number() as u8).collect();
         // Or a good one that somebody has cut.
         if let (true, Some(message)) = (self.chance.percent(50), self.log.last()) {
             bytes = message[..message.len() / 2].to_vec();
@@ -371,7 +388,7 @@ impl World {
             self.log.push(bytes);
             let sequence = self.log.len() as u64;
             if !(faults && self.chance.percent(20)) {
-                let when = now + Duration::from_millis(self.chance.below(100));
+                let when = now + Duration::from_millis(self.chance.number_below(100));
                 self.acks.push((when, from, (session, number, sequence)));
             }
         }
@@ -395,7 +412,7 @@ impl World {
             }
         }
         if !is_cut && node.is_connected {
-            for _ in 0..self.chance.below(10) {
+            for _ in 0..self.chance.number_below(10) {
                 let Some(message) = self.log.get(node.delivers as usize - 1) else { break };
                 let sequence = node.delivers;
                 node.delivers += 1;
@@ -411,16 +428,17 @@ impl World {
         node.node.poll(now);
         for (to, answered) in node.client.take(Vec::new()) {
             assert!(node.waiting.remove(&to.0));
-            self.history.answered(to, &answered);
+            let hot_stock = || node.engine.quote(&Access::All, &hot());
+            self.history.answered(to, &answered, hot_stock);
         }
-        self.look(at);
+        self.look(at, Ask::Read);
         for effect in self.nodes[at].node.effects() {
             self.does(at, effect, faults);
         }
     }
 
     /// A client looks at a node that lets clients in.
-    fn look(&mut self, at: usize) {
+    fn look(&mut self, at: usize, ask: Ask) {
         let status = self.nodes[at].node.status(self.now(0).instant);
         let shown = self.nodes[at].engine.quote(&Access::All, &hot());
         if let (false, Some(quote)) = (status.closed == Some(Closed::Joining), shown)
@@ -431,7 +449,7 @@ impl World {
                 true => self.nodes[(at + 1) % NODES].engine.quote(&Access::All, &hot()),
                 false => Some(quote),
             };
-            quote.iter().for_each(|quote| self.history.read(at, quote));
+            quote.iter().for_each(|quote| self.history.read(at, quote, ask));
         }
     }
 
@@ -443,21 +461,21 @@ impl World {
             Effect::Follow { from, .. } if self.first > from + 1 => self.crash(at),
             Effect::Follow { from, .. } => node.delivers = from.max(self.first),
             Effect::Keep(taken) => {
-                let late = Duration::from_millis(self.chance.below(500));
+                let late = Duration::from_millis(self.chance.number_below(500));
                 self.nodes[at].taken = Some((self.elapsed + late, taken));
             }
             Effect::Tidy => self.tidy(),
             Effect::Send(outgoing) => {
                 // Dropped, once, or twice, and late by chance.
-                let times = match self.chance.below(100) {
+                let times = match self.chance.number_below(100) {
                     0..15 if faults => 0,
                     15..30 if faults => 2,
                     _ => u64::from(reaches),
                 };
                 for _ in 0..times {
                     let late = match self.chance.percent(10) && faults {
-                        true => self.chance.below(8000),
-                        false => self.chance.below(60),
+                        true => self.chance.number_below(8000),
+                        false => self.chance.number_below(60),
                     };
                     let when = self.elapsed + Duration::from_millis(late);
                     self.sent.push((when, at, outgoing.clone()));
@@ -554,7 +572,7 @@ impl World {
             self.step(false);
         }
         let most = self.log.len() - self.first as usize;
-        let lost = (self.chance.below(5) as usize + 1).min(most);
+        let lost = (self.chance.number_below(5) as usize + 1).min(most);
         self.log.truncate(self.log.len() - lost);
         self.sent.clear();
         self.acks.clear();
@@ -618,17 +636,19 @@ fn name() -> ClusterName {
     ClusterName::new("main").unwrap()
 }
 
-fn some_fields(chance: &mut Chance) -> Fields {
+fn some_fields(chance: &mut Random) -> Fields {
     Fields {
-        price: Edit::Set(format!("{}.{}", chance.below(100), chance.below(100)).parse().unwrap()),
+        price: Edit::Set(
+            format!("{}.{}", chance.number_below(100), chance.number_below(100)).parse().unwrap(),
+        ),
         bid: if chance.percent(50) { Edit::Clear } else { Edit::Set("1.5".parse().unwrap()) },
         ..Fields::default()
     }
 }
 
-fn churn(chance: &mut Chance) -> Request {
-    let symbol: Symbol = format!("CHURN{}", chance.below(12)).parse().unwrap();
-    match chance.below(4) {
+fn churn(chance: &mut Random) -> Request {
+    let symbol: Symbol = format!("CHURN{}", chance.number_below(12)).parse().unwrap();
+    match chance.number_below(4) {
         0 | 1 => Request::Delist(symbol),
         _ => Request::Set(symbol, some_fields(chance)),
     }
