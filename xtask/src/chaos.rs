@@ -31,9 +31,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use stockd_witness::Random;
 
 use crate::build;
-use crate::random::Random;
 use crate::workspace::Workspace;
 use measure::Series;
 use memory::MemoryLimit;

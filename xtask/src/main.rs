@@ -25,7 +25,6 @@ mod module_tree;
 mod named_files;
 mod packages;
 mod picture;
-mod random;
 mod readme;
 mod resp;
 mod transcript;

@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use stockd_witness::Random;
 
-use crate::random::Random;
 use crate::resp::{Dialogue, PATIENCE, Reply};
 
 /// Writers.

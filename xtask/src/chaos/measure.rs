@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use stockd_witness::Random;
 
 use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
 use super::scene::{Party, Rude, Scene, Size};
 use super::server::{Launch, Server};
-use crate::random::Random;
 
 /// The bound under which polite clients shall be answered, in 999 of 1,000 cases, in milliseconds.
 const P999_GOAL_MS: f64 = 50.0;

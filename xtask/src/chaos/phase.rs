@@ -9,6 +9,7 @@ use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use stockd_witness::Random;
 
 use super::follower::Follower;
 use super::ledger::{self, Book, Ledger};
@@ -16,7 +17,6 @@ use super::memory::MemoryLimit;
 use super::polite::{Percentiles, Polite};
 use super::scene::{Party, Scene};
 use super::server::{LOOK_INTERVAL, Launch, STOP_PROMISE, Server, Stopped};
-use crate::random::Random;
 use crate::resp::{Dialogue, Reply};
 
 /// How long a server may take to give back what rude clients have used.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rustix::process::setpriority_process;
+use stockd_witness::Random;
 
-use crate::random::Random;
 use crate::resp::{Dialogue, Reply};
 
 /// Clients for each worker.

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::setpriority_process;
 use socket2::{Domain, SockRef, Socket, Type};
-
-use crate::random::Random;
+use stockd_witness::Random;
 
 /// How long a rude client waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,9 +1,12 @@
 //! Clients who trade two stocks and set their prices through every node, and note what they asked and were told.
 //!
-//! Each take has a number of shares, and each price is one, that no other call has; so each is found in the log.
+//! Most have one node. Some rove: they ask another node each time, and read behind a fence alone, so they see one order of
+//! everything as if there were one node. Each take has a number of shares, and each price is one, that no other call
+//! has; so each is found in the log.
 //!
 //! Invariant: a client has one call at a time, and notes it before the next one.
 
+use std::iter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use stockd_witness::{Ask, Call, History, Shown, State, Told};
+use stockd_witness::{Ask, Call, History, Random, Shown, State, Told};
 
 use super::node::Node;
-use crate::random::Random;
 use crate::resp::{Dialogue, Reply};
 
 /// The stocks that are traded, and their shares: of the one there are always enough, the other one is sold out soon.
@@ -22,6 +24,9 @@ pub(super) const STOCKS: [(&str, u64); 2] = [("HOT", 1_000_000_000_000), ("SCARC
 
 /// Clients of one node.
 const CLIENTS: usize = 3;
+
+/// Clients of all nodes.
+const ROVERS: usize = 3;
 
 /// How long a client waits for an answer, longer than a node does for the log.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -52,8 +57,10 @@ type Notes = Vec<(usize, Call)>;
 
 struct Client {
     number: usize,
-    node: usize,
-    socket: PathBuf,
+    /// The nodes that it asks, by their numbers, and how each is reached.
+    nodes: Vec<(usize, PathBuf)>,
+    /// Which one of them is asked now.
+    at: usize,
     dialogue: Option<Dialogue>,
     random: Random,
     shared: Arc<Shared>,
@@ -69,16 +76,21 @@ impl Clients {
             mark: AtomicU64::new(2),
             has_fence,
         });
-        let client = |number: usize| Client {
+        let all: Vec<(usize, PathBuf)> =
+            nodes.iter().enumerate().map(|(at, node)| (at, node.socket.clone())).collect();
+        let of_one = all.iter().flat_map(|node| iter::repeat_n(vec![node.clone()], CLIENTS));
+        // Without a fence there is nothing to read.
+        let rovers = iter::repeat_n(all.clone(), if has_fence { ROVERS } else { 0 });
+        let client = |(number, nodes): (usize, Vec<(usize, PathBuf)>)| Client {
             number,
-            node: number / CLIENTS,
-            socket: nodes[number / CLIENTS].socket.clone(),
+            nodes,
+            at: 0,
             dialogue: None,
             random: random.fork(),
             shared: Arc::clone(&shared),
             notes: Vec::new(),
         };
-        let clients: Vec<Client> = (0..nodes.len() * CLIENTS).map(client).collect();
+        let clients: Vec<Client> = of_one.chain(rovers).enumerate().map(client).collect();
         let threads = clients.into_iter().map(|it| thread::spawn(move || it.run())).collect();
         Clients { shared, threads }
     }
@@ -127,8 +139,12 @@ impl Shared {
 impl Client {
     fn run(mut self) -> Result<Notes> {
         while !self.shared.is_over() {
+            if self.is_rover() {
+                self.at = self.random.below(self.nodes.len());
+                self.dialogue = None;
+            }
             if self.dialogue.is_none() {
-                self.dialogue = Dialogue::connect_unix(&self.socket).ok();
+                self.dialogue = Dialogue::connect_unix(&self.nodes[self.at].1).ok();
             }
             if self.dialogue.is_none() {
                 thread::sleep(RECONNECT_PAUSE);
@@ -137,8 +153,8 @@ impl Client {
             let stock = usize::from(self.random.below(5) == 0);
             let mark = self.shared.mark.fetch_add(1, Ordering::Relaxed);
             let ask = match self.random.below(10) {
-                0..=2 => Ask::Read,
-                3 if self.shared.has_fence => Ask::FencedRead,
+                0..=2 if !self.is_rover() => Ask::Read,
+                0..=3 if self.shared.has_fence => Ask::FencedRead,
                 3..=6 => Ask::Take(mark),
                 // Of which version, it sees when it is told.
                 7 => Ask::SetPriceIf { price: mark, version: 0 },
@@ -148,6 +164,10 @@ impl Client {
             thread::sleep(Duration::from_millis(self.random.between(1, 12) as u64));
         }
         Ok(self.notes)
+    }
+
+    fn is_rover(&self) -> bool {
+        self.nodes.len() > 1
     }
 
     /// Asks, and notes what it is told.
@@ -167,7 +187,7 @@ impl Client {
             }
         };
         let ask = as_watched(ask, &answers);
-        let (client, node) = (self.number, self.node);
+        let (client, node) = (self.number, self.nodes[self.at].0);
         // Where the connection ended, so did the client's knowledge.
         let returned = (told != Told::Unknown).then_some(returned);
         let call = Call { client, node, invoked, returned, ask, told };

@@ -28,16 +28,18 @@ pub(super) fn describe(outcome: &Outcome) -> String {
 fn row(outcome: &Outcome) -> String {
     format!(
         "seed {:>4}: {:>2} faults, {:>6} calls, {:>6} writes acknowledged, {:>5} without effect, {:>3} uncertain, \
-         {:>6} messages, {:>4} passed over, {:>2} digests, level {:>4.1} s, took {:>3.0} s, load {:>4}, {}",
+         {:>5} reads behind a fence, {:>6} messages, {:>4} passed over, {:>2} digests, a snapshot up to {:>5}, level {:>4.1} s, took {:>3.0} s, load {:>4}, {}",
         outcome.seed,
         outcome.plan.len(),
         outcome.calls,
         outcome.acknowledged,
         outcome.without_effect,
         outcome.unknown,
+        outcome.fenced,
         outcome.messages,
         outcome.passed_over,
         outcome.digests,
+        outcome.snapshot,
         outcome.level.as_secs_f64(),
         outcome.took.as_secs_f64(),
         outcome.load,
@@ -60,7 +62,7 @@ pub(super) fn write(
     let seconds = faults.time.as_secs();
     let slowness = outcomes.first().map_or("", |outcome| outcome.slowness);
     let mut text = format!(
-        "Three NATS servers, three nodes, nine clients; things go wrong for {seconds} s in each run.\n\
+        "Three NATS servers, three nodes, nine clients of one node each and three of all; things go wrong for {seconds} s in each run.\n\
          cargo xtask cluster --faults --runs {} --seed {} --seconds {seconds} --record\n\
          {}\n\
          a slow link: {slowness}\n\n",
@@ -74,12 +76,13 @@ pub(super) fn write(
     let level = outcomes.iter().map(|outcome| outcome.level).max().unwrap_or_default();
     let _ = writeln!(
         text,
-        "{good} of {} runs good, {late} of them level later than promised: {} faults, {} calls, {} writes acknowledged, {} uncertain; level after {:.1} s at most\n",
+        "{good} of {} runs good, {late} of them level later than promised: {} faults, {} calls, {} writes acknowledged, {} uncertain, {} reads behind a fence; level after {:.1} s at most\n",
         outcomes.len(),
         sum(|it| it.plan.len()),
         sum(|it| it.calls),
         sum(|it| it.acknowledged),
         sum(|it| it.unknown),
+        sum(|it| it.fenced),
         level.as_secs_f64(),
     );
     for outcome in outcomes {

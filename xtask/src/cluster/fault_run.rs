@@ -4,7 +4,7 @@
 //!
 //! - what was acknowledged is in the log, once; what was refused has no effect; what is uncertain takes effect once or never;
 //! - what was sold and what is left are what was issued, at every node;
-//! - the answers of each node, and the writes of all, are linearizable;
+//! - the answers of each node are linearizable, and so are the writes of all with the reads behind a fence of all;
 //! - no node goes back, or is older than it says; at the same message all have the same digest;
 //! - when all is healed, every node takes writes and shows those of the others before long: how long is told, and judged by who
 //!   runs it, since it depends on what else the machine does.
@@ -14,16 +14,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use stockd_witness::{History, Nats, Told, Truth, across_nodes, audit, through_node};
+use stockd_witness::{Ask, History, Nats, Random, Told, Truth, across_nodes, audit, through_node};
 
 use super::clients::{Clients, STOCKS};
 use super::faults::{self, NODES, Planned};
 use super::machine;
 use super::node::{Node, info};
 use super::programs::Programs;
-use super::scene::{Scene, becomes, within};
+use super::scene::{STREAM, Scene, becomes, within};
 use super::watchers::{Seen, Watchers};
-use crate::random::Random;
 use crate::resp::{Dialogue, Reply};
 
 /// How soon every node has to be level after all is healed, as docs/cluster.md promises.
@@ -35,9 +34,6 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// What a node is told to wait for the log before it gives a write up.
 const WRITE_TIMEOUTS: [&str; 2] = ["2s", "10s"];
 
-/// The stream of a cluster that is called as it is by default.
-pub(super) const STREAM: &str = "STOCKD_main_0";
-
 /// What became of a run.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -48,9 +44,13 @@ pub(super) struct Outcome {
     pub(super) acknowledged: usize,
     pub(super) without_effect: usize,
     pub(super) unknown: usize,
+    /// Reads behind a fence that were answered, through all nodes.
+    pub(super) fenced: usize,
     pub(super) messages: usize,
     pub(super) passed_over: usize,
     pub(super) digests: usize,
+    /// The last message that is in a snapshot; 0 where none was kept.
+    pub(super) snapshot: u64,
     /// How long it took until every node was level, and the whole run.
     pub(super) level: Duration,
     pub(super) took: Duration,
@@ -91,6 +91,8 @@ pub(super) fn run(
     let histories = clients.end()?;
     let seen = watchers.end()?;
     let shown = settle(&scene.nodes)?;
+    let said = info(&mut scene.nodes[0].connect()?)?("cluster_snapshot");
+    let snapshot = said.and_then(|it| it.parse().ok()).unwrap_or(0);
     problems.extend(scene.stop_nodes());
     let server = scene.server();
     let log = within(&server.place, || {
@@ -102,6 +104,10 @@ pub(super) fn run(
     problems.extend(compare(&histories, &truth, &shown));
     problems.extend(seen.behind(&truth));
     problems.extend(orders(&histories, &seen));
+    if has_fence && fenced(&histories) == 0 {
+        problems
+            .push("no read behind a fence was answered, so nothing is known of them".to_owned());
+    }
     let calls = || histories.iter().flat_map(|history| &history.calls);
     let count = |is_it: fn(&Told) -> bool| {
         calls().filter(|call| !call.ask.is_read() && is_it(&call.told)).count()
@@ -114,9 +120,11 @@ pub(super) fn run(
         acknowledged: count(|told| matches!(told, Told::Done(_))),
         without_effect: count(|told| matches!(told, Told::Refused | Told::NoEffect)),
         unknown: count(|told| matches!(told, Told::Unknown)),
+        fenced: fenced(&histories),
         messages: log.len(),
         passed_over: truth.passed_over,
         digests: seen.digests(),
+        snapshot,
         level,
         took: began.elapsed(),
         load: machine::load(),
@@ -237,6 +245,12 @@ fn compare(histories: &[History], truth: &Truth, shown: &[Vec<Vec<String>>]) -> 
         }
     }
     problems
+}
+
+/// Reads behind a fence that were answered.
+fn fenced(histories: &[History]) -> usize {
+    let calls = histories.iter().flat_map(|history| &history.calls);
+    calls.filter(|it| it.ask == Ask::FencedRead && matches!(it.told, Told::Done(_))).count()
 }
 
 /// Whether there is an order of everything, and no node went back in it.

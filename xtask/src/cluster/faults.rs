@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::random::Random;
+use stockd_witness::Random;
 
 /// Servers of a cluster, and its nodes behind them.
 pub(super) const SERVERS: usize = 3;
@@ -38,6 +38,8 @@ pub(super) enum Fault {
     Flapping(usize),
     /// The power of these servers fails: what they have not synced is lost.
     PowerFailure(Vec<usize>),
+    /// A node joins that keeps a snapshot, and is killed: before that, meanwhile, or when it is done.
+    Snapshot,
 }
 
 /// A fault with its time.
@@ -71,7 +73,7 @@ pub(super) fn plan(time: Duration, random: &mut Random) -> Vec<Planned> {
 fn draw(random: &mut Random) -> Fault {
     let member = random.below(MEMBERS);
     let is_both_ways = random.below(2) == 0;
-    match random.below(10) {
+    match random.below(11) {
         0 | 1 => Fault::Killed(vec![member]),
         2 => Fault::Killed(some_servers(random)),
         3 => Fault::Stopped(member),
@@ -85,7 +87,8 @@ fn draw(random: &mut Random) -> Fault {
         6 => Fault::Alone { member, is_both_ways },
         7 => Fault::Slow(member),
         8 => Fault::Flapping(member),
-        _ => Fault::PowerFailure(some_servers(random)),
+        9 => Fault::PowerFailure(some_servers(random)),
+        _ => Fault::Snapshot,
     }
 }
 
@@ -115,6 +118,7 @@ impl Fault {
             // Its links are those of all.
             Fault::Alone { .. } | Fault::Flapping(_) => (What::Links, (0..MEMBERS).collect()),
             Fault::Slow(member) => (What::Speed, vec![*member]),
+            Fault::Snapshot => (What::Snapshot, vec![0]),
         }
     }
 }
@@ -124,6 +128,7 @@ enum What {
     Process,
     Links,
     Speed,
+    Snapshot,
 }
 
 impl fmt::Display for Fault {
@@ -144,6 +149,7 @@ impl fmt::Display for Fault {
             Fault::Slow(member) => write!(f, "{} slow", name(*member)),
             Fault::Flapping(member) => write!(f, "{} flapping", name(*member)),
             Fault::PowerFailure(members) => write!(f, "power of {} fails", names(members)),
+            Fault::Snapshot => write!(f, "a snapshot is kept by a node that is killed"),
         }
     }
 }
@@ -180,6 +186,6 @@ mod tests {
                 assert!(others.iter().all(|other| !other.fault.concerns(&one.fault)));
             }
         }
-        assert_eq!(kinds.len(), 7, "all kinds");
+        assert_eq!(kinds.len(), 8, "all kinds");
     }
 }

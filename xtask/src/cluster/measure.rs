@@ -12,16 +12,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use stockd_witness::Nats;
 
-use super::fault_run::{STREAM, level};
+use super::fault_run::level;
 use super::loader::{Answered, Load};
 use super::machine;
-use super::node::Node;
+use super::node::{Node, Running, info};
 use super::place::Place;
 use super::programs::Programs;
+use super::scene::{STREAM, becomes};
 use super::trial::Trial;
 use crate::resp::Reply;
 use crate::workspace::Workspace;
@@ -38,6 +39,9 @@ const WRITES: usize = 1000;
 
 /// Stocks that are updated.
 const UPDATED: usize = 10_000;
+
+/// How long a node is away while stocks are updated.
+const MISSED_TIME: Duration = Duration::from_secs(15);
 
 /// How long a leader is away, and what is watched then.
 const AWAY: Duration = Duration::from_secs(15);
@@ -62,7 +66,7 @@ pub(super) fn run(workspace: &Workspace, programs: &Programs, stocks: usize) -> 
     it.rates()?;
     it.lookups()?;
     it.leader()?;
-    it.new_node(stocks)?;
+    it.late_nodes(stocks)?;
     let path = format!("docs/benchmarks/records/{}-cluster.txt", machine::date());
     fs::write(workspace.absolute(&path), &it.text)?;
     println!("record: {path}");
@@ -115,27 +119,33 @@ impl Measurement<'_> {
         let trades = vec!["HINCRBY HOT volume -1\r\n".to_owned(); 2000];
         let load = Load { addresses: &addresses, connections: 2, lines: &trades, together: 1000 };
         self.rate("trades of one stock", &load, 200_000)?;
-        let updates: Vec<String> =
-            (0..2 * UPDATED).map(|it| format!("HSET U{} price {it}\r\n", it % UPDATED)).collect();
+        let updates = updates();
         let load = Load { addresses: &addresses, connections: 2, lines: &updates, together: 1000 };
         self.rate("updates of 10,000 stocks", &load, 400_000)
     }
 
     fn rate(&mut self, what: &str, load: &Load<'_>, goal: u64) -> Result<()> {
         load.run(RATE_TIME / 8)?;
-        let before = self.processor_time()?;
+        let (before, applied) = (self.processor_time()?, self.applied()?);
         let answered = load.run(RATE_TIME)?;
-        let after = self.processor_time()?;
+        let (after, messages) = (self.processor_time()?, self.applied()? - applied);
         let each =
             |of: usize| (after[of] - before[of]) as f64 / 1000.0 / answered.count.max(1) as f64;
         self.line(&format!(
-            "{what:<29} {:.0}/s (goal: {goal}); {} errors; {:.2} µs of processor each at the servers, {:.2} at the nodes",
+            "{what:<29} {:.0}/s (goal: {goal}); {} errors; {:.0} in a message; {:.2} µs of processor each at the servers, {:.2} at the nodes",
             answered.a_second(),
             answered.errors,
+            answered.count as f64 / messages.max(1) as f64,
             each(0),
             each(1),
         ));
         Ok(())
+    }
+
+    /// The last message of the log.
+    fn applied(&self) -> Result<u64> {
+        let said = info(&mut self.trial.nodes[0].connect()?)?("cluster_applied");
+        said.and_then(|it| it.parse().ok()).context("the node does not say what it has applied")
     }
 
     /// Nanoseconds of all servers, and of all nodes.
@@ -223,19 +233,54 @@ impl Measurement<'_> {
         Ok(String::from_utf8_lossy(&command.output()?.stdout).into_owned())
     }
 
-    /// A node comes new to a cluster with many stocks.
-    fn new_node(&mut self, stocks: usize) -> Result<()> {
+    /// Nodes come to a cluster with many stocks: new ones, by the log and by a snapshot, and one that was away.
+    fn late_nodes(&mut self, stocks: usize) -> Result<()> {
         let listing: Vec<String> =
             (0..stocks).map(|it| format!("HSET N{it} price 1.5 volume 100\r\n")).collect();
         let addresses = self.addresses(1);
         let load =
             Load { addresses: &addresses[..1], connections: 1, lines: &listing, together: 4000 };
         let listed = load.once()?;
+        self.line(&format!(
+            "{stocks} stocks are listed       in {:.1} s",
+            listed.time.as_secs_f64()
+        ));
+        let away = self.late_node(8).with("--data-dir", &self.path("away"));
+        let running = self.comes("a new node", &away)?;
+        is_kept(&away)?;
+        ensure!(running.stop().is_none(), "the node does not end");
+        let updates = updates();
+        let load = Load { addresses: &addresses, connections: 2, lines: &updates, together: 1000 };
+        let missed = load.run(MISSED_TIME)?;
+        self.comes(&format!("back after {} updates", missed.count), &away)?;
+        let began = Instant::now();
+        let server = &self.trial.servers[0];
+        let mut command = server.place.command(&self.programs.stockd);
+        command.args(["cluster", "snapshot", "--cluster", &server.url()]);
+        let taken = command.stdout(Stdio::null()).status()?;
+        ensure!(taken.success(), "no snapshot is kept: {taken}");
+        self.line(&format!(
+            "a snapshot is kept            in {:.1} s, with the joining of who keeps it",
+            began.elapsed().as_secs_f64()
+        ));
+        self.comes("a new node", &self.late_node(9)).map(drop)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    fn late_node(&self, number: usize) -> Node {
         let urls: Vec<String> = self.trial.servers.iter().map(super::server::Server::url).collect();
-        let node =
-            Node::new(&self.programs.stockd, self.directory, 9, Place::here(), &urls.join(","))
-                .with("--line", "off")
-                .with("--http", "off");
+        let (stockd, place) = (&self.programs.stockd, Place::here());
+        Node::new(stockd, self.directory, number, place, &urls.join(","))
+            .with("--line", "off")
+            .with("--http", "off")
+    }
+
+    /// A node is started: how long it takes until it serves, and what it has begun with.
+    fn comes(&mut self, what: &str, node: &Node) -> Result<Running> {
+        let snapshots = node.snapshots_begun_with()?;
         let began = Instant::now();
         let (running, _) = node.start_and_wait(&["resp"])?;
         let took = began.elapsed();
@@ -243,14 +288,32 @@ impl Measurement<'_> {
             Reply::Number(number) => number,
             _ => 0,
         };
+        let by = match node.snapshots_begun_with()? > snapshots {
+            true => "a snapshot",
+            false => "the log",
+        };
         self.line(&format!(
-            "a new node, {held} stocks   serves after {:.1} s (goal: 10 at most); they were listed in {:.1} s",
-            took.as_secs_f64(),
-            listed.time.as_secs_f64()
+            "{what:<29} serves {held} stocks after {:.1} s (goal: 10 at most), by {by}",
+            took.as_secs_f64()
         ));
-        drop(running);
-        Ok(())
+        Ok(running)
     }
+}
+
+/// Waits until the directory of a node has all that it shows now.
+fn is_kept(node: &Node) -> Result<()> {
+    let mut dialogue = node.connect()?;
+    let number = |said: Option<String>| said.and_then(|it| it.parse::<u64>().ok());
+    let applied = number(info(&mut dialogue)?("cluster_applied"));
+    becomes("the node has kept what it shows", || {
+        let kept = number(info(&mut dialogue).ok()?("cluster_kept"));
+        (kept >= applied).then_some(())
+    })
+}
+
+/// Updates of [`UPDATED`] stocks.
+fn updates() -> Vec<String> {
+    (0..2 * UPDATED).map(|it| format!("HSET U{} price {it}\r\n", it % UPDATED)).collect()
 }
 
 /// Asks again and again: the longest time between two answers that are no errors, in milliseconds.

@@ -116,6 +116,15 @@ impl Node {
         Ok((running, addresses))
     }
 
+    /// How often it has begun with a snapshot, as its log says.
+    pub(super) fn snapshots_begun_with(&self) -> Result<usize> {
+        let log = match std::fs::read_to_string(&self.log) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            log => log?,
+        };
+        Ok(log.matches("begins with a snapshot").count())
+    }
+
     pub(super) fn connect(&self) -> Result<Dialogue> {
         Dialogue::connect_unix(&self.socket)
             .with_context(|| format!("cannot connect to node {}", self.number))

@@ -2,13 +2,15 @@
 //!
 //! Invariant: after [`Scene::heal`] all processes run, and every link and disk is as at the start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use stockd_witness::Nats;
 
 use super::disk::Disk;
 use super::faults::{Fault, MEMBERS, NODES, SERVERS};
@@ -22,6 +24,9 @@ use super::server::{Server, Setup};
 /// How long something may take that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The stream of a cluster that is called as it is by default.
+pub(super) const STREAM: &str = "STOCKD_main_0";
+
 /// The ports of every server: for nodes, and for other servers.
 const PORT: u16 = 4222;
 const ROUTE_PORT: u16 = 6222;
@@ -30,10 +35,13 @@ const ROUTE_PORT: u16 = 6222;
 #[derive(Debug)]
 pub(super) struct Scene {
     running: Vec<Option<Running>>,
+    /// What keeps a snapshot now.
+    snapshot: Option<Running>,
     pub(super) nodes: Vec<Node>,
     servers: Vec<Server>,
     disks: Vec<Disk>,
     network: Network,
+    stockd: PathBuf,
     flapping: Option<(usize, bool)>,
     /// What goes wrong now.
     active: Vec<Fault>,
@@ -81,12 +89,22 @@ impl Scene {
         };
         let nodes: Vec<Node> = (0..NODES).map(node).collect();
         let running = (0..NODES).map(|_| None).collect();
-        let mut scene =
-            Scene { running, nodes, servers, disks, network, flapping: None, active: Vec::new() };
+        let mut scene = Scene {
+            running,
+            snapshot: None,
+            nodes,
+            servers,
+            disks,
+            network,
+            stockd: programs.stockd.clone(),
+            flapping: None,
+            active: Vec::new(),
+        };
         for server in &mut scene.servers {
             server.start()?;
         }
         make_stream(programs, &places[0], &urls.join(","), SERVERS)?;
+        keep_all(scene.server())?;
         for number in 0..NODES {
             scene.running[number] = Some(scene.nodes[number].start()?);
         }
@@ -137,8 +155,18 @@ impl Scene {
                 }
                 members.iter().for_each(|it| self.kill(*it));
             }
+            Fault::Snapshot => self.snapshot = Some(self.begin_snapshot()?),
         }
         Ok(())
+    }
+
+    fn begin_snapshot(&self) -> Result<Running> {
+        let urls: Vec<String> = self.servers.iter().map(Server::url).collect();
+        // Where a node is: it is as well off as that.
+        let mut command = self.network.place(SERVERS).command(&self.stockd);
+        command.args(["cluster", "snapshot", "--cluster", &urls.join(",")]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Running { process: command.spawn().context("cannot start stockd")? })
     }
 
     /// It is over.
@@ -170,6 +198,8 @@ impl Scene {
                     self.start_again(*member)?;
                 }
             }
+            // It is killed where it is not done.
+            Fault::Snapshot => self.snapshot = None,
         }
         Ok(())
     }
@@ -284,6 +314,19 @@ pub(super) fn make_stream(
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success()).then_some(())
     })
+}
+
+/// Has the whole log kept, for who reads it afterwards: snapshots do not shorten it.
+fn keep_all(server: &Server) -> Result<()> {
+    let update = || -> Result<()> {
+        let mut nats = Nats::connect(server.place.address(server.port))?;
+        let made = nats.api(&format!("STREAM.INFO.{STREAM}"), &json!(null))?;
+        let mut config = made["config"].clone();
+        config["deny_purge"] = true.into();
+        nats.api(&format!("STREAM.UPDATE.{STREAM}"), &config)?;
+        Ok(())
+    };
+    within(&server.place, || becomes("the whole log is kept", || update().ok()))
 }
 
 /// Asks again and again until there is an answer.

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use stockd_witness::Random;
+
 use super::super::scene::{Rude, Visit};
-use crate::random::Random;
 
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
