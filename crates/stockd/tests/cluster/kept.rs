@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use stockd_store::{DataDir, Durability, Write};
+use tempfile::TempDir;
 
 use crate::nats::Servers;
 use crate::node::{self, Node, becomes};
@@ -13,6 +14,24 @@ use crate::{field, list};
 
 fn start(servers: &Servers, directory: &Path) -> Node {
     Node::start(&servers.urls_from(0), &["--data-dir", directory.to_str().unwrap()])
+}
+
+/// A server, and a node that has kept one stock and goes on.
+struct Opening {
+    servers: Servers,
+    home: TempDir,
+    directory: PathBuf,
+    node: Node,
+}
+
+fn opening() -> Option<Opening> {
+    let servers = Servers::start(1)?;
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("node");
+    let node = start(&servers, &directory);
+    list(&mut node.connect(), "HOT", 5);
+    is_kept(&node);
+    Some(Opening { servers, home, directory, node })
 }
 
 /// Waits until the directory has all that the node shows now.
@@ -65,12 +84,7 @@ fn a_node_goes_on_from_what_it_has_kept() {
 
 #[test]
 fn a_directory_of_another_is_refused_by_name() {
-    let Some(mut servers) = Servers::start(1) else { return };
-    let home = tempfile::tempdir().unwrap();
-    let directory = home.path().join("node");
-    let node = start(&servers, &directory);
-    list(&mut node.connect(), "HOT", 5);
-    is_kept(&node);
+    let Some(Opening { mut servers, home, directory, node }) = opening() else { return };
     node.terminate();
 
     // A server of its own does not take that of a node, nor a node that of such a server.
@@ -108,12 +122,7 @@ fn a_directory_of_another_is_refused_by_name() {
 /// The disk of the only server is put back to what it was some writes ago.
 #[test]
 fn a_log_that_went_back_is_refused() {
-    let Some(mut servers) = Servers::start(1) else { return };
-    let home = tempfile::tempdir().unwrap();
-    let directory = home.path().join("node");
-    let node = start(&servers, &directory);
-    list(&mut node.connect(), "HOT", 5);
-    is_kept(&node);
+    let Some(Opening { mut servers, home, directory, node }) = opening() else { return };
     servers.kill(0);
     let backup = home.path().join("backup");
     let copy = |from: &Path, to: &Path| {
@@ -159,12 +168,7 @@ fn a_log_that_went_back_is_refused() {
 /// Somebody changes the volume of a stock in the directory, behind the back of the node.
 #[test]
 fn quotes_that_were_changed_by_hand_are_found() {
-    let Some(servers) = Servers::start(1) else { return };
-    let home = tempfile::tempdir().unwrap();
-    let directory = home.path().join("node");
-    let node = start(&servers, &directory);
-    list(&mut node.connect(), "HOT", 5);
-    is_kept(&node);
+    let Some(Opening { servers, home: _home, directory, node }) = opening() else { return };
     node.terminate();
     let mut data = DataDir::open(&directory, true).unwrap();
     let position = data.position().unwrap().to_vec();

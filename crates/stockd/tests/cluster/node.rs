@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,53 @@ pub(crate) struct Node {
     http: String,
 }
 
+/// A node that is not ready yet.
+pub(crate) struct Starting {
+    node: Node,
+    /// Lines of its output, and of its log.
+    said: Receiver<String>,
+    logged: Receiver<String>,
+}
+
+impl Starting {
+    /// Starts one that follows the log at these servers.
+    pub(crate) fn new(servers: &str, more: &[&str]) -> Starting {
+        let mut command = serve(&[&["--cluster", servers], more].concat());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = lines(process.stdout.take().unwrap());
+        let logged = lines(process.stderr.take().unwrap());
+        Starting { node: Node { process, resp: String::new(), http: String::new() }, said, logged }
+    }
+
+    /// Waits until its log has this.
+    #[allow(dead_code, reason = "not every test does")]
+    pub(crate) fn logs(&self, what: &str) {
+        while !self.logged.recv_timeout(PATIENCE).expect(what).contains(what) {}
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn ready(mut self) -> Node {
+        let address = |protocol: &str| {
+            let line = self.said.recv_timeout(PATIENCE).expect("the node is ready");
+            line.strip_prefix(protocol).unwrap_or_else(|| panic!("{line}")).to_owned()
+        };
+        (self.node.resp, self.node.http) = (address("resp "), address("http "));
+        self.node
+    }
+}
+
+/// The lines of a stream as they come.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    let lines = BufReader::new(stream).lines();
+    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = tell.send(line)));
+    told
+}
+
 impl Node {
     /// Starts one that follows the log at these servers, and waits until it is ready.
     pub(crate) fn start(servers: &str, more: &[&str]) -> Node {
-        let mut command = serve(&[&["--cluster", servers], more].concat());
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = tell.send(line)));
-        let mut node = Node { process, resp: String::new(), http: String::new() };
-        let address = |protocol: &str| {
-            let line = told.recv_timeout(PATIENCE).expect("the node is ready");
-            line.strip_prefix(protocol).unwrap_or_else(|| panic!("{line}")).to_owned()
-        };
-        (node.resp, node.http) = (address("resp "), address("http "));
-        node
+        Starting::new(servers, more).ready()
     }
 
     pub(crate) fn connect(&self) -> redis::Connection {

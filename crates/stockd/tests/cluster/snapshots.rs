@@ -1,7 +1,10 @@
 //! Snapshots of the cluster: who is new or was away for long begins with one, and the log is shortened behind them.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use crate::nats::Servers;
-use crate::node::{Node, becomes};
+use crate::node::{Node, Starting, becomes};
 use crate::{field, list};
 
 fn snapshot(servers: &Servers) {
@@ -23,8 +26,8 @@ fn chunks(servers: &Servers) -> Vec<String> {
         r#"{"subjects_filter":"$O.STOCKD_main_SNAP.C.>"}"#,
     );
     let info: serde_json::Value = serde_json::from_str(&info).unwrap();
-    let subjects = info["state"]["subjects"].as_object().unwrap();
-    let mut subjects: Vec<String> = subjects.keys().cloned().collect();
+    let subjects = info["state"]["subjects"].as_object().into_iter().flatten();
+    let mut subjects: Vec<String> = subjects.map(|(subject, _)| subject.clone()).collect();
     subjects.sort();
     subjects
 }
@@ -108,4 +111,81 @@ fn behind_a_fence_all_is_shown_that_was_acknowledged_anywhere() {
     let (_, volume): (String, u64) =
         redis::pipe().cmd("FENCE").cmd("HGET").arg("HOT").arg("volume").query(other).unwrap();
     assert_eq!(volume, 1000);
+}
+
+/// A node was away while one stock changed often. The log has all of it, and a snapshot is less to read.
+#[test]
+fn who_was_away_for_long_begins_with_a_snapshot_though_the_log_has_all() {
+    let Some(servers) = Servers::start(1) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("away");
+    let with_directory = ["--data-dir", directory.to_str().unwrap()];
+    let url = servers.url(0);
+    let away = Node::start(&url, &with_directory);
+    let node = Node::start(&url, &[]);
+    let mut connection = node.connect();
+    list(&mut connection, "HOT", 5);
+    let applied: u64 = node.info("cluster_applied").parse().unwrap();
+    becomes(|| (away.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    away.terminate();
+    (0..100).for_each(|volume| list(&mut connection, "HOT", volume));
+    snapshot(&servers);
+    list(&mut connection, "LATER", 7);
+    assert_eq!(first(&servers), 1);
+
+    let back = Starting::new(&url, &with_directory);
+    back.logs("begins with a snapshot of the cluster");
+    let back = back.ready();
+    let volumes = |connection: &mut redis::Connection| {
+        ["HOT", "LATER"].map(|it| field(connection, it, "volume"))
+    };
+    assert_eq!(volumes(&mut back.connect()), [Some(99), Some(7)]);
+    let applied: u64 = back.info("cluster_applied").parse().unwrap();
+    becomes(|| (back.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    back.terminate();
+    assert_eq!(volumes(&mut Node::start(&url, &with_directory).connect()), [Some(99), Some(7)]);
+}
+
+/// Stocks that have several chunks in a snapshot.
+const MANY: u64 = 40_000;
+
+/// Who keeps a snapshot is killed in the middle of it. What it leaves is no snapshot; nodes begin and go on, others keep the
+/// next ones, and with those it goes.
+#[test]
+fn a_snapshot_whose_keeper_was_killed_does_no_harm() {
+    let Some(servers) = Servers::start(1) else { return };
+    let url = servers.url(0);
+    let node = Node::start(&url, &[]);
+    let mut connection = node.connect();
+    for from in (0..MANY).step_by(1000) {
+        let mut pipe = redis::pipe();
+        for at in from..from + 1000 {
+            pipe.cmd("HSET").arg(format!("S{at}")).arg("price").arg(at).ignore();
+        }
+        pipe.exec(&mut connection).unwrap();
+    }
+    let mut keeper = Command::new(env!("CARGO_BIN_EXE_stockd"));
+    keeper.args(["cluster", "snapshot", "--cluster", &url]);
+    keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut keeper = keeper.spawn().unwrap();
+    // Without a pause: it does not take long.
+    let began = Instant::now();
+    while chunks(&servers).is_empty() && began.elapsed() < Duration::from_secs(60) {}
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    let left = chunks(&servers);
+    assert!(!left.is_empty(), "it was never begun");
+
+    let count = |node: &Node| redis::cmd("DBSIZE").query::<u64>(&mut node.connect()).unwrap();
+    assert_eq!(count(&Node::start(&url, &[])), MANY, "of a new node");
+    list(&mut connection, "LATER", 7);
+    snapshot(&servers);
+    list(&mut connection, "LAST", 8);
+    snapshot(&servers);
+    becomes(|| {
+        let chunks = chunks(&servers);
+        left.iter().all(|it| !chunks.contains(it)).then_some(())
+    });
+    assert_eq!(count(&Node::start(&url, &[])), MANY + 2, "from a snapshot");
+    assert_eq!(node.info("cluster_state"), "ok");
 }

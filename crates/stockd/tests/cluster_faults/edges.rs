@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::nats::program;
-use crate::node::{Node, becomes, refused};
+use crate::node::{Node, Starting, becomes, refused};
 use crate::{has_applied, set, stock, take};
 
 /// A server of NATS, until it is dropped.
@@ -34,8 +34,11 @@ impl Drop for Server {
 
 /// The server that has the log, and a leaf node of it with a JetStream of its own.
 struct Regions {
-    _servers: Vec<Server>,
-    _directory: TempDir,
+    program: PathBuf,
+    directory: TempDir,
+    /// Of the first one for clients and for leaf nodes, and of the leaf node.
+    ports: [u16; 3],
+    running: [Option<Server>; 2],
     hub: String,
     leaf: String,
 }
@@ -43,29 +46,39 @@ struct Regions {
 fn regions() -> Option<Regions> {
     let program = program()?;
     let directory = tempfile::tempdir().unwrap();
-    let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    let ports: Vec<u16> = listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
+    let listeners = [0; 3].map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let ports = listeners.each_ref().map(|it| it.local_addr().unwrap().port());
     drop(listeners);
-    let [hub, leaves, leaf] = ports[..] else { unreachable!() };
-    let listen = |port: u16| format!("listen: 127.0.0.1:{port}\n");
-    let jetstream = |domain: &str| {
-        let store = directory.path().join(domain);
-        format!("jetstream {{ store_dir: {store:?}, sync_interval: always, domain: {domain} }}\n")
-    };
-    let remote = format!(
-        "leafnodes {{ reconnect: 1, remotes: [{{ url: \"nats-leaf://127.0.0.1:{leaves}\" }}] }}\n"
-    );
-    let hub_listens = format!("leafnodes {{ listen: 127.0.0.1:{leaves} }}\n");
-    let start = |name: &str, text: String| Server::start(&program, directory.path(), name, &text);
-    let servers = vec![
-        start("hub", listen(hub) + &jetstream("hub") + &hub_listens),
-        start("leaf", listen(leaf) + &jetstream("edge") + &remote),
-    ];
     let url = |port: u16| format!("nats://127.0.0.1:{port}");
-    let regions =
-        Regions { _servers: servers, _directory: directory, hub: url(hub), leaf: url(leaf) };
+    let (hub, leaf) = (url(ports[0]), url(ports[2]));
+    let mut regions = Regions { program, directory, ports, running: [None, None], hub, leaf };
+    let leaves = format!("leafnodes {{ listen: 127.0.0.1:{} }}\n", ports[1]);
+    regions.running[0] = Some(regions.server("hub", ports[0], &leaves));
+    regions.start_leaf(true);
     becomes(|| cluster(&["init", "--replicas", "1", "--size", "1", "--cluster", &regions.hub]));
     Some(regions)
+}
+
+impl Regions {
+    /// Starts a server with a JetStream in a domain of its own.
+    fn server(&self, name: &str, port: u16, more: &str) -> Server {
+        let store = self.directory.path().join(name);
+        let text = format!(
+            "listen: 127.0.0.1:{port}\n\
+             jetstream {{ store_dir: {store:?}, sync_interval: always, domain: {name} }}\n{more}"
+        );
+        Server::start(&self.program, self.directory.path(), name, &text)
+    }
+
+    /// Starts the leaf node, which may have no way to the other server.
+    fn start_leaf(&mut self, has_a_way: bool) {
+        let [_, leaves, port] = self.ports;
+        let remote = format!(
+            "leafnodes {{ reconnect: 1, remotes: [{{ url: \"nats-leaf://127.0.0.1:{leaves}\" }}] }}\n"
+        );
+        self.running[1] = None;
+        self.running[1] = Some(self.server("edge", port, if has_a_way { &remote } else { "" }));
+    }
 }
 
 /// Runs `stockd cluster`: what it says, if it does what is asked.
@@ -111,4 +124,65 @@ fn nodes_of_other_regions_show_what_the_others_write_and_take_no_writes() {
         becomes(|| edge.get("/health/ready").starts_with("HTTP/1.1 503").then_some(()));
         assert_eq!(stock(edge, "OLD").unwrap().2, 600, "lookups go on");
     }
+}
+
+/// The log was shortened before there was a mirror of it: what is missing there those have who keep the log.
+#[test]
+fn a_node_at_a_mirror_begins_with_a_snapshot() {
+    let Some(regions) = regions() else { return };
+    let core = Node::start(&regions.hub, &[]);
+    for price in 1..=3 {
+        set(&core, "OLD", price, 1000).unwrap();
+        becomes(|| cluster(&["snapshot", "--cluster", &regions.hub]));
+    }
+    let first = |url: &str| {
+        let status = cluster(&["status", "--cluster", url])?;
+        let messages = status.lines().find_map(|line| line.strip_prefix("messages    "))?;
+        messages.split(' ').next()?.parse::<u64>().ok()
+    };
+    becomes(|| (first(&regions.hub)? > 1).then_some(()));
+    becomes(|| cluster(&["mirror", "--domain", "hub", "--cluster", &regions.leaf]));
+    let edge = Node::start(&regions.leaf, &["--follow"]);
+    assert_eq!(stock(&edge, "OLD"), stock(&core, "OLD"));
+    assert!(first(&regions.leaf).unwrap() > 1, "the mirror has no more than the log had");
+    assert_eq!(take(&core, "OLD", 1).unwrap(), 999);
+    has_applied(&edge, core.info("cluster_applied").parse().unwrap());
+    assert_eq!(stock(&edge, "OLD"), stock(&core, "OLD"), "and goes on");
+}
+
+/// A node that has followed the log is started at a mirror that is behind. That has lost nothing: it is waited for.
+#[test]
+fn a_mirror_that_is_behind_is_waited_for() {
+    let Some(mut regions) = regions() else { return };
+    let core = Node::start(&regions.hub, &[]);
+    set(&core, "OLD", 1, 1000).unwrap();
+    becomes(|| cluster(&["mirror", "--domain", "hub", "--cluster", &regions.leaf]));
+    drop(Node::start(&regions.leaf, &["--follow"]));
+    regions.running[1] = None;
+    set(&core, "OLD", 2, 1000).unwrap();
+    let directory = regions.directory.path().join("node");
+    let args = ["--follow", "--data-dir", directory.to_str().unwrap()];
+    let edge = Node::start(&regions.hub, &args);
+    let applied: u64 = core.info("cluster_applied").parse().unwrap();
+    becomes(|| (edge.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    edge.terminate();
+
+    regions.start_leaf(false);
+    let starting = Starting::new(&regions.leaf, &args);
+    starting.logs("the mirror is behind, and is waited for");
+    regions.start_leaf(true);
+    assert_eq!(stock(&starting.ready(), "OLD"), Some((2, 2, 1000)));
+}
+
+#[test]
+fn servers_without_jetstream_are_named_for_what_they_lack() {
+    let Some(regions) = regions() else { return };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let listen = format!("listen: 127.0.0.1:{port}\n");
+    let _bare = Server::start(&regions.program, regions.directory.path(), "bare", &listen);
+    let url = format!("nats://127.0.0.1:{port}");
+    let starting = Starting::new(&url, &["--follow"]);
+    starting.logs("no JetStream answers at the NATS servers that are named");
 }
