@@ -473,7 +473,13 @@ impl Reader<'_> {
         if self.message.len() > BATCH_BYTES_MAX {
             return Err(self.malformed("more bytes than a batch has"));
         }
-        (0..count).map(|_| self.command()).collect()
+        // Bounded by what is there: a command has three bytes at least.
+        let most = (self.message.len() - self.at.min(self.message.len())) / 3;
+        let mut commands = Vec::with_capacity(usize::from(count).min(most));
+        for _ in 0..count {
+            commands.push(self.command()?);
+        }
+        Ok(commands)
     }
 
     fn command(&mut self) -> Result<Command, BatchError> {

@@ -152,9 +152,10 @@ impl Client {
             }
             let stock = usize::from(self.random.below(5) == 0);
             let mark = self.shared.mark.fetch_add(1, Ordering::Relaxed);
+            let read = if self.is_rover() { Ask::FencedRead } else { Ask::Read };
             let ask = match self.random.below(10) {
-                0..=2 if !self.is_rover() => Ask::Read,
-                0..=3 if self.shared.has_fence => Ask::FencedRead,
+                0..=2 => read,
+                3 if self.shared.has_fence => Ask::FencedRead,
                 3..=6 => Ask::Take(mark),
                 // Of which version, it sees when it is told.
                 7 => Ask::SetPriceIf { price: mark, version: 0 },

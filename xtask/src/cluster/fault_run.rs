@@ -85,6 +85,10 @@ pub(super) fn run(
     let has_fence = list_stocks(&scene.nodes)?;
     let clients = Clients::start(&scene.nodes, has_fence, &mut random);
     let watchers = Watchers::start(&scene.nodes, clients.now());
+    if seed.is_multiple_of(2) {
+        // The first node keeps nothing, so it begins with this each time.
+        scene.keep_snapshot()?;
+    }
     let mut problems = play(&mut scene, &plan)?;
     let level = level(&scene.nodes)?;
     problems.extend(scene.ended());

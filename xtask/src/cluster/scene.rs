@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use stockd_witness::Nats;
@@ -157,6 +157,14 @@ impl Scene {
             }
             Fault::Snapshot => self.snapshot = Some(self.begin_snapshot()?),
         }
+        Ok(())
+    }
+
+    /// Has a snapshot kept, before anything goes wrong.
+    pub(super) fn keep_snapshot(&self) -> Result<()> {
+        let mut running = self.begin_snapshot()?;
+        let how = becomes("a snapshot is kept", || running.ended())?;
+        ensure!(how.contains("status: 0"), "no snapshot is kept: {how}");
         Ok(())
     }
 
