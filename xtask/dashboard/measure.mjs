@@ -35,9 +35,7 @@ async function use(page, ms) {
   }
 }
 
-const browser = await launch({
-  args: ['--no-sandbox', '--disable-gpu', '--enable-precise-memory-info', '--js-flags=--expose-gc'],
-});
+const browser = await launch({ args: ['--enable-precise-memory-info', '--js-flags=--expose-gc'] });
 const server = await Server.start();
 const load = (...args) =>
   spawn(process.env.STOCKD_BINARY, ['load', '--protocol', 'resp', '--server', server.resp, '--stocks', stocks, ...args], { stdio: 'ignore' });
