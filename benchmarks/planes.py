@@ -18,19 +18,17 @@ import sys
 import tempfile
 import threading
 
+import servers
+
 STOCKS = 10_000
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-class Server:
-    def __init__(self, stockd):
-        self.stockd = stockd
-        arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
-        arguments += ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        lines = [self.process.stdout.readline().split() for _ in range(2)]
-        self.address = dict(lines)
-        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **QUIET)
+class Loaded:
+    """A server that is put under load."""
+
+    def __init__(self, stockd, address):
+        self.stockd, self.address = stockd, address
+        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **servers.QUIET)
 
     def command(self, protocol, *more, stocks=STOCKS):
         address = self.address["resp" if protocol == "resp" else "http"]
@@ -43,7 +41,7 @@ class Server:
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             more = ["-c", "20", "--rate", "2000", "--warmup", "500ms", "--json", report.name]
             more += ["--duration", f"{seconds}s"]
-            subprocess.run(self.command("resp", *more), check=True, **QUIET)
+            subprocess.run(self.command("resp", *more), check=True, **servers.QUIET)
             latency = json.load(report)["points"][0]["repetitions"][0]["latency"]
         return [latency[name] / 1000 for name in ("p50_ns", "p99_ns", "p999_ns")]
 
@@ -87,7 +85,7 @@ class Load:
     def __init__(self, server, protocol, *more, stocks=STOCKS):
         endless = ["--warmup", "0s", "--duration", "1h"]
         arguments = server.command(protocol, *endless, *more, stocks=stocks)
-        self.process = subprocess.Popen(arguments, **QUIET)
+        self.process = subprocess.Popen(arguments, **servers.QUIET)
 
     def end(self):
         self.process.kill()
@@ -115,9 +113,9 @@ BESIDE = {
 def main():
     numbers = sys.argv[2:]
     rounds, seconds = (int(it) for it in numbers + ["5", "5"][len(numbers) :])
-    server = Server(sys.argv[1])
     taken = {name: [] for name in BESIDE}
-    try:
+    with servers.stockd(sys.argv[1], listeners=("resp", "http")) as process:
+        server = Loaded(sys.argv[1], process.addresses)
         for _ in range(rounds):
             for name, begin in BESIDE.items():
                 beside = begin(server)
@@ -125,9 +123,6 @@ def main():
                     taken[name].append(server.polite(seconds))
                 finally:
                     beside.end()
-    finally:
-        server.process.kill()
-        server.process.wait()
     print("the data plane beside        p50 µs   p99 µs  p99.9 µs  ratio of p99.9")
     for name, rows in taken.items():
         p50, p99, p999 = (statistics.median(column) for column in zip(*rows))
