@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use neighbour::BusyNeighbours;
+use serde_json::Value;
 use server::{Outcome, run, stockd};
 
 /// A `stockd serve` with both listeners. Killed when it is dropped.
@@ -78,4 +79,12 @@ fn runs_beside_a_busy_neighbour_are_marked_and_repeated_and_verdicts_withheld() 
         assert!(!err.contains(verdict), "{verdict}: {err}");
     }
     assert!(out.contains("disturbed") && out.contains("2 of 2"), "{out}");
+
+    // A moment of `cargo xtask compare --quick`, which marks a round and withholds its verdict by this word.
+    let pid = server.child.id().to_string();
+    let args = ["--duration", "200ms", "--repeats", "0", "--pid", &pid, "--json", "-"];
+    let (code, out, err) = server.load(&args);
+    assert_eq!(code, Some(0), "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["points"][0]["repetitions"][0]["disturbed"], true, "{report}");
 }
