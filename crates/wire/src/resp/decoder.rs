@@ -531,10 +531,11 @@ impl Arrays {
             _ => {}
         }
         spec.check_rights(self.rights)?;
+        let most = *spec.parts.end();
         if spec.parts.contains(&parts) {
             Ok(())
-        } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {
-            Err(CommandError::TooManyParts { command, parts })
+        } else if parts > most && most >= RESP_COMMAND_PARTS_MAX {
+            Err(CommandError::TooManyParts { command, parts, most })
         } else {
             Err(CommandError::WrongArity { command })
         }
