@@ -12,6 +12,7 @@ the load on their own server and on the other, and the ratio of the two p99.9 wi
 of a server does to its data plane. Goal: below 2.
 """
 
+import contextlib
 import json
 import socket
 import statistics
@@ -20,19 +21,17 @@ import sys
 import tempfile
 import threading
 
+import servers
+
 STOCKS = 10_000
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-class Server:
-    def __init__(self, stockd):
-        self.stockd = stockd
-        arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
-        arguments += ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        lines = [self.process.stdout.readline().split() for _ in range(2)]
-        self.address = dict(lines)
-        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **QUIET)
+class Loaded:
+    """A server that is put under load."""
+
+    def __init__(self, stockd, address):
+        self.stockd, self.address = stockd, address
+        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **servers.QUIET)
 
     def command(self, protocol, *more, stocks=STOCKS):
         address = self.address["resp" if protocol == "resp" else "http"]
@@ -45,7 +44,7 @@ class Server:
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             more = ["-c", "20", "--rate", "2000", "--warmup", "500ms", "--json", report.name]
             more += ["--duration", f"{seconds}s"]
-            subprocess.run(self.command("resp", *more), check=True, **QUIET)
+            subprocess.run(self.command("resp", *more), check=True, **servers.QUIET)
             latency = json.load(report)["points"][0]["repetitions"][0]["latency"]
         return [latency[name] / 1000 for name in ("p50_ns", "p99_ns", "p999_ns")]
 
@@ -89,7 +88,7 @@ class Load:
     def __init__(self, server, protocol, *more, stocks=STOCKS):
         endless = ["--warmup", "0s", "--duration", "1h"]
         arguments = server.command(protocol, *endless, *more, stocks=stocks)
-        self.process = subprocess.Popen(arguments, **QUIET)
+        self.process = subprocess.Popen(arguments, **servers.QUIET)
 
     def end(self):
         self.process.kill()
@@ -126,17 +125,14 @@ def measure(server, loaded, begin, seconds):
 def main():
     numbers = sys.argv[2:]
     rounds, seconds = (int(it) for it in numbers + ["5", "5"][len(numbers) :])
-    servers = [Server(sys.argv[1]) for _ in range(2)]
     own, other = ({name: [] for name in BESIDE} for _ in range(2))
-    try:
+    with contextlib.ExitStack() as ends:
+        started = [servers.stockd(sys.argv[1], listeners=("resp", "http")) for _ in range(2)]
+        both = [Loaded(sys.argv[1], ends.enter_context(it).addresses) for it in started]
         for _ in range(rounds):
             for name, begin in BESIDE.items():
-                for loaded, taken in zip(servers, (own, other)):
-                    taken[name].append(measure(servers[0], loaded, begin, seconds))
-    finally:
-        for server in servers:
-            server.process.kill()
-            server.process.wait()
+                for loaded, taken in zip(both, (own, other)):
+                    taken[name].append(measure(both[0], loaded, begin, seconds))
     print("the data plane beside       same server: p50 µs    p99  p99.9   another: p50    p99  p99.9  ratio of p99.9")
     for name in BESIDE:
         columns = [statistics.median(column) for rows in (own, other) for column in zip(*rows[name])]

@@ -443,6 +443,13 @@ pub const OWN_COMMIT_QUIET: Duration = Duration::from_millis(10);
 /// How soon after the last one a write has to come for a worker to commit it itself. Single ones are handed over.
 pub const OWN_COMMIT_GAP: Duration = Duration::from_millis(5);
 
+/// A worker that is about to commit writes of several clients itself looks this often, at most, whether more have come
+/// meanwhile. Each look that finds one saves a commit.
+pub const OWN_COMMIT_LOOKS_MAX: u32 = 4;
+
+/// From this number of requests on they are committed at once: to wait for more of them would cost each more than it saves.
+pub const OWN_COMMIT_REQUESTS: usize = 32;
+
 /// How long a worker commits nothing itself after a commit that took longer than clients may wait for it.
 pub const OWN_COMMIT_REST: Duration = Duration::from_millis(100);
 

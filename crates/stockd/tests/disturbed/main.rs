@@ -14,6 +14,7 @@ mod server;
 
 use neighbour::BusyNeighbours;
 use running::Running;
+use serde_json::Value;
 
 /// The story of a busy neighbour: processes that do nothing but take all cores from a server and a load
 /// generator on them. Nothing is said of the server then, though it answers less than it was offered.
@@ -45,4 +46,12 @@ fn runs_beside_a_busy_neighbour_are_marked_and_repeated_and_verdicts_withheld() 
         assert!(!err.contains(verdict), "{verdict}: {err}");
     }
     assert!(out.contains("disturbed") && out.contains("2 of 2"), "{out}");
+
+    // A moment of `cargo xtask compare --quick`, which marks a round and withholds its verdict by this word.
+    let pid = server.child.id().to_string();
+    let args = ["--duration", "200ms", "--repeats", "0", "--pid", &pid, "--json", "-"];
+    let (code, out, err) = server.load(&args);
+    assert_eq!(code, Some(0), "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["points"][0]["repetitions"][0]["disturbed"], true, "{report}");
 }

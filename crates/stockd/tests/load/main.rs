@@ -315,3 +315,19 @@ fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
     assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("/dev/null: not a report of stockd load"), "{err}");
 }
+
+/// The servers of the benchmarks in Python are those that were started, on a machine where other programs take ports.
+#[test]
+fn benchmarks_measure_the_servers_that_they_have_started() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("python3");
+    command.arg(root.join("tests/load/benchmark_servers.py"));
+    command.arg(env!("CARGO_BIN_EXE_stockd")).arg(root.join("../../benchmarks"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STOCKD_") {
+            command.env_remove(name);
+        }
+    }
+    let (code, out, err) = run(command);
+    assert_eq!((code, &*out), (Some(0), "done\n"), "{err}");
+}

@@ -104,7 +104,7 @@ impl Decoder {
 
     /// Bytes that it holds of a line whose parts are not all taken.
     pub fn held_bytes(&self) -> usize {
-        self.inline.array.capacity()
+        self.inline.array.len()
     }
 
     /// Takes the first command off the front of the input, which begins with the first byte that
