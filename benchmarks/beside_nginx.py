@@ -9,15 +9,16 @@ medians over the rounds (5 unless given) of requests a second and of the server'
 with its lowest and highest of a round. HTTP/2 is spoken with prior knowledge.
 """
 
+import contextlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+
+import servers
 
 STOCKS = 1000
 
@@ -49,52 +50,28 @@ http {{
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+ON_A_CORE = ["taskset", "-c", "0"]
 
 
-def wait_for(port):
-    for _ in range(500):
-        try:
-            return socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-    raise SystemExit(f"nothing listens on port {port}")
+def load(server, loader, protocol, connections, pipeline, seconds, *more):
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        arguments = ["taskset", "-c", "1", loader, "load", "--protocol", protocol]
+        arguments += ["--server", server.addresses[protocol], "--pid", str(server.process.pid)]
+        arguments += ["--stocks", str(STOCKS), "-c", str(connections), "-p", str(pipeline)]
+        arguments += ["--warmup", "300ms", "--duration", f"{seconds}s", "--repeats", "0"]
+        arguments += ["--json", report.name, *more]
+        subprocess.run(arguments, check=True, **servers.QUIET)
+        return json.load(report)["points"][0]["repetitions"][0]
 
 
-class Server:
-    def __init__(self, name, arguments, addresses):
-        self.name, self.addresses = name, addresses
-        quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(["taskset", "-c", "0", *arguments], stdout=quiet)
-        for address in addresses.values():
-            wait_for(int(address.rsplit(":", 1)[1]))
-
-    def load(self, loader, protocol, connections, pipeline, seconds, *more):
-        with tempfile.NamedTemporaryFile(suffix=".json") as report:
-            arguments = ["taskset", "-c", "1", loader, "load", "--protocol", protocol]
-            arguments += ["--server", self.addresses[protocol], "--pid", str(self.process.pid)]
-            arguments += ["--stocks", str(STOCKS), "-c", str(connections), "-p", str(pipeline)]
-            arguments += ["--warmup", "300ms", "--duration", f"{seconds}s", "--repeats", "0"]
-            arguments += ["--json", report.name, *more]
-            quiet = subprocess.DEVNULL
-            subprocess.run(arguments, check=True, stdout=quiet, stderr=quiet)
-            return json.load(report)["points"][0]["repetitions"][0]
-
-
-def start_stockd(stockd, running):
-    http, resp = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
-    arguments += ["--http", http, "--resp", resp]
-    server = Server("stockd", arguments, {"http": http, "http2": http, "resp": resp})
-    running.append(server)
-    server.load(stockd, "resp", 1, 1, 0.1, "--fill")
+def start_stockd(stockd):
+    server = servers.stockd(stockd, listeners=("resp", "http"), before=ON_A_CORE)
+    server.addresses["http2"] = server.addresses["http"]
+    load(server, stockd, "resp", 1, 1, 0.1, "--fill")
     return server
 
 
-def start_nginx(stockd, directory, running):
+def start_nginx(stockd, directory):
     files = f"{directory}/root/v1/stocks"
     os.makedirs(files)
     for number in range(STOCKS):
@@ -102,29 +79,32 @@ def start_nginx(stockd, directory, running):
         with urllib.request.urlopen(address) as quote, open(f"{files}/S{number:07}", "wb") as file:
             file.write(quote.read())
     os.chmod(directory, 0o755)
-    plain, http2 = free_port(), free_port()
-    with open(f"{directory}/nginx.conf", "w") as file:
-        file.write(CONFIGURATION.format(directory=directory, port=http2, plain=plain))
-    arguments = ["nginx", "-p", directory, "-c", f"{directory}/nginx.conf"]
-    addresses = {"http": f"127.0.0.1:{plain}", "http2": f"127.0.0.1:{http2}"}
-    running.append(Server("nginx", arguments, addresses))
+    http2 = servers.free_port()
+
+    def arguments(plain):
+        with open(f"{directory}/nginx.conf", "w") as file:
+            file.write(CONFIGURATION.format(directory=directory, port=http2, plain=plain))
+        return [*ON_A_CORE, "nginx", "-p", directory, "-c", f"{directory}/nginx.conf"]
+
+    server = servers.on_free_port("http", arguments)
+    server.addresses["http2"] = f"127.0.0.1:{http2}"
+    return server
 
 
 def main():
     numbers = sys.argv[2:4]
     rounds, seconds = (int(it) for it in numbers + ["5", "2"][len(numbers) :])
     loader = sys.argv[4] if len(sys.argv) > 4 else sys.argv[1]
-    running = []
     with tempfile.TemporaryDirectory() as directory:
-        try:
-            stockd = start_stockd(sys.argv[1], running)
-            start_nginx(stockd, directory, running)
+        with contextlib.ExitStack() as ends:
+            stockd = ends.enter_context(start_stockd(sys.argv[1]))
+            running = [stockd, ends.enter_context(start_nginx(stockd, directory))]
             print("                       requests/s                            CPU µs a request")
             print("protocol  clients  at once   stockd    nginx  ratio               stockd  nginx  ratio")
             for protocol, connections, pipeline in SCENARIOS:
                 rows = [
                     [
-                        server.load(loader, protocol, connections, pipeline, seconds)
+                        load(server, loader, protocol, connections, pipeline, seconds)
                         for server in running
                     ]
                     for _ in range(rounds)
@@ -147,10 +127,6 @@ def main():
                     print(f"  {ours:7.{digits}f}  {theirs:7.{digits}f}  {spread:19}", end="")
                 saturated = any(run["load_saturated"] for row in rows for run in row)
                 print("  load generator at its limit" if saturated else "", flush=True)
-        finally:
-            for server in running:
-                server.process.kill()
-                server.process.wait()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ import sys
 import tempfile
 import time
 
+import servers
+
 STOCKS = 1000
 NUMBER = re.compile(rb'"price":"(\d+)"')
 
@@ -95,12 +97,7 @@ def cpu_seconds(pid):
 def measure(binary, rate, seconds):
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "resp")
-        server = subprocess.Popen(
-            [binary, "serve", "--ephemeral", "--line", "off", "--http", "off", "--resp", f"unix:{path}", "--log", "off"],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            server.stdout.readline()
+        with servers.stockd(binary, listeners=[f"resp=unix:{path}"]) as server:
             ours, theirs = multiprocessing.Pipe()
             reader = multiprocessing.Process(target=subscribe, args=(path, theirs), daemon=True)
             reader.start()
@@ -112,17 +109,14 @@ def measure(binary, rate, seconds):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
-            before = cpu_seconds(server.pid)
+            before = server.cpu_ns() / 1e9
             offered, took = offer(feed, rate, lines)
             feed_cpu = cpu_seconds(feed.pid)
-            server_cpu = cpu_seconds(server.pid) - before
+            server_cpu = server.cpu_ns() / 1e9 - before
             tally = json.loads(feed.communicate()[0])
             ours.send("over")
             first = ours.recv()
             reader.join()
-        finally:
-            server.kill()
-            server.wait()
     latencies = sorted(now - offered[number - 1] for number, now in first.items() if number <= len(offered))
     if not latencies:
         sys.exit("the subscriber was told nothing")

@@ -34,30 +34,23 @@ import tempfile
 import time
 from decimal import Decimal
 
+import servers
 
-class Server:
-    def __init__(self, binary, directory):
-        self.path = os.path.join(directory, "resp")
-        command = [binary, "serve", "--ephemeral", "--line", "off", "--http", "off", "--log", "off"]
-        self.process = subprocess.Popen([*command, "--resp", f"unix:{self.path}"], stdout=subprocess.PIPE)
-        self.process.stdout.readline()
 
-    def __enter__(self):
-        return self
+def start(args, directory):
+    # One that is killed leaves the file of its socket behind.
+    own = tempfile.mkdtemp(dir=directory)
+    return servers.stockd(args.binary, listeners=[f"resp=unix:{own}/resp"])
 
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        os.unlink(self.path)
 
-    def price(self, symbol):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(self.path)
-            client.sendall(f"GET {symbol}\r\nQUIT\r\n".encode())
-            reply = b""
-            while read := client.recv(4096):
-                reply += read
-        return Decimal(reply.split(b"\r\n")[1].decode())
+def price(server, symbol):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(server.addresses["resp"].removeprefix("unix:"))
+        client.sendall(f"GET {symbol}\r\nQUIT\r\n".encode())
+        reply = b""
+        while read := client.recv(4096):
+            reply += read
+    return Decimal(reply.split(b"\r\n")[1].decode())
 
 
 def plain(path, directory):
@@ -88,14 +81,14 @@ def ticks(args, directory):
         path = plain(next(path for path in found if "oracle" not in path), directory)
         rates = []
         for _ in range(args.rounds):
-            with Server(args.binary, directory) as server:
-                run = [args.binary, *command, "--server", f"unix:{server.path}", path]
+            with start(args, directory) as server:
+                run = [args.binary, *command, "--server", server.addresses["resp"], path]
                 run += ["--json"] if command[0] == "feed" else []
                 begun = time.monotonic()
                 process = subprocess.Popen(run, stdout=subprocess.PIPE)
                 said = process.stdout.read()
                 seconds, cpu = time.monotonic() - begun, ended(process)
-                prices = {symbol: server.price(symbol) for symbol in oracle}
+                prices = {symbol: price(server, symbol) for symbol in oracle}
             if prices != oracle:
                 sys.exit(f"{ending}: the server ends with {prices}, and not with {oracle}")
             updates = json.loads(said)["trades"] if command[0] == "feed" else int(said.split()[0])
@@ -160,8 +153,8 @@ def imports(args, directory):
             seconds, cpu, _ = on_terminal(run, listener)
         os.unlink(nobody)
         reading.append((args.rows / seconds, args.rows / cpu))
-        with Server(args.binary, directory) as server:
-            run = [args.binary, "import", "--server", f"unix:{server.path}", path]
+        with start(args, directory) as server:
+            run = [args.binary, "import", "--server", server.addresses["resp"], path]
             seconds, cpu, drawn = on_terminal(run)
         whole.append((args.rows / seconds, args.rows / cpu))
         drawings.append(drawn.count(b"\r"))

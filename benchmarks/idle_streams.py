@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+import servers
+
 STOCKS = 10_000
 SUBSCRIBED = b"S0000007"
 
@@ -50,43 +52,20 @@ WAYS = {
 }
 
 
-class Server:
-    def __init__(self, stockd, clients):
-        arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
-        arguments += ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        arguments += ["--streams-max", str(clients + 100)]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
-        self.ports = {}
-        while len(self.ports) < 2:
-            way, address = self.process.stdout.readline().decode().split()
-            self.ports[way] = int(address.rsplit(":", 1)[1])
-        # What the dashboard's address is printed on, and so on, fits a pipe.
-        fill = [stockd, "load", "--protocol", "resp", "--stocks", str(STOCKS), "--fill", "-n", "1"]
-        fill += ["--warmup", "0s", "--repeats", "0", "--server", f"127.0.0.1:{self.ports['resp']}"]
-        subprocess.run(fill, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            line = next(line for line in status if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
-    def stop(self):
-        """Seconds from SIGTERM to the end."""
-        began = time.monotonic()
-        self.process.terminate()
-        self.process.wait(timeout=60)
-        return time.monotonic() - began
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+def start(stockd, clients):
+    more = ["--streams-max", str(clients + 100)]
+    server = servers.stockd(stockd, *more, listeners=("resp", "http"))
+    fill = [stockd, "load", "--protocol", "resp", "--stocks", str(STOCKS), "--fill", "-n", "1"]
+    fill += ["--warmup", "0s", "--repeats", "0", "--server", server.addresses["resp"]]
+    subprocess.run(fill, check=True, **servers.QUIET)
+    return server
 
 
 def connect(server, way, count):
     port, sent, awaited = WAYS[way]
     connections = []
     for _ in range(count):
-        connection = socket.create_connection(("127.0.0.1", server.ports[port]))
+        connection = socket.create_connection(("127.0.0.1", server.port(port)))
         connection.sendall(sent)
         received = b""
         while awaited not in received:
@@ -113,8 +92,7 @@ def clients_elsewhere(server, way, count):
 
 
 def measure(stockd, way, count):
-    server = Server(stockd, count)
-    try:
+    with start(stockd, count) as server:
         # What the first ones cost once.
         first = connect(server, way, 50)
         before = server.resident_bytes()
@@ -123,16 +101,11 @@ def measure(stockd, way, count):
         each = (server.resident_bytes() - before) / count
         there = server.stop()
         del first, held
-    finally:
-        server.kill()
-    server = Server(stockd, count)
-    try:
+    with start(stockd, count) as server:
         child = clients_elsewhere(server, way, count)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         gone = server.stop()
-    finally:
-        server.kill()
     print(f"{way:22} {each / 1024:10.1f} {there:14.2f} {gone:13.2f}", flush=True)
 
 

@@ -10,11 +10,14 @@ disturbed a run does not count and is repeated, at most as often as there are ro
 figures are those of all rounds, and said to be disturbed.
 """
 
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
+
+import servers
 
 SCENARIOS = [
     ("line", 1, 1),
@@ -27,40 +30,25 @@ SCENARIOS = [
 ]
 
 
-class Server:
-    def __init__(self, binary):
-        arguments = [binary, "serve", "--ephemeral", "--workers", "1", "--log", "off"]
-        arguments += ["--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]
-        # Two servers cannot both have the usual port; a build of before HTTP knows no such option.
-        help_text = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True)
-        if "--http" in help_text.stdout:
-            arguments += ["--http", "off"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        lines = [self.process.stdout.readline().split() for _ in range(2)]
-        if not all(lines):
-            sys.exit(f"{binary} does not serve; see above")
-        self.address = dict(lines)
-
-    def cpu_ns(self, loader, protocol, pipeline, mget, *more):
-        """CPU time of the server a lookup, over two seconds, and whether others disturbed that."""
-        connections = 8 if pipeline == 256 else 50
-        with tempfile.NamedTemporaryFile(suffix=".json") as report:
-            arguments = [loader, "load", "--protocol", protocol, "--json", report.name]
-            arguments += ["--server", self.address[protocol], "--resp", self.address["resp"]]
-            arguments += ["--pid", str(self.process.pid), "--stocks", "10000"]
-            arguments += ["-c", str(connections), "-p", str(pipeline), "--mget", str(mget)]
-            arguments += ["--warmup", "500ms", "--duration", "2s", "--repeats", "0", *more]
-            quiet = subprocess.DEVNULL
-            subprocess.run(arguments, check=True, stdout=quiet, stderr=quiet)
-            run = json.load(report)["points"][0]["repetitions"][0]
-        return run["server_cpu_ns_per_lookup"], run["disturbed"]
+def cpu_ns(loader, server, protocol, pipeline, mget, *more):
+    """CPU time of the server a lookup, over two seconds, and whether others disturbed that."""
+    connections = 8 if pipeline == 256 else 50
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        arguments = [loader, "load", "--protocol", protocol, "--json", report.name]
+        arguments += ["--server", server.addresses[protocol], "--resp", server.addresses["resp"]]
+        arguments += ["--pid", str(server.process.pid), "--stocks", "10000"]
+        arguments += ["-c", str(connections), "-p", str(pipeline), "--mget", str(mget)]
+        arguments += ["--warmup", "500ms", "--duration", "2s", "--repeats", "0", *more]
+        subprocess.run(arguments, check=True, **servers.QUIET)
+        run = json.load(report)["points"][0]["repetitions"][0]
+    return run["server_cpu_ns_per_lookup"], run["disturbed"]
 
 
-def measured(loader, servers, rounds, *scenario):
+def measured(loader, running, rounds, *scenario):
     """The figures of both servers by round, and what is to be said of them."""
     all_rounds, quiet = [], []
     while len(quiet) < rounds and len(all_rounds) < 2 * rounds:
-        runs = [server.cpu_ns(loader, *scenario) for server in servers]
+        runs = [cpu_ns(loader, server, *scenario) for server in running]
         all_rounds.append([ns for ns, _ in runs])
         if not any(disturbed for _, disturbed in runs):
             quiet.append(all_rounds[-1])
@@ -73,15 +61,14 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     loader, rounds = sys.argv[1], int(sys.argv[4]) if len(sys.argv) > 4 else 7
-    servers = []
-    try:
-        for binary in sys.argv[2:4]:
-            servers.append(Server(binary))
-        for server in servers:
-            server.cpu_ns(loader, "line", 1, 1, "--fill")
+    with contextlib.ExitStack() as ends:
+        start = lambda binary: servers.stockd(binary, listeners=("line", "resp"))
+        running = [ends.enter_context(start(binary)) for binary in sys.argv[2:4]]
+        for server in running:
+            cpu_ns(loader, server, "line", 1, 1, "--fill")
         print("protocol  pipelined  MGET of  before ns  after ns  ratio")
         for protocol, pipeline, mget in SCENARIOS:
-            taken, note = measured(loader, servers, rounds, protocol, pipeline, mget)
+            taken, note = measured(loader, running, rounds, protocol, pipeline, mget)
             before, after = map(statistics.median, zip(*taken))
             ratios = [after / before for before, after in taken]
             print(
@@ -89,10 +76,6 @@ def main():
                 f"{after / before:5.2f} ({min(ratios):.2f} to {max(ratios):.2f}){note}",
                 flush=True,
             )
-    finally:
-        for server in servers:
-            server.process.kill()
-            server.process.wait()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ Usage: planes.py STOCKD [ROUNDS [SECONDS]]
 One server with one worker and one thread of HTTP, 10,000 stocks, in memory. Polite clients send GETs over RESP, 2,000 a second over 20 connections,
 each counted from when it was due; they are measured alone and beside each load of the service plane, by turns: requests over HTTP/1.1
 and HTTP/2 as fast as they are answered, lookups of 500 names at once, and 500 Server-Sent Events clients that are told 2,000 updates a second.
-Printed are medians over the rounds (5 unless given) of p50, p99 and p99.9, and the ratio of the p99.9 to the one alone in the same round,
-with its lowest and highest. Goal: below 2.
+Where clients and servers share the processors much of what a load does is the machine's doing, so in each round the same load is also put on a second
+server, beside the polite clients of the first. Printed are medians over the rounds (5 unless given) of p50, p99 and p99.9 of the polite clients, with
+the load on their own server and on the other, and the ratio of the two p99.9 with its lowest and highest, which says what the service plane
+of a server does to its data plane. Goal: below 2.
 """
 
+import contextlib
 import json
 import socket
 import statistics
@@ -18,19 +21,17 @@ import sys
 import tempfile
 import threading
 
+import servers
+
 STOCKS = 10_000
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-class Server:
-    def __init__(self, stockd):
-        self.stockd = stockd
-        arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off", "--line", "off"]
-        arguments += ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        lines = [self.process.stdout.readline().split() for _ in range(2)]
-        self.address = dict(lines)
-        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **QUIET)
+class Loaded:
+    """A server that is put under load."""
+
+    def __init__(self, stockd, address):
+        self.stockd, self.address = stockd, address
+        subprocess.run(self.command("resp", "--fill", "-n", "1"), check=True, **servers.QUIET)
 
     def command(self, protocol, *more, stocks=STOCKS):
         address = self.address["resp" if protocol == "resp" else "http"]
@@ -43,7 +44,7 @@ class Server:
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             more = ["-c", "20", "--rate", "2000", "--warmup", "500ms", "--json", report.name]
             more += ["--duration", f"{seconds}s"]
-            subprocess.run(self.command("resp", *more), check=True, **QUIET)
+            subprocess.run(self.command("resp", *more), check=True, **servers.QUIET)
             latency = json.load(report)["points"][0]["repetitions"][0]["latency"]
         return [latency[name] / 1000 for name in ("p50_ns", "p99_ns", "p999_ns")]
 
@@ -87,7 +88,7 @@ class Load:
     def __init__(self, server, protocol, *more, stocks=STOCKS):
         endless = ["--warmup", "0s", "--duration", "1h"]
         arguments = server.command(protocol, *endless, *more, stocks=stocks)
-        self.process = subprocess.Popen(arguments, **QUIET)
+        self.process = subprocess.Popen(arguments, **servers.QUIET)
 
     def end(self):
         self.process.kill()
@@ -112,28 +113,33 @@ BESIDE = {
 }
 
 
+def measure(server, loaded, begin, seconds):
+    """Latencies of the polite clients of a server beside a load on the same or another server."""
+    beside = begin(loaded)
+    try:
+        return server.polite(seconds)
+    finally:
+        beside.end()
+
+
 def main():
     numbers = sys.argv[2:]
     rounds, seconds = (int(it) for it in numbers + ["5", "5"][len(numbers) :])
-    server = Server(sys.argv[1])
-    taken = {name: [] for name in BESIDE}
-    try:
+    own, other = ({name: [] for name in BESIDE} for _ in range(2))
+    with contextlib.ExitStack() as ends:
+        started = [servers.stockd(sys.argv[1], listeners=("resp", "http")) for _ in range(2)]
+        both = [Loaded(sys.argv[1], ends.enter_context(it).addresses) for it in started]
         for _ in range(rounds):
             for name, begin in BESIDE.items():
-                beside = begin(server)
-                try:
-                    taken[name].append(server.polite(seconds))
-                finally:
-                    beside.end()
-    finally:
-        server.process.kill()
-        server.process.wait()
-    print("the data plane beside        p50 µs   p99 µs  p99.9 µs  ratio of p99.9")
-    for name, rows in taken.items():
-        p50, p99, p999 = (statistics.median(column) for column in zip(*rows))
-        ratios = sorted(row[2] / alone[2] for row, alone in zip(rows, taken["alone"]))
+                for loaded, taken in zip(both, (own, other)):
+                    taken[name].append(measure(both[0], loaded, begin, seconds))
+    print("the data plane beside       same server: p50 µs    p99  p99.9   another: p50    p99  p99.9  ratio of p99.9")
+    for name in BESIDE:
+        columns = [statistics.median(column) for rows in (own, other) for column in zip(*rows[name])]
+        ratios = sorted(mine[2] / theirs[2] for mine, theirs in zip(own[name], other[name]))
         spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"{name:26}  {p50:8.0f} {p99:8.0f}  {p999:8.0f}  {spread}")
+        p50, p99, p999, *rest = columns
+        print(f"{name:26} {p50:20.0f} {p99:6.0f} {p999:6.0f} {rest[0]:14.0f} {rest[1]:6.0f} {rest[2]:6.0f}  {spread}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ turns, and the ratio of TLS to plain with its lowest and highest of a round; and
 idle connections of each kind.
 """
 
+import contextlib
 import json
 import shutil
 import socket
@@ -17,52 +18,28 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+import servers
 
 PIPELINES = [1, 16, 256]
 IDLE = 2000
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A server with a plain and an encrypted port."""
-
-    def __init__(self, name, arguments, plain, encrypted, fill):
-        self.name, self.fill = name, fill
-        quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(arguments, stdout=quiet, stderr=quiet)
-        self.ports = {"plain": plain, "TLS": encrypted}
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", plain)).close()
-                return
-            except ConnectionRefusedError:
-                time.sleep(0.01)
-        raise SystemExit(f"{name} does not listen")
-
-    def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            line = next(line for line in status if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
+# How each is known to the server.
+WAYS = {"plain": "resp", "TLS": "resp tls"}
 
 
 def cpu_ns(stockd, ca, server, way, pipeline, *more):
     """CPU time of the server a GET, over two seconds."""
     prefix = {"plain": "127.0.0.1", "TLS": "tls:localhost"}[way]
-    address = f"{prefix}:{server.ports[way]}"
+    address = f"{prefix}:{server.port(WAYS[way])}"
     connections = 8 if pipeline == 256 else 50
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         arguments = [stockd, "load", "--protocol", "resp", "--json", report.name, "--tls-ca", ca]
         arguments += ["--server", address, "--resp", address, "--pid", str(server.process.pid)]
         arguments += ["--stocks", "10000", "-c", str(connections), "-p", str(pipeline)]
         arguments += ["--warmup", "500ms", "--duration", "2s", *more]
-        quiet = subprocess.DEVNULL
-        subprocess.run(arguments, check=True, stdout=quiet, stderr=quiet)
+        subprocess.run(arguments, check=True, **servers.QUIET)
         point = json.load(report)["points"][0]
     return point["repetitions"][0]["server_cpu_ns_per_lookup"]
 
@@ -72,7 +49,7 @@ def idle_bytes(server, way, context):
     before = server.resident_bytes()
     connections = []
     for _ in range(IDLE):
-        connection = socket.create_connection(("127.0.0.1", server.ports[way]))
+        connection = socket.create_connection(("127.0.0.1", server.port(WAYS[way])))
         if way == "TLS":
             connection = context.wrap_socket(connection, server_hostname="localhost")
         connection.sendall(b"PING\r\n")
@@ -84,45 +61,50 @@ def idle_bytes(server, way, context):
     return (after - before) / IDLE
 
 
-def servers(stockd, directory):
+def certificate(stockd, directory):
+    """Makes an authority, and a pair of files for a server, in this directory."""
     subprocess.run(
         [stockd, "certificate", "new", "--host", "localhost", directory],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    pair = [f"{directory}/server.pem", f"{directory}/server.key"]
-    plain, encrypted = free_port(), free_port()
-    arguments = [stockd, "serve", "--ephemeral", "--workers", "1", "--log", "off"]
-    arguments += ["--line", "off", "--http", "off"]
-    arguments += ["--resp", f"127.0.0.1:{plain},tls:127.0.0.1:{encrypted}"]
-    arguments += ["--tls-cert", pair[0], "--tls-key", pair[1]]
-    yield Server("stockd", arguments, plain, encrypted, [])
-    if shutil.which("redis-server"):
-        plain, encrypted = free_port(), free_port()
-        arguments = ["redis-server", "--port", str(plain), "--tls-port", str(encrypted)]
-        arguments += ["--tls-cert-file", pair[0], "--tls-key-file", pair[1], "--save", ""]
-        arguments += ["--tls-ca-cert-file", f"{directory}/ca.pem", "--tls-auth-clients", "no"]
-        yield Server("Redis", arguments, plain, encrypted, ["--fill-with", "set"])
+
+
+def start_stockd(binary, directory):
+    """A server with a plain and an encrypted port, and the certificate that was made there."""
+    pair = ["--tls-cert", f"{directory}/server.pem", "--tls-key", f"{directory}/server.key"]
+    return servers.stockd(binary, *pair, listeners=["resp=127.0.0.1:0,tls:127.0.0.1:0"])
+
+
+def start_redis(directory):
+    """The same of Redis."""
+    encrypted = servers.free_port()
+    more = ["--tls-port", str(encrypted), "--tls-auth-clients", "no"]
+    more += ["--tls-cert-file", f"{directory}/server.pem", "--tls-key-file"]
+    more += [f"{directory}/server.key", "--tls-ca-cert-file", f"{directory}/ca.pem"]
+    server = servers.redis(*more)
+    server.addresses = {"resp": server.addresses["redis"], "resp tls": f"127.0.0.1:{encrypted}"}
+    return server
 
 
 def main():
     stockd, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
     with tempfile.TemporaryDirectory() as directory:
         ca = f"{directory}/ca.pem"
-        running = []
-        try:
-            for server in servers(stockd, directory):
-                running.append(server)
-                cpu_ns(stockd, ca, server, "plain", 1, "--fill", *server.fill)
+        certificate(stockd, directory)
+        with contextlib.ExitStack() as ends:
+            running = {"stockd": ends.enter_context(start_stockd(stockd, directory))}
+            cpu_ns(stockd, ca, running["stockd"], "plain", 1, "--fill")
+            if shutil.which("redis-server"):
+                running["Redis"] = ends.enter_context(start_redis(directory))
+                cpu_ns(stockd, ca, running["Redis"], "plain", 1, "--fill", "--fill-with", "set")
             print("server  pipelined  plain ns  TLS ns  ratio")
             for pipeline in PIPELINES:
-                taken = {server.name: [] for server in running}
+                taken = {name: [] for name in running}
                 for _ in range(rounds):
-                    for server in running:
-                        pair = [
-                            cpu_ns(stockd, ca, server, way, pipeline) for way in ("plain", "TLS")
-                        ]
-                        taken[server.name].append(pair)
+                    for name, server in running.items():
+                        pair = [cpu_ns(stockd, ca, server, way, pipeline) for way in WAYS]
+                        taken[name].append(pair)
                 for name, pairs in taken.items():
                     plain, encrypted = map(statistics.median, zip(*pairs))
                     ratios = [encrypted / plain for plain, encrypted in pairs]
@@ -133,13 +115,9 @@ def main():
                     )
             context = ssl.create_default_context(cafile=ca)
             print(f"\nserver  bytes of each of {IDLE} idle connections: plain, TLS")
-            for server in running:
-                held = [idle_bytes(server, way, context) for way in ("plain", "TLS")]
-                print(f"{server.name:6}  {held[0]:.0f}  {held[1]:.0f}", flush=True)
-        finally:
-            for server in running:
-                server.process.kill()
-                server.process.wait()
+            for name, server in running.items():
+                held = [idle_bytes(server, way, context) for way in WAYS]
+                print(f"{name:6}  {held[0]:.0f}  {held[1]:.0f}", flush=True)
 
 
 if __name__ == "__main__":

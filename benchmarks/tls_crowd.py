@@ -13,7 +13,6 @@ at the difference of the two rows.
 """
 
 import multiprocessing
-import os
 import resource
 import socket
 import ssl
@@ -61,7 +60,7 @@ def idle(server, context, count):
     before = at_rest(server)
     connections = []
     for _ in range(count):
-        connection = connect(server.ports["TLS"], context)
+        connection = connect(server.port("resp tls"), context)
         ask(connection, b"PING\r\n", b"+PONG\r\n")
         connections.append(connection)
     after = at_rest(server)
@@ -116,17 +115,9 @@ def be_polite(port, ca, seconds, done):
     done.put(latencies)
 
 
-def cpu_s(server):
-    total = 0
-    for task in os.listdir(f"/proc/{server.process.pid}/task"):
-        with open(f"/proc/{server.process.pid}/task/{task}/schedstat") as schedstat:
-            total += int(schedstat.read().split()[0])
-    return total / 1e9
-
-
 def beside(server, ca, rate, seconds, shakers):
     """The polite clients beside this number of processes that shake hands. Prints a row."""
-    port, stop = server.ports["TLS"], multiprocessing.Event()
+    port, stop = server.port("resp tls"), multiprocessing.Event()
     counts, told = multiprocessing.Queue(), multiprocessing.Queue()
     busy = [
         multiprocessing.Process(
@@ -138,10 +129,10 @@ def beside(server, ca, rate, seconds, shakers):
     for process in busy:
         process.start()
     time.sleep(0.5)
-    began, cpu = time.monotonic(), cpu_s(server)
+    began, cpu = time.monotonic(), server.cpu_ns()
     polite.start()
     latencies = sorted(told.get())
-    took, cpu = time.monotonic() - began, cpu_s(server) - cpu
+    took, cpu = time.monotonic() - began, (server.cpu_ns() - cpu) / 1e9
     polite.join()
     stop.set()
     # Of the whole time that they ran, of which the polite clients were there for a part.
@@ -165,19 +156,16 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, max(files, hard)))
     with tempfile.TemporaryDirectory() as directory:
         ca = f"{directory}/ca.pem"
-        server = next(tls.servers(sys.argv[1], directory))
-        try:
+        tls.certificate(sys.argv[1], directory)
+        with tls.start_stockd(sys.argv[1], directory) as server:
             tls.cpu_ns(sys.argv[1], ca, server, "plain", 1, "--fill")
-            with socket.create_connection(("127.0.0.1", server.ports["plain"])) as plain:
+            with socket.create_connection(("127.0.0.1", server.port("resp"))) as plain:
                 ask(plain, b"HSET POLITE price 107.5\r\n", b":1\r\n")
             held = idle(server, context_of(ca), count)
             print(f"{held:.0f} bytes for each of {count} idle connections over TLS\n")
             print("handshakes/s  server cores  p50 µs  p99 µs  p99.9   highest")
             for shakers in (0, SHAKERS):
                 beside(server, ca, rate, seconds, shakers)
-        finally:
-            server.process.kill()
-            server.process.wait()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 
+import servers
+
 THREADS = 64
 ROUNDS = 7
 REQUESTS = 600
@@ -44,25 +46,16 @@ class Textbook:
                     connection.sendall(NAMES.get(name.decode(), "-1").encode())
 
 
-def textbook_process():
+def textbook():
     """The textbook's server in a process of its own, as stockd is."""
-    code = (
-        "import sys, runpy, threading\n"
-        f"it = runpy.run_path({__file__!r})\n"
-        "print(it['Textbook']().port, flush=True)\n"
-        "threading.Event().wait()\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    return process, int(process.stdout.readline())
+    command = [sys.executable, __file__, "--textbook"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return servers.Server(process, {"line": process.stdout.readline().strip()})
 
 
-def stockd_process(binary):
-    arguments = [binary, "serve", "--ephemeral", "--line", "127.0.0.1:0", "--resp", "off"]
-    arguments += ["--catalog", "-", "--log", "off"]
-    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdin.write("symbol,price,volume\nAAPL,172.5,1\nBRK/A,743500,1\nSOLD,8.25,0\n")
-    process.stdin.close()
-    return process, int(process.stdout.readline().rsplit(":", 1)[1])
+def stockd(binary):
+    stocks = "symbol,price,volume\nAAPL,172.5,1\nBRK/A,743500,1\nSOLD,8.25,0\n"
+    return servers.stockd(binary, listeners=["line"], stocks=stocks)
 
 
 def ask(connection, name):
@@ -98,22 +91,21 @@ def round_us(port, clients, keeps):
 
 
 def main():
-    servers = [stockd_process(sys.argv[1]), textbook_process()]
-    try:
+    if sys.argv[1] == "--textbook":
+        print(f"127.0.0.1:{Textbook().port}", flush=True)
+        threading.Event().wait()
+    with stockd(sys.argv[1]) as ours, textbook() as theirs:
+        ports = [server.port("line") for server in (ours, theirs)]
         print("clients  connections  stockd us  textbook us  ratio")
         for keeps in (False, True):
             for clients in (1, 10, 50):
                 taken = [[], []]
                 for _ in range(ROUNDS):
-                    for (_, port), times in zip(servers, taken):
+                    for port, times in zip(ports, taken):
                         times.append(round_us(port, clients, keeps))
-                ours, theirs = map(statistics.median, taken)
+                us, other = map(statistics.median, taken)
                 kind = "one for all" if keeps else "one each"
-                print(f"{clients:7}  {kind:11}  {ours:9.0f}  {theirs:11.0f}  {ours / theirs:5.2f}")
-    finally:
-        for process, _ in servers:
-            process.kill()
-            process.wait()
+                print(f"{clients:7}  {kind:11}  {us:9.0f}  {other:11.0f}  {us / other:5.2f}")
 
 
 if __name__ == "__main__":

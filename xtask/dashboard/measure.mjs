@@ -4,6 +4,7 @@
 // holds as much as it ever will and at the end. Nothing is asserted: figures of a busy machine are its own.
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { Server, Tab, launch } from './stage.mjs';
 import { Trace } from './trace.mjs';
 
@@ -13,7 +14,33 @@ const [seconds = '60', stocks = '10000', rate = '50000', traceFile] = process.ar
 const WHEEL_PX = 120;
 const WHEEL_MS = 33;
 
+/** Updates are written this often, in milliseconds, many at once, as a feed does: the browser has the processors. */
+const FEED_MS = 20;
+
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Writes updates of stocks picked at random, until it is ended. */
+function feed(resp) {
+  const part = (text) => `$${text.length}\r\n${text}\r\n`;
+  const update = () => {
+    const stock = String(Math.floor(Math.random() * Number(stocks))).padStart(7, '0');
+    const price = (1 + Math.random() * 1000).toFixed(2);
+    return `*4\r\n${['HSET', `S${stock}`, 'price', price].map(part).join('')}`;
+  };
+  const count = Math.round((Number(rate) * FEED_MS) / 1000);
+  const batches = Array.from({ length: 100 }, () => Buffer.from(Array.from({ length: count }, update).join('')));
+  const at = resp.lastIndexOf(':');
+  const socket = connect(Number(resp.slice(at + 1)), resp.slice(0, at)).resume();
+  const began = performance.now();
+  let written = 0;
+  const timer = setInterval(() => {
+    for (; written * FEED_MS < performance.now() - began; written++) socket.write(batches[written % batches.length]);
+  }, FEED_MS);
+  return () => {
+    clearInterval(timer);
+    socket.destroy();
+  };
+}
 
 /** Turns the wheel for a while. */
 async function scroll(page, ms) {
@@ -35,15 +62,12 @@ async function use(page, ms) {
   }
 }
 
-const browser = await launch({
-  args: ['--no-sandbox', '--disable-gpu', '--enable-precise-memory-info', '--js-flags=--expose-gc'],
-});
+const browser = await launch({ args: ['--enable-precise-memory-info', '--js-flags=--expose-gc'] });
 const server = await Server.start();
-const load = (...args) =>
-  spawn(process.env.STOCKD_BINARY, ['load', '--protocol', 'resp', '--server', server.resp, '--stocks', stocks, ...args], { stdio: 'ignore' });
-const fill = load('--fill', '--requests', '1', '--warmup', '0s');
-await new Promise((resolve) => fill.on('exit', resolve));
-const updates = load('--updates', '100', '--rate', rate, '--connections', '8', '--duration', `${2 * Number(seconds) + 60}s`, '--warmup', '0s');
+const fill = ['--fill', '--stocks', stocks, '--requests', '1', '--warmup', '0s'];
+const filled = spawn(process.env.STOCKD_BINARY, ['load', '--protocol', 'resp', '--server', server.resp, ...fill], { stdio: 'ignore' });
+await new Promise((resolve) => filled.on('exit', resolve));
+const end = feed(server.resp);
 try {
   const tab = await Tab.open(await browser.newContext({ viewport: { width: 1280, height: 900 } }), server);
   const { page } = tab;
@@ -79,9 +103,9 @@ try {
   const frames = await page.evaluate(() => globalThis.frames_);
   const recorded = await browser.stopTracing();
   const after = await memory();
-  const end = await server.ask('/v1/server');
-  const took = end.uptime_seconds - counted.uptime_seconds;
-  console.log(`${stocks} stocks, ${Math.round((end.updates - counted.updates) / took)} updates a second, ${seconds} s, half of them scrolling`);
+  const last = await server.ask('/v1/server');
+  const took = last.uptime_seconds - counted.uptime_seconds;
+  console.log(`${stocks} stocks, ${Math.round((last.updates - counted.updates) / took)} updates a second, ${seconds} s, half of them scrolling`);
   new Trace(JSON.parse(recorded).traceEvents).print(Number(seconds));
   frames.sort((one, other) => one - other);
   const share = (of) => frames[Math.floor(frames.length * of)].toFixed(1);
@@ -91,7 +115,7 @@ try {
   if (traceFile !== undefined) await writeFile(traceFile, recorded);
   if (tab.faults.length > 0) throw new Error(tab.faults.join('\n'));
 } finally {
-  updates.kill();
+  end();
   await browser.close();
   await server.kill();
 }

@@ -83,7 +83,9 @@ declare global {
     isLive: boolean;
     /** Plots drawn in this frame. */
     plots: number;
-    /** Whether a plot has to wait for the next frame, or a tick fades. */
+    /** Rows written for the first time in this frame. */
+    fresh: number;
+    /** Whether a row or a plot has to wait for the next frame, or a tick fades. */
     isUnfinished: boolean;
   }
 

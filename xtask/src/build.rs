@@ -1,4 +1,4 @@
-//! The steps that are cargo's work: formatting, lints, tests, documentation, release build.
+//! The steps that are cargo's work: formatting, lints, models, documentation, release build.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -27,11 +27,6 @@ pub(crate) fn smallest(workspace: &Workspace, _: &[String]) -> Result<()> {
             .args(["--features", features, "--", "-D", "warnings"]))?;
     }
     Ok(())
-}
-
-/// All tests pass, with debug assertions.
-pub(crate) fn test(workspace: &Workspace, _: &[String]) -> Result<()> {
-    run(workspace.cargo().args(["test", "--workspace"]))
 }
 
 /// All models of the catalog and of the engine pass, in every interleaving that loom explores.
@@ -118,7 +113,7 @@ fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
 }
 
 /// Runs a command to its end with its output shown.
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let program = PathBuf::from(command.get_program());
     let program = program.file_name().unwrap_or_default().to_string_lossy();
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();

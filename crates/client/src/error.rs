@@ -34,15 +34,13 @@ use stockd_model::{Address, escaped};
 #[non_exhaustive]
 pub enum ClientError {
     /// The server's address has no form that could be connected to, or the name is unknown.
-    #[error(
-        "cannot resolve the server's address: {cause}; write HOST:PORT, like 127.0.0.1:7878, or unix:PATH"
-    )]
+    #[error("{}", not_resolved(.cause, "127.0.0.1:7878, or unix:PATH"))]
     AddressNotResolved {
         /// What the resolver said.
         cause: io::Error,
     },
     /// None of the server's addresses took the connection.
-    #[error("cannot connect to {server}: {cause}; check that the server runs and listens there")]
+    #[error("{}", not_connected(.server, .cause))]
     NotConnected {
         /// The address tried last.
         server: Address,
@@ -189,6 +187,16 @@ impl Refused {
     pub(crate) fn new(error: &[u8]) -> Refused {
         Refused { text: escaped(error.strip_prefix(b"ERR ").unwrap_or(error)).to_string() }
     }
+}
+
+/// That an address has no such form as these, or its name is unknown.
+pub(crate) fn not_resolved(cause: &io::Error, forms: &str) -> String {
+    format!("cannot resolve the server's address: {cause}; write HOST:PORT, like {forms}")
+}
+
+/// That a server took no connection.
+pub(crate) fn not_connected(server: &Address, cause: &io::Error) -> String {
+    format!("cannot connect to {server}: {cause}; check that the server runs and listens there")
 }
 
 /// A text that came from elsewhere, as an error message shows it.

@@ -230,7 +230,9 @@ impl CommitRole {
     fn run(&self, signals: &Signals) {
         let mut next_wake = Some(Instant::now());
         while self.0.queue().wait(next_wake) {
-            next_wake = self.0.work_off(|rounds, batches| {
+            // What is due at a time is done by this thread alone. For what waits it need not be the first.
+            let is_due = next_wake.is_none_or(|at| at <= Instant::now());
+            next_wake = self.0.work_off(is_due, |rounds, batches| {
                 if signals.resume.swap(false, Relaxed) {
                     rounds.resume();
                 }

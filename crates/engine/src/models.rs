@@ -96,7 +96,8 @@ fn ask_twice(role: &Answering) {
     assert_eq!(answers, [1, 2]);
 }
 
-/// Two threads work off what they ask, or leave it to a third one: everything is answered once, in order.
+/// Two threads work off what they ask, or leave it to a third one, which claims the role whenever it wakes: everything is
+/// answered once, in order.
 #[test]
 fn whoever_has_the_role_answers_in_order() {
     check(|| {
@@ -105,7 +106,7 @@ fn whoever_has_the_role_answers_in_order() {
             let role = role.clone();
             thread::spawn(move || {
                 while role.queue().wait(None) {
-                    role.work_off(answer);
+                    role.work_off(true, answer);
                 }
             })
         };

@@ -18,6 +18,9 @@ use stockd_store::Write;
 use crate::decide;
 use crate::market::{Market, Refused, now_ns};
 
+/// Room for stocks that is kept after a commit, for each stock that it was about.
+const ROOM_FOR_EACH: usize = 16;
+
 /// The changes since the last commit, over the rows.
 #[derive(Debug)]
 pub(crate) struct Overlay {
@@ -263,8 +266,43 @@ impl Overlay {
 
     /// Forgets what is pending: the store has it, or never will. Rows stay as they are.
     pub(crate) fn clear(&mut self) {
+        let stocks = self.pending.len();
         self.pending.clear();
+        // What looks at all stocks looks at all the room there is for them, in each commit.
+        if stocks < self.pending.capacity() / ROOM_FOR_EACH {
+            self.pending.shrink_to(2 * stocks);
+        }
         self.unapplied.clear();
         (self.new_rows, self.listed_more, self.has_delisted) = (0, 0, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockd_catalog::Catalog;
+    use stockd_model::{Fields, Price};
+
+    use super::*;
+
+    /// After a catalog was imported once, each commit of one stock looked at the room for thousands.
+    #[test]
+    fn a_large_commit_leaves_no_room_behind_that_small_ones_pay_for() {
+        let mut overlay = Overlay::new(Market::new(Catalog::new()), 0);
+        let price: Option<Price> = "1.5".parse().ok();
+        let mut commit = |stocks: usize| {
+            for number in 0..stocks {
+                let symbol = format!("S{number}").parse().unwrap();
+                let fields = Fields { price: price.into(), ..Fields::default() };
+                overlay.execute(&Request::Set(symbol, fields).into(), None);
+            }
+            assert_eq!(overlay.writes().0.len(), stocks);
+            overlay.apply();
+            overlay.clear();
+            overlay.pending.capacity()
+        };
+        assert!(commit(5000) >= 5000);
+        assert!(commit(4000) >= 4000, "the next one is as large");
+        assert!(commit(1) < 100);
+        assert!(commit(1) < 100);
     }
 }

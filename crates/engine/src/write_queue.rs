@@ -140,10 +140,10 @@ impl WriteHandle {
         }
     }
 
-    /// Whether something was gathered and not handed over.
+    /// How many requests were gathered and not handed over.
     #[inline]
-    pub fn has_gathered(&self) -> bool {
-        !self.gathered.is_empty()
+    pub fn gathered(&self) -> usize {
+        self.gathered.len()
     }
 
     /// Hands over what was gathered, and wakes no thread: this one has to [commit](crate::CommitRole::commit) next, and

@@ -46,6 +46,8 @@ mod disturbance;
 mod driver;
 mod error;
 mod figures;
+#[cfg(feature = "web")]
+mod http2;
 mod ledger;
 mod opening;
 mod pacer;

@@ -9,6 +9,8 @@ mod browsers;
 mod carrier;
 mod channels;
 mod event;
+#[cfg(feature = "web")]
+mod watch;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -179,15 +181,11 @@ fn connect(
             why,
             remedy: carrier.remedy(),
         })?;
-        Ok(Subscriber {
-            stream,
-            sent: 0,
-            output: Vec::new(),
-            tail: received,
-            reader: Reader::new(carrier, subscription.names),
-            is_subscribed: false,
-            open: true,
-        })
+        let reader = Reader::new(subscription).map_err(LoadError::system("begin a subscriber"))?;
+        let mut output = Vec::new();
+        reader.opening(&mut output);
+        let (sent, is_subscribed, open) = (0, false, true);
+        Ok(Subscriber { stream, sent, output, tail: received, reader, is_subscribed, open })
     };
     (1..=count).map(one).collect()
 }
@@ -287,15 +285,16 @@ impl Subscriber {
         let counts = now >= begun && now < shared.ended_ns.load(Ordering::Relaxed);
         let (output, is_subscribed) = (&mut self.output, &mut self.is_subscribed);
         let mut messages = 0;
-        let heard = self.reader.read(&self.tail, &mut |event| match event {
-            Event::Subscribed => *is_subscribed = true,
-            Event::Answer(bytes) => output.extend_from_slice(bytes),
-            Event::Message(message) => {
-                messages += 1;
-                let updated = json::updated_ns(message).filter(|it| counts && *it >= begun);
-                if let Some(updated) = updated {
-                    ages.record(now.saturating_sub(updated), 1);
-                }
+        let heard = self.reader.read(&self.tail, &mut |event| {
+            let updated = match event {
+                Event::Subscribed => return *is_subscribed = true,
+                Event::Answer(bytes) => return output.extend_from_slice(bytes),
+                Event::Message(message) => json::updated_ns(message),
+                Event::Change(updated) => updated,
+            };
+            messages += 1;
+            if let Some(updated) = updated.filter(|it| counts && *it >= begun) {
+                ages.record(now.saturating_sub(updated), 1);
             }
         });
         shared.messages.fetch_add(messages, Ordering::Relaxed);

@@ -246,6 +246,10 @@ pub const CATALOG_LINE_BYTES_MAX: usize = 64 * 1024;
 /// comes later does not change them.
 pub const CATALOG_SAMPLE_BYTES: usize = 64 * 1024;
 
+/// Rows of a catalog file for which room is made before they are read, by the size of the file. For more, room is
+/// made as they come.
+pub const CATALOG_ROWS_EXPECTED_MAX: usize = 4 << 20;
+
 /// Bytes of one reply line that the client library accepts. A longer one is no reply of this
 /// protocol, and the client gives the connection up.
 pub const REPLY_LINE_BYTES_MAX: usize = 1024;
@@ -280,7 +284,7 @@ pub const RESP_ARRAY_PARTS_MAX: usize = 1_048_576;
 pub const RESP_INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Parts of one RESP command that is executed as a whole, its name among them. One with more is
-/// refused. Commands over any number of stocks (`MGET`, `DEL`…) are executed part by part and
+/// refused; `MSET` has [`TRANSACTION_COMMANDS_MAX`] pairs. Commands over any number of stocks (`MGET`, `DEL`…) are executed part by part and
 /// have [`RESP_ARRAY_PARTS_MAX`].
 pub const RESP_COMMAND_PARTS_MAX: usize = 128;
 
@@ -438,6 +442,13 @@ pub const OWN_COMMIT_QUIET: Duration = Duration::from_millis(10);
 
 /// How soon after the last one a write has to come for a worker to commit it itself. Single ones are handed over.
 pub const OWN_COMMIT_GAP: Duration = Duration::from_millis(5);
+
+/// A worker that is about to commit writes of several clients itself looks this often, at most, whether more have come
+/// meanwhile. Each look that finds one saves a commit.
+pub const OWN_COMMIT_LOOKS_MAX: u32 = 4;
+
+/// From this number of requests on they are committed at once: to wait for more of them would cost each more than it saves.
+pub const OWN_COMMIT_REQUESTS: usize = 32;
 
 /// How long a worker commits nothing itself after a commit that took longer than clients may wait for it.
 pub const OWN_COMMIT_REST: Duration = Duration::from_millis(100);

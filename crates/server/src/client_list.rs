@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,16 +28,17 @@ pub(crate) struct ClientList {
     latest: AtomicU64,
 }
 
-/// What others may know of one connection.
+/// What others may know of one connection. What few of them have is apart: an idle connection is to take little
+/// memory.
 #[derive(Debug)]
 pub(crate) struct ClientInfo {
     /// Unlike any other connection's since the server was started.
     pub(crate) id: u64,
     peer: Address,
     /// Whom the peer speaks for, where it is a proxy that says so.
-    source: OnceLock<Address>,
-    /// Where it has come to, and its file.
-    local: Option<Address>,
+    source: OnceLock<Box<Address>>,
+    /// Where it has come to, if that is an address of IP, and its file.
+    local: Option<SocketAddr>,
     file: i32,
     /// The worker that serves it, by its number from 0.
     worker: Option<usize>,
@@ -44,7 +46,8 @@ pub(crate) struct ClientInfo {
     ending: Option<Ending>,
     pub(crate) protocol: Protocol,
     since: Instant,
-    names: Mutex<Names>,
+    /// None before it has said any.
+    names: Mutex<Option<Box<Names>>>,
     /// Which user it is, where there is an access file.
     user: Mutex<Option<Box<str>>>,
     /// When it last sent something: milliseconds since it came.
@@ -81,7 +84,7 @@ pub(crate) struct Conversed {
     pub(crate) queued_bytes: Cell,
     /// Stocks that are watched for a transaction.
     pub(crate) watched: Cell,
-    /// Bytes of what the client calls itself.
+    /// Bytes that hold what the client calls itself.
     pub(crate) names_bytes: Cell,
     /// 1 where reads are tracked, 2 where all changes of some prefixes are told.
     pub(crate) tracking: Cell,
@@ -90,7 +93,7 @@ pub(crate) struct Conversed {
 }
 
 /// What a client calls itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) client: String,
     pub(crate) library: String,
@@ -199,7 +202,7 @@ impl ClientList {
             id: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             source: OnceLock::new(),
-            local: local.map(Address::Tcp),
+            local,
             file: socket.map_or(-1, |socket| socket.as_raw_fd()),
             worker: served.as_ref().map(|served| served.worker),
             ending: served.map(|served| served.ending),
@@ -287,8 +290,9 @@ impl ClientList {
 
 impl ClientInfo {
     /// What the client calls itself.
-    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn names(&self) -> Names {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.as_deref().cloned().unwrap_or_default()
     }
 
     /// Notes which command it has given last.
@@ -299,11 +303,16 @@ impl ClientInfo {
 
     /// Changes what the client calls itself.
     pub(crate) fn rename(&self, change: impl FnOnce(&mut Names)) {
-        let mut names = self.names();
+        let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = kept.take().unwrap_or_default();
         change(&mut names);
+        if *names == Names::default() {
+            return self.conversation.names_bytes.set(0);
+        }
         let Names { client, library, library_version } = &*names;
-        let bytes = client.capacity() + library.capacity() + library_version.capacity();
-        self.conversation.names_bytes.set(bytes as u64);
+        let texts = client.capacity() + library.capacity() + library_version.capacity();
+        self.conversation.names_bytes.set((size_of::<Names>() + texts) as u64);
+        *kept = Some(names);
     }
 
     /// Which user it is, if there are any.
@@ -325,12 +334,12 @@ impl ClientInfo {
 
     /// Where it comes from; of a Unix socket that is the socket that it came to.
     pub(crate) fn peer(&self) -> &Address {
-        self.source.get().unwrap_or(&self.peer)
+        self.source.get().map_or(&self.peer, |source| &**source)
     }
 
     /// Its peer is a proxy, which has said where the client comes from.
     pub(crate) fn speaks_for(&self, source: Address) {
-        let _ = self.source.set(source);
+        let _ = self.source.set(Box::new(source));
     }
 
     /// How long it has been connected, and how long it has sent nothing.
@@ -365,9 +374,7 @@ impl ClientInfo {
     /// Where it comes from and where it has come to, as Redis writes them.
     fn places(&self) -> (String, String) {
         match (self.peer(), &self.local) {
-            (Address::Tcp(peer), Some(Address::Tcp(local))) => {
-                (peer.to_string(), local.to_string())
-            }
+            (Address::Tcp(peer), Some(local)) => (peer.to_string(), local.to_string()),
             (Address::Tcp(peer) | Address::Tls { address: peer, .. }, _) => {
                 (peer.to_string(), String::new())
             }
@@ -390,7 +397,7 @@ impl ClientInfo {
             &self.conversation;
         let (peer, local) = self.places();
         let (age, idle) = self.age_and_idle(now);
-        let Names { client, library, library_version } = self.names().clone();
+        let Names { client, library, library_version } = self.names();
         let user = self.user();
         let unsent = self.unsent.get();
         let flags = self.flags();

@@ -85,10 +85,8 @@ pub(crate) struct Connection {
     output_bytes_max: usize,
     /// It has been told of a subscription.
     is_subscriber: bool,
-    /// Since when the handshake of TLS goes on, as long as it has not ended.
-    handshake_since: Option<Instant>,
-    /// Since when the rest of a record of TLS is to come, if a part of one is there.
-    record_since: Option<Instant>,
+    /// None where no TLS is spoken, or not any more.
+    tls_since: Option<Box<TlsSince>>,
     /// How many more bytes are read; only while the server shuts down.
     drain_bytes: Option<u64>,
     /// When a byte last came or went.
@@ -96,6 +94,15 @@ pub(crate) struct Connection {
     /// When the client last took replies, or when they began to wait.
     taken_at: Instant,
     _permit: Permit,
+}
+
+/// Since when the client is to go on with TLS.
+#[derive(Clone, Copy, Debug, Default)]
+struct TlsSince {
+    /// The handshake goes on, as long as it has not ended.
+    handshake: Option<Instant>,
+    /// The rest of a record is to come, if a part of one is there.
+    record: Option<Instant>,
 }
 
 /// How far a pause of the session has come.
@@ -165,7 +172,8 @@ impl Connection {
         client: Arc<ClientInfo>,
         now: Instant,
     ) -> Connection {
-        let handshake_since = stream.tls().map(|_| now);
+        let tls_since =
+            stream.tls().map(|_| Box::new(TlsSince { handshake: Some(now), record: None }));
         Connection {
             stream,
             session: Session::new(conversation),
@@ -179,8 +187,7 @@ impl Connection {
             pause: Pause::None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             is_subscriber: false,
-            handshake_since,
-            record_since: None,
+            tls_since,
             drain_bytes: None,
             active_at: now,
             taken_at: now,
@@ -217,18 +224,30 @@ impl Connection {
         }
     }
 
-    /// The committer has answered what was handed to it first. The reply leaves with the next
-    /// turn.
-    pub(crate) fn committed(
+    /// The committer has answered what was handed to it first: appends the reply to those that
+    /// [leave](Connection::tell_committed) together.
+    pub(crate) fn committed(&mut self, answered: &Answered, replies: &mut Vec<u8>) {
+        self.session.committed(answered, replies);
+    }
+
+    /// Writes replies of the committer, unless older ones wait; keeps what the socket does not take. Returns whether a
+    /// turn is due then.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the connection is to be dropped.
+    pub(crate) fn tell_committed(
         &mut self,
-        answered: &Answered,
-        replies: &mut Vec<u8>,
+        replies: &[u8],
         tls: &mut TlsBuffers,
         now: Instant,
-    ) {
-        replies.clear();
-        self.session.committed(answered, replies);
-        self.keep(replies, tls, now);
+        cells: &Cells,
+    ) -> Result<bool, Closed> {
+        if !replies.is_empty() {
+            let bytes = self.stream.seal(replies, tls);
+            self.put(bytes, now, cells)?;
+        }
+        Ok(self.phase != Phase::Serving || !self.output.is_empty() || self.has_work())
     }
 
     /// Puts plain bytes behind what waits to be written.
@@ -297,7 +316,7 @@ impl Connection {
         if self.awaits_client() && past(self.taken_at, stalled) {
             return Some(Closed::Stalled);
         }
-        if self.handshake_since.is_some_and(|since| past(since, handshake)) {
+        if self.tls_since().handshake.is_some_and(|since| past(since, handshake)) {
             return Some(Closed::Handshake);
         }
         if self.half_request_since().is_some_and(|since| past(since, request)) {
@@ -321,14 +340,16 @@ impl Connection {
         let mut text = Vec::new();
         (protocol::of(self.client.protocol).encode_error)(&why, &mut text);
         self.keep(&text, tls, now);
-        self.record_since = None;
+        if let Some(since) = &mut self.tls_since {
+            since.record = None;
+        }
         self.phase = Phase::Finishing(AtEnd::Linger);
     }
 
     /// Since when the rest of a request is awaited.
     #[inline]
     fn half_request_since(&self) -> Option<Instant> {
-        let since = self.record_since.or_else(|| self.session.half_request_since())?;
+        let since = self.tls_since().record.or_else(|| self.session.half_request_since())?;
         let is_awaited = self.phase == Phase::Serving && !self.session.awaits_commit();
         is_awaited.then_some(since)
     }
@@ -336,10 +357,8 @@ impl Connection {
     /// Whether the client may come to let a timeout pass, the one for idle ones apart.
     #[inline]
     pub(crate) fn may_be_late(&self) -> bool {
-        let has_half = self
-            .handshake_since
-            .or(self.record_since)
-            .or_else(|| self.session.half_request_since());
+        let TlsSince { handshake, record } = self.tls_since();
+        let has_half = handshake.or(record).or_else(|| self.session.half_request_since());
         self.awaits_client() || has_half.is_some()
     }
 
@@ -372,7 +391,12 @@ impl Connection {
 
     /// Whether the handshake of TLS has not ended.
     pub(crate) fn is_shaking_hands(&self) -> bool {
-        self.handshake_since.is_some()
+        self.tls_since().handshake.is_some()
+    }
+
+    #[inline]
+    fn tls_since(&self) -> TlsSince {
+        self.tls_since.as_deref().copied().unwrap_or_default()
     }
 
     pub(crate) fn client(&self) -> &ClientInfo {
@@ -563,10 +587,12 @@ impl Connection {
         let Some(tls) = self.stream.tls() else {
             return Ok(None);
         };
-        if self.handshake_since.is_some() {
+        if let Some(since) = self.tls_since.as_deref_mut()
+            && since.handshake.is_some()
+        {
             turn.work.spend(TLS_HANDSHAKE_WORK);
             if !tls.is_shaking_hands() {
-                self.handshake_since = None;
+                since.handshake = None;
                 turn.cells.tls_handshakes.add(1);
                 let names = tls.peer_names();
                 tracing::debug!("{}: over TLS, as {names:?}", self.client.peer());
@@ -579,8 +605,10 @@ impl Connection {
             return Ok(None);
         };
         let is_closed = tls.is_closed_by_peer();
-        let since = self.record_since.unwrap_or(turn.now);
-        self.record_since = tls.has_partial().then_some(since);
+        if let Some(since) = &mut self.tls_since {
+            let began = since.record.unwrap_or(turn.now);
+            since.record = tls.has_partial().then_some(began);
+        }
         match received {
             Received { plain: 0, .. } if is_closed => Ok(Some(0)),
             // The stream was cut: what was not whole may have been more, and is not executed.
@@ -611,8 +639,7 @@ impl Connection {
     ) -> Result<Option<usize>, Closed> {
         tracing::debug!("{}: closing: TLS: {error}", self.client.peer());
         turn.cells.closed_tls_error.add(1);
-        self.handshake_since = None;
-        self.record_since = None;
+        self.tls_since = None;
         self.put(&turn.tls.outgoing, turn.now, turn.cells)?;
         self.phase = Phase::Finishing(AtEnd::Linger);
         Ok(None)

@@ -56,7 +56,7 @@
 //!
 //! # Costs
 //!
-//! A connection that is idle holds no buffer: a few hundred bytes. A request that is served costs
+//! A connection that is idle holds no buffer: less than a KiB. A request that is served costs
 //! one read and one write, shared by all that arrived with it; one wait, shared by all connections
 //! that were ready; and one clock reading a wakeup. No lock is taken and nothing is allocated.
 //!
@@ -68,7 +68,7 @@
 //! # Order of atomics and locks
 //!
 //! The lock of the work queue is held to push or to take, and nothing else is locked under it. Writes
-//! of a durable engine go through the two locks of its journal in the same way, and a worker that commits them
+//! of a durable engine go through the two locks of its committer in the same way, and a worker that commits them
 //! itself lies under the lock of its seat meanwhile: docs/concurrency.md has them. Who shares what:
 //!
 //! | shared | written by | read by | order, and why that is enough |
@@ -128,12 +128,14 @@ mod config;
 mod connection;
 mod connection_id;
 mod conversation;
+mod deadlines;
 mod endings;
 mod endpoint;
 mod error;
 mod file_limit;
 mod info;
 mod listener;
+mod mark_rounds;
 mod memory;
 mod metrics;
 mod observer;

@@ -143,7 +143,7 @@ fn client(info: &ClientInfo, now: Instant) -> Client {
         id: info.id,
         peer: info.peer().clone(),
         protocol: info.protocol,
-        name: info.names().client.clone(),
+        name: info.names().client,
         user: info.known_user(),
         age,
         idle,

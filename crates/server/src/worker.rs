@@ -18,20 +18,20 @@ use stockd_engine::{
 };
 use stockd_model::Address;
 use stockd_model::limits::{
-    CLOSES_PER_PASS, FAILED_ATTEMPT_WAIT, FEED_CROWD, FEED_GATHER, FEED_PASS_WORK, FEED_REST_MIN,
-    FEED_TIDY_WORK, LINGER_TIMEOUT, REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX, TLS_RECORD_BYTES_MAX,
-    TURNS_PER_TIMED, UNTERMINATED_AFTER, UNTERMINATED_AFTER_KNOWN,
+    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX,
+    TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
 };
 
 use crate::access_review::AccessReview;
 use crate::admission::Accepted;
 use crate::client_list::Served;
 use crate::closed::Closed;
-use crate::connection::{Connection, Delay};
+use crate::connection::Connection;
 use crate::connection_id::ConnectionId;
-use crate::conversation::Patience;
+use crate::deadlines::Deadlines;
 use crate::endings::Endings;
-use crate::own_commits::OwnCommits;
+use crate::mark_rounds::MarkRounds;
+use crate::own_commits::{Commit, OwnCommits};
 use crate::pool::Pool;
 use crate::protocol;
 use crate::reactor::{Event, Reactor};
@@ -39,7 +39,6 @@ use crate::relief::Relief;
 use crate::server_state::ServerState;
 use crate::slot::{Slot, Sums, live};
 use crate::sweep::Sweep;
-use crate::timers::Timers;
 use crate::tls_stream::TlsBuffers;
 use crate::turn::{Replies, Turn};
 use crate::turn_queue::{Pace, TurnQueue};
@@ -69,12 +68,7 @@ pub(crate) struct Worker {
     /// To the committer, if there is one.
     writer: Option<WriteHandle>,
     feed: Feed,
-    /// Marks wait to be passed on to subscribers.
-    marks_wait: bool,
-    /// Not before this: see [`Worker::rest_from_marks`].
-    marks_at: Option<Instant>,
-    /// Subscribers that were woken since the last rest.
-    crowd: usize,
+    mark_rounds: MarkRounds,
     /// Empty but while subscribers are given turns.
     awake: Vec<SubscriberId>,
     /// Where every read goes.
@@ -90,11 +84,7 @@ pub(crate) struct Worker {
     serial: u64,
     turns: TurnQueue,
     turns_given: u32,
-    silences: Timers,
-    /// Those of hosts whose clients are known to be unterminated: too soon for the system's clock.
-    short_silences: Timers,
-    lingers: Timers,
-    pauses: Timers,
+    deadlines: Deadlines,
     access: AccessReview,
     sweep: Sweep,
     /// Connections that other workers want closed.
@@ -104,8 +94,8 @@ pub(crate) struct Worker {
     /// Whether it looks again and again instead of waiting.
     spins: bool,
     own_commits: OwnCommits,
-    /// Replies of the committer wait, or will: they are looked for without a wait.
-    has_answers: bool,
+    /// It has committed itself: the replies are there, unless another thread did it.
+    has_committed: bool,
     /// Empty but while they are noted.
     events: Vec<Event>,
     draining: bool,
@@ -147,9 +137,7 @@ impl Worker {
             writer,
             server,
             feed,
-            marks_wait: false,
-            marks_at: None,
-            crowd: 0,
+            mark_rounds: MarkRounds::default(),
             awake: Vec::new(),
             input: vec![0; TLS_RECORD_BYTES_MAX].into_boxed_slice(),
             tls: TlsBuffers::default(),
@@ -158,17 +146,14 @@ impl Worker {
             serial: 0,
             turns: TurnQueue::default(),
             turns_given: 0,
-            silences: Timers::new(UNTERMINATED_AFTER),
-            short_silences: Timers::new(UNTERMINATED_AFTER_KNOWN),
-            lingers: Timers::new(LINGER_TIMEOUT),
-            pauses: Timers::new(FAILED_ATTEMPT_WAIT),
+            deadlines: Deadlines::default(),
             access: AccessReview::default(),
             sweep,
             endings,
             has_endings: false,
             spins,
             own_commits: OwnCommits::new(commits && !spins, Instant::now()),
-            has_answers: false,
+            has_committed: false,
             events: Vec::new(),
             draining: false,
             sums: Sums::default(),
@@ -181,9 +166,13 @@ impl Worker {
 
     /// Waits until there is something to do, and does it.
     pub(crate) fn pass(&mut self) -> Passed {
+        // Replies leave before anything else is read: while that is, clients may ask again, and what they write
+        // is committed with the rest.
+        if mem::take(&mut self.has_committed) {
+            self.take_answers(Instant::now());
+        }
         let mut events = mem::take(&mut self.events);
         let woken = self.reactor.wait(self.timeout(), &mut events);
-        let has_answers = mem::take(&mut self.has_answers);
         let now = Instant::now();
         for event in events.drain(..) {
             self.note(event);
@@ -191,15 +180,13 @@ impl Worker {
         self.events = events;
         if woken {
             self.take_from_queue(now);
-        }
-        if woken || has_answers {
             self.take_answers(now);
         }
         if woken || self.has_endings {
             self.close_killed();
         }
-        self.marks_wait |= woken;
-        let passes_on = self.marks_wait && self.marks_at.is_none_or(|at| now >= at);
+        self.mark_rounds.note(woken);
+        let passes_on = self.mark_rounds.is_due(now);
         if passes_on {
             self.pass_on_marks();
         }
@@ -210,7 +197,7 @@ impl Worker {
         self.pass_deadlines(now);
         self.give_turns(now);
         if passes_on {
-            self.rest_from_marks(now);
+            self.mark_rounds.rest(now, Instant::now());
         }
         self.pace_feed();
         self.server.sample(now);
@@ -232,21 +219,23 @@ impl Worker {
         self.own_commits.took_long(now);
     }
 
-    /// Hands the writes of this pass over. Whether they are to be committed before the next one.
+    /// Hands the writes over that were gathered, unless it looks for more of them first. Whether they are to be
+    /// committed before the next pass.
     #[inline]
     fn hand_writes_over(&mut self, now: Instant) -> bool {
-        let has_work = self.has_work();
-        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_gathered()) else {
+        let is_busy = self.has_work() || self.draining;
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.gathered() > 0) else {
             return false;
         };
-        let commits = self.own_commits.is_next(now) && !has_work && !self.draining;
-        if commits {
-            writer.hand_over_for_role();
-            self.has_answers = true;
-        } else {
-            writer.flush();
+        match self.own_commits.next(writer.gathered(), is_busy, now) {
+            Commit::Elsewhere => writer.flush(),
+            Commit::AfterALook => {}
+            Commit::Now => {
+                writer.hand_over_for_role();
+                self.has_committed = true;
+            }
         }
-        commits
+        self.has_committed
     }
 
     /// Whether there is something to do without an event.
@@ -256,22 +245,26 @@ impl Worker {
             || !self.feed.is_tidy()
             || self.sweep.is_under_way()
             || self.access.is_under_way()
-            || self.short_silences.next().is_some()
+            || self.deadlines.is_near()
             || self.has_endings
             || self.relief.more
     }
 
     /// How long nothing can be due.
     fn timeout(&self) -> Option<Duration> {
-        if self.spins || self.has_answers || self.has_work() {
+        let has_gathered = self.writer.as_ref().is_some_and(|writer| writer.gathered() > 0);
+        if self.spins || has_gathered || self.has_work() {
             return Some(Duration::ZERO);
         }
         let drain_until = self.pool.drain_until();
-        let marks_at = self.marks_wait.then(|| self.marks_at.unwrap_or_else(Instant::now));
-        let timers = [&self.silences, &self.lingers, &self.pauses].map(Timers::next);
-        let others = [self.sweep.at(), drain_until, marks_at, self.feed.paces_at()];
-        let deadlines = timers.into_iter().chain(others);
-        let next = deadlines.flatten().min()?;
+        let deadlines = [
+            self.deadlines.next(),
+            self.mark_rounds.at(),
+            self.feed.paces_at(),
+            self.sweep.at(),
+            drain_until,
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -336,25 +329,15 @@ impl Worker {
             if slot.connection.may_be_late() {
                 self.sweep.start(now);
             }
-            match next.start {
-                None => {}
-                // Measured from here, not from the start of a pass that may have been long.
-                Some(Delay::Silence(patience)) => {
-                    let timers = match patience {
-                        Patience::Short => &mut self.short_silences,
-                        Patience::Usual => &mut self.silences,
-                    };
-                    timers.start(Instant::now(), id);
-                }
-                Some(Delay::Linger) => self.lingers.start(Instant::now(), id),
-                Some(Delay::Pause) => self.pauses.start(Instant::now(), id),
+            if let Some(delay) = next.start {
+                self.deadlines.start(delay, id);
             }
         }
         if !self.replies.is_empty() {
             self.own_commits.served(now);
         }
         // What it was told may have to be passed on to others.
-        self.marks_wait |= self.feed.has_to_pass_on();
+        self.mark_rounds.note(self.feed.has_to_pass_on());
         self.sums.note(slot, &self.feed, cells);
         if let Err(closed) = outcome {
             self.close(id, &closed);
@@ -368,28 +351,46 @@ impl Worker {
         self.wake_subscribers();
     }
 
-    /// Passes the committer's replies on to those who wait for them, and gives each a turn.
+    /// Tells those who wait for the committer what it has answered, each all that it has come to know. Gives a turn to
+    /// those that have something to do then.
     fn take_answers(&mut self, now: Instant) {
         let Some(writer) = &mut self.writer else {
             return;
         };
         let mut answers = writer.take(mem::take(&mut self.answers));
-        for (id, answered) in answers.drain(..) {
+        let mut all = answers.drain(..).peekable();
+        while let Some((to, first)) = all.next() {
+            let of_the_same = |next: &(ReplyTo, Answered)| next.0 == to;
+            let id = ConnectionId::from(to);
             // The client may be gone.
-            let Some(slot) = live(&mut self.connections, id.into()) else {
+            let Some(slot) = live(&mut self.connections, id) else {
                 continue;
             };
-            slot.connection.committed(&answered, &mut self.replies, &mut self.tls, now);
-            slot.queue_turn(&mut self.turns);
-            self.sums.note(slot, &self.feed, self.pool.cells(self.index));
+            self.replies.clear();
+            slot.connection.committed(&first, &mut self.replies);
+            while let Some((_, more)) = all.next_if(of_the_same) {
+                slot.connection.committed(&more, &mut self.replies);
+            }
+            let cells = self.pool.cells(self.index);
+            match slot.connection.tell_committed(&self.replies, &mut self.tls, now, cells) {
+                Ok(has_work) => {
+                    // It may have waited to be told what has changed, too.
+                    if has_work || self.feed.has(id.into()) {
+                        slot.queue_turn(&mut self.turns);
+                    }
+                    self.sums.note(slot, &self.feed, cells);
+                }
+                Err(closed) => self.close(id, &closed),
+            }
         }
+        drop(all);
         self.answers = answers;
     }
 
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
         let mut budget = Budget::new(FEED_PASS_WORK);
-        self.marks_wait = self.feed.pass_on(&mut budget) == Progress::More;
+        self.mark_rounds.passed(self.feed.pass_on(&mut budget) == Progress::More);
         self.wake_subscribers();
     }
 
@@ -399,20 +400,6 @@ impl Worker {
         if !self.feed.is_tidy() {
             let _ = self.feed.tidy(&mut Budget::new(FEED_TIDY_WORK));
         }
-    }
-
-    /// After a round of marks and messages, as long as it took is for others alone: however many
-    /// subscribers there are, at least half of the worker's time is left to lookups and writes, and
-    /// what changes meanwhile is told once. Where many were told, what changes is gathered for longer, since a
-    /// write to a socket costs ten times what a message in it does. After a short round for few there is no rest.
-    fn rest_from_marks(&mut self, began: Instant) {
-        let ended = Instant::now();
-        let took = ended.saturating_duration_since(began);
-        self.marks_at = match mem::take(&mut self.crowd) {
-            FEED_CROWD.. => Some(ended + took.max(FEED_GATHER)),
-            _ if took < FEED_REST_MIN => None,
-            _ => Some(ended + took),
-        };
     }
 
     /// Sees to the subscribers that are told at an interval of their own.
@@ -431,7 +418,7 @@ impl Worker {
             return;
         }
         self.feed.take_awake(&mut self.awake);
-        self.crowd += self.awake.len();
+        self.mark_rounds.told(self.awake.len());
         for subscriber in self.awake.drain(..) {
             if let Some(slot) = live(&mut self.connections, subscriber.into()) {
                 self.turns.push_heavy(slot.id, &mut slot.places);
@@ -451,22 +438,20 @@ impl Worker {
     }
 
     fn pass_deadlines(&mut self, now: Instant) {
-        for timers in [&mut self.short_silences, &mut self.silences] {
-            while let Some(id) = timers.pop_passed(now) {
-                if let Some(slot) = live(&mut self.connections, id) {
-                    slot.connection.fall_silent();
-                    slot.queue_turn(&mut self.turns);
-                }
+        while let Some(id) = self.deadlines.pop_silent(now) {
+            if let Some(slot) = live(&mut self.connections, id) {
+                slot.connection.fall_silent();
+                slot.queue_turn(&mut self.turns);
             }
         }
-        while let Some(id) = self.pauses.pop_passed(now) {
+        while let Some(id) = self.deadlines.pop_paused(now) {
             if let Some(slot) = live(&mut self.connections, id) {
                 slot.connection.end_pause();
                 slot.queue_turn(&mut self.turns);
             }
         }
         for _ in 0..CLOSES_PER_PASS {
-            let Some(id) = self.lingers.pop_passed(now) else {
+            let Some(id) = self.deadlines.pop_lingered(now) else {
                 break;
             };
             self.close(id, &Closed::Ended);
@@ -690,5 +675,32 @@ impl Worker {
     fn check_invariants(&self) {
         let open = self.pool.open_per_worker().nth(self.index);
         debug_assert_eq!(open, Some(self.connections.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use stockd_access::Identity;
+
+    use super::*;
+    use crate::Protocol;
+    use crate::client_list::{ClientInfo, ClientList};
+
+    /// What a connection takes that asks nothing: its place here, its conversation, and what others may know of it.
+    #[test]
+    fn an_idle_connection_takes_less_than_a_kib() {
+        // The counts of an `Arc`, and a place in the list with the part of its tree that is empty.
+        const LISTED: usize = 2 * size_of::<usize>() + 2 * size_of::<(u64, Arc<ClientInfo>)>();
+        let peer = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 1)));
+        for protocol in [Protocol::Resp, Protocol::Line] {
+            let now = Instant::now();
+            let client = ClientList::default().enter(peer.clone(), protocol, now, None);
+            let conversation = (protocol::of(protocol).begin)(&client, &Identity::default());
+            let parts =
+                [size_of::<Slot>(), size_of_val(&*conversation), size_of_val(&*client), LISTED];
+            assert!(parts.iter().sum::<usize>() <= 1000, "{protocol}: {parts:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use stockd_engine::{Catalog, Engine, Sync};
-use stockd_model::limits::PARKED_REQUESTS_MAX;
+use stockd_model::limits::{OWN_COMMIT_QUIET, PARKED_REQUESTS_MAX};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use stockd_store::{Store, StoreError, Write};
 
@@ -264,6 +264,25 @@ fn a_disk_that_stops_to_answer_holds_up_nobody_but_who_writes() {
     assert!(!writer.0.get_ref().peek(&mut [0]).is_ok_and(|bytes| bytes > 0));
     drop(gate);
     assert_eq!(stopping.join().unwrap().unflushed, 1);
+}
+
+/// A worker that commits for itself tells its clients what was committed before it looks for what they ask next. What
+/// waited behind a write, and is written then, waits for nothing else that has to come.
+#[test]
+fn what_is_written_behind_the_reply_to_a_write_is_committed_without_another_request() {
+    let Market { gate, server } = Market::open();
+    drop(gate);
+    let mut client = Client::connect(server.endpoints()[0].address.tcp().unwrap());
+    for _ in 0..20 {
+        // Until the worker commits for itself.
+        let until = Instant::now() + 2 * OWN_COMMIT_QUIET;
+        while Instant::now() < until {
+            client.send("HSET A price 1\r\n");
+            assert_eq!(client.lines(1).len(), 1);
+        }
+        client.send("HSET A price 2\r\nPING\r\nHSET A price 3\r\nHGET A price\r\n");
+        assert_eq!(client.lines(5), [":0", "+PONG", ":0", "$1", "3"]);
+    }
 }
 
 #[test]

@@ -28,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
-use stockd_model::limits::{CATALOG_LINE_BYTES_MAX, CATALOG_SAMPLE_BYTES};
+use stockd_model::limits::{
+    CATALOG_LINE_BYTES_MAX, CATALOG_ROWS_EXPECTED_MAX, CATALOG_SAMPLE_BYTES,
+};
 
 use self::documents::Documents;
 pub(crate) use self::form::{Columns, Form, Format};
@@ -105,10 +107,11 @@ impl Source {
         &self,
         Input { text, sample, progress }: Input,
     ) -> anyhow::Result<Loaded> {
+        let room = Loaded::with_room(self.rows_expected(&sample));
         let loaded = match self.format(&sample) {
             Format::Csv if wide::is_wide(&sample) => self.read_wide(Lines::new(text)),
-            Format::Csv => self.read_csv(Lines::new(text), &sample),
-            Format::JsonLines => self.read_json_lines(Lines::new(text)),
+            Format::Csv => self.read_csv(Lines::new(text), &sample, room),
+            Format::JsonLines => self.read_json_lines(Lines::new(text), room),
             Format::Json => self.read_json(Documents::new(text)),
         };
         progress.finish_and_clear();
@@ -128,8 +131,22 @@ impl Source {
         }
     }
 
-    fn read_csv(&self, mut lines: Lines<impl BufRead>, sample: &[u8]) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded::default();
+    /// About how many rows the file has, by its size and its first lines: none where these are not known, and too few
+    /// where it is compressed.
+    fn rows_expected(&self, sample: &[u8]) -> usize {
+        let size =
+            self.path.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |it| it.len());
+        let lines = memchr::memchr_iter(b'\n', sample).count() as u64;
+        let rows = size.saturating_mul(lines) / (sample.len() as u64).max(1);
+        usize::try_from(rows).unwrap_or(usize::MAX).min(CATALOG_ROWS_EXPECTED_MAX)
+    }
+
+    fn read_csv(
+        &self,
+        mut lines: Lines<impl BufRead>,
+        sample: &[u8],
+        mut loaded: Loaded,
+    ) -> anyhow::Result<Loaded> {
         let mut header: Option<table::Header> = None;
         let mut form = self.form.clone();
         while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
@@ -183,8 +200,11 @@ impl Source {
         Ok(loaded)
     }
 
-    fn read_json_lines(&self, mut lines: Lines<impl BufRead>) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded::default();
+    fn read_json_lines(
+        &self,
+        mut lines: Lines<impl BufRead>,
+        mut loaded: Loaded,
+    ) -> anyhow::Result<Loaded> {
         while let Some((number, line)) = lines.next().with_context(|| self.cannot_read())? {
             let row = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
@@ -220,6 +240,15 @@ impl Source {
 }
 
 impl Loaded {
+    /// Nothing yet, with room for this number of rows where there is memory: growing step by step copies all of them
+    /// again and again, and the system gives each page twice.
+    fn with_room(rows: usize) -> Loaded {
+        let mut loaded = Loaded::default();
+        let _ = loaded.rows.try_reserve(rows);
+        loaded.listed.reserve(rows);
+        loaded
+    }
+
     fn add(&mut self, source: &Source, line: u64, row: Option<Result<Row, BadRow>>) {
         let row = match row {
             None => return,

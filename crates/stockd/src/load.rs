@@ -101,7 +101,7 @@ struct RunArgs {
     )]
     resp: String,
 
-    /// Address of stockd's HTTP listener, for subscribers by sse and websocket.
+    /// Address of stockd's HTTP listener, for subscribers by sse, websocket and grpc.
     #[cfg(feature = "web")]
     #[arg(
         long,
@@ -189,8 +189,8 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u64).range(..=LOAD_SUBSCRIBERS_MAX as u64), help_heading = "Requests")]
     subscribers: u64,
 
-    /// What carries the messages of subscribers. Over sse and websocket they subscribe to as many names as one request
-    /// holds: 8 KiB and 64 KiB of them.
+    /// What carries the messages of subscribers. Over sse they subscribe to as many names as one request holds, 8 KiB of
+    /// them; over websocket and grpc to 64 KiB.
     #[arg(long, value_enum, value_name = "HOW", default_value = "resp", help_heading = "Requests")]
     subscribe_with: CarrierArg,
 
@@ -264,6 +264,9 @@ enum CarrierArg {
     /// WebSocket, in the subprotocol stockd.v1.
     #[cfg(feature = "web")]
     Websocket,
+    /// Watch of gRPC.
+    #[cfg(feature = "web")]
+    Grpc,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -394,7 +397,7 @@ impl RunArgs {
         let carrier = self.subscribe_with.into();
         let target = match carrier {
             #[cfg(feature = "web")]
-            Carrier::Sse | Carrier::Websocket => self.address(&self.http)?,
+            Carrier::Sse | Carrier::Websocket | Carrier::Grpc => self.address(&self.http)?,
             _ => resp,
         };
         Ok(Some(Audience { count: self.subscribers as usize, target, carrier }))
@@ -563,6 +566,8 @@ impl From<CarrierArg> for Carrier {
             CarrierArg::Sse => Carrier::Sse,
             #[cfg(feature = "web")]
             CarrierArg::Websocket => Carrier::Websocket,
+            #[cfg(feature = "web")]
+            CarrierArg::Grpc => Carrier::Grpc,
         }
     }
 }

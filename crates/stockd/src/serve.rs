@@ -85,12 +85,14 @@ fn serve(
     let interruption = Interruption::watch_with_reload()?;
     let file_limit = stockd_server::raise_file_limit();
     let web_connections_max = Web::connections_max(settings, file_limit);
+    // Where nothing listens there are no connections to keep files for.
+    let files_reserved = if endpoints.is_empty() { 0 } else { web_connections_max };
     let config = Config {
         endpoints,
         workers: settings.workers,
         spin: settings.spin,
         connections_max: settings.connections_max,
-        files_reserved: web_connections_max,
+        files_reserved,
         idle_timeout: settings.idle_timeout,
         stalled_timeout: settings.stalled_timeout,
         memory_max: settings.memory_max,

@@ -29,13 +29,14 @@ pub(crate) struct Web {
 
 #[cfg(feature = "web")]
 impl Web {
-    /// Connections that it may have, none where every address is off. It gets half of the files at most.
+    /// Connections that it may have, none where every address is off. It gets half of the files at most, and all where no
+    /// other protocol has an address.
     pub(crate) fn connections_max(settings: &Settings, file_limit: usize) -> usize {
         if settings.http.is_empty() && settings.grpc.is_empty() {
             return 0;
         }
         let wanted = settings.streams_max.saturating_add(HTTP_CONNECTIONS_MAX);
-        wanted.min(file_limit.saturating_sub(FILES_RESERVED) / 2).max(1)
+        share(wanted, file_limit, settings.line.is_empty() && settings.resp.is_empty())
     }
 
     /// Starts it, unless every address is off.
@@ -179,6 +180,13 @@ impl Web {
     pub(crate) fn end(self, _: Instant) {}
 }
 
+/// As many connections as are wanted and its part of the files allows.
+#[cfg(feature = "web")]
+fn share(wanted: usize, file_limit: usize, is_alone: bool) -> usize {
+    let files = file_limit.saturating_sub(FILES_RESERVED);
+    wanted.min(if is_alone { files } else { files / 2 }).max(1)
+}
+
 #[cfg(all(test, feature = "web"))]
 mod tests {
     use super::*;
@@ -191,5 +199,13 @@ mod tests {
         assert_eq!(page("[::]:7880").as_deref(), Some("http://[::1]:7880/"));
         assert_eq!(page("tls:127.0.0.1:443").as_deref(), Some("https://127.0.0.1:443/"));
         assert_eq!(page("unix:/run/http.sock"), None);
+    }
+
+    #[test]
+    fn files_are_shared_with_the_other_protocols_if_these_listen() {
+        assert_eq!(share(24_096, 20_000, false), (20_000 - FILES_RESERVED) / 2);
+        assert_eq!(share(24_096, 20_000, true), 20_000 - FILES_RESERVED);
+        assert_eq!(share(100, 20_000, true), 100);
+        assert_eq!(share(100, 10, false), 1, "it serves somebody");
     }
 }

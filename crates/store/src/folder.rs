@@ -40,7 +40,8 @@ pub(crate) trait Folder: fmt::Debug + Send + Sync {
 
 /// What can be done with a file.
 pub(crate) trait Content: StorageBackend {
-    /// Writes, and syncs what was written. What else was written before may be synced too or not.
+    /// Writes, and syncs what was written. What else was written before may be synced too or not. What lies behind it may
+    /// have become zeros, up to the next multiple of 4,096 bytes.
     fn write_synced(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.write(offset, data)?;
         self.sync_data()

@@ -51,6 +51,8 @@ mod changes;
 mod check;
 mod checkpoint;
 mod database;
+#[cfg(target_os = "linux")]
+mod direct;
 mod directory;
 mod disk;
 mod epoch;

@@ -283,7 +283,6 @@ class App {
     byId('session').addEventListener('click', async () => {
       if (this.#isSomebody()) await api.signOut();
       else if (this.session.known) {
-        // Somebody who shows nothing sees something; the form comes in its place.
         this.session = { ...this.session, known: false };
         this.#route(false);
         byId('token').focus();

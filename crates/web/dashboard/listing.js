@@ -95,7 +95,7 @@ export class Listing {
 
   /** @param {number} reading */
   async #pages(reading) {
-    // A list that was whole is shown until the next one is; a new one as it comes.
+    // A whole list is shown until the next one is whole.
     const isShown = !this.isWhole;
     /** @type {string[]} */
     let names = [];

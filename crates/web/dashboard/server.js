@@ -88,7 +88,7 @@ export class ServerPage {
         const now = await api.server();
         if (run === this.run) this.#show(now, performance.now());
       } catch (error) {
-        // That the server is gone is said elsewhere, and the next look may succeed.
+        // The next look may succeed.
         write(byId('server-said'), wordsOf(error));
       }
     }

@@ -52,7 +52,7 @@ function rowOf(us) {
   return Math.min(Math.max(Math.round(2 * Math.log2(Math.max(us, 1))), 0), ROWS - 1);
 }
 
-/** How many requests took how long, a column a second: the more, the stronger the colour. */
+/** How many requests took how long, a column a second. */
 export class Strip {
   /**
    * @param {HTMLElement} room

@@ -1,7 +1,7 @@
 // The live table: as many rows as fit, moved along a list of any length.
 //
 // It owns its rows and which of them stand where. Only what is in sight is wanted from the stream. Invariant: a row is
-// written only where what it shows has changed, and only while a frame is painted; no frame draws all plots.
+// written only where what it shows has changed, and only in a frame; no frame writes all rows or draws all plots.
 
 /** @import { Book, Stock } from './book.js' */
 
@@ -20,6 +20,9 @@ const PLOT_MS = 200;
 
 /** Plots that one frame draws; the others have the next. */
 const PLOTS_MAX = 8;
+
+/** Rows that one frame writes for the first time. */
+const FRESH_MAX = 12;
 
 /** A tick fades in this number of steps, each as long, in milliseconds. */
 const GLOWS = 6;
@@ -95,6 +98,7 @@ class Row {
     this.plottedTicks = -1;
     this.flashedAt = 0;
     this.plot.draw(null, 0);
+    mark(this.element, 'data-empty', '');
     write(this.link, stock.symbol);
     mark(this.link, 'href', `#/stock/${encodeURIComponent(stock.symbol)}`);
     mark(this.link, 'title', stock.symbol);
@@ -109,6 +113,11 @@ class Row {
     const stock = this.stock;
     if (stock === null) return;
     if (this.ticks !== stock.ticks) {
+      // Its first quote writes all of the row.
+      if (this.ticks <= 0 && moment.fresh++ >= FRESH_MAX) {
+        moment.isUnfinished = true;
+        return;
+      }
       const isNews = this.ticks >= 0 && moment.isLive;
       this.ticks = stock.ticks;
       this.#write(book, stock);
@@ -265,7 +274,7 @@ export class Table {
     if (this.height === 0) return;
     this.#move();
     const fixed = { now, serverNow: serverNow(), bucket: bucketOf(now), generation, isLive };
-    const moment = { ...fixed, plots: 0, isUnfinished: false };
+    const moment = { ...fixed, fresh: 0, plots: 0, isUnfinished: false };
     for (const row of this.rows) {
       if (!row.element.hidden) row.paint(this.book, moment);
     }

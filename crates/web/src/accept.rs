@@ -10,10 +10,21 @@ use crate::refused::Refused;
 
 /// The offered media type that the client likes best; of equal ones the first.
 pub(crate) fn best<'a>(headers: &HeaderMap, offered: &[&'a str]) -> Result<&'a str, Refused> {
-    let says_something = headers.contains_key(ACCEPT);
+    let mut said = headers.get_all(ACCEPT).iter();
+    // Most clients say nothing, take anything, or name one form.
+    match (said.next(), said.next()) {
+        (None, _) => return Ok(offered.first().copied().unwrap_or_default()),
+        (Some(only), None) => {
+            let is_named = |kind: &&&str| only == *kind || only == "*/*";
+            if let Some(kind) = offered.iter().find(is_named) {
+                return Ok(*kind);
+            }
+        }
+        _ => {}
+    }
     let mut best: Option<(&str, u16)> = None;
     for kind in offered {
-        let quality = if says_something { quality(kind, headers) } else { 1000 };
+        let quality = quality(kind, headers);
         if quality > best.map_or(0, |(_, quality)| quality) {
             best = Some((kind, quality));
         }

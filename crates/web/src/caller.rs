@@ -9,6 +9,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::FromRequestParts;
 use data_encoding::BASE64;
@@ -43,7 +44,7 @@ pub(crate) struct Caller {
     pub(crate) identity: Identity,
 }
 
-/// A token as it was shown, and who is said to show it.
+/// A token as it was shown, and the user that it is said to belong to.
 pub(crate) struct Shown {
     user: Option<String>,
     pub(crate) token: String,
@@ -79,38 +80,77 @@ impl Caller {
 /// [`Problem::Unauthenticated`] when a token is shown that is none, after a while where too many came from
 /// there; or when nothing is shown and the path is not for everybody.
 pub(crate) async fn caller_of(plane: &Plane, parts: &Parts) -> Result<Caller, Refused> {
+    let info = parts.extensions.get::<Arc<ConnectionInfo>>();
+    match look(plane, info.map(Arc::as_ref), parts.uri.path(), &parts.headers)? {
+        Seen::Caller(caller) => Ok(caller),
+        Seen::Nothing => {
+            plane.counts.unauthenticated.fetch_add(1, Ordering::Relaxed);
+            Err(token_missing())
+        }
+        Seen::WrongToken { without } => {
+            let refused = refuse_token(plane, info).await;
+            without.ok_or(refused)
+        }
+    }
+}
+
+/// Who makes a request of this connection; `None` where it is to be refused.
+pub(crate) fn accepted(
+    plane: &Plane,
+    info: &ConnectionInfo,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Caller> {
+    match look(plane, Some(info), path, headers) {
+        Ok(Seen::Caller(caller)) => Some(caller),
+        _ => None,
+    }
+}
+
+/// What a request shows of who makes it.
+enum Seen {
+    Caller(Caller),
+    /// Nothing, where something has to be shown.
+    Nothing,
+    /// A token that does not count, and the caller without it, where such a token does no harm.
+    WrongToken {
+        without: Option<Caller>,
+    },
+}
+
+fn look(
+    plane: &Plane,
+    info: Option<&ConnectionInfo>,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Seen, Refused> {
     let authority = plane.observer.authority();
     if authority.is_open() {
-        return Ok(Caller::default());
+        return Ok(Seen::Caller(Caller::default()));
     }
-    let info = parts.extensions.get::<Arc<ConnectionInfo>>();
     let before = info.map_or_else(|| authority.anonymous(), |info| info.identity(authority));
-    let path = parts.uri.path();
     let is_public =
         OPEN_PATHS.contains(&path) || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
-    let is_open = is_public || is_websocket(parts, plane.facades);
     // With a cookie that is none any more the page that replaces it is to be had.
     let is_needless = |it: &Shown| it.is_cookie && is_public && path != SESSION_PATH;
-    let identity = match shown(&parts.headers)?.filter(|it| !is_needless(it)) {
+    let identity = match shown(headers)?.filter(|it| !is_needless(it)) {
         None => before,
         Some(Shown { user, token, is_cookie }) => {
             match authority.show_token(&before, user.as_deref(), token.as_bytes()) {
                 Some(identity) => identity,
                 None => {
-                    let refused = refuse_token(plane, info).await;
-                    if !(is_cookie && path == SESSION_PATH) {
-                        return Err(refused);
-                    }
-                    before
+                    let is_harmless = is_cookie && path == SESSION_PATH;
+                    let without = is_harmless.then_some(Caller { identity: before });
+                    return Ok(Seen::WrongToken { without });
                 }
             }
         }
     };
-    if !identity.is_known() && !is_open {
-        plane.counts.unauthenticated.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        return Err(token_missing());
+    if identity.is_known() || is_public || is_websocket(headers, path, plane.facades) {
+        Ok(Seen::Caller(Caller { identity }))
+    } else {
+        Ok(Seen::Nothing)
     }
-    Ok(Caller { identity })
 }
 
 /// Nothing was shown where something has to be.
@@ -120,7 +160,7 @@ pub(crate) fn token_missing() -> Refused {
 
 /// A wrong token was shown. Where too many were from this address, that is said late.
 pub(crate) async fn refuse_token(plane: &Plane, info: Option<&Arc<ConnectionInfo>>) -> Refused {
-    plane.counts.wrong_tokens.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    plane.counts.wrong_tokens.fetch_add(1, Ordering::Relaxed);
     let address = info.and_then(|info| info.peer.tcp()).map(|peer| peer.ip());
     let waits = plane.observer.note_failed_attempt(address);
     tracing::info!(peer = ?info.map(|info| info.peer.to_string()), "a wrong token was shown");
@@ -174,9 +214,8 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Browsers cannot show a token with the request for a WebSocket, and clients of Alpaca do not: it is shown over it.
-fn is_websocket(parts: &Parts, facades: Facades) -> bool {
-    let upgrade = parts.headers.get(http::header::UPGRADE);
-    let path = parts.uri.path();
+fn is_websocket(headers: &HeaderMap, path: &str, facades: Facades) -> bool {
+    let upgrade = headers.get(http::header::UPGRADE);
     upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && (path == "/v1/stream" || facades.of(path) == Some(Facade::Alpaca))
 }

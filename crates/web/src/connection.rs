@@ -32,7 +32,6 @@ pub(crate) struct ConnectionInfo {
     pub(crate) is_encrypted: bool,
     /// Who the client is by its certificate, as of when it connected.
     identity: Identity,
-    pub(crate) requests: AtomicU64,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -44,8 +43,7 @@ impl ConnectionInfo {
         is_encrypted: bool,
         permit: OwnedSemaphorePermit,
     ) -> Arc<ConnectionInfo> {
-        let requests = AtomicU64::new(0);
-        Arc::new(ConnectionInfo { peer, local, is_encrypted, identity, requests, _permit: permit })
+        Arc::new(ConnectionInfo { peer, local, is_encrypted, identity, _permit: permit })
     }
 
     /// Who the client is by its certificate, or by having shown none, by the access file of the moment.
@@ -54,19 +52,75 @@ impl ConnectionInfo {
         authority.refresh(&mut identity);
         identity
     }
-
-    pub(crate) fn count_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
-/// Bytes that all connections have moved.
+/// Bytes that all connections have moved, and how often the server has closed one.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
-    /// Connections that were ended because their clients took nothing.
-    pub(crate) stalled: AtomicU64,
+    closed: [AtomicU64; Closed::ALL.len()],
+}
+
+/// Why the server closes a connection that its client would have kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// The client took nothing of what was sent.
+    Stalled,
+    /// It asked nothing, or did not come to the end of a head.
+    Idle,
+    /// It did not answer the pings of WebSocket.
+    Silent,
+    /// It had a token to show over WebSocket, and showed none.
+    NoToken,
+    /// The head of a request was too long.
+    HeadTooLong,
+    /// A message of WebSocket was too long.
+    MessageTooLong,
+    /// It gave up too many streams of HTTP/2.
+    Resets,
+    /// It broke the protocol otherwise.
+    ProtocolError,
+}
+
+impl Closed {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Closed; 8] = [
+        Closed::Stalled,
+        Closed::Idle,
+        Closed::Silent,
+        Closed::NoToken,
+        Closed::HeadTooLong,
+        Closed::MessageTooLong,
+        Closed::Resets,
+        Closed::ProtocolError,
+    ];
+
+    /// Its name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Closed::Stalled => "web_stalled",
+            Closed::Idle => "web_idle",
+            Closed::Silent => "web_silent",
+            Closed::NoToken => "web_no_token",
+            Closed::HeadTooLong => "web_head_too_long",
+            Closed::MessageTooLong => "web_message_too_long",
+            Closed::Resets => "web_resets",
+            Closed::ProtocolError => "web_protocol_error",
+        }
+    }
+}
+
+impl Traffic {
+    /// Notes that a connection is closed.
+    pub(crate) fn note_closed(&self, why: Closed) {
+        self.closed[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that were closed for this reason.
+    pub(crate) fn closed(&self, why: Closed) -> u64 {
+        self.closed[why as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// An accepted socket.
@@ -110,7 +164,7 @@ impl Connection {
         }
         let sleep = || Box::pin(tokio::time::sleep(HTTP_STALLED_TIMEOUT));
         ready!(self.stalled.get_or_insert_with(sleep).as_mut().poll(cx));
-        self.traffic.stalled.fetch_add(1, Ordering::Relaxed);
+        self.traffic.note_closed(Closed::Stalled);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 

@@ -42,7 +42,7 @@ struct Pending {
     waiting: Slab<Waiting>,
 }
 
-/// Writes that were submitted together, and who waits for their replies.
+/// Writes that were submitted together, and the request that waits for their replies.
 #[derive(Debug)]
 struct Waiting {
     answers: Vec<Answered>,
@@ -115,7 +115,7 @@ impl Door {
     }
 
     /// Executes transactions one after the other, in one round of the committer. It waits for the disk as long as
-    /// that takes: who gives up does not know what became of them.
+    /// that takes: a caller that gives up does not know what became of them.
     pub(crate) async fn transact(
         &self,
         access: &Access,
@@ -190,7 +190,7 @@ impl Durable {
             one.answers.push(answered);
             if one.answers.len() == one.expected {
                 let Waiting { answers, done, .. } = waiting.remove(key);
-                // Who asked may be gone.
+                // The request that asked may be gone.
                 let _ = done.map(|done| done.send(answers));
             }
         }

@@ -3,18 +3,23 @@
 //! It owns the form `"<epoch>.<version>"`, and `"<epoch>.<version>.<changes>"` of a quote that comes from a feed: what it
 //! says changes with the state of that. A write compares versions alone. Invariant: an ETag of another epoch is that of no quote here.
 
-use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue};
 use stockd_model::{Condition, Problem, Quote};
 
 use crate::refused::Refused;
 
 /// The ETag of a quote.
-pub(crate) fn of(epoch: u64, quote: &Quote) -> String {
+fn of(epoch: u64, quote: &Quote) -> String {
     match quote.feed {
         None => format!("\"{epoch:016x}.{}\"", quote.version),
         Some(feed) => format!("\"{epoch:016x}.{}.{}\"", quote.version, feed.changes),
     }
+}
+
+/// The ETag of a quote as the value of its header.
+pub(crate) fn value(epoch: u64, quote: &Quote) -> HeaderValue {
+    HeaderValue::try_from(of(epoch, quote)).expect("it has digits, points and quotation marks")
 }
 
 /// What a header of a condition names.

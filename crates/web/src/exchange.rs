@@ -1,19 +1,26 @@
 //! HTTP over one connection, in the version that its client speaks, from its first byte to its end.
 //!
-//! It owns the bounds of HTTP and what is under way. What is answered it does not know, but that a response which
-//! [streams](crate::streams::Streams) over HTTP/1.1 is [written elsewhere](crate::long_response).
+//! It owns the bounds of HTTP and what is under way. What is answered it does not know, but that plain lookups are
+//! answered [at once](crate::direct), and that a response which [streams](crate::streams::Streams) over HTTP/1.1 is
+//! [written elsewhere](crate::long_response).
+//!
+//! One timer bounds the whole connection. It is not set again for each request: when it has run out, what happened
+//! meanwhile says how much longer it is to run.
 //!
 //! Invariant: when the plane stops, a connection without anything under way ends soon, whatever its client does.
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending, poll_fn, ready};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::Either;
 use http::{Method, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper::Request;
@@ -25,9 +32,11 @@ use stockd_model::limits::{
     HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
     HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, LINGER_TIMEOUT,
 };
+use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::connection::{Connection, ConnectionInfo};
+use crate::connection::{Closed, Connection, ConnectionInfo};
+use crate::direct::{self, Content};
 use crate::door::lock;
 use crate::lent::Lent;
 use crate::long_response;
@@ -35,10 +44,15 @@ use crate::plane::Plane;
 use crate::streams::Streams;
 
 /// What happens on the connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Exchange {
+    began: Instant,
     /// Requests that have begun and whose responses have not ended.
     under_way: AtomicUsize,
+    /// When the last response ended, in milliseconds since it began.
+    last_ended_ms: AtomicU64,
+    /// Something was asked over HTTP/2, which finds out itself whether its client is there.
+    is_http2: AtomicBool,
     /// A response that is to be written elsewhere.
     long: Mutex<Option<Response<Body>>>,
 }
@@ -50,15 +64,25 @@ struct UnderWay(Arc<Exchange>);
 /// The body of a response. The request is under way until it has ended.
 #[derive(Debug)]
 struct Answer {
-    body: Body,
+    content: Content,
     _under_way: UnderWay,
 }
 
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why HTTP is over on a connection.
-enum End<E> {
-    Over(Result<(), E>),
+enum End {
+    Over(Result<(), Error>),
     /// This response is to be written, alone.
     Long(Response<Body>),
+}
+
+/// What a connection is when its timer has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It may go on; look again after this time.
+    Again(Duration),
+    Over,
 }
 
 /// Serves one connection to its end.
@@ -68,24 +92,18 @@ pub(crate) async fn serve(
     plane: Arc<Plane>,
     router: Router,
 ) {
-    let (lent, exchange) = (Lent::new(connection), Arc::new(Exchange::default()));
+    let (lent, exchange) = (Lent::new(connection), Arc::new(Exchange::new()));
     let service = service_fn({
-        let (info, exchange) = (Arc::clone(&info), Arc::clone(&exchange));
-        move |mut request: Request<Incoming>| {
-            info.count_request();
-            request.extensions_mut().insert(Arc::clone(&info));
-            // The body of a POST has been read when its response streams.
-            let may_be_long = request.version() == Version::HTTP_11
-                && matches!(*request.method(), Method::GET | Method::POST);
-            let under_way = UnderWay::begin(&exchange);
-            let answered = router.clone().oneshot(request.map(Body::new));
-            async move {
-                let response = answered.await?;
-                if may_be_long && response.extensions().get::<Streams>().is_some() {
-                    *lock(&under_way.0.long) = Some(response);
-                    return pending().await;
+        let (info, exchange, plane) =
+            (Arc::clone(&info), Arc::clone(&exchange), Arc::clone(&plane));
+        move |request: Request<Incoming>| {
+            let under_way = UnderWay::begin(&exchange, request.version());
+            match direct::answer(&plane, &info, &request) {
+                Some(response) => {
+                    Either::Left(ready(Ok::<_, Infallible>(under_way.until_sent(response))))
                 }
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _under_way: under_way }))
+                // In a box, since it is large, and most requests are answered without it.
+                None => Either::Right(Box::pin(route(router.clone(), &info, request, under_way))),
             }
         }
     });
@@ -93,32 +111,38 @@ pub(crate) async fn serve(
     let served = builder.serve_connection_with_upgrades(TokioIo::new(lent.clone()), service);
     tokio::pin!(served);
     let mut is_stopping = false;
-    // Before its first byte the protocol is not known, and nothing else bounds the wait.
-    let patience = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
-    tokio::pin!(patience);
-    let mut is_patient = true;
+    let timer = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
+    tokio::pin!(timer);
     let end = loop {
         tokio::select! {
+            biased;
             end = poll_fn(|cx| poll(served.as_mut(), &exchange, &lent, cx)) => break end,
             () = plane.stopped(), if !is_stopping => {
                 is_stopping = true;
                 served.as_mut().graceful_shutdown();
-                is_patient = true;
-                patience.as_mut().reset(tokio::time::Instant::now() + LINGER_TIMEOUT);
+                timer.as_mut().reset(Instant::now() + LINGER_TIMEOUT);
             }
-            () = patience.as_mut(), if is_patient => {
-                let is_idle = exchange.is_idle() && !lent.is_waiting();
-                if is_idle && (is_stopping || info.requests.load(Ordering::Relaxed) == 0) {
-                    return;
+            () = timer.as_mut() => {
+                let now = Instant::now();
+                match exchange.look(now, lent.is_waiting(), is_stopping) {
+                    Look::Again(after) => timer.as_mut().reset(now + after),
+                    Look::Over if is_stopping => return,
+                    Look::Over => {
+                        plane.traffic.note_closed(Closed::Idle);
+                        return tracing::debug!("{}: closed: idle", info.peer);
+                    }
                 }
-                is_patient = is_stopping;
-                patience.as_mut().reset(tokio::time::Instant::now() + LINGER_TIMEOUT);
             }
         }
     };
     match end {
         End::Over(Ok(())) => {}
-        End::Over(Err(error)) => tracing::debug!("{}: closed: {error}", info.peer),
+        End::Over(Err(error)) => {
+            if let Some(why) = fault(&*error) {
+                plane.traffic.note_closed(why);
+            }
+            tracing::debug!("{}: closed: {error}", info.peer);
+        }
         End::Long(response) => {
             if let Some(connection) = lent.take_back() {
                 // A task of its own, so that what this one holds is given back.
@@ -128,13 +152,35 @@ pub(crate) async fn serve(
     }
 }
 
+/// Answers a request by the routes.
+fn route(
+    router: Router,
+    info: &Arc<ConnectionInfo>,
+    mut request: Request<Incoming>,
+    under_way: UnderWay,
+) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
+    request.extensions_mut().insert(Arc::clone(info));
+    // The body of a POST has been read when its response streams.
+    let may_be_long = request.version() == Version::HTTP_11
+        && matches!(*request.method(), Method::GET | Method::POST);
+    let answered = router.oneshot(request.map(Body::new));
+    async move {
+        let response = answered.await?;
+        if may_be_long && response.extensions().get::<Streams>().is_some() {
+            *lock(&under_way.0.long) = Some(response);
+            return pending().await;
+        }
+        Ok(under_way.until_sent(response.map(Content::Right)))
+    }
+}
+
 /// Goes on with HTTP, until it is over or a response takes the connection. What was answered before is sent then.
-fn poll<E>(
-    served: Pin<&mut impl Future<Output = Result<(), E>>>,
+fn poll(
+    served: Pin<&mut impl Future<Output = Result<(), Error>>>,
     exchange: &Exchange,
     lent: &Lent,
     cx: &mut Context<'_>,
-) -> Poll<End<E>> {
+) -> Poll<End> {
     if let Poll::Ready(over) = served.poll(cx) {
         return Poll::Ready(End::Over(over));
     }
@@ -149,8 +195,8 @@ fn bounded() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        // It would set a timer for each request.
+        .header_read_timeout(None::<Duration>)
         .max_buf_size(HTTP_HEAD_BYTES_MAX)
         .http2()
         .timer(TokioTimer::new())
@@ -163,41 +209,132 @@ fn bounded() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// Which bound or rule the client has broken; `None` where it has just gone.
+fn fault(error: &(dyn std::error::Error + 'static)) -> Option<Closed> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    match (error.is_parse_too_large(), error.is_parse()) {
+        (true, _) => return Some(Closed::HeadTooLong),
+        (false, true) => return Some(Closed::ProtocolError),
+        (false, false) => {}
+    }
+    let http2 = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    let is_ours = http2.is_go_away() && http2.is_library();
+    is_ours.then(|| match http2.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Closed::Resets,
+        _ => Closed::ProtocolError,
+    })
+}
+
 impl Exchange {
-    fn is_idle(&self) -> bool {
-        self.under_way.load(Ordering::Relaxed) == 0
+    fn new() -> Exchange {
+        Exchange {
+            began: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            last_ended_ms: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
+            long: Mutex::new(None),
+        }
+    }
+
+    /// What to do when the timer has run out. `is_waiting` says that the client does not take what is sent.
+    fn look(&self, now: Instant, is_waiting: bool, is_stopping: bool) -> Look {
+        let is_busy = is_waiting || self.under_way.load(Ordering::Relaxed) > 0;
+        match (is_busy, is_stopping) {
+            (false, true) => Look::Over,
+            (true, true) => Look::Again(LINGER_TIMEOUT),
+            (true, false) => Look::Again(HTTP_HEAD_TIMEOUT),
+            (false, false) if self.is_http2.load(Ordering::Relaxed) => {
+                Look::Again(HTTP_HEAD_TIMEOUT)
+            }
+            (false, false) => {
+                let last_ended = Duration::from_millis(self.last_ended_ms.load(Ordering::Relaxed));
+                let left = (self.began + last_ended + HTTP_HEAD_TIMEOUT).duration_since(now);
+                if left.is_zero() { Look::Over } else { Look::Again(left) }
+            }
+        }
     }
 }
 
 impl UnderWay {
-    fn begin(exchange: &Arc<Exchange>) -> UnderWay {
+    fn begin(exchange: &Arc<Exchange>, version: Version) -> UnderWay {
         exchange.under_way.fetch_add(1, Ordering::Relaxed);
+        if version == Version::HTTP_2 {
+            exchange.is_http2.store(true, Ordering::Relaxed);
+        }
         UnderWay(Arc::clone(exchange))
+    }
+
+    /// The request is under way until its response has been sent.
+    fn until_sent(self, response: Response<Content>) -> Response<Answer> {
+        response.map(|content| Answer { content, _under_way: self })
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        let exchange = &self.0;
+        let ended_ms = exchange.began.elapsed().as_millis() as u64;
+        exchange.last_ended_ms.store(ended_ms, Ordering::Relaxed);
+        exchange.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl http_body::Body for Answer {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
+    type Data = Bytes;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.content).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.content.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_connection_ends_when_nothing_was_asked_for_its_time() {
+        let exchange = Arc::new(Exchange::new());
+        let look = |since_began: Duration, is_waiting, is_stopping| {
+            exchange.look(exchange.began + since_began, is_waiting, is_stopping)
+        };
+        let minute = HTTP_HEAD_TIMEOUT;
+        assert_eq!(look(minute / 4, false, false), Look::Again(minute - minute / 4));
+        assert_eq!(look(minute, false, false), Look::Over);
+        // Its last response ended later.
+        exchange.last_ended_ms.store(HOUR.as_millis() as u64, Ordering::Relaxed);
+        assert_eq!(look(HOUR + minute / 2, false, false), Look::Again(minute / 2));
+        assert_eq!(look(HOUR + minute, false, false), Look::Over);
+        // The client takes nothing, or something is under way: that has bounds of its own.
+        assert_eq!(look(2 * HOUR, true, false), Look::Again(minute));
+        assert_eq!(look(2 * HOUR, true, true), Look::Again(LINGER_TIMEOUT));
+        let request = UnderWay::begin(&exchange, Version::HTTP_11);
+        assert_eq!(look(2 * HOUR, false, false), Look::Again(minute));
+        assert_eq!(look(2 * HOUR, false, true), Look::Again(LINGER_TIMEOUT));
+        drop(request);
+        assert_eq!(look(2 * HOUR, false, false), Look::Over);
+        assert_eq!(look(Duration::ZERO, false, true), Look::Over);
+    }
+
+    #[test]
+    fn over_http_2_pings_find_out_who_is_there() {
+        let exchange = Arc::new(Exchange::new());
+        drop(UnderWay::begin(&exchange, Version::HTTP_2));
+        let later = exchange.began + HOUR;
+        assert_eq!(exchange.look(later, false, false), Look::Again(HTTP_HEAD_TIMEOUT));
+        assert_eq!(exchange.look(later, false, true), Look::Over);
     }
 }

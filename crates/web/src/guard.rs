@@ -6,9 +6,9 @@
 //! server is known as, and one that names the page it comes from only if that page is of such a host, or of an
 //! [origin](crate::cors) that is let in.
 //!
-//! Invariant: what is refused here has not reached the engine.
+//! Invariant: what is refused here has not reached the engine, and every request that is answered has passed here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -35,32 +35,59 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let began = Instant::now();
-    let is_grpc = is_grpc(request.headers());
+    let passage = Passage::begin(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let trace = Trace::begin(&request);
     let facade = plane.facades.of(request.uri().path());
-    let mut response = match check(&plane, &request) {
-        Err(refused) => refuse(request.headers(), refused),
+    let local = request.extensions().get::<Arc<ConnectionInfo>>().and_then(|it| it.local);
+    let mut response = match check(&plane, local, &request) {
+        Err(refused) => {
+            if matches!(refused.problem, Problem::ForeignHost | Problem::ForeignOrigin) {
+                plane.counts.foreign.fetch_add(1, Ordering::Relaxed);
+            }
+            refuse(request.headers(), refused)
+        }
         Ok(()) => answer(&plane, request, next).await,
     };
+    passage.end(&plane, route.as_ref().map_or("", MatchedPath::as_str), &mut response);
     if let Some(facade) = facade {
         reshape(facade, &mut response);
     }
-    // No browser guesses what a response is.
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let counts = &plane.counts;
-    let class = usize::from(response.status().as_u16() / 100).saturating_sub(1);
-    if let Some(count) = counts.by_class.get(class) {
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-    if is_grpc {
-        counts.grpc.fetch_add(1, Ordering::Relaxed);
-    }
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
-    plane.latencies.note(is_grpc, route, began.elapsed());
-    trace.end(response.status(), began.elapsed());
     response
+}
+
+/// A request on its way to its response, which is counted and logged when that begins.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    began: Instant,
+    pub(crate) is_grpc: bool,
+    trace: Trace,
+}
+
+impl Passage {
+    pub(crate) fn begin<B>(request: &http::Request<B>) -> Passage {
+        let is_grpc = is_grpc(request.headers());
+        Passage { began: Instant::now(), is_grpc, trace: Trace::begin(request) }
+    }
+
+    /// The response to a request of this route begins.
+    pub(crate) fn end<B>(self, plane: &Plane, route: &str, response: &mut http::Response<B>) {
+        // No browser guesses what a response is.
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let counts = &plane.counts;
+        let class = usize::from(response.status().as_u16() / 100).saturating_sub(1);
+        if let Some(count) = counts.by_class.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.is_grpc {
+            counts.grpc.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(refused) = response.extensions().get::<Refused>() {
+            counts.problems.note(refused.problem);
+        }
+        let took = self.began.elapsed();
+        plane.latencies.note(self.is_grpc, route, took);
+        self.trace.end(response.status(), took);
+    }
 }
 
 async fn answer(plane: &Arc<Plane>, request: Request, next: Next) -> Response {
@@ -94,7 +121,12 @@ pub(crate) fn refuse(headers: &HeaderMap, refused: Refused) -> Response {
     }
 }
 
-fn check(plane: &Plane, request: &Request) -> Result<(), Refused> {
+/// That a request is not too long, and for a host that this server is known as, which the connection came to as `local`.
+pub(crate) fn check<B>(
+    plane: &Plane,
+    local: Option<SocketAddr>,
+    request: &http::Request<B>,
+) -> Result<(), Refused> {
     let uri = request.uri();
     let bytes = uri.path_and_query().map_or(0, |it| it.as_str().len());
     if bytes > HTTP_URI_BYTES_MAX {
@@ -102,14 +134,9 @@ fn check(plane: &Plane, request: &Request) -> Result<(), Refused> {
             format!("path and query have {bytes} bytes, the limit is {HTTP_URI_BYTES_MAX}");
         return Err(Refused::new(Problem::UriTooLong, detail));
     }
-    let local = request.extensions().get::<Arc<ConnectionInfo>>().and_then(|it| it.local);
     let known = Known { plane, local: local.map(|local| local.ip()) };
-    let checked = known.check_host(uri, request.headers());
-    let checked = checked.and_then(|()| known.check_origin(request.headers()));
-    if checked.is_err() {
-        plane.counts.foreign.fetch_add(1, Ordering::Relaxed);
-    }
-    checked
+    known.check_host(uri, request.headers())?;
+    known.check_origin(request.headers())
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

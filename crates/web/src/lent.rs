@@ -1,6 +1,7 @@
-//! A connection that is lent to who speaks HTTP over it, and can be taken back.
+//! A connection that the server of HTTP uses, and that can be taken back from it.
 //!
-//! It knows no HTTP. Invariant: who has taken it back has it alone; to the other it is a connection that has ended.
+//! It knows no HTTP. Invariant: after it was taken back, one side alone uses it; to the other it is a connection that has
+//! ended.
 
 use std::io;
 use std::pin::Pin;

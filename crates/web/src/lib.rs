@@ -9,6 +9,7 @@
 //!   socket ── connection.rs: bounds in time, few unsent bytes
 //!     │
 //!   hyper ── exchange.rs: HTTP/1.1, HTTP/2         HTTP_HEAD_BYTES_MAX, HTTP2_STREAMS_MAX
+//!     │      direct.rs: a plain lookup, without the routes
 //!     │      long_response.rs: a stream of events over HTTP/1.1, without hyper
 //!     │
 //!   guard.rs ── host, origin, length, time, number HTTP_URI_BYTES_MAX, HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX
@@ -33,7 +34,7 @@
 //! # Threads
 //!
 //! Nothing here blocks a thread of the runtime: the locks ([`std::sync::Mutex`]) are held for a bounded piece of work,
-//! and who waits for the disk waits as a task. A task that has much to do yields.
+//! and a request that waits for the disk waits as a task. A task that has much to do yields.
 
 #![forbid(unsafe_code)]
 
@@ -49,6 +50,7 @@ mod connection;
 mod cors;
 mod cs677;
 mod dashboard;
+mod direct;
 #[cfg(test)]
 mod documents;
 mod door;

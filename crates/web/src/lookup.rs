@@ -100,8 +100,8 @@ pub(crate) fn distinct(names: &mut Vec<String>) {
 
 /// An answer that is made while it is sent, so that it is never held as a whole.
 pub(crate) struct FoundBody {
-    pub(crate) plane: Arc<Plane>,
-    pub(crate) access: Access,
+    plane: Arc<Plane>,
+    access: Access,
     names: std::vec::IntoIter<String>,
     found: Option<Found>,
     /// Room for the names, which came with the body of the request.

@@ -17,11 +17,12 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use stockd_engine::{Access, COMMIT_TIMES_US, ClusterReport, CommitReport, FeedReport, Totals};
 use stockd_model::limits::FEED_SERIES_MAX;
-use stockd_model::{FeedState, Right};
+use stockd_model::{FeedState, Problem, Right};
 use stockd_server::Metrics;
 
 use crate::accept;
 use crate::caller::Caller;
+use crate::connection::Closed;
 use crate::latencies::{BOUNDS_US, Counted};
 use crate::orders::ledger::LedgerReport;
 use crate::plane::Plane;
@@ -212,7 +213,9 @@ rows! {
             it.labelled("reason", "line_too_long", r.server.closed_line_too_long);
             it.labelled("reason", "protocol_error", r.server.closed_protocol_error);
             it.labelled("reason", "failed", r.server.closed_failed);
-            it.labelled("reason", "web_stalled", count(&r.plane.traffic.stalled));
+            for why in Closed::ALL {
+                it.labelled("reason", why.name(), r.plane.traffic.closed(why));
+            }
         };
     "stockd_access_refused", Counter, "", "Requests of the data plane refused by rights, by protocol and reason.",
         |r, it| {
@@ -279,6 +282,13 @@ rows! {
             it.labelled("reason", "busy", count(&r.plane.counts.busy));
             it.labelled("reason", "too_slow", count(&r.plane.counts.too_slow));
             it.labelled("reason", "too_large", count(&r.plane.counts.too_large));
+        };
+    "stockd_http_problems", Counter, "", "Responses of HTTP that say a problem, by its name; a problem that was never said is left out.",
+        |r, it| for problem in Problem::ALL {
+            let said = r.plane.counts.problems.noted(*problem);
+            if said > 0 {
+                it.labelled("problem", problem.name(), said);
+            }
         };
     "stockd_unauthenticated", Counter, "", "Requests of HTTP and gRPC without a right token, by what they showed.",
         |r, it| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stockd_engine::Engine;
+use stockd_model::Problem;
 use stockd_model::limits::{HTTP_BODIES_BYTES_MAX, HTTP_REQUESTS_MAX, STREAM_GOODBYE_TIMEOUT};
 use stockd_server::Observer;
 use tokio::sync::{Notify, Semaphore};
@@ -63,6 +64,34 @@ pub(crate) struct Counts {
     pub(crate) busy: AtomicU64,
     pub(crate) too_slow: AtomicU64,
     pub(crate) too_large: AtomicU64,
+    /// Responses of HTTP that say a problem.
+    pub(crate) problems: Problems,
+}
+
+/// How often each problem was said.
+#[derive(Debug)]
+pub(crate) struct Problems(Vec<AtomicU64>);
+
+impl Default for Problems {
+    fn default() -> Problems {
+        Problems(Problem::ALL.iter().map(|_| AtomicU64::default()).collect())
+    }
+}
+
+impl Problems {
+    pub(crate) fn note(&self, problem: Problem) {
+        if let Some(count) = self.count(problem) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn noted(&self, problem: Problem) -> u64 {
+        self.count(problem).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, problem: Problem) -> Option<&AtomicU64> {
+        Problem::ALL.iter().zip(&self.0).find_map(|(it, count)| (*it == problem).then_some(count))
+    }
 }
 
 impl Plane {

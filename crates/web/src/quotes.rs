@@ -7,8 +7,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, HTTP_LOOKUP_NAMES_MAX, HTTP_PAGE_ROWS_MAX, HTTP_PAGE_STOCKS_MAX,
@@ -21,18 +22,22 @@ use crate::lookup::{self, Found, FoundBody};
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
+use crate::responses::{IfNoneMatch, OfStock};
 use crate::{accept, body, etag, schema};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
+const TEXT_UTF_8: &str = "text/plain; charset=utf-8";
+
+/// Room for a quote as JSON: most have half of that.
+const QUOTE_BYTES: usize = 512;
 
 /// The quote of a stock.
 ///
 /// With `Accept: text/plain` it is the bare answer of a lookup: the price, `0` when the stock is halted or has no
 /// shares left, and `-1` with status 404 when it is not listed.
 #[utoipa::path(get, path = "/v1/stocks/{symbol}", tag = "quotes",
-    params(("symbol" = String, Path, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "one encoded segment: `BRK%2FA`"),
-        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "an ETag that is known")),
+    params(OfStock, IfNoneMatch),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain")),
             headers(("ETag" = String, description = "`\"<epoch>.<version>\"`"))),
         (status = 304, description = "it is the one with this ETag"),
@@ -45,13 +50,12 @@ pub(crate) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
-    answer_one(&plane, &caller, &name, &headers)
+    Ok(answer_one(&plane, &caller, &name, &headers)?.map(Body::from))
 }
 
 /// The quote of a stock, named in the query.
 #[utoipa::path(get, path = "/v1/stock", tag = "quotes",
-    params(("symbol" = String, Query, description = "the name of the stock"),
-        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#, description = "an ETag that is known")),
+    params(("symbol" = String, Query, description = "the name of the stock"), IfNoneMatch),
     responses((status = 200, description = "the quote", content((schema::Quote = "application/json"), (String = "text/plain"))),
         (status = 304, description = "it is the one with this ETag"),
         (status = 400, description = "no symbol is given", body = schema::Problem, content_type = "application/problem+json"),
@@ -65,15 +69,16 @@ pub(crate) async fn one_by_query(
     let query = query.only(&["symbol"])?;
     let missing = || Refused::new(Problem::InvalidRequest, "parameter 'symbol' is missing");
     let name = query.one("symbol")?.ok_or_else(missing)?;
-    answer_one(&plane, &caller, name, &headers)
+    Ok(answer_one(&plane, &caller, name, &headers)?.map(Body::from))
 }
 
-fn answer_one(
+/// The quote of a stock as the client likes it best, or that it has it already.
+pub(crate) fn answer_one(
     plane: &Plane,
     caller: &Caller,
     name: &str,
     headers: &HeaderMap,
-) -> Result<Response, Refused> {
+) -> Result<http::Response<Bytes>, Refused> {
     let kind = accept::best(headers, &[JSON, TEXT])?;
     let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
     let reply = plane.door.batch(caller.access(), |batch| batch.execute_now(&lookup));
@@ -81,33 +86,61 @@ fn answer_one(
         return Err(refusal.into());
     }
     let Some(Reply::Found(quote)) = reply else {
+        let headers = [fixed(CONTENT_TYPE, TEXT_UTF_8), fixed(VARY, "Accept")];
         return match kind {
-            TEXT => Ok((StatusCode::NOT_FOUND, [(VARY, "Accept")], "-1\n").into_response()),
+            TEXT => Ok(respond(StatusCode::NOT_FOUND, headers, &b"-1\n"[..])),
             _ => Err(Refused::not_listed(name)),
         };
     };
     let epoch = plane.engine().epoch();
     if etag::is_known(headers, epoch, &quote)? {
-        let headers = [(ETAG, etag::of(epoch, &quote)), (CACHE_CONTROL, "no-cache".to_owned())];
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        let headers = [(ETAG, etag::value(epoch, &quote)), fixed(CACHE_CONTROL, "no-cache")];
+        return Ok(respond(StatusCode::NOT_MODIFIED, headers, Bytes::new()));
     }
     Ok(match kind {
         TEXT => {
-            let tag = [(ETAG, etag::of(epoch, &quote))];
-            let kept = [(CACHE_CONTROL, "no-cache"), (VARY, "Accept")];
-            (tag, kept, format!("{}\n", quote.answer())).into_response()
+            let text = format!("{}\n", quote.answer());
+            with_tag(StatusCode::OK, (epoch, &quote), TEXT_UTF_8, text)
         }
         _ => whole(StatusCode::OK, epoch, &quote),
     })
 }
 
 /// A response with a quote and its ETag.
-pub(crate) fn whole(status: StatusCode, epoch: u64, quote: &Quote) -> Response {
-    let mut json = Vec::with_capacity(512);
+pub(crate) fn whole(status: StatusCode, epoch: u64, quote: &Quote) -> http::Response<Bytes> {
+    let mut json = Vec::with_capacity(QUOTE_BYTES);
     quote_json::encode_quote(quote, &mut json);
-    let tag = [(ETAG, etag::of(epoch, quote))];
-    let fixed = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache"), (VARY, "Accept")];
-    (status, tag, fixed, json).into_response()
+    with_tag(status, (epoch, quote), JSON, json)
+}
+
+fn with_tag(
+    status: StatusCode,
+    (epoch, quote): (u64, &Quote),
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> http::Response<Bytes> {
+    let headers = [
+        (ETAG, etag::value(epoch, quote)),
+        fixed(CONTENT_TYPE, kind),
+        fixed(CACHE_CONTROL, "no-cache"),
+        fixed(VARY, "Accept"),
+    ];
+    respond(status, headers, body)
+}
+
+fn fixed(name: HeaderName, value: &'static str) -> (HeaderName, HeaderValue) {
+    (name, HeaderValue::from_static(value))
+}
+
+fn respond<const N: usize>(
+    status: StatusCode,
+    headers: [(HeaderName, HeaderValue); N],
+    body: impl Into<Bytes>,
+) -> http::Response<Bytes> {
+    let mut response = http::Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// Several quotes, or a page of all.

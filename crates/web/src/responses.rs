@@ -31,8 +31,25 @@ pub(crate) struct IfMatch {
     if_match: Option<String>,
 }
 
+/// The ETag of a quote that a reader has already.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "a description")]
+pub(crate) struct IfNoneMatch {
+    /// an ETag that is known
+    #[param(
+        rename = "If-None-Match",
+        nullable = false,
+        pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#
+    )]
+    if_none_match: Option<String>,
+}
+
 /// Problems of every write of one stock.
 pub(crate) struct WriteProblems;
+
+/// The problem of a write that carries an earlier time than the stock has.
+pub(crate) struct Late;
 
 /// Problems of every request with a body.
 pub(crate) struct BodyProblems;
@@ -55,6 +72,12 @@ impl IntoResponses for WriteProblems {
 impl IntoResponses for BodyProblems {
     fn responses() -> Responses {
         problems(&[(413, "the body is too large"), (415, "the body is of another type")])
+    }
+}
+
+impl IntoResponses for Late {
+    fn responses() -> Responses {
+        problems(&[(409, "it is late")])
     }
 }
 

@@ -1,5 +1,5 @@
 //! Sessions of browsers: a token becomes a cookie that pages cannot read, and other sites cannot use; and what a page
-//! asks of it: who its user is, and what that user may do.
+//! asks of it: which user it serves, and what that user may do.
 //!
 //! The server keeps nothing: the cookie is the token, and ends with it. Invariant: it is sent back over the
 //! connection alone that it came by (`HttpOnly`, `SameSite=Strict`, and `Secure` over TLS).

@@ -40,13 +40,10 @@ pub(crate) async fn snapshot(
 ) -> Result<Response, Refused> {
     query.only(&[])?;
     let kind = accept::best(&headers, &[LINES, CSV])?;
-    let snapshot = plane
-        .engine()
-        .snapshot(&caller.access().for_snapshot(), Instant::now())
-        .ok_or_else(|| {
-            let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
-            Refused::new(Problem::TooManySnapshots, detail)
-        })?;
+    let snapshot = plane.engine().snapshot(caller.access(), Instant::now()).ok_or_else(|| {
+        let detail = format!("{SNAPSHOTS_MAX} snapshots are being read, the limit");
+        Refused::new(Problem::TooManySnapshots, detail)
+    })?;
     let rows = Rows { snapshot: Some(snapshot), is_csv: kind == CSV, has_header: kind != CSV };
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (VARY, "Accept")];
     Ok((headers, AnyBody::new(rows)).into_response())

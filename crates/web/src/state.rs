@@ -17,6 +17,7 @@ use stockd_model::{Problem, Right};
 use stockd_server::{Client, Metrics, longest_ns};
 
 use crate::caller::Caller;
+use crate::connection::Closed;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
@@ -135,10 +136,40 @@ fn latency(plane: &Plane, metrics: &Metrics) -> Value {
     })
 }
 
+/// A limit as it is named and told, and how often it was reached.
+type Limit = (&'static str, &'static str, u64);
+
+/// Limits of this plane whose clients are closed.
+const CLOSING: [(Closed, &str, &str); 4] = [
+    (Closed::HeadTooLong, "http_head_bytes", "HTTP connections closed: the head is too long"),
+    (Closed::Resets, "http2_resets", "HTTP/2 connections closed: too many requests given up"),
+    (Closed::Silent, "websocket_silence", "WebSocket clients closed: silent for too long"),
+    (Closed::MessageTooLong, "websocket_bytes", "WebSocket clients closed: a message is too long"),
+];
+
+/// Limits of this plane whose requests are refused.
+const REFUSING: [(Problem, &str, &str); 3] = [
+    (Problem::UriTooLong, "http_uri_bytes", "HTTP requests refused: the address is too long"),
+    (Problem::TooManyNames, "http_names", "HTTP requests refused: they name too many stocks"),
+    (Problem::TooManySnapshots, "snapshots", "snapshots refused: as many are read as may be"),
+];
+
 /// The limits that were reached so far, and how often.
 fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
-    let counts = &plane.counts;
-    let limits = [
+    let closing = CLOSING.map(|(why, name, about)| (name, about, plane.traffic.closed(why)));
+    let problems = &plane.counts.problems;
+    let refusing = REFUSING.map(|(problem, name, about)| (name, about, problems.noted(problem)));
+    let limits = shared_limits(plane, metrics, totals).into_iter();
+    let limits = limits.chain(web_limits(plane)).chain(closing).chain(refusing);
+    let reached = limits.filter(|(_, _, hits)| *hits > 0);
+    let shown = |(name, about, hits)| json!({ "name": name, "about": about, "hits": hits });
+    reached.map(shown).collect()
+}
+
+/// Limits of the data plane, and of both.
+fn shared_limits(plane: &Plane, metrics: &Metrics, totals: &Totals) -> [Limit; 10] {
+    let closed = |why| plane.traffic.closed(why);
+    [
         (
             "connections",
             "connections refused: as many are open as may be",
@@ -149,9 +180,13 @@ fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
         (
             "stalled",
             "connections closed: the client took nothing for too long",
-            metrics.closed_stalled + count(&plane.traffic.stalled),
+            metrics.closed_stalled + closed(Closed::Stalled),
         ),
-        ("idle", "connections closed: idle for too long", metrics.closed_idle),
+        (
+            "idle",
+            "connections closed: idle for too long",
+            metrics.closed_idle + closed(Closed::Idle),
+        ),
         (
             "request_timeout",
             "connections closed: a request did not come whole in time",
@@ -164,6 +199,14 @@ fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
         ),
         ("line_bytes", "connections closed: a line is too long", metrics.closed_line_too_long),
         ("stocks", "listings refused: as many stocks as may be", totals.refused_full),
+        ("log_lines", "lines of the log lost", metrics.log_lines_lost),
+    ]
+}
+
+/// Limits of this plane that have a counter of their own.
+fn web_limits(plane: &Plane) -> [Limit; 6] {
+    let counts = &plane.counts;
+    [
         (
             "http_connections",
             "HTTP connections refused: as many are open as may be",
@@ -194,11 +237,7 @@ fn limits_hit(plane: &Plane, metrics: &Metrics, totals: &Totals) -> Value {
             "orders refused: as many wait to be executed as may",
             plane.ledger.report().refused,
         ),
-        ("log_lines", "lines of the log lost", metrics.log_lines_lost),
-    ];
-    let reached = limits.into_iter().filter(|(_, _, hits)| *hits > 0);
-    let shown = |(name, about, hits)| json!({ "name": name, "about": about, "hits": hits });
-    reached.map(shown).collect()
+    ]
 }
 
 fn count(cell: &AtomicU64) -> u64 {

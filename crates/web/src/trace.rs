@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 
 /// A request as the log names it; nothing where the log does not want it.
 #[derive(Debug)]
-pub(crate) struct Trace(Option<Named>);
+pub(crate) struct Trace(Option<Box<Named>>);
 
 #[derive(Debug)]
 struct Named {
@@ -21,19 +20,20 @@ struct Named {
 }
 
 impl Trace {
-    pub(crate) fn begin(request: &Request) -> Trace {
+    pub(crate) fn begin<B>(request: &Request<B>) -> Trace {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return Trace(None);
         }
         let text = request.headers().get("traceparent").and_then(|it| it.to_str().ok());
         let ids = text.and_then(parse).map(|(trace, span)| (trace.to_owned(), span.to_owned()));
         let path = stockd_model::escaped(request.uri().path().as_bytes()).at_most(200).to_string();
-        Trace(Some(Named { method: request.method().clone(), path, ids }))
+        Trace(Some(Box::new(Named { method: request.method().clone(), path, ids })))
     }
 
     /// The response begins.
     pub(crate) fn end(self, status: StatusCode, took: Duration) {
-        let Trace(Some(Named { method, path, ids })) = self else { return };
+        let Trace(Some(named)) = self else { return };
+        let Named { method, path, ids } = *named;
         let (status, microseconds) = (status.as_u16(), took.as_micros() as u64);
         match ids {
             Some((trace_id, parent_id)) => {

@@ -25,7 +25,7 @@ use crate::plane::Plane;
 use crate::query::Query;
 use crate::quotes::whole;
 use crate::refused::Refused;
-use crate::responses::{BodyProblems, IfMatch, NotListed, OfStock, WriteProblems};
+use crate::responses::{BodyProblems, IfMatch, Late, NotListed, OfStock, WriteProblems};
 use crate::{body, etag, fields, schema};
 
 const JSON: &str = "application/json";
@@ -38,8 +38,8 @@ const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
         ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r"^\*$", description = "* if it is to be not listed")),
     responses((status = 201, description = "listed", body = schema::Quote),
         (status = 200, description = "replaced", body = schema::Quote),
-        (status = 409, description = "it is late", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 507, description = "there is no room for another stock", body = schema::Problem, content_type = "application/problem+json"), WriteProblems, BodyProblems))]
+        (status = 507, description = "there is no room for another stock", body = schema::Problem, content_type = "application/problem+json"),
+        Late, WriteProblems, BodyProblems))]
 pub(crate) async fn put(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -88,8 +88,7 @@ fn entire(given: Fields) -> Fields {
 #[utoipa::path(patch, path = "/v1/stocks/{symbol}", tag = "quotes",
     request_body(content((schema::Fields = "application/merge-patch+json"), (schema::Fields = "application/json"))),
     params(OfStock, IfMatch),
-    responses((status = 200, description = "updated", body = schema::Quote),
-        (status = 409, description = "it is late", body = schema::Problem, content_type = "application/problem+json"), NotListed, WriteProblems, BodyProblems))]
+    responses((status = 200, description = "updated", body = schema::Quote), Late, NotListed, WriteProblems, BodyProblems))]
 pub(crate) async fn patch(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -271,9 +270,9 @@ impl<'a> Target<'a> {
     fn answer(&self, reply: Reply) -> Result<Response, Refused> {
         let epoch = self.plane.engine().epoch();
         match reply {
-            Reply::Listed(quote) => Ok(whole(StatusCode::CREATED, epoch, &quote)),
+            Reply::Listed(quote) => Ok(whole(StatusCode::CREATED, epoch, &quote).map(Body::from)),
             Reply::Updated(quote) | Reply::Found(quote) | Reply::Cleared(quote, _) => {
-                Ok(whole(StatusCode::OK, epoch, &quote))
+                Ok(whole(StatusCode::OK, epoch, &quote).map(Body::from))
             }
             Reply::Refused(refusal) => Err((&refusal).into()),
             Reply::NotFound | Reply::Delisted(_) => Err(Refused::not_listed(self.symbol.as_str())),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use stockd_model::{Address, Problem};
 
+use crate::error::{not_connected, not_resolved};
+
 /// Why a request gave no answer.
 ///
 /// The client is usable after every error: it connects again by itself.
@@ -33,15 +35,13 @@ use stockd_model::{Address, Problem};
 #[non_exhaustive]
 pub enum Error {
     /// The server's address has no form that could be connected to, or the name is unknown.
-    #[error(
-        "cannot resolve the server's address: {cause}; write HOST:PORT, like 127.0.0.1:7880, tls:HOST:PORT or unix:PATH"
-    )]
+    #[error("{}", not_resolved(.cause, "127.0.0.1:7880, tls:HOST:PORT or unix:PATH"))]
     AddressNotResolved {
         /// What the resolver said.
         cause: io::Error,
     },
     /// None of the server's addresses took the connection.
-    #[error("cannot connect to {server}: {cause}; check that the server runs and listens there")]
+    #[error("{}", not_connected(.server, .cause))]
     NotConnected {
         /// The address tried last.
         server: Address,

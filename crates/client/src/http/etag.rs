@@ -27,6 +27,8 @@ pub struct Tagged {
 
 /// What must hold of a stock for a write to take effect. The server decides it together with the write.
 ///
+/// A version alone would name a state of every server that the stock was ever on: the mark has its epoch, too.
+///
 /// ```no_run
 /// # async fn halve(client: stockd_client::http::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// use stockd_client::Fields;

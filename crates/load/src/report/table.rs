@@ -104,18 +104,50 @@ pub fn notes(document: &Document) -> Vec<String> {
     if let Some(bytes) = document.repetitions().filter_map(|run| run.server_memory_bytes).max() {
         notes.push(format!("server memory {:.1} MiB", bytes as f64 / 1_048_576.0));
     }
+    let touched =
+        document.points.iter().filter(|it| it.repetitions.iter().any(|run| run.disturbed));
+    let (withheld, counted): (Vec<_>, Vec<_>) = touched.partition(|point| point.is_disturbed());
+    for points in [withheld, counted] {
+        notes.extend(disturbance_note(&points));
+    }
     for point in &document.points {
-        let place = match &point.swept {
-            Some(swept) => format!("{} {}: ", swept.parameter, swept.value),
-            None => String::new(),
-        };
         let mut noted = Vec::new();
         request_notes(point, &mut noted);
         trust_notes(point, &mut noted);
         failure_notes(point, &mut noted);
+        let place = place_of(&[point]);
         notes.extend(noted.into_iter().map(|note| format!("{place}{note}")));
     }
     notes
+}
+
+/// Which loads of a sweep these are.
+fn place_of(points: &[&Point]) -> String {
+    let swept: Vec<_> = points.iter().filter_map(|point| point.swept.as_ref()).collect();
+    let values: Vec<String> = swept.iter().map(|swept| swept.value.to_string()).collect();
+    swept
+        .first()
+        .map_or_else(String::new, |first| format!("{} {}: ", first.parameter, values.join(", ")))
+}
+
+/// That runs were disturbed, once for all loads: all runs of each of these, or some.
+fn disturbance_note(points: &[&Point]) -> Option<String> {
+    let runs = || points.iter().flat_map(|point| &point.repetitions);
+    let disturbed = || runs().filter(|run| run.disturbed);
+    let delay = |run: &&Repetition| run.disturbance.run_delay();
+    let why = why(disturbed().max_by(|one, other| delay(one).total_cmp(&delay(other)))?);
+    let (place, some, all) = (place_of(points), disturbed().count(), runs().count());
+    let in_all = match all {
+        1 => "the run".to_owned(),
+        all => format!("each of the {all} runs, at worst"),
+    };
+    Some(match some == all {
+        true => format!(
+            "{place}disturbed: in {in_all} {why}; these are figures of a busy machine, and no verdict on the server is \
+             given: repeat it when the machine is idle, or bind both sides to cores of their own"
+        ),
+        false => format!("{place}disturbed: {some} of {all} runs do not count: {why}"),
+    })
 }
 
 /// What was asked and answered.
@@ -170,27 +202,9 @@ fn request_notes(point: &Point, notes: &mut Vec<String>) {
 
 /// How far the figures can be trusted, and whose they are.
 fn trust_notes(point: &Point, notes: &mut Vec<String>) {
-    let disturbed = point.repetitions.iter().filter(|run| run.disturbed);
-    if let Some(worst) = disturbed
-        .clone()
-        .max_by(|one, other| one.disturbance.run_delay().total_cmp(&other.disturbance.run_delay()))
-    {
-        let runs = point.repetitions.len();
-        let (what, why) = (disturbed.count(), why(worst));
-        notes.push(match point.is_disturbed() {
-            true => format!(
-                "disturbed: in {} {why}; these are figures of a busy machine, and no verdict on the server is given: \
-                 repeat it when the machine is idle, or bind both sides to cores of their own",
-                match runs {
-                    1 => "the run".to_owned(),
-                    runs => format!("each of the {runs} runs, at worst"),
-                }
-            ),
-            false => format!("disturbed: {what} of {runs} runs do not count: {why}"),
-        });
-        if point.is_disturbed() {
-            return;
-        }
+    // That is said already, and no more can be.
+    if point.is_disturbed() {
+        return;
     }
     let counted = || point.counted();
     let behind = counted().any(Repetition::falls_behind).then(|| {
@@ -467,6 +481,27 @@ connections      max  server CPU/request  server cores  own cores  errors
         assert!(table(&all).contains("2 of 2"), "{}", table(&all));
         let one = notes(&document(vec![point(vec![disturbed])]))[1].clone();
         assert!(one.starts_with("disturbed: in the run a thread waited"), "{one}");
+    }
+
+    /// A sweep on a busy machine once said the same of each of its loads.
+    #[test]
+    fn of_a_sweep_it_is_said_once_which_loads_were_disturbed() {
+        let disturbed = || Repetition { disturbed: true, ..run() };
+        let loads = [
+            (1.0, vec![disturbed(), disturbed()]),
+            (2.0, vec![run(), disturbed()]),
+            (3.0, vec![run(), run()]),
+            (4.0, vec![disturbed()]),
+            (5.0, vec![run(), disturbed(), run()]),
+        ];
+        let swept = |value| Some(Swept { parameter: "rate".into(), value });
+        let point = |(value, repetitions)| Point { swept: swept(value), load: load(), repetitions };
+        let said = notes(&document(loads.map(point).into()));
+        let of_disturbance: Vec<_> =
+            said.iter().filter(|note| note.contains("disturbed: ")).collect();
+        assert_eq!(of_disturbance.len(), 2, "{said:?}");
+        assert!(of_disturbance[0].starts_with("rate 1, 4: disturbed: in each of the 3 runs, "));
+        assert!(of_disturbance[1].starts_with("rate 2, 5: disturbed: 2 of 5 runs do not count: "));
     }
 
     #[test]

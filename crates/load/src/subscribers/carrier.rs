@@ -2,12 +2,16 @@
 //!
 //! It knows no socket. Invariant: a message is recognised once it is whole, however the bytes before were cut.
 
+use std::io;
+
 use crate::codec::{Caller, Foreign, Protocol};
 use crate::stocks::Texts;
 #[cfg(feature = "web")]
 use crate::subscribers::browsers::{self, Events, Messages};
 use crate::subscribers::channels::{self, Channels};
 use crate::subscribers::event::Event;
+#[cfg(feature = "web")]
+use crate::subscribers::watch::{Call, Watch};
 
 /// What carries the messages of subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,14 +24,21 @@ pub enum Carrier {
     Sse,
     /// WebSocket.
     Websocket,
+    /// `Watch` of gRPC.
+    Grpc,
 }
 
-/// What every subscriber sends.
+/// What every subscriber asks for.
 #[derive(Debug)]
 pub(super) struct Subscription {
+    /// What all of them send.
     pub(super) request: Vec<u8>,
     /// Names in it: all, or as many as one request holds.
-    pub(super) names: usize,
+    names: usize,
+    carrier: Carrier,
+    /// Of gRPC, where each connection makes its own bytes of it.
+    #[cfg(feature = "web")]
+    call: Option<Call>,
 }
 
 /// The conversation of one subscriber.
@@ -38,6 +49,8 @@ pub(super) enum Reader {
     Events(Events),
     #[cfg(feature = "web")]
     Messages(Messages),
+    #[cfg(feature = "web")]
+    Watch(Box<Watch>),
 }
 
 impl Carrier {
@@ -47,6 +60,7 @@ impl Carrier {
             Carrier::Resp => Protocol::Resp,
             Carrier::Sse => Protocol::Http,
             Carrier::Websocket => Protocol::Websocket,
+            Carrier::Grpc => Protocol::Grpc,
         }
     }
 
@@ -61,6 +75,11 @@ impl Carrier {
 
 impl Subscription {
     pub(super) fn new(carrier: Carrier, names: &Texts, caller: &Caller) -> Subscription {
+        #[cfg(feature = "web")]
+        if carrier == Carrier::Grpc {
+            let (call, names) = Call::new(names, caller);
+            return Subscription { request: Vec::new(), names, carrier, call: Some(call) };
+        }
         let (request, names) = match carrier {
             #[cfg(feature = "web")]
             Carrier::Sse => browsers::events(names, caller),
@@ -68,20 +87,37 @@ impl Subscription {
             Carrier::Websocket => browsers::messages(names),
             _ => channels::subscribe(names),
         };
-        #[cfg(not(feature = "web"))]
-        let _ = caller;
-        Subscription { request, names }
+        Subscription {
+            request,
+            names,
+            carrier,
+            #[cfg(feature = "web")]
+            call: None,
+        }
     }
 }
 
 impl Reader {
-    pub(super) fn new(carrier: Carrier, names: usize) -> Reader {
-        match carrier {
+    /// The conversation of a new subscriber.
+    pub(super) fn new(subscription: &Subscription) -> io::Result<Reader> {
+        #[cfg(feature = "web")]
+        if let Some(call) = &subscription.call {
+            return Ok(Reader::Watch(Box::new(call.begin()?)));
+        }
+        Ok(match subscription.carrier {
             #[cfg(feature = "web")]
             Carrier::Sse => Reader::Events(Events::default()),
             #[cfg(feature = "web")]
             Carrier::Websocket => Reader::Messages(Messages),
-            _ => Reader::Channels(Channels::new(names)),
+            _ => Reader::Channels(Channels::new(subscription.names)),
+        })
+    }
+
+    /// Appends what this subscriber alone sends at first.
+    pub(super) fn opening(&self, output: &mut Vec<u8>) {
+        #[cfg(feature = "web")]
+        if let Reader::Watch(it) = self {
+            it.opening(output);
         }
     }
 
@@ -101,6 +137,8 @@ impl Reader {
             Reader::Events(it) => it.read(bytes, tell),
             #[cfg(feature = "web")]
             Reader::Messages(it) => it.read(bytes, tell),
+            #[cfg(feature = "web")]
+            Reader::Watch(it) => it.read(bytes, tell),
         }
     }
 }
@@ -111,13 +149,15 @@ mod tests {
 
     /// What is heard of a stream that is cut at one place.
     fn heard(carrier: Carrier, stream: &[u8], cut: usize) -> Vec<String> {
-        let mut reader = Reader::new(carrier, 2);
+        let subscription = Subscription::new(carrier, &Texts::generated(2), &Caller::default());
+        let mut reader = Reader::new(&subscription).unwrap();
         let (mut heard, mut begin) = (Vec::new(), 0);
         for end in [cut, stream.len()] {
             let read = reader.read(&stream[begin..end], &mut |event| {
                 heard.push(match event {
                     Event::Subscribed => "subscribed".to_owned(),
                     Event::Message(message) => String::from_utf8_lossy(message).into_owned(),
+                    Event::Change(updated_ns) => format!("{updated_ns:?}"),
                     Event::Answer(bytes) => format!("answer of {}", bytes.len()),
                 });
             });
@@ -173,7 +213,9 @@ mod tests {
     #[cfg(feature = "web")]
     #[test]
     fn a_refusal_is_no_stream() {
-        let mut reader = Reader::new(Carrier::Sse, 1);
+        let subscription =
+            Subscription::new(Carrier::Sse, &Texts::generated(1), &Caller::default());
+        let mut reader = Reader::new(&subscription).unwrap();
         let refusal = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
         let foreign = reader.read(refusal, &mut |_| {}).unwrap_err();
         assert_eq!(foreign.excerpt, "HTTP/1.1 503 Service Unavailable");
@@ -198,5 +240,7 @@ mod tests {
         assert!(message.request.len() <= WEBSOCKET_MESSAGE_BYTES_MAX);
         assert!(message.names > 5_000);
         assert_eq!(of(Carrier::Websocket, &few).names, 3);
+        let call = of(Carrier::Grpc, &many);
+        assert_eq!((call.names, call.request.len()), ((64 * 1024 - 64) / 10, 0));
     }
 }

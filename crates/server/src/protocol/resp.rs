@@ -1,8 +1,7 @@
 //! A conversation in RESP: what a client that speaks like one of Redis asks, and what it is told.
 //!
-//! It decodes, has requests executed, encodes, and keeps what is particular to this protocol: the
-//! version spoken, the requests that are *parked* until the disk has them, the snapshot that is
-//! being read, and the *walk* of a command that takes more than one turn. Commands that are no requests to the engine are performed in the files beneath.
+//! It decodes, has requests executed and encodes their replies. Where a reply waits for the disk, its request is
+//! [parked](Parked). Commands that are no requests to the engine are the [`Speaker`]'s.
 //!
 //! Invariant: while requests are parked, all further ones are parked behind them, lookups too, so
 //! that replies keep their order and a client reads what it has written. A command that is no
@@ -14,7 +13,9 @@ mod browse;
 mod client;
 mod cost;
 mod hush;
+mod parked;
 mod source;
+mod speaker;
 mod stopwatch;
 mod subscribe;
 mod tracking;
@@ -22,37 +23,29 @@ mod transaction;
 mod walk;
 mod writes;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use stockd_access::Identity;
-use stockd_engine::{
-    Access, Answered, Batch, Budget, Ended, Feed, Message, Outcome, Snapshot, WriteHandle,
-};
+use stockd_engine::{Access, Answered, Batch, Budget, Ended, Feed, Message};
 use stockd_model::limits::{
     FEED_TELL_WORK, PARKED_REQUESTS_MAX, TURN_WORK_MIN, WRITTEN_BYTES_PER_WORK,
 };
 use stockd_model::{Refusal, Reply, Request, Right, Symbol, quote_json};
 use stockd_wire::resp::{
-    ANSWER_BYTES_MAX, Admits, Client, Command, CommandError, CommandId, Confirmation, Constant,
-    Decoder, Encoder, Hello, Incoming, NotDeferrable, Shape, Version,
+    ANSWER_BYTES_MAX, Admits, Command, CommandError, CommandId, Decoder, Encoder, Incoming,
+    NotDeferrable, Version,
 };
 
 use self::after::After;
 use crate::client_list::ClientInfo;
 use crate::connection_id::ConnectionId;
 use crate::conversation::{Conversation, Definition, Ending, Waits};
-use crate::info;
 use crate::memory::Held;
 use crate::metrics::Cells;
 use crate::turn::{Replies, Turn};
-use hush::{Hush, Sent};
-use source::Source;
-use stopwatch::Stopwatch;
-use tracking::Tracker;
-use walk::Walk;
-use writes::Writes;
+use hush::Sent;
+use parked::Parked;
+use speaker::Speaker;
 
 pub(super) const DEFINITION: Definition = Definition {
     begin: |client, identity| Box::new(RespConversation::new(Arc::clone(client), identity)),
@@ -70,38 +63,6 @@ struct RespConversation {
     decoder: Decoder,
     speaker: Speaker,
     parked: Parked,
-}
-
-/// What a command may change of the conversation while it is borrowed from the decoder.
-#[derive(Debug)]
-struct Speaker {
-    encoder: Encoder,
-    client: Arc<ClientInfo>,
-    /// The catalog at one moment, while the client reads it.
-    snapshot: Option<Box<Snapshot>>,
-    /// The command that is under way. Nothing else is answered before it.
-    walk: Option<Box<Walk>>,
-    transaction: transaction::Begun,
-    source: Source,
-    writes: Writes,
-    tracker: Tracker,
-    /// A wrong token was shown, which is not said yet.
-    is_wrong: bool,
-    hush: Hush,
-    stopwatch: Stopwatch,
-}
-
-/// What the committer is to answer, in order.
-#[derive(Debug, Default)]
-struct Parked(VecDeque<Awaited>);
-
-/// What an answer of the committer is encoded as.
-#[derive(Debug)]
-enum Awaited {
-    Reply(Shape<'static>, Sent),
-    Outcome(Box<transaction::Queue>, Sent),
-    /// Of `MSET`.
-    SetAll(transaction::SetAll, Sent),
 }
 
 impl Conversation for RespConversation {
@@ -138,25 +99,7 @@ impl Conversation for RespConversation {
             Answered::Outcome(outcome) => writes.note_all(outcome, client),
         }
         let before = out.len();
-        let sent = match (self.parked.0.pop_front(), answered) {
-            (Some(Awaited::Reply(shape, sent)), Answered::Reply(reply)) => {
-                encoder.reply(reply, &shape, out);
-                sent
-            }
-            (Some(Awaited::Outcome(queue, sent)), Answered::Outcome(outcome)) => {
-                queue.answer(outcome, encoder, out);
-                sent
-            }
-            (Some(Awaited::SetAll(set, sent)), Answered::Outcome(outcome)) => {
-                set.answer(outcome, encoder, out);
-                sent
-            }
-            (awaited, _) => {
-                debug_assert!(awaited.is_none(), "answers come in order, in kind");
-                Sent::Yes
-            }
-        };
-        if sent == Sent::No {
+        if self.parked.answer(answered, encoder, out) == Sent::No {
             out.truncate(before);
         }
     }
@@ -217,19 +160,7 @@ impl RespConversation {
         client.set_user(identity.user());
         let mut conversation = RespConversation {
             decoder: Decoder::default(),
-            speaker: Speaker {
-                encoder: Encoder::default(),
-                client,
-                snapshot: None,
-                walk: None,
-                transaction: transaction::Begun::default(),
-                source: Source::default(),
-                writes: Writes::default(),
-                tracker: Tracker::default(),
-                is_wrong: false,
-                hush: Hush::default(),
-                stopwatch: Stopwatch::new(Instant::now()),
-            },
+            speaker: Speaker::new(client),
             parked: Parked::default(),
         };
         conversation.admit(false, identity);
@@ -509,7 +440,7 @@ impl RespConversation {
     fn park_next(&mut self, rest: &mut &[u8], turn: &mut Turn<'_>) -> Option<Waits> {
         let has_room = turn.writer.as_ref().is_some_and(|writer| writer.has_room());
         let has_to_tell = turn.feed.has_invalidations(turn.id.into());
-        if !has_room || has_to_tell || self.parked.0.len() >= PARKED_REQUESTS_MAX {
+        if !has_room || has_to_tell || self.parked.len() >= PARKED_REQUESTS_MAX {
             return Some(Waits::Commit);
         }
         match self.decoder.decode_deferrable(rest) {
@@ -548,298 +479,5 @@ impl RespConversation {
 fn count_denied(access: &Access, request: &Request, cells: &Cells) {
     if let Err(Refusal::NotPermitted { right, .. }) = access.check(request) {
         cells.count_refused_resp(right, 1);
-    }
-}
-
-impl Parked {
-    /// About how many bytes they take, here and on the way to the committer and back.
-    fn bytes(&self) -> usize {
-        const REQUEST_BYTES: usize = 256;
-        let outcomes = self.0.iter().map(|awaited| match awaited {
-            Awaited::Reply(..) | Awaited::SetAll(..) => 0,
-            Awaited::Outcome(queue, _) => queue.held_bytes(),
-        });
-        self.0.capacity() * size_of::<Awaited>()
-            + self.0.len() * REQUEST_BYTES
-            + outcomes.sum::<usize>()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Hands a request to the committer, which answers it later.
-    #[cold]
-    fn park(
-        &mut self,
-        request: Request,
-        shape: &Shape<'_>,
-        sent: Sent,
-        writer: Option<&mut WriteHandle>,
-        access: &Access,
-        id: ConnectionId,
-    ) {
-        if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
-            writer.submit(access, id.into(), request);
-            self.0.push_back(Awaited::Reply(shape, sent));
-        } else {
-            debug_assert!(false, "every write can be parked where there is a committer");
-        }
-    }
-}
-
-impl Speaker {
-    /// Counts a command that the client has given this number of times.
-    #[inline]
-    fn count(&self, command: CommandId, times: u64, cells: &Cells) {
-        cells.calls.add(command.index(), times);
-        self.client.note_command(command);
-    }
-
-    /// Performs any command but a request to the engine.
-    #[cold]
-    fn perform(&mut self, command: Command<'_>, parked: &mut Parked, turn: &mut Turn<'_>) -> After {
-        let before = turn.replies.out.len();
-        turn.work.spend(cost::of(&command));
-        let after = match command {
-            Command::Keys(pattern) => self.begin(Walk::keys(pattern), turn),
-            Command::Client(Client::List(filter)) => {
-                self.client.note_command(CommandId::CLIENT_LIST);
-                self.begin(Walk::clients(&filter, self.client.id, turn), turn)
-            }
-            Command::Client(Client::Kill(kill)) => match Walk::kill(&kill, &self.client, turn) {
-                Ok(walk) => self.begin(walk, turn),
-                Err(error) => {
-                    self.encoder.error(&error, turn.replies.out);
-                    After::Nothing
-                }
-            },
-            Command::Channels(pattern) => self.begin(Walk::channels(pattern), turn),
-            Command::Count if turn.executor.engine().count(turn.identity.access()).is_none() => {
-                self.begin(Walk::count(), turn)
-            }
-            Command::RandomKey => self.begin(Walk::random(), turn),
-            Command::Scan(scan) => self.begin(Walk::scan(&scan), turn),
-            Command::Describe(describe) => {
-                let description = self.encoder.describe(&describe, turn.replies.out);
-                self.begin(Walk::Describe(description), turn)
-            }
-            Command::UnsubscribeAll => {
-                self.end_all(Confirmation::Unsubscribed, Walk::EndSymbols, turn)
-            }
-            Command::UnsubscribeAllPatterns => {
-                self.end_all(Confirmation::UnsubscribedPattern, Walk::EndPatterns, turn)
-            }
-            Command::Subscribe(symbol) => {
-                subscribe::symbol(symbol, &self.encoder, turn);
-                self.confirmed(turn)
-            }
-            Command::SubscribePattern(pattern) => {
-                subscribe::pattern(pattern, &self.encoder, turn);
-                self.confirmed(turn)
-            }
-            Command::Unsubscribe(name) => {
-                subscribe::end_symbol(name, &self.encoder, turn);
-                self.confirmed(turn)
-            }
-            Command::UnsubscribePattern(name) => {
-                subscribe::end_pattern(name, &self.encoder, turn);
-                self.confirmed(turn)
-            }
-            command => self.perform_at_once(command, parked, turn),
-        };
-        turn.work.spend(turn.replies.out.len().saturating_sub(before) / WRITTEN_BYTES_PER_WORK);
-        self.describe();
-        after
-    }
-
-    /// Lets others know how the conversation stands.
-    fn describe(&self) {
-        let told = &self.client.conversation;
-        let (queued, queued_bytes, watched) = self.transaction.describe();
-        told.queued.set(queued.map_or(0, |commands| commands as u64 + 1));
-        told.queued_bytes.set(queued_bytes as u64);
-        told.watched.set(watched as u64);
-        told.tracking.set(u64::from(self.tracker.is_on()) + u64::from(self.tracker.is_broadcast()));
-        told.is_resp3.set(u64::from(self.encoder.version() == Version::Resp3));
-    }
-
-    /// Performs a command that is neither a walk nor about subscriptions.
-    fn perform_at_once(
-        &mut self,
-        command: Command<'_>,
-        parked: &mut Parked,
-        turn: &mut Turn<'_>,
-    ) -> After {
-        let Speaker {
-            encoder,
-            client,
-            snapshot,
-            transaction,
-            source,
-            tracker,
-            writes,
-            is_wrong,
-            hush,
-            ..
-        } = self;
-        let mut note = |outcome: &Outcome| writes.note_all(outcome, client);
-        let out = &mut *turn.replies.out;
-        match command {
-            Command::Array(elements) => encoder.array(elements, out),
-            Command::Count => {
-                let count = turn.executor.engine().count(turn.identity.access());
-                encoder.integer(count.unwrap_or_default() as u64, out);
-            }
-            Command::Snapshot { next } => browse::snapshot(next, snapshot, encoder, turn),
-            Command::Ping(message) => {
-                let subscribed = turn.feed.len(turn.id.into()) > 0;
-                encoder.pong(message, subscribed, out);
-            }
-            Command::Echo(message) => encoder.text(message, out),
-            Command::Auth(credentials) => {
-                return match authenticate::check(&credentials, client, turn) {
-                    Ok(after) => {
-                        encoder.ok(turn.replies.out);
-                        after
-                    }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
-                };
-            }
-            Command::Hello(Hello { version: Some(Version::Resp2), .. }) if tracker.is_on() => {
-                encoder.error(&CommandError::Resp2WhileTracking, out);
-            }
-            Command::Hello(hello) => {
-                return match authenticate::check_hello(&hello, client, turn) {
-                    Ok(after) => {
-                        client::hello(&hello, client, encoder, turn.replies.out);
-                        after
-                    }
-                    Err(refused) => refused.answer(encoder, is_wrong, turn),
-                };
-            }
-            Command::WhoAmI => {
-                encoder.text(turn.identity.user().unwrap_or("default").as_bytes(), out);
-            }
-            Command::Client(Client::Tracking(tracking)) => {
-                tracker.switch(tracking, encoder, turn);
-                return After::Admit;
-            }
-            Command::Client(Client::Reply(mode)) => hush.switch(mode, encoder, out),
-            Command::Client(Client::Caching(yes)) => tracker.caching(yes, encoder, out),
-            Command::Client(Client::TrackingInfo) => tracker.describe(encoder, out),
-            Command::Client(Client::Redirection) => {
-                encoder.constant(Constant::Integer(i64::from(tracker.is_on()) - 1), out);
-            }
-            Command::Client(command) => client::perform(command, client, encoder, turn),
-            Command::Settings(patterns) => {
-                turn.server.with_settings(|settings| encoder.settings(patterns, settings, out));
-            }
-            Command::Info(sections) => {
-                let access = turn.identity.access();
-                encoder.lines(&info::text(turn.server, access, sections, turn.now), out);
-            }
-            Command::Time => encoder.time(stockd_engine::now_ns(), out),
-            Command::Constant(constant) => encoder.constant(constant, out),
-            Command::MemoryUsage(symbol) => browse::memory_usage(&symbol, encoder, turn),
-            Command::PatternCount => {
-                encoder.integer(turn.executor.engine().directory().patterns() as u64, out);
-            }
-            Command::SubscriberCounts(names) => subscribe::count(names, encoder, turn),
-            Command::SetAll(prices) => {
-                let set = transaction::set_all(prices, source, encoder, turn, &mut note);
-                if let Some(set) = set {
-                    parked.0.push_back(Awaited::SetAll(set, hush.sent()));
-                }
-            }
-            Command::Fence => {
-                if let Some(fence) = transaction::fence(encoder, turn, &mut note) {
-                    parked.0.push_back(Awaited::SetAll(fence, hush.sent()));
-                }
-            }
-            Command::Feed(command) => source.perform(&command, encoder, turn),
-            Command::Multi => {
-                transaction.multi(encoder, out);
-                return After::Admit;
-            }
-            Command::Queue(command) => transaction.queue(command, encoder, turn),
-            Command::Exec => {
-                let queue = transaction.exec(encoder, (&*tracker, &*source), turn, &mut note);
-                if let Some(queue) = queue {
-                    parked.0.push_back(Awaited::Outcome(Box::new(queue), hush.sent()));
-                }
-                return After::Admit;
-            }
-            Command::Discard => {
-                transaction.discard(encoder, out);
-                return After::Admit;
-            }
-            Command::Watch(names) => transaction.watch(names, encoder, turn),
-            Command::Unwatch => transaction.unwatch(encoder, out),
-            Command::Reset => {
-                *snapshot = None;
-                *transaction = transaction::Begun::default();
-                *source = Source::default();
-                tracker.end(turn);
-                hush.reset();
-                client::reset(client, encoder, turn);
-                *turn.identity = turn.server.authority.forget_token(turn.identity);
-                return After::Identified;
-            }
-            Command::Quit => {
-                encoder.ok(out);
-                return After::Quit;
-            }
-            Command::BadRow { error, last } => {
-                turn.cells.refused_invalid.add(1);
-                writes.note_refused(&error, client);
-                encoder.bad_row(&error, last, out);
-            }
-            Command::Refused(error) => {
-                tracker.begun();
-                authenticate::count(&error, turn.cells);
-                if error.is_of_a_write() {
-                    turn.cells.refused_invalid.add(1);
-                    writes.note_refused(&error, client);
-                }
-                transaction.refuse(&error, encoder, out);
-            }
-            command => debug_assert!(false, "{command:?} is performed elsewhere"),
-        }
-        After::Nothing
-    }
-
-    /// Ends all subscriptions of a kind, and confirms each.
-    fn end_all(&mut self, confirmation: Confirmation, walk: Walk, turn: &mut Turn<'_>) -> After {
-        match subscribe::has_some_to_end(confirmation, &self.encoder, turn) {
-            true => self.begin(walk, turn),
-            false => self.confirmed(turn),
-        }
-    }
-
-    /// A confirmation is sent in any mode.
-    fn confirmed(&mut self, turn: &Turn<'_>) -> After {
-        self.hush.keep(turn.replies.out);
-        After::Admit
-    }
-
-    fn begin(&mut self, walk: Walk, turn: &mut Turn<'_>) -> After {
-        turn.work.spend(cost::WALK);
-        self.walk = Some(Box::new(walk));
-        self.walk_on(turn).map_or(After::Admit, After::Wait)
-    }
-
-    /// Goes on with the command that is under way, and forgets it at its end.
-    fn walk_on(&mut self, turn: &mut Turn<'_>) -> Option<Waits> {
-        let walk = self.walk.as_mut();
-        let confirms = walk.as_ref().is_some_and(|walk| walk.confirms());
-        let waits = walk.and_then(|walk| walk.go_on(&self.encoder, turn));
-        if confirms {
-            self.hush.keep(turn.replies.out);
-        }
-        if waits.is_none() {
-            self.walk = None;
-        }
-        waits
     }
 }

@@ -24,6 +24,11 @@ pub(super) struct Listed {
 }
 
 impl Listed {
+    /// Makes room for this number of stocks, where there is memory.
+    pub(super) fn reserve(&mut self, stocks: usize) {
+        let _ = self.first.try_reserve(stocks);
+    }
+
     /// Notes a stock that becomes the next of these rows; the line on which it was listed, if it is one of them.
     pub(super) fn note(&mut self, symbol: Symbol, line: u64, rows: &[Row]) -> Option<u64> {
         self.note_hashed(self.hasher.hash_one(symbol), symbol, line, rows)

@@ -27,7 +27,12 @@ const NOTHING: [&str; 10] = ["n/a", "na", "nan", "null", "nil", "-", "--", "<na>
 /// Whether the text says that there is no value.
 pub(crate) fn is_nothing(text: &[u8]) -> bool {
     let text = text.trim_ascii();
-    text.is_empty() || NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+    match text.first() {
+        None => true,
+        // Most fields.
+        Some(b'0'..=b'9') => false,
+        Some(_) => NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes())),
+    }
 }
 
 impl DecimalMark {

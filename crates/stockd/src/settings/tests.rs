@@ -52,6 +52,21 @@ fn every_setting_is_in_the_operating_manual() {
 }
 
 #[test]
+fn every_part_that_can_be_left_out_is_in_the_operating_manual() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}{path}")).unwrap();
+    let (manifest, manual) = (read("Cargo.toml"), read("../../docs/operating.md"));
+    let (_, section) = manual.split_once("\n## A smaller binary\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let parts = manifest.lines().find_map(|line| line.strip_prefix("default = [")).unwrap();
+    let parts: Vec<&str> = parts.split('"').skip(1).step_by(2).collect();
+    assert!(parts.len() >= 2, "{parts:?}");
+    for part in parts {
+        assert!(section.contains(&format!("`{part}` (")), "{part} is not in operating.md");
+    }
+}
+
+#[test]
 fn flags_win_over_environment_over_file_over_defaults() {
     let workers = |settings: Result<Settings, String>| settings.unwrap().workers;
     let file = "workers = 2";

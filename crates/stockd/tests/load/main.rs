@@ -5,87 +5,25 @@ mod fake;
 #[path = "../redis_clients/packages.rs"]
 #[allow(dead_code, reason = "shared with the tests of Redis clients")]
 mod packages;
+mod running;
 #[path = "../quotes/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 mod server;
 #[cfg(feature = "web")]
 mod web;
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use fake::FakeServer;
+use running::{Running, load};
 use serde_json::Value;
-use server::{Outcome, PATIENCE, run, stockd};
-
-/// A `stockd serve` with both listeners, or another server. Killed when it is dropped.
-struct Running {
-    child: Child,
-    line: String,
-    resp: String,
-    /// Empty where there is none.
-    #[cfg_attr(not(feature = "web"), allow(dead_code))]
-    http: String,
-}
+use server::{Outcome, run, stockd};
 
 impl Running {
-    fn stockd() -> Running {
-        Running::stockd_with(&[])
-    }
-
-    fn stockd_with(args: &[&str]) -> Running {
-        let mut command = stockd(&["serve", "--line", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
-        command.args(["--log", "off"]).args(args).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut address =
-            |name: &str| lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
-        let (line, resp) = (address("line ").unwrap(), address("resp ").unwrap());
-        let http = match args.contains(&"--http") {
-            true => address("http ").unwrap(),
-            false => String::new(),
-        };
-        Running { child, line, resp, http }
-    }
-
-    /// A server of somebody else's that listens on this socket.
-    fn other(command: &mut Command, socket: &Path) -> Running {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while UnixStream::connect(socket).is_err() {
-            assert!(Instant::now() < deadline, "{command:?} does not listen");
-            assert_eq!(child.try_wait().unwrap(), None, "{command:?} has ended");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let address = format!("unix:{}", socket.display());
-        Running { child, line: address.clone(), resp: address, http: String::new() }
-    }
-
-    /// Runs `stockd load` against it, with few requests and without a warm-up.
-    fn load(&self, args: &[&str]) -> Outcome {
-        load(&self.line, &self.resp, args)
-    }
-
     /// The report of a run that must end well.
     fn report(&self, args: &[&str]) -> Value {
         report(self.load(&[args, &["--json", "-"]].concat()))
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn load(line: &str, resp: &str, args: &[&str]) -> Outcome {
-    let mut command = stockd(&["load", "--warmup", "0s", "--connections", "4"]);
-    command.args(args).env("STOCKD_SERVER", line).env("STOCKD_RESP_SERVER", resp);
-    run(command)
 }
 
 fn report((code, out, err): Outcome) -> Value {
@@ -376,4 +314,20 @@ fn a_run_that_cannot_be_ends_with_one_line_that_says_why() {
     let (code, _, err) = run(stockd(&["load", "plot", "/dev/null"]));
     assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("/dev/null: not a report of stockd load"), "{err}");
+}
+
+/// The servers of the benchmarks in Python are those that were started, on a machine where other programs take ports.
+#[test]
+fn benchmarks_measure_the_servers_that_they_have_started() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("python3");
+    command.arg(root.join("tests/load/benchmark_servers.py"));
+    command.arg(env!("CARGO_BIN_EXE_stockd")).arg(root.join("../../benchmarks"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STOCKD_") {
+            command.env_remove(name);
+        }
+    }
+    let (code, out, err) = run(command);
+    assert_eq!((code, &*out), (Some(0), "done\n"), "{err}");
 }

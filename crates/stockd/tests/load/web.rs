@@ -93,7 +93,7 @@ fn it_speaks_http_over_tls_with_a_token() {
 #[test]
 fn subscribers_tell_how_old_their_messages_are() {
     let server = server();
-    for carrier in ["resp", "sse", "websocket"] {
+    for carrier in ["resp", "sse", "websocket", "grpc"] {
         let common = ["--protocol", "resp", "--stocks", "20", "--fill", "--updates", "50"];
         let subscribers = ["--subscribers", "3", "--subscribe-with", carrier];
         let window = ["--requests", "2000", "--repeats", "0", "--http", &server.http];
@@ -134,6 +134,10 @@ fn a_server_of_another_protocol_is_named() {
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("the gRPC protocol has no writes; use --updates"), "{err}");
     let subscribers = ["--subscribers", "1", "--subscribe-with", "sse", "--requests", "1"];
+    let (code, _, err) = server.load(&[&subscribers[..], &["--http", &server.resp]].concat());
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("failed while subscribing"), "{err}");
+    let subscribers = ["--subscribers", "1", "--subscribe-with", "grpc", "--requests", "1"];
     let (code, _, err) = server.load(&[&subscribers[..], &["--http", &server.resp]].concat());
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("failed while subscribing"), "{err}");

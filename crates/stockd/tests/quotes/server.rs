@@ -25,7 +25,12 @@ pub(crate) fn stockd(args: &[&str]) -> Command {
 pub(crate) type Outcome = (Option<i32>, String, String);
 
 pub(crate) fn run(command: Command) -> Outcome {
-    let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();
+    run_within(command, PATIENCE)
+}
+
+/// As [`run`], for a command that may take this long.
+pub(crate) fn run_within(command: Command, patience: Duration) -> Outcome {
+    let output = assert_cmd::Command::from_std(command).timeout(patience).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

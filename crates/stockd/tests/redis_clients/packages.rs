@@ -1,8 +1,8 @@
 //! What the tests need and a machine may lack.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 
 /// Packages of a language, installed in a directory of their own.
 pub(crate) struct Packages {
@@ -11,12 +11,16 @@ pub(crate) struct Packages {
     pub(crate) directory: PathBuf,
 }
 
-/// One installation at a time: apt-get has one lock, and two tests may want the same.
-static INSTALLING: Mutex<()> = Mutex::new(());
+/// One installation at a time, of all test programs that run: apt-get has one lock, and two tests may want the same.
+fn one_at_a_time() -> File {
+    let file = File::create(directory("installing").join("lock")).unwrap();
+    file.lock().unwrap();
+    file
+}
 
 /// Whether a program is there, after installing its Debian package if need be.
 pub(crate) fn have(program: &str, package: &str) -> bool {
-    let _one_at_a_time = INSTALLING.lock();
+    let _one_at_a_time = one_at_a_time();
     let found = || succeeds(Command::new(program).arg("--version"));
     if found() {
         return true;
@@ -30,7 +34,7 @@ pub(crate) fn have(program: &str, package: &str) -> bool {
 
 /// Whether Debian packages are installed, and the programs there, after installing them if need be.
 pub(crate) fn have_all(programs: &[&str], packages: &[&str]) -> bool {
-    let _one_at_a_time = INSTALLING.lock();
+    let _one_at_a_time = one_at_a_time();
     let is_there = |package: &&str| {
         let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
         query.is_ok_and(|it| it.stdout.ends_with(b"ok installed"))
@@ -77,7 +81,7 @@ impl Packages {
                     Command::new(&program).args(["-m", "pip", "install", "-q"]).args(packages),
                 )
         };
-        let _one_at_a_time = INSTALLING.lock();
+        let _one_at_a_time = one_at_a_time();
         let made = succeeds(Command::new(&program).args(["-c", program_there]))
             || make()
             || skipped("python3 -m venv and pip", "python3-venv");
@@ -90,7 +94,7 @@ impl Packages {
             return None;
         }
         let directory = directory("node");
-        let _one_at_a_time = INSTALLING.lock();
+        let _one_at_a_time = one_at_a_time();
         // The name of a scope begins with @, too.
         let names = packages.iter().filter_map(|package| package.rsplit_once('@'));
         let names = names.map(|(name, _)| name);

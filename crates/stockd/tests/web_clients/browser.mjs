@@ -1,7 +1,7 @@
 // What pages of other sites can do from a real browser: nothing, unless their origin is let in. And gRPC-Web from a page.
 import { once } from 'node:events';
 import http from 'node:http';
-import { chromium } from 'playwright-core';
+import { launch } from './stage.mjs';
 
 const [address, open] = process.argv.slice(2);
 const port = address.split(':').at(-1);
@@ -21,10 +21,7 @@ const attacker = http.createServer((_, response) => response.end('<!doctype html
 attacker.listen(0, '127.0.0.1');
 await once(attacker, 'listening');
 const evil = `http://attacker.example:${attacker.address().port}`;
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--host-resolver-rules=MAP *.example 127.0.0.1'],
-});
+const browser = await launch({ args: ['--host-resolver-rules=MAP *.example 127.0.0.1'] });
 try {
   const page = await browser.newPage();
   page.setDefaultTimeout(30_000);

@@ -2,9 +2,9 @@
 
 Usage: crowd.py ADDRESS PID CLIENTS [sse|websocket]
 
-Half of CLIENTS are of each kind, or all of the one that is named. Prices of a few stocks change as long as it takes; two clients in a hundred sleep meanwhile and
-subscribe to all stocks. On a slow machine they wake now and then to take a little, and all of WebSocket say that they are there: the server
-closes clients that take nothing, or are silent, for a minute. What must hold:
+Half of CLIENTS are of each kind, or all of the one that is named. Prices of a few stocks change as long as it takes; two clients in a
+hundred sleep meanwhile and subscribe to all stocks. On a slow machine they wake now and then to take a little, and all of WebSocket
+say that they are there: the server closes clients that take nothing, or are silent, for a minute. What must hold:
 
 - to no client a version goes back, and the last that it is told of a stock is the latest, also to those that slept;
 - who slept is told less than what happened, and /v1/clients names it as waiting;
@@ -42,11 +42,11 @@ PONG = b"\x8a\x80\0\0\0\0"
 # Bytes of the server for each client, its share in the system's sockets apart.
 MEMORY_MAX = 40 * 1024
 
-# Clients of a process.
+# Clients of a process, which has a limit of open files of its own.
 TOGETHER = 2500
 
-# No client waits longer for what it is to be told.
-PATIENCE = 120
+# Nothing takes longer, with this much more for each client: a guard against hanging alone.
+PATIENCE, MORE_PATIENCE = 60, 0.02
 
 QUOTE = re.compile(rb'"symbol":"((?:CROWD|MORE)\d+)"[^{}]*?"version":(\d+)[,}]')
 
@@ -110,8 +110,28 @@ class Client:
         return all(self.versions[symbol] == latest[symbol] for symbol in self.versions)
 
 
-def be_clients(address, numbers, kind, pipe):
-    clients = [Client(address, number, number % 100 < 2, kind) for number in numbers]
+class Crowd:
+    """The clients of this process, which wake together."""
+
+    def __init__(self):
+        self.clients, self.asleep_until = [], time.monotonic() + SLEEP
+
+    def wake_in_time(self):
+        if time.monotonic() > self.asleep_until:
+            self.wake()
+
+    def wake(self):
+        for client in self.clients:
+            client.wake()
+        self.asleep_until = time.monotonic() + SLEEP
+
+
+def be_clients(address, numbers, kind, patience, pipe):
+    crowd = Crowd()
+    for number in numbers:
+        crowd.clients.append(Client(address, number, number % 100 < 2, kind))
+        crowd.wake_in_time()
+    clients = crowd.clients
     by_socket = {client.socket.fileno(): client for client in clients}
     readers, all_of_them = select.epoll(), select.epoll()
     for client in clients:
@@ -119,21 +139,18 @@ def be_clients(address, numbers, kind, pipe):
         if not client.is_sleeper:
             readers.register(client.socket.fileno(), select.EPOLLIN)
     pipe.send("ready")
-    asleep_until = time.monotonic() + SLEEP
     while not pipe.poll():
         for file, _ in readers.poll(0.05):
             by_socket[file].read()
-        if time.monotonic() > asleep_until:
-            for client in clients:
-                client.wake()
-            asleep_until = time.monotonic() + SLEEP
-    latest, deadline = pipe.recv(), time.monotonic() + PATIENCE
-    for client in clients:
-        client.wake()
-    while not all(client.has_latest(latest) for client in clients):
-        assert time.monotonic() < deadline, "the latest quote was lost"
+        crowd.wake_in_time()
+    latest, deadline = pipe.recv(), time.monotonic() + patience
+    crowd.wake()
+    behind = clients
+    while behind := [client for client in behind if not client.has_latest(latest)]:
+        assert time.monotonic() < deadline, f"the latest quote was lost by {len(behind)} clients"
         for file, _ in all_of_them.poll(1):
             by_socket[file].read()
+        crowd.wake_in_time()
     told = [client.messages / len(client.versions) for client in clients if client.is_sleeper]
     pipe.send(max(told, default=0))
     pipe.recv()
@@ -178,17 +195,18 @@ def main():
     kind = sys.argv[4] if len(sys.argv) > 4 else ""
     change(address, 1)
     before = resident_bytes(pid)
-    processes = []
+    processes, patience = [], PATIENCE + MORE_PATIENCE * count
     for begin in range(0, count, TOGETHER):
         ours, theirs = multiprocessing.Pipe()
         numbers = range(begin, min(begin + TOGETHER, count))
-        process = multiprocessing.Process(target=be_clients, args=(address, numbers, kind, theirs))
+        arguments = (address, numbers, kind, patience, theirs)
+        process = multiprocessing.Process(target=be_clients, args=arguments)
         process.daemon = True
         process.start()
         theirs.close()
         processes.append((process, ours))
     for _, pipe in processes:
-        assert pipe.recv() == "ready"
+        assert pipe.poll(patience) and pipe.recv() == "ready", "the clients are not connected"
     connected = resident_bytes(pid)
     most, changes, waiting = connected, 1, set()
     sleepers = len([number for number in range(count) if number % 100 < 2])

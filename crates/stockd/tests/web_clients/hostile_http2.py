@@ -82,6 +82,8 @@ def rapid_reset():
     except (ConnectionError, BrokenPipeError):
         pass
     others_are_served()
+    metrics = httpx.get(f"http://{ADDRESS}/metrics", timeout=PATIENCE).text
+    assert 'stockd_connections_closed_total{reason="web_resets"} 0' not in metrics, "it is not counted"
 
 
 def tiny_window():

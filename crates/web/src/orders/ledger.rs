@@ -50,7 +50,7 @@ pub(crate) struct LedgerReport {
     pub(crate) kept_max: u64,
 }
 
-/// An order that is to be executed, and who waits for its number.
+/// An order that is to be executed, and the request that waits for its number.
 #[derive(Debug)]
 struct Asked {
     symbol: Symbol,
@@ -60,7 +60,7 @@ struct Asked {
 
 impl Asked {
     fn answer(self, outcome: Result<u64, Refused>) {
-        // Who asked may be gone.
+        // The request that asked may be gone.
         let _ = self.done.send(outcome);
     }
 

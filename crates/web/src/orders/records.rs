@@ -34,7 +34,7 @@ const PLACES: u64 = ORDERS_KEPT + ORDERS_TOGETHER_MAX as u64;
 pub(crate) struct Order {
     pub(crate) number: u64,
     pub(crate) symbol: Symbol,
-    /// Taken by who buys, added by who sells.
+    /// Taken by a buyer, added by a seller.
     pub(crate) shares: Shares,
 }
 

@@ -18,7 +18,7 @@ use stockd_model::limits::{
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::caller::refuse_token;
-use crate::connection::ConnectionInfo;
+use crate::connection::{Closed, ConnectionInfo};
 use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::stream::teller::{Sink, Teller};
@@ -93,8 +93,10 @@ impl Talk {
                     }
                     Some(Err(error)) => {
                         tracing::debug!("{}: closed: {error}", self.info.peer);
-                        let (code, reason) = fault(error);
-                        close(&mut out, code, reason).await
+                        match fault(error) {
+                            Some((why, code, reason)) => self.end(&mut out, why, (code, reason)).await,
+                            None => Err(Gone),
+                        }
                     }
                     None => Err(Gone),
                 },
@@ -103,10 +105,14 @@ impl Talk {
                     outcome => outcome,
                 },
                 () = patience.as_mut(), if awaits_token => {
-                    close(&mut out, close_code::POLICY, "no token was shown").await
+                    let said = (close_code::POLICY, "no token was shown");
+                    self.end(&mut out, Closed::NoToken, said).await
                 }
                 _ = ping.tick() => match heard.elapsed() > WEBSOCKET_SILENCE_MAX {
-                    true => close(&mut out, close_code::POLICY, "no answer to a ping").await,
+                    true => {
+                        let said = (close_code::POLICY, "no answer to a ping");
+                        self.end(&mut out, Closed::Silent, said).await
+                    }
                     false => out.send(Frame::Ping(Default::default())).await.map_err(Gone::from),
                 },
             };
@@ -117,6 +123,17 @@ impl Talk {
         // What the client has sent meanwhile is read: closing on unread bytes destroys the last frames.
         let said_all = async { while incoming.next().await.is_some_and(|frame| frame.is_ok()) {} };
         let _ = tokio::time::timeout(LINGER_TIMEOUT, said_all).await;
+    }
+
+    /// Ends it, since the client has broken a bound or a rule.
+    async fn end(
+        &mut self,
+        out: &mut Outgoing,
+        why: Closed,
+        (code, reason): (u16, &'static str),
+    ) -> Result<(), Gone> {
+        self.plane.traffic.note_closed(why);
+        close(out, code, reason).await
     }
 
     async fn hear(
@@ -138,7 +155,7 @@ impl Talk {
         };
         match answered {
             Ok(answer) => Ok(out.send(answer).await?),
-            Err((code, reason)) => close(out, code, reason).await,
+            Err(said) => self.end(out, Closed::ProtocolError, said).await,
         }
     }
 
@@ -188,13 +205,22 @@ fn bytes_of(frame: &Frame) -> u64 {
     }
 }
 
-/// The close code of what is wrong with a message (RFC 6455, section 7.4.1), and the reason.
-fn fault(error: axum::Error) -> (u16, &'static str) {
-    match error.into_inner().downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => (close_code::SIZE, "the message is too large"),
-        Some(tungstenite::Error::Utf8(_)) => (close_code::INVALID, "the text is no UTF-8"),
-        _ => (close_code::PROTOCOL, "this breaks the protocol"),
-    }
+/// What is wrong with a message, its close code (RFC 6455, section 7.4.1), and the reason; `None` where the client has gone
+/// without a word.
+fn fault(error: axum::Error) -> Option<(Closed, u16, &'static str)> {
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+    Some(match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => {
+            (Closed::MessageTooLong, close_code::SIZE, "the message is too large")
+        }
+        Some(tungstenite::Error::Utf8(_)) => {
+            (Closed::ProtocolError, close_code::INVALID, "the text is no UTF-8")
+        }
+        Some(
+            tungstenite::Error::Io(_) | tungstenite::Error::Protocol(ResetWithoutClosingHandshake),
+        ) => return None,
+        _ => (Closed::ProtocolError, close_code::PROTOCOL, "this breaks the protocol"),
+    })
 }
 
 /// Says why it is over. The client is gone then.

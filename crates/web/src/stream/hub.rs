@@ -361,7 +361,7 @@ impl Stream {
         progress
     }
 
-    /// Who the client is has changed, by what it has shown now.
+    /// The client has shown something, and is another user now.
     pub(crate) fn identify(&mut self, identity: Identity) {
         lock(&self.hub.inner).feed.change_access(self.id(), identity.access());
         self.identity = identity;

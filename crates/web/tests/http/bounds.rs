@@ -1,10 +1,13 @@
 //! What is refused: foreign hosts and pages, too much, and too many.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use stockd_web::Config;
 
 use crate::Web;
+use crate::websocket::{BINARY, Frame, TEXT, WebSocket};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -68,6 +71,47 @@ fn what_is_too_long_is_refused_and_says_the_limit() {
     let mut http = web.connect();
     http.send("POST", "/v1/lookup", &[JSON, ("Content-Length", "99999999")], "");
     assert_eq!(http.head().status, 413);
+}
+
+#[test]
+fn what_is_closed_or_refused_is_counted_by_reason() {
+    let web = Web::start();
+    let head = web.connect().ask("GET", "/health/live", &[("X", &"x".repeat(40_000))], "");
+    let mut rubbish = web.connect();
+    rubbish.stream.get_mut().write_all(b"rubbish\r\n\r\n").unwrap();
+    assert_eq!((head.status, rubbish.head().status), (431, 400));
+    for (opcode, payload) in [(TEXT, "x".repeat(64 * 1024 + 1)), (BINARY, "x".to_owned())] {
+        let stream = TcpStream::connect(web.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut socket = WebSocket::open(stream, "/v1/stream");
+        socket.send(opcode, true, payload.as_bytes());
+        while !matches!(socket.frame(), Frame::Close(_) | Frame::Gone) {}
+    }
+    assert_eq!(web.connect().get(&format!("/v1/stocks?prefix={}", "x".repeat(9000))).status, 414);
+    let names = "x,".repeat(1001);
+    assert_eq!(web.connect().get(&format!("/v1/stocks?symbols={names}")).status, 413);
+    let expected = [
+        r#"stockd_connections_closed_total{reason="web_head_too_long"} 1"#,
+        r#"stockd_connections_closed_total{reason="web_message_too_long"} 1"#,
+        r#"stockd_connections_closed_total{reason="web_protocol_error"} 2"#,
+        r#"stockd_connections_closed_total{reason="web_silent"} 0"#,
+        r#"stockd_connections_closed_total{reason="web_idle"} 0"#,
+        r#"stockd_http_problems_total{problem="uri-too-long"} 1"#,
+        r#"stockd_http_problems_total{problem="too-many-names"} 1"#,
+    ];
+    // A connection is counted when it has ended, which may be after its client has read the last of it.
+    let mut http = web.connect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut metrics = || http.get("/metrics").text().to_owned();
+    while !expected.iter().all(|line| metrics().lines().any(|it| it == *line)) {
+        assert!(Instant::now() < deadline, "{}", metrics());
+        std::thread::yield_now();
+    }
+    let hit = web.connect().get("/v1/server").json()["limits_hit"].to_string();
+    for name in ["http_head_bytes", "websocket_bytes", "http_uri_bytes", "http_names"] {
+        assert!(hit.contains(name), "{name} is not in {hit}");
+    }
+    assert!(!hit.contains("websocket_silence"), "{hit}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::fmt;
 
 use stockd_model::limits::{
     CLIENT_NAME_BYTES_MAX, FEED_TTL_MAX, FEED_TTL_MIN, PATTERN_BYTES_MAX, RESP_COMMAND_BYTES_MAX,
-    RESP_COMMAND_PARTS_MAX, STREAM_INTERVAL_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX,
-    TRANSACTION_PARTS_MAX, WATCHED_STOCKS_MAX,
+    STREAM_INTERVAL_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX, TRANSACTION_PARTS_MAX,
+    WATCHED_STOCKS_MAX,
 };
 use stockd_model::{
     FeedNameError, FieldError, PriceError, Refusal, Right, SharesError, SymbolError,
@@ -45,14 +45,14 @@ pub enum CommandError<'a> {
         command: &'static str,
     },
     /// More parts than a command that is executed as a whole may have.
-    #[error(
-        "ERR '{command}' command has {parts} parts, the limit is {RESP_COMMAND_PARTS_MAX}; send several"
-    )]
+    #[error("ERR '{command}' command has {parts} parts, the limit is {most}; send several")]
     TooManyParts {
         /// The command.
         command: &'static str,
         /// Its parts, its name among them.
         parts: usize,
+        /// As many as it may have.
+        most: usize,
     },
     /// More bytes than a command that is executed as a whole may have.
     #[error("ERR '{command}' command is longer than {RESP_COMMAND_BYTES_MAX} bytes, the limit")]

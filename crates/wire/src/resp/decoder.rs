@@ -104,7 +104,7 @@ impl Decoder {
 
     /// Bytes that it holds of a line whose parts are not all taken.
     pub fn held_bytes(&self) -> usize {
-        self.inline.array.capacity()
+        self.inline.array.len()
     }
 
     /// Takes the first command off the front of the input, which begins with the first byte that
@@ -531,10 +531,11 @@ impl Arrays {
             _ => {}
         }
         spec.check_rights(self.rights)?;
+        let most = *spec.parts.end();
         if spec.parts.contains(&parts) {
             Ok(())
-        } else if parts > RESP_COMMAND_PARTS_MAX && *spec.parts.end() == RESP_COMMAND_PARTS_MAX {
-            Err(CommandError::TooManyParts { command, parts })
+        } else if parts > most && most >= RESP_COMMAND_PARTS_MAX {
+            Err(CommandError::TooManyParts { command, parts, most })
         } else {
             Err(CommandError::WrongArity { command })
         }

@@ -31,25 +31,25 @@ pub const REDIS_VERSION: &str = "7.4.0";
 pub struct Encoder {
     version: Version,
     tally: Tally,
-    rows: Rows,
     errors: ErrorCounts,
 }
 
-/// What is known so far of a command whose one reply is about several stocks.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    listed: u64,
-    /// The first refusal, which is the reply then.
-    refusal: Option<Refusal>,
-}
-
-/// What is known so far of `HSETROWS`.
+/// What is known so far of a command whose one reply is about several stocks. Small, since every idle
+/// connection has one; a command has fewer parts than can be counted here.
 #[derive(Clone, Debug, Default)]
-struct Rows {
-    written: u64,
-    refused: u64,
+struct Tally {
+    /// Stocks that were listed, or rows that were written.
+    done: u32,
+    refused: u32,
     /// Why the first was refused, with its code.
     first: Option<Box<str>>,
+}
+
+impl Tally {
+    fn refuse(&mut self, why: &dyn fmt::Display) {
+        self.refused += 1;
+        self.first.get_or_insert_with(|| why.to_string().into());
+    }
 }
 
 impl Encoder {
@@ -188,16 +188,15 @@ impl Encoder {
 
     fn row(&mut self, reply: &Reply, last: bool, out: &mut Vec<u8>) {
         match reply {
-            Reply::Refused(refusal) => return self.bad_row(&Refused(refusal), last, out),
-            _ => self.rows.written += 1,
+            Reply::Refused(refusal) => self.tally.refuse(&Refused(refusal)),
+            _ => self.tally.done += 1,
         }
         self.end_rows(last, out);
     }
 
     /// Counts a row that was not written, and appends the reply with the last.
     pub fn bad_row(&mut self, error: &dyn fmt::Display, last: bool, out: &mut Vec<u8>) {
-        self.rows.refused += 1;
-        self.rows.first.get_or_insert_with(|| error.to_string().into());
+        self.tally.refuse(error);
         self.end_rows(last, out);
     }
 
@@ -205,29 +204,27 @@ impl Encoder {
         if !last {
             return;
         }
-        let Rows { written, refused, first } = std::mem::take(&mut self.rows);
+        let Tally { done, refused, first } = std::mem::take(&mut self.tally);
         let Some(first) = first else {
-            return self.integer(written, out);
+            return self.integer(done.into(), out);
         };
         let (code, why) = first.split_once(' ').unwrap_or(("ERR", &first));
-        let all = written + refused;
+        let all = u64::from(done) + u64::from(refused);
         let error = format_args!("{code} {refused} of {all} rows were refused, the first: {why}");
         self.error(&error, out);
     }
 
     fn tally(&mut self, reply: &Reply, last: bool, out: &mut Vec<u8>) {
         match reply {
-            Reply::Refused(refusal) => {
-                self.tally.refusal.get_or_insert(*refusal);
-            }
+            Reply::Refused(refusal) => self.tally.refuse(&Refused(refusal)),
             Reply::NotFound => {}
-            _ => self.tally.listed += 1,
+            _ => self.tally.done += 1,
         }
         if last {
-            let Tally { listed, refusal } = std::mem::take(&mut self.tally);
-            match refusal {
-                Some(refusal) => self.error(&Refused(&refusal), out),
-                None => self.integer(listed, out),
+            let Tally { done, first, .. } = std::mem::take(&mut self.tally);
+            match first {
+                Some(first) => self.error(&first, out),
+                None => self.integer(done.into(), out),
             }
         }
     }

@@ -24,7 +24,7 @@ use super::protocol_error::ProtocolError;
 #[derive(Debug, Default)]
 pub(super) struct Inline {
     /// The line as an array.
-    pub(super) array: Vec<u8>,
+    pub(super) array: Box<[u8]>,
     /// Bytes of the array that are taken.
     pub(super) taken: usize,
     /// Bytes at the front of the input that hold no control character, so no line end.
@@ -41,7 +41,7 @@ impl Inline {
     /// Frees what is taken.
     #[inline]
     pub(super) fn release(&mut self) {
-        if !self.is_pending() && self.array.capacity() > 0 {
+        if !self.is_pending() && !self.array.is_empty() {
             *self = Inline { searched: self.searched, ..Inline::default() };
         }
     }
@@ -50,7 +50,7 @@ impl Inline {
     /// blank one. `false` asks for more bytes. After an error the line is still there.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         let Some((line, line_end)) = self.line(input)? else { return Ok(false) };
-        *self = Inline { array: array(line)?, taken: 0, searched: 0 };
+        *self = Inline { array: array(line)?.into_boxed_slice(), taken: 0, searched: 0 };
         *input = input.get(line.len() + line_end..).unwrap_or_default();
         Ok(true)
     }
@@ -273,10 +273,7 @@ mod tests {
             let mut inline = Inline::default();
             let mut left = input.as_bytes();
             assert_eq!(inline.read(&mut left), Ok(true), "{input:?}");
-            assert_eq!(
-                (left, inline.array.as_slice()),
-                (rest.as_bytes(), &b"*1\r\n$4\r\nPING\r\n"[..])
-            );
+            assert_eq!((left, &*inline.array), (rest.as_bytes(), &b"*1\r\n$4\r\nPING\r\n"[..]));
         }
         assert_eq!(Inline::default().read(&mut b"PING\r".as_slice()), Ok(false));
     }

@@ -9,7 +9,9 @@
 use std::ops::RangeInclusive;
 
 use stockd_model::Right;
-use stockd_model::limits::{RESP_ARRAY_PARTS_MAX, RESP_COMMAND_PARTS_MAX};
+use stockd_model::limits::{
+    RESP_ARRAY_PARTS_MAX, RESP_COMMAND_PARTS_MAX, TRANSACTION_COMMANDS_MAX,
+};
 
 /// What is known of one command, or of one subcommand.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ const ADMIN: Kind = kind(&["admin", "noscript", "loading", "stale"], &[Right::Ad
 pub(super) const STREAMED: usize = RESP_ARRAY_PARTS_MAX;
 /// As many parts as a command may have that is executed as a whole.
 const WHOLE: usize = RESP_COMMAND_PARTS_MAX;
+/// As many as one that is a transaction: a name and a value for each of its updates.
+const PAIRS: usize = 1 + 2 * TRANSACTION_COMMANDS_MAX;
 
 /// Declares the commands: the enum to dispatch on and the table, in the same order.
 macro_rules! commands {
@@ -145,7 +149,7 @@ commands! {
     HMSet "hmset" 4..=WHOLE, WRITE ONE_KEY "hash",
         "symbol field value [field value …]",
         "As HSET, and answers OK";
-    MSet "mset" 3..=WHOLE, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
+    MSet "mset" 3..=PAIRS, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
         "Updates the prices of listed stocks as one, or of none where one of them is not listed";
     HDel "hdel" 3..=WHOLE, WRITE ONE_KEY "hash", "symbol field [field …]",
         "Takes away fields that a quote need not have; how many it had";

@@ -55,7 +55,7 @@ impl Writes {
         }
         self.refused += 1;
         if self.refused == REFUSED_WRITES_NAMED {
-            let name = client.names().client.clone();
+            let name = client.names().client;
             let name = if name.is_empty() { name } else { format!(" ({name})") };
             tracing::warn!(
                 "all of the first {REFUSED_WRITES_NAMED} writes of {}{name} were refused, the last one: {why}",

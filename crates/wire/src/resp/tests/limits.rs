@@ -81,6 +81,17 @@ fn a_whole_command_of_the_limits_is_taken_and_a_larger_one_refused_and_skipped()
     let error = "-ERR 'hmget' command has 129 parts, the limit is 128; send several\r\n";
     assert_eq!(replies, [error, PONG].concat());
 
+    // A transaction by itself has as many updates as one of several commands.
+    let pairs = ["AAPL", "1"].repeat(1024);
+    assert_eq!(
+        and_ping(&array(&[&["MSET"], pairs.as_slice()].concat())),
+        ["+OK\r\n", PONG].concat()
+    );
+    let pairs = ["AAPL", "1"].repeat(1025);
+    let error = "-ERR 'mset' command has 2051 parts, the limit is 2049; send several\r\n";
+    let replies = and_ping(&array(&[&["MSET"], pairs.as_slice()].concat()));
+    assert_eq!(replies, [error, PONG].concat());
+
     let field = vec![b'A'; RESP_BULK_BYTES_MAX];
     let last = |bytes| {
         let head = array(&[b"HMGET".as_slice(), b"AAPL", &field, b""]).len() - b"$0\r\n\r\n".len();
