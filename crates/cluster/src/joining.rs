@@ -30,6 +30,8 @@ use crate::snapshot::Snapshot;
 pub struct Joining {
     options: ClusterOptions,
     log: LogInfo,
+    /// The last message of the log.
+    last: u64,
     kept: Option<(DataDir, Option<Place>)>,
     /// What the node begins with in place of that.
     snapshot: Option<Snapshot>,
@@ -68,8 +70,8 @@ impl Joining {
         let network = thread::Builder::new().name("stockd-nats".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let joined = join(&of_thread, seen).await;
-                let connection = joined.map(|Joined { connection, log, snapshot }| {
-                    let _ = tell.send(Ok((log, snapshot)));
+                let connection = joined.map(|Joined { connection, log, last, snapshot }| {
+                    let _ = tell.send(Ok((log, last, snapshot)));
                     connection
                 });
                 match connection {
@@ -83,7 +85,7 @@ impl Joining {
             });
         });
         let network = network.map_err(|error| ClusterError::Refused(error.to_string()))?;
-        let (log, snapshot): (LogInfo, _) = loop {
+        let (log, last, snapshot): (LogInfo, _, _) = loop {
             match told.recv_timeout(LOOK_INTERVAL) {
                 Ok(found) => break found?,
                 Err(RecvTimeoutError::Timeout) if is_given_up() => {
@@ -105,7 +107,7 @@ impl Joining {
             );
             return Err(of_directory(directory, why));
         }
-        Ok(Joining { options, log, kept, snapshot, wire, network })
+        Ok(Joining { options, log, last, kept, snapshot, wire, network })
     }
 
     /// Has a node follow the log and write to it. The engine shows what the directory has until more of the log has come.
@@ -114,7 +116,7 @@ impl Joining {
     ///
     /// When the directory cannot be read, or the system has no memory or no thread.
     pub fn start(self) -> Result<(Engine, Cluster), ClusterError> {
-        let Joining { options, log, kept, snapshot, wire, network } = self;
+        let Joining { options, log, last, kept, snapshot, wire, network } = self;
         let LogInfo { epoch, stocks_max } = log;
         let catalog = Catalog::new();
         let (mut state, mut holdings) = (LogState::new(), Holdings::default());
@@ -156,6 +158,7 @@ impl Joining {
             epoch,
             write_timeout: options.write_timeout,
             writes: !options.only_follows,
+            joins_at: last,
             // The system has had random numbers before.
             draw_session: Box::new(|| random().unwrap_or_else(|_| now_ns())),
         };

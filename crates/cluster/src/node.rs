@@ -37,6 +37,8 @@ pub struct NodeOptions {
     pub write_timeout: Duration,
     /// Whether it writes. One that does not says nothing to the log.
     pub writes: bool,
+    /// The last message of the log when it was joined: before that is applied no client is let in.
+    pub joins_at: u64,
     /// Draws the random number of a session.
     pub draw_session: Box<dyn FnMut() -> u64 + Send>,
 }
@@ -500,6 +502,8 @@ impl Node {
     fn closed(&self, now: Instant) -> Option<Closed> {
         if let Some(fault) = &self.fault {
             Some(Closed::Stopped(fault.clone()))
+        } else if self.log.seen().sequence < self.options.joins_at {
+            Some(Closed::Joining)
         } else if !self.options.writes {
             Some(Closed::ReadOnly)
         } else if !self.origin.is_open() {

@@ -25,6 +25,8 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Joined {
     pub(crate) connection: Connection,
     pub(crate) log: LogInfo,
+    /// The last message of the log.
+    pub(crate) last: u64,
     /// What the node has to begin with, in place of what it has kept.
     pub(crate) snapshot: Option<Snapshot>,
 }
@@ -108,7 +110,7 @@ async fn try_to_join(options: &ClusterOptions, kept: Option<Kept>) -> Result<Joi
     let (servers, name) = (options.servers.clone(), options.name.clone());
     let replicas = info.config.num_replicas;
     let connection = Connection { client, presence, servers, name, log, replicas };
-    Ok(Joined { connection, log, snapshot })
+    Ok(Joined { connection, log, last: info.state.last_seq, snapshot })
 }
 
 /// A cluster, as a node finds it.

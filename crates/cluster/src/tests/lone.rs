@@ -39,6 +39,7 @@ impl Lone {
             epoch: 1,
             write_timeout: Duration::from_secs(3),
             writes: true,
+            joins_at: 0,
             draw_session: Box::new(|| 7),
         };
         let began = Instant::now();

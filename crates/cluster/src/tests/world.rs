@@ -201,6 +201,7 @@ impl World {
             epoch: 1,
             write_timeout: WRITE_TIMEOUT,
             writes: true,
+            joins_at: 0,
             draw_session: Box::new(move || sessions.number()),
         };
         let node = Node::after(place.log, replica, options, self.now(0));
