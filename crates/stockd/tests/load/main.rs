@@ -12,6 +12,7 @@ mod server;
 #[cfg(feature = "web")]
 mod web;
 
+use std::path::Path;
 use std::process::Command;
 
 use fake::FakeServer;
