@@ -134,7 +134,8 @@ impl Source {
     /// About how many rows the file has, by its size and its first lines: none where these are not known, and too few
     /// where it is compressed.
     fn rows_expected(&self, sample: &[u8]) -> usize {
-        let size = self.path.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |it| it.len());
+        let size =
+            self.path.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |it| it.len());
         let lines = memchr::memchr_iter(b'\n', sample).count() as u64;
         let rows = size.saturating_mul(lines) / (sample.len() as u64).max(1);
         usize::try_from(rows).unwrap_or(usize::MAX).min(CATALOG_ROWS_EXPECTED_MAX)
