@@ -150,7 +150,7 @@ commands! {
         "symbol field value [field value …]",
         "As HSET, and answers OK";
     MSet "mset" 3..=PAIRS, WRITE PAIRED_KEYS "string", "symbol price [symbol price …]",
-        "Updates the prices of listed stocks as one, or of none where one of them is not listed";
+        "Updates the prices of up to 1,024 listed stocks as one, or of none where one of them is not listed";
     HDel "hdel" 3..=WHOLE, WRITE ONE_KEY "hash", "symbol field [field …]",
         "Takes away fields that a quote need not have; how many it had";
     StrLen "strlen" 2..=2, READ ONE_KEY "string", "symbol",
