@@ -1,5 +1,5 @@
-//! `stockd load` on a machine that is busy with something else. A suite of its own, so that no other test runs beside
-//! the neighbours.
+//! `stockd load` on a machine that is busy with something else. A suite of its own, so that the neighbours are there for
+//! no longer than it takes: what runs beside it has to wait.
 
 mod neighbour;
 #[path = "../redis_clients/packages.rs"]
