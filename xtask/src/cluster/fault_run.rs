@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use stockd_witness::{Ask, History, Nats, Random, Told, Truth, across_nodes, audit, through_node};
+use stockd_witness::{
+    Ask, History, Message, Nats, Random, Told, Truth, across_nodes, audit, through_node,
+};
 
 use super::clients::{Clients, STOCKS};
 use super::faults::{self, NODES, Planned};
@@ -95,14 +97,18 @@ pub(super) fn run(
     let histories = clients.end()?;
     let seen = watchers.end()?;
     let shown = settle(&scene.nodes)?;
-    let said = info(&mut scene.nodes[0].connect()?)?("cluster_snapshot");
-    let snapshot = said.and_then(|it| it.parse().ok()).unwrap_or(0);
+    let said = info(&mut scene.nodes[0].connect()?)?;
+    let number = |what| said(what).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+    let (snapshot, applied) = (number("cluster_snapshot"), number("cluster_applied"));
     problems.extend(scene.stop_nodes());
     let server = scene.server();
     let log = within(&server.place, || {
         let read = || Nats::connect(server.place.address(server.port))?.messages(STREAM);
-        // The servers may be busy with an election.
-        becomes("the log can be read", || read().ok())
+        // The servers may be busy with an election; and one that was cut off while it led the log answers with what it
+        // had then, until it knows better. What a node has applied the log has.
+        let reaches =
+            |log: &Vec<_>| log.last().is_some_and(|last: &Message| last.sequence >= applied);
+        becomes("the log has what a node has applied", || read().ok().filter(reaches))
     })?;
     let truth = Truth::of(&log);
     problems.extend(compare(&histories, &truth, &shown));
