@@ -16,16 +16,12 @@ use std::io;
 use std::io::IoSlice;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-#[cfg(target_os = "linux")]
-use std::sync::{Mutex, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend, StorageError};
 #[cfg(target_os = "linux")]
 use rustix::io::{Errno, ReadWriteFlags};
 
-#[cfg(target_os = "linux")]
-use crate::direct::Direct;
 use crate::folder::{Content, Folder, FolderFile};
 use crate::place::Place;
 use crate::rights;
@@ -45,9 +41,6 @@ pub(crate) struct Disk {
     /// The same open file, for what redb does not need of it.
     #[cfg(target_os = "linux")]
     raw: File,
-    /// What is written and synced at once goes past the page cache, where that can be.
-    #[cfg(target_os = "linux")]
-    direct: Option<Mutex<Direct>>,
     sync: bool,
 }
 
@@ -60,8 +53,6 @@ impl Disk {
         let raw = file.try_clone().map_err(redb::StorageError::Io)?;
         Ok(Disk {
             file: FileBackend::new(file)?,
-            #[cfg(target_os = "linux")]
-            direct: sync.then(|| Direct::open(&raw)).flatten().map(Mutex::new),
             #[cfg(target_os = "linux")]
             raw,
             sync,
@@ -171,13 +162,6 @@ impl Content for Disk {
     /// One call of the system in place of two.
     #[cfg(target_os = "linux")]
     fn write_synced(&self, mut offset: u64, mut data: &[u8]) -> io::Result<()> {
-        if let Some(direct) = &self.direct {
-            // Of what it keeps it forgets what it has not written, so a poisoned lock holds good bytes.
-            let mut direct = direct.lock().unwrap_or_else(PoisonError::into_inner);
-            if direct.write(&self.raw, offset, data)? {
-                return Ok(());
-            }
-        }
         let flags = if self.sync { ReadWriteFlags::DSYNC } else { ReadWriteFlags::empty() };
         while !data.is_empty() {
             match rustix::io::pwritev2(&self.raw, &[IoSlice::new(data)], offset, flags) {

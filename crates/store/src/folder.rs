@@ -40,8 +40,7 @@ pub(crate) trait Folder: fmt::Debug + Send + Sync {
 
 /// What can be done with a file.
 pub(crate) trait Content: StorageBackend {
-    /// Writes, and syncs what was written. What else was written before may be synced too or not. What lies behind it may
-    /// have become zeros, up to the next multiple of 4,096 bytes.
+    /// Writes, and syncs what was written. What else was written before may be synced too or not.
     fn write_synced(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.write(offset, data)?;
         self.sync_data()

@@ -51,8 +51,6 @@ mod changes;
 mod check;
 mod checkpoint;
 mod database;
-#[cfg(target_os = "linux")]
-mod direct;
 mod directory;
 mod disk;
 mod epoch;
