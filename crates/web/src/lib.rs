@@ -87,5 +87,5 @@ mod trace;
 mod unsent;
 mod writes;
 
-pub use config::Config;
+pub use config::{Config, Patience};
 pub use server::{StartError, WebServer};
