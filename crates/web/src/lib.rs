@@ -77,6 +77,7 @@ mod refused;
 mod responses;
 mod routes;
 mod schema;
+mod segments;
 mod server;
 mod session;
 mod snapshot;
