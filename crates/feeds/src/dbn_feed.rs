@@ -109,7 +109,10 @@ impl DbnFeed {
             return Ok(Step::NeedsMore);
         };
         let offset = self.filled - fsm.data().len() as u64;
-        check(fsm).map_err(|why| FeedError::new(offset, why))?;
+        check(fsm).map_err(|why| match offset {
+            0 => FeedError::new(offset, format!("it is no DBN: it begins with {why}")),
+            _ => FeedError::new(offset, why),
+        })?;
         match fsm.process() {
             ProcessResult::ReadMore(_) => Ok(Step::NeedsMore),
             ProcessResult::Metadata(metadata) => {

@@ -174,6 +174,13 @@ fn a_bad_json_line_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_file_whose_lines_end_with_carriage_returns_alone_says_so() {
+    let why = load(".csv", b"symbol,price\rA,1\rB,2\r").unwrap_err();
+    assert!(why.starts_with("us:1: the lines end with carriage returns alone"), "{why}");
+    assert!(why.ends_with(r#"end them with line feeds, as "tr '\r' '\n'" does"#), "{why}");
+}
+
+#[test]
 fn a_header_without_its_columns_is_refused() {
     let why = |text: &str| load(".csv", text.as_bytes()).unwrap_err();
     assert_eq!(
