@@ -5,7 +5,7 @@
 
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
-use stockd_model::{Condition, Problem, Quote};
+use stockd_model::{Condition, Problem, Quote, Refusal};
 
 use crate::refused::Refused;
 
@@ -34,6 +34,9 @@ fn of(epoch: u64, quote: &Quote) -> String {
 pub(crate) fn value(epoch: u64, quote: &Quote) -> HeaderValue {
     HeaderValue::try_from(of(epoch, quote)).expect("it has digits, points and quotation marks")
 }
+
+/// The version that no quote has: for ETags none of which is that of the stock.
+const NO_VERSION: u64 = 0;
 
 /// What a header of a condition names.
 enum Named {
@@ -70,11 +73,11 @@ pub(crate) fn condition(
         (Some(Named::Any), None) => Ok(Condition::Listed),
         (Some(Named::Versions(versions)), None) => Ok(match versions[..] {
             [Some((version, _))] => Condition::Version(version),
-            // Of several the one that holds, which the engine looks at again. No quote has version 0.
+            // Of several the one that holds, which the engine looks at again.
             _ => {
                 let is_named = |now: &u64| versions.iter().flatten().any(|(named, _)| named == now);
                 let now = current().filter(is_named);
-                Condition::Version(now.unwrap_or(0))
+                Condition::Version(now.unwrap_or(NO_VERSION))
             }
         }),
         (Some(_), Some(_)) => {
@@ -85,6 +88,21 @@ pub(crate) fn condition(
             let detail = "If-None-Match of a write takes *: the stock is to be not listed";
             Err(Refused::new(Problem::InvalidCondition, detail))
         }
+    }
+}
+
+/// A write under such a condition that is refused. Where the condition named no version that the stock can have, none is said
+/// to have been expected.
+pub(crate) fn refused(refusal: &Refusal) -> Refused {
+    match refusal {
+        Refusal::VersionDiffers { symbol, version, expected: NO_VERSION } => {
+            let detail = format!(
+                "stock '{symbol}' is at version {version}, and If-Match does not name its ETag; read it again"
+            );
+            let refused = Refused::new(Problem::VersionDiffers, detail);
+            refused.with("symbol", symbol.as_str()).with("version", *version)
+        }
+        refusal => refusal.into(),
     }
 }
 

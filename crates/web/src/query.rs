@@ -56,7 +56,7 @@ impl Query {
         listed.chain(self.all(one)).map(str::to_owned).collect()
     }
 
-    /// A number, up to a bound.
+    /// A number from 1; one beyond the bound is taken for the bound.
     pub(crate) fn number(&self, name: &str, max: usize) -> Result<Option<usize>, Refused> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -64,7 +64,8 @@ impl Query {
             Some(number) => Ok(Some(number.min(max))),
             None => {
                 let shown = stockd_model::escaped(text.as_bytes()).at_most(100).to_string();
-                let detail = format!("'{shown}' is not possible for {name}: write a number from 1");
+                let detail =
+                    format!("'{shown}' is not possible for {name}: write a number from 1 to {max}");
                 Err(Refused::new(Problem::InvalidRequest, detail))
             }
         }

@@ -120,7 +120,7 @@ pub(crate) async fn delete(
     let target = Target::new(&plane, caller, &name, &headers)?;
     match target.write(Request::Delist(target.symbol)).await? {
         Reply::NotFound => Err(Refused::not_listed(target.symbol.as_str())),
-        Reply::Refused(refusal) => Err((&refusal).into()),
+        Reply::Refused(refusal) => Err(etag::refused(&refusal)),
         _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
@@ -275,7 +275,7 @@ impl<'a> Target<'a> {
             Reply::Updated(quote) | Reply::Found(quote) | Reply::Cleared(quote, _) => {
                 Ok(whole(StatusCode::OK, epoch, &quote).map(Body::from))
             }
-            Reply::Refused(refusal) => Err((&refusal).into()),
+            Reply::Refused(refusal) => Err(etag::refused(&refusal)),
             Reply::NotFound | Reply::Delisted(_) => Err(Refused::not_listed(self.symbol.as_str())),
         }
     }

@@ -148,6 +148,17 @@ fn writes_take_effect_under_their_condition_alone() {
     assert_eq!(refused.status, 412);
     assert_eq!((&refused.json()["version"], &refused.json()["expected"]), (&json!(2), &json!(1)));
     assert_eq!(http.ask("DELETE", "/v1/stocks/A", &stale, "").status, 412);
+    // None of these is an ETag of a quote here: no version was expected.
+    let several = format!("{}, \"x\"", first.header("etag").unwrap());
+    for (method, tags) in [("PATCH", "\"x\""), ("PUT", &several), ("DELETE", "\"x\"")] {
+        let refused = http.ask(method, "/v1/stocks/A", &put(("If-Match", tags)), body);
+        let told = refused.json();
+        assert_eq!((refused.status, &told["version"]), (412, &json!(2)), "{method} {told}");
+        assert!(told.get("expected").is_none(), "{method} {told}");
+        let detail =
+            "stock 'A' is at version 2, and If-Match does not name its ETag; read it again";
+        assert_eq!(told["detail"], detail, "{method}");
+    }
     assert_eq!(http.ask("DELETE", "/v1/stocks/A", &put(("If-Match", "x")), "").status, 400);
     let quote = web.engine.quote(&Access::All, &"A".parse().unwrap()).unwrap();
     assert_eq!(quote.version, 2);
@@ -231,7 +242,10 @@ fn pages_show_every_stock_once() {
         assert_eq!(seen.len(), expected, "{query}");
     }
     assert_eq!(http.get("/v1/stocks?cursor=x").status, 400);
-    assert_eq!(http.get("/v1/stocks?limit=0").status, 400);
+    let refused = http.get("/v1/stocks?limit=0");
+    assert_eq!(refused.status, 400);
+    let detail = "'0' is not possible for limit: write a number from 1 to 1000";
+    assert_eq!(refused.json()["detail"], detail);
     assert_eq!(http.get("/v1/stocks?prefixx=T").status, 400);
 }
 
