@@ -112,6 +112,37 @@ fn dbn_of_every_kind_ends_as_the_oracle_does() {
     compare(&server, &oracle(&edge("edge_ids_swap_overnight_v3.oracle.csv")), &PRICE_AND_STATUS);
 }
 
+/// As pzstd writes it: before each frame one to pass over, which says how long the frame is; and empty and long ones of others.
+#[test]
+fn frames_of_zstd_to_pass_over_are_passed_over() {
+    let skippable = |number: u8, len: usize| {
+        let header = [&[number, 0x2a, 0x4d, 0x18][..], &(len as u32).to_le_bytes()].concat();
+        [header, vec![0x28; len]].concat()
+    };
+    let plain = std::fs::read(edge("edge_live_v3.dbn")).unwrap();
+    let mut whole = skippable(0x5f, 0);
+    for piece in plain.chunks(1000) {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let frame = ruzstd::encoding::compress_to_vec(piece, level);
+        whole.extend([skippable(0x50, 4), frame, skippable(0x57, 200_000)].concat());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pieces");
+    let counted = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let mut command = server::stockd(&["feed", "dbn", "--count-only", "--json"]);
+        command.arg(&path);
+        let (code, out, err) = server::run(command);
+        let mut counts: serde_json::Value = serde_json::from_str(&out).unwrap();
+        counts["seconds"] = 0.into();
+        (code, counts, err)
+    };
+    assert_eq!(counted(&whole), counted(&plain));
+    // Cut within one that is passed over.
+    let (code, _, err) = counted(&whole[..whole.len() - 1]);
+    assert!(code == Some(1) && err.contains("cannot read"), "{err}");
+}
+
 #[test]
 fn damage_is_exit_code_1_with_its_place_and_what_came_before_is_written() {
     for (kind, name, why) in [

@@ -103,7 +103,7 @@ fn refuse_binary(start: &[u8]) -> io::Result<()> {
         b"\xd0\xcf\x11\xe0" => "it is a spreadsheet; save it as CSV",
         b"PAR1" => "it is Parquet; write it as CSV or JSON lines",
         b"%PDF" => "it is a PDF; save what is in it as CSV",
-        [0x28, 0xb5, 0x2f, 0xfd] => {
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
             "it is compressed with zstd; pipe it through 'zstd -dc' into '-'"
         }
         [b'B', b'Z', b'h', ..] => {

@@ -432,6 +432,7 @@ fn a_file_that_is_no_text_says_what_to_do() {
         (b"PAR1....", "it is Parquet"),
         (b"\x7fELF\x02\x01", "it is no text; a catalog is CSV, JSON lines or a JSON array"),
         (&[0x28, 0xb5, 0x2f, 0xfd, 0], "zstd -dc"),
+        (&[0x50, 0x2a, 0x4d, 0x18, 4], "zstd -dc"),
         (&[0xff, 0xfe, b'a', 0, 0, 0xdc], "it is not UTF-16LE; say its encoding with --encoding"),
     ] {
         let why = load(".csv", bytes).unwrap_err();

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use flate2::read::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::interruption::Stopping;
 
@@ -24,6 +24,8 @@ const START_BYTES: usize = 4;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// The end of the number that begins a frame of zstd to pass over; its first byte is 0x50 to 0x5f. pzstd begins with one.
+const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
 
 impl Source {
     /// Opens a file, `-` being standard input. Once the command is to stop, reading from it is an error.
@@ -43,7 +45,9 @@ impl Source {
         let Source { bytes, start } = Source::peek(Box::new(bytes))?;
         let bytes: Box<dyn Read> = match start {
             _ if start.starts_with(GZIP) => Box::new(MultiGzDecoder::new(BufReader::new(bytes))),
-            _ if start.starts_with(ZSTD) => Box::new(ZstdFrames::new(bytes)),
+            _ if start.starts_with(ZSTD) || is_skippable(&start) => {
+                Box::new(ZstdFrames::new(bytes))
+            }
             _ => Box::new(bytes),
         };
         Source::peek(bytes)
@@ -95,6 +99,11 @@ impl Read for Stoppable {
     }
 }
 
+/// Whether a frame of zstd that begins like this is to be passed over.
+fn is_skippable(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, rest @ ..] if rest == ZSTD_SKIPPABLE)
+}
+
 /// zstd frames, one behind the other.
 struct ZstdFrames<R: Read> {
     /// The frame that is being read, or what comes behind the last one.
@@ -103,10 +112,13 @@ struct ZstdFrames<R: Read> {
 
 enum Frame<R: Read> {
     Between(BufReader<R>),
-    Open(Box<StreamingDecoder<BufReader<R>, ruzstd::decoding::FrameDecoder>>),
+    Open(Box<StreamingDecoder<Begun<R>, FrameDecoder>>),
     /// It was damaged.
     Ended,
 }
+
+/// A frame whose number was read already.
+type Begun<R> = Chain<Cursor<[u8; START_BYTES]>, BufReader<R>>;
 
 impl<R: Read> ZstdFrames<R> {
     fn new(bytes: R) -> ZstdFrames<R> {
@@ -123,11 +135,12 @@ impl<R: Read> Read for ZstdFrames<R> {
                     if io::BufRead::fill_buf(&mut bytes)?.is_empty() {
                         return Ok(0);
                     }
-                    let decoder = StreamingDecoder::new(bytes).map_err(io::Error::other)?;
-                    self.state = Frame::Open(Box::new(decoder));
+                    self.state = next_frame(bytes)?;
                 }
                 Frame::Open(mut decoder) => match decoder.read(room)? {
-                    0 if !room.is_empty() => self.state = Frame::Between(decoder.into_inner()),
+                    0 if !room.is_empty() => {
+                        self.state = Frame::Between(decoder.into_inner().into_inner().1);
+                    }
                     read => {
                         self.state = Frame::Open(decoder);
                         return Ok(read);
@@ -135,5 +148,23 @@ impl<R: Read> Read for ZstdFrames<R> {
                 },
             }
         }
+    }
+}
+
+/// Opens the frame that comes next, or passes over it.
+fn next_frame<R: Read>(mut bytes: BufReader<R>) -> io::Result<Frame<R>> {
+    let mut start = [0; START_BYTES];
+    bytes.read_exact(&mut start)?;
+    if !is_skippable(&start) {
+        let begun = Cursor::new(start).chain(bytes);
+        let decoder = StreamingDecoder::new(begun).map_err(io::Error::other)?;
+        return Ok(Frame::Open(Box::new(decoder)));
+    }
+    let mut len = [0; 4];
+    bytes.read_exact(&mut len)?;
+    let len = u64::from(u32::from_le_bytes(len));
+    match io::copy(&mut bytes.by_ref().take(len), &mut io::sink())? {
+        passed if passed == len => Ok(Frame::Between(bytes)),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
