@@ -14,6 +14,7 @@
 //! damage is written before the command ends with its error.
 
 mod broker;
+mod counted;
 mod freshness;
 mod gateway;
 mod live;

@@ -104,7 +104,7 @@ fn dbn_of_every_kind_ends_as_the_oracle_does() {
         let server = Server::start();
         let (code, out, err) = server.run(&["feed", "dbn", &edge(name)]);
         assert_eq!(code, Some(0), "{err}");
-        assert!(out.contains("; 1 gaps") && out.contains("2 undefined price"), "{out}");
+        assert!(out.contains("; 1 gap,") && out.contains("2 undefined price"), "{out}");
         compare(&server, &expected, &QUOTE);
     }
     let server = Server::start();
@@ -307,7 +307,7 @@ fn a_server_that_comes_back_gets_the_last_of_every_stock() {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out} {err}");
     assert!(
-        out.contains("1 times connected again") && err.contains("connecting again"),
+        out.contains("1 time connected again") && err.contains("connecting again"),
         "{out} {err}"
     );
     compare(&second, &oracle(&edge("edge_20191230.oracle.csv")), &PRICE_AND_STATUS);

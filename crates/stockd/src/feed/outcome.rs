@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use stockd_feeds::Counts;
 
+use super::counted::Counted;
 use super::tally::Tally;
 use crate::output;
 
@@ -36,25 +37,31 @@ impl Outcome<'_> {
 
     fn line(&self) -> String {
         let Counts { records, trades, conflated, gaps, missing, skipped, .. } = &self.counts;
-        let (stocks, seconds) = (self.stocks, self.seconds);
-        let mut line =
-            format!("{records} messages, {trades} trades, {stocks} stocks in {seconds:.1} s");
+        let mut line = format!(
+            "{}, {}, {} in {:.1} s",
+            Counted(*records, "message"),
+            Counted(*trades, "trade"),
+            Counted(self.stocks as u64, "stock"),
+            self.seconds
+        );
         if let Some(tally) = self.tally.filter(|_| self.wrote) {
             let Tally { listed, updated, late, refused, reconnects, .. } = tally;
             let _ = write!(line, ": {listed} listed, {updated} updated, {conflated} conflated");
-            for (count, what) in
-                [(late, "late"), (refused, "refused"), (reconnects, "times connected again")]
-            {
+            for (count, what) in [(late, "late"), (refused, "refused")] {
                 if *count > 0 {
                     let _ = write!(line, ", {count} {what}");
                 }
             }
+            if *reconnects > 0 {
+                let _ = write!(line, ", {} connected again", Counted(*reconnects, "time"));
+            }
         }
         if self.counts.orders_max > 0 {
-            let _ = write!(line, "; up to {} orders kept", self.counts.orders_max);
+            let _ = write!(line, "; up to {} kept", Counted(self.counts.orders_max, "order"));
         }
         if *gaps > 0 {
-            let _ = write!(line, "; {gaps} gaps, {missing} messages missing");
+            let (gaps, missing) = (Counted(*gaps, "gap"), Counted(*missing, "message"));
+            let _ = write!(line, "; {gaps}, {missing} missing");
         }
         let causes: Vec<String> =
             skipped.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
@@ -93,5 +100,37 @@ impl Outcome<'_> {
             object.insert("error".to_owned(), json!(format!("{error:#}")));
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_a_thing_is_one_thing() {
+        let line = |count: u64| {
+            let counts = Counts {
+                records: count,
+                trades: count,
+                orders_max: count,
+                gaps: count,
+                missing: count,
+                ..Counts::default()
+            };
+            let tally = Tally { listed: count, reconnects: count, ..Tally::default() };
+            let (stocks, tally) = (count as usize, Some(&tally));
+            Outcome { counts, stocks, tally, seconds: 0.0, error: None, wrote: true }.line()
+        };
+        assert_eq!(
+            line(1),
+            "1 message, 1 trade, 1 stock in 0.0 s: 1 listed, 0 updated, 0 conflated, \
+             1 time connected again; up to 1 order kept; 1 gap, 1 message missing"
+        );
+        assert_eq!(
+            line(2),
+            "2 messages, 2 trades, 2 stocks in 0.0 s: 2 listed, 0 updated, 0 conflated, \
+             2 times connected again; up to 2 orders kept; 2 gaps, 2 messages missing"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use stockd_feeds::Counts;
 
+use super::counted::Counted;
 use super::shared::Shared;
 use super::tally::Tally;
 use crate::output;
@@ -43,7 +44,10 @@ fn line(counts: &Counts, tally: Option<&Tally>, silence: Duration) -> String {
     let applied = tally.map(|tally| tally.listed + tally.updated);
     let applied = applied.map_or(String::new(), |applied| format!(", {applied} applied"));
     format!(
-        "{records} messages, {trades} trades{applied}, {conflated} conflated, {skipped} skipped, {gaps} gaps, heard {:.1} s ago",
+        "{}, {}{applied}, {conflated} conflated, {skipped} skipped, {}, heard {:.1} s ago",
+        Counted(*records, "message"),
+        Counted(*trades, "trade"),
+        Counted(*gaps, "gap"),
         silence.as_secs_f64()
     )
 }
@@ -59,7 +63,7 @@ mod tests {
         let half = Duration::from_millis(500);
         assert_eq!(
             line(&counts, Some(&tally), half),
-            "10 messages, 3 trades, 3 applied, 2 conflated, 0 skipped, 1 gaps, heard 0.5 s ago"
+            "10 messages, 3 trades, 3 applied, 2 conflated, 0 skipped, 1 gap, heard 0.5 s ago"
         );
         assert!(!line(&counts, None, half).contains("applied"));
     }
