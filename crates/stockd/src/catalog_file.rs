@@ -34,11 +34,12 @@ use stockd_model::limits::{
 
 use self::documents::Documents;
 pub(crate) use self::form::{Columns, Form, Format};
-pub(crate) use self::input::Input;
+pub(crate) use self::input::{Input, Text};
 use self::lines::{Line, Lines, too_long};
 pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
 pub(crate) use self::rows::Rows;
 use crate::bad_rows::BadRows;
+use crate::interruption::Stopping;
 
 /// A catalog file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,11 @@ impl Source {
     /// Opens it as text.
     pub(crate) fn open(&self) -> io::Result<Input> {
         Input::open(self.path(), self.form.encoding)
+    }
+
+    /// Opens it as text whose rows count as they come, until the command is to stop.
+    pub(crate) fn open_as_it_comes(&self, stopping: &Stopping) -> io::Result<Input> {
+        Input::open_as_it_comes(self.path(), self.form.encoding, stopping)
     }
 
     /// When the file was last changed; `None` of standard input, and where the system does not say.

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TrySendError};
 use std::thread;
 use std::time::Duration;
@@ -18,19 +18,16 @@ use signal_hook::iterator::Signals;
 pub(crate) struct Interruption {
     /// The number of the signal; then the channel closes. Only SIGHUP may come before.
     signal: Receiver<i32>,
-    #[cfg(feature = "feed")]
     stopping: Stopping,
 }
 
 /// Whether the first signal to stop has come, for parts of a command that wait on their own.
-#[cfg(feature = "feed")]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Stopping(Arc<AtomicBool>);
 
-#[cfg(feature = "feed")]
 impl Stopping {
     pub(crate) fn has_come(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -89,15 +86,10 @@ impl Interruption {
                 }
             }
         })?;
-        Ok(Interruption {
-            signal,
-            #[cfg(feature = "feed")]
-            stopping: Stopping(stopping),
-        })
+        Ok(Interruption { signal, stopping: Stopping(stopping) })
     }
 
     /// Whether it has come, for others who wait.
-    #[cfg(feature = "feed")]
     pub(crate) fn stopping(&self) -> &Stopping {
         &self.stopping
     }

@@ -44,6 +44,7 @@ mod server_info;
 mod set;
 mod settings;
 mod speed;
+mod stoppable_file;
 mod tls_flags;
 mod token;
 mod token_flags;

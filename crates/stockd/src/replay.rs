@@ -3,7 +3,7 @@
 //! This file owns when each update is due and how updates are sent; `update_file` reads them.
 //!
 //! Invariant: updates are done in the order of the file, none before it is due, and those that
-//! are due together are sent together.
+//! are due together are sent together. None that is due waits for what a pipe has not brought yet.
 
 mod lateness;
 mod moment;
@@ -82,13 +82,14 @@ const BATCH: usize = 8 * PIPELINE_NAMES_MAX;
 
 /// Replays the file and prints what was done.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let file = UpdateFile::new(&args.file, args.form.clone())?;
+    let interruption = Interruption::watch().context("cannot watch for signals")?;
+    let stopping = interruption.stopping().clone();
+    let file = UpdateFile::new(&args.file, args.form.clone(), stopping)?;
     let is_pipe = !file.can_be_read_twice();
     if is_pipe && args.again {
         let why = "a pipe cannot be read again; give --loop a file";
         return Err(UsageError(why.to_owned()).into());
     }
-    let interruption = Interruption::watch().context("cannot watch for signals")?;
     let extent = if is_pipe { None } else { Some(file.extent()?) };
     if let Some(extent) = &extent {
         extent.bad_rows.report(args.lenient, "nothing is replayed")?;
@@ -173,20 +174,31 @@ impl Replay {
     }
 
     fn play_once(&mut self, file: &UpdateFile) -> anyhow::Result<bool> {
-        let (mut updates, reading) = file.updates()?;
+        let (mut updates, reading) = match file.updates() {
+            Err(_) if self.is_to_stop() => return Ok(false),
+            opened => opened?,
+        };
         reading.finish_and_clear();
         let begun = Instant::now();
         let mut position = 0;
         let mut last_due = Duration::ZERO;
-        while let Some(update) = updates.next()? {
+        loop {
+            if !self.checked && updates.may_wait() {
+                self.send()?;
+            }
+            let update = match updates.next() {
+                Err(_) if self.is_to_stop() => return Ok(false),
+                update => update?,
+            };
             let update = match update {
-                Ok(update) => update,
-                Err(_) if self.checked => continue,
-                Err(bad) if self.lenient => {
+                None => break,
+                Some(Ok(update)) => update,
+                Some(Err(_)) if self.checked => continue,
+                Some(Err(bad)) if self.lenient => {
                     self.bad_rows.add(bad);
                     continue;
                 }
-                Err(bad) => {
+                Some(Err(bad)) => {
                     self.send()?;
                     bail!("{bad}; what came before is done; skip bad rows with --lenient");
                 }
@@ -213,6 +225,11 @@ impl Replay {
         Ok(!self.interruption.within(Duration::ZERO))
     }
 
+    /// Whether the command is to stop, which is why a read fails then.
+    fn is_to_stop(&self) -> bool {
+        self.interruption.stopping().has_come()
+    }
+
     fn says_late(&mut self, late: Duration) {
         if matches!(self.pace, Pace::Max) {
             return;
@@ -223,6 +240,9 @@ impl Replay {
     }
 
     fn send(&mut self) -> anyhow::Result<()> {
+        if self.due.is_empty() {
+            return Ok(());
+        }
         let writes = std::mem::take(&mut self.due);
         let outcomes = self
             .client

@@ -1,6 +1,6 @@
 //! Lines of bounded length from any reader.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 
 use stockd_model::limits::CATALOG_LINE_BYTES_MAX;
@@ -89,6 +89,14 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+impl<R: Read> Lines<BufReader<R>> {
+    /// Whether the next line is still to be read, and may have to be waited for.
+    pub(crate) fn may_wait(&self) -> bool {
+        let bytes = self.reader.buffer().get(self.lent..).unwrap_or_default();
+        memchr::memchr(b'\n', bytes).is_none()
+    }
+}
+
 /// What was put together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collected {
@@ -114,8 +122,6 @@ pub(crate) fn too_long(bytes_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -1,17 +1,15 @@
 //! The bytes of a feed: a file or standard input, uncompressed.
 //!
-//! Invariant: compression is seen from the first bytes, whatever the name is. A pipe on which nothing comes keeps nobody from
-//! ending the command.
+//! Invariant: compression is seen from the first bytes, whatever the name is.
 
-use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
-use std::os::fd::AsFd;
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::interruption::Stopping;
+use crate::stoppable_file::StoppableFile;
 
 /// A feed that is open.
 pub(super) struct Source {
@@ -30,18 +28,8 @@ const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
 impl Source {
     /// Opens a file, `-` being standard input. Once the command is to stop, reading from it is an error.
     pub(super) fn open(name: &str, stopping: &Stopping) -> io::Result<Source> {
-        let file = match name {
-            // Without the buffer of the library, which may hold what is not seen by who waits for more.
-            "-" => File::from(io::stdin().as_fd().try_clone_to_owned()?),
-            _ => {
-                let file = File::open(name)?;
-                if file.metadata()?.is_dir() {
-                    return Err(io::ErrorKind::IsADirectory.into());
-                }
-                file
-            }
-        };
-        let bytes = Stoppable { file, stopping: stopping.clone() };
+        let path = (name != "-").then(|| Path::new(name));
+        let bytes = StoppableFile::open(path, stopping)?;
         let Source { bytes, start } = Source::peek(Box::new(bytes))?;
         let bytes: Box<dyn Read> = match start {
             _ if start.starts_with(GZIP) => Box::new(MultiGzDecoder::new(BufReader::new(bytes))),
@@ -70,30 +58,6 @@ impl Source {
             match self.bytes.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
-            }
-        }
-    }
-}
-
-/// A file that is read until the command is to stop.
-struct Stoppable {
-    file: File,
-    stopping: Stopping,
-}
-
-/// How often it is looked whether the command is to stop, while nothing comes.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-
-impl Read for Stoppable {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.stopping.has_come() {
-                return Err(io::Error::other("interrupted"));
-            }
-            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&LOOK)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return self.file.read(room),
-                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -3,8 +3,6 @@
 //! Invariant: updates come in the order of their times, each whole and exactly as written, or
 //! it is bad and reported with its file, line and column.
 
-use std::io::BufRead;
-
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use stockd_client::Write;
@@ -16,14 +14,16 @@ use crate::catalog_file::csv::Record;
 use crate::catalog_file::lines::{Line, Lines, too_long};
 use crate::catalog_file::table::{KnownColumns, decimal_mark, delimiter_of};
 use crate::catalog_file::{
-    self as files, BadRow, Form, Format, Input, RowTexts, Source, parse_symbol, shown,
+    self as files, BadRow, Form, Format, Input, RowTexts, Source, Text, parse_symbol, shown,
 };
+use crate::interruption::Stopping;
 use crate::usage_error::UsageError;
 
 /// A file of updates, which may be compressed.
 #[derive(Debug)]
 pub(crate) struct UpdateFile {
     source: Source,
+    stopping: Stopping,
 }
 
 /// One change of one stock.
@@ -44,17 +44,21 @@ pub(crate) struct Extent {
 }
 
 impl UpdateFile {
-    /// The file of this name, `-` being standard input.
+    /// The file of this name, `-` being standard input. Once the command is to stop, reading from it is an error.
     ///
     /// # Errors
     ///
     /// When it is said to be something else than CSV.
-    pub(crate) fn new(name: &str, form: Form) -> Result<UpdateFile, UsageError> {
+    pub(crate) fn new(
+        name: &str,
+        form: Form,
+        stopping: Stopping,
+    ) -> Result<UpdateFile, UsageError> {
         if form.format.is_some_and(|format| format != Format::Csv) {
             let why = "a file of updates is CSV; write it as CSV, or import its last quotes";
             return Err(UsageError(why.to_owned()));
         }
-        Ok(UpdateFile { source: Source::new(name, form) })
+        Ok(UpdateFile { source: Source::new(name, form), stopping })
     }
 
     /// Whether it can be read again: a file, and no pipe.
@@ -91,12 +95,11 @@ impl UpdateFile {
     /// # Errors
     ///
     /// When the file cannot be read or has no usable header.
-    pub(crate) fn updates(
-        &self,
-    ) -> anyhow::Result<(Updates<'_, impl BufRead + use<>>, ProgressBar)> {
+    pub(crate) fn updates(&self) -> anyhow::Result<(Updates<'_>, ProgressBar)> {
         let source = &self.source;
         let cannot_read = || format!("cannot read {source}");
-        let Input { text, sample, progress } = source.open().with_context(cannot_read)?;
+        let input = source.open_as_it_comes(&self.stopping).with_context(cannot_read)?;
+        let Input { text, sample, progress } = input;
         if files::seen_format(&sample) != Format::Csv {
             bail!("{source}:1: it is JSON; a file of updates is CSV");
         }
@@ -129,16 +132,21 @@ impl UpdateFile {
 }
 
 /// The updates of a file, one after the other.
-pub(crate) struct Updates<'a, R> {
+pub(crate) struct Updates<'a> {
     source: &'a Source,
-    lines: Lines<R>,
+    lines: Lines<Text>,
     header: Header,
     record: Record,
     /// The time of the update before.
     last: Option<Moment>,
 }
 
-impl<R: BufRead> Updates<'_, R> {
+impl Updates<'_> {
+    /// Whether the next one is still to be read, and may have to be waited for.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.lines.may_wait()
+    }
+
     /// The next update, or the next bad row with its place; `None` after the last.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<Result<Update, String>>> {
         let Updates { source, lines, header, record, last } = self;
@@ -261,7 +269,7 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         let name = file.path().to_str().unwrap();
         let read = || {
-            let file = UpdateFile::new(name, Form::default()).unwrap();
+            let file = UpdateFile::new(name, Form::default(), Stopping::default()).unwrap();
             let extent = file.extent()?;
             let (mut updates, _) = file.updates()?;
             let (mut all, mut bad) = (Vec::new(), Vec::new());

@@ -287,6 +287,33 @@ fn ctrl_c_ends_a_replay_with_its_summary() {
     }
 }
 
+/// The writer of a pipe is slow, stops in the middle of a row, and does not end.
+#[test]
+fn what_came_through_a_pipe_is_done_when_it_is_due_and_ctrl_c_ends_the_wait() {
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for encode in [|text: &str| text.as_bytes().to_vec(), utf_16] {
+        let server = Server::start();
+        let mut watch = Running::start(server.command(&["watch", "B", "C", "--count", "4"]));
+        (0..2).for_each(|_| assert!(watch.line().contains("unlisted")));
+        let mut command = server.command(&["replay", "-"]);
+        let mut replay = Running::start({
+            command.stdin(std::process::Stdio::piped());
+            command
+        });
+        let mut input = replay.child.stdin.take().unwrap();
+        let mut write = |text: &str| input.write_all(&encode(text)).unwrap();
+        write("time,symbol,price\n0,A,1\n0,B,2\n0,");
+        assert!(watch.line().contains(r#""symbol":"B","price":"2""#));
+        write("C,3\n0,D");
+        assert!(watch.line().contains(r#""symbol":"C","price":"3""#));
+        replay.interrupt();
+        let (code, out, err) = replay.end();
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        let done = " s, interrupted: 3 listed, 0 updated\n";
+        assert!(out.starts_with("3 updates in ") && out.ends_with(done), "{out}");
+    }
+}
+
 /// The optional larger data, if it is there.
 fn data(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
