@@ -1,15 +1,20 @@
 //! When a worker passes marks of the feed on to its subscribers, in rounds.
 //!
-//! After a round, as long as it took is for others alone: however many subscribers there are, at least half of
-//! the worker's time is left to lookups and writes, and what changes meanwhile is told once. Where many were told,
-//! what changes is gathered for longer, since a write to a socket costs ten times what a message in it does.
-//! After a short round for few there is no rest. It knows no marks and no subscribers.
+//! A round is a slice of passing on and the turns that follow. After it, as long as it took is for others alone:
+//! however many subscribers there are, at least half of
+//! the worker's time is left to lookups and writes, and what changes meanwhile is told once. Where many are told, the
+//! round lasts until all of them have had their turn, and what changes is gathered for longer, since a write to a
+//! socket costs ten times what a message in it does. A stock that changes again by then is one mark in the worker's
+//! inbox, and not one for each subscriber. Who has no room for what it is to be told has its turn without, and
+//! holds up no other. After a short round for few there is no rest. It knows no marks and no subscribers.
 //!
-//! Invariant: while marks wait, the next round has a time.
+//! Invariant: while marks wait, the next round has a time, or the last one goes on: then turns are queued.
 
 use std::time::Instant;
 
 use stockd_model::limits::{FEED_CROWD, FEED_GATHER, FEED_REST_MIN};
+
+use crate::turn_queue::{HeavyEnd, TurnQueue};
 
 /// The rounds of one worker.
 #[derive(Debug, Default)]
@@ -18,8 +23,14 @@ pub(crate) struct MarkRounds {
     wait: bool,
     /// Not before this.
     from: Option<Instant>,
-    /// Subscribers that were told since the last rest.
+    /// When the round that is under way began.
+    began: Option<Instant>,
+    /// The turns of a crowd, before which the round does not end.
+    until: Option<HeavyEnd>,
+    /// Subscribers that are told of marks that were taken together.
     crowd: usize,
+    /// Some of those marks have still to be passed on.
+    is_partial: bool,
 }
 
 impl MarkRounds {
@@ -35,30 +46,51 @@ impl MarkRounds {
         self.crowd += subscribers;
     }
 
-    /// Whether the next round is due.
+    /// Begins a round if one is due. Whether it has begun.
     #[inline]
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.wait && self.from.is_none_or(|from| now >= from)
+    pub(crate) fn begin(&mut self, now: Instant) -> bool {
+        let is_due = self.wait && self.began.is_none() && self.from.is_none_or(|from| now >= from);
+        if is_due {
+            self.began = Some(now);
+        }
+        is_due
     }
 
-    /// When the next round is, if marks wait.
+    /// When the next round is, if marks wait and none is under way.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.wait.then(|| self.from.unwrap_or_else(Instant::now))
     }
 
-    /// A round has passed marks on, and has left some or none.
-    pub(crate) fn passed(&mut self, are_left: bool) {
-        self.wait = are_left;
+    /// The round has passed marks on, and others may wait or not. It was a part of those that were taken together, or
+    /// the last of them: then a crowd is told of all before others are taken.
+    pub(crate) fn passed(&mut self, others_wait: bool, is_partial: bool, turns: &TurnQueue) {
+        self.wait = others_wait;
+        self.is_partial = is_partial;
+        let is_crowd = self.crowd >= FEED_CROWD;
+        self.until = (is_crowd && !is_partial).then(|| turns.heavy_end());
     }
 
-    /// The turns of a round are given, which began and ended then.
-    pub(crate) fn rest(&mut self, began: Instant, ended: Instant) {
+    /// Turns were given. Ends the round that is under way, if those were the last ones of it.
+    #[inline]
+    pub(crate) fn turns_given(&mut self, turns: &TurnQueue, clock: impl FnOnce() -> Instant) {
+        if self.until.is_none_or(|until| turns.has_come_to(until))
+            && let Some(began) = self.began.take()
+        {
+            self.rest(began, clock());
+        }
+    }
+
+    fn rest(&mut self, began: Instant, ended: Instant) {
         let took = ended.saturating_duration_since(began);
-        self.from = match std::mem::take(&mut self.crowd) {
+        self.until = None;
+        self.from = match self.crowd {
             FEED_CROWD.. => Some(ended + took.max(FEED_GATHER)),
             _ if took < FEED_REST_MIN => None,
             _ => Some(ended + took),
         };
+        if !self.is_partial {
+            self.crowd = 0;
+        }
     }
 }
 
@@ -67,6 +99,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::connection_id::ConnectionId;
+    use crate::turn_queue::Places;
 
     #[test]
     fn a_round_is_followed_by_a_rest_that_is_as_long_and_longer_for_a_crowd() {
@@ -81,19 +115,56 @@ mod tests {
             (FEED_CROWD, FEED_GATHER * 2, Some(FEED_GATHER * 2)),
         ] {
             let (mut rounds, ended) = (MarkRounds::default(), began + took);
-            assert_eq!((rounds.is_due(began), rounds.at()), (false, None));
+            let turns = TurnQueue::default();
+            assert_eq!((rounds.begin(began), rounds.at()), (false, None));
             rounds.note(true);
-            assert!(rounds.is_due(began));
-            rounds.passed(false);
+            assert!(rounds.begin(began));
             rounds.told(told);
-            rounds.rest(began, ended);
+            rounds.passed(false, false, &turns);
+            rounds.turns_given(&turns, || ended);
             rounds.note(true);
             let next = ended + rest.unwrap_or_default();
-            assert!(rounds.is_due(next), "{told} {took:?}");
             if rest.is_some() {
                 assert_eq!(rounds.at(), Some(next));
-                assert!(!rounds.is_due(next - Duration::from_nanos(1)), "{told} {took:?}");
+                assert!(!rounds.begin(next - Duration::from_nanos(1)), "{told} {took:?}");
+            }
+            assert!(rounds.begin(next), "{told} {took:?}");
+        }
+    }
+
+    /// Marks of three slices are told to a crowd. Between slices there is a rest, and after the last one no other round
+    /// begins before all that were queued by then had their turn; those that come behind them are not waited for.
+    #[test]
+    fn no_other_marks_are_taken_before_a_crowd_had_its_turns() {
+        let mut now = Instant::now();
+        let (mut rounds, mut turns) = (MarkRounds::default(), TurnQueue::default());
+        let mut places = vec![Places::default(); 2 * FEED_CROWD];
+        let mut push = |turns: &mut TurnQueue, number: usize| {
+            turns.push_heavy(ConnectionId::new(number, 1), &mut places[number]);
+        };
+        rounds.note(true);
+        (0..FEED_CROWD).for_each(|number| push(&mut turns, number));
+        for (slice, told) in [FEED_CROWD, 0, 0].into_iter().enumerate() {
+            assert!(rounds.begin(now));
+            rounds.told(told);
+            rounds.passed(true, slice < 2, &turns);
+            if slice < 2 {
+                now += FEED_GATHER;
+                rounds.turns_given(&turns, || now);
+                assert!(!rounds.begin(now));
+                now += FEED_GATHER;
             }
         }
+        push(&mut turns, FEED_CROWD);
+        for left in (0..FEED_CROWD).rev() {
+            now += FEED_GATHER;
+            assert!(!rounds.begin(now), "{left} are left");
+            let mut pass = turns.pass(now);
+            assert!(turns.next(&mut pass, || now).is_some());
+            rounds.turns_given(&turns, || now);
+        }
+        let took = FEED_GATHER * FEED_CROWD as u32;
+        assert_eq!(rounds.at(), Some(now + took));
+        assert!(rounds.begin(now + took) && !turns.is_empty());
     }
 }
