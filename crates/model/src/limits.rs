@@ -323,12 +323,15 @@ pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 
 /// Work of one slice of passing marks on, before the connections have their turns: a unit is a
-/// pattern that a symbol is compared with or a subscriber it is marked for, and a symbol is eight. The rest comes later. Fewer
-/// units make smaller writes: a subscriber is told at once what one slice has marked.
+/// pattern that a symbol is compared with or a subscriber it is marked for, and a symbol is eight. The rest comes later.
 pub const FEED_PASS_WORK: usize = 8 * 1024;
 
-/// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered for
-/// [`FEED_GATHER`] before the next round begins.
+/// Slices of passing marks on after which subscribers are told, where not all is passed on by then that was taken from
+/// the writers together. Fewer make smaller writes: a subscriber is told at once what these have marked.
+pub const FEED_SLICES_TOGETHER: usize = 16;
+
+/// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered until
+/// each has had its turn, and for as long again, at least for [`FEED_GATHER`], before the next round begins.
 pub const FEED_CROWD: usize = 32;
 
 /// For how long at least a worker gathers what changes after it has told a crowd: a message may be older by this much.

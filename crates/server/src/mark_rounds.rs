@@ -1,18 +1,22 @@
 //! When a worker passes marks of the feed on to its subscribers, in rounds.
 //!
 //! A round is a slice of passing on and the turns that follow. After it, as long as it took is for others alone:
-//! however many subscribers there are, at least half of
-//! the worker's time is left to lookups and writes, and what changes meanwhile is told once. Where many are told, the
-//! round lasts until all of them have had their turn, and what changes is gathered for longer, since a write to a
-//! socket costs ten times what a message in it does. A stock that changes again by then is one mark in the worker's
-//! inbox, and not one for each subscriber. Who has no room for what it is to be told has its turn without, and
-//! holds up no other. After a short round for few there is no rest. It knows no marks and no subscribers.
+//! however many subscribers there are, at least half of the worker's time is left to lookups and writes, and what
+//! changes meanwhile is told once. After a short round for few there is no rest.
+//!
+//! A write to a socket costs ten times what a message in it does, so subscribers are told at once of what was taken from
+//! the writers together, when the last slice has passed it on (or a [bounded](FEED_SLICES_TOGETHER) number of them).
+//! Where they are many, the round lasts until all of them have had their turn, and what changes is gathered meanwhile. A
+//! stock that changes again by then is one mark in the worker's inbox, and not one for each subscriber. Who has no
+//! room for what it is to be told has its turn without, and holds up no other.
+//!
+//! It knows no marks and no subscribers.
 //!
 //! Invariant: while marks wait, the next round has a time, or the last one goes on: then turns are queued.
 
 use std::time::Instant;
 
-use stockd_model::limits::{FEED_CROWD, FEED_GATHER, FEED_REST_MIN};
+use stockd_model::limits::{FEED_CROWD, FEED_GATHER, FEED_REST_MIN, FEED_SLICES_TOGETHER};
 
 use crate::turn_queue::{HeavyEnd, TurnQueue};
 
@@ -27,10 +31,10 @@ pub(crate) struct MarkRounds {
     began: Option<Instant>,
     /// The turns of a crowd, before which the round does not end.
     until: Option<HeavyEnd>,
-    /// Subscribers that are told of marks that were taken together.
+    /// Subscribers that are told in it.
     crowd: usize,
-    /// Some of those marks have still to be passed on.
-    is_partial: bool,
+    /// Slices that are passed on and not told, since others are to follow.
+    slices: usize,
 }
 
 impl MarkRounds {
@@ -61,13 +65,25 @@ impl MarkRounds {
         self.wait.then(|| self.from.unwrap_or_else(Instant::now))
     }
 
-    /// The round has passed marks on, and others may wait or not. It was a part of those that were taken together, or
-    /// the last of them: then a crowd is told of all before others are taken.
-    pub(crate) fn passed(&mut self, others_wait: bool, is_partial: bool, turns: &TurnQueue) {
+    /// The round has passed on a slice, and others may wait or not. Some of them may have been taken from the writers
+    /// together with it.
+    pub(crate) fn passed(&mut self, others_wait: bool, is_partial: bool) {
         self.wait = others_wait;
-        self.is_partial = is_partial;
-        let is_crowd = self.crowd >= FEED_CROWD;
-        self.until = (is_crowd && !is_partial).then(|| turns.heavy_end());
+        self.slices += 1;
+        if !is_partial || self.slices == FEED_SLICES_TOGETHER {
+            self.slices = 0;
+        }
+    }
+
+    /// Whether subscribers are told later what is passed on.
+    #[inline]
+    pub(crate) fn gathers(&self) -> bool {
+        self.slices > 0
+    }
+
+    /// Those that are told in the round have their turns queued. Where they are many it lasts until all have had them.
+    pub(crate) fn queued(&mut self, turns: &TurnQueue) {
+        self.until = (self.crowd >= FEED_CROWD).then(|| turns.heavy_end());
     }
 
     /// Turns were given. Ends the round that is under way, if those were the last ones of it.
@@ -83,14 +99,11 @@ impl MarkRounds {
     fn rest(&mut self, began: Instant, ended: Instant) {
         let took = ended.saturating_duration_since(began);
         self.until = None;
-        self.from = match self.crowd {
+        self.from = match std::mem::take(&mut self.crowd) {
             FEED_CROWD.. => Some(ended + took.max(FEED_GATHER)),
             _ if took < FEED_REST_MIN => None,
             _ => Some(ended + took),
         };
-        if !self.is_partial {
-            self.crowd = 0;
-        }
     }
 }
 
@@ -119,8 +132,9 @@ mod tests {
             assert_eq!((rounds.begin(began), rounds.at()), (false, None));
             rounds.note(true);
             assert!(rounds.begin(began));
+            rounds.passed(false, false);
             rounds.told(told);
-            rounds.passed(false, false, &turns);
+            rounds.queued(&turns);
             rounds.turns_given(&turns, || ended);
             rounds.note(true);
             let next = ended + rest.unwrap_or_default();
@@ -132,8 +146,8 @@ mod tests {
         }
     }
 
-    /// Marks of three slices are told to a crowd. Between slices there is a rest, and after the last one no other round
-    /// begins before all that were queued by then had their turn; those that come behind them are not waited for.
+    /// What was taken together is told when the last slice of it is passed on, to a crowd. After that no other round begins
+    /// before all that were queued by then had their turn; those that come behind them are not waited for.
     #[test]
     fn no_other_marks_are_taken_before_a_crowd_had_its_turns() {
         let mut now = Instant::now();
@@ -143,18 +157,22 @@ mod tests {
             turns.push_heavy(ConnectionId::new(number, 1), &mut places[number]);
         };
         rounds.note(true);
-        (0..FEED_CROWD).for_each(|number| push(&mut turns, number));
-        for (slice, told) in [FEED_CROWD, 0, 0].into_iter().enumerate() {
+        for _ in 0..2 {
             assert!(rounds.begin(now));
-            rounds.told(told);
-            rounds.passed(true, slice < 2, &turns);
-            if slice < 2 {
-                now += FEED_GATHER;
-                rounds.turns_given(&turns, || now);
-                assert!(!rounds.begin(now));
-                now += FEED_GATHER;
-            }
+            rounds.passed(true, true);
+            assert!(rounds.gathers());
+            rounds.queued(&turns);
+            now += FEED_GATHER;
+            rounds.turns_given(&turns, || now);
+            assert!(!rounds.begin(now));
+            now += FEED_GATHER;
         }
+        assert!(rounds.begin(now));
+        rounds.passed(true, false);
+        assert!(!rounds.gathers());
+        rounds.told(FEED_CROWD);
+        (0..FEED_CROWD).for_each(|number| push(&mut turns, number));
+        rounds.queued(&turns);
         push(&mut turns, FEED_CROWD);
         for left in (0..FEED_CROWD).rev() {
             now += FEED_GATHER;
@@ -166,5 +184,14 @@ mod tests {
         let took = FEED_GATHER * FEED_CROWD as u32;
         assert_eq!(rounds.at(), Some(now + took));
         assert!(rounds.begin(now + took) && !turns.is_empty());
+    }
+
+    #[test]
+    fn what_takes_long_to_be_passed_on_is_told_in_parts() {
+        let mut rounds = MarkRounds::default();
+        for slice in 1..=3 * FEED_SLICES_TOGETHER {
+            rounds.passed(true, true);
+            assert_eq!(rounds.gathers(), !slice.is_multiple_of(FEED_SLICES_TOGETHER));
+        }
     }
 }

@@ -388,8 +388,9 @@ impl Worker {
     fn pass_on_marks(&mut self) {
         let mut budget = Budget::new(FEED_PASS_WORK);
         let others_wait = self.feed.pass_on(&mut budget) == Progress::More;
+        self.mark_rounds.passed(others_wait, self.feed.has_at_hand());
         self.wake_subscribers();
-        self.mark_rounds.passed(others_wait, self.feed.has_at_hand(), &self.turns);
+        self.mark_rounds.queued(&self.turns);
     }
 
     /// Takes apart some of what subscribers have left behind.
@@ -412,7 +413,7 @@ impl Worker {
     /// Gives a turn to every subscriber that has come to have something to be told. What it holds is looked at then.
     #[inline]
     fn wake_subscribers(&mut self) {
-        if self.feed.is_quiet() {
+        if self.feed.is_quiet() || self.mark_rounds.gathers() {
             return;
         }
         self.feed.take_awake(&mut self.awake);
