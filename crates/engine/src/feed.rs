@@ -14,7 +14,9 @@
 //!
 //! There is no queue of messages. A write leaves one *mark* a symbol in the inbox of each plane that
 //! watches it ([`interest`]). The plane [passes it on](Feed::pass_on): each subscriber that wants the
-//! symbol has it marked, once, however many of its patterns fit ([`pass`]). When there is room,
+//! symbol has it marked, once, however many of its patterns fit ([`pass`]). When it takes what lies in its inbox the plane
+//! decides: beside many subscribers, when they have been told what it took before, so that a symbol that changes often
+//! is one mark there meanwhile, and not one for each of them. When there is room,
 //! [`tell`](Feed::tell) makes messages of the marks, each with the quote as it is by then: one for
 //! the subscription to the symbol itself and one for each pattern that fits ([`telling`]). A slow
 //! reader so receives fewer, newer quotes; what it costs is bounded by what it subscribed to, never

@@ -331,11 +331,15 @@ pub const FEED_PASS_WORK: usize = 8 * 1024;
 pub const FEED_SLICES_TOGETHER: usize = 16;
 
 /// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered until
-/// each has had its turn, and for as long again, at least for [`FEED_GATHER`], before the next round begins.
+/// each has had its turn, and at least for [`FEED_GATHER`], before the next round begins.
 pub const FEED_CROWD: usize = 32;
 
 /// For how long at least a worker gathers what changes after it has told a crowd: a message may be older by this much.
 pub const FEED_GATHER: Duration = Duration::from_micros(500);
+
+/// Where it takes longer to give a crowd its turns, the worker rests afterwards for as long as it took beyond this, so that
+/// readers who cannot keep up are told less and not later.
+pub const FEED_CROWD_ROUND: Duration = Duration::from_millis(5);
 
 /// A round of marks and messages that took less is followed by the next one at once, where it has told no crowd.
 pub const FEED_REST_MIN: Duration = Duration::from_micros(100);

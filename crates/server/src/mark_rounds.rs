@@ -1,22 +1,26 @@
 //! When a worker passes marks of the feed on to its subscribers, in rounds.
 //!
-//! A round is a slice of passing on and the turns that follow. After it, as long as it took is for others alone:
-//! however many subscribers there are, at least half of the worker's time is left to lookups and writes, and what
+//! A round is a slice of passing on and the turns that follow in the same pass of the worker. For as long as it took, no
+//! other one begins: however many subscribers there are, at least half of the worker's time is left to turns, and what
 //! changes meanwhile is told once. After a short round for few there is no rest.
 //!
 //! A write to a socket costs ten times what a message in it does, so subscribers are told at once of what was taken from
 //! the writers together, when the last slice has passed it on (or a [bounded](FEED_SLICES_TOGETHER) number of them).
 //! Where they are many, the round lasts until all of them have had their turn, and what changes is gathered meanwhile. A
 //! stock that changes again by then is one mark in the worker's inbox, and not one for each subscriber. Who has no
-//! room for what it is to be told has its turn without, and holds up no other.
+//! room for what it is to be told has its turn without, and holds up no other. After a round that was
+//! [long](FEED_CROWD_ROUND) readers get time to catch up, too: what is written for them while they have none waits in
+//! their sockets and grows old.
 //!
 //! It knows no marks and no subscribers.
 //!
 //! Invariant: while marks wait, the next round has a time, or the last one goes on: then turns are queued.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use stockd_model::limits::{FEED_CROWD, FEED_GATHER, FEED_REST_MIN, FEED_SLICES_TOGETHER};
+use stockd_model::limits::{
+    FEED_CROWD, FEED_CROWD_ROUND, FEED_GATHER, FEED_REST_MIN, FEED_SLICES_TOGETHER,
+};
 
 use crate::turn_queue::{HeavyEnd, TurnQueue};
 
@@ -86,31 +90,37 @@ impl MarkRounds {
         self.until = (self.crowd >= FEED_CROWD).then(|| turns.heavy_end());
     }
 
-    /// Turns were given. Ends the round that is under way, if those were the last ones of it.
+    /// Turns were given in the pass that began at `now`. Rests, if it was the first of a round, and ends the round with the
+    /// last turn of its crowd.
     #[inline]
-    pub(crate) fn turns_given(&mut self, turns: &TurnQueue, clock: impl FnOnce() -> Instant) {
-        if self.until.is_none_or(|until| turns.has_come_to(until))
-            && let Some(began) = self.began.take()
-        {
-            self.rest(began, clock());
+    pub(crate) fn turns_given(
+        &mut self,
+        now: Instant,
+        turns: &TurnQueue,
+        clock: impl FnOnce() -> Instant,
+    ) {
+        let Some(began) = self.began else { return };
+        let is_told = self.until.is_none_or(|until| turns.has_come_to(until));
+        if !is_told && began != now {
+            return;
         }
-    }
-
-    fn rest(&mut self, began: Instant, ended: Instant) {
+        let ended = clock();
         let took = ended.saturating_duration_since(began);
-        self.until = None;
-        self.from = match std::mem::take(&mut self.crowd) {
-            FEED_CROWD.. => Some(ended + took.max(FEED_GATHER)),
-            _ if took < FEED_REST_MIN => None,
-            _ => Some(ended + took),
+        let rest = match std::mem::take(&mut self.crowd) {
+            _ if began != now => took.saturating_sub(FEED_CROWD_ROUND),
+            FEED_CROWD.. => took.max(FEED_GATHER),
+            _ if took < FEED_REST_MIN => Duration::ZERO,
+            _ => took,
         };
+        self.from = self.from.max(Some(ended + rest));
+        if is_told {
+            (self.began, self.until) = (None, None);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::connection_id::ConnectionId;
     use crate::turn_queue::Places;
@@ -135,7 +145,7 @@ mod tests {
             rounds.passed(false, false);
             rounds.told(told);
             rounds.queued(&turns);
-            rounds.turns_given(&turns, || ended);
+            rounds.turns_given(began, &turns, || ended);
             rounds.note(true);
             let next = ended + rest.unwrap_or_default();
             if rest.is_some() {
@@ -152,7 +162,7 @@ mod tests {
     fn no_other_marks_are_taken_before_a_crowd_had_its_turns() {
         let mut now = Instant::now();
         let (mut rounds, mut turns) = (MarkRounds::default(), TurnQueue::default());
-        let mut places = vec![Places::default(); 2 * FEED_CROWD];
+        let mut places = [Places::default(); 2 * FEED_CROWD];
         let mut push = |turns: &mut TurnQueue, number: usize| {
             turns.push_heavy(ConnectionId::new(number, 1), &mut places[number]);
         };
@@ -162,8 +172,9 @@ mod tests {
             rounds.passed(true, true);
             assert!(rounds.gathers());
             rounds.queued(&turns);
+            let began = now;
             now += FEED_GATHER;
-            rounds.turns_given(&turns, || now);
+            rounds.turns_given(began, &turns, || now);
             assert!(!rounds.begin(now));
             now += FEED_GATHER;
         }
@@ -175,15 +186,16 @@ mod tests {
         rounds.queued(&turns);
         push(&mut turns, FEED_CROWD);
         for left in (0..FEED_CROWD).rev() {
+            let began = now;
             now += FEED_GATHER;
+            let mut pass = turns.pass(began);
+            assert!(turns.next(&mut pass, || began).is_some());
+            rounds.turns_given(began, &turns, || now);
             assert!(!rounds.begin(now), "{left} are left");
-            let mut pass = turns.pass(now);
-            assert!(turns.next(&mut pass, || now).is_some());
-            rounds.turns_given(&turns, || now);
         }
-        let took = FEED_GATHER * FEED_CROWD as u32;
-        assert_eq!(rounds.at(), Some(now + took));
-        assert!(rounds.begin(now + took) && !turns.is_empty());
+        let rest = FEED_GATHER * FEED_CROWD as u32 - FEED_CROWD_ROUND;
+        assert_eq!(rounds.at(), Some(now + rest));
+        assert!(rounds.begin(now + rest) && !turns.is_empty());
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Worker {
         }
         self.pass_deadlines(now);
         self.give_turns(now);
-        self.mark_rounds.turns_given(&self.turns, Instant::now);
+        self.mark_rounds.turns_given(now, &self.turns, Instant::now);
         self.pace_feed();
         self.server.sample(now);
         self.tidy_feed();
