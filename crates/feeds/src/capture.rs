@@ -211,7 +211,7 @@ impl Capture {
         match (&mut self.feed, datagram::payload(link, frame)) {
             (Feed::Itch { feed, sessions }, Some(payload)) if Mold::fits(payload) => {
                 let session = crate::read::array(payload, 0).unwrap_or_default();
-                if let Some(session) = bounded(sessions, session) {
+                if let Some(session) = bounded(sessions, session, market) {
                     session.packet(payload, market, |message, market| {
                         match feed.apply(message, market) {
                             Ok(time) => time_ns = time.or(time_ns),
@@ -222,7 +222,7 @@ impl Capture {
             }
             (Feed::Tops { feed, sessions }, Some(payload)) if IexTp::fits(payload) => {
                 let session = crate::read::le32(payload, 4).unwrap_or_default();
-                if let Some(session) = bounded(sessions, session) {
+                if let Some(session) = bounded(sessions, session, market) {
                     session.segment(payload, market, |message, market| {
                         match feed.apply(message, market) {
                             Ok(time) => time_ns = time.or(time_ns),
@@ -245,12 +245,14 @@ impl Capture {
     }
 }
 
-/// The session of this name, which may be new, unless there are too many.
-fn bounded<K: std::hash::Hash + Eq, S: Default>(
-    sessions: &mut HashMap<K, S>,
+/// The session of this name, which may be new; `None` where there are too many, which is counted.
+fn bounded<'a, K: std::hash::Hash + Eq, S: Default>(
+    sessions: &'a mut HashMap<K, S>,
     name: K,
-) -> Option<&mut S> {
+    market: &mut Market,
+) -> Option<&'a mut S> {
     if sessions.len() >= FEED_SESSIONS_MAX && !sessions.contains_key(&name) {
+        market.skip(Cause::TooManySessions, || format!("a session beyond {FEED_SESSIONS_MAX}"));
         return None;
     }
     Some(sessions.entry(name).or_default())
@@ -290,5 +292,21 @@ impl Decode for Capture {
             0 => Ok(()),
             bytes => Err(FeedError::cut(self.pending.offset(), bytes)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rules;
+
+    #[test]
+    fn packets_of_sessions_beyond_the_limit_are_counted() {
+        let (mut sessions, mut market) = (HashMap::<_, u8>::new(), Market::new(Rules::default()));
+        for name in (0..=FEED_SESSIONS_MAX).chain(0..3) {
+            let session = bounded(&mut sessions, name, &mut market);
+            assert_eq!(session.is_some(), name < FEED_SESSIONS_MAX, "{name}");
+        }
+        assert_eq!(market.counts().skipped_for(Cause::TooManySessions), 1);
     }
 }

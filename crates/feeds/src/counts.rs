@@ -27,6 +27,10 @@ pub enum Cause {
     TooManyOrders,
     /// A stock that could not be kept, since the limit was reached.
     TooManyStocks,
+    /// What an id stands for, which could not be kept, since the limit was reached.
+    TooManyIds,
+    /// A packet of a session that is not followed, since the limit was reached.
+    TooManySessions,
     /// A message of a type that the format does not have.
     UnknownType,
     /// A record that is shorter than its type needs.
@@ -99,6 +103,8 @@ impl fmt::Display for Cause {
             Cause::UnknownTrade => "unknown trade",
             Cause::TooManyOrders => "too many orders",
             Cause::TooManyStocks => "too many stocks",
+            Cause::TooManyIds => "too many ids",
+            Cause::TooManySessions => "too many sessions",
             Cause::UnknownType => "unknown type",
             Cause::TooShort => "too short for its type",
             Cause::OtherPacket => "other packet",

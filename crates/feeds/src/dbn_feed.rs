@@ -20,7 +20,7 @@ use dbn::{
     VersionUpgradePolicy,
 };
 use stockd_model::Price;
-use stockd_model::limits::{FEED_IDS_RECENT, FEED_METADATA_BYTES_MAX};
+use stockd_model::limits::{FEED_IDS_MAX, FEED_IDS_RECENT, FEED_METADATA_BYTES_MAX};
 
 use crate::decode::{Decode, FeedError, Step};
 use crate::market::Sides;
@@ -59,8 +59,9 @@ struct Ids {
     by_day: Vec<(u32, Day)>,
     /// Where the days of each id stand.
     first_day: HashMap<u32, Range<usize>, foldhash::fast::RandomState>,
-    /// What the stream itself has said.
+    /// What the stream itself has said, of `live_max` ids at most.
     live: HashMap<u32, Option<StockId>, foldhash::fast::RandomState>,
+    live_max: usize,
 }
 
 /// An id whose stock was found, and for which time that holds.
@@ -89,7 +90,13 @@ impl Default for DbnFeed {
 impl DbnFeed {
     /// The beginning of a stream, with metadata or without.
     pub fn new() -> DbnFeed {
-        DbnFeed { fsm: None, start: Vec::new(), filled: 0, ids: Ids::new(), wrong: None }
+        DbnFeed {
+            fsm: None,
+            start: Vec::new(),
+            filled: 0,
+            ids: Ids::new(FEED_IDS_MAX),
+            wrong: None,
+        }
     }
 
     /// Whether a file that begins like this is DBN with metadata.
@@ -102,7 +109,10 @@ impl DbnFeed {
             return Ok(Step::NeedsMore);
         };
         let offset = self.filled - fsm.data().len() as u64;
-        check(fsm).map_err(|why| FeedError::new(offset, why))?;
+        check(fsm).map_err(|why| match offset {
+            0 => FeedError::new(offset, format!("it is no DBN: it begins with {why}")),
+            _ => FeedError::new(offset, why),
+        })?;
         match fsm.process() {
             ProcessResult::ReadMore(_) => Ok(Step::NeedsMore),
             ProcessResult::Metadata(metadata) => {
@@ -175,11 +185,11 @@ impl Decode for DbnFeed {
 }
 
 impl Ids {
-    fn new() -> Ids {
+    fn new(live_max: usize) -> Ids {
         let none = Recent { id: 0, stock: StockId::default(), start_ns: 0, end_ns: 0 };
         let recent = vec![none; FEED_IDS_RECENT].into_boxed_slice();
         let (by_day, first_day, live) = (Vec::new(), HashMap::default(), HashMap::default());
-        Ids { recent, by_day, first_day, live }
+        Ids { recent, by_day, first_day, live, live_max }
     }
 
     /// Takes the mappings of metadata.
@@ -200,7 +210,10 @@ impl Ids {
     }
 
     /// Takes a mapping of the stream.
-    fn map(&mut self, id: u32, stock: Option<StockId>) {
+    fn map(&mut self, id: u32, stock: Option<StockId>, market: &mut Market) {
+        if self.live.len() >= self.live_max && !self.live.contains_key(&id) {
+            return market.skip(Cause::TooManyIds, || format!("id {id}"));
+        }
         self.live.insert(id, stock);
         // What it stood for before holds at no time any more.
         self.remember(id, StockId::default(), 0..0);
@@ -328,25 +341,26 @@ fn apply(record: RecordRef<'_>, ids: &mut Ids, market: &mut Market) -> Option<Op
                 let print = Print::of(order.price, order.size, order.hd.ts_event, order.ts_recv);
                 let print = print.if_trade(order.action);
                 match print.kind {
-                    PrintKind::None => Some(order.ts_recv),
-                    _ if is_snapshot => Some(order.ts_recv),
+                    PrintKind::None => Some(print.received_ns),
+                    _ if is_snapshot => Some(print.received_ns),
                     _ => print.apply(&order.hd, None, ids, market),
                 }
             }
             rtype::STATUS => {
                 let status = record.try_get::<StatusMsg>().ok()?;
                 let halted = is_halted(status, market.rules().closed_is_halted);
-                let id = ids.stock(status.hd.instrument_id, status.ts_recv, market);
+                let received_ns = received(status.ts_recv, status.hd.ts_event);
+                let id = ids.stock(status.hd.instrument_id, received_ns, market);
                 if let (Some(halted), Some(id)) = (halted, id) {
                     market.halt(id, halted, defined(status.hd.ts_event));
                 }
-                Some(status.ts_recv)
+                Some(received_ns)
             }
             rtype::SYMBOL_MAPPING => {
                 let mapping = record.try_get::<SymbolMappingMsg>().ok()?;
                 let symbol = mapping.stype_out_symbol().unwrap_or_default();
                 let stock = market.quiet_stock(symbol.as_bytes());
-                ids.map(mapping.hd.instrument_id, stock);
+                ids.map(mapping.hd.instrument_id, stock, market);
                 None
             }
             rtype::ERROR => {
@@ -377,6 +391,7 @@ impl Print {
     fn of(price: i64, size: u32, time_ns: u64, received_ns: u64) -> Print {
         let kind =
             if price == UNDEF_PRICE { PrintKind::Undefined } else { PrintKind::Trade(price) };
+        let received_ns = received(received_ns, time_ns);
         Print { kind, size, time_ns: defined(time_ns), received_ns }
     }
 
@@ -450,6 +465,50 @@ fn price_of(billionths: i64) -> Option<Price> {
     }
 }
 
+/// When a record was received, or happened where that is undefined: all that comes later would be older than undefined.
+fn received(received_ns: u64, happened_ns: u64) -> u64 {
+    if received_ns == UNDEF_TIMESTAMP { defined(happened_ns) } else { received_ns }
+}
+
 fn defined(time_ns: u64) -> u64 {
     if time_ns == UNDEF_TIMESTAMP { 0 } else { time_ns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rules;
+
+    #[test]
+    fn a_record_without_a_time_of_receipt_does_not_make_later_ones_old() {
+        let (mut ids, mut market) = (Ids::new(1), Market::new(Rules::default()));
+        let stock = market.stock(b"A").unwrap();
+        ids.map(1, Some(stock), &mut market);
+        let trade = |price, happened_ns, ts_recv| TradeMsg {
+            hd: RecordHeader::new::<TradeMsg>(rtype::MBP_0, 1, 1, happened_ns),
+            price: price * FIXED_PRICE_SCALE,
+            ts_recv,
+            ..TradeMsg::default()
+        };
+        for trade in [trade(1, 10, UNDEF_TIMESTAMP), trade(2, 11, 12), trade(3, 10, 11)] {
+            apply(RecordRef::from(&trade), &mut ids, &mut market).unwrap();
+        }
+        let last = market.stocks()[0].last().unwrap();
+        assert_eq!(last.price.to_string(), "2");
+        assert_eq!(market.counts().skipped_for(Cause::Older), 1);
+    }
+
+    #[test]
+    fn ids_beyond_the_limit_are_counted_and_stand_for_nothing() {
+        let (mut ids, mut market) = (Ids::new(8), Market::new(Rules::default()));
+        let stock = market.stock(b"A");
+        (0..=8).for_each(|id| ids.map(id, stock, &mut market));
+        assert_eq!(market.counts().skipped_for(Cause::TooManyIds), 1);
+        assert_eq!(ids.stock(7, 1, &mut market), stock);
+        assert_eq!(ids.stock(8, 1, &mut market), None);
+        // One that is known may change what it stands for.
+        ids.map(7, None, &mut market);
+        assert_eq!(ids.stock(7, 1, &mut market), None);
+        assert_eq!(market.counts().skipped_for(Cause::TooManyIds), 1);
+    }
 }

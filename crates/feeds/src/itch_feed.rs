@@ -18,9 +18,19 @@ use crate::{Cause, Market, StockId, Trade};
 pub struct ItchFeed {
     /// When the day began: Unix time in nanoseconds; `None` where the day is not known.
     midnight_ns: Option<u64>,
-    /// The stock of each locate code.
-    stocks: Vec<Option<StockId>>,
+    /// What each locate code stands for.
+    stocks: Vec<Listed>,
     orders: HashMap<u64, Order, foldhash::fast::RandomState>,
+}
+
+/// What a locate code stands for.
+#[derive(Clone, Copy, Debug)]
+enum Listed {
+    /// Nothing that was said: the feed was joined late.
+    Nothing,
+    /// A stock that is left out, which was counted when it was listed.
+    LeftOut,
+    Stock(StockId),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +134,7 @@ impl ItchFeed {
     fn list(&mut self, locate: u16, stock: &[u8; 8], authenticity: u8, market: &mut Market) {
         let at = usize::from(locate);
         if self.stocks.len() <= at {
-            self.stocks.resize(at + 1, None);
+            self.stocks.resize(at + 1, Listed::Nothing);
         }
         let is_test = authenticity == b'T' && !market.rules().test_symbols;
         let id = if is_test {
@@ -134,7 +144,7 @@ impl ItchFeed {
             market.stock(stock)
         };
         if let Some(slot) = self.stocks.get_mut(at) {
-            *slot = id;
+            *slot = id.map_or(Listed::LeftOut, Listed::Stock);
         }
         // A stock counts as halted until the spin of actions before the opening says otherwise.
         if let Some(id) = id {
@@ -142,11 +152,12 @@ impl ItchFeed {
         }
     }
 
-    /// The stock of a locate code. One that was left out says so once, when it was listed.
+    /// The stock of a locate code.
     fn stock(&self, locate: u16, market: &mut Market) -> Option<StockId> {
         match self.stocks.get(usize::from(locate)) {
-            Some(id) => *id,
-            None => {
+            Some(Listed::Stock(id)) => Some(*id),
+            Some(Listed::LeftOut) => None,
+            Some(Listed::Nothing) | None => {
                 market.skip(Cause::NoSymbol, || format!("locate code {locate}"));
                 None
             }
@@ -192,4 +203,40 @@ struct Print {
 
 fn unknown(order: u64, market: &mut Market) {
     market.skip(Cause::UnknownOrder, || format!("order {order}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rules;
+
+    /// A message of this type, for a locate code, with bytes at some places.
+    fn message(kind: u8, locate: u16, parts: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; itch::message_bytes(kind).unwrap()];
+        bytes[0] = kind;
+        bytes[1..3].copy_from_slice(&locate.to_be_bytes());
+        for (at, part) in parts {
+            bytes[*at..at + part.len()].copy_from_slice(part);
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_concerns_a_stock_that_was_not_listed_is_counted() {
+        let (mut feed, mut market) = (ItchFeed::new(None), Market::new(Rules::default()));
+        let name: (usize, &[u8]) = (11, b"AAPL    ");
+        let list = |locate, authenticity: &[u8]| message(b'R', locate, &[name, (29, authenticity)]);
+        let halt = |locate| message(b'H', locate, &[(19, b"H")]);
+        // Below the code that was listed, and above it.
+        for message in [list(5, b"P"), halt(5), halt(3), halt(9)] {
+            feed.apply(&message, &mut market).unwrap();
+        }
+        assert_eq!(market.counts().skipped_for(Cause::NoSymbol), 2);
+        // One that is left out has said so.
+        for message in [list(3, b"T"), halt(3)] {
+            feed.apply(&message, &mut market).unwrap();
+        }
+        assert_eq!(market.counts().skipped_for(Cause::NoSymbol), 2);
+        assert_eq!(market.counts().skipped_for(Cause::TestSymbol), 1);
+    }
 }

@@ -54,15 +54,22 @@ impl Decode for ItchFile {
             self.is_over = true;
             return Ok(Step::Took(None));
         }
-        let Some(message) = bytes.get(LENGTH_BYTES..LENGTH_BYTES + len) else {
-            return Ok(Step::NeedsMore);
-        };
-        let took = self.feed.apply(message, market).map_err(|kind| {
+        let wrong = |kind: u8| {
             let expected = itch::message_bytes(kind).unwrap_or_default();
             let kind = char::from(kind);
             let why = format!("a message of type {kind:?} has {len} bytes, and not {expected}");
             FeedError::new(offset, why)
-        })?;
+        };
+        let Some(message) = bytes.get(LENGTH_BYTES..LENGTH_BYTES + len) else {
+            // A length that is wrong is not waited for.
+            return match bytes.get(LENGTH_BYTES) {
+                Some(kind) if itch::message_bytes(*kind).is_some_and(|it| it != len) => {
+                    Err(wrong(*kind))
+                }
+                _ => Ok(Step::NeedsMore),
+            };
+        };
+        let took = self.feed.apply(message, market).map_err(wrong)?;
         self.pending.take(LENGTH_BYTES + len);
         Ok(Step::Took(took))
     }

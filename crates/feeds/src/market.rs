@@ -1,13 +1,14 @@
 //! The last values of all stocks of a feed.
 //!
 //! Owns which stocks there are, what is the last of each, and which have changed since they were asked for. A
-//! changed stock is noted once, however often it changes: so who is slow gets fewer and newer quotes.
+//! changed stock is noted once, however often it changes: so who is slow gets fewer and newer quotes. Stocks are taken in the
+//! order in which they changed, so none waits for ever behind those that change all the time.
 //!
 //! Invariant: a stock is among the changed ones, or among the fresh ones, exactly if its mark is set: both lists
 //! together are never longer than there are stocks.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use stockd_model::limits::STOCKS_MAX;
 use stockd_model::{Price, Symbol, Volume};
@@ -37,8 +38,8 @@ pub struct Market {
     rules: Rules,
     stocks: Vec<Stock>,
     by_symbol: HashMap<Symbol, StockId, foldhash::fast::RandomState>,
-    /// Stocks that have changed and may be taken.
-    changed: Vec<StockId>,
+    /// Stocks that have changed and may be taken, the one that waits longest first.
+    changed: VecDeque<StockId>,
     /// Stocks that have changed since the last release.
     fresh: Vec<StockId>,
     counts: Counts,
@@ -83,7 +84,7 @@ impl Market {
     /// Lets what has changed so far be taken. So a reader that keeps to the times of a feed can apply a message
     /// before it is due.
     pub fn release(&mut self) {
-        self.changed.append(&mut self.fresh);
+        self.changed.extend(self.fresh.drain(..));
     }
 
     /// Whether a stock can be taken.
@@ -91,10 +92,10 @@ impl Market {
         !self.changed.is_empty()
     }
 
-    /// Up to this number of stocks that have changed since they were taken, as they are now.
+    /// Up to this number of stocks that have changed since they were taken, as they are now. Those that wait longest come first.
     pub fn take_changed(&mut self, max: usize, mut each: impl FnMut(&Stock)) {
-        let rest = self.changed.len().saturating_sub(max);
-        for StockId(at) in self.changed.drain(rest..) {
+        let taken = self.changed.len().min(max);
+        for StockId(at) in self.changed.drain(..taken) {
             if let Some(stock) = self.stocks.get_mut(at as usize) {
                 stock.is_changed = false;
                 each(stock);
@@ -108,7 +109,7 @@ impl Market {
         for (at, stock) in self.stocks.iter_mut().enumerate() {
             if !stock.is_changed {
                 stock.is_changed = true;
-                self.changed.push(StockId(at as u32));
+                self.changed.push_back(StockId(at as u32));
             }
         }
     }
@@ -263,5 +264,26 @@ impl Market {
         }
         stock.is_changed = true;
         self.fresh.push(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One stock changes once, two others all the time, and the reader takes one at a time: it gets to the first.
+    #[test]
+    fn no_stock_waits_behind_those_that_change_all_the_time() {
+        let mut market = Market::new(Rules::default());
+        let ids = ["QUIET", "A", "B"].map(|name| market.stock(name.as_bytes()).unwrap());
+        ids.iter().for_each(|id| market.halt(*id, true, 0));
+        market.release();
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            ids[1..].iter().for_each(|id| market.halt(*id, false, 0));
+            market.release();
+            market.take_changed(1, |stock| taken.push(stock.symbol.to_string()));
+        }
+        assert_eq!(taken, ["QUIET", "A", "B"]);
     }
 }

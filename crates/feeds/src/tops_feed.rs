@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use stockd_model::Price;
+use stockd_model::limits::STOCKS_MAX;
 
 use crate::market::Sides;
 use crate::tops::{self, EXTENDED_HOURS, Message, ODD_LOT};
@@ -14,8 +15,8 @@ use crate::{Cause, Market, StockId, Trade};
 /// A feed of TOPS.
 #[derive(Debug, Default)]
 pub struct TopsFeed {
-    /// `None` for symbols that can be none here.
-    stocks: HashMap<[u8; 8], Option<StockId>, foldhash::fast::RandomState>,
+    /// Stocks by their names as they stand in messages; at most [`STOCKS_MAX`].
+    stocks: HashMap<[u8; 8], StockId, foldhash::fast::RandomState>,
 }
 
 const PRICE_PLACES: u8 = 4;
@@ -78,6 +79,34 @@ impl TopsFeed {
     }
 
     fn stock(&mut self, symbol: [u8; 8], market: &mut Market) -> Option<StockId> {
-        *self.stocks.entry(symbol).or_insert_with(|| market.stock(&symbol))
+        if let Some(id) = self.stocks.get(&symbol) {
+            return Some(*id);
+        }
+        let id = market.stock(&symbol)?;
+        // Names that differ in their spaces are of one stock, so there may be more of them.
+        if self.stocks.len() < STOCKS_MAX {
+            self.stocks.insert(symbol, id);
+        }
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rules;
+
+    #[test]
+    fn every_message_without_a_possible_symbol_is_counted() {
+        let (mut feed, mut market) = (TopsFeed::default(), Market::new(Rules::default()));
+        let mut status = |symbol: &[u8; 8]| {
+            let message = [b"HH".as_slice(), &[0; 8], symbol, &[0; 4]].concat();
+            feed.apply(&message, &mut market).unwrap();
+            (market.stocks().len(), market.counts().skipped_for(Cause::BadSymbol))
+        };
+        assert_eq!(status(b"        "), (0, 1));
+        assert_eq!(status(b"        "), (0, 2));
+        assert_eq!(status(b"A       "), (1, 2));
+        assert_eq!(status(b" A      "), (1, 2));
     }
 }

@@ -881,6 +881,9 @@ pub const FEED_ORDERS_MAX: usize = 7 * 1024 * 1024;
 /// up.
 pub const FEED_IDS_RECENT: usize = 8192;
 
+/// Ids for which a feed gives symbols in its stream, at most: 109 MB. A further one is counted, and its records are passed over.
+pub const FEED_IDS_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of one packet or block of a capture, at most. A longer one means that the capture is damaged.
 pub const FEED_PACKET_BYTES_MAX: usize = 256 * 1024;
 
@@ -891,7 +894,7 @@ pub const FEED_METADATA_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Interfaces of a capture that are known, at most. Packets of others are passed over.
 pub const FEED_INTERFACES_MAX: usize = 1024;
 
-/// Sessions of a capture that are followed, at most. Packets of others are passed over.
+/// Sessions of a capture that are followed, at most. Packets of others are counted and passed over.
 pub const FEED_SESSIONS_MAX: usize = 1024;
 
 /// Skipped messages of a feed that are named, at most. The others are counted by cause.

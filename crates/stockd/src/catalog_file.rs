@@ -1,8 +1,8 @@
 //! Catalog files: where the stocks that are listed at start come from.
 //!
 //! This module owns the order in which files are read: `input.rs` makes text of them, `lines.rs` and
-//! `documents.rs` cut it into bounded pieces, `table.rs` and `json.rs` read a piece as a row (`row.rs`), and `listed.rs` finds what
-//! is listed twice.
+//! `documents.rs` cut it into bounded pieces, `table.rs` and `json.rs` read a piece as a row (`row.rs`), and `rows.rs` keeps
+//! them and finds what is listed twice.
 //! `form.rs` has what a user may say of a file. They know nothing of the catalog.
 //!
 //! Invariant: a row is listed whole and exactly as written, or it is bad and reported with its
@@ -15,10 +15,10 @@ mod form;
 mod input;
 mod json;
 pub(crate) mod lines;
-mod listed;
 mod names;
 mod number;
 mod row;
+mod rows;
 pub(crate) mod table;
 mod wide;
 
@@ -36,8 +36,8 @@ use self::documents::Documents;
 pub(crate) use self::form::{Columns, Form, Format};
 pub(crate) use self::input::Input;
 use self::lines::{Line, Lines, too_long};
-use self::listed::Listed;
 pub(crate) use self::row::{BadRow, Row, RowTexts, parse_symbol, shown};
+pub(crate) use self::rows::Rows;
 use crate::bad_rows::BadRows;
 
 /// A catalog file, or standard input.
@@ -52,9 +52,8 @@ pub(crate) struct Source {
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     /// The stocks to list.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Rows,
     pub(crate) bad_rows: BadRows,
-    listed: Listed,
 }
 
 impl Source {
@@ -240,12 +239,10 @@ impl Source {
 }
 
 impl Loaded {
-    /// Nothing yet, with room for this number of rows where there is memory: growing step by step copies all of them
-    /// again and again, and the system gives each page twice.
+    /// Nothing yet, with room for finding this number of rows.
     fn with_room(rows: usize) -> Loaded {
         let mut loaded = Loaded::default();
-        let _ = loaded.rows.try_reserve(rows);
-        loaded.listed.reserve(rows);
+        loaded.rows.reserve(rows);
         loaded
     }
 
@@ -255,12 +252,8 @@ impl Loaded {
             Some(Err(bad)) => return self.add_bad(source, line, &bad),
             Some(Ok(row)) => row,
         };
-        match self.listed.note(row.symbol, line, &self.rows) {
-            None => self.rows.push(row),
-            Some(first) => {
-                let bad = row.listed_already(first);
-                self.add_bad(source, line, &bad);
-            }
+        if let Err(first) = self.rows.push(&row, line) {
+            self.add_bad(source, line, &row.listed_already(first));
         }
     }
 

@@ -27,12 +27,14 @@ mod tally;
 mod writer;
 mod writes;
 
+use std::io::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use stockd_client::Symbol;
 use stockd_feeds::{
     AlpacaFeed, Capture, Date, DbnFeed, Decode, ItchFile, Market, Rules, midnight_ns,
 };
@@ -50,7 +52,7 @@ use self::symbols::Symbols;
 use self::tally::Tally;
 use self::writer::Writer;
 use self::writes::{PriceOf, Writes};
-use crate::interruption::Interruption;
+use crate::interruption::{Interruption, Stopping};
 use crate::output;
 use crate::quote_server::QuoteServer;
 use crate::speed::Speed;
@@ -149,7 +151,9 @@ struct Common {
     closed_is_halted: bool,
 
     /// Put this before every symbol, as in XNAS:
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = prefix
+    )]
     prefix: String,
 
     /// How fast the time of the feed passes: 1x is as fast as it did, 10x ten times; max does not wait at all.
@@ -178,13 +182,13 @@ enum Input {
 /// Reads the feed to its end, and prints what was done.
 pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
     let (format, common, file) = feed.parts();
-    let input = feed.input().map_err(|wrong| match wrong {
+    let interruption = Interruption::watch().context("cannot watch for signals")?;
+    let input = feed.input(interruption.stopping()).map_err(|wrong| match wrong {
         NoInput::Wrong(wrong) => anyhow::Error::from(UsageError(wrong)),
         NoInput::Unreadable(error) => {
             anyhow::Error::from(error).context(format!("cannot read {file}"))
         }
     })?;
-    let interruption = Interruption::watch().context("cannot watch for signals")?;
     let shared = Arc::new(Shared::new(Market::new(common.rules())));
     let writer = if common.count_only { None } else { Some(common.writer(format, &shared)?) };
     let begun = Instant::now();
@@ -254,8 +258,30 @@ impl FeedCommand {
         }
     }
 
-    fn input(&self) -> Result<Input, NoInput> {
-        let open = |file: &str| Source::open(file).map_err(NoInput::Unreadable);
+    /// What a file that begins like this is, where another command reads it.
+    fn instead_of_this(&self, start: &[u8]) -> Option<&'static str> {
+        match self {
+            FeedCommand::Iex { .. } if DbnFeed::fits(start) => {
+                Some("it is no capture, but DBN; read it with 'stockd feed dbn'")
+            }
+            FeedCommand::Itch { .. } | FeedCommand::Alpaca { .. } if DbnFeed::fits(start) => {
+                Some("it is DBN; read it with 'stockd feed dbn'")
+            }
+            FeedCommand::Dbn { .. } | FeedCommand::Alpaca { .. } if Capture::fits(start) => {
+                Some("it is a capture; read it with 'stockd feed itch' or 'stockd feed iex'")
+            }
+            _ => None,
+        }
+    }
+
+    fn input(&self, stopping: &Stopping) -> Result<Input, NoInput> {
+        let open = |file: &str| {
+            let source = Source::open(file, stopping).map_err(NoInput::Unreadable)?;
+            match self.instead_of_this(source.start()) {
+                None => Ok(source),
+                Some(why) => Err(NoInput::Unreadable(Error::new(ErrorKind::InvalidData, why))),
+            }
+        };
         let (source, decoder): (Source, Box<dyn Decode>) = match self {
             FeedCommand::Dbn { common, schema, symbols, file } => {
                 if let Some(place) = file.strip_prefix("lsg:") {
@@ -270,7 +296,7 @@ impl FeedCommand {
                 (open(file)?, Box::new(DbnFeed::new()))
             }
             FeedCommand::Alpaca { symbols, file, .. } => {
-                if file.starts_with("ws://") || file.starts_with("wss://") {
+                if file.contains("://") {
                     return Ok(Input::Live(Box::new(Broker {
                         url: file.parse().map_err(NoInput::Wrong)?,
                         keys: Keys::from_environment().map_err(NoInput::Wrong)?,
@@ -289,6 +315,16 @@ impl FeedCommand {
             }
         };
         Ok(Input::Bytes(source, decoder))
+    }
+}
+
+/// What may stand before a symbol.
+fn prefix(text: &str) -> Result<String, String> {
+    let probe = format!("{text}A");
+    match Symbol::parse(probe.as_bytes()) {
+        Ok(symbol) if symbol.as_str() == probe => Ok(text.to_owned()),
+        Ok(_) => Err("a symbol does not begin with a space".to_owned()),
+        Err(error) => Err(format!("it cannot stand before a symbol: with one letter more {error}")),
     }
 }
 

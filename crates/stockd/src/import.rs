@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         restore::run(&source, directory)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Loaded { rows, bad_rows, .. } = source.read()?;
+    let Loaded { rows, bad_rows } = source.read()?;
     bad_rows.report(args.lenient, "nothing is imported")?;
 
     let mut client = args.server.connect()?;
@@ -66,7 +66,12 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         rows.len() as u64,
         "{bar:40} {human_pos} of {human_len} stocks, {eta} left",
     );
-    for batch in rows.chunks(BATCH) {
+    let mut left = rows.iter();
+    loop {
+        let batch: Vec<Row> = left.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
         let after = || format!("after {} of {} stocks", tally.writes(), rows.len());
         let known =
             client.quotes(batch.iter().map(|row| row.symbol.as_str())).with_context(after)?;

@@ -18,6 +18,20 @@ use signal_hook::iterator::Signals;
 pub(crate) struct Interruption {
     /// The number of the signal; then the channel closes. Only SIGHUP may come before.
     signal: Receiver<i32>,
+    #[cfg(feature = "feed")]
+    stopping: Stopping,
+}
+
+/// Whether the first signal to stop has come, for parts of a command that wait on their own.
+#[cfg(feature = "feed")]
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(Arc<AtomicBool>);
+
+#[cfg(feature = "feed")]
+impl Stopping {
+    pub(crate) fn has_come(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
 }
 
 /// What the server is told to do.
@@ -75,7 +89,17 @@ impl Interruption {
                 }
             }
         })?;
-        Ok(Interruption { signal })
+        Ok(Interruption {
+            signal,
+            #[cfg(feature = "feed")]
+            stopping: Stopping(stopping),
+        })
+    }
+
+    /// Whether it has come, for others who wait.
+    #[cfg(feature = "feed")]
+    pub(crate) fn stopping(&self) -> &Stopping {
+        &self.stopping
     }
 
     /// Waits for the signal, for `patience` at most. True at once if it has come before.

@@ -18,7 +18,7 @@ use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
 use crate::access_file::WatchedAccess;
-use crate::catalog_file::{Loaded, Row};
+use crate::catalog_file::{Loaded, Row, Rows};
 use crate::certificates::Certificates;
 use crate::data_dir;
 use crate::exposure;
@@ -293,11 +293,11 @@ fn tls_of(
 }
 
 /// The stocks of the catalog file. Bad rows are an error, unless the settings say to skip them.
-fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
+fn read_catalog(settings: &Settings) -> anyhow::Result<Rows> {
     let Some(source) = settings.catalog_file() else {
-        return Ok(Vec::new());
+        return Ok(Rows::default());
     };
-    let Loaded { rows, bad_rows, .. } = source.read()?;
+    let Loaded { rows, bad_rows } = source.read()?;
     if settings.lenient {
         for row in &bad_rows.first {
             warn!("skipped {row}");
@@ -312,21 +312,27 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Lists the stocks that are not listed yet, and leaves the others as they are.
-fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
-    let is_new = |row: &&Row| engine.quote(&Access::All, &row.symbol).is_none();
-    let listing = |row: &Row| Request::Set(row.symbol, row.fields);
-    let listings: Vec<Request> = rows.iter().filter(is_new).map(listing).collect();
+fn list_stocks(rows: &Rows, engine: &Arc<Engine>) -> anyhow::Result<()> {
+    let is_new = |row: &Row| engine.quote(&Access::All, &row.symbol).is_none();
+    let listing = |row: Row| Request::Set(row.symbol, row.fields);
+    let mut new = rows.iter().filter(is_new).map(listing);
     let mut executor = engine.executor();
-    for listings in listings.chunks(COMMIT_QUEUE_REQUESTS_MAX) {
-        for reply in executor.batch(&Access::All).execute_all(listings) {
+    let mut listed = 0;
+    loop {
+        let listings: Vec<Request> = new.by_ref().take(COMMIT_QUEUE_REQUESTS_MAX).collect();
+        if listings.is_empty() {
+            break;
+        }
+        listed += listings.len();
+        for reply in executor.batch(&Access::All).execute_all(&listings) {
             if let Reply::Refused(refusal) = reply {
                 anyhow::bail!("cannot list the stocks of the catalog file: {refusal}");
             }
         }
     }
     if !rows.is_empty() {
-        let known = rows.len() - listings.len();
-        info!(new = listings.len(), known, "listed the stocks of the catalog file that were new");
+        let known = rows.len() - listed;
+        info!(new = listed, known, "listed the stocks of the catalog file that were new");
     }
     if engine.count(&Access::All) == Some(0) {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
@@ -336,8 +342,8 @@ fn list_stocks(rows: &[Row], engine: &Arc<Engine>) -> anyhow::Result<()> {
 
 /// Says which stocks are not as the catalog file has them, since the data directory knew them before: as a warning
 /// where the file was changed after the directory.
-fn tell_differences(settings: &Settings, rows: &[Row], engine: &Engine, is_newer: bool) {
-    let different = |row: &Row| {
+fn tell_differences(settings: &Settings, rows: &Rows, engine: &Engine, is_newer: bool) {
+    let different = |row: Row| {
         let quote = engine.quote(&Access::All, &row.symbol)?;
         let in_file = row.outcome(&quote);
         (in_file != quote).then_some((quote, in_file))

@@ -63,6 +63,7 @@ impl Web {
             streams_max: settings.streams_max,
             connections_max,
             keeps_all: settings.sync == crate::settings::Sync::Always && !settings.ephemeral,
+            patience: stockd_web::Patience::default(),
         };
         let started = stockd_web::WebServer::start(config, Arc::clone(engine), server.observer());
         // The error says the cause itself; its source would say it again.

@@ -5,9 +5,9 @@
 mod server;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use server::{PATIENCE, Running, Server};
@@ -138,6 +138,19 @@ fn damage_is_exit_code_1_with_its_place_and_what_came_before_is_written() {
         (&["feed", "dbn", "/no/such.dbn"][..], 1, "cannot read /no/such.dbn"),
         (&["feed", "iex", &edge("edge_live_v3.dbn")], 1, "it is no capture"),
         (&["feed", "itch", "--date", "30.12.2019", "x"], 2, "is not a date"),
+        (
+            &["feed", "itch", &edge("edge_live_v3.dbn")],
+            1,
+            "it is DBN; read it with 'stockd feed dbn'",
+        ),
+        (
+            &["feed", "dbn", &edge("edge_20191230.itch50")],
+            1,
+            "at byte 0: it is no DBN: it begins with",
+        ),
+        (&["feed", "dbn", "--prefix", " X", "x"], 2, "a symbol does not begin with a space"),
+        (&["feed", "dbn", "--prefix", &"X".repeat(48), "x"], 2, "49 bytes long, the limit is 48"),
+        (&["feed", "alpaca", "http://localhost/x"], 2, "is no stream: write ws://HOST:PORT/PATH"),
     ] {
         let (exit, _, err) = server.run(args);
         assert!(exit == Some(code) && err.contains(why), "{args:?}: {err}");
@@ -267,6 +280,88 @@ fn a_server_that_comes_back_gets_the_last_of_every_stock() {
         "{out} {err}"
     );
     compare(&second, &oracle(&edge("edge_20191230.oracle.csv")), &PRICE_AND_STATUS);
+}
+
+/// Nothing comes on its standard input any more, and that is open.
+#[test]
+fn a_feed_that_waits_for_its_source_can_be_interrupted() {
+    for bytes in [0, 1000] {
+        let server = Server::start();
+        let mut command = server.command(&["feed", "itch", "-"]);
+        let mut feed = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = feed.stdin.take().unwrap();
+        let begin = std::fs::read(edge("edge_20191230.itch50")).unwrap();
+        input.write_all(&begin[..bytes]).unwrap();
+        if bytes > 0 {
+            let mut watch = Running::start(server.command(&["watch", "AAPL", "--count", "2"]));
+            while !watch.line().contains("version") {}
+        } else {
+            // It watches for signals before it reads.
+            is_watching(feed.id());
+        }
+        interrupt(&feed);
+        let output = feed.wait_with_output().unwrap();
+        let told = (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned());
+        match bytes {
+            0 => assert_eq!(told, (Some(1), "stockd: cannot read -: interrupted\n".to_owned())),
+            _ => assert_eq!(told.0, Some(0), "{}", told.1),
+        }
+        drop(input);
+    }
+}
+
+/// Waits until a process watches for signals: it has a thread for that, once it catches them.
+fn is_watching(process: u32) {
+    let deadline = Instant::now() + PATIENCE;
+    let name = |thread: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(thread.ok()?.path().join("comm")).ok()
+    };
+    loop {
+        let mut threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        if threads.any(|thread| name(thread).is_some_and(|name| name.trim() == "stockd-signals")) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it watches for no signals");
+        std::thread::yield_now();
+    }
+}
+
+fn interrupt(feed: &Child) {
+    let id = rustix::process::Pid::from_child(feed);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+}
+
+/// Somebody who ends a feed whose server is away does not wait until it is given up.
+#[test]
+fn a_feed_without_its_server_can_be_interrupted() {
+    let server = Server::start();
+    // Most of it is due in hours.
+    let mut command = server.command(&["feed", "dbn", "--speed", "1x", "--stale-after", "200ms"]);
+    let mut feed = command
+        .arg(edge("edge_live_v3.dbn"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(feed.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let deadline = Instant::now() + PATIENCE;
+    while stocks(&server).is_empty() {
+        assert!(Instant::now() < deadline, "it has written nothing");
+    }
+    drop(server);
+    let lost = lines.by_ref().find(|line| line.contains("connecting again"));
+    assert!(lost.is_some(), "it has not missed its server");
+    interrupt(&feed);
+    // It is said at once, or the test has no time for this.
+    assert_eq!(feed.wait().unwrap().code(), Some(1));
+    let said: Vec<String> = lines.collect();
+    let why = "interrupted while the server could not be reached; its last changes are not written";
+    assert!(said.iter().any(|line| line.ends_with(why)), "{said:?}");
 }
 
 #[test]

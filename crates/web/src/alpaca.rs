@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::HeaderMap;
@@ -20,6 +20,7 @@ use crate::lookup;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
+use crate::segments::Segments;
 use crate::stream::conversation::Talk;
 use crate::stream::subscription::Subscription;
 use crate::streams;
@@ -77,7 +78,7 @@ async fn latest_trade(
     plane: State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
 ) -> Result<Response, Refused> {
     let trade = one(&plane, &caller, query, &name, ("trade", trade))?;
     Ok(answer(&format!(r#"{{"symbol":{},"trade":{trade}}}"#, Value::from(name))))
@@ -87,7 +88,7 @@ async fn latest_quote(
     plane: State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
 ) -> Result<Response, Refused> {
     let quote = one(&plane, &caller, query, &name, ("quote", sides))?;
     Ok(answer(&format!(r#"{{"symbol":{},"quote":{quote}}}"#, Value::from(name))))
@@ -97,7 +98,7 @@ async fn snapshot(
     plane: State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
 ) -> Result<Response, Refused> {
     let members = one(&plane, &caller, query, &name, ("data", |quote| Some(of_snapshot(quote))))?;
     let separator = if members.is_empty() { "" } else { "," };

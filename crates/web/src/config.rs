@@ -1,8 +1,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stockd_model::Address;
-use stockd_model::limits::{HTTP_CONNECTIONS_MAX, STREAMS_MAX};
+use stockd_model::limits::{
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, STREAMS_MAX, WEBSOCKET_PING_INTERVAL,
+    WEBSOCKET_SILENCE_MAX,
+};
 use stockd_tls::ServerTls;
 
 /// What the service plane listens on and how much it takes on.
@@ -33,6 +37,29 @@ pub struct Config {
     pub connections_max: usize,
     /// Whether every write that was answered is there after a restart.
     pub keeps_all: bool,
+    /// How long clients that say nothing are waited for.
+    pub patience: Patience,
+}
+
+/// How long clients that say nothing are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the head of a request is there, or the token that a client of WebSocket has to show.
+    pub head: Duration,
+    /// How often a client of WebSocket is asked whether it is still there.
+    pub ping_interval: Duration,
+    /// Until a client of WebSocket says something, a pong for instance.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            head: HTTP_HEAD_TIMEOUT,
+            ping_interval: WEBSOCKET_PING_INTERVAL,
+            silence: WEBSOCKET_SILENCE_MAX,
+        }
+    }
 }
 
 impl Default for Config {
@@ -50,6 +77,7 @@ impl Default for Config {
             streams_max: STREAMS_MAX,
             connections_max: STREAMS_MAX + HTTP_CONNECTIONS_MAX,
             keeps_all: false,
+            patience: Patience::default(),
         }
     }
 }

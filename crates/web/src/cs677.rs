@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::HeaderMap;
@@ -24,6 +24,7 @@ use crate::fields;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
+use crate::segments::Segments;
 
 /// The media types of an order. Some clients say none, which no page of another site can leave out unnoticed: it
 /// names where it comes from.
@@ -42,7 +43,7 @@ async fn stock(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
     let lookup = Request::Lookup(Symbol::parse(name.as_bytes()));
@@ -108,7 +109,7 @@ async fn order(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(text): Path<String>,
+    Segments(text): Segments<String>,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
     let missing = || {

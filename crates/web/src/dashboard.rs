@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use data_encoding::HEXLOWER;
@@ -22,6 +21,7 @@ use stockd_model::Problem;
 
 use crate::plane::Plane;
 use crate::refused::Refused;
+use crate::segments::Segments;
 
 /// Where the page lies.
 pub(crate) const PATH: &str = "/";
@@ -84,7 +84,7 @@ pub(crate) fn routes() -> axum::Router<Arc<Plane>> {
         .route(PATH, get(move |headers: HeaderMap| async move { index(&headers, &tag, &page) }))
         .route(
             "/dashboard/{digest}/{*name}",
-            get(move |Path((of, name)): Path<(String, String)>| async move {
+            get(move |Segments((of, name)): Segments<(String, String)>| async move {
                 file(&name, of == digest)
             }),
         )

@@ -29,8 +29,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use stockd_model::limits::{
-    HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, LINGER_TIMEOUT,
+    HTTP_HEAD_BYTES_MAX, HTTP2_PING_INTERVAL, HTTP2_RESETS_MAX, HTTP2_SEND_BYTES_MAX,
+    HTTP2_STREAMS_MAX, LINGER_TIMEOUT,
 };
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -47,6 +47,8 @@ use crate::streams::Streams;
 #[derive(Debug)]
 struct Exchange {
     began: Instant,
+    /// How long it may take until the head of a request is there.
+    patience: Duration,
     /// Requests that have begun and whose responses have not ended.
     under_way: AtomicUsize,
     /// When the last response ended, in milliseconds since it began.
@@ -92,7 +94,8 @@ pub(crate) async fn serve(
     plane: Arc<Plane>,
     router: Router,
 ) {
-    let (lent, exchange) = (Lent::new(connection), Arc::new(Exchange::new()));
+    let patience = plane.config.patience.head;
+    let (lent, exchange) = (Lent::new(connection), Arc::new(Exchange::new(patience)));
     let service = service_fn({
         let (info, exchange, plane) =
             (Arc::clone(&info), Arc::clone(&exchange), Arc::clone(&plane));
@@ -111,7 +114,7 @@ pub(crate) async fn serve(
     let served = builder.serve_connection_with_upgrades(TokioIo::new(lent.clone()), service);
     tokio::pin!(served);
     let mut is_stopping = false;
-    let timer = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
+    let timer = tokio::time::sleep(patience);
     tokio::pin!(timer);
     let end = loop {
         tokio::select! {
@@ -226,9 +229,10 @@ fn fault(error: &(dyn std::error::Error + 'static)) -> Option<Closed> {
 }
 
 impl Exchange {
-    fn new() -> Exchange {
+    fn new(patience: Duration) -> Exchange {
         Exchange {
             began: Instant::now(),
+            patience,
             under_way: AtomicUsize::new(0),
             last_ended_ms: AtomicU64::new(0),
             is_http2: AtomicBool::new(false),
@@ -242,13 +246,11 @@ impl Exchange {
         match (is_busy, is_stopping) {
             (false, true) => Look::Over,
             (true, true) => Look::Again(LINGER_TIMEOUT),
-            (true, false) => Look::Again(HTTP_HEAD_TIMEOUT),
-            (false, false) if self.is_http2.load(Ordering::Relaxed) => {
-                Look::Again(HTTP_HEAD_TIMEOUT)
-            }
+            (true, false) => Look::Again(self.patience),
+            (false, false) if self.is_http2.load(Ordering::Relaxed) => Look::Again(self.patience),
             (false, false) => {
                 let last_ended = Duration::from_millis(self.last_ended_ms.load(Ordering::Relaxed));
-                let left = (self.began + last_ended + HTTP_HEAD_TIMEOUT).duration_since(now);
+                let left = (self.began + last_ended + self.patience).duration_since(now);
                 if left.is_zero() { Look::Over } else { Look::Again(left) }
             }
         }
@@ -304,25 +306,25 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_connection_ends_when_nothing_was_asked_for_its_time() {
-        let exchange = Arc::new(Exchange::new());
+        let exchange = Arc::new(Exchange::new(MINUTE));
         let look = |since_began: Duration, is_waiting, is_stopping| {
             exchange.look(exchange.began + since_began, is_waiting, is_stopping)
         };
-        let minute = HTTP_HEAD_TIMEOUT;
-        assert_eq!(look(minute / 4, false, false), Look::Again(minute - minute / 4));
-        assert_eq!(look(minute, false, false), Look::Over);
+        assert_eq!(look(MINUTE / 4, false, false), Look::Again(MINUTE - MINUTE / 4));
+        assert_eq!(look(MINUTE, false, false), Look::Over);
         // Its last response ended later.
         exchange.last_ended_ms.store(HOUR.as_millis() as u64, Ordering::Relaxed);
-        assert_eq!(look(HOUR + minute / 2, false, false), Look::Again(minute / 2));
-        assert_eq!(look(HOUR + minute, false, false), Look::Over);
+        assert_eq!(look(HOUR + MINUTE / 2, false, false), Look::Again(MINUTE / 2));
+        assert_eq!(look(HOUR + MINUTE, false, false), Look::Over);
         // The client takes nothing, or something is under way: that has bounds of its own.
-        assert_eq!(look(2 * HOUR, true, false), Look::Again(minute));
+        assert_eq!(look(2 * HOUR, true, false), Look::Again(MINUTE));
         assert_eq!(look(2 * HOUR, true, true), Look::Again(LINGER_TIMEOUT));
         let request = UnderWay::begin(&exchange, Version::HTTP_11);
-        assert_eq!(look(2 * HOUR, false, false), Look::Again(minute));
+        assert_eq!(look(2 * HOUR, false, false), Look::Again(MINUTE));
         assert_eq!(look(2 * HOUR, false, true), Look::Again(LINGER_TIMEOUT));
         drop(request);
         assert_eq!(look(2 * HOUR, false, false), Look::Over);
@@ -331,10 +333,10 @@ mod tests {
 
     #[test]
     fn over_http_2_pings_find_out_who_is_there() {
-        let exchange = Arc::new(Exchange::new());
+        let exchange = Arc::new(Exchange::new(MINUTE));
         drop(UnderWay::begin(&exchange, Version::HTTP_2));
         let later = exchange.began + HOUR;
-        assert_eq!(exchange.look(later, false, false), Look::Again(HTTP_HEAD_TIMEOUT));
+        assert_eq!(exchange.look(later, false, false), Look::Again(MINUTE));
         assert_eq!(exchange.look(later, false, true), Look::Over);
     }
 }

@@ -77,6 +77,7 @@ mod refused;
 mod responses;
 mod routes;
 mod schema;
+mod segments;
 mod server;
 mod session;
 mod snapshot;
@@ -87,5 +88,5 @@ mod trace;
 mod unsent;
 mod writes;
 
-pub use config::Config;
+pub use config::{Config, Patience};
 pub use server::{StartError, WebServer};

@@ -6,7 +6,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use stockd_model::Problem;
@@ -14,6 +13,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi, PathItem, RefOr};
 
 use crate::refused::Refused;
+use crate::segments::Segments;
 
 /// What stands at the top of the description.
 #[derive(utoipa::OpenApi)]
@@ -44,7 +44,7 @@ pub(crate) fn routes(api: &OpenApi) -> axum::Router<Arc<crate::plane::Plane>> {
         .route("/problems", axum::routing::get(|| async { html(problems_page()) }))
 }
 
-async fn problem(Path(name): Path<String>) -> Result<Response, Refused> {
+async fn problem(Segments(name): Segments<String>) -> Result<Response, Refused> {
     let problem = Problem::find(&name).ok_or_else(|| {
         Refused::new(Problem::NoRoute, "there is no problem of this name; /problems lists them")
     })?;

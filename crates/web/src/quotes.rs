@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
@@ -23,6 +23,7 @@ use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
 use crate::responses::{IfNoneMatch, OfStock};
+use crate::segments::Segments;
 use crate::{accept, body, etag, schema};
 
 const JSON: &str = "application/json";
@@ -46,7 +47,7 @@ pub(crate) async fn one(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     query.only(&[])?;

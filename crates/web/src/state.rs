@@ -140,10 +140,11 @@ fn latency(plane: &Plane, metrics: &Metrics) -> Value {
 type Limit = (&'static str, &'static str, u64);
 
 /// Limits of this plane whose clients are closed.
-const CLOSING: [(Closed, &str, &str); 4] = [
+const CLOSING: [(Closed, &str, &str); 5] = [
     (Closed::HeadTooLong, "http_head_bytes", "HTTP connections closed: the head is too long"),
     (Closed::Resets, "http2_resets", "HTTP/2 connections closed: too many requests given up"),
     (Closed::Silent, "websocket_silence", "WebSocket clients closed: silent for too long"),
+    (Closed::NoToken, "websocket_token", "WebSocket clients closed: they showed no token in time"),
     (Closed::MessageTooLong, "websocket_bytes", "WebSocket clients closed: a message is too long"),
 ];
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -26,6 +26,7 @@ use crate::query::Query;
 use crate::quotes::whole;
 use crate::refused::Refused;
 use crate::responses::{BodyProblems, IfMatch, Late, NotListed, OfStock, WriteProblems};
+use crate::segments::Segments;
 use crate::{body, etag, fields, schema};
 
 const JSON: &str = "application/json";
@@ -44,7 +45,7 @@ pub(crate) async fn put(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
@@ -93,7 +94,7 @@ pub(crate) async fn patch(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
@@ -112,7 +113,7 @@ pub(crate) async fn delete(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
@@ -133,7 +134,7 @@ pub(crate) async fn trade(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
     query: Query,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {

@@ -3,6 +3,8 @@
 //! A record never spans lines, which RFC 4180 would allow: so a stray quote spoils one row, and not
 //! the rest of the file.
 
+use std::ops::Range;
+
 use super::names;
 use super::row::BadRow;
 
@@ -10,16 +12,16 @@ use super::row::BadRow;
 #[derive(Debug)]
 pub(crate) struct Record {
     delimiter: u8,
-    /// The fields, one behind the other.
+    /// The line, or its fields one behind the other where it has quotes.
     text: Vec<u8>,
-    /// Where each field ends in `text`.
-    ends: Vec<usize>,
+    /// Where each field lies in `text`.
+    fields: Vec<Range<usize>>,
 }
 
 impl Record {
     /// No fields yet. The delimiter is what stands between them.
     pub(crate) fn new(delimiter: u8) -> Record {
-        Record { delimiter, text: Vec::new(), ends: Vec::new() }
+        Record { delimiter, text: Vec::new(), fields: Vec::new() }
     }
 
     pub(crate) fn delimiter(&self) -> u8 {
@@ -30,9 +32,29 @@ impl Record {
     /// is not doubled; what follows it up to the delimiter is taken literally.
     pub(crate) fn read(&mut self, line: &[u8]) -> Result<(), BadRow> {
         self.text.clear();
-        self.ends.clear();
-        let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
+        self.fields.clear();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut begin = 0;
+        // Fields are short: a search for each end costs more than this.
+        for (at, byte) in line.iter().enumerate() {
+            if *byte == b'"' {
+                self.fields.clear();
+                return self.read_quoted(line);
+            }
+            if *byte == self.delimiter {
+                self.fields.push(begin..at);
+                begin = at + 1;
+            }
+        }
+        self.fields.push(begin..line.len());
+        self.text.extend_from_slice(line);
+        Ok(())
+    }
+
+    fn read_quoted(&mut self, line: &[u8]) -> Result<(), BadRow> {
+        let mut rest = line;
         loop {
+            let begin = self.text.len();
             if let Some(quoted) = rest.strip_prefix(b"\"") {
                 rest = self.unquote(quoted).ok_or_else(|| BadRow {
                     column: None,
@@ -42,7 +64,7 @@ impl Record {
             let end = memchr::memchr(self.delimiter, rest);
             let (field, after) = rest.split_at(end.unwrap_or(rest.len()));
             self.text.extend_from_slice(field);
-            self.ends.push(self.text.len());
+            self.fields.push(begin..self.text.len());
             match after.split_first() {
                 Some((_delimiter, next)) => rest = next,
                 None => return Ok(()),
@@ -77,17 +99,13 @@ impl Record {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.fields.len()
     }
 
     /// A field of the line that was read last; empty beyond the last field.
     pub(crate) fn field(&self, at: usize) -> &[u8] {
-        let begin = match at {
-            0 => Some(&0),
-            _ => self.ends.get(at - 1),
-        };
-        let ends = begin.zip(self.ends.get(at));
-        ends.and_then(|(&begin, &end)| self.text.get(begin..end)).unwrap_or_default()
+        let range = self.fields.get(at);
+        range.and_then(|range| self.text.get(range.clone())).unwrap_or_default()
     }
 }
 

@@ -14,7 +14,7 @@ use stockd_model::{Edit, Field, Fields};
 
 use super::form::Columns;
 use super::names;
-use super::row::{BadRow, Row, RowTexts, parse_symbol, shown};
+use super::row::{BadRow, NOTHING, Row, RowTexts, parse_symbol, shown};
 
 /// Reads the row of one object. `name` is its key, where objects stand under the names of their stocks.
 pub(super) fn row(object: &[u8], name: Option<&str>, columns: &Columns) -> Result<Row, BadRow> {
@@ -45,14 +45,14 @@ pub(super) fn row(object: &[u8], name: Option<&str>, columns: &Columns) -> Resul
         }
     };
     let symbol = parse_symbol(symbol.as_bytes())?;
-    let mut given = Fields::default();
+    let mut given = NOTHING;
     stock.give(&mut given)?;
     for part in &stock.parts {
         let before = given.time_ns;
         parse(part.get(), KeySet::Short)?.give(&mut given)?;
         given.time_ns = later(before, given.time_ns);
     }
-    Row::of(symbol, &given)
+    Row::of(symbol, given)
 }
 
 fn not_an_object(why: &str) -> BadRow {

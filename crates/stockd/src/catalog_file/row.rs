@@ -7,7 +7,7 @@
 use std::fmt;
 
 use stockd_model::limits::EXCERPT_BYTES_MAX;
-use stockd_model::{Escaped, Field, Fields, Quote, Status, Symbol, SymbolError, escaped};
+use stockd_model::{Edit, Escaped, Field, Fields, Quote, Status, Symbol, SymbolError, escaped};
 
 use super::number::{DecimalMark, is_nothing};
 
@@ -21,6 +21,19 @@ pub(crate) struct Row {
     /// Whether the row is of a list of names, and says nothing of a stock that is listed already.
     pub(crate) is_name_alone: bool,
 }
+
+/// What a row says that says nothing: all is taken away but the time.
+pub(super) const NOTHING: Fields = Fields {
+    price: Edit::Clear,
+    volume: Edit::Clear,
+    bid: Edit::Clear,
+    ask: Edit::Clear,
+    bid_size: Edit::Clear,
+    ask_size: Edit::Clear,
+    status: None,
+    time_ns: Edit::Keep,
+    feed: Edit::Keep,
+};
 
 /// How the texts of a row are written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,11 +57,11 @@ impl Row {
         fields: impl IntoIterator<Item = (Field, &'a [u8])>,
     ) -> Result<Row, BadRow> {
         let symbol = parse_symbol(symbol)?;
-        let mut given = Fields::default();
+        let mut given = NOTHING;
         for (field, text) in fields {
             texts.set(&mut given, field, text)?;
         }
-        Row::of(symbol, &given)
+        Row::of(symbol, given)
     }
 
     /// A stock with this quote as the row has it. Where it came from is no matter of the row.
@@ -56,21 +69,26 @@ impl Row {
         Quote { feed: known.feed, ..self.fields.outcome(known) }
     }
 
-    /// The row that gives a stock these fields and no others.
-    pub(super) fn of(symbol: Symbol, given: &Fields) -> Result<Row, BadRow> {
+    /// The row that gives a stock these fields, which were [`NOTHING`] before, and no others.
+    pub(super) fn of(symbol: Symbol, given: Fields) -> Result<Row, BadRow> {
         if !given.can_list() {
             let why = "missing; a row needs a price, a bid, an ask or a status".to_owned();
             return Err(BadRow { column: Some("price"), why });
         }
-        let fields = Fields::from(&given.outcome(&Quote::new(symbol)));
-        Ok(Row { symbol, fields, is_name_alone: false })
+        let status = given.status.or(Some(Status::Trading));
+        let time_ns = if given.time_ns == Edit::Clear { Edit::Keep } else { given.time_ns };
+        Ok(Row { symbol, fields: Fields { status, time_ns, ..given }, is_name_alone: false })
     }
 
     /// A stock of which nothing is known but that it is traded.
     pub(super) fn name_alone(symbol: &[u8]) -> Result<Row, BadRow> {
-        let symbol = parse_symbol(symbol)?;
+        parse_symbol(symbol).map(Row::of_name)
+    }
+
+    /// The same of a symbol.
+    pub(super) fn of_name(symbol: Symbol) -> Row {
         let fields = Fields { status: Some(Status::Trading), ..Fields::default() };
-        Ok(Row { symbol, fields, is_name_alone: true })
+        Row { symbol, fields, is_name_alone: true }
     }
 
     pub(super) fn listed_already(&self, line: u64) -> BadRow {

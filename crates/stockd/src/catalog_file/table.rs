@@ -153,6 +153,12 @@ fn is_without_price(fields: &[(Field, usize)]) -> bool {
 
 pub(crate) fn is_missing(wanted: &str, line: &[u8]) -> String {
     let header = shown(line);
+    if line.trim_ascii_end().contains(&b'\r') {
+        return format!(
+            "the lines end with carriage returns alone, so that all of the file is one line, which begins with {header}; end \
+             them with line feeds, as \"tr '\\r' '\\n'\" does"
+        );
+    }
     format!(
         "column '{wanted}' is missing; the header must name symbol and price, and names {header}; say which \
          column it is with --columns {wanted}=NAME, or what stands between them with --delimiter"

@@ -33,8 +33,8 @@ fn load_as(ending: &str, text: &[u8], flags: &[&str]) -> Result<Loaded, String> 
 
 /// Symbol, price, volume and status of every stock, sorted.
 fn stocks(loaded: &Loaded) -> Vec<String> {
-    let text = |Row { symbol, fields, .. }: &Row| {
-        let quote = fields.outcome(&Quote::new(*symbol));
+    let text = |Row { symbol, fields, .. }: Row| {
+        let quote = fields.outcome(&Quote::new(symbol));
         let rest = &Field::WRITABLE[2..];
         let text = |field: &Field| quote.text_of(*field).map(|text| text.as_str().to_owned());
         let [price, volume] = [Field::Price, Field::Volume].map(|field| text(&field));
@@ -171,6 +171,13 @@ fn a_bad_json_line_says_what_is_wrong_with_it() {
         assert!(error.starts_with("us:1: not a JSON object"), "{line}: {error}");
     }
     assert!(why(&full.replace("price", "symbol")).contains("duplicate field"));
+}
+
+#[test]
+fn a_file_whose_lines_end_with_carriage_returns_alone_says_so() {
+    let why = load(".csv", b"symbol,price\rA,1\rB,2\r").unwrap_err();
+    assert!(why.starts_with("us:1: the lines end with carriage returns alone"), "{why}");
+    assert!(why.ends_with(r#"end them with line feeds, as "tr '\r' '\n'" does"#), "{why}");
 }
 
 #[test]
@@ -449,7 +456,7 @@ proptest! {
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let text = format!("x,symbol,price,volume\n{},{},1,2\n", quoted(&other), quoted(&symbol));
         let loaded = load(".csv", text.as_bytes()).unwrap();
-        let quote = &loaded.rows[0];
-            prop_assert_eq!(quote.symbol.as_str(), symbol.trim());
+        let row = loaded.rows.iter().next().unwrap();
+        prop_assert_eq!(row.symbol.as_str(), symbol.trim());
     }
 }

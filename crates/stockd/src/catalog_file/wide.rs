@@ -16,7 +16,7 @@ use stockd_model::{Field, Fields, Symbol};
 use super::csv::Record;
 use super::lines::{Line, too_long};
 use super::names::same;
-use super::row::{BadRow, Row, RowTexts, parse_symbol, shown};
+use super::row::{BadRow, NOTHING, Row, RowTexts, parse_symbol, shown};
 
 /// The columns that are the close of a stock, and the last that each of them had.
 pub(super) struct Closes {
@@ -55,7 +55,7 @@ impl Closes {
         let mut stocks = Vec::new();
         for at in closes {
             let symbol = parse_symbol(record.field(at)).map_err(|bad| bad.why)?;
-            stocks.push(Close { at, symbol, fields: Fields::default(), line: 0 });
+            stocks.push(Close { at, symbol, fields: NOTHING, line: 0 });
         }
         Ok(Closes { record, columns, stocks })
     }
@@ -77,7 +77,7 @@ impl Closes {
             return Err(BadRow { column: None, why });
         }
         for stock in &mut self.stocks {
-            let mut fields = Fields::default();
+            let mut fields = NOTHING;
             RowTexts::default().set(&mut fields, Field::Price, self.record.field(stock.at))?;
             if fields.can_list() {
                 (stock.fields, stock.line) = (fields, number);
@@ -89,6 +89,6 @@ impl Closes {
     /// The row of each stock that has a close, with the line that it stands on.
     pub(super) fn rows(self) -> impl Iterator<Item = (u64, Result<Row, BadRow>)> {
         let known = self.stocks.into_iter().filter(|stock| stock.line > 0);
-        known.map(|Close { symbol, fields, line, .. }| (line, Row::of(symbol, &fields)))
+        known.map(|Close { symbol, fields, line, .. }| (line, Row::of(symbol, fields)))
     }
 }

@@ -13,7 +13,7 @@ use anyhow::bail;
 use stockd_feeds::{Decode, Step};
 use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 
-use super::shared::Shared;
+use super::shared::{Ended, Shared};
 use super::writer::jittered;
 use crate::interruption::Interruption;
 use crate::output;
@@ -81,7 +81,7 @@ impl LiveReader<'_> {
     /// Reads until it is interrupted, or the source refuses the feed.
     pub(super) fn read(mut self, shared: &Shared) -> anyhow::Result<()> {
         let read = self.read_all(shared);
-        shared.end(false);
+        shared.end(if read.is_ok() { Ended::Interrupted } else { Ended::Badly });
         read
     }
 

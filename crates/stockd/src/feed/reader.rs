@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use stockd_feeds::{Decode, Step};
 
 use super::progress::Progress;
-use super::shared::Shared;
+use super::shared::{Ended, Shared};
 use super::source::Source;
 use crate::interruption::Interruption;
 use crate::speed::Speed;
@@ -55,7 +55,11 @@ impl Reader<'_> {
     /// Reads to the end, or until it is interrupted. What came before an error has been applied.
     pub(super) fn read(mut self, shared: &Shared) -> anyhow::Result<()> {
         let read = self.read_all(shared);
-        shared.end(matches!(read, Ok(End::Its)));
+        shared.end(match read {
+            Ok(End::Its) => Ended::Well,
+            Ok(End::Before) => Ended::Interrupted,
+            Err(_) => Ended::Badly,
+        });
         read.map(|_| ())
     }
 
@@ -85,8 +89,10 @@ impl Reader<'_> {
                 continue;
             }
             let name = self.name;
-            let read =
-                self.source.read(&mut room).with_context(|| format!("cannot read {name}"))?;
+            let read = match self.source.read(&mut room) {
+                Err(_) if self.interruption.stopping().has_come() => return Ok(End::Before),
+                read => read.with_context(|| format!("cannot read {name}"))?,
+            };
             if read == 0 {
                 return self.decoder.end().map(|()| End::Its).with_context(|| name.to_owned());
             }

@@ -18,11 +18,24 @@ pub(super) struct Shared {
     has_ended: AtomicBool,
     /// The feed has come to its own end.
     has_ended_well: AtomicBool,
+    /// Somebody has ended it before.
+    is_interrupted: AtomicBool,
     /// Nothing will be written any more.
     is_given_up: AtomicBool,
     begun: Instant,
     /// Nanoseconds from the beginning to the last sign of life of the source.
     heard_ns: AtomicU64,
+}
+
+/// How a feed has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// At its own end.
+    Well,
+    /// Before that, since it is damaged or was refused.
+    Badly,
+    /// Before that, as somebody asked for.
+    Interrupted,
 }
 
 /// What waiting has brought.
@@ -42,6 +55,7 @@ impl Shared {
             news: Condvar::new(),
             has_ended: AtomicBool::new(false),
             has_ended_well: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(false),
             is_given_up: AtomicBool::new(false),
             begun: Instant::now(),
             heard_ns: AtomicU64::new(0),
@@ -78,11 +92,12 @@ impl Shared {
         self.last_heard().elapsed()
     }
 
-    /// Says that no further message will be applied, and whether all is well.
-    pub(super) fn end(&self, well: bool) {
+    /// Says that no further message will be applied, and why.
+    pub(super) fn end(&self, ended: Ended) {
         let mut market = self.lock();
         market.release();
-        self.has_ended_well.store(well, Ordering::Relaxed);
+        self.has_ended_well.store(ended == Ended::Well, Ordering::Relaxed);
+        self.is_interrupted.store(ended == Ended::Interrupted, Ordering::Relaxed);
         self.has_ended.store(true, Ordering::Relaxed);
         self.news.notify_one();
     }
@@ -93,6 +108,14 @@ impl Shared {
 
     pub(super) fn has_ended_well(&self) -> bool {
         self.has_ended_well.load(Ordering::Relaxed)
+    }
+
+    /// Rests for this time. Where the feed is interrupted before, that is over at once, and true.
+    pub(super) fn is_interrupted_within(&self, patience: Duration) -> bool {
+        let is_interrupted = || self.is_interrupted.load(Ordering::Relaxed);
+        let rest = self.news.wait_timeout_while(self.lock(), patience, |_| !is_interrupted());
+        drop(rest);
+        is_interrupted()
     }
 
     pub(super) fn give_up(&self) {

@@ -1,12 +1,17 @@
 //! The bytes of a feed: a file or standard input, uncompressed.
 //!
-//! Invariant: compression is seen from the first bytes, whatever the name is.
+//! Invariant: compression is seen from the first bytes, whatever the name is. A pipe on which nothing comes keeps nobody from
+//! ending the command.
 
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::os::fd::AsFd;
 
 use flate2::read::MultiGzDecoder;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ruzstd::decoding::StreamingDecoder;
+
+use crate::interruption::Stopping;
 
 /// A feed that is open.
 pub(super) struct Source {
@@ -21,19 +26,21 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 impl Source {
-    /// Opens a file, `-` being standard input.
-    pub(super) fn open(name: &str) -> io::Result<Source> {
-        let bytes: Box<dyn Read> = match name {
-            "-" => Box::new(io::stdin()),
+    /// Opens a file, `-` being standard input. Once the command is to stop, reading from it is an error.
+    pub(super) fn open(name: &str, stopping: &Stopping) -> io::Result<Source> {
+        let file = match name {
+            // Without the buffer of the library, which may hold what is not seen by who waits for more.
+            "-" => File::from(io::stdin().as_fd().try_clone_to_owned()?),
             _ => {
                 let file = File::open(name)?;
                 if file.metadata()?.is_dir() {
                     return Err(io::ErrorKind::IsADirectory.into());
                 }
-                Box::new(file)
+                file
             }
         };
-        let Source { bytes, start } = Source::peek(bytes)?;
+        let bytes = Stoppable { file, stopping: stopping.clone() };
+        let Source { bytes, start } = Source::peek(Box::new(bytes))?;
         let bytes: Box<dyn Read> = match start {
             _ if start.starts_with(GZIP) => Box::new(MultiGzDecoder::new(BufReader::new(bytes))),
             _ if start.starts_with(ZSTD) => Box::new(ZstdFrames::new(bytes)),
@@ -59,6 +66,30 @@ impl Source {
             match self.bytes.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
+            }
+        }
+    }
+}
+
+/// A file that is read until the command is to stop.
+struct Stoppable {
+    file: File,
+    stopping: Stopping,
+}
+
+/// How often it is looked whether the command is to stop, while nothing comes.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+impl Read for Stoppable {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stopping.has_come() {
+                return Err(io::Error::other("interrupted"));
+            }
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&LOOK)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.file.read(room),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -8,10 +8,9 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use stockd_client::{ClientError, FeedOptions, QuoteClient, Write};
 use stockd_model::limits::{
     FEED_RECONNECT_TIMEOUT, PIPELINE_NAMES_MAX, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN,
@@ -140,7 +139,11 @@ impl Writer {
         let begun = Instant::now();
         let mut pause = RECONNECT_PAUSE_MIN;
         loop {
-            thread::sleep(jittered(pause));
+            if self.shared.is_interrupted_within(jittered(pause)) {
+                bail!(
+                    "interrupted while the server could not be reached; its last changes are not written"
+                );
+            }
             match self.open_again() {
                 Ok(()) => {
                     self.tally.reconnects += 1;

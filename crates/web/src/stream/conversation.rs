@@ -12,12 +12,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, close_code};
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
-use stockd_model::limits::{
-    HTTP_HEAD_TIMEOUT, LINGER_TIMEOUT, WEBSOCKET_PING_INTERVAL, WEBSOCKET_SILENCE_MAX,
-};
+use stockd_model::limits::LINGER_TIMEOUT;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::caller::refuse_token;
+use crate::config::Patience;
 use crate::connection::{Closed, ConnectionInfo};
 use crate::plane::Plane;
 use crate::refused::Refused;
@@ -75,12 +74,13 @@ impl Talk {
 
     async fn converse(mut self, socket: WebSocket, mut dialect: impl Dialect) {
         let (mut out, mut incoming) = socket.split();
-        let mut ping = tokio::time::interval(WEBSOCKET_PING_INTERVAL);
+        let Patience { head, ping_interval, silence } = self.plane.config.patience;
+        let mut ping = tokio::time::interval(ping_interval);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         let mut heard = Instant::now();
-        let patience = tokio::time::sleep(HTTP_HEAD_TIMEOUT);
-        tokio::pin!(patience);
+        let token_due = tokio::time::sleep(head);
+        tokio::pin!(token_due);
         loop {
             let awaits_token = self.teller.awaits_token;
             let told = std::future::poll_fn(|cx| self.teller.poll(cx, &mut dialect));
@@ -104,11 +104,11 @@ impl Talk {
                     Ok(()) if !goes_on => close(&mut out, close_code::AWAY, "the server stops").await,
                     outcome => outcome,
                 },
-                () = patience.as_mut(), if awaits_token => {
-                    let said = (close_code::POLICY, "no token was shown");
+                () = token_due.as_mut(), if awaits_token => {
+                    let said = (close_code::POLICY, "no token was shown in time");
                     self.end(&mut out, Closed::NoToken, said).await
                 }
-                _ = ping.tick() => match heard.elapsed() > WEBSOCKET_SILENCE_MAX {
+                _ = ping.tick() => match heard.elapsed() > silence {
                     true => {
                         let said = (close_code::POLICY, "no answer to a ping");
                         self.end(&mut out, Closed::Silent, said).await

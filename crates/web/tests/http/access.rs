@@ -11,11 +11,11 @@ use super::Web;
 use super::client::Http;
 
 /// The tokens of this file, by the names of their users.
-fn token(user: &str) -> Token {
+pub(crate) fn token(user: &str) -> Token {
     Token::new([user.len() as u8; 32])
 }
 
-fn file(desk: &str) -> AccessFile {
+pub(crate) fn file(desk: &str) -> AccessFile {
     let hash = |user: &str| token(user).hash().to_string();
     AccessFile::parse(&format!(
         "[[user]]\nname = \"desk\"\ntokens = [\"{}\"]\n{desk}\n\

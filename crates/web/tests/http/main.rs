@@ -9,6 +9,7 @@ mod facades;
 mod promises;
 mod quotes;
 mod rpc;
+mod silence;
 mod sockets;
 mod streams;
 mod websocket;

@@ -327,3 +327,25 @@ fn metrics_are_few_whatever_there_is() {
         assert!(text.contains(&format!("{expected}\n")), "{expected} is not in {text}");
     }
 }
+
+#[test]
+fn a_path_that_is_no_utf_8_is_a_problem_in_the_shape_of_its_service() {
+    let web = Web::start();
+    let mut http = web.connect();
+    for (method, path) in [
+        ("GET", "/v1/stocks/%ff"),
+        ("PUT", "/v1/stocks/A%c0%80"),
+        ("DELETE", "/v1/stocks/%ff"),
+        ("GET", "/problems/%ff"),
+    ] {
+        let refused = http.ask(method, path, &[("Content-Type", "application/json")], "{}");
+        assert_eq!(refused.status, 400, "{method} {path}");
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+        assert_eq!(refused.json()["type"], "/problems/invalid-request");
+        assert!(refused.text().contains("encode names as UTF-8"), "{}", refused.text());
+    }
+    let course = http.get("/stocks/%ff").json();
+    assert_eq!(course["error"]["code"], 400, "{course}");
+    let alpaca = http.get("/v2/stocks/%ff/snapshot").json();
+    assert_eq!(alpaca["code"], 40_010_000, "{alpaca}");
+}

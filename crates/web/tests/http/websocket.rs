@@ -7,6 +7,8 @@ use serde_json::Value;
 /// A connection after its upgrade, over any kind of socket.
 pub(crate) struct WebSocket<S> {
     stream: BufReader<S>,
+    /// Why the server has closed it, if it has said so.
+    pub(crate) reason: String,
 }
 
 /// What the server has sent.
@@ -48,7 +50,7 @@ impl<S: Read + Write> WebSocket<S> {
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         // Of the key that the standard gives as its example.
         assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
-        WebSocket { stream }
+        WebSocket { stream, reason: String::new() }
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
@@ -106,7 +108,13 @@ impl<S: Read + Write> WebSocket<S> {
         match head[0] & 0x0f {
             TEXT => Frame::Text(String::from_utf8(payload).unwrap()),
             BINARY => Frame::Binary(payload),
-            CLOSE => Frame::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
+            CLOSE => {
+                let said = payload.split_first_chunk();
+                self.reason = said.map_or_else(String::new, |(_, reason)| {
+                    String::from_utf8(reason.to_vec()).unwrap()
+                });
+                Frame::Close(said.map(|(code, _)| u16::from_be_bytes(*code)))
+            }
             PING => Frame::Ping(payload),
             10 => Frame::Pong(payload),
             opcode => panic!("opcode {opcode}"),
