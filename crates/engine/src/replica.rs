@@ -6,6 +6,9 @@
 //! and has every batch of the log, its own and those of others, [decided](Replica::decide) in the order of the
 //! log and [shown](Replica::show). It knows no log, no session and no network.
 //!
+//! What edits one listed stock is decided in its row, and so shown at once: most of what comes is that. What lists, delists or
+//! concerns several stocks is decided over the rows, with all that comes behind it of the same stocks, until it is shown.
+//!
 //! Decisions depend on the state and the batch alone: the time is that of the batch, the version of a stock that is
 //! listed comes from the highest version of any that was delisted, and the limit on stocks is that of the cluster. So two
 //! replicas that were given the same batches hold the same quotes, to the last bit, and their [`Holdings`] are
@@ -297,7 +300,7 @@ impl Replica {
         }
     }
 
-    /// Has the rows show all that was decided, and answers it.
+    /// Has the rows show all that was decided, as far as they do not yet, and answers it.
     pub fn show(&mut self) {
         let between = self.market.gate.between_transactions();
         let (hash, mut sum) = (self.hash, self.quotes);
