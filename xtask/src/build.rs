@@ -1,4 +1,4 @@
-//! The steps that are cargo's work: formatting, lints, models, documentation, release build.
+//! The steps that are cargo's work: formatting, lints, models, documentation, the binary.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -39,12 +39,8 @@ pub(crate) fn loom(workspace: &Workspace, _: &[String]) -> Result<()> {
         let models = || {
             let mut command = workspace.cargo();
             command
-                .args(["test", "--package", package, "--release", "--lib"])
-                // A directory of its own: other flags would rebuild everything else.
-                .args(["--target-dir", "target/loom", "models"])
-                .env("RUSTFLAGS", "--cfg loom")
-                .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+                .args(["test", "--package", package, "--profile", "models", "--lib", "models"])
+                .env("RUSTFLAGS", "--cfg loom");
             command
         };
         let mut listing = models();
@@ -71,17 +67,26 @@ pub(crate) fn rustdoc(workspace: &Workspace, _: &[String]) -> Result<()> {
 
 /// The demo plays as README.md says to run it, and finds nothing wrong with itself.
 pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
-    run(Command::new(release_binary(workspace)?).args(["demo", "--once"]))
+    run(Command::new(checked_binary(workspace)?).args(["demo", "--once"]))
 }
 
-/// Builds the binary with the profile of a newcomer and the allocator that packages have, and says where it is: one
-/// build serves every step that runs it.
+/// Builds the binary with all assertions and the allocator that packages have, and says where it is: one build serves
+/// every step of CI that runs it, and shares what others wrote with the tests.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn checked_binary(workspace: &Workspace) -> Result<PathBuf> {
+    binary(workspace, "dev", "debug")
+}
+
+/// Builds the binary with the profile of a newcomer and says where it is.
 ///
 /// # Errors
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "release")
+    binary(workspace, "release", "release")
 }
 
 /// Builds the binary as it is packaged and measured and says where it is.
@@ -90,7 +95,7 @@ pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "dist")
+    binary(workspace, "dist", "dist")
 }
 
 /// Builds the examples of a package; they are in `examples` beside the measured binary.
@@ -98,18 +103,19 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
     run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
 }
 
-fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+fn binary(workspace: &Workspace, profile: &str, folder: &str) -> Result<PathBuf> {
     // jemalloc is built by its own Makefile.
     packages::install(&[("make", "make")])?;
+    // Of the whole workspace: with the features that tests build what others wrote with.
     run(workspace
         .cargo()
-        .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"])
-        .args(["--features", "jemalloc"]))?;
+        .args(["build", "--profile", profile, "--workspace", "--bin", "stockd"])
+        .args(["--features", "stockd/jemalloc"]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo metadata names no target_directory")?;
-    Ok(PathBuf::from(target).join(profile).join("stockd"))
+    Ok(PathBuf::from(target).join(folder).join("stockd"))
 }
 
 /// Runs a command to its end with its output shown.

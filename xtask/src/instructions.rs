@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::packages;
 use crate::workspace::Workspace;
+use crate::{lanes, packages};
 
 /// Where the record lies.
 const RECORD: &str = "docs/benchmarks/instructions.json";
@@ -105,7 +105,9 @@ fn bench(workspace: &Workspace) -> Result<PathBuf> {
 
 fn count_all(bench: &Path) -> Result<Counts> {
     let cases = output(&mut Command::new(bench))?;
-    cases.lines().map(|case| Ok((case.to_owned(), count(bench, case)?))).collect()
+    let cases: Vec<&str> = cases.lines().collect();
+    let counts = lanes::work(lanes::processors(), &cases, |case| count(bench, case))?;
+    Ok(cases.into_iter().map(str::to_owned).zip(counts).collect())
 }
 
 /// Runs one case under valgrind, which says how many instructions it has counted.

@@ -19,6 +19,7 @@ mod dependency_versions;
 mod file_circles;
 mod finding;
 mod instructions;
+mod lanes;
 mod links;
 mod markdown;
 mod module_tree;
@@ -104,13 +105,13 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "demo",
-        about: "the release binary plays `stockd demo --once`",
+        about: "the binary plays `stockd demo --once`",
         in_ci: true,
         run: build::demo,
     },
     Task {
         name: "readme",
-        about: "the commands of README.md do what it shows, with the release binary",
+        about: "the commands of README.md do what it shows",
         in_ci: true,
         run: readme::run,
     },
@@ -182,6 +183,7 @@ fn list() {
 
 /// Runs the steps of CI and stops at the first that fails.
 fn ci(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let workspace = &workspace.built_once();
     let began = Instant::now();
     let mut times = Vec::new();
     for step in TASKS.iter().filter(|task| task.in_ci) {

@@ -1,7 +1,7 @@
 //! Runs the commands of README.md, and of the first hours that it leads to, and compares what they print with
 //! what is shown.
 //!
-//! The commands of a document run in bash, one after the other, in one empty directory, with the release binary
+//! The commands of a document run in bash, one after the other, in one empty directory, with the binary
 //! first on PATH; [`transcript`] says how a document marks them. Standard error
 //! is passed through and not compared.
 //!
@@ -27,7 +27,7 @@ use crate::{build, packages};
 const DOCUMENTS: &[&str] = &["README.md", "docs/student.md", "docs/operator.md"];
 
 /// The command that builds and runs the program in a checkout. README commands run in a directory of
-/// their own, where the release binary stands in for it.
+/// their own, where the binary on PATH stands in for it.
 const FROM_SOURCE: &str = "cargo run --release --";
 
 /// How long a command may take to print what is shown of it, and to end.
@@ -46,7 +46,7 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// Runs every command of the documents.
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let binary = build::release_binary(workspace)?;
+    let binary = build::checked_binary(workspace)?;
     DOCUMENTS.iter().try_for_each(|document| run_document(workspace, document, &binary))
 }
 

@@ -1,10 +1,9 @@
-//! All tests of the workspace, as many test programs at once as there are processors: most of them wait, for servers,
+//! All tests of the workspace, one test program more at once than there are processors: most of them wait, for servers,
 //! for clocks and for other people's clients.
 //!
 //! Invariant: what `cargo test --workspace` would run is run, each program once, in the folder of its package; all of its
 //! output is printed when it has ended, in one piece.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +12,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::build;
 use crate::workspace::Workspace;
+use crate::{build, lanes};
 
 /// A built test program.
 struct Program {
@@ -37,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     ensure!(!programs.is_empty(), "cargo built no tests");
     // Those that take long first, so that none of them is alone at the end.
     programs.sort_by_key(|program| !program.is_integration);
-    let failed = run_all(programs)?;
+    let failed = run_all(&programs)?;
     build::run(workspace.cargo().args(["test", "--workspace", "--doc"]))?;
     ensure!(failed.is_empty(), "tests failed in: {}", failed.join(", "));
     Ok(())
@@ -79,34 +78,24 @@ fn program(message: &Value) -> Option<Program> {
 }
 
 /// Runs the programs and says which failed.
-fn run_all(programs: Vec<Program>) -> Result<Vec<String>> {
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
-    let waiting = Mutex::new(VecDeque::from(programs));
-    let failed = Mutex::new(Vec::new());
-    let lane = || -> Result<()> {
-        // The lock is not held while a program runs.
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        while let Some(program) = next() {
-            let began = Instant::now();
-            let output = Command::new(&program.executable)
-                .current_dir(&program.folder)
-                .env("CARGO_MANIFEST_DIR", &program.folder)
-                .stdin(Stdio::null())
-                .output()
-                .with_context(|| format!("cannot run {}", program.executable.display()))?;
-            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-            show(&program.name, &output, began.elapsed().as_secs_f64());
-            if !output.status.success() {
-                failed.push(format!("{} ({})", program.name, output.status));
-            }
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
-        lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane does not panic"))
+fn run_all(programs: &[Program]) -> Result<Vec<String>> {
+    // One piece of output after the other.
+    let output_of_one = Mutex::new(());
+    let failed = lanes::work(lanes::processors() + 1, programs, |program| {
+        let began = Instant::now();
+        let output = Command::new(&program.executable)
+            .current_dir(&program.folder)
+            .env("CARGO_MANIFEST_DIR", &program.folder)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}", program.executable.display()))?;
+        let seconds = began.elapsed().as_secs_f64();
+        let _one = output_of_one.lock().unwrap_or_else(PoisonError::into_inner);
+        show(&program.name, &output, seconds);
+        let status = output.status;
+        Ok((!status.success()).then(|| format!("{} ({status})", program.name)))
     })?;
-    Ok(failed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(failed.into_iter().flatten().collect())
 }
 
 fn show(name: &str, output: &Output, seconds: f64) {

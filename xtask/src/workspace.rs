@@ -11,9 +11,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// The checkout of stockd that this program was built from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
+    /// Whether cargo keeps what makes the next build after a change quicker, and this one slower.
+    is_incremental: bool,
     /// Every file of the sources, sorted.
     files: Vec<PathBuf>,
 }
@@ -30,7 +32,12 @@ impl Workspace {
         let mut files = Vec::new();
         list_files(root, root, &mut files)?;
         files.sort();
-        Ok(Workspace { root: root.to_owned(), files })
+        Ok(Workspace { root: root.to_owned(), is_incremental: true, files })
+    }
+
+    /// The same, to be built once: in a fresh checkout that no change follows.
+    pub(crate) fn built_once(&self) -> Workspace {
+        Workspace { is_incremental: false, ..self.clone() }
     }
 
     /// Every file of the sources, sorted. Build output and `.git` are not among them.
@@ -71,6 +78,9 @@ impl Workspace {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.current_dir(&self.root);
+        if !self.is_incremental {
+            command.env("CARGO_INCREMENTAL", "0");
+        }
         command
     }
 

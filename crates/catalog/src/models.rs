@@ -2,7 +2,7 @@
 //! that the memory model lets a load return. Run with:
 //!
 //! ```console
-//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-catalog --lib --release --target-dir target/loom
+//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-catalog --profile models --lib models
 //! ```
 
 use loom::sync::Notify;

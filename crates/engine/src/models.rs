@@ -2,7 +2,7 @@
 //! every value that the memory model lets a load return. Run with:
 //!
 //! ```console
-//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-engine --lib --release --target-dir target/loom models
+//! $ RUSTFLAGS="--cfg loom" cargo test -p stockd-engine --profile models --lib models
 //! ```
 //!
 //! A wake that is lost leaves its owner waiting for ever, which loom reports as a deadlock.
