@@ -4,7 +4,8 @@
 //! `cargo xtask cluster` starts them on this machine and says where they are, until Ctrl-C ends all of it; `--quick` writes
 //! through each node and reads from each. `--faults` has them in a network of namespaces, on disks whose power can fail
 //! ([`scene`]), with clients who trade ([`clients`]), and things go wrong as a seed says ([`faults`]); what must be so all the
-//! same is in [`fault_run`]. `--measure` is for docs/benchmarks.md.
+//! same is in [`fault_run`]. `--measure` is for docs/benchmarks.md, and `--rates` is its
+//! part about writes, to compare binaries by turns.
 //!
 //! Invariants: all traffic is on this machine; every process, namespace and disk is gone when the task has ended; a run of faults
 //! fails for a broken promise.
@@ -51,7 +52,7 @@ const CI: Faults = Faults { runs: 3, seed: 1, time: Duration::from_secs(10), is_
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     interruption::note_signals()?;
-    let is_measured = matches!(options.what, What::Measure { .. });
+    let is_measured = matches!(options.what, What::Measure { .. } | What::Rates);
     let programs = Programs::get(workspace, &options, is_measured)?;
     match &options.what {
         What::Try => try_it(&programs, false),
@@ -73,6 +74,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             Ok(())
         }
         What::Measure { stocks } => measure::run(workspace, &programs, *stocks),
+        What::Rates => measure::rates(&programs),
     }
 }
 

@@ -403,6 +403,12 @@ impl View<'_> {
         Sought { symbol: *symbol, hash }
     }
 
+    /// Prefetches the row of a stock that is changed or looked for soon, and does not wait for it.
+    #[inline]
+    pub fn fetch(&self, symbol: &Symbol) {
+        self.block.prefetch(self.catalog.hash(symbol));
+    }
+
     /// The quote, as it is now, of a stock that was [sought](View::seek) in this catalog, or `None`
     /// if it is not listed.
     #[inline]

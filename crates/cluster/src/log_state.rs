@@ -40,6 +40,8 @@ pub(crate) enum Meaning {
     Opened,
     /// Commands, to be decided at its time.
     Commands(Vec<Command>),
+    /// Commands that the reader has, since it has sent them: they were not read again.
+    Own,
     /// Its sender lives.
     Alive,
     /// Its sender holds this after that message.
@@ -179,12 +181,18 @@ impl LogState {
         }
     }
 
-    /// Reads what was delivered as the message of this sequence.
+    /// Reads what was delivered as the message of this sequence. `is_own` says by its head whether it is a batch that the
+    /// reader has sent, byte by byte, and waits for.
     ///
     /// # Errors
     ///
     /// [`Fault`]: it was not read, and nothing may be read any more.
-    pub(crate) fn read(&mut self, sequence: u64, message: &[u8]) -> Result<Read, Fault> {
+    pub(crate) fn read(
+        &mut self,
+        sequence: u64,
+        message: &[u8],
+        is_own: impl FnOnce(&Head) -> bool,
+    ) -> Result<Read, Fault> {
         let next = self.chain.sequence() + 1;
         if sequence < next {
             return match self.chain.has(sequence, message) {
@@ -195,7 +203,12 @@ impl LogState {
         if sequence > next {
             return Ok(Read::Gap);
         }
-        let (head, meaning) = match batch::decode(message) {
+        let read = match batch::decode_head(message) {
+            Ok(head) if is_own(&head) => Ok((head, None)),
+            Ok(_) => batch::decode(message).map(|(head, body)| (head, Some(body))),
+            Err(error) => Err(error),
+        };
+        let (head, meaning) = match read {
             Err(BatchError::Format(format)) => return Err(Fault::NewerFormat { sequence, format }),
             Err(rubbish) => (None, Meaning::Rubbish(rubbish)),
             Ok((head, body)) => {
@@ -235,7 +248,8 @@ impl LogState {
     }
 }
 
-fn meaning_of(kind: Kind, body: Body) -> Meaning {
+fn meaning_of(kind: Kind, body: Option<Body>) -> Meaning {
+    let Some(body) = body else { return Meaning::Own };
     match (kind, body) {
         (Kind::Hello, _) => Meaning::Opened,
         (Kind::Compare, _) => Meaning::Compare,
@@ -256,44 +270,67 @@ mod tests {
         plain(&Head { kind, count: 0, session: 7, number, time_ns: 9, seen }, &Body::Nothing)
     }
 
+    fn read(log: &mut LogState, sequence: u64, message: &[u8]) -> Result<Read, Fault> {
+        log.read(sequence, message, |_| false)
+    }
+
     #[test]
     fn messages_are_read_in_order_and_once() {
         let mut log = LogState::new();
         let hello = message(Kind::Hello, 0, Seen::default());
-        assert_eq!(log.read(2, &hello), Ok(Read::Gap));
-        assert!(matches!(log.read(1, &hello), Ok(Read::Next(Some(_), Meaning::Opened))));
-        assert_eq!(log.read(1, &hello), Ok(Read::Old));
+        assert_eq!(read(&mut log, 2, &hello), Ok(Read::Gap));
+        assert!(matches!(read(&mut log, 1, &hello), Ok(Read::Next(Some(_), Meaning::Opened))));
+        assert_eq!(read(&mut log, 1, &hello), Ok(Read::Old));
         let tick = message(Kind::Tick, 1, log.seen());
-        assert!(matches!(log.read(2, &tick), Ok(Read::Next(_, Meaning::Alive))));
-        assert!(matches!(log.read(3, &tick), Ok(Read::Next(_, Meaning::Repeated))));
-        assert!(matches!(log.read(4, b"\x01rubbish"), Ok(Read::Next(None, Meaning::Rubbish(_)))));
-        assert!(matches!(log.read(5, b""), Ok(Read::Next(None, Meaning::Rubbish(_)))));
+        assert!(matches!(read(&mut log, 2, &tick), Ok(Read::Next(_, Meaning::Alive))));
+        assert!(matches!(read(&mut log, 3, &tick), Ok(Read::Next(_, Meaning::Repeated))));
+        assert!(matches!(
+            read(&mut log, 4, b"\x01rubbish"),
+            Ok(Read::Next(None, Meaning::Rubbish(_)))
+        ));
+        assert!(matches!(read(&mut log, 5, b""), Ok(Read::Next(None, Meaning::Rubbish(_)))));
         assert_eq!((log.seen().sequence, log.passed_over(), log.sessions()), (5, 3, 1));
     }
 
     #[test]
     fn a_later_format_a_fork_and_a_lost_end_stop_a_node() {
         let mut log = LogState::new();
-        log.read(1, &message(Kind::Hello, 0, Seen::default())).unwrap();
-        log.read(2, &message(Kind::Tick, 1, log.seen())).unwrap();
+        read(&mut log, 1, &message(Kind::Hello, 0, Seen::default())).unwrap();
+        let tick = message(Kind::Tick, 1, log.seen());
+        read(&mut log, 2, &tick).unwrap();
         let before = log.seen();
         let mut later = message(Kind::Tick, 2, before);
         later[0] = FORMAT + 1;
         let format = FORMAT + 1;
-        assert_eq!(log.read(3, &later), Err(Fault::NewerFormat { sequence: 3, format }));
+        assert_eq!(read(&mut log, 3, &later), Err(Fault::NewerFormat { sequence: 3, format }));
         let other = message(Kind::Tick, 9, before);
         assert_eq!(
-            log.read(2, &other),
+            read(&mut log, 2, &other),
             Err(Fault::Forked { sequence: 2 }),
             "another one came before"
         );
         let wrong = Seen { chain: 1, ..before };
-        assert_eq!(log.read(3, &message(Kind::Tick, 2, wrong)), Err(Fault::Forked { sequence: 2 }));
+        assert_eq!(
+            read(&mut log, 3, &message(Kind::Tick, 2, wrong)),
+            Err(Fault::Forked { sequence: 2 })
+        );
         let ahead = Seen { sequence: 3, ..before };
         let lost = Err(Fault::LostTail { sequence: 3 });
-        assert_eq!(log.read(3, &message(Kind::Tick, 2, ahead)), lost);
+        assert_eq!(read(&mut log, 3, &message(Kind::Tick, 2, ahead)), lost);
         assert_eq!(log.seen(), before, "nothing of it was read");
         let good = message(Kind::Tick, 2, before);
-        assert!(matches!(log.read(3, &good), Ok(Read::Next(_, Meaning::Alive))));
+        assert!(matches!(read(&mut log, 3, &good), Ok(Read::Next(_, Meaning::Alive))));
+    }
+
+    #[test]
+    fn what_the_reader_has_sent_is_not_read_again_and_counts_once() {
+        let mut log = LogState::new();
+        read(&mut log, 1, &message(Kind::Hello, 0, Seen::default())).unwrap();
+        let tick = message(Kind::Tick, 1, log.seen());
+        assert!(matches!(log.read(2, &tick, |_| true), Ok(Read::Next(Some(_), Meaning::Own))));
+        assert!(matches!(log.read(3, &tick, |_| true), Ok(Read::Next(_, Meaning::Repeated))));
+        let wrong = message(Kind::Tick, 2, Seen { chain: 1, ..log.seen() });
+        assert_eq!(log.read(4, &wrong, |_| true), Err(Fault::Forked { sequence: 3 }));
+        assert_eq!(log.read(4, b"rubbish", |_| true).map(|_| log.seen().sequence), Ok(4));
     }
 }

@@ -149,13 +149,17 @@ impl Node {
             return;
         }
         match event {
-            Event::Message { sequence, message } => match self.log.read(sequence, message) {
-                Ok(Read::Old) => {}
-                Ok(Read::Gap) if self.link.is_anew() => {}
-                Ok(Read::Gap) => self.follow(false, now),
-                Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
-                Err(fault) => self.stop(fault),
-            },
+            Event::Message { sequence, message } => {
+                let is_own =
+                    |head: &Head| head.kind == Kind::Batch && self.origin.awaits(head, message);
+                match self.log.read(sequence, message, is_own) {
+                    Ok(Read::Old) => {}
+                    Ok(Read::Gap) if self.link.is_anew() => {}
+                    Ok(Read::Gap) => self.follow(false, now),
+                    Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
+                    Err(fault) => self.stop(fault),
+                }
+            }
             Event::Acked { session, number, sequence } => {
                 if self.origin.acked(session, number) && sequence <= self.log.seen().sequence {
                     // Something else was there before.
@@ -319,6 +323,7 @@ impl Node {
             }
             waiting = self.settle(came);
         }
+        debug_assert!(*meaning != Meaning::Own || waiting.is_some(), "what is awaited has come");
         let time_ns = head.map_or(0, |head| head.time_ns);
         let decided = match (waiting, meaning) {
             (Some(own), _) => self.replica.decide_own(time_ns, own),
@@ -329,7 +334,7 @@ impl Node {
             return self.stop(Fault::NoRoom(fault.to_string()));
         }
         self.unshown += match meaning {
-            Meaning::Commands(commands) => commands.len(),
+            Meaning::Commands(_) | Meaning::Own => head.map_or(1, |head| head.count.into()),
             _ => 1,
         };
         if own.is_some() && matches!(meaning, Meaning::Snapshot { .. }) {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use stockd_engine::Pending;
+use stockd_model::batch::Head;
 use stockd_model::limits::{BATCHES_IN_FLIGHT_MAX, RESEND_INTERVAL, TICK_INTERVAL};
 
 /// One session of a node, from its hello on.
@@ -225,6 +226,12 @@ impl Origin {
         }
         self.acked = self.acked.max(Some(number));
         number > self.last || !self.opened
+    }
+
+    /// Whether a message is one in flight, to the last byte.
+    pub(crate) fn awaits(&self, head: &Head, message: &[u8]) -> bool {
+        let mut flights = self.flights.iter().filter(|flight| flight.number == head.number);
+        head.session == self.session && flights.any(|flight| *flight.bytes == *message)
     }
 
     /// A message of this session has come back, and counts.

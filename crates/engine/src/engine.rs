@@ -161,7 +161,8 @@ impl Engine {
     }
 
     /// Bytes of what writes have saved for snapshots that are being read, at most
-    /// [`SNAPSHOT_BYTES_MAX`](stockd_model::limits::SNAPSHOT_BYTES_MAX) and what one write adds.
+    /// [`SNAPSHOT_BYTES_MAX`](stockd_model::limits::SNAPSHOT_BYTES_MAX), or what the rows of the catalog take where that
+    /// is more, and what one write adds.
     pub fn snapshot_bytes(&self) -> usize {
         self.market.saved.bytes()
     }

@@ -14,7 +14,9 @@
 //!
 //! There is no queue of messages. A write leaves one *mark* a symbol in the inbox of each plane that
 //! watches it ([`interest`]). The plane [passes it on](Feed::pass_on): each subscriber that wants the
-//! symbol has it marked, once, however many of its patterns fit ([`pass`]). When there is room,
+//! symbol has it marked, once, however many of its patterns fit ([`pass`]). When it takes what lies in its inbox the plane
+//! decides: beside many subscribers, when they have been told what it took before, so that a symbol that changes often
+//! is one mark there meanwhile, and not one for each of them. When there is room,
 //! [`tell`](Feed::tell) makes messages of the marks, each with the quote as it is by then: one for
 //! the subscription to the symbol itself and one for each pattern that fits ([`telling`]). A slow
 //! reader so receives fewer, newer quotes; what it costs is bounded by what it subscribed to, never
@@ -35,6 +37,7 @@
 mod block_table;
 mod budget;
 mod directory;
+mod early;
 mod filter;
 mod interest;
 mod interval;
@@ -255,7 +258,7 @@ impl Feed {
                     topics.let_go(topic, patterns);
                     ends_round = subscriber.ends_round();
                 }
-                if subscriber.early.remove(&topic).is_some() {
+                if subscriber.early.remove(topic).is_some() {
                     topics.let_go(topic, patterns);
                 }
             }
@@ -404,10 +407,16 @@ impl Feed {
 
     /// Passes what has changed on to the subscribers that want it. When it is
     /// [done](Progress::Done) the next change wakes the watcher.
+    ///
+    /// What writers have left is taken by a call that finds nothing [at hand](Feed::has_at_hand), and by no other, so
+    /// that the owner decides when that is: until then a symbol that changes again costs no subscriber anything.
     pub fn pass_on(&mut self, budget: &mut Budget) -> Progress {
         // Marks may have come since those at hand were taken, and their wake with them: only who
-        // has just taken all can say that none are left.
-        let mut has_taken_all = false;
+        // takes all can say that none are left.
+        let takes_all = !self.has_at_hand();
+        if takes_all {
+            self.changed = self.wants.watcher.take(Marks::default()).into_iter();
+        }
         loop {
             if let Some(mut pass) = self.pass.take() {
                 let Wants { topics, patterns, .. } = &mut self.wants;
@@ -420,10 +429,6 @@ impl Feed {
             if budget.is_spent() {
                 return Progress::More;
             }
-            if self.changed.len() == 0 && !has_taken_all {
-                has_taken_all = true;
-                self.changed = self.wants.watcher.take(Marks::default()).into_iter();
-            }
             // The two take turns, so that neither waits for all of the other.
             let takes_queued = self.changed.len() == 0 || self.passes.is_multiple_of(2);
             let queued = takes_queued.then(|| self.wants.topics.pop_queued()).flatten();
@@ -435,9 +440,15 @@ impl Feed {
             } else if let Some(symbol) = self.changed.next() {
                 self.begin_pass(&symbol, budget);
             } else {
-                return Progress::Done;
+                return if takes_all { Progress::Done } else { Progress::More };
             }
         }
+    }
+
+    /// Whether something of what was taken from the writers has still to be [passed on](Feed::pass_on).
+    #[inline]
+    pub fn has_at_hand(&self) -> bool {
+        self.pass.is_some() || self.changed.len() > 0
     }
 
     fn begin_pass(&mut self, symbol: &Symbol, budget: &mut Budget) {

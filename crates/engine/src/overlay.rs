@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use stockd_catalog::{Change, Changed};
+use stockd_catalog::{Change, Changed, View};
 use stockd_model::{Condition, Conditional, Quote, Refusal, Reply, Request, Symbol};
 use stockd_store::Write;
 
@@ -171,6 +171,38 @@ impl Overlay {
             (change, None) => self.note(symbol, before, pending, change),
         });
         decide::reply(request, &changed)
+    }
+
+    /// Decides a request of the log and changes its row at once, where that is all there is to it: the stock is
+    /// listed and nothing of it is pending, and the request only edits it. `replaced` is shown the quote that is
+    /// replaced, where one is. `None`, and nothing was done, where it is to be [executed](Overlay::execute).
+    ///
+    /// There is no disk to wait for, and one stock is never half changed, so nothing is lost by showing it before what else
+    /// is decided with it.
+    #[inline]
+    pub(crate) fn edit_row(
+        &self,
+        view: &View<'_>,
+        asked: &Conditional,
+        mut replaced: impl FnMut(&Quote),
+    ) -> Option<Reply> {
+        let Conditional { condition, request } = asked;
+        let (symbol, log) = (request.symbol()?, self.log.as_ref()?);
+        let is_pending = !self.pending.is_empty() && self.pending.contains_key(symbol);
+        // Where there was no room for something, what comes behind it is not to be shown.
+        if is_pending || self.no_room.is_some() || !decide::is_edit(request) {
+            return None;
+        }
+        let edited = self.market.edit(view, symbol, log.time_ns(), |before, quote| {
+            decide::check(symbol, *condition, Some(before))?;
+            decide::edit(request, before, quote)?;
+            replaced(before);
+            Ok(())
+        });
+        match edited {
+            Ok(after) => after.map(Reply::Updated),
+            Err(refusal) => Some(Reply::Refused(refusal)),
+        }
     }
 
     /// Answers a lookup from the rows alone.

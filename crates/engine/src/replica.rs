@@ -6,6 +6,9 @@
 //! and has every batch of the log, its own and those of others, [decided](Replica::decide) in the order of the
 //! log and [shown](Replica::show). It knows no log, no session and no network.
 //!
+//! What edits one listed stock is decided in its row, and so shown at once: most of what comes is that. What lists, delists or
+//! concerns several stocks is decided over the rows, with all that comes behind it of the same stocks, until it is shown.
+//!
 //! Decisions depend on the state and the batch alone: the time is that of the batch, the version of a stock that is
 //! listed comes from the highest version of any that was delisted, and the limit on stocks is that of the cluster. So two
 //! replicas that were given the same batches hold the same quotes, to the last bit, and their [`Holdings`] are
@@ -20,10 +23,10 @@ use std::time::Instant;
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 use stockd_access::Access;
-use stockd_catalog::Catalog;
-use stockd_model::batch::{BatchWriter, Command, write_quote};
+use stockd_catalog::{Catalog, View};
+use stockd_model::batch::{BatchWriter, Command, QuoteBytes};
 use stockd_model::limits::{CLUSTER_STOCKS_MAX, SCAN_COUNT_MAX};
-use stockd_model::{Quote, Refusal, Reply, Request, Symbol};
+use stockd_model::{Conditional, Quote, Refusal, Reply, Request, Symbol};
 use stockd_store::Write;
 
 use crate::committer::Committer;
@@ -95,9 +98,10 @@ pub struct Replica {
     /// Stocks that have changed since somebody took them, where somebody does.
     changed: Option<HashSet<Symbol, RandomState>>,
     done: Totals,
-    /// Room for a quote that is hashed.
-    room: Vec<u8>,
 }
+
+/// How far ahead of what is decided rows are fetched: the processor waits for memory as long as it decides a few.
+const FETCHED_AHEAD: usize = 8;
 
 /// Why a transaction is refused that no batch has room for.
 const TOO_LARGE: &str =
@@ -129,7 +133,6 @@ impl Engine {
             decided: Vec::new(),
             changed: None,
             done: Totals::default(),
-            room: Vec::new(),
         };
         replica.overlay.follow(rules);
         replica.quotes = replica.hash_all();
@@ -196,9 +199,14 @@ impl Replica {
     /// [`ReplicaFault`]: nothing more may be decided, shown or answered.
     pub fn decide(&mut self, time_ns: u64, commands: &[Command]) -> Result<(), ReplicaFault> {
         self.overlay.follow(LogRules { time_ns, ..self.rules });
-        for command in commands {
+        let market = Arc::clone(&self.market);
+        let view = market.catalog.view();
+        for (at, command) in commands.iter().enumerate() {
+            if let Some(Command::One(later)) = commands.get(at + FETCHED_AHEAD) {
+                fetch(&view, &later.request);
+            }
             match command {
-                Command::One(asked) => _ = self.overlay.execute(asked, None),
+                Command::One(asked) => _ = self.execute(&view, asked),
                 Command::Together(watched, requests) => {
                     let transaction = Transaction::new(watched.clone(), requests.clone());
                     transaction.decide(&mut self.overlay, None);
@@ -215,12 +223,17 @@ impl Replica {
     /// [`ReplicaFault`]: nothing more may be decided, shown or answered.
     pub fn decide_own(&mut self, time_ns: u64, pending: Pending) -> Result<(), ReplicaFault> {
         self.overlay.follow(LogRules { time_ns, ..self.rules });
+        let market = Arc::clone(&self.market);
+        let view = market.catalog.view();
         for batch in pending.0 {
             let mut answers = Vec::with_capacity(batch.requests.len());
-            for (to, asked) in &batch.requests {
+            for (at, (to, asked)) in batch.requests.iter().enumerate() {
+                if let Some((_, Asked::Request(later))) = batch.requests.get(at + FETCHED_AHEAD) {
+                    fetch(&view, &later.request);
+                }
                 let answered = match asked {
                     Asked::Request(asked) => {
-                        let reply = self.overlay.execute(asked, None);
+                        let reply = self.execute(&view, asked);
                         self.done.count(&asked.request, &reply);
                         Answered::Reply(reply)
                     }
@@ -239,6 +252,22 @@ impl Replica {
             self.decided.push((batch.without_requests(), answers));
         }
         self.overlay.no_room().map_or(Ok(()), |refusal| Err(ReplicaFault(refusal)))
+    }
+
+    /// Decides a request: in its row where that can be, else over the rows.
+    #[inline]
+    fn execute(&mut self, view: &View<'_>, asked: &Conditional) -> Reply {
+        let (hash, mut replaced) = (self.hash, 0);
+        let edited =
+            self.overlay.edit_row(view, asked, |quote| replaced = hash_quote(hash, Some(quote)));
+        if let Some(Reply::Updated(quote)) = &edited {
+            let sum = self.quotes.wrapping_sub(replaced);
+            self.quotes = sum.wrapping_add(hash_quote(hash, Some(quote)));
+            if let Some(noted) = &mut self.changed {
+                noted.insert(quote.symbol);
+            }
+        }
+        edited.unwrap_or_else(|| self.overlay.execute(asked, None))
     }
 
     /// Refuses what is on its way. Lookups in it are answered.
@@ -271,18 +300,18 @@ impl Replica {
         }
     }
 
-    /// Has the rows show all that was decided, and answers it.
+    /// Has the rows show all that was decided, as far as they do not yet, and answers it.
     pub fn show(&mut self) {
         let between = self.market.gate.between_transactions();
-        let (hash, room, mut sum) = (self.hash, &mut self.room, self.quotes);
+        let (hash, mut sum) = (self.hash, self.quotes);
         let noted = &mut self.changed;
         self.overlay.apply_and_tell(|changed| {
             if let (Some(noted), Some(quote)) = (&mut *noted, changed.after.or(changed.before)) {
                 noted.insert(quote.symbol);
             }
             sum = sum
-                .wrapping_sub(hash_quote(hash, room, changed.before.as_ref()))
-                .wrapping_add(hash_quote(hash, room, changed.after.as_ref()));
+                .wrapping_sub(hash_quote(hash, changed.before.as_ref()))
+                .wrapping_add(hash_quote(hash, changed.after.as_ref()));
         });
         self.overlay.clear();
         self.quotes = sum;
@@ -340,7 +369,7 @@ impl Replica {
         while let Some(from) = next {
             let page = self.market.catalog.page(from, SCAN_COUNT_MAX);
             for quote in &page.quotes {
-                sum = sum.wrapping_add(hash_quote(self.hash, &mut self.room, Some(quote)));
+                sum = sum.wrapping_add(hash_quote(self.hash, Some(quote)));
             }
             next = page.next;
         }
@@ -373,6 +402,14 @@ impl Pending {
     }
 }
 
+/// Has the row of what will be decided fetched, without waiting for it.
+#[inline]
+fn fetch(view: &View<'_>, request: &Request) {
+    if let Some(symbol) = request.symbol() {
+        view.fetch(symbol);
+    }
+}
+
 /// Adds what was asked to a batch, where it may change something. Whether there was room for it. What no batch
 /// has room for gets its answer.
 fn encode(writer: &mut BatchWriter, asked: &mut Asked) -> bool {
@@ -390,12 +427,8 @@ fn encode(writer: &mut BatchWriter, asked: &mut Asked) -> bool {
     encoded.is_ok()
 }
 
-fn hash_quote(hash: Hash, room: &mut Vec<u8>, quote: Option<&Quote>) -> u64 {
-    quote.map_or(0, |quote| {
-        room.clear();
-        write_quote(room, quote);
-        hash(room)
-    })
+fn hash_quote(hash: Hash, quote: Option<&Quote>) -> u64 {
+    quote.map_or(0, |quote| hash(QuoteBytes::of(quote).as_bytes()))
 }
 
 #[cfg(test)]

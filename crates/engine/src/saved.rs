@@ -9,8 +9,8 @@
 //! more would be saved; and one that is not read gives way to a further one.
 //!
 //! Invariant: for a stock that shows another quote than when a snapshot began, and that the
-//! snapshot has not come to, its quote of then is saved, once. What is saved takes [`SNAPSHOT_BYTES_MAX`]
-//! and what one write adds, at most.
+//! snapshot has not come to, its quote of then is saved, once. What is saved takes [`SNAPSHOT_BYTES_MAX`], or what the
+//! rows of the catalog took when the latest snapshot began where that is more, and what one write adds, at most.
 //!
 //! A write pays one load while no snapshot is being read.
 
@@ -37,9 +37,12 @@ pub enum SnapshotEnded {
     #[error(
         "the snapshot was ended: writes have saved {} MiB for snapshots, the limit, most of it for \
          this one; begin again and read faster",
-        SNAPSHOT_BYTES_MAX >> 20
+        bytes_max >> 20
     )]
-    OutOfMemory,
+    OutOfMemory {
+        /// The limit, for all snapshots together.
+        bytes_max: usize,
+    },
     /// It was not read, and another one was to begin.
     #[error(
         "the snapshot was ended: no page was read for {} s and another snapshot was begun; begin \
@@ -57,7 +60,11 @@ pub(crate) struct SavedQuotes {
     len: AtomicUsize,
     /// Bytes of what is saved for all of them.
     bytes: AtomicUsize,
-    bytes_max: usize,
+    /// The limit, if the catalog is small.
+    bytes_min: usize,
+    /// Bytes of the catalog's rows when the latest snapshot began: with more stocks more of them change while a snapshot
+    /// is read.
+    rows_bytes: AtomicUsize,
 }
 
 /// What was saved for one snapshot.
@@ -90,19 +97,28 @@ struct Part {
 
 impl Default for SavedQuotes {
     fn default() -> SavedQuotes {
-        SavedQuotes::with_bytes_max(SNAPSHOT_BYTES_MAX)
+        SavedQuotes::with_bytes_min(SNAPSHOT_BYTES_MAX)
     }
 }
 
 impl SavedQuotes {
-    fn with_bytes_max(bytes_max: usize) -> SavedQuotes {
-        let (all, len, bytes) = (RwLock::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-        SavedQuotes { all, len, bytes, bytes_max }
+    fn with_bytes_min(bytes_min: usize) -> SavedQuotes {
+        SavedQuotes {
+            all: RwLock::default(),
+            len: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            bytes_min,
+            rows_bytes: AtomicUsize::new(0),
+        }
     }
 
-    /// Begins to save for one more snapshot. When [`SNAPSHOTS_MAX`] are being read, one that was not
+    fn bytes_max(&self) -> usize {
+        self.bytes_min.max(self.rows_bytes.load(Relaxed))
+    }
+
+    /// Begins to save for one more snapshot of a catalog whose rows have this many bytes. When [`SNAPSHOTS_MAX`] are being read, one that was not
     /// read for [`SNAPSHOT_PAGE_TIMEOUT`] is ended for it; `None` when there is no such one.
-    pub(crate) fn begin(&self, now: Instant) -> Option<Arc<Mutex<Saved>>> {
+    pub(crate) fn begin(&self, rows_bytes: usize, now: Instant) -> Option<Arc<Mutex<Saved>>> {
         let mut freed = None;
         let mut all = self.write();
         if all.len() >= SNAPSHOTS_MAX {
@@ -115,6 +131,7 @@ impl SavedQuotes {
             }
             freed = Some(self.end_one(&mut all, at, SnapshotEnded::Unread));
         }
+        self.rows_bytes.store(rows_bytes, Relaxed);
         let saved = Saved::new(now);
         self.bytes.fetch_add(saved.bytes, Relaxed);
         let saved = Arc::new(Mutex::new(saved));
@@ -163,7 +180,7 @@ impl SavedQuotes {
             // Wraps where there are fewer.
             self.bytes.fetch_add(saved.bytes.wrapping_sub(before), Relaxed);
         }
-        if self.bytes() > self.bytes_max {
+        if self.bytes() > self.bytes_max() {
             self.end_largest();
         }
     }
@@ -172,10 +189,11 @@ impl SavedQuotes {
     fn end_largest(&self) {
         let mut freed = Vec::new();
         let mut all = self.write();
-        while self.bytes() > self.bytes_max
+        let bytes_max = self.bytes_max();
+        while self.bytes() > bytes_max
             && let Some(at) = (0..all.len()).max_by_key(|&at| lock(&all[at]).bytes)
         {
-            freed.push(self.end_one(&mut all, at, SnapshotEnded::OutOfMemory));
+            freed.push(self.end_one(&mut all, at, SnapshotEnded::OutOfMemory { bytes_max }));
         }
         drop(all);
         // Takes a while, so not under the lock.
@@ -343,10 +361,25 @@ mod tests {
     }
 
     #[test]
+    fn more_is_saved_for_snapshots_of_a_larger_catalog() {
+        let [small, large] = [0, 4 * BYTES_MAX].map(|rows_bytes| {
+            let saved = SavedQuotes::with_bytes_min(BYTES_MAX);
+            let snapshot = saved.begin(rows_bytes, Instant::now()).unwrap();
+            let mut numbers = 0..;
+            while lock(&snapshot).ended.is_none() {
+                save(&saved, numbers.next().unwrap());
+                assert!(saved.bytes() <= BYTES_MAX.max(rows_bytes), "{} bytes", saved.bytes());
+            }
+            numbers.start
+        });
+        assert!(large > 2 * small, "{large} in place of {small}");
+    }
+
+    #[test]
     fn the_snapshot_that_holds_the_most_is_ended_when_memory_runs_out() {
-        let saved = SavedQuotes::with_bytes_max(BYTES_MAX);
+        let saved = SavedQuotes::with_bytes_min(BYTES_MAX);
         let now = Instant::now();
-        let (slow, fast) = (saved.begin(now).unwrap(), saved.begin(now).unwrap());
+        let (slow, fast) = (saved.begin(0, now).unwrap(), saved.begin(0, now).unwrap());
         // One is read nearly to the end, so that little is saved for it.
         assert_eq!(page(&saved, &fast, Some(u64::MAX / 8 * 7)), Ok(0));
         let mut numbers = 0..;
@@ -356,7 +389,10 @@ mod tests {
         }
         let written = numbers.next().unwrap() as usize;
         assert!(written > BYTES_MAX / 500, "only {written} were saved");
-        assert_eq!(page(&saved, &slow, Some(1)), Err(SnapshotEnded::OutOfMemory));
+        assert_eq!(
+            page(&saved, &slow, Some(1)),
+            Err(SnapshotEnded::OutOfMemory { bytes_max: BYTES_MAX })
+        );
         let left = saved.bytes();
         assert!(left < BYTES_MAX / 4, "{left} bytes are left");
         saved.end(&slow);
@@ -371,7 +407,7 @@ mod tests {
     #[test]
     fn a_page_takes_what_was_saved_before_its_end_and_later_ones_the_rest() {
         let saved = SavedQuotes::default();
-        let snapshot = saved.begin(Instant::now()).unwrap();
+        let snapshot = saved.begin(0, Instant::now()).unwrap();
         (0..5000).for_each(|number| save(&saved, number));
         (0..5000).for_each(|number| save(&saved, number));
         let before = |end: u64| (0..5000).filter(|&number| place(number) < end).count();
@@ -392,7 +428,7 @@ mod tests {
     #[test]
     fn that_a_stock_was_not_listed_is_kept_while_a_page_may_show_it() {
         let saved = SavedQuotes::default();
-        let snapshot = saved.begin(Instant::now()).unwrap();
+        let snapshot = saved.begin(0, Instant::now()).unwrap();
         let list = || saved.save(&symbol(7), || place(7), None, false);
         let delist = || saved.save(&symbol(7), || place(7), None, true);
         let first = saved.bytes();

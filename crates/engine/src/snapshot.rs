@@ -35,7 +35,7 @@ impl Snapshot {
     pub(crate) fn begin(market: &Arc<Market>, access: &Access, now: Instant) -> Option<Snapshot> {
         // So that all writes of a transaction see the snapshot, or none does.
         let _between = market.gate.between_transactions();
-        let saved = market.saved.begin(now)?;
+        let saved = market.saved.begin(market.catalog.memory_bytes(), now)?;
         Some(Snapshot { market: Arc::clone(market), access: access.for_snapshot(), saved })
     }
 

@@ -162,7 +162,9 @@ impl WriteHandle {
 
     /// Whether it was taken.
     fn push(&mut self) -> bool {
-        let requests = std::mem::take(&mut self.gathered);
+        // About as much comes together again.
+        let room = Vec::with_capacity(self.gathered.len());
+        let requests = std::mem::replace(&mut self.gathered, room);
         let batch = WriteBatch { to: Arc::clone(&self.inbox), requests };
         // Refused once the queue is closed. The server is stopping then and waits for no replies.
         let refused = self.queue.push(batch).err();
@@ -188,7 +190,11 @@ impl WriteBatch {
     /// Delivers the replies to its requests.
     pub(crate) fn answer(self, replies: Vec<(ReplyTo, Answered)>) {
         self.to.leave(|all| {
-            all.extend(replies);
+            if all.is_empty() {
+                *all = replies;
+            } else {
+                all.extend(replies);
+            }
             true
         });
     }

@@ -15,6 +15,14 @@
 //! Invariant: what is decoded encodes to the same bytes, and no other bytes decode to it. So nodes that
 //! hold the same bytes decide the same.
 
+mod codes;
+mod piece;
+
+use self::codes::{
+    CLEAR, CONDITION_SHIFT, HALTED, IF_LISTED, IF_UNLISTED, IF_VERSION, KEEP, OP_CLEAR, OP_DELIST,
+    OP_NONE, OP_SET, OP_TOGETHER, OP_TRADE, OP_UPDATE, SET, STATUS_SHIFT, TAKES, TRADING,
+};
+use self::piece::Piece;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX};
 use crate::{
     Condition, Conditional, Edit, Fields, Price, Quote, Request, Shares, Status, Symbol, Volume,
@@ -124,30 +132,6 @@ pub enum BatchError {
 #[error("a batch has at most {BATCH_BYTES_MAX} bytes and {BATCH_COMMANDS_MAX} commands")]
 pub struct BatchFull;
 
-const OP_SET: u8 = 2;
-const OP_UPDATE: u8 = 3;
-const OP_CLEAR: u8 = 4;
-const OP_TRADE: u8 = 5;
-const OP_DELIST: u8 = 6;
-const OP_TOGETHER: u8 = 7;
-/// What stands in place of a command where a condition stands alone.
-const OP_NONE: u8 = 0;
-
-const CONDITION_SHIFT: u32 = 4;
-const IF_LISTED: u8 = 1;
-const IF_UNLISTED: u8 = 2;
-const IF_VERSION: u8 = 3;
-
-const KEEP: u16 = 0;
-const CLEAR: u16 = 1;
-const SET: u16 = 2;
-const STATUS_SHIFT: u32 = 14;
-const TRADING: u16 = 1;
-const HALTED: u16 = 2;
-
-/// The bit of a trade that takes shares.
-const TAKES: u8 = 1 << 7;
-
 /// A message that is being made.
 #[derive(Clone, Debug)]
 pub struct BatchWriter {
@@ -184,10 +168,12 @@ impl BatchWriter {
     ///
     /// When there is no room. Then nothing has been added.
     pub fn push(&mut self, asked: &Conditional) -> Result<(), BatchFull> {
-        match asked.request {
-            Request::Lookup(_) => Ok(()),
-            _ => self.add(|bytes| write_request(bytes, asked.condition, &asked.request)),
+        if matches!(asked.request, Request::Lookup(_)) {
+            return Ok(());
         }
+        let mut piece = Piece::new();
+        piece.request(asked.condition, &asked.request);
+        self.add(|bytes| bytes.extend_from_slice(piece.as_bytes()))
     }
 
     /// Adds the writes of a transaction with its conditions. Its lookups are left out.
@@ -211,9 +197,15 @@ impl BatchWriter {
             bytes.extend_from_slice(&conditions.to_le_bytes());
             bytes.extend_from_slice(&count.to_le_bytes());
             for (symbol, condition) in watched {
-                write_symbol(bytes, OP_NONE, *condition, symbol);
+                let mut piece = Piece::new();
+                piece.symbol(OP_NONE, *condition, symbol);
+                bytes.extend_from_slice(piece.as_bytes());
             }
-            writes().for_each(|request| write_request(bytes, Condition::Always, request));
+            for request in writes() {
+                let mut piece = Piece::new();
+                piece.request(Condition::Always, request);
+                bytes.extend_from_slice(piece.as_bytes());
+            }
         })
     }
 
@@ -253,17 +245,26 @@ pub fn plain(head: &Head, body: &Body) -> Vec<u8> {
     bytes
 }
 
+/// Reads the head of a message alone.
+///
+/// # Errors
+///
+/// [`BatchError`] when it is none, or one of a later format.
+pub fn decode_head(message: &[u8]) -> Result<Head, BatchError> {
+    if let Some(format) = later_format(message) {
+        return Err(BatchError::Format(format));
+    }
+    Reader { message, at: 0 }.head()
+}
+
 /// Reads a message.
 ///
 /// # Errors
 ///
 /// [`BatchError`] when it is none, or one of a later format.
 pub fn decode(message: &[u8]) -> Result<(Head, Body), BatchError> {
-    if let Some(format) = later_format(message) {
-        return Err(BatchError::Format(format));
-    }
-    let mut reader = Reader { message, at: 0 };
-    let head = reader.head()?;
+    let head = decode_head(message)?;
+    let mut reader = Reader { message, at: HEAD_BYTES };
     let body = match head.kind {
         Kind::Hello | Kind::Tick | Kind::Compare => Body::Nothing,
         Kind::Digest => Body::Digest { sequence: reader.u64()?, digest: reader.u64()? },
@@ -284,12 +285,35 @@ fn later_format(message: &[u8]) -> Option<u8> {
     is_format.then_some(format)
 }
 
-/// Appends a whole quote, as snapshots of a cluster have it, and as it is hashed: the symbol, the version, the time of the last
+/// A whole quote, as snapshots of a cluster have it, and as it is hashed: the symbol, the version, the time of the last
 /// change, and its fields as a write gives them.
+pub struct QuoteBytes(Piece);
+
+impl QuoteBytes {
+    /// Encodes a quote.
+    #[inline]
+    pub fn of(quote: &Quote) -> QuoteBytes {
+        let mut piece = Piece::new();
+        piece.quote(quote);
+        QuoteBytes(piece)
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for QuoteBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("QuoteBytes").field(&self.as_bytes()).finish()
+    }
+}
+
+/// Appends a whole quote: its [bytes](QuoteBytes).
 pub fn write_quote(bytes: &mut Vec<u8>, quote: &Quote) {
-    write_symbol(bytes, OP_SET, Condition::Version(quote.version), &quote.symbol);
-    bytes.extend_from_slice(&quote.updated_ns.to_le_bytes());
-    write_fields(bytes, &Fields::from(quote));
+    bytes.extend_from_slice(QuoteBytes::of(quote).as_bytes());
 }
 
 /// Reads a quote that lies at the front of `bytes`, and moves behind it.
@@ -326,89 +350,6 @@ fn write_head(bytes: &mut [u8], head: &Head) {
     }
 }
 
-fn write_symbol(bytes: &mut Vec<u8>, op: u8, condition: Condition, symbol: &Symbol) {
-    let (condition, version) = match condition {
-        Condition::Always => (0, None),
-        Condition::Listed => (IF_LISTED, None),
-        Condition::Unlisted => (IF_UNLISTED, None),
-        Condition::Version(version) => (IF_VERSION, Some(version)),
-    };
-    let symbol = symbol.as_bytes();
-    bytes.extend_from_slice(&[op | condition << CONDITION_SHIFT, symbol.len() as u8]);
-    bytes.extend_from_slice(symbol);
-    if let Some(version) = version {
-        bytes.extend_from_slice(&version.to_le_bytes());
-    }
-}
-
-fn write_request(bytes: &mut Vec<u8>, condition: Condition, request: &Request) {
-    let (op, symbol) = match request {
-        Request::Lookup(_) => return,
-        Request::Set(symbol, _) => (OP_SET, symbol),
-        Request::Update(symbol, _) => (OP_UPDATE, symbol),
-        Request::Clear(symbol, _) => (OP_CLEAR, symbol),
-        Request::Trade(symbol, _) => (OP_TRADE, symbol),
-        Request::Delist(symbol) => (OP_DELIST, symbol),
-    };
-    write_symbol(bytes, op, condition, symbol);
-    match request {
-        Request::Set(_, fields) | Request::Update(_, fields) | Request::Clear(_, fields) => {
-            write_fields(bytes, fields);
-        }
-        Request::Trade(_, shares) => {
-            let (takes, volume) = match *shares {
-                Shares::Add(volume) => (0, volume),
-                Shares::Take(volume) => (TAKES, volume),
-            };
-            bytes.push(volume.places() | takes);
-            bytes.extend_from_slice(&volume.coefficient().to_le_bytes());
-        }
-        Request::Lookup(_) | Request::Delist(_) => {}
-    }
-}
-
-fn write_fields(bytes: &mut Vec<u8>, fields: &Fields) {
-    let at = bytes.len();
-    bytes.extend_from_slice(&[0, 0]);
-    let mut edits = match fields.status {
-        None => 0,
-        Some(Status::Trading) => TRADING << STATUS_SHIFT,
-        Some(Status::Halted) => HALTED << STATUS_SHIFT,
-    };
-    let price = |price: Price| (Some(price.places()), price.coefficient().to_le_bytes());
-    let volume = |volume: Volume| (Some(volume.places()), volume.coefficient().to_le_bytes());
-    let all = [
-        map(fields.price, price),
-        map(fields.volume, volume),
-        map(fields.bid, price),
-        map(fields.ask, price),
-        map(fields.bid_size, volume),
-        map(fields.ask_size, volume),
-        map(fields.time_ns, |time_ns: u64| (None, time_ns.to_le_bytes())),
-    ];
-    for (edit, shift) in all.into_iter().zip((0..).step_by(2)) {
-        let bits = match edit {
-            Edit::Keep => KEEP,
-            Edit::Clear => CLEAR,
-            Edit::Set((places, digits)) => {
-                bytes.extend(places);
-                bytes.extend_from_slice(&digits);
-                SET
-            }
-        };
-        edits |= bits << shift;
-    }
-    bytes[at..at + 2].copy_from_slice(&edits.to_le_bytes());
-}
-
-fn map<T, U>(edit: Edit<T>, with: impl FnOnce(T) -> U) -> Edit<U> {
-    match edit {
-        Edit::Keep => Edit::Keep,
-        Edit::Clear => Edit::Clear,
-        Edit::Set(value) => Edit::Set(with(value)),
-    }
-}
-
 /// Reads a message from its front.
 struct Reader<'a> {
     message: &'a [u8],
@@ -416,10 +357,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    #[cold]
     fn malformed(&self, what: &'static str) -> BatchError {
         BatchError::Malformed { what, at: self.at }
     }
 
+    #[inline(always)]
     fn take<const N: usize>(&mut self) -> Result<[u8; N], BatchError> {
         let rest = self.message.get(self.at..).unwrap_or_default();
         let bytes = *rest.first_chunk().ok_or_else(|| self.malformed("it ends"))?;
@@ -427,14 +370,17 @@ impl Reader<'_> {
         Ok(bytes)
     }
 
+    #[inline(always)]
     fn u8(&mut self) -> Result<u8, BatchError> {
         self.take::<1>().map(|[byte]| byte)
     }
 
+    #[inline(always)]
     fn u16(&mut self) -> Result<u16, BatchError> {
         self.take().map(u16::from_le_bytes)
     }
 
+    #[inline(always)]
     fn u64(&mut self) -> Result<u64, BatchError> {
         self.take().map(u64::from_le_bytes)
     }
@@ -482,6 +428,7 @@ impl Reader<'_> {
         Ok(commands)
     }
 
+    #[inline(always)]
     fn command(&mut self) -> Result<Command, BatchError> {
         if self.message.get(self.at) != Some(&OP_TOGETHER) {
             let (op, symbol, condition) = self.symbol()?;
@@ -501,12 +448,15 @@ impl Reader<'_> {
         Ok(Command::Together(watched, requests.collect::<Result<_, _>>()?))
     }
 
+    #[inline(always)]
     fn symbol(&mut self) -> Result<(u8, Symbol, Condition), BatchError> {
         let op = self.u8()?;
         let len = usize::from(self.u8()?);
-        let name = self.message.get(self.at..).and_then(|rest| rest.get(..len));
-        let name = name.ok_or_else(|| self.malformed("it ends"))?;
-        let symbol = Symbol::parse(name).ok().filter(|symbol| symbol.as_bytes() == name);
+        let rest = self.message.get(self.at..).filter(|rest| rest.len() >= len);
+        let rest = rest.ok_or_else(|| self.malformed("it ends"))?;
+        let symbol = Symbol::parse_front(rest, len).ok();
+        // A shorter one was trimmed.
+        let symbol = symbol.filter(|symbol| symbol.as_bytes().len() == len);
         let symbol = symbol.ok_or_else(|| self.malformed("no symbol"))?;
         self.at += len;
         let condition = match op >> CONDITION_SHIFT {
@@ -519,6 +469,7 @@ impl Reader<'_> {
         Ok((op & ((1 << CONDITION_SHIFT) - 1), symbol, condition))
     }
 
+    #[inline(always)]
     fn request(&mut self, op: u8, symbol: Symbol) -> Result<Request, BatchError> {
         Ok(match op {
             OP_SET => Request::Set(symbol, self.fields()?),
@@ -530,12 +481,14 @@ impl Reader<'_> {
         })
     }
 
+    #[inline(always)]
     fn shares(&mut self) -> Result<Shares, BatchError> {
         let places = self.u8()?;
         let volume = self.volume(places & !TAKES)?;
         Ok(if places & TAKES == 0 { Shares::Add(volume) } else { Shares::Take(volume) })
     }
 
+    #[inline(always)]
     fn fields(&mut self) -> Result<Fields, BatchError> {
         let edits = self.u16()?;
         let price = |reader: &mut Self| {
@@ -564,6 +517,7 @@ impl Reader<'_> {
         })
     }
 
+    #[inline(always)]
     fn edit<T>(
         &mut self,
         bits: u16,
@@ -577,12 +531,14 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn price(&mut self, places: u8) -> Result<Price, BatchError> {
         let price = Price::new(self.take().map(i64::from_le_bytes)?, places);
         let normal = price.filter(|price| price.places() == places);
         normal.ok_or_else(|| self.malformed("no price in normal form"))
     }
 
+    #[inline(always)]
     fn volume(&mut self, places: u8) -> Result<Volume, BatchError> {
         let volume = Volume::with_places(self.u64()?, places);
         let normal = volume.filter(|volume| volume.places() == places);

@@ -323,16 +323,23 @@ pub const SUBSCRIBER_UNSENT_BYTES: usize = 16 * 1024;
 pub const SUBSCRIBER_UNREAD_BYTES: usize = 32 * 1024;
 
 /// Work of one slice of passing marks on, before the connections have their turns: a unit is a
-/// pattern that a symbol is compared with or a subscriber it is marked for, and a symbol is eight. The rest comes later. Fewer
-/// units make smaller writes: a subscriber is told at once what one slice has marked.
+/// pattern that a symbol is compared with or a subscriber it is marked for, and a symbol is eight. The rest comes later.
 pub const FEED_PASS_WORK: usize = 8 * 1024;
 
-/// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered for
-/// [`FEED_GATHER`] before the next round begins.
+/// Slices of passing marks on after which subscribers are told, where not all is passed on by then that was taken from
+/// the writers together. Fewer make smaller writes: a subscriber is told at once what these have marked.
+pub const FEED_SLICES_TOGETHER: usize = 16;
+
+/// From this number of subscribers told in one round of a worker on they are a crowd: what changes is gathered until
+/// each has had its turn, and at least for [`FEED_GATHER`], before the next round begins.
 pub const FEED_CROWD: usize = 32;
 
 /// For how long at least a worker gathers what changes after it has told a crowd: a message may be older by this much.
 pub const FEED_GATHER: Duration = Duration::from_micros(500);
+
+/// Where it takes longer to give a crowd its turns, the worker rests afterwards for as long as it took beyond this, so that
+/// readers who cannot keep up are told less and not later.
+pub const FEED_CROWD_ROUND: Duration = Duration::from_millis(5);
 
 /// A round of marks and messages that took less is followed by the next one at once, where it has told no crowd.
 pub const FEED_REST_MIN: Duration = Duration::from_micros(100);
@@ -425,8 +432,8 @@ pub const SNAPSHOTS_MAX: usize = 4;
 /// begun and there are [`SNAPSHOTS_MAX`].
 pub const SNAPSHOT_PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes that writes save for all snapshots together. When it is reached the snapshot that holds the
-/// most is ended.
+/// Bytes that writes save for all snapshots together, or as many as the rows of the catalog take where that is more
+/// (134 for a stock, of five million 640 MiB). When it is reached the snapshot that holds the most is ended.
 pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Rows of the catalog that are read at once for a page of a snapshot.

@@ -25,7 +25,13 @@ use crate::connection_id::ConnectionId;
 pub(crate) struct TurnQueue {
     quick: VecDeque<ConnectionId>,
     heavy: VecDeque<ConnectionId>,
+    /// Heavy ones that were given a turn so far.
+    heavy_served: u64,
 }
+
+/// The end of the queue of heavy ones as it was at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeavyEnd(u64);
 
 /// One pass over the queues.
 #[derive(Debug)]
@@ -106,7 +112,20 @@ impl TurnQueue {
             Some(_) => {}
         }
         pass.heavy = pass.heavy.checked_sub(1)?;
-        Some((Pace::Heavy, self.heavy.pop_front()?))
+        let next = self.heavy.pop_front()?;
+        self.heavy_served += 1;
+        Some((Pace::Heavy, next))
+    }
+
+    /// Behind all heavy ones that are queued now.
+    pub(crate) fn heavy_end(&self) -> HeavyEnd {
+        HeavyEnd(self.heavy_served + self.heavy.len() as u64)
+    }
+
+    /// Whether all heavy ones before that have been given their turns.
+    #[inline]
+    pub(crate) fn has_come_to(&self, end: HeavyEnd) -> bool {
+        self.heavy_served >= end.0
     }
 
     #[inline]

@@ -186,8 +186,7 @@ impl Worker {
             self.close_killed();
         }
         self.mark_rounds.note(woken);
-        let passes_on = self.mark_rounds.is_due(now);
-        if passes_on {
+        if self.mark_rounds.begin(now) {
             self.pass_on_marks();
         }
         let drain_until = self.pool.drain_until();
@@ -196,9 +195,7 @@ impl Worker {
         }
         self.pass_deadlines(now);
         self.give_turns(now);
-        if passes_on {
-            self.mark_rounds.rest(now, Instant::now());
-        }
+        self.mark_rounds.turns_given(now, &self.turns, Instant::now);
         self.pace_feed();
         self.server.sample(now);
         self.tidy_feed();
@@ -390,8 +387,10 @@ impl Worker {
     /// Passes some of the marks that writers have left on to subscribers.
     fn pass_on_marks(&mut self) {
         let mut budget = Budget::new(FEED_PASS_WORK);
-        self.mark_rounds.passed(self.feed.pass_on(&mut budget) == Progress::More);
+        let others_wait = self.feed.pass_on(&mut budget) == Progress::More;
+        self.mark_rounds.passed(others_wait, self.feed.has_at_hand());
         self.wake_subscribers();
+        self.mark_rounds.queued(&self.turns);
     }
 
     /// Takes apart some of what subscribers have left behind.
@@ -414,7 +413,7 @@ impl Worker {
     /// Gives a turn to every subscriber that has come to have something to be told. What it holds is looked at then.
     #[inline]
     fn wake_subscribers(&mut self) {
-        if self.feed.is_quiet() {
+        if self.feed.is_quiet() || self.mark_rounds.gathers() {
             return;
         }
         self.feed.take_awake(&mut self.awake);

@@ -4,14 +4,23 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::machine;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a connection reads at once.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// What an update of a listed stock is answered.
+const USUAL: &[u8] = b":0\r\n";
 
 /// What is asked, and how.
 #[derive(Clone, Debug)]
@@ -31,6 +40,8 @@ pub(super) struct Answered {
     pub(super) count: u64,
     pub(super) errors: u64,
     pub(super) time: Duration,
+    /// What the clients had of the processors.
+    pub(super) processor_ns: u64,
 }
 
 impl Answered {
@@ -72,6 +83,7 @@ impl Load<'_> {
         for answered in results? {
             sum.count += answered.count;
             sum.errors += answered.errors;
+            sum.processor_ns += answered.processor_ns;
         }
         Ok(sum)
     }
@@ -88,7 +100,8 @@ impl Load<'_> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let groups: Vec<(String, usize)> =
             self.lines.chunks(self.together).map(|group| (group.concat(), group.len())).collect();
-        let (mut answered, mut room) = (Answered::default(), vec![0; 64 * 1024]);
+        let mut answered = Answered::default();
+        let (mut answers, mut room) = (Answers::new(), vec![0; ROOM_BYTES]);
         // Not all the same at one time.
         let first = if once { 0 } else { number * groups.len() / 7 };
         for (at, (text, count)) in groups.iter().cycle().skip(first).enumerate() {
@@ -96,20 +109,79 @@ impl Load<'_> {
                 break;
             }
             stream.write_all(text.as_bytes())?;
-            let (mut missing, mut is_start) = (*count, true);
+            let mut missing = *count;
             while missing > 0 {
                 let len = stream.read(&mut room)?;
                 if len == 0 {
                     bail!("{address} has closed the connection");
                 }
-                for byte in &room[..len] {
-                    answered.errors += u64::from(is_start && *byte == b'-');
-                    is_start = *byte == b'\n';
-                    missing = missing.saturating_sub(usize::from(is_start));
-                }
+                missing = missing.saturating_sub(answers.count(&room[..len]));
             }
             answered.count += *count as u64;
         }
+        answered.errors = answers.errors;
+        answered.processor_ns =
+            machine::processor_ns(Path::new("/proc/thread-self")).unwrap_or_default();
         Ok(answered)
+    }
+}
+
+/// Counts lines of answers, and errors among them.
+#[derive(Debug)]
+struct Answers {
+    /// The usual answer again and again. What equals it is compared as a whole: so the clients take little of the processors
+    /// that they share with what is measured.
+    usual: Vec<u8>,
+    /// Bytes of a line that has not ended.
+    begun: usize,
+    errors: u64,
+}
+
+impl Answers {
+    fn new() -> Answers {
+        let usual = USUAL.repeat(ROOM_BYTES / USUAL.len() + 1);
+        Answers { usual, begun: 0, errors: 0 }
+    }
+
+    /// How many lines end in what has come.
+    fn count(&mut self, chunk: &[u8]) -> usize {
+        let end = self.begun + chunk.len();
+        if self.begun < USUAL.len() && self.usual.get(self.begun..end) == Some(chunk) {
+            self.begun = end % USUAL.len();
+            return end / USUAL.len();
+        }
+        let mut ended = 0;
+        for byte in chunk {
+            self.errors += u64::from(self.begun == 0 && *byte == b'-');
+            self.begun += 1;
+            if *byte == b'\n' {
+                (self.begun, ended) = (0, ended + 1);
+            }
+        }
+        ended
+    }
+}
+
+/// A command as client libraries send it.
+pub(super) fn command(words: &[&str]) -> String {
+    let words = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", words.len(), words.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_however_they_are_cut() {
+        let said =
+            [b":0\r\n".repeat(10), b"-ERR no\r\n:12\r\n".to_vec(), b":0\r\n".repeat(9)].concat();
+        for cut in 0..said.len() {
+            let mut answers = Answers::new();
+            let (one, other) = said.split_at(cut);
+            assert_eq!(answers.count(one) + answers.count(other), 21, "{cut}");
+            assert_eq!((answers.begun, answers.errors), (0, 1));
+        }
+        assert_eq!(command(&["GET", "A"]), "*2\r\n$3\r\nGET\r\n$1\r\nA\r\n");
     }
 }

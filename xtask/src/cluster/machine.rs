@@ -30,6 +30,12 @@ pub(super) fn load() -> String {
     load.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// Nanoseconds that a thread has had a processor, by its directory under `/proc`.
+pub(super) fn processor_ns(thread: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(thread.join("schedstat")).ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
 /// The first line that a program prints; empty where it is not there.
 fn first_line(command: &mut Command) -> String {
     let text = command.output().map(|output| output.stdout).unwrap_or_default();

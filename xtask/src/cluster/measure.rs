@@ -17,7 +17,7 @@ use serde_json::json;
 use stockd_witness::Nats;
 
 use super::fault_run::level;
-use super::loader::{Answered, Load};
+use super::loader::{Answered, Load, command};
 use super::machine;
 use super::node::{Node, Running, info};
 use super::place::Place;
@@ -57,8 +57,7 @@ struct Measurement<'a> {
 /// Measures all of it, and writes the record.
 pub(super) fn run(workspace: &Workspace, programs: &Programs, stocks: usize) -> Result<()> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let trial = Trial::start(programs, directory.path())?;
-    let mut it = Measurement { programs, directory: directory.path(), trial, text: String::new() };
+    let mut it = Measurement::start(programs, directory.path())?;
     it.line(&format!("cargo xtask cluster --measure --stocks {stocks}"));
     it.line(&machine::describe(&programs.nats));
     it.line("Servers, nodes and clients share the processors. With a load above their number only what is measured in turns counts.\n");
@@ -73,7 +72,22 @@ pub(super) fn run(workspace: &Workspace, programs: &Programs, stocks: usize) -> 
     it.trial.end()
 }
 
-impl Measurement<'_> {
+/// Measures writes alone, and writes no record.
+pub(super) fn rates(programs: &Programs) -> Result<()> {
+    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let mut it = Measurement::start(programs, directory.path())?;
+    it.line(&machine::describe(&programs.nats));
+    it.latencies()?;
+    it.rates()?;
+    it.trial.end()
+}
+
+impl<'a> Measurement<'a> {
+    fn start(programs: &'a Programs, directory: &'a Path) -> Result<Measurement<'a>> {
+        let trial = Trial::start(programs, directory)?;
+        Ok(Measurement { programs, directory, trial, text: String::new() })
+    }
+
     fn line(&mut self, line: &str) {
         println!("{line}");
         let _ = writeln!(self.text, "{line}");
@@ -116,12 +130,14 @@ impl Measurement<'_> {
     fn rates(&mut self) -> Result<()> {
         let addresses = self.addresses(1);
         self.trial.nodes[0].connect()?.ask("HSET HOT price 1 volume 1000000000000")?;
-        let trades = vec!["HINCRBY HOT volume -1\r\n".to_owned(); 2000];
+        let trades = vec![command(&["HINCRBY", "HOT", "volume", "-1"]); 2000];
         let load = Load { addresses: &addresses, connections: 2, lines: &trades, together: 1000 };
         self.rate("trades of one stock", &load, 200_000)?;
         let updates = updates();
         let load = Load { addresses: &addresses, connections: 2, lines: &updates, together: 1000 };
-        self.rate("updates of 10,000 stocks", &load, 400_000)
+        self.rate("updates of 10,000 stocks", &load, 400_000)?;
+        // More is asked at once, so more goes into a message.
+        self.rate("the same, 8 clients a node", &Load { connections: 8, ..load }, 400_000)
     }
 
     fn rate(&mut self, what: &str, load: &Load<'_>, goal: u64) -> Result<()> {
@@ -129,15 +145,15 @@ impl Measurement<'_> {
         let (before, applied) = (self.processor_time()?, self.applied()?);
         let answered = load.run(RATE_TIME)?;
         let (after, messages) = (self.processor_time()?, self.applied()? - applied);
-        let each =
-            |of: usize| (after[of] - before[of]) as f64 / 1000.0 / answered.count.max(1) as f64;
+        let each = |time_ns: u64| time_ns as f64 / 1000.0 / answered.count.max(1) as f64;
         self.line(&format!(
-            "{what:<29} {:.0}/s (goal: {goal}); {} errors; {:.0} in a message; {:.2} µs of processor each at the servers, {:.2} at the nodes",
+            "{what:<29} {:.0}/s (goal: {goal}); {} errors; {:.0} in a message; {:.2} µs of processor each at the servers, {:.2} at the nodes, {:.2} at the clients",
             answered.a_second(),
             answered.errors,
             answered.count as f64 / messages.max(1) as f64,
-            each(0),
-            each(1),
+            each(after[0] - before[0]),
+            each(after[1] - before[1]),
+            each(answered.processor_ns),
         ));
         Ok(())
     }
@@ -163,8 +179,7 @@ impl Measurement<'_> {
         let symbols: Vec<String> = (0..UPDATED).map(|it| format!("U{it}\n")).collect();
         let alone = Node::alone(&self.programs.stockd, self.directory);
         let (running, addresses) = alone.start_and_wait(&["line", "resp"])?;
-        let listing: Vec<String> =
-            (0..UPDATED).map(|it| format!("HSET U{it} price {it}\r\n")).collect();
+        let listing: Vec<String> = (0..UPDATED).map(|it| update(it, &it.to_string())).collect();
         Load { addresses: &addresses[1..], connections: 1, lines: &listing, together: 1000 }
             .once()?;
         let sides = [
@@ -235,8 +250,7 @@ impl Measurement<'_> {
 
     /// Nodes come to a cluster with many stocks: new ones, by the log and by a snapshot, and one that was away.
     fn late_nodes(&mut self, stocks: usize) -> Result<()> {
-        let listing: Vec<String> =
-            (0..stocks).map(|it| format!("HSET N{it} price 1.5 volume 100\r\n")).collect();
+        let listing: Vec<String> = (0..stocks).map(listed).collect();
         let addresses = self.addresses(1);
         let load =
             Load { addresses: &addresses[..1], connections: 1, lines: &listing, together: 4000 };
@@ -313,7 +327,16 @@ fn is_kept(node: &Node) -> Result<()> {
 
 /// Updates of [`UPDATED`] stocks.
 fn updates() -> Vec<String> {
-    (0..2 * UPDATED).map(|it| format!("HSET U{} price {it}\r\n", it % UPDATED)).collect()
+    (0..2 * UPDATED).map(|it| update(it % UPDATED, &it.to_string())).collect()
+}
+
+fn update(stock: usize, price: &str) -> String {
+    command(&["HSET", &format!("U{stock}"), "price", price])
+}
+
+/// Lists a stock.
+fn listed(stock: usize) -> String {
+    command(&["HSET", &format!("N{stock}"), "price", "1.5", "volume", "100"])
 }
 
 /// Asks again and again: the longest time between two answers that are no errors, in milliseconds.
@@ -348,8 +371,7 @@ fn processor_ns(process: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         // One may have ended by now.
-        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += text.split(' ').next().and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+        sum += machine::processor_ns(&task?.path()).unwrap_or(0);
     }
     Ok(sum)
 }

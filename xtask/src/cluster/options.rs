@@ -27,6 +27,8 @@ pub(super) enum What {
         /// Listed before anything is measured.
         stocks: usize,
     },
+    /// How fast writes are alone, to compare two binaries by turns.
+    Rates,
 }
 
 /// Runs of faults.
@@ -47,7 +49,7 @@ const FAULT_TIME: Duration = Duration::from_secs(30);
 /// Stocks of a measurement.
 const STOCKS: usize = 1_000_000;
 
-const USAGE: &str = "--quick; --faults with --runs N, --seed S, --seconds N, --record; --measure with --stocks N; and --binary PATH";
+const USAGE: &str = "--quick; --faults with --runs N, --seed S, --seconds N, --record; --measure with --stocks N; --rates; and --binary PATH";
 
 impl Options {
     pub(super) fn parse(arguments: &[String]) -> Result<Options> {
@@ -66,6 +68,7 @@ impl Options {
                 "--quick" => options.what = What::Quick,
                 "--faults" => options.what = What::Faults(faults),
                 "--measure" => options.what = What::Measure { stocks: measured },
+                "--rates" => options.what = What::Rates,
                 "--runs" => faults.runs = number()?.max(1),
                 "--seed" => faults.seed = number()?,
                 "--seconds" => faults.time = Duration::from_secs(number()?.clamp(1, 3600)),
@@ -79,7 +82,7 @@ impl Options {
         match &mut options.what {
             What::Faults(it) => *it = faults,
             What::Measure { stocks } => *stocks = measured,
-            What::Try | What::Quick => {}
+            What::Try | What::Quick | What::Rates => {}
         }
         Ok(options)
     }

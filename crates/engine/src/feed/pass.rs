@@ -165,7 +165,9 @@ impl Pass {
             if count == 0 {
                 return true;
             }
-            for &member in &together[..count] {
+            let together = &together[..count];
+            subscribers.fetch(together, topic);
+            for &member in together {
                 if budget.is_spent() {
                     return false;
                 }
@@ -203,15 +205,17 @@ impl Pass {
         if subscriber.round.is_some_and(|round| round.topic == topic) {
             return None;
         }
-        let early = subscriber.early.get(&topic).copied();
+        let early = subscriber.early.get(topic);
         if early.is_some_and(|early| early > *stamp) {
             return None;
         }
-        if early.is_some() {
-            subscriber.early.remove(&topic);
+        let knows = early == Some(*stamp);
+        // An older note stays beside the mark: once that is told, most will have another one in its place.
+        if knows || (early.is_some() && subscriber.is_tracker()) {
+            subscriber.early.remove(topic);
             topics.let_go(topic, patterns);
         }
-        (early != Some(*stamp)).then(|| {
+        (!knows).then(|| {
             let overtaken = !subscriber.mark(topic, topics);
             match subscriber.is_tracker() {
                 true => 0,

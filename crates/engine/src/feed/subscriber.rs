@@ -13,6 +13,7 @@ use std::sync::Arc;
 use stockd_access::Access;
 use stockd_model::{Pattern, Symbol};
 
+use super::early::Early;
 use super::members::Number;
 use super::pace::Pace;
 use super::pattern_index::FIRST_PATTERN;
@@ -34,45 +35,44 @@ pub(crate) const DIRECT: Way = 1;
 
 const _: () = assert!(DIRECT < FIRST_PATTERN);
 
+/// What a pass looks at comes first, in as few lines of the cache as it takes: a pass visits many.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Subscriber {
-    pub(crate) id: SubscriberId,
     pub(crate) number: Number,
-    /// What it may be told.
-    pub(crate) access: Access,
-    /// The look at its symbols that is under way since its access has [changed](super::review).
-    pub(crate) review: Option<Review>,
-    pub(crate) symbols: TopicSet,
-    pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
-    /// Symbols that were subscribed to and of which nothing was told since.
-    pub(crate) new: TopicSet,
-    pub(crate) marks: TopicSet,
-    /// At which [interval](super::pace) marks are told, if not as soon as there is room.
-    pub(crate) pace: Option<Pace>,
-    /// The mark that was told last: the next is the one behind it.
-    last_mark: TopicId,
-    /// What was told of a topic, where it is not what was last passed on of it.
-    pub(crate) early: BTreeMap<TopicId, Stamp>,
-    /// The topic that is being told.
-    pub(crate) round: Option<Round>,
-    pub(crate) walk: Walk,
     /// The serial of the last pass that came by.
     pub(crate) visited: u64,
-    pub(crate) awake: bool,
+    /// What it may be told.
+    pub(crate) access: Access,
+    /// What was told of a topic, where it is not what was last passed on of it. Beside a mark it may be older.
+    pub(crate) early: Early,
+    pub(crate) marks: TopicSet,
+    /// The topic that is being told.
+    pub(crate) round: Option<Round>,
+    /// Of a [tracker](super::tracking): in which order it has read its symbols.
+    pub(crate) ages: Option<Box<Ages>>,
     /// Messages that it was spared, because a newer quote took their place.
     pub(crate) conflated: u64,
-    /// Where its last message came from: see [`Subscriber::next_source`].
-    source: Source,
     /// The bytes that are in the sum of all.
     pub(crate) accounted_bytes: usize,
-    /// Of a [tracker](super::tracking): in which order it has read its symbols.
-    pub(crate) ages: Option<Ages>,
+    pub(crate) awake: bool,
     /// Of a tracker: it is to forget all that it has read.
     pub(crate) flush: bool,
+    /// Where its last message came from: see [`Subscriber::next_source`].
+    source: Source,
+    /// The mark that was told last: the next is the one behind it.
+    last_mark: TopicId,
+    pub(crate) id: SubscriberId,
+    /// At which [interval](super::pace) marks are told, if not as soon as there is room.
+    pub(crate) pace: Option<Pace>,
+    pub(crate) symbols: TopicSet,
+    /// Symbols that were subscribed to and of which nothing was told since.
+    pub(crate) new: TopicSet,
+    pub(crate) patterns: BTreeMap<Way, Arc<Pattern>>,
+    pub(crate) walk: Walk,
+    /// The look at its symbols that is under way since its access has [changed](super::review).
+    pub(crate) review: Option<Review>,
 }
-
-/// Of a note in a tree that is two thirds full.
-const EARLY_BYTES: usize = 24;
 
 /// A look at all symbols of a subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,31 +145,31 @@ pub(crate) enum Source {
 impl Subscriber {
     pub(crate) fn new(id: SubscriberId, number: Number) -> Subscriber {
         Subscriber {
-            id,
             number,
-            access: Access::All,
-            review: None,
-            symbols: TopicSet::default(),
-            patterns: BTreeMap::new(),
-            new: TopicSet::default(),
-            marks: TopicSet::default(),
-            pace: None,
-            last_mark: 0,
-            early: BTreeMap::new(),
-            round: None,
-            walk: Walk::default(),
             visited: 0,
-            awake: false,
-            conflated: 0,
-            source: Source::Walk,
-            accounted_bytes: 0,
+            access: Access::All,
+            early: Early::default(),
+            marks: TopicSet::default(),
+            round: None,
             ages: None,
+            conflated: 0,
+            accounted_bytes: 0,
+            awake: false,
             flush: false,
+            source: Source::Walk,
+            last_mark: 0,
+            id,
+            pace: None,
+            symbols: TopicSet::default(),
+            new: TopicSet::default(),
+            patterns: BTreeMap::new(),
+            walk: Walk::default(),
+            review: None,
         }
     }
 
     pub(crate) fn tracker(id: SubscriberId, number: Number) -> Subscriber {
-        Subscriber { ages: Some(Ages::default()), ..Subscriber::new(id, number) }
+        Subscriber { ages: Some(Box::default()), ..Subscriber::new(id, number) }
     }
 
     /// Whether it is told that symbols have changed, instead of how.
@@ -257,7 +257,7 @@ impl Subscriber {
         if self.marks.contains(topic) || self.round.is_some_and(|round| round.topic == topic) {
             return None;
         }
-        self.early.get(&topic).copied().or_else(|| self.passed_to(topic, topics))
+        self.early.get(topic).or_else(|| self.passed_to(topic, topics))
     }
 
     /// What was last passed on to it of a topic; `None` while that is under way and has not come by.
@@ -289,7 +289,7 @@ impl Subscriber {
 
     /// The part of its [bytes](Subscriber::bytes) that a pass may change.
     pub(crate) fn noted_bytes(&self) -> usize {
-        self.marks.bytes() + self.early.len() * EARLY_BYTES
+        self.marks.bytes() + self.early.bytes()
     }
 
     /// About how many bytes it holds: a number in a tree that is two thirds full takes half as much again.
@@ -304,7 +304,7 @@ impl Subscriber {
             + self.new.bytes()
             + self.noted_bytes()
             + self.walk.bytes()
-            + self.ages.as_ref().map_or(0, Ages::bytes)
+            + self.ages.as_ref().map_or(0, |ages| ages.bytes())
     }
 }
 

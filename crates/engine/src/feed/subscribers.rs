@@ -4,6 +4,7 @@
 //! leaves is out of the tables at once; what it held is taken apart in slices ([`Subscribers::pop_leftover`]).
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::mem;
 
 use foldhash::fast::RandomState;
@@ -11,7 +12,9 @@ use slab::Slab;
 
 use super::members::Number;
 use super::pace::Resting;
+use super::stamp::Stamp;
 use super::subscriber::{Subscriber, SubscriberId};
+use super::topics::TopicId;
 
 /// Bits of a subscriber's number that say in which place it is. The others count subscribers, so that no number comes
 /// twice and a later subscriber has a higher one.
@@ -144,9 +147,19 @@ impl Subscribers {
                 self.awake.push(number);
             }
         }
-        if subscriber.noted_bytes() != before {
-            account(&mut self.bytes, subscriber);
-        }
+        // No more than that has changed.
+        let now = subscriber.noted_bytes();
+        subscriber.accounted_bytes = subscriber.accounted_bytes + now - before;
+        self.bytes = self.bytes + now - before;
+    }
+
+    /// Loads what a visit looks at of each of these, so that the caches fetch them beside each other, and not one after
+    /// the other.
+    pub(crate) fn fetch(&self, numbers: &[Number], topic: TopicId) {
+        let all = numbers.iter().filter_map(|number| self.living.get(place(*number)));
+        let parts = all.clone().map(|it| it.number ^ it.marks.len() as u64 ^ it.conflated);
+        black_box(parts.fold(0, |one, other| one ^ other));
+        black_box(all.filter(|it| it.early.get(topic) > Some(Stamp::NEVER)).count());
     }
 
     /// Names a subscriber among the awake, once until they are taken.

@@ -124,7 +124,7 @@ impl Telling<'_> {
         self.ends_round |= self.subscriber.ends_round();
         // The round has held the topic, and so has an earlier note.
         if self.subscriber.passed_to(topic, self.topics) == Some(stamp) {
-            if self.subscriber.early.remove(&topic).is_some() {
+            if self.subscriber.early.remove(topic).is_some() {
                 self.topics.let_go(topic, self.patterns);
             }
             self.topics.let_go(topic, self.patterns);

@@ -77,8 +77,8 @@ impl Feed {
     /// so what it knew of its absence counts no more.
     fn read_again(&mut self, id: SubscriberId, topic: TopicId) {
         let tracker = self.subscribers.enter_tracker(id);
-        if tracker.early.get(&topic).is_some_and(|stamp| !stamp.is_listed()) {
-            tracker.early.remove(&topic);
+        if tracker.early.get(topic).is_some_and(|stamp| !stamp.is_listed()) {
+            tracker.early.remove(topic);
             self.wants.topics.let_go(topic, &self.wants.patterns);
         }
     }
@@ -222,7 +222,7 @@ fn untrack(tracker: &mut Subscriber, topic: TopicId, wants: &mut Wants) -> bool 
             ages.remove(topic);
         }
         wants.topics.hold(topic);
-        if tracker.early.remove(&topic).is_some() {
+        if tracker.early.remove(topic).is_some() {
             wants.topics.let_go(topic, &wants.patterns);
         }
         wants.end(topic, tracker.number);

@@ -92,7 +92,7 @@ impl Wants {
             const WATCHED_WORK: usize = 15;
             let held = left.round.take().map(|round| round.topic);
             let held = held.or_else(|| left.marks.pop_first()).or_else(|| left.new.pop_first());
-            let held = held.or_else(|| left.early.pop_first().map(|(topic, _)| topic));
+            let held = held.or_else(|| left.early.pop());
             if let Some(topic) = held {
                 self.topics.let_go(topic, &self.patterns);
             } else if let Some(topic) = left.symbols.pop_first() {

@@ -1,5 +1,5 @@
 use stockd_access::Access;
-use stockd_model::{Conditional, Edit, Fields, Symbol, Volume};
+use stockd_model::{Condition, Conditional, Edit, Fields, Symbol, Volume};
 
 use super::*;
 use crate::write_queue::WriteHandle;
@@ -130,6 +130,60 @@ fn the_limit_on_stocks_is_that_of_the_cluster() {
     first.show();
     second.show();
     assert_eq!((first.holdings(), first.holdings().stocks), (second.holdings(), 2));
+}
+
+/// A node whose own catalog is smaller than the cluster's limit says: what it has decided wrong from there on is shown to
+/// no one, neither what was decided over the rows nor what would be changed in them.
+#[test]
+fn behind_what_has_no_room_nothing_is_shown() {
+    let options = stockd_catalog::Options { stocks_max: 2, ..Default::default() };
+    let catalog = Catalog::with_options(options);
+    let (engine, mut replica) = Engine::replicated(Replicated {
+        catalog,
+        version_floor: 0,
+        stocks_max: 1000,
+        epoch: 7,
+        hash: fnv,
+    });
+    replica.decide(1, &[one(set(1, 1)), one(set(2, 1))]).unwrap();
+    replica.show();
+    let before = quotes(&engine);
+    let moved = Command::Together(Vec::new(), vec![set(3, 1), set(2, 5)]);
+    replica.decide(2, &[moved, one(set(2, 9)), one(set(1, 9))]).unwrap_err();
+    assert_eq!(quotes(&engine), before);
+}
+
+/// Edits of listed stocks are made in their rows, what else is decided beside them over the rows: each finds what the
+/// other has made.
+#[test]
+fn edits_in_rows_and_what_is_pending_over_them_are_decided_in_order() {
+    let (engine, mut replica) = replicated(0, 1000);
+    replica.decide(1, &[one(set(1, 10)), one(set(2, 10))]).unwrap();
+    replica.show();
+    let trade = |number: usize| Request::Trade(symbol(number), (-3).into());
+    let version_is = |version| Condition::Version(version);
+    let on_version =
+        |version, request| Command::One(Conditional { condition: version_is(version), request });
+    replica
+        .decide(
+            2,
+            &[
+                on_version(1, trade(1)),
+                on_version(1, trade(1)),
+                Command::Together(vec![(symbol(1), version_is(2))], vec![trade(1), trade(2)]),
+                on_version(3, trade(1)),
+                one(trade(2)),
+                one(Request::Delist(symbol(2))),
+                one(trade(2)),
+                one(set(2, 7)),
+                one(trade(2)),
+            ],
+        )
+        .unwrap();
+    replica.show();
+    let held = quotes(&engine).iter().map(|it| (it.version, it.volume)).collect::<Vec<_>>();
+    assert_eq!(held, [(4, Some(Volume::new(1))), (6, Some(Volume::new(4)))]);
+    assert_eq!(replica.holdings().quotes, replica.hash_all());
 }
 
 #[test]

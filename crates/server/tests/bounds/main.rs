@@ -5,6 +5,7 @@
 
 #[path = "../tcp/awaiting.rs"]
 mod awaiting;
+mod crowd;
 mod leaving;
 mod memory;
 mod stage;

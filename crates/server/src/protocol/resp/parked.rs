@@ -16,7 +16,11 @@ use crate::connection_id::ConnectionId;
 
 /// What the committer is to answer, in order.
 #[derive(Debug, Default)]
-pub(super) struct Parked(VecDeque<Awaited>);
+pub(super) struct Parked {
+    awaited: VecDeque<Awaited>,
+    /// How many of them are outcomes: those alone hold bytes elsewhere.
+    outcomes: usize,
+}
 
 /// What an answer of the committer is encoded as.
 #[derive(Debug)]
@@ -31,26 +35,27 @@ impl Parked {
     /// About how many bytes they take, here and on the way to the committer and back.
     pub(super) fn bytes(&self) -> usize {
         const REQUEST_BYTES: usize = 256;
-        let outcomes = self.0.iter().map(|awaited| match awaited {
-            Awaited::Reply(..) | Awaited::SetAll(..) => 0,
-            Awaited::Outcome(queue, _) => queue.held_bytes(),
+        let outcomes = self.awaited.iter().filter_map(|awaited| match awaited {
+            Awaited::Reply(..) | Awaited::SetAll(..) => None,
+            Awaited::Outcome(queue, _) => Some(queue.held_bytes()),
         });
-        self.0.capacity() * size_of::<Awaited>()
-            + self.0.len() * REQUEST_BYTES
-            + outcomes.sum::<usize>()
+        self.awaited.capacity() * size_of::<Awaited>()
+            + self.awaited.len() * REQUEST_BYTES
+            + outcomes.take(self.outcomes).sum::<usize>()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.awaited.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.awaited.len()
     }
 
     /// The committer is to answer one thing more.
     pub(super) fn push(&mut self, awaited: Awaited) {
-        self.0.push_back(awaited);
+        self.outcomes += usize::from(matches!(awaited, Awaited::Outcome(..)));
+        self.awaited.push_back(awaited);
     }
 
     /// Encodes what the committer has answered. Returns whether the client is to be sent that.
@@ -60,7 +65,9 @@ impl Parked {
         encoder: &mut Encoder,
         out: &mut Vec<u8>,
     ) -> Sent {
-        match (self.0.pop_front(), answered) {
+        let awaited = self.awaited.pop_front();
+        self.outcomes -= usize::from(matches!(awaited, Some(Awaited::Outcome(..))));
+        match (awaited, answered) {
             (Some(Awaited::Reply(shape, sent)), Answered::Reply(reply)) => {
                 encoder.reply(reply, &shape, out);
                 sent
@@ -93,7 +100,7 @@ impl Parked {
     ) {
         if let (Some(writer), Some(shape)) = (writer, shape.lasting()) {
             writer.submit(access, id.into(), request);
-            self.0.push_back(Awaited::Reply(shape, sent));
+            self.push(Awaited::Reply(shape, sent));
         } else {
             debug_assert!(false, "every write can be parked where there is a committer");
         }
