@@ -77,7 +77,8 @@ pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
 ///
 /// When it does not build.
 pub(crate) fn checked_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "dev", "debug")
+    // Of the whole workspace: with the features that the tests have built what others wrote with.
+    binary(workspace, &["dev", "--workspace"], "debug")
 }
 
 /// Builds the binary with the profile of a newcomer and says where it is.
@@ -86,7 +87,7 @@ pub(crate) fn checked_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "release", "release")
+    binary(workspace, &["release", "--package", "stockd"], "release")
 }
 
 /// Builds the binary as it is packaged and measured and says where it is.
@@ -95,7 +96,7 @@ pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, "dist", "dist")
+    binary(workspace, &["dist", "--package", "stockd"], "dist")
 }
 
 /// Builds the examples of a package; they are in `examples` beside the measured binary.
@@ -103,14 +104,16 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
     run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
 }
 
-fn binary(workspace: &Workspace, profile: &str, folder: &str) -> Result<PathBuf> {
+/// Builds it with a profile, for which packages, and says where it is: in the profile's folder.
+fn binary(workspace: &Workspace, profile: &[&str], folder: &str) -> Result<PathBuf> {
     // jemalloc is built by its own Makefile.
     packages::install(&[("make", "make")])?;
-    // Of the whole workspace: with the features that tests build what others wrote with.
-    run(workspace
-        .cargo()
-        .args(["build", "--profile", profile, "--workspace", "--bin", "stockd"])
-        .args(["--features", "stockd/jemalloc"]))?;
+    run(workspace.cargo().args(["build", "--profile"]).args(profile).args([
+        "--bin",
+        "stockd",
+        "--features",
+        "stockd/jemalloc",
+    ]))?;
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()
