@@ -1,4 +1,4 @@
-//! All tests of the workspace, one test program more at once than there are processors: most of them wait, for servers,
+//! All tests of the workspace, as many test programs at once as there are processors: most of them wait, for servers,
 //! for clocks and for other people's clients.
 //!
 //! Invariant: what `cargo test --workspace` would run is run, each program once, in the folder of its package; all of its
@@ -81,7 +81,7 @@ fn program(message: &Value) -> Option<Program> {
 fn run_all(programs: &[Program]) -> Result<Vec<String>> {
     // One piece of output after the other.
     let output_of_one = Mutex::new(());
-    let failed = lanes::work(lanes::processors() + 1, programs, |program| {
+    let failed = lanes::work(lanes::processors(), programs, |program| {
         let began = Instant::now();
         let output = Command::new(&program.executable)
             .current_dir(&program.folder)

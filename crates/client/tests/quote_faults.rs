@@ -172,12 +172,14 @@ fn a_silent_server_is_asked_for_a_sign_of_life() {
         ("PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
         ("PING\r\n", ""),
     ]]);
+    // Long enough for the answer that it gives, whatever else the machine does.
+    let options = options(Duration::from_secs(1));
     let mut subscription =
-        Subscription::open_with(address, [symbol("A")], [""; 0], options(SHORT)).unwrap();
+        Subscription::open_with(address, [symbol("A")], [""; 0], options).unwrap();
     let Some(Event::Disconnected { reason, retry_in }) = subscription.next_timeout(PATIENCE) else {
         panic!("not told of the silence")
     };
-    assert!(reason.to_string().contains("did not give a sign of life within 20ms"), "{reason}");
+    assert!(reason.to_string().contains("did not give a sign of life within 1s"), "{reason}");
     assert!(retry_in <= Duration::from_millis(100));
     drop(subscription);
     server.join().unwrap();
