@@ -67,18 +67,33 @@ pub(crate) fn rustdoc(workspace: &Workspace, _: &[String]) -> Result<()> {
 
 /// The demo plays as README.md says to run it, and finds nothing wrong with itself.
 pub(crate) fn demo(workspace: &Workspace, _: &[String]) -> Result<()> {
-    run(Command::new(checked_binary(workspace)?).args(["demo", "--once"]))
+    run(Command::new(tested_binary(workspace)?).args(["demo", "--once"]))
 }
 
-/// Builds the binary with all assertions and the allocator that packages have, and says where it is: one build serves
-/// every step of CI that runs it, and shares what others wrote with the tests.
+/// The features that tests are built with: the allocator that packages have.
+pub(crate) const TESTED_FEATURES: [&str; 2] = ["--features", "stockd/jemalloc"];
+
+/// A command that builds all tests, and the binary that they run.
+///
+/// # Errors
+///
+/// When what it needs cannot be installed.
+pub(crate) fn tests(workspace: &Workspace) -> Result<Command> {
+    // jemalloc is built by its own Makefile.
+    packages::install(&[("make", "make")])?;
+    let mut command = workspace.cargo();
+    command.args(["test", "--workspace", "--no-run"]).args(TESTED_FEATURES);
+    Ok(command)
+}
+
+/// Builds the binary that tests run, with all assertions, and says where it is: one build serves every step of CI.
 ///
 /// # Errors
 ///
 /// When it does not build.
-pub(crate) fn checked_binary(workspace: &Workspace) -> Result<PathBuf> {
-    // Of the whole workspace: with the features that the tests have built what others wrote with.
-    binary(workspace, &["dev", "--workspace"], "debug")
+pub(crate) fn tested_binary(workspace: &Workspace) -> Result<PathBuf> {
+    run(&mut tests(workspace)?)?;
+    binary_in(workspace, "debug")
 }
 
 /// Builds the binary with the profile of a newcomer and says where it is.
@@ -87,7 +102,7 @@ pub(crate) fn checked_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, &["release", "--package", "stockd"], "release")
+    binary(workspace, "release")
 }
 
 /// Builds the binary as it is packaged and measured and says where it is.
@@ -96,7 +111,7 @@ pub(crate) fn release_binary(workspace: &Workspace) -> Result<PathBuf> {
 ///
 /// When it does not build.
 pub(crate) fn dist_binary(workspace: &Workspace) -> Result<PathBuf> {
-    binary(workspace, &["dist", "--package", "stockd"], "dist")
+    binary(workspace, "dist")
 }
 
 /// Builds the examples of a package; they are in `examples` beside the measured binary.
@@ -104,16 +119,18 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
     run(workspace.cargo().args(["build", "--profile=dist", "--package", package, "--examples"]))
 }
 
-/// Builds it with a profile, for which packages, and says where it is: in the profile's folder.
-fn binary(workspace: &Workspace, profile: &[&str], folder: &str) -> Result<PathBuf> {
-    // jemalloc is built by its own Makefile.
+/// Builds it as a packager does.
+fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
     packages::install(&[("make", "make")])?;
-    run(workspace.cargo().args(["build", "--profile"]).args(profile).args([
-        "--bin",
-        "stockd",
-        "--features",
-        "stockd/jemalloc",
-    ]))?;
+    run(workspace
+        .cargo()
+        .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"])
+        .args(["--features", "jemalloc"]))?;
+    binary_in(workspace, profile)
+}
+
+/// The binary in this folder of what is built.
+fn binary_in(workspace: &Workspace, folder: &str) -> Result<PathBuf> {
     let metadata = workspace.metadata()?;
     let target = metadata["target_directory"]
         .as_str()

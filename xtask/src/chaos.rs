@@ -75,7 +75,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
         None if options.measures => build::dist_binary(workspace)?,
-        None => build::checked_binary(workspace)?,
+        None => build::tested_binary(workspace)?,
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     match options.measures {

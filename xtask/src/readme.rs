@@ -46,7 +46,7 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// Runs every command of the documents.
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let binary = build::checked_binary(workspace)?;
+    let binary = build::tested_binary(workspace)?;
     DOCUMENTS.iter().try_for_each(|document| run_document(workspace, document, &binary))
 }
 

@@ -37,21 +37,16 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     // Those that take long first, so that none of them is alone at the end.
     programs.sort_by_key(|program| !program.is_integration);
     let failed = run_all(&programs)?;
-    build::run(workspace.cargo().args(["test", "--workspace", "--doc"]))?;
+    let mut examples = workspace.cargo();
+    build::run(examples.args(["test", "--workspace", "--doc"]).args(build::TESTED_FEATURES))?;
     ensure!(failed.is_empty(), "tests failed in: {}", failed.join(", "));
     Ok(())
 }
 
 fn build_all(workspace: &Workspace) -> Result<Vec<Program>> {
-    let arguments =
-        ["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
-    println!("$ cargo {}", arguments.join(" "));
-    let output = workspace
-        .cargo()
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo test")?;
+    let mut command = build::tests(workspace)?;
+    command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let output = command.output().context("cannot run cargo test")?;
     ensure!(output.status.success(), "the tests do not build ({})", output.status);
     let text = String::from_utf8(output.stdout).context("cargo test printed no UTF-8")?;
     let mut programs = Vec::new();

@@ -19,7 +19,7 @@ pub(super) struct Options {
     pub(super) kinds: Vec<&'static dyn Rude>,
     /// Whether kinds were chosen by name.
     pub(super) is_selected: bool,
-    /// `None` for the binary of the workspace: as it is packaged to measure, else with all assertions.
+    /// `None` for the binary of the workspace: as it is packaged to measure, else as tests run it.
     pub(super) binary: Option<PathBuf>,
     /// The bound on the server's memory.
     pub(super) memory_bytes: Option<u64>,

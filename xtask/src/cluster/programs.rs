@@ -34,7 +34,7 @@ impl Programs {
         let stockd = match &options.binary {
             Some(binary) => binary.clone(),
             None if is_measured => build::dist_binary(workspace)?,
-            None => build::checked_binary(workspace)?,
+            None => build::tested_binary(workspace)?,
         };
         Ok(Programs { stockd, nats })
     }
