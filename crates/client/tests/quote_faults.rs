@@ -12,9 +12,6 @@ use stockd_model::Symbol;
 /// Generous, and only so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A timeout for the tests that reach it. The servers there never answer, so any length does.
-const SHORT: Duration = Duration::from_millis(20);
-
 /// A server that gives its first connection the first of these scripts, and so on; then it ends.
 /// A script is what is waited for, and what is sent when that has come; at its end the server
 /// waits for the client to close.
