@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use stockd_client::{Quote, Write};
 use stockd_model::limits::PIPELINE_NAMES_MAX;
 
+use crate::batches::batches;
 use crate::catalog_file::{Form, Loaded, Row, Source};
 use crate::output;
 use crate::progress;
@@ -66,12 +67,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         rows.len() as u64,
         "{bar:40} {human_pos} of {human_len} stocks, {eta} left",
     );
-    let mut left = rows.iter();
-    loop {
-        let batch: Vec<Row> = left.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
+    for batch in batches(rows.iter(), BATCH) {
         let after = || format!("after {} of {} stocks", tally.writes(), rows.len());
         let known =
             client.quotes(batch.iter().map(|row| row.symbol.as_str())).with_context(after)?;

@@ -5,6 +5,7 @@
 mod access;
 mod access_file;
 mod bad_rows;
+mod batches;
 mod catalog_file;
 mod certificate;
 mod certificates;
@@ -14,6 +15,7 @@ mod cli;
 mod cluster;
 #[cfg(feature = "cluster")]
 mod cluster_node;
+mod compression;
 mod config;
 mod data_dir;
 mod delist;

@@ -18,6 +18,7 @@ use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
 use crate::access_file::WatchedAccess;
+use crate::batches::batches;
 use crate::catalog_file::{Loaded, Row, Rows};
 use crate::certificates::Certificates;
 use crate::data_dir;
@@ -315,14 +316,10 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Rows> {
 fn list_stocks(rows: &Rows, engine: &Arc<Engine>) -> anyhow::Result<()> {
     let is_new = |row: &Row| engine.quote(&Access::All, &row.symbol).is_none();
     let listing = |row: Row| Request::Set(row.symbol, row.fields);
-    let mut new = rows.iter().filter(is_new).map(listing);
+    let new = rows.iter().filter(is_new).map(listing);
     let mut executor = engine.executor();
     let mut listed = 0;
-    loop {
-        let listings: Vec<Request> = new.by_ref().take(COMMIT_QUEUE_REQUESTS_MAX).collect();
-        if listings.is_empty() {
-            break;
-        }
+    for listings in batches(new, COMMIT_QUEUE_REQUESTS_MAX) {
         listed += listings.len();
         for reply in executor.batch(&Access::All).execute_all(&listings) {
             if let Reply::Refused(refusal) = reply {

@@ -15,6 +15,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 use stockd_model::limits::CATALOG_SAMPLE_BYTES;
 
+use crate::compression::{GZIP, ZSTD, is_zstd_to_pass_over};
 use crate::interruption::Stopping;
 use crate::progress;
 use crate::stoppable_file::StoppableFile;
@@ -36,8 +37,6 @@ pub(crate) struct Input {
 
 /// A file of at least this size in bytes, compressed or not, gets a progress bar.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
-
-const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// How long rows wait for others to be looked at with them, where these come slowly.
 const SAMPLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -181,7 +180,7 @@ fn refuse_binary(start: &[u8]) -> io::Result<()> {
         b"\xd0\xcf\x11\xe0" => "it is a spreadsheet; save it as CSV",
         b"PAR1" => "it is Parquet; write it as CSV or JSON lines",
         b"%PDF" => "it is a PDF; save what is in it as CSV",
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+        _ if start == ZSTD || is_zstd_to_pass_over(start) => {
             "it is compressed with zstd; pipe it through 'zstd -dc' into '-'"
         }
         [b'B', b'Z', b'h', ..] => {

@@ -4,7 +4,7 @@
 //! while a file or a socket is waited for.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use stockd_feeds::{Counts, Market};
@@ -14,12 +14,8 @@ pub(super) struct Shared {
     market: Mutex<Market>,
     /// Something can be taken, or the feed has ended.
     news: Condvar,
-    /// No further message will be applied.
-    has_ended: AtomicBool,
-    /// The feed has come to its own end.
-    has_ended_well: AtomicBool,
-    /// Somebody has ended it before.
-    is_interrupted: AtomicBool,
+    /// No further message will be applied, and why.
+    ended: OnceLock<Ended>,
     /// Nothing will be written any more.
     is_given_up: AtomicBool,
     begun: Instant,
@@ -53,9 +49,7 @@ impl Shared {
         Shared {
             market: Mutex::new(market),
             news: Condvar::new(),
-            has_ended: AtomicBool::new(false),
-            has_ended_well: AtomicBool::new(false),
-            is_interrupted: AtomicBool::new(false),
+            ended: OnceLock::new(),
             is_given_up: AtomicBool::new(false),
             begun: Instant::now(),
             heard_ns: AtomicU64::new(0),
@@ -92,27 +86,26 @@ impl Shared {
         self.last_heard().elapsed()
     }
 
-    /// Says that no further message will be applied, and why.
+    /// Says, once, that no further message will be applied, and why.
     pub(super) fn end(&self, ended: Ended) {
         let mut market = self.lock();
         market.release();
-        self.has_ended_well.store(ended == Ended::Well, Ordering::Relaxed);
-        self.is_interrupted.store(ended == Ended::Interrupted, Ordering::Relaxed);
-        self.has_ended.store(true, Ordering::Relaxed);
+        let is_first = self.ended.set(ended).is_ok();
+        debug_assert!(is_first, "a feed ends once");
         self.news.notify_one();
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed)
+        self.ended.get().is_some()
     }
 
     pub(super) fn has_ended_well(&self) -> bool {
-        self.has_ended_well.load(Ordering::Relaxed)
+        self.ended.get() == Some(&Ended::Well)
     }
 
     /// Rests for this time. Where the feed is interrupted before, that is over at once, and true.
     pub(super) fn is_interrupted_within(&self, patience: Duration) -> bool {
-        let is_interrupted = || self.is_interrupted.load(Ordering::Relaxed);
+        let is_interrupted = || self.ended.get() == Some(&Ended::Interrupted);
         let rest = self.news.wait_timeout_while(self.lock(), patience, |_| !is_interrupted());
         drop(rest);
         is_interrupted()

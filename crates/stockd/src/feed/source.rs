@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
+use crate::compression::{GZIP, ZSTD, is_zstd_to_pass_over};
 use crate::interruption::Stopping;
 use crate::stoppable_file::StoppableFile;
 
@@ -20,11 +21,6 @@ pub(super) struct Source {
 /// Bytes that tell what a file is.
 const START_BYTES: usize = 4;
 
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-/// The end of the number that begins a frame of zstd to pass over; its first byte is 0x50 to 0x5f. pzstd begins with one.
-const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
-
 impl Source {
     /// Opens a file, `-` being standard input. Once the command is to stop, reading from it is an error.
     pub(super) fn open(name: &str, stopping: &Stopping) -> io::Result<Source> {
@@ -33,7 +29,7 @@ impl Source {
         let Source { bytes, start } = Source::peek(Box::new(bytes))?;
         let bytes: Box<dyn Read> = match start {
             _ if start.starts_with(GZIP) => Box::new(MultiGzDecoder::new(BufReader::new(bytes))),
-            _ if start.starts_with(ZSTD) || is_skippable(&start) => {
+            _ if start.starts_with(ZSTD) || is_zstd_to_pass_over(&start) => {
                 Box::new(ZstdFrames::new(bytes))
             }
             _ => Box::new(bytes),
@@ -61,11 +57,6 @@ impl Source {
             }
         }
     }
-}
-
-/// Whether a frame of zstd that begins like this is to be passed over.
-fn is_skippable(start: &[u8]) -> bool {
-    matches!(start, [0x50..=0x5f, rest @ ..] if rest == ZSTD_SKIPPABLE)
 }
 
 /// zstd frames, one behind the other.
@@ -119,7 +110,7 @@ impl<R: Read> Read for ZstdFrames<R> {
 fn next_frame<R: Read>(mut bytes: BufReader<R>) -> io::Result<Frame<R>> {
     let mut start = [0; START_BYTES];
     bytes.read_exact(&mut start)?;
-    if !is_skippable(&start) {
+    if !is_zstd_to_pass_over(&start) {
         let begun = Cursor::new(start).chain(bytes);
         let decoder = StreamingDecoder::new(begun).map_err(io::Error::other)?;
         return Ok(Frame::Open(Box::new(decoder)));
