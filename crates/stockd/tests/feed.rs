@@ -7,7 +7,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use server::{PATIENCE, Running, Server};
@@ -212,16 +212,17 @@ fn what_the_price_is_can_be_chosen() {
     assert!(stocks.keys().all(|symbol| symbol.starts_with("X:")), "{stocks:?}");
 }
 
+/// Starts a command whose input and output are the test's.
+fn start_piped(command: &mut Command) -> Child {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Hands a feed to the command message by message, and waits after each until the server has what an oracle says.
 fn follow(args: &[&str], feed: &[u8], ends: &[usize], timeline: &[Row]) {
     let server = Server::start();
     let mut command = server.command(&[&["feed"], args, &["-"]].concat());
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start_piped(&mut command);
     let mut input = child.stdin.take().unwrap();
     let address = format!("redis://{}/", server.resp);
     let mut client = redis::Client::open(address).unwrap().get_connection().unwrap();
@@ -286,12 +287,7 @@ fn a_server_that_comes_back_gets_the_last_of_every_stock() {
     let first = Server::start();
     let address = first.resp.clone();
     let mut command = first.command(&["feed", "itch", "--test-symbols", "-"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start_piped(&mut command);
     let mut input = child.stdin.take().unwrap();
     let mut watch = Running::start(first.command(&["watch", "MAXLOC", "--count", "2"]));
     assert!(watch.line().contains("unlisted"));
@@ -319,12 +315,7 @@ fn a_feed_that_waits_for_its_source_can_be_interrupted() {
     for bytes in [0, 1000] {
         let server = Server::start();
         let mut command = server.command(&["feed", "itch", "-"]);
-        let mut feed = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut feed = start_piped(&mut command);
         let mut input = feed.stdin.take().unwrap();
         let begin = std::fs::read(edge("edge_20191230.itch50")).unwrap();
         input.write_all(&begin[..bytes]).unwrap();
