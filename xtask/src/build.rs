@@ -79,8 +79,7 @@ pub(crate) const TESTED_FEATURES: [&str; 2] = ["--features", "stockd/jemalloc"];
 ///
 /// When what it needs cannot be installed.
 pub(crate) fn tests(workspace: &Workspace) -> Result<Command> {
-    // jemalloc is built by its own Makefile.
-    packages::install(&[("make", "make")])?;
+    install_tools()?;
     let mut command = workspace.cargo();
     command.args(["test", "--workspace", "--no-run"]).args(TESTED_FEATURES);
     Ok(command)
@@ -121,12 +120,17 @@ pub(crate) fn dist_examples(workspace: &Workspace, package: &str) -> Result<()> 
 
 /// Builds it as a packager does.
 fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
-    packages::install(&[("make", "make")])?;
+    install_tools()?;
     run(workspace
         .cargo()
         .args(["build", "--profile", profile, "--package", "stockd", "--bin", "stockd"])
         .args(["--features", "jemalloc"]))?;
     binary_in(workspace, profile)
+}
+
+/// Installs what jemalloc is built with: its own Makefile.
+fn install_tools() -> Result<()> {
+    packages::install(&[("make", "make")])
 }
 
 /// The binary in this folder of what is built.
@@ -140,14 +144,19 @@ fn binary_in(workspace: &Workspace, folder: &str) -> Result<PathBuf> {
 
 /// Runs a command to its end with its output shown.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let program = PathBuf::from(command.get_program());
-    let program = program.file_name().unwrap_or_default().to_string_lossy();
-    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-    let shown = format!("{program} {}", arguments.join(" "));
+    let shown = shown(command);
     println!("$ {shown}");
     let status = command.status().with_context(|| format!("cannot run {shown}"))?;
     if !status.success() {
         bail!("{shown}: {status}");
     }
     Ok(())
+}
+
+/// A command as it would be typed.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let program = program.file_name().unwrap_or_default().to_string_lossy();
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    format!("{program} {}", arguments.join(" "))
 }

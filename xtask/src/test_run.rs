@@ -46,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
 fn build_all(workspace: &Workspace) -> Result<Vec<Program>> {
     let mut command = build::tests(workspace)?;
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    println!("$ {}", build::shown(&command));
     let output = command.output().context("cannot run cargo test")?;
     ensure!(output.status.success(), "the tests do not build ({})", output.status);
     let text = String::from_utf8(output.stdout).context("cargo test printed no UTF-8")?;
