@@ -116,8 +116,8 @@ impl SavedQuotes {
         self.bytes_min.max(self.rows_bytes.load(Relaxed))
     }
 
-    /// Begins to save for one more snapshot of a catalog whose rows have this many bytes. When [`SNAPSHOTS_MAX`] are being read, one that was not
-    /// read for [`SNAPSHOT_PAGE_TIMEOUT`] is ended for it; `None` when there is no such one.
+    /// Begins to save for one more snapshot of a catalog whose rows have this many bytes. When [`SNAPSHOTS_MAX`] are being
+    /// read, one that was not read for [`SNAPSHOT_PAGE_TIMEOUT`] is ended for it; `None` when there is no such one.
     pub(crate) fn begin(&self, rows_bytes: usize, now: Instant) -> Option<Arc<Mutex<Saved>>> {
         let mut freed = None;
         let mut all = self.write();
