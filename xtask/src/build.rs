@@ -1,7 +1,7 @@
-//! The steps that are cargo's work: formatting, lints, models, documentation, the binary.
+//! The steps that are cargo's work: formatting, lints, documentation, the binary.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -29,32 +29,9 @@ pub(crate) fn smallest(workspace: &Workspace, _: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// All models of the catalog and of the engine pass, in every interleaving that loom explores.
-///
-/// # Errors
-///
-/// When a model fails, or when a crate has none: a filter that matches nothing must not pass.
-pub(crate) fn loom(workspace: &Workspace, _: &[String]) -> Result<()> {
-    for package in ["stockd-catalog", "stockd-engine"] {
-        let models = || {
-            let mut command = workspace.cargo();
-            command
-                .args(["test", "--package", package, "--profile", "models", "--lib", "models"])
-                .env("RUSTFLAGS", "--cfg loom");
-            command
-        };
-        let mut listing = models();
-        listing.args(["--", "--list"]).stderr(Stdio::inherit());
-        let listed = listing.output().context("cannot run cargo test")?;
-        if !listed.status.success() {
-            bail!("the models of {package} do not build ({})", listed.status);
-        }
-        if !String::from_utf8_lossy(&listed.stdout).contains(": test") {
-            bail!("{package} has no models: no test in src/models.rs");
-        }
-        run(&mut models())?;
-    }
-    Ok(())
+/// Everything that the tests need is built.
+pub(crate) fn build(workspace: &Workspace, _: &[String]) -> Result<()> {
+    run(&mut tests(workspace)?)
 }
 
 /// The documentation of the code builds, every link in it resolves.

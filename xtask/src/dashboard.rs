@@ -126,7 +126,7 @@ impl Dashboard<'_> {
         println!("the dashboard has {:.1} KiB, {:.1} KiB gzipped", kib(plain), kib(gzipped));
         ensure!(
             gzipped <= GZIPPED_BYTES_MAX,
-            "{:.1} KiB are more than {:.0}",
+            "{:.2} KiB are more than {:.0}",
             kib(gzipped),
             kib(GZIPPED_BYTES_MAX)
         );

@@ -10,6 +10,7 @@
 
 mod build;
 mod chaos;
+mod ci;
 mod cluster;
 mod compare;
 mod crate_arrows;
@@ -22,133 +23,136 @@ mod instructions;
 mod lanes;
 mod links;
 mod markdown;
+mod models;
 mod module_tree;
 mod named_files;
 mod packages;
 mod picture;
 mod readme;
 mod resp;
+mod task;
 mod test_run;
 mod transcript;
 mod unsafe_code;
 mod workspace;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use crate::task::{Task, When};
 use crate::workspace::Workspace;
 
-/// One thing that `cargo xtask` can do.
-struct Task {
-    name: &'static str,
-    /// What it is for, in a line of the list.
-    about: &'static str,
-    /// Whether it is a step of CI.
-    in_ci: bool,
-    run: fn(&Workspace, &[String]) -> Result<()>,
-}
-
-/// Every task; those of CI in the order CI runs them, the quick ones first.
+/// Every task; those of CI in the order of their lane, the quick ones first.
 const TASKS: &[Task] = &[
-    Task { name: "ci", about: "every step marked * below, in this order", in_ci: false, run: ci },
-    Task { name: "fmt", about: "the code is formatted", in_ci: true, run: build::fmt },
+    Task { name: "ci", about: "every step marked * below", in_ci: None, run: ci },
+    Task { name: "fmt", about: "the code is formatted", in_ci: Some(When::First), run: build::fmt },
     Task {
         name: "docs",
         about: "links in Markdown resolve, files that the documents name exist",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: docs,
     },
     Task {
         name: "structure",
         about: "crate arrows, files without circles, where unsafe code and dependency versions stand",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: structure,
     },
     Task {
         name: "dashboard",
         about: "[pictures | measure [SECONDS]]: types, style, size and vendored files of the dashboard",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: dashboard::run,
     },
     Task {
         name: "clippy",
         about: "no warnings, in tests and benchmarks too",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: build::clippy,
     },
     Task {
         name: "smallest",
         about: "the binary builds without load generator, plots, demo, HTTP, feeds and clusters, and with each alone",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: build::smallest,
-    },
-    Task { name: "test", about: "all tests of the workspace", in_ci: true, run: test_run::run },
-    Task {
-        name: "loom",
-        about: "the models of the catalog's concurrency, explored exhaustively",
-        in_ci: true,
-        run: build::loom,
-    },
-    Task {
-        name: "instructions",
-        about: "[--record]: the hot paths take no more instructions than the record says",
-        in_ci: true,
-        run: instructions::run,
     },
     Task {
         name: "rustdoc",
         about: "the documentation of the code builds without warnings",
-        in_ci: true,
+        in_ci: Some(When::First),
         run: build::rustdoc,
+    },
+    Task {
+        name: "build",
+        about: "the tests build, and the binary that they run",
+        in_ci: Some(When::First),
+        run: build::build,
+    },
+    Task {
+        name: "loom",
+        about: "the models of the catalog's concurrency, explored exhaustively",
+        in_ci: Some(When::Beside),
+        run: models::explore,
+    },
+    Task {
+        name: "instructions",
+        about: "[--record]: the hot paths take no more instructions than the record says",
+        in_ci: Some(When::Beside),
+        run: instructions::run,
+    },
+    Task {
+        name: "test",
+        about: "all tests of the workspace",
+        in_ci: Some(When::Then),
+        run: test_run::run,
     },
     Task {
         name: "demo",
         about: "the binary plays `stockd demo --once`",
-        in_ci: true,
+        in_ci: Some(When::Then),
         run: build::demo,
     },
     Task {
         name: "readme",
         about: "the commands of README.md do what it shows",
-        in_ci: true,
+        in_ci: Some(When::Then),
         run: readme::run,
     },
     Task {
         name: "chaos",
         about: "[--seconds N] [--seed S] [--only KIND,…] [--crowd] [--measure]: rude clients beside polite ones",
-        in_ci: true,
+        in_ci: Some(When::Then),
         run: chaos::run,
     },
     Task {
         name: "cluster-faults",
         about: "three nodes from one command, and three seeded runs of faults between them",
-        in_ci: true,
+        in_ci: Some(When::Then),
         run: cluster::check,
     },
     Task {
         name: "cluster",
         about: "[--quick | --faults [--runs N] [--seed S] [--seconds N] | --measure] [--binary PATH]: three nodes to try",
-        in_ci: false,
+        in_ci: None,
         run: cluster::run,
     },
     Task {
         name: "demo-data",
         about: "FILE: makes crates/stockd/data/daily_bars.csv.gz from stocks.csv.gz",
-        in_ci: false,
+        in_ci: None,
         run: demo_data::run,
     },
     Task {
         name: "picture",
         about: "draws the terminals in README.md and docs: docs/demo.svg and others",
-        in_ci: false,
+        in_ci: None,
         run: picture::run,
     },
     Task {
         name: "compare",
         about: "[--quick] [SCENARIO…]: stockd and its peers under the same load, for docs/benchmarks.md",
-        in_ci: false,
+        in_ci: None,
         run: compare::run,
     },
 ];
@@ -176,35 +180,13 @@ fn main() -> ExitCode {
 fn list() {
     println!("cargo xtask TASK");
     for task in TASKS {
-        let mark = if task.in_ci { '*' } else { ' ' };
+        let mark = if task.in_ci.is_some() { '*' } else { ' ' };
         println!("  {:<15} {mark} {}", task.name, task.about);
     }
 }
 
-/// Runs the steps of CI and stops at the first that fails.
-fn ci(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let workspace = &workspace.built_once();
-    let began = Instant::now();
-    let mut times = Vec::new();
-    for step in TASKS.iter().filter(|task| task.in_ci) {
-        println!("\n=== {}: {}", step.name, step.about);
-        let step_began = Instant::now();
-        let outcome = (step.run)(workspace, &[]);
-        let seconds = step_began.elapsed().as_secs_f64();
-        outcome.with_context(|| {
-            let name = step.name;
-            format!(
-                "step '{name}' failed after {seconds:.1} s; run it alone with: cargo xtask {name}"
-            )
-        })?;
-        println!("=== {}: passed in {seconds:.1} s", step.name);
-        times.push((step.name, seconds));
-    }
-    println!("\nall steps passed in {:.1} s", began.elapsed().as_secs_f64());
-    for (name, seconds) in times {
-        println!("  {name:<10} {seconds:>7.1} s");
-    }
-    Ok(())
+fn ci(_: &Workspace, _: &[String]) -> Result<()> {
+    ci::run(TASKS)
 }
 
 fn docs(workspace: &Workspace, _: &[String]) -> Result<()> {

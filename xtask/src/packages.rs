@@ -1,5 +1,6 @@
 //! Programs of other projects that steps need, and their Debian packages.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -51,6 +52,8 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
 }
 
 fn apt_get_install(packages: &[&str]) -> bool {
+    // Two steps of CI may want something at once, and apt-get does not wait.
+    let _one_at_a_time = one_at_a_time().ok();
     println!("installing {}", packages.join(", "));
     let apt_get = |arguments: &[&str]| {
         Command::new("apt-get")
@@ -64,4 +67,11 @@ fn apt_get_install(packages: &[&str]) -> bool {
     let install = || apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat());
     // The package lists may be missing or old, which only the installation tells.
     install() || (apt_get(&["update"]) && install())
+}
+
+/// Held while something is installed. Beside this program, since that is a folder of its own user.
+fn one_at_a_time() -> std::io::Result<File> {
+    let file = File::create(std::env::current_exe()?.with_extension("installing"))?;
+    file.lock()?;
+    Ok(file)
 }

@@ -16,10 +16,10 @@ use crate::workspace::Workspace;
 use crate::{build, lanes};
 
 /// A built test program.
-struct Program {
+pub(crate) struct Program {
     /// Package and target, for people.
-    name: String,
-    executable: PathBuf,
+    pub(crate) name: String,
+    pub(crate) executable: PathBuf,
     /// The folder of its package, where cargo runs it.
     folder: PathBuf,
     /// It is one of those in `tests`, not the unit tests of a crate.
@@ -32,8 +32,7 @@ struct Program {
 ///
 /// When the tests do not build, or when one fails: the error names the programs.
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
-    let mut programs = build_all(workspace)?;
-    ensure!(!programs.is_empty(), "cargo built no tests");
+    let mut programs = built(build::tests(workspace)?)?;
     // Those that take long first, so that none of them is alone at the end.
     programs.sort_by_key(|program| !program.is_integration);
     let failed = run_all(&programs)?;
@@ -43,8 +42,12 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn build_all(workspace: &Workspace) -> Result<Vec<Program>> {
-    let mut command = build::tests(workspace)?;
+/// The test programs that a command of cargo builds.
+///
+/// # Errors
+///
+/// When they do not build, or when there are none.
+pub(crate) fn built(mut command: Command) -> Result<Vec<Program>> {
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     println!("$ {}", build::shown(&command));
     let output = command.output().context("cannot run cargo test")?;
@@ -55,6 +58,7 @@ fn build_all(workspace: &Workspace) -> Result<Vec<Program>> {
         let message = serde_json::from_str(line).context("cargo test printed no JSON")?;
         programs.extend(program(&message));
     }
+    ensure!(!programs.is_empty(), "cargo built no tests");
     Ok(programs)
 }
 

@@ -14,8 +14,6 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// Whether cargo keeps what makes the next build after a change quicker, and this one slower.
-    is_incremental: bool,
     /// Every file of the sources, sorted.
     files: Vec<PathBuf>,
 }
@@ -32,12 +30,7 @@ impl Workspace {
         let mut files = Vec::new();
         list_files(root, root, &mut files)?;
         files.sort();
-        Ok(Workspace { root: root.to_owned(), is_incremental: true, files })
-    }
-
-    /// The same, to be built once: in a fresh checkout that no change follows.
-    pub(crate) fn built_once(&self) -> Workspace {
-        Workspace { is_incremental: false, ..self.clone() }
+        Ok(Workspace { root: root.to_owned(), files })
     }
 
     /// Every file of the sources, sorted. Build output and `.git` are not among them.
@@ -78,9 +71,13 @@ impl Workspace {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.current_dir(&self.root);
-        if !self.is_incremental {
-            command.env("CARGO_INCREMENTAL", "0");
+        // As if it were typed: `cargo run` sets these for this program, and packages whose build scripts look at them would
+        // be built again.
+        let own = std::env::vars_os().map(|(name, _)| name);
+        for name in own.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
         }
+        command.env_remove("CARGO_MANIFEST_DIR");
         command
     }
 
