@@ -275,6 +275,37 @@ test('everything is done with the keyboard alone', () =>
     void tab;
   }));
 
+test('a price is readable while it flashes, light and dark', async () => {
+  for (const colorScheme of ['light', 'dark']) {
+    await play({ prepare: SOME, context: { colorScheme } }, async ({ open }) => {
+      const tab = await open();
+      await tab.isLive();
+      await tab.shows('OIL', 'price', '-37.63');
+      await tab.page.evaluate(AXE);
+      // As bright as a flash begins, for as long as it is looked at.
+      const flashes = await tab.page.evaluate(() => {
+        document.styleSheets[0].insertRule('.flash { --glow: 6 !important }', 0);
+        return document.querySelectorAll('.flash').length;
+      });
+      assert.ok(flashes >= SOME.length);
+      for (const under of ['OIL', 'AAPL', 'TINY']) {
+        await tab.row(under).hover();
+        for (const sign of ['0', '1', '-1']) {
+          const { violations } = await tab.page.evaluate((sign) => {
+            for (const flash of document.querySelectorAll('.flash')) flash.setAttribute('data-sign', sign);
+            for (const row of document.querySelectorAll('.row')) {
+              if (/TINY|SOLD/.test(row.textContent)) row.setAttribute('data-stale', '');
+            }
+            return globalThis.axe.run('#grid', { runOnly: ['color-contrast'] });
+          }, sign);
+          const shown = violations.flatMap(({ nodes }) => nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`));
+          assert.deepEqual(shown, [], `${under} ${sign} ${colorScheme}`);
+        }
+      }
+    });
+  }
+});
+
 test('axe finds nothing serious, light and dark', async () => {
   for (const colorScheme of ['light', 'dark']) {
     await play({ prepare: SOME, context: { colorScheme } }, async ({ open }) => {
