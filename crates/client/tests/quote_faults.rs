@@ -10,7 +10,7 @@ use stockd_client::{ClientError, Event, Options, QuoteClient, Subscription};
 use stockd_model::Symbol;
 
 /// Generous, and only so that a hanging test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server that gives its first connection the first of these scripts, and so on; then it ends.
 /// A script is what is waited for, and what is sent when that has come; at its end the server

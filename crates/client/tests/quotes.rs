@@ -15,7 +15,7 @@ use stockd_model::{Edit, Fields, Price, Quote, Request, Status, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn serve() -> (Server, SocketAddr) {
     serve_engine(Arc::new(Engine::default()))

@@ -12,7 +12,7 @@ use stockd_model::{Address, Edit, Fields, Symbol, Volume};
 use stockd_server::{Config, Endpoint, Protocol, Server};
 
 /// Generous, and only so that a hanging test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn address(directory: &Path, name: &str) -> String {
     format!("unix:{}/{name}", directory.display())

@@ -13,7 +13,7 @@ use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
 use stockd_store::{Store, StoreError, Write};
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A disk that takes a commit only when it is told to, and then as it is told.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use stockd_tls::{ClientCertificates, ClientFiles, ClientTls, ServerFiles, Server
 use tempfile::TempDir;
 
 /// How long a lost reply keeps a test waiting before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server with a certificate of its own, for both protocols.
 struct Stage {

@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 /// Generous, and only so that a hanging test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Serves some stocks on a free port until the test process ends. It closes a connection when it
 /// is asked for `CRASH`, and sends control characters when asked for `EVIL`.

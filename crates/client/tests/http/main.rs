@@ -13,7 +13,7 @@ use stockd_client::{Fields, Price};
 use tokio::runtime::Runtime;
 
 /// How long a lost byte leaves a test waiting before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()

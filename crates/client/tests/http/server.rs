@@ -50,7 +50,7 @@ impl Web {
         let server = stockd_server::Config { workers: 1, authority, ..Default::default() };
         let data_plane = Server::start(server, Arc::clone(&engine)).unwrap();
         // The connections of the server before may linger.
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(180);
         let web = loop {
             match WebServer::start(config.clone(), Arc::clone(&engine), data_plane.observer()) {
                 Ok(web) => break web,

@@ -11,7 +11,7 @@ use stockd_store::{Store, StoreError, Write as StoreWrite};
 use stockd_wire::resp::frame;
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A disk that takes everything.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use stockd_model::limits::SHUTDOWN_TIMEOUT;
 use crate::server::{Connection, Server};
 
 /// No test waits longer than this; it is a guard against hanging alone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What is done to the directory, and what is said of it.
 type Mischief = (fn(&Path), &'static str);

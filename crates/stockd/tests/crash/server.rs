@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// No test waits longer than this for anything; it is a guard against hanging alone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A command that runs `stockd`, without settings from the environment of the tests, that logs
 /// what is wrong.

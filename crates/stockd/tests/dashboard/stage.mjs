@@ -6,7 +6,7 @@ import readline from 'node:readline';
 import { chromium } from 'playwright-core';
 
 /** A guard against hanging alone: nothing is measured by it. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 120_000;
 
 const running = new Set();
 

@@ -100,7 +100,8 @@ fn a_sweep_reports_every_value() {
     let server = Running::stockd();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let common = "--stocks 10 --fill --requests 100 --sweep connections=1,3 --repetitions 2";
+    let common =
+        "--stocks 10 --fill --requests 100 --sweep connections=1,3 --repetitions 2 --repeats 0";
     let mut args: Vec<&str> = common.split(' ').collect();
     let (json, percentiles) = (path("a.json"), path("a.hgrm"));
     args.extend(["--json", &json, "--hdr", &percentiles, "--label", "first name"]);

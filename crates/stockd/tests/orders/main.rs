@@ -66,7 +66,7 @@ impl Drop for Server {
 fn order_on(address: &str, client: u64, answered: &AtomicU64) -> Vec<(u64, Value)> {
     let mut orders = Vec::new();
     let Ok(stream) = TcpStream::connect(address) else { return orders };
-    let patience = Some(Duration::from_secs(60));
+    let patience = Some(Duration::from_secs(180));
     stream.set_read_timeout(patience).unwrap();
     let mut stream = BufReader::new(stream);
     for step in client.. {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// No test waits longer than this for anything; it is a guard against hanging alone.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A command without settings from the environment of the tests, that keeps nothing on disk.
 pub(crate) fn stockd(args: &[&str]) -> Command {

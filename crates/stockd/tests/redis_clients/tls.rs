@@ -14,7 +14,7 @@ use crate::server::{Server, run, stockd};
 use crate::{NODE_PACKAGES, PYTHON_PACKAGES, filled};
 
 /// How long anything may take.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(180);
 
 /// A server that asks its clients for certificates, and the directory of all certificates.
 struct Stage {

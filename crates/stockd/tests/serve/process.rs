@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use stockd_model::Address;
 
 /// No test waits longer than this for anything; it is a guard against hanging alone.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The stocks that tests look up; invented.
 pub(crate) const STOCKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/stocks.csv");

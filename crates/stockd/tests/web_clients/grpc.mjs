@@ -12,7 +12,7 @@ const client = new Stocks(address, grpc.credentials.createInsecure(), { 'grpc.ke
 
 const call = (method, request) =>
   new Promise((resolve, reject) => {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 120_000;
     client[method](request, { deadline }, (error, answer) => (error ? reject(error) : resolve(answer)));
   });
 

@@ -21,7 +21,7 @@ impl Socket {
     pub(crate) fn new(home: Home) -> Socket {
         let plane = Plane::new(home);
         let stream = TcpStream::connect(plane.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
         let mut socket = WebSocket::open(stream, "/v1/stream");
         socket.of_type("synced");
         Socket { socket, plane }

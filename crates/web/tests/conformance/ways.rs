@@ -173,7 +173,7 @@ fn encrypt(endpoint: &mut Endpoint, directory: &Path) -> ClientTls {
 }
 
 fn connect(address: &Address, tls: Option<&ClientTls>) -> Box<dyn Stream> {
-    let patience = Some(Duration::from_secs(60));
+    let patience = Some(Duration::from_secs(180));
     match address {
         Address::Tcp(address) | Address::Tls { address, .. } => {
             let stream = TcpStream::connect(address).unwrap();

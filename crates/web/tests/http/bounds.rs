@@ -82,7 +82,7 @@ fn what_is_closed_or_refused_is_counted_by_reason() {
     assert_eq!((head.status, rubbish.head().status), (431, 400));
     for (opcode, payload) in [(TEXT, "x".repeat(64 * 1024 + 1)), (BINARY, "x".to_owned())] {
         let stream = TcpStream::connect(web.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
         let mut socket = WebSocket::open(stream, "/v1/stream");
         socket.send(opcode, true, payload.as_bytes());
         while !matches!(socket.frame(), Frame::Close(_) | Frame::Gone) {}
@@ -101,7 +101,7 @@ fn what_is_closed_or_refused_is_counted_by_reason() {
     ];
     // A connection is counted when it has ended, which may be after its client has read the last of it.
     let mut http = web.connect();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(180);
     let mut metrics = || http.get("/metrics").text().to_owned();
     while !expected.iter().all(|line| metrics().lines().any(|it| it == *line)) {
         assert!(Instant::now() < deadline, "{}", metrics());

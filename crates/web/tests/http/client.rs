@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// How long a lost byte leaves a test waiting before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct Http<S = TcpStream> {
     pub(crate) stream: BufReader<S>,

@@ -8,7 +8,7 @@ use crate::Web;
 
 fn connect(web: &Web) -> TcpStream {
     let stream = TcpStream::connect(web.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     stream
 }
 

@@ -51,7 +51,7 @@ fn socket(web: &Web, over_tls: bool) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(32 * 1024).unwrap();
     socket.connect(&address.into()).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     socket.into()
 }
 
@@ -134,7 +134,7 @@ fn watch(stream: TcpStream, tls: Option<&ClientTls>, pattern: &str) -> Reader {
     let mut next = move || {
         // The runtime and the client live as long as the reader does.
         let _client = &client;
-        let patience = Duration::from_secs(30);
+        let patience = Duration::from_secs(180);
         let message =
             runtime.block_on(async { tokio::time::timeout(patience, stream.message()).await });
         message.unwrap().unwrap().unwrap().event.unwrap()
@@ -168,7 +168,7 @@ fn library(web: &Web, tls: Option<&ClientTls>, pattern: &str) -> Reader {
     let request = WatchRequest { patterns: vec![pattern.to_owned()], ..WatchRequest::default() };
     let mut watch = runtime.block_on(client.watch(request)).unwrap();
     let mut next = move || {
-        let patience = Duration::from_secs(30);
+        let patience = Duration::from_secs(180);
         let event = runtime.block_on(async { tokio::time::timeout(patience, watch.next()).await });
         event.unwrap()
     };
@@ -243,7 +243,7 @@ fn sleeps(web: &Web, way: &str, tls: Option<&ClientTls>) {
         }
     }
     // It has taken all, and soon that is known.
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while state()["unsent_bytes"] != 0 {
         assert!(Instant::now() < deadline, "{}", state());
     }

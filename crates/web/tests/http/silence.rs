@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_secs(2);
 
 fn connect(web: &Web, said: &str) -> TcpStream {
     let mut stream = TcpStream::connect(web.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     stream.write_all(said.as_bytes()).unwrap();
     stream
 }
@@ -29,7 +29,7 @@ fn is_counted(web: &Web, reason: &str, limit: &str, closed: usize) {
     let operator = format!("Bearer {}", token("operator").as_str());
     let ask = |path| web.connect().ask("GET", path, &[("Authorization", &operator)], "");
     let line = format!("stockd_connections_closed_total{{reason=\"{reason}\"}} {closed}");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         let metrics = ask("/metrics");
         if metrics.text().lines().any(|it| it == line) {

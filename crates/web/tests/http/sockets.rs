@@ -11,7 +11,7 @@ use crate::websocket::{BINARY, CLOSE, CONTINUATION, Frame, PING, TEXT, WebSocket
 
 fn open(web: &Web) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(web.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     let mut socket = WebSocket::open(stream, "/v1/stream");
     socket.of_type("synced");
     socket
