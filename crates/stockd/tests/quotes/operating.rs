@@ -50,8 +50,7 @@ fn info_is_one_screen_that_says_whether_all_is_well() {
 fn info_says_how_a_read_only_server_writes_again() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("data");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
-    command.args(["serve", "--line", "off", "--resp", "127.0.0.1:0", "--data-dir"]).arg(&dir);
+    let mut command = durable(&dir);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
@@ -160,10 +159,16 @@ fn the_log_can_be_json_an_object_a_line() {
     assert!(last["timestamp"].as_str().unwrap().ends_with('Z'), "{err}");
 }
 
+/// A server with this data directory.
+fn durable(dir: &Path) -> Command {
+    let mut command = stockd(&["serve", "--line", "off", "--resp", "127.0.0.1:0", "--data-dir"]);
+    command.arg(dir).env_remove("STOCKD_EPHEMERAL");
+    command
+}
+
 /// Serves a data directory and a catalog file until it is ready, and returns its log.
 fn log_of_a_start(dir: &Path, file: &Path) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
-    command.args(["serve", "--line", "off", "--resp", "127.0.0.1:0", "--data-dir"]).arg(dir);
+    let mut command = durable(dir);
     command.arg("--catalog").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let ready = BufReader::new(child.stdout.take().unwrap()).lines().next();
