@@ -85,6 +85,10 @@ impl Decode for AlpacaFeed {
         let unsearched = bytes.get(self.searched..).unwrap_or_default();
         let Some(end) = unsearched.iter().position(|byte| *byte == b'\n') else {
             self.searched = bytes.len();
+            // What is no message is not waited for.
+            if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'[') {
+                return Err(FeedError::new(self.pending.offset(), "no array of events"));
+            }
             return match self.searched {
                 ..=FEED_PACKET_BYTES_MAX => Ok(Step::NeedsMore),
                 _ => Err(FeedError::new(self.pending.offset(), "a message that does not end")),

@@ -54,6 +54,14 @@ impl Decode for ItchFile {
             self.is_over = true;
             return Ok(Step::Took(None));
         }
+        if offset == 0
+            && let Some(&kind) = bytes.get(LENGTH_BYTES)
+            && itch::message_bytes(kind).is_none()
+        {
+            let kind = char::from(kind);
+            let why = format!("it is no ITCH 5.0: it begins with a message of type {kind:?}");
+            return Err(FeedError::new(offset, why));
+        }
         let wrong = |kind: u8| {
             let expected = itch::message_bytes(kind).unwrap_or_default();
             let kind = char::from(kind);

@@ -41,7 +41,7 @@ pub(crate) fn connections_allowed(connections_max: usize, reserved: usize) -> us
     if allowed < connections_max {
         tracing::warn!(
             "the limit of connections is {allowed}, not {connections_max}: the process may have \
-             {files_max} files open and keeps {reserved} for other uses; raise the limit of open files"
+             {files_max} files open and keeps {reserved} for HTTP, its data and itself; raise the limit of open files"
         );
     }
     allowed

@@ -37,7 +37,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use stockd_client::Symbol;
 use stockd_feeds::{
-    AlpacaFeed, Capture, Date, DbnFeed, Decode, ItchFile, Market, Rules, midnight_ns,
+    AlpacaFeed, Capture, Date, DbnFeed, Decode, FeedError, ItchFile, Market, Rules, midnight_ns,
 };
 
 use self::broker::{Broker, Keys};
@@ -189,6 +189,7 @@ pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
         NoInput::Unreadable(error) => {
             anyhow::Error::from(error).context(format!("cannot read {file}"))
         }
+        NoInput::Other(error) => anyhow::Error::from(error).context(file.to_owned()),
     })?;
     let shared = Arc::new(Shared::new(Market::new(common.rules())));
     let writer = if common.count_only { None } else { Some(common.writer(format, &shared)?) };
@@ -246,6 +247,8 @@ pub(crate) fn run(FeedArgs { feed }: &FeedArgs) -> anyhow::Result<ExitCode> {
 enum NoInput {
     Wrong(String),
     Unreadable(std::io::Error),
+    /// It begins with something else than such a feed.
+    Other(FeedError),
 }
 
 impl FeedCommand {
@@ -276,14 +279,7 @@ impl FeedCommand {
     }
 
     fn input(&self, stopping: &Stopping) -> Result<Input, NoInput> {
-        let open = |file: &str| {
-            let source = Source::open(file, stopping).map_err(NoInput::Unreadable)?;
-            match self.instead_of_this(source.start()) {
-                None => Ok(source),
-                Some(why) => Err(NoInput::Unreadable(Error::new(ErrorKind::InvalidData, why))),
-            }
-        };
-        let (source, decoder): (Source, Box<dyn Decode>) = match self {
+        match self {
             FeedCommand::Dbn { common, schema, symbols, file } => {
                 if let Some(place) = file.strip_prefix("lsg:") {
                     return Ok(Input::Live(Box::new(Gateway {
@@ -294,7 +290,6 @@ impl FeedCommand {
                         heartbeat: common.freshness.heartbeat(),
                     })));
                 }
-                (open(file)?, Box::new(DbnFeed::new()))
             }
             FeedCommand::Alpaca { symbols, file, .. } => {
                 if file.contains("://") {
@@ -304,18 +299,37 @@ impl FeedCommand {
                         symbols: symbols.clone(),
                     })));
                 }
-                (open(file)?, Box::new(AlpacaFeed::new()))
             }
-            FeedCommand::Iex { file, .. } => (open(file)?, Box::new(Capture::of_tops())),
-            FeedCommand::Itch { date, file, .. } => {
-                let (source, midnight) = (open(file)?, date.map(midnight_ns));
-                match Capture::fits(source.start()) {
-                    true => (source, Box::new(Capture::of_itch(midnight))),
-                    false => (source, Box::new(ItchFile::new(midnight))),
+            FeedCommand::Itch { .. } | FeedCommand::Iex { .. } => {}
+        }
+        let (_, _, file) = self.parts();
+        let source = Source::open(file, stopping).map_err(NoInput::Unreadable)?;
+        let start = source.start();
+        if let Some(why) = self.instead_of_this(start) {
+            return Err(NoInput::Unreadable(Error::new(ErrorKind::InvalidData, why)));
+        }
+        // Before a server hears of the feed.
+        let mut probe = self.decoder(start);
+        probe.fill(start);
+        probe.step(&mut Market::default()).map_err(NoInput::Other)?;
+        let decoder = self.decoder(start);
+        Ok(Input::Bytes(source, decoder))
+    }
+
+    /// What decodes a file that begins like this.
+    fn decoder(&self, start: &[u8]) -> Box<dyn Decode> {
+        match self {
+            FeedCommand::Dbn { .. } => Box::new(DbnFeed::new()),
+            FeedCommand::Alpaca { .. } => Box::new(AlpacaFeed::new()),
+            FeedCommand::Iex { .. } => Box::new(Capture::of_tops()),
+            FeedCommand::Itch { date, .. } => {
+                let midnight = date.map(midnight_ns);
+                match Capture::fits(start) {
+                    true => Box::new(Capture::of_itch(midnight)),
+                    false => Box::new(ItchFile::new(midnight)),
                 }
             }
-        };
-        Ok(Input::Bytes(source, decoder))
+        }
     }
 }
 

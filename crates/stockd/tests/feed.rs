@@ -165,8 +165,17 @@ fn damage_is_exit_code_1_with_its_place_and_what_came_before_is_written() {
     let (code, _, err) = server.run(&["feed", "dbn", &edge("edge_live_v3_newer_version.dbn")]);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("at byte 0: ") && err.contains("version"), "{err}");
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("stocks.csv");
+    std::fs::write(&csv, "symbol,price\nAAPL,172.50\n").unwrap();
+    let csv = csv.to_str().unwrap();
     for (args, code, why) in [
         (&["feed", "dbn", "/no/such.dbn"][..], 1, "cannot read /no/such.dbn"),
+        (&["feed", "itch", csv], 1, "it is no ITCH 5.0: it begins with a message of type 'm'"),
+        (&["feed", "iex", csv], 1, "at byte 0: it is no capture"),
+        (&["feed", "dbn", csv], 1, "at byte 0: it is no DBN"),
+        (&["feed", "alpaca", csv], 1, "at byte 0: no array of events"),
         (&["feed", "iex", &edge("edge_live_v3.dbn")], 1, "it is no capture"),
         (&["feed", "itch", "--date", "30.12.2019", "x"], 2, "is not a date"),
         (
@@ -186,6 +195,10 @@ fn damage_is_exit_code_1_with_its_place_and_what_came_before_is_written() {
         let (exit, _, err) = server.run(args);
         assert!(exit == Some(code) && err.contains(why), "{args:?}: {err}");
     }
+    // What never was a feed leaves none behind.
+    let mut feeds = redis::Client::open(format!("redis://{}", server.resp)).unwrap();
+    let feeds: Vec<redis::Value> = redis::cmd("FEED").arg("LIST").query(&mut feeds).unwrap();
+    assert_eq!(feeds, []);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum StoreError {
     /// There is nothing to check.
-    #[error("the {what} '{}' does not exist", path.display())]
+    #[error("the {what} '{}' does not exist; name the directory that a server was given as --data-dir", path.display())]
     Missing {
         /// `data directory` or `data file`.
         what: &'static str,

@@ -140,12 +140,18 @@ fn a_directory_is_made_but_not_the_way_there_unless_asked() {
     let missing = home.path().join("nothing");
     assert_eq!(
         check(&missing).unwrap_err().to_string(),
-        format!("the data directory '{}' does not exist", missing.display())
+        format!(
+            "the data directory '{}' does not exist; name the directory that a server was given as --data-dir",
+            missing.display()
+        )
     );
     assert!(!missing.exists());
     assert_eq!(
         check(home.path()).unwrap_err().to_string(),
-        format!("the data file '{}' does not exist", home.path().join("quotes.redb").display())
+        format!(
+            "the data file '{}' does not exist; name the directory that a server was given as --data-dir",
+            home.path().join("quotes.redb").display()
+        )
     );
 }
 

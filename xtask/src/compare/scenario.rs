@@ -230,10 +230,10 @@ pub(super) const GOALS: &[Goal] = &[
     rate(Peer::RESP, "get 50x16", Peer::REDIS, 2.2),
     rate(Peer::RESP, "get 50x16", Peer::MEMCACHED, 2.2),
     rate(Peer::RESP, "get 50x16", Peer::POGOCACHE, 1.4),
-    rate(Peer::RESP, "get 8x256", Peer::REDIS, 5.0),
-    rate(Peer::RESP, "get 8x256", Peer::POGOCACHE, 3.0),
+    rate(Peer::RESP, "get 8x256", Peer::REDIS, 6.0),
+    rate(Peer::RESP, "get 8x256", Peer::POGOCACHE, 4.0),
     cpu(Peer::RESP, "mget 50x1 of 100", Peer::REDIS, 1.0 / 3.0),
-    cpu(Peer::RESP, "mget 50x16 of 100", Peer::REDIS, 1.0 / 3.0),
+    cpu(Peer::RESP, "mget 50x16 of 100", Peer::REDIS, 0.3),
     Goal {
         measure: Measure::Cpu,
         of: (Peer::RESP, "get 8x256 of 1 M stocks"),
