@@ -2,7 +2,7 @@
 //! alone write, so that counting costs no shared writes; a snapshot sums them up.
 
 use stockd_model::{Refusal, Right};
-use stockd_wire::resp::{CommandId, ErrorCounts};
+use stockd_wire::resp::{CommandId, ErrorCounts, command_rights};
 
 use crate::cell::Cell;
 use crate::command_times::{CommandTimes, TimesSum};
@@ -122,13 +122,27 @@ impl Metrics {
     /// How long commands of RESP took, as far as they were measured: how many calls are in each of the buckets that
     /// [`longest_ns`](crate::longest_ns) has the bounds of.
     pub fn command_latencies(&self) -> Vec<u64> {
-        let mut all = vec![0; TIME_BUCKETS];
-        for times in &self.times {
+        self.latencies_of(|_| true).0
+    }
+
+    /// The same of the commands that one may give with one of these rights, and the nanoseconds of all these calls.
+    pub fn command_latencies_of(&self, rights: &[Right]) -> (Vec<u64>, u64) {
+        self.latencies_of(|command| {
+            command_rights(command).iter().any(|right| rights.contains(right))
+        })
+    }
+
+    fn latencies_of(&self, counts: impl Fn(usize) -> bool) -> (Vec<u64>, u64) {
+        let (mut all, mut sum_ns) = (vec![0; TIME_BUCKETS], 0_u64);
+        let commands = self.times.iter().enumerate().filter(|(command, _)| counts(*command));
+        for (_, times) in commands {
             for (sum, calls) in all.iter_mut().zip(times.buckets()) {
                 *sum += calls;
             }
+            let of_command = times.sum_and_mean_ns().map_or(0, |(sum_ns, _)| sum_ns);
+            sum_ns = sum_ns.saturating_add(of_command);
         }
-        all
+        (all, sum_ns)
     }
 }
 
@@ -254,5 +268,25 @@ impl<const KINDS: usize> PerKind<KINDS> {
         for (sum, cell) in sums.iter_mut().zip(&self.0) {
             *sum = sum.wrapping_add(cell.get());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_commands_are_told_by_what_they_need() {
+        let cells = Cells::default();
+        cells.times.sample(CommandId::GET, 1_000, 60);
+        cells.times.sample(CommandId::CLIENT_INFO, 9_000, 1);
+        let mut metrics = Metrics::default();
+        metrics.add(&cells);
+        assert_eq!(command_rights(CommandId::GET.index()), [Right::Read]);
+        let (reads, sum_ns) = metrics.command_latencies_of(&[Right::Read]);
+        assert_eq!((reads.iter().sum::<u64>(), sum_ns), (60, 60_000));
+        let (writes, sum_ns) = metrics.command_latencies_of(&[Right::Write, Right::Trade]);
+        assert_eq!((writes.iter().sum::<u64>(), sum_ns), (0, 0));
+        assert_eq!(metrics.command_latencies().iter().sum::<u64>(), 61);
     }
 }

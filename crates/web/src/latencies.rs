@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use stockd_server::{TIME_BUCKETS, time_bucket};
+use stockd_server::{TIME_BUCKETS, longest_ns, time_bucket};
 
 /// The upper bounds of the buckets, in microseconds; a last one has the rest.
 pub(crate) const BOUNDS_US: [u64; 10] =
@@ -37,6 +37,19 @@ pub(crate) struct Counted {
     /// Requests in each bucket and all before it.
     pub(crate) cumulative: Vec<u64>,
     pub(crate) sum_seconds: f64,
+}
+
+impl Counted {
+    /// What is in the buckets of [`longest_ns`], each of which is counted as long as its longest time.
+    pub(crate) fn of_fine(buckets: &[u64], sum_ns: u64) -> Counted {
+        let within = |bound_us: u64| {
+            let counts = buckets.iter().enumerate();
+            let counts = counts.filter(|(bucket, _)| longest_ns(*bucket) / 1000 <= bound_us);
+            counts.map(|(_, count)| count).sum()
+        };
+        let cumulative = BOUNDS_US.into_iter().chain([u64::MAX]).map(within).collect();
+        Counted { cumulative, sum_seconds: sum_ns as f64 / 1e9 }
+    }
 }
 
 impl Latencies {
@@ -104,5 +117,7 @@ mod tests {
         let [(_, http), (_, grpc)] = latencies.fine();
         assert_eq!((http.iter().sum::<u64>(), grpc.iter().sum::<u64>()), (3, 1));
         assert_eq!(http[time_bucket(51_000)], 2, "the first two share a bucket");
+        let of_fine = Counted::of_fine(&http, 60_000_000_000);
+        assert_eq!(of_fine.cumulative, [0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3], "at most 1/16 too long");
     }
 }

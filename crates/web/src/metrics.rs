@@ -313,6 +313,11 @@ rows! {
         };
     "stockd_http_request_seconds", Histogram, "seconds", "Time until the response of a request of HTTP or gRPC begins, streams apart.",
         |r, it| for (protocol, counted) in r.plane.latencies.counted() { it.histogram(Some(("protocol", protocol)), &BOUNDS_US, &counted) };
+    "stockd_resp_command_seconds", Histogram, "seconds", "How long commands of RESP that read and that write took; few are measured, each for many.",
+        |r, it| for (kind, rights) in [("read", &[Right::Read][..]), ("write", &[Right::Write, Right::Trade])] {
+            let (buckets, sum_ns) = r.server.command_latencies_of(rights);
+            it.histogram(Some(("kind", kind)), &BOUNDS_US, &Counted::of_fine(&buckets, sum_ns));
+        };
     "stockd_subscribers", Gauge, "", "Connections of RESP that are subscribed to something.",
         |r, it| it.one(r.server.subscribers);
     "stockd_subscriptions", Gauge, "", "Symbols and patterns that are subscribed to, by plane.",
