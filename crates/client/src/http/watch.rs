@@ -39,10 +39,10 @@ use super::connector::{Connection, Connector, Purpose};
 use super::error::{Error, Refused};
 use super::events::{Message, Messages};
 use super::pool::{Asked, JSON, Reply, shown, within};
-use super::told::{Continuity, Gone, Told};
 use crate::error::excerpt;
 use crate::pause::Pauses;
 use crate::payload::{self, Update};
+use crate::told::{Continuity, Gone, Told};
 
 /// What is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
