@@ -151,12 +151,16 @@ impl Subscribers {
 
     /// Ends them.
     pub(crate) fn end(mut self) -> Told {
-        self.join().unwrap_or_default()
+        match self.join() {
+            Some(Ok(told)) => told,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Told::default(),
+        }
     }
 
-    fn join(&mut self) -> Option<Told> {
+    fn join(&mut self) -> Option<thread::Result<Told>> {
         let _ = self.waker.wake();
-        self.thread.take()?.join().ok()
+        Some(self.thread.take()?.join())
     }
 }
 
