@@ -25,7 +25,7 @@ use stockd_model::limits::{
 use crate::alarm::Alarm;
 use crate::chance::Chance;
 use crate::clock::{Clock, thread_cpu_ns};
-use crate::connection::Connection;
+use crate::connection::{Connection, Received};
 use crate::conversation::Misunderstanding;
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
@@ -76,6 +76,8 @@ pub(crate) struct Driver {
     connections: Vec<Connection>,
     /// Connections that have something to send.
     unflushed: Vec<usize>,
+    /// Connections that have more to be read than one turn may bring.
+    unread: Vec<usize>,
     /// The connection whose turn it is in the open loop.
     turn: usize,
     scratch: Vec<u8>,
@@ -128,6 +130,7 @@ impl Driver {
             quota: orders.requests.unwrap_or(u64::MAX),
             open_connections: connections.len(),
             unflushed: Vec::with_capacity(connections.len()),
+            unread: Vec::new(),
             poll,
             alarm,
             connections,
@@ -164,7 +167,7 @@ impl Driver {
             }
             let more_is_due = self.send_due(now);
             self.flush();
-            let timeout = match more_is_due || self.orders.spins {
+            let timeout = match more_is_due || self.orders.spins || !self.unread.is_empty() {
                 true => Some(Duration::ZERO),
                 false => self.timeout(now).map_err(LoadError::system("set a timer"))?,
             };
@@ -177,6 +180,9 @@ impl Driver {
             }
             self.woken = self.orders.clock.now();
             self.waited += self.woken - waiting_since;
+            for at in std::mem::take(&mut self.unread) {
+                self.receive(at)?;
+            }
             for event in &events {
                 if event.token() == ALARM {
                     continue;
@@ -204,10 +210,15 @@ impl Driver {
         }
         let ended = match self.orders.window_end {
             Some(end) => now >= end,
-            None => match self.outstanding() {
-                0 => self.quota == 0,
-                _ => now >= self.gives_up_at(),
-            },
+            None => {
+                let is_silent = now >= self.gives_up_at();
+                // Connections may be many, so they are looked at where it matters alone.
+                (self.quota == 0 || is_silent)
+                    && match self.outstanding() {
+                        0 => self.quota == 0,
+                        _ => is_silent,
+                    }
+            }
         };
         if self.phase == Phase::Window && (ended || self.open_connections == 0) {
             self.close_window(now);
@@ -377,7 +388,11 @@ impl Driver {
         }
         self.total_answered += answered;
         match received {
-            Ok(Ok(true)) => {
+            Ok(Ok(Received::End)) => self.lose(at, None),
+            Ok(Ok(received)) => {
+                if received == Received::Enough && !self.unread.contains(&at) {
+                    self.unread.push(at);
+                }
                 // Answers to what the server has said besides replies.
                 if connection.unwritten() > 0 {
                     self.queue(at);
@@ -387,7 +402,6 @@ impl Driver {
                 }
             }
             Ok(Err(Misunderstanding::Over(error))) => self.lose(at, Some(&error)),
-            Ok(Ok(false)) => self.lose(at, None),
             Err(error) => self.lose(at, Some(&error)),
             Ok(Err(Misunderstanding::Foreign(foreign))) => {
                 return Err(LoadError::Foreign {
@@ -484,24 +498,40 @@ fn next_with_room(connections: &[Connection], turn: &mut usize) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
     use std::sync::mpsc::{self, Receiver};
 
     use stockd_client::Stream;
+    use stockd_model::Address;
     use stockd_model::limits::LOAD_PATIENCE;
 
     use super::*;
     use crate::codec::{Caller, Protocol, WriteWith};
+    use crate::connection::TURN_BYTES;
     use crate::pacer::Arrivals;
     use crate::stocks::Texts;
     use crate::workload::Mix;
 
-    /// A driver of one connection without a warm-up, to a server that never answers.
+    /// A driver of one connection without a warm-up to a server that never answers, the server, and its window's end.
     fn driver(
         mode: Mode,
         window_end: Option<u64>,
         requests: Option<u64>,
     ) -> (Driver, TcpListener, Receiver<()>) {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().into();
+        let (driver, windows) = driver_of(&address, mode, window_end, requests);
+        (driver, server, windows)
+    }
+
+    fn driver_of(
+        address: &Address,
+        mode: Mode,
+        window_end: Option<u64>,
+        requests: Option<u64>,
+    ) -> (Driver, Receiver<()>) {
         let mix = Mix {
             protocol: Protocol::Line,
             mget: 1,
@@ -511,9 +541,7 @@ mod tests {
             update_with: WriteWith::Hset,
             caller: Caller::default(),
         };
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = server.local_addr().unwrap();
-        let stream = Stream::connect(&address.into(), LOAD_PATIENCE).unwrap();
+        let stream = Stream::connect(address, LOAD_PATIENCE).unwrap();
         stream.set_nonblocking().unwrap();
         let (window_over, windows) = mpsc::channel();
         let orders = Orders {
@@ -530,7 +558,7 @@ mod tests {
             answered: Arc::default(),
             window_over,
         };
-        (Driver::new(orders).unwrap(), server, windows)
+        (Driver::new(orders).unwrap(), windows)
     }
 
     #[test]
@@ -546,6 +574,30 @@ mod tests {
         assert!(driver.is_over(end) && windows.try_recv().is_ok());
         let figures = driver.finish();
         assert_eq!((figures.counts.unanswered, figures.counts.unsent), (1, 0));
+    }
+
+    #[test]
+    fn a_connection_with_much_to_read_gives_way_to_others_and_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let server = UnixListener::bind(&path).unwrap();
+        let address = format!("unix:{}", path.display()).parse().unwrap();
+        let mode = Mode::Closed { pipeline: 1 };
+        let (mut driver, _windows) = driver_of(&address, mode, Some(u64::MAX), None);
+        let mut stream = server.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let errors = "ERR busy\n".repeat(1000);
+        let mut sent = 0;
+        while let Ok(bytes) = stream.write(errors.as_bytes()) {
+            sent += bytes as u64;
+        }
+        assert!(sent > TURN_BYTES as u64, "the system keeps {sent} bytes");
+        driver.receive(0).unwrap();
+        assert_eq!(driver.figures.counts.bytes_received, TURN_BYTES as u64);
+        while driver.figures.counts.bytes_received < sent {
+            assert_eq!(driver.unread, [0], "it is noted, and once");
+            driver.receive(0).unwrap();
+        }
     }
 
     /// A rate at which nothing is under way for longer than a server may be silent.
