@@ -55,8 +55,8 @@ pub struct Subscription {
     state: State,
     /// Whether some of what was told may have been delisted unseen, since there was no connection.
     is_behind: bool,
-    /// Stocks that are no longer listed, each an event to come.
-    vanished: Vec<Symbol>,
+    /// What was found out while the connection was made, to be told before anything else.
+    due: Vec<Update>,
     pauses: Pauses,
     /// When to reconnect, while there is no connection.
     retry_at: Instant,
@@ -71,8 +71,8 @@ pub enum Event {
     Delisted(Symbol),
     /// A stock that was subscribed to by its name is not listed, and was not before.
     Unlisted(Symbol),
-    /// A stock that was subscribed to by its name may be read no longer; the subscription to it has
-    /// ended.
+    /// A stock that was subscribed to by its name may not be read, or no longer; the subscription to it
+    /// has ended.
     Forbidden(Symbol),
     /// The same, of all stocks and all patterns.
     AllForbidden,
@@ -100,6 +100,15 @@ struct State {
     silent_since: Instant,
     /// Whether it was asked since anything came.
     is_pinged: bool,
+}
+
+/// What a reply says of a topic.
+enum Confirmed {
+    Subscribed,
+    /// It may not be read.
+    Forbidden(Symbol, Refused),
+    /// It is no reply to a subscription.
+    Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -148,12 +157,14 @@ impl Subscription {
             told: Told::default(),
             state: State::new(),
             is_behind: false,
-            vanished: Vec::new(),
+            due: Vec::new(),
             pauses: Pauses::new(),
             retry_at: Instant::now(),
         };
-        subscription.subscribe()?;
-        Ok(subscription)
+        match subscription.subscribe()? {
+            Some((_, refused)) => Err(refused.into()),
+            None => Ok(subscription),
+        }
     }
 
     /// The address of the server connected to last.
@@ -193,29 +204,35 @@ impl Subscription {
         self.topics
             .retain(|topic| !matches!(topic, Topic::Symbol(symbol) if forbidden.contains(symbol)));
         self.link.reconnect()?;
-        self.subscribe()?;
+        if let Some((symbol, _)) = self.subscribe()? {
+            self.due.push(Update::Forbidden(symbol));
+        }
         self.is_behind = true;
         Ok(Event::Reconnected)
     }
 
-    /// Asks for the first topics, and waits until the server takes the first of them.
-    fn subscribe(&mut self) -> Result<(), ClientError> {
+    /// Asks for the first topics, and waits until the server takes the first of them, or says that it may not
+    /// be read.
+    fn subscribe(&mut self) -> Result<Option<(Symbol, Refused)>, ClientError> {
         let timeout = self.link.options().timeout;
         if self.link.options().credentials.is_some() || self.topics.is_empty() {
             self.link.greet()?;
         }
         self.state = State::new();
         if self.topics.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let Subscription { link, topics, state, .. } = self;
         link.with_connection(|connection| {
             connection.keep_few_unread();
             state.ask_for_more(connection, topics)?;
-            match connection.listen(timeout)? {
-                Some(reply) if state.confirm(&reply)? => Ok(()),
-                Some(reply) => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
-                None => Err(connection.timed_out("take the subscription".into())),
+            let Some(reply) = connection.listen(timeout)? else {
+                return Err(connection.timed_out("take the subscription".into()));
+            };
+            match state.confirm(topics, &reply)? {
+                Confirmed::Subscribed => Ok(None),
+                Confirmed::Forbidden(symbol, refused) => Ok(Some((symbol, refused))),
+                Confirmed::Nothing => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
             }
         })
     }
@@ -236,7 +253,7 @@ impl Subscription {
         for (symbol, quote) in symbols.into_iter().zip(quotes) {
             match quote {
                 Ok(Some(_)) => {}
-                Ok(None) => self.vanished.push(symbol),
+                Ok(None) => self.due.push(Update::Delisted(symbol)),
                 // A pattern stays, and tells nothing of what may be read no longer.
                 Err(refused) if refused.is_not_permitted() => self.told.forget(&symbol),
                 Err(refused) => return Err(refused.into()),
@@ -247,12 +264,12 @@ impl Subscription {
 
     /// Waits for one message, for `patience` at most. Returns what it says, if that is new.
     fn listen(&mut self, patience: Duration) -> Result<Option<Event>, ClientError> {
-        if self.is_behind && self.state.is_complete(&self.topics) {
+        if self.due.is_empty() && self.is_behind && self.state.is_complete(&self.topics) {
             self.catch_up()?;
             self.pauses.reset();
         }
-        while let Some(symbol) = self.vanished.pop() {
-            if let Some(event) = self.tell(Update::Delisted(symbol)) {
+        while let Some(update) = self.due.pop() {
+            if let Some(event) = self.tell(update) {
                 return Ok(Some(event));
             }
         }
@@ -264,9 +281,12 @@ impl Subscription {
             match connection.listen(patience)? {
                 Some(reply) => {
                     state.heard(Instant::now());
-                    match state.confirm(&reply)? {
-                        true => Ok(None),
-                        false => message(&reply).map_err(|wrong| connection.no_answer(wrong)),
+                    match state.confirm(topics, &reply)? {
+                        Confirmed::Subscribed => Ok(None),
+                        Confirmed::Forbidden(symbol, _) => Ok(Some(Update::Forbidden(symbol))),
+                        Confirmed::Nothing => {
+                            message(&reply).map_err(|wrong| connection.no_answer(wrong))
+                        }
                     }
                 }
                 None if !state.silence_left(Instant::now(), timeout).is_zero() => Ok(None),
@@ -366,17 +386,28 @@ impl State {
         Ok(())
     }
 
-    /// Whether the reply confirms a subscription. It is an error if it refuses one.
-    fn confirm(&mut self, reply: &Value) -> Result<bool, ClientError> {
+    /// What the reply says of the topic that was asked for first of those that are not confirmed. It is an error
+    /// if that is refused for another reason than rights.
+    fn confirm(&mut self, topics: &[Topic], reply: &Value) -> Result<Confirmed, ClientError> {
         let confirmed = match reply {
-            Value::Error(why) => return Err(Refused::new(why).into()),
-            Value::Array(parts) => matches!(
-                parts.first(),
-                Some(Value::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
-            ),
-            _ => false,
+            Value::Error(why) => {
+                let refused = Refused::new(why);
+                match topics.get(self.subscribed - self.unconfirmed) {
+                    Some(Topic::Symbol(symbol)) if refused.is_not_permitted() => {
+                        Confirmed::Forbidden(*symbol, refused)
+                    }
+                    _ => return Err(refused.into()),
+                }
+            }
+            Value::Array(parts) => match parts.first() {
+                Some(Value::Text(kind)) if kind == b"subscribe" || kind == b"psubscribe" => {
+                    Confirmed::Subscribed
+                }
+                _ => return Ok(Confirmed::Nothing),
+            },
+            _ => return Ok(Confirmed::Nothing),
         };
-        self.unconfirmed = self.unconfirmed.saturating_sub(usize::from(confirmed));
+        self.unconfirmed = self.unconfirmed.saturating_sub(1);
         Ok(confirmed)
     }
 }

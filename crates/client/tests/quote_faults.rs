@@ -196,9 +196,13 @@ fn a_silent_server_is_asked_for_a_sign_of_life() {
 
 #[test]
 fn a_refused_subscription_is_an_error_of_opening_it() {
-    let (address, server) = serve(&[&[("SUBSCRIBE\r\n$1\r\nA\r\n", "-ERR no more\r\n")]]);
-    let error = Subscription::open(address, [symbol("A")], [""; 0]).unwrap_err();
-    assert_eq!(error.to_string(), "no more");
+    const SUBSCRIBE: &str = "SUBSCRIBE\r\n$1\r\nA\r\n";
+    let (address, server) =
+        serve(&[&[(SUBSCRIBE, "-ERR no more\r\n")], &[(SUBSCRIBE, "-NOPERM not this\r\n")]]);
+    for text in ["no more", "NOPERM not this"] {
+        let error = Subscription::open(address, [symbol("A")], [""; 0]).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    }
     server.join().unwrap();
 }
 
@@ -252,6 +256,34 @@ fn what_may_be_read_no_longer_is_not_asked_for_again() {
     drop(subscription);
     let sent = server.join().unwrap();
     assert!(!sent[1].contains("\r\nB\r\n"), "{}", sent[1]);
+}
+
+/// Rights that were taken away while there was no connection.
+#[test]
+fn a_topic_that_may_not_be_read_ends_no_other() {
+    const NOPERM: &str = "-NOPERM no permission to read this stock\r\n";
+    let first = leak([SUBSCRIBED, NOPERM, &message("5", 5, 500), RUBBISH].concat());
+    let scripts: [&'static [Step]; 2] = [
+        leak([("SUBSCRIBE\r\n$1\r\nB\r\n", first.as_str())]),
+        &[("SUBSCRIBE\r\n$1\r\nA\r\n", NOPERM)],
+    ];
+    let (address, server) = serve(leak(scripts));
+    let topics = [symbol("A"), symbol("B")];
+    let mut subscription = Subscription::open(address, topics, [""; 0]).unwrap();
+    let events: Vec<Event> = subscription.by_ref().take(5).collect();
+    let [
+        Event::Forbidden(first),
+        Event::Quote(_),
+        Event::Disconnected { .. },
+        Event::Reconnected,
+        Event::Forbidden(second),
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!([*first, *second], [symbol("B"), symbol("A")]);
+    drop(subscription);
+    server.join().unwrap();
 }
 
 /// A server answers a ping in another form where nothing is subscribed to.
