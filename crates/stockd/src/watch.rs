@@ -18,7 +18,7 @@ use crate::interruption::Interruption;
 use crate::output;
 use crate::quote_server::QuoteServer;
 use crate::usage_error::UsageError;
-use board::Board;
+use board::{Board, cut};
 
 /// Watch quotes as they change.
 ///
@@ -193,7 +193,7 @@ impl Table {
             });
         // The news and the line that the cursor stands on need a row each.
         let mut lines = self.board.draw(columns, rows.saturating_sub(2), now_ns());
-        lines.push(self.news.chars().take(columns).collect());
+        lines.push(cut(&self.news, columns).to_owned());
         // One write, so that no half of it is seen: move up, write each line over the old one, and
         // clear what is left of the old table below.
         let mut frame = String::new();
