@@ -70,7 +70,89 @@ pub enum Written {
 }
 
 /// An answer, unless the server refused.
-type Answered<T> = Result<T, Refused>;
+pub(crate) type Answered<T> = Result<T, Refused>;
+
+/// What `read` makes of a reply that is no refusal; nothing where it is `None`.
+pub(crate) fn answered<T>(
+    reply: &Value,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Answered<T>, NoAnswer> {
+    match reply {
+        Value::Error(why) => Ok(Err(Refused::new(why))),
+        reply => read(reply).map(Ok).ok_or_else(|| NoAnswer::rubbish(reply)),
+    }
+}
+
+/// A command that is the same words each time, and what its reply means.
+pub(crate) struct Fixed<T> {
+    words: &'static [&'static str],
+    read: fn(&Value) -> Option<T>,
+}
+
+/// What the server tells of itself.
+pub(crate) const INFO: Fixed<Vec<(String, String)>> = Fixed { words: &["INFO"], read: info };
+
+/// The connections of the server.
+pub(crate) const CLIENTS: Fixed<Vec<Vec<(String, String)>>> =
+    Fixed { words: &["CLIENT", "LIST"], read: clients };
+
+/// How many stocks are listed.
+pub(crate) const COUNT: Fixed<u64> = Fixed { words: &["DBSIZE"], read: count };
+
+/// What a feed says of itself: that it lives, has missed something, or has come to its end.
+pub(crate) const BEAT: Fixed<()> = Fixed { words: &["FEED", "BEAT"], read: done };
+pub(crate) const GAP: Fixed<()> = Fixed { words: &["FEED", "GAP"], read: done };
+pub(crate) const END: Fixed<()> = Fixed { words: &["FEED", "END"], read: done };
+
+impl<T> Request for Fixed<T> {
+    fn encode(&self, chunk: &mut Vec<u8>) {
+        let words: Vec<&[u8]> = self.words.iter().map(|word| word.as_bytes()).collect();
+        frame::command(&words, chunk);
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        self.words.join(" ").into()
+    }
+}
+
+impl<T> Question<Replies> for Fixed<T> {
+    type Answer = Answered<T>;
+
+    fn answer(&self, reply: Value) -> Result<Answered<T>, NoAnswer> {
+        answered(&reply, self.read)
+    }
+}
+
+fn info(reply: &Value) -> Option<Vec<(String, String)>> {
+    let Value::Text(text) = reply else { return None };
+    let text = String::from_utf8_lossy(text);
+    Some(text.lines().filter_map(|line| pair(line, ':')).collect())
+}
+
+fn clients(reply: &Value) -> Option<Vec<Vec<(String, String)>>> {
+    let Value::Text(text) = reply else { return None };
+    let text = String::from_utf8_lossy(text);
+    let fields = |line: &str| line.split_whitespace().filter_map(|it| pair(it, '=')).collect();
+    Some(text.lines().map(fields).collect())
+}
+
+/// A name and its value.
+fn pair(text: &str, between: char) -> Option<(String, String)> {
+    let (name, value) = text.split_once(between)?;
+    Some((name.to_owned(), value.to_owned()))
+}
+
+fn count(reply: &Value) -> Option<u64> {
+    match reply {
+        Value::Integer(count) => u64::try_from(*count).ok(),
+        _ => None,
+    }
+}
+
+/// Says nothing but that it was done.
+pub(crate) fn done(reply: &Value) -> Option<()> {
+    matches!(reply, Value::Text(ok) if ok == b"OK").then_some(())
+}
 
 impl Write {
     /// The stock that changes.
@@ -126,19 +208,17 @@ impl Question<Replies> for Write {
     type Answer = Answered<Written>;
 
     fn answer(&self, reply: Value) -> Result<Answered<Written>, NoAnswer> {
-        let written = match (self, &reply) {
-            (_, Value::Error(why)) => return Ok(Err(Refused::new(why))),
-            (Write::Set(..), Value::Integer(0)) => Written::Updated,
-            (Write::Set(..), Value::Integer(1..)) => Written::Listed,
-            (Write::Price(..), Value::Text(ok)) if ok == b"OK" => Written::Updated,
-            (Write::Trade(..), _) => {
-                Written::Traded(volume(&reply).ok_or_else(|| NoAnswer::rubbish(&reply))?)
-            }
-            (Write::Delist(_), Value::Integer(0)) => Written::NotListed,
-            (Write::Delist(_), Value::Integer(1)) => Written::Delisted,
-            _ => return Err(NoAnswer::rubbish(&reply)),
-        };
-        Ok(Ok(written))
+        answered(&reply, |reply| {
+            Some(match (self, reply) {
+                (Write::Set(..), Value::Integer(0)) => Written::Updated,
+                (Write::Set(..), Value::Integer(1..)) => Written::Listed,
+                (Write::Price(..), reply) => done(reply).map(|()| Written::Updated)?,
+                (Write::Trade(..), reply) => Written::Traded(volume(reply)?),
+                (Write::Delist(_), Value::Integer(0)) => Written::NotListed,
+                (Write::Delist(_), Value::Integer(1)) => Written::Delisted,
+                _ => return None,
+            })
+        })
     }
 }
 
@@ -172,68 +252,6 @@ impl Question<Replies> for Ping {
             Value::Text(pong) if pong == b"PONG" => Ok(()),
             Value::Error(why) => Err(NoAnswer::TurnedAway(Refused::new(&why).text)),
             other => Err(NoAnswer::rubbish(&other)),
-        }
-    }
-}
-
-/// What the server tells of itself.
-pub(crate) struct GetInfo;
-
-impl Request for GetInfo {
-    fn encode(&self, chunk: &mut Vec<u8>) {
-        frame::command(&[b"INFO"], chunk);
-    }
-
-    fn name(&self) -> Cow<'_, str> {
-        "INFO".into()
-    }
-}
-
-impl Question<Replies> for GetInfo {
-    type Answer = Answered<Vec<(String, String)>>;
-
-    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
-        match &reply {
-            Value::Error(why) => Ok(Err(Refused::new(why))),
-            Value::Text(text) => {
-                let text = String::from_utf8_lossy(text);
-                let lines = text.lines().filter_map(|line| line.split_once(':'));
-                Ok(Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
-            }
-            _ => Err(NoAnswer::rubbish(&reply)),
-        }
-    }
-}
-
-/// The connections of the server.
-pub(crate) struct GetClients;
-
-impl Request for GetClients {
-    fn encode(&self, chunk: &mut Vec<u8>) {
-        frame::command(&[b"CLIENT", b"LIST"], chunk);
-    }
-
-    fn name(&self) -> Cow<'_, str> {
-        "CLIENT LIST".into()
-    }
-}
-
-impl Question<Replies> for GetClients {
-    type Answer = Answered<Vec<Vec<(String, String)>>>;
-
-    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
-        match &reply {
-            Value::Error(why) => Ok(Err(Refused::new(why))),
-            Value::Text(text) => {
-                let text = String::from_utf8_lossy(text);
-                let field = |word: &str| {
-                    let (name, value) = word.split_once('=')?;
-                    Some((name.to_owned(), value.to_owned()))
-                };
-                let line = |line: &str| line.split_whitespace().filter_map(field).collect();
-                Ok(Ok(text.lines().map(line).collect()))
-            }
-            _ => Err(NoAnswer::rubbish(&reply)),
         }
     }
 }
@@ -282,16 +300,16 @@ impl<N: AsRef<str>> Question<Replies> for GetPrice<N> {
     type Answer = Answered<Answer>;
 
     fn answer(&self, reply: Value) -> Result<Answered<Answer>, NoAnswer> {
-        Ok(Ok(match &reply {
-            Value::Nil => Answer::NotFound,
-            Value::Text(zero) if zero == b"0" => Answer::NotTradable,
-            Value::Text(text) => {
-                Answer::Price(Price::parse(text).map_err(|_| NoAnswer::rubbish(&reply))?)
-            }
-            Value::Error(why) if why.starts_with(b"NOPERM") => Answer::NotPermitted,
-            Value::Error(why) => return Ok(Err(Refused::new(why))),
-            other => return Err(NoAnswer::rubbish(other)),
-        }))
+        let read = |reply: &Value| match reply {
+            Value::Nil => Some(Answer::NotFound),
+            Value::Text(zero) if zero == b"0" => Some(Answer::NotTradable),
+            Value::Text(text) => Price::parse(text).ok().map(Answer::Price),
+            _ => None,
+        };
+        Ok(match answered(&reply, read)? {
+            Err(refused) if refused.is_not_permitted() => Ok(Answer::NotPermitted),
+            answer => answer,
+        })
     }
 }
 
@@ -312,15 +330,7 @@ impl<N: AsRef<str>> Question<Replies> for GetQuote<N> {
     type Answer = Answered<Option<Quote>>;
 
     fn answer(&self, reply: Value) -> Result<Answered<Option<Quote>>, NoAnswer> {
-        match &reply {
-            Value::Error(why) => Ok(Err(Refused::new(why))),
-            Value::Array(parts) if parts.is_empty() => Ok(Ok(None)),
-            Value::Array(parts) => match quote(parts) {
-                Some(quote) => Ok(Ok(Some(quote))),
-                None => Err(NoAnswer::Rubbish("fields that are no quote".into())),
-            },
-            other => Err(NoAnswer::rubbish(&other)),
-        }
+        answered(&reply, quote)
     }
 }
 
@@ -343,28 +353,22 @@ impl<N: AsRef<str>> Question<Replies> for GetQuotes<'_, N> {
     type Answer = Answered<Vec<Option<Quote>>>;
 
     fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
-        match &reply {
-            Value::Error(why) => Ok(Err(Refused::new(why))),
+        match reply {
             Value::Array(quotes) if quotes.len() == self.0.len() => {
-                let mut answers = Vec::with_capacity(quotes.len());
-                for (name, quote) in self.0.iter().zip(quotes) {
-                    match GetQuote(name).answer(quote.clone())? {
-                        Ok(quote) => answers.push(quote),
-                        Err(refused) => return Ok(Err(refused)),
-                    }
-                }
-                Ok(Ok(answers))
+                quotes.iter().map(|it| answered(it, quote)).collect()
             }
-            other => Err(NoAnswer::rubbish(other)),
+            other => answered(&other, |_| None),
         }
     }
 }
 
-/// The quote that these names and values are. Unknown names are passed over.
-fn quote(parts: &[Value]) -> Option<Quote> {
-    let (pairs, []) = parts.as_chunks::<2>() else {
-        return None;
-    };
+/// The quote that names and values are; none of a stock that is not listed. Unknown names are passed over.
+fn quote(reply: &Value) -> Option<Option<Quote>> {
+    let Value::Array(parts) = reply else { return None };
+    let (pairs, []) = parts.as_chunks::<2>() else { return None };
+    if pairs.is_empty() {
+        return Some(None);
+    }
     let value = |wanted: &str| {
         pairs.iter().find_map(|pair| match pair {
             [Value::Text(name), Value::Text(value)] if name == wanted.as_bytes() => {
@@ -385,39 +389,12 @@ fn quote(parts: &[Value]) -> Option<Quote> {
         (Some(name), Some(state)) => Some(QuoteFeed::told(name, state.parse().ok()?)),
         _ => None,
     };
-    Some(Quote {
+    Some(Some(Quote {
         feed,
         version: value("version")?.parse().ok()?,
         updated_ns: value("updated")?.parse().ok()?,
         ..fields.outcome(&Quote::new(symbol))
-    })
-}
-
-/// How many stocks are listed.
-pub(crate) struct Count;
-
-impl Request for Count {
-    fn encode(&self, chunk: &mut Vec<u8>) {
-        frame::command(&[b"DBSIZE"], chunk);
-    }
-
-    fn name(&self) -> Cow<'_, str> {
-        "DBSIZE".into()
-    }
-}
-
-impl Question<Replies> for Count {
-    type Answer = Answered<u64>;
-
-    fn answer(&self, reply: Value) -> Result<Answered<u64>, NoAnswer> {
-        match reply {
-            Value::Error(why) => Ok(Err(Refused::new(&why))),
-            Value::Integer(count) => {
-                u64::try_from(count).map(Ok).map_err(|_| NoAnswer::rubbish(&reply))
-            }
-            other => Err(NoAnswer::rubbish(&other)),
-        }
-    }
+    }))
 }
 
 /// The first page of a snapshot, or the next.
@@ -448,22 +425,15 @@ impl Question<Replies> for GetPage {
         let quote = |part: &Value| match part {
             Value::Text(json) => match payload::parse(json)? {
                 Update::Quote(quote) => Some(quote),
-                Update::Delisted(_)
-                | Update::Unlisted(_)
-                | Update::Forbidden(_)
-                | Update::AllForbidden => None,
+                _ => None,
             },
             _ => None,
         };
-        match &reply {
-            Value::Error(why) => Ok(Err(Refused::new(why))),
-            Value::Nil => Ok(Ok(None)),
-            Value::Array(parts) => match parts.iter().map(quote).collect() {
-                Some(quotes) => Ok(Ok(Some(quotes))),
-                None => Err(NoAnswer::Rubbish("a page with something else than quotes".into())),
-            },
-            _ => Err(NoAnswer::rubbish(&reply)),
-        }
+        answered(&reply, |reply| match reply {
+            Value::Nil => Some(None),
+            Value::Array(parts) => parts.iter().map(quote).collect::<Option<_>>().map(Some),
+            _ => None,
+        })
     }
 }
 
@@ -525,7 +495,7 @@ mod tests {
             assert!(trade.answer(reply.clone()).is_err(), "{reply:?}");
         }
         assert!(Write::Delist(symbol).answer(Value::Integer(2)).is_err());
-        assert!(Count.answer(Value::Integer(-1)).is_err());
+        assert!(COUNT.answer(Value::Integer(-1)).is_err());
         assert!(GetPage::Next.answer(Value::Array(vec![text("0")])).is_err());
         let delisted = text(r#"{"symbol":"A","status":"delisted"}"#);
         assert!(GetPage::Next.answer(Value::Array(vec![delisted])).is_err());

@@ -113,15 +113,17 @@ impl<R: Replies> Connection<R> {
         }
     }
 
-    /// Waits for a reply that answers no request, for `patience` at most; `None` if none comes. From
-    /// then on the connection is for such replies alone.
+    /// Waits for a reply that answers no request, for `patience` at most; `None` if none comes. It reads at
+    /// least once, so that even without patience what has come is seen. From then on the connection is for
+    /// such replies alone.
     pub(crate) fn listen(&mut self, patience: Duration) -> Result<Option<R::Reply>, ClientError> {
         let since = Instant::now();
+        // A timeout of zero would be none.
+        let mut left = patience.max(Duration::from_micros(1));
         loop {
             if let Some(reply) = self.replies.next() {
                 return reply.map(Some).map_err(|no_answer| self.no_answer(no_answer));
             }
-            let left = patience.saturating_sub(since.elapsed());
             if left.is_zero() {
                 return Ok(None);
             }
@@ -131,6 +133,7 @@ impl<R: Replies> Connection<R> {
                 Filled::TimedOut => return Ok(None),
                 Filled::Closed => return Err(ClientError::Ended { server: self.server.clone() }),
             }
+            left = patience.saturating_sub(since.elapsed());
         }
     }
 

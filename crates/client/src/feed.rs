@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stockd_wire::resp::{Value, frame};
 
-use crate::error::Refused;
+use crate::command::{Answered, answered, done};
 use crate::protocol::{NoAnswer, Question, Request};
 use crate::resp::Replies;
 
@@ -31,7 +31,7 @@ use crate::resp::Replies;
 pub struct FeedOptions {
     /// Its name: 1 to 64 letters, digits and `. _ : / @ + -`.
     pub name: String,
-    /// How long it may be silent.
+    /// How long it may be silent, from 10 ms to a day, in whole milliseconds.
     pub ttl: Duration,
     /// Whether its stocks are halted while it is stale.
     pub halts_when_stale: bool,
@@ -39,49 +39,32 @@ pub struct FeedOptions {
     pub halts_on_gap: bool,
 }
 
-/// A command of `FEED`.
-pub(crate) struct Feed(Vec<Cow<'static, str>>);
-
-impl Feed {
-    pub(crate) fn open(options: &FeedOptions) -> Feed {
-        let halts = |halts: bool| if halts { "halt" } else { "mark" };
-        Feed(vec![
-            "FEED".into(),
-            "OPEN".into(),
-            options.name.clone().into(),
-            options.ttl.as_millis().to_string().into(),
-            "ONSTALE".into(),
-            halts(options.halts_when_stale).into(),
-            "ONGAP".into(),
-            halts(options.halts_on_gap).into(),
-        ])
-    }
-
-    /// One without arguments: `BEAT`, `GAP` or `END`.
-    pub(crate) fn word(word: &'static str) -> Feed {
-        Feed(vec!["FEED".into(), word.into()])
-    }
-}
-
-impl Request for Feed {
+impl Request for FeedOptions {
     fn encode(&self, chunk: &mut Vec<u8>) {
-        let parts: Vec<&[u8]> = self.0.iter().map(|part| part.as_bytes()).collect();
+        let halts = |halts| if halts { &b"halt"[..] } else { b"mark" };
+        let ttl_ms = self.ttl.as_millis().to_string();
+        let parts = [
+            &b"FEED"[..],
+            b"OPEN",
+            self.name.as_bytes(),
+            ttl_ms.as_bytes(),
+            b"ONSTALE",
+            halts(self.halts_when_stale),
+            b"ONGAP",
+            halts(self.halts_on_gap),
+        ];
         frame::command(&parts, chunk);
     }
 
     fn name(&self) -> Cow<'_, str> {
-        self.0.get(..2).unwrap_or_default().join(" ").into()
+        "FEED OPEN".into()
     }
 }
 
-impl Question<Replies> for Feed {
-    type Answer = Result<(), Refused>;
+impl Question<Replies> for FeedOptions {
+    type Answer = Answered<()>;
 
-    fn answer(&self, reply: Value) -> Result<Self::Answer, NoAnswer> {
-        match reply {
-            Value::Error(why) => Ok(Err(Refused::new(&why))),
-            Value::Text(ok) if ok == b"OK" => Ok(Ok(())),
-            other => Err(NoAnswer::rubbish(&other)),
-        }
+    fn answer(&self, reply: Value) -> Result<Answered<()>, NoAnswer> {
+        answered(&reply, done)
     }
 }

@@ -42,7 +42,7 @@
 //! ```text
 //!   client.rs ── pool.rs ── connector.rs ── socket, TLS        requests: connections are kept and shared
 //!   watch.rs ─────────────┘                                    live quotes: a connection each
-//!     └ events.rs: bytes to events, told.rs: what is new       pure
+//!     └ events.rs: bytes to events, ../told.rs: what is new    pure
 //!   body.rs: what requests say, reply.rs: what answers mean    pure
 //! ```
 //!
@@ -58,7 +58,6 @@ mod events;
 mod listing;
 mod pool;
 mod reply;
-mod told;
 mod watch;
 
 pub use client::Client;
@@ -66,5 +65,6 @@ pub use error::{Error, Refused};
 pub use etag::{Condition, ETag, ETagError, Tagged};
 pub use listing::{Browse, Pages, Snapshot};
 pub use reply::Found;
-pub use told::Continuity;
 pub use watch::{Event, Watch, WatchRequest};
+
+pub use crate::told::Continuity;

@@ -66,6 +66,8 @@ mod quote_client;
 mod resp;
 mod stream;
 mod subscription;
+#[cfg_attr(not(feature = "async"), allow(dead_code, unreachable_pub))]
+mod told;
 
 pub use client::Client;
 pub use command::{Write, Written};

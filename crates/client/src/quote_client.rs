@@ -6,11 +6,13 @@ use stockd_model::limits::RESP_BULK_BYTES_MAX;
 use stockd_model::{Fields, Price, Quote, Shares, Symbol, Volume};
 
 use crate::command::{
-    Count, GetClients, GetInfo, GetPage, GetQuote, GetQuotes, Ping, Write, Written,
+    Answered, BEAT, CLIENTS, COUNT, END, GAP, GetPage, GetQuote, GetQuotes, INFO, Ping, Write,
+    Written,
 };
 use crate::error::{NameError, Refused, excerpt};
-use crate::feed::{Feed, FeedOptions};
+use crate::feed::FeedOptions;
 use crate::link::Link;
+use crate::protocol::Question;
 use crate::resp::Replies;
 use crate::{Address, ClientError, Options, ToAddresses};
 
@@ -107,7 +109,7 @@ impl QuoteClient {
     ///
     /// [`ClientError`].
     pub fn info(&mut self) -> Result<Vec<(String, String)>, ClientError> {
-        Ok(self.link.with_connection(|connection| connection.ask(&GetInfo))??)
+        self.ask(&INFO)
     }
 
     /// The connections of the server: the names and values of each line of `CLIENT LIST`, as docs/resp.md has
@@ -117,7 +119,7 @@ impl QuoteClient {
     ///
     /// [`ClientError`].
     pub fn clients(&mut self) -> Result<Vec<Vec<(String, String)>>, ClientError> {
-        Ok(self.link.with_connection(|connection| connection.ask(&GetClients))??)
+        self.ask(&CLIENTS)
     }
 
     /// All that is known of one stock; `None` when it is not listed, or the name is no possible
@@ -128,9 +130,8 @@ impl QuoteClient {
     /// [`ClientError`]; [`NameNotSendable`](ClientError::NameNotSendable) when the name is longer
     /// than 64 KiB.
     pub fn quote(&mut self, name: &str) -> Result<Option<Quote>, ClientError> {
-        let request = GetQuote(name);
         check_name(name)?;
-        Ok(self.link.with_connection(|connection| connection.ask(&request))??)
+        self.ask(&GetQuote(name))
     }
 
     /// All that is known of many stocks, in the order of the names. They are asked for in commands of
@@ -159,16 +160,17 @@ impl QuoteClient {
     ///
     /// [`ClientError`].
     pub fn count(&mut self) -> Result<u64, ClientError> {
-        Ok(self.link.with_connection(|connection| connection.ask(&Count))??)
+        self.ask(&COUNT)
     }
 
     /// Lists a stock, or updates the given fields of a listed one, all at once. Listing needs a
-    /// price. Returns whether the stock is new: [`Written::Listed`] or [`Written::Updated`].
+    /// price, a bid, an ask or a status. Returns whether the stock is new: [`Written::Listed`] or
+    /// [`Written::Updated`].
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is new and has no price,
-    /// no field is given, or the catalog is full.
+    /// [`ClientError`]; [`Refused`](ClientError::Refused) when the stock is new and has none of these,
+    /// no field is given, the time that is given is before that of the stock, or the catalog is full.
     pub fn set(&mut self, symbol: Symbol, fields: Fields) -> Result<Written, ClientError> {
         self.write(Write::Set(symbol, fields))
     }
@@ -215,7 +217,7 @@ impl QuoteClient {
     ///
     /// [`ClientError`]; [`Refused`](ClientError::Refused) when the server refuses it.
     pub fn write(&mut self, write: Write) -> Result<Written, ClientError> {
-        Ok(self.link.with_connection(|connection| connection.ask(&write))??)
+        self.ask(&write)
     }
 
     /// Does many writes, in their order, and returns what came of each. They are sent ahead of
@@ -242,7 +244,7 @@ impl QuoteClient {
     /// [`ClientError`]; [`Refused`](ClientError::Refused) when the feed cannot have this name or this
     /// time, or belongs to another user.
     pub fn open_feed(&mut self, options: &FeedOptions) -> Result<(), ClientError> {
-        self.tell_feed(&Feed::open(options))
+        self.ask(options)
     }
 
     /// Says that the feed lives, and has nothing to write.
@@ -251,7 +253,7 @@ impl QuoteClient {
     ///
     /// [`ClientError`]; [`Refused`](ClientError::Refused) when no feed is open.
     pub fn beat(&mut self) -> Result<(), ClientError> {
-        self.tell_feed(&Feed::word("BEAT"))
+        self.ask(&BEAT)
     }
 
     /// Says that the feed has missed something. It is so until it is opened again.
@@ -260,7 +262,7 @@ impl QuoteClient {
     ///
     /// As [`beat`](QuoteClient::beat).
     pub fn report_gap(&mut self) -> Result<(), ClientError> {
-        self.tell_feed(&Feed::word("GAP"))
+        self.ask(&GAP)
     }
 
     /// Says that the feed has come to its end.
@@ -269,11 +271,14 @@ impl QuoteClient {
     ///
     /// As [`beat`](QuoteClient::beat).
     pub fn end_feed(&mut self) -> Result<(), ClientError> {
-        self.tell_feed(&Feed::word("END"))
+        self.ask(&END)
     }
 
-    fn tell_feed(&mut self, feed: &Feed) -> Result<(), ClientError> {
-        Ok(self.link.with_connection(|connection| connection.ask(feed))??)
+    fn ask<T>(
+        &mut self,
+        request: &impl Question<Replies, Answer = Answered<T>>,
+    ) -> Result<T, ClientError> {
+        Ok(self.link.with_connection(|connection| connection.ask(request))??)
     }
 
     /// Every quote of the catalog as it is at the moment of the first one, in no order, each stock
@@ -301,9 +306,9 @@ fn check_name(name: &str) -> Result<(), ClientError> {
 /// }
 /// # Ok::<(), stockd_client::ClientError>(())
 /// ```
-/// Ends after the first error, which is
-/// [`Refused`](ClientError::Refused) when too many snapshots are being read at once, and
-/// [`SnapshotEnded`](ClientError::SnapshotEnded) when the server gave this one up.
+///
+/// Ends after the first error, which is [`Refused`](ClientError::Refused) when too many snapshots are
+/// being read at once, and [`SnapshotEnded`](ClientError::SnapshotEnded) when the server gave this one up.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     client: &'a mut QuoteClient,
@@ -321,8 +326,7 @@ impl Iterator for Snapshot<'_> {
                 return Some(Ok(quote));
             }
             let request = self.next.take()?;
-            let page = self.client.link.with_connection(|connection| connection.ask(&request));
-            match page.and_then(|page| Ok(page?)) {
+            match self.client.ask(&request) {
                 Ok(Some(quotes)) => {
                     self.quotes = quotes.into_iter();
                     self.next = Some(GetPage::Next);

@@ -3,12 +3,13 @@
 //! It owns how sockets are made, how long they wait, how they are written to, and TLS where the address
 //! says so. It knows nothing of what is sent.
 //!
-//! Invariant: no call waits longer than the timeout that was set, and no write raises a signal.
+//! Invariant: no call waits much longer than the timeout that was set, though what comes over TLS comes in drips,
+//! and no write raises a signal.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 use rustls::ClientConnection;
@@ -41,6 +42,13 @@ pub struct Stream {
 
 /// The socket alone, as what TLS reads and writes.
 struct Socketed<'a>(&'a Socket);
+
+/// The same during the handshake, which takes several reads.
+struct Handshaking<'a> {
+    socket: Socketed<'a>,
+    since: Instant,
+    timeout: Duration,
+}
 
 /// A write to a server that is gone is an error and not a signal, whatever the process does with
 /// signals. Where there is no such flag, the socket itself is made so.
@@ -79,7 +87,7 @@ impl Stream {
                     None => ClientTls::load(&ClientFiles::default()).map_err(io::Error::other)?,
                 };
                 let mut stream = Stream::connect_tcp(*address, timeout)?;
-                stream.shake_hands(&tls, host)?;
+                stream.shake_hands(&tls, host, timeout)?;
                 Ok(stream)
             }
             Address::Unix(path) => {
@@ -103,14 +111,15 @@ impl Stream {
     }
 
     /// Begins TLS with the server of this name.
-    fn shake_hands(&mut self, tls: &ClientTls, host: &str) -> io::Result<()> {
+    fn shake_hands(&mut self, tls: &ClientTls, host: &str, timeout: Duration) -> io::Result<()> {
         let invalid = |error: rustls::pki_types::InvalidDnsNameError| {
             io::Error::new(ErrorKind::InvalidInput, format!("{host}: {error}"))
         };
         let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
         let connection = ClientConnection::new(tls.config(), name).map_err(io::Error::other)?;
         let mut tls = Box::new(connection);
-        tls.complete_io(&mut Socketed(&self.socket))?;
+        let (socket, since) = (Socketed(&self.socket), Instant::now());
+        tls.complete_io(&mut Handshaking { socket, since, timeout })?;
         self.tls = Some(tls);
         Ok(())
     }
@@ -226,6 +235,8 @@ fn read_records(
     socket: &Socket,
     buffer: &mut [u8],
 ) -> io::Result<usize> {
+    let since = Instant::now();
+    let mut is_begun = false;
     loop {
         match tls.reader().read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -233,6 +244,11 @@ fn read_records(
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
             read => return read,
         }
+        // The socket's timeout bounds one read, this those of a whole record.
+        if is_begun && socket.read_timeout()?.is_some_and(|timeout| since.elapsed() >= timeout) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        is_begun = true;
         tls.read_tls(&mut Socketed(socket))?;
         let processed = tls.process_new_packets();
         // An alert, or the new key that the server has asked for. The error says more.
@@ -282,6 +298,25 @@ impl Write for Socketed<'_> {
     }
 }
 
+impl Read for Handshaking<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.since.elapsed() < self.timeout {
+            true => self.socket.read(buffer),
+            false => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Write for Handshaking<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 impl Drop for Stream {
     /// Tells the server that nothing more comes, if that does not have to wait.
     fn drop(&mut self) {
@@ -301,11 +336,26 @@ impl AsRawFd for Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixListener;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use rustls::ServerConnection;
 
     use super::*;
+
+    /// Sends the beginning of a record of 16 KiB, byte by byte, each in time for one read, until the client goes.
+    fn drip(mut stream: &TcpStream, record: &[u8], pace: Duration) {
+        stream.set_nodelay(true).unwrap();
+        for byte in record {
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(pace);
+        }
+    }
 
     #[test]
     fn a_write_to_a_server_that_is_gone_is_an_error_and_no_signal() {
@@ -332,5 +382,52 @@ mod tests {
         assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
         let refused = stream.set_read_timeout(Duration::ZERO).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+
+    /// A timeout for the tests that reach it.
+    const SHORT: Duration = Duration::from_millis(40);
+
+    #[test]
+    fn a_handshake_in_endless_drips_times_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, tls) = stockd_tls::development::pair(directory.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address =
+            Address::Tls { address: listener.local_addr().unwrap(), host: "localhost".into() };
+        let server = thread::spawn(move || {
+            let record = [&[0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc][..], &[0; 1000]].concat();
+            drip(&listener.accept().unwrap().0, &record, SHORT / 4);
+        });
+        let error = Stream::connect_with(&address, SHORT, Some(&tls)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_record_in_endless_drips_times_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (server, tls) = stockd_tls::development::pair(directory.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address =
+            Address::Tls { address: listener.local_addr().unwrap(), host: "localhost".into() };
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut tls = ServerConnection::new(server.config()).unwrap();
+            while tls.is_handshaking() {
+                tls.complete_io(&mut stream).unwrap();
+            }
+            let mut records = Vec::new();
+            tls.writer().write_all(&[b'1'; 1000]).unwrap();
+            tls.write_tls(&mut records).unwrap();
+            drip(&stream, &records, SHORT / 4);
+        });
+        // The handshake has all the time that it needs.
+        let mut stream =
+            Stream::connect_with(&address, Duration::from_secs(60), Some(&tls)).unwrap();
+        stream.set_read_timeout(SHORT).unwrap();
+        let error = stream.read(&mut [0; 10]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock), "{error}");
+        drop(stream);
+        server.join().unwrap();
     }
 }

@@ -1,15 +1,14 @@
 //! Live quotes: a subscription that outlives its connections.
 //!
-//! Invariant: the events of one stock go forward. A message that is not newer than what was told
-//! before is dropped: after a connection was lost, the first message for a stock may be one that
-//! came already.
+//! Invariant: the events of one stock go forward (`told`). After a connection was lost, the first message
+//! for a stock may be one that came already.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stockd_model::{Quote, QuoteFeed, Symbol};
+use stockd_model::{Quote, Symbol};
 use stockd_wire::resp::{Value, frame};
 
 use crate::command::{GetQuote, Ping};
@@ -20,6 +19,7 @@ use crate::pause::Pauses;
 use crate::payload::{self, Update};
 use crate::protocol::{NoAnswer, Request};
 use crate::resp::Replies;
+use crate::told::{Gone, Told};
 use crate::{Address, ClientError, Options, ToAddresses};
 
 /// Follows the quotes of stocks.
@@ -49,13 +49,14 @@ use crate::{Address, ClientError, Options, ToAddresses};
 pub struct Subscription {
     link: Link<Replies>,
     topics: Vec<Topic>,
-    /// What was told last of each stock.
-    told: HashMap<Symbol, Told>,
+    /// Stocks among the topics that may be read no longer: they are not asked for again.
+    forbidden: HashSet<Symbol>,
+    told: Told,
     state: State,
     /// Whether some of what was told may have been delisted unseen, since there was no connection.
     is_behind: bool,
-    /// Stocks that are no longer listed, each an event to come.
-    vanished: Vec<Symbol>,
+    /// What was found out while the connection was made, to be told before anything else.
+    due: Vec<Update>,
     pauses: Pauses,
     /// When to reconnect, while there is no connection.
     retry_at: Instant,
@@ -70,8 +71,8 @@ pub enum Event {
     Delisted(Symbol),
     /// A stock that was subscribed to by its name is not listed, and was not before.
     Unlisted(Symbol),
-    /// A stock that was subscribed to by its name may be read no longer; the subscription to it has
-    /// ended.
+    /// A stock that was subscribed to by its name may not be read, or no longer; the subscription to it
+    /// has ended.
     Forbidden(Symbol),
     /// The same, of all stocks and all patterns.
     AllForbidden,
@@ -95,19 +96,19 @@ struct State {
     /// Of these, those the server has not confirmed. More are asked for when there is none, so
     /// that it never has to hold more confirmations than a chunk's.
     unconfirmed: usize,
-    /// When anything came last.
-    heard: Instant,
-    /// Whether the server was asked for a sign of life since.
+    /// When anything came last, or the server was asked for a sign of life.
+    silent_since: Instant,
+    /// Whether it was asked since anything came.
     is_pinged: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    version: u64,
-    updated_ns: u64,
-    is_listed: bool,
-    /// How its feed was, if it came from one.
-    feed: Option<QuoteFeed>,
+/// What a reply says of a topic.
+enum Confirmed {
+    Subscribed,
+    /// It may not be read.
+    Forbidden(Symbol, Refused),
+    /// It is no reply to a subscription.
+    Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -152,15 +153,18 @@ impl Subscription {
         let mut subscription = Subscription {
             link: Link::connect(address, options)?,
             topics,
-            told: HashMap::new(),
+            forbidden: HashSet::new(),
+            told: Told::default(),
             state: State::new(),
             is_behind: false,
-            vanished: Vec::new(),
+            due: Vec::new(),
             pauses: Pauses::new(),
             retry_at: Instant::now(),
         };
-        subscription.subscribe()?;
-        Ok(subscription)
+        match subscription.subscribe()? {
+            Some((_, refused)) => Err(refused.into()),
+            None => Ok(subscription),
+        }
     }
 
     /// The address of the server connected to last.
@@ -168,8 +172,9 @@ impl Subscription {
         self.link.server()
     }
 
-    /// Waits for the next event, for `patience` at most; `None` if there is none. An attempt to connect
-    /// is not cut short, so it may take [`Options::connect_timeout`] longer.
+    /// Waits for the next event, for `patience` at most; `None` if there is none by then. Each call reads what
+    /// has come, also without patience. An attempt to connect is not cut short, so it may take
+    /// [`Options::connect_timeout`] longer for each address, and [`Options::timeout`] for the first reply.
     pub fn next_timeout(&mut self, patience: Duration) -> Option<Event> {
         let since = Instant::now();
         loop {
@@ -195,58 +200,76 @@ impl Subscription {
 
     /// Reconnects and subscribes again.
     fn resume(&mut self) -> Result<Event, ClientError> {
+        let forbidden = std::mem::take(&mut self.forbidden);
+        self.topics
+            .retain(|topic| !matches!(topic, Topic::Symbol(symbol) if forbidden.contains(symbol)));
         self.link.reconnect()?;
-        self.subscribe()?;
-        self.pauses.reset();
+        if let Some((symbol, _)) = self.subscribe()? {
+            self.due.push(Update::Forbidden(symbol));
+        }
         self.is_behind = true;
         Ok(Event::Reconnected)
     }
 
-    /// Asks for the first topics, and waits until the server takes the first of them.
-    fn subscribe(&mut self) -> Result<(), ClientError> {
+    /// Asks for the first topics, and waits until the server takes the first of them, or says that it may not
+    /// be read.
+    fn subscribe(&mut self) -> Result<Option<(Symbol, Refused)>, ClientError> {
         let timeout = self.link.options().timeout;
-        if self.link.options().credentials.is_some() {
+        if self.link.options().credentials.is_some() || self.topics.is_empty() {
             self.link.greet()?;
         }
         self.state = State::new();
+        if self.topics.is_empty() {
+            return Ok(None);
+        }
         let Subscription { link, topics, state, .. } = self;
         link.with_connection(|connection| {
             connection.keep_few_unread();
             state.ask_for_more(connection, topics)?;
-            match connection.listen(timeout)? {
-                Some(reply) if state.confirm(&reply)? => Ok(()),
-                Some(reply) => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
-                None => Err(connection.timed_out("take the subscription".into())),
+            let Some(reply) = connection.listen(timeout)? else {
+                return Err(connection.timed_out("take the subscription".into()));
+            };
+            match state.confirm(topics, &reply)? {
+                Confirmed::Subscribed => Ok(None),
+                Confirmed::Forbidden(symbol, refused) => Ok(Some((symbol, refused))),
+                Confirmed::Nothing => Err(connection.no_answer(NoAnswer::rubbish(&reply))),
             }
         })
     }
 
     /// Finds what was delisted while there was no connection. The server tells nothing of a stock
-    /// that is not listed when one subscribes to it; so this asks, on a connection of its own, when
+    /// that is not listed when one subscribes to a pattern; so this asks, on a connection of its own, when
     /// every later change is sure to be told.
     fn catch_up(&mut self) -> Result<(), ClientError> {
-        let listed = self.told.iter().filter(|(_, told)| told.is_listed);
-        let names: Vec<GetQuote<&str>> =
-            listed.map(|(symbol, _)| GetQuote(symbol.as_str())).collect();
+        self.is_behind = false;
+        let symbols: Vec<Symbol> = self.told.listed().copied().collect();
+        if symbols.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = symbols.iter().map(|symbol| GetQuote(symbol.as_str())).collect();
         let mut link = Link::<Replies>::connect(self.server(), self.link.options().clone())?;
         link.greet()?;
         let quotes = link.with_connection(|connection| connection.ask_all(&names))?;
-        for (GetQuote(name), quote) in names.into_iter().zip(quotes) {
-            if quote?.is_none() {
-                self.vanished.extend(name.parse::<Symbol>());
+        for (symbol, quote) in symbols.into_iter().zip(quotes) {
+            match quote {
+                Ok(Some(_)) => {}
+                Ok(None) => self.due.push(Update::Delisted(symbol)),
+                // A pattern stays, and tells nothing of what may be read no longer.
+                Err(refused) if refused.is_not_permitted() => self.told.forget(&symbol),
+                Err(refused) => return Err(refused.into()),
             }
         }
-        self.is_behind = false;
         Ok(())
     }
 
     /// Waits for one message, for `patience` at most. Returns what it says, if that is new.
     fn listen(&mut self, patience: Duration) -> Result<Option<Event>, ClientError> {
-        if self.is_behind && self.state.is_complete(&self.topics) {
+        if self.due.is_empty() && self.is_behind && self.state.is_complete(&self.topics) {
             self.catch_up()?;
+            self.pauses.reset();
         }
-        while let Some(symbol) = self.vanished.pop() {
-            if let Some(event) = self.tell(Update::Delisted(symbol)) {
+        while let Some(update) = self.due.pop() {
+            if let Some(event) = self.tell(update) {
                 return Ok(Some(event));
             }
         }
@@ -254,21 +277,23 @@ impl Subscription {
         let Subscription { link, topics, state, .. } = self;
         let update = link.with_connection(|connection| {
             state.ask_for_more(connection, topics)?;
-            let silence_max = if state.is_pinged { timeout * 2 } else { timeout };
-            let silence_left = silence_max.saturating_sub(state.heard.elapsed());
-            match connection.listen(patience.min(silence_left))? {
+            let patience = patience.min(state.silence_left(Instant::now(), timeout));
+            match connection.listen(patience)? {
                 Some(reply) => {
-                    (state.heard, state.is_pinged) = (Instant::now(), false);
-                    match state.confirm(&reply)? {
-                        true => Ok(None),
-                        false => message(&reply).map_err(|wrong| connection.no_answer(wrong)),
+                    state.heard(Instant::now());
+                    match state.confirm(topics, &reply)? {
+                        Confirmed::Subscribed => Ok(None),
+                        Confirmed::Forbidden(symbol, _) => Ok(Some(Update::Forbidden(symbol))),
+                        Confirmed::Nothing => {
+                            message(&reply).map_err(|wrong| connection.no_answer(wrong))
+                        }
                     }
                 }
-                None if state.heard.elapsed() < silence_max => Ok(None),
+                None if !state.silence_left(Instant::now(), timeout).is_zero() => Ok(None),
                 None if state.is_pinged => Err(connection.timed_out("give a sign of life".into())),
                 None => {
-                    state.is_pinged = true;
                     connection.send(&[Ping])?;
+                    state.pinged(Instant::now());
                     Ok(None)
                 }
             }
@@ -279,42 +304,23 @@ impl Subscription {
     /// The event of this update, unless it is older than what was told of the stock, or the same.
     fn tell(&mut self, update: Update) -> Option<Event> {
         match update {
-            Update::Quote(quote) => {
-                let Quote { symbol, version, updated_ns, feed, .. } = quote;
-                // A server that has lost its catalog counts from 1 again, but later.
-                let is_new = self.told.get(&symbol).is_none_or(|told| {
-                    let is_same = version == told.version && updated_ns == told.updated_ns;
-                    version > told.version
-                        || updated_ns > told.updated_ns
-                        || (is_same && feed != told.feed)
-                });
-                if !is_new {
-                    return None;
-                }
-                self.told.insert(symbol, Told { version, updated_ns, is_listed: true, feed });
-                Some(Event::Quote(quote))
-            }
-            Update::Delisted(symbol) => {
-                let nothing = Told { version: 0, updated_ns: 0, is_listed: true, feed: None };
-                let told = self.told.entry(symbol).or_insert(nothing);
-                std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
-            }
+            Update::Quote(quote) => self.told.quote(&quote).then_some(Event::Quote(quote)),
+            Update::Delisted(symbol) => match self.told.gone(symbol) {
+                Gone::Delisted | Gone::NeverListed => Some(Event::Delisted(symbol)),
+                Gone::Known => None,
+            },
+            Update::Unlisted(symbol) => match self.told.gone(symbol) {
+                // It was delisted while there was no connection.
+                Gone::Delisted => Some(Event::Delisted(symbol)),
+                Gone::NeverListed => Some(Event::Unlisted(symbol)),
+                Gone::Known => None,
+            },
             Update::Forbidden(symbol) => {
-                self.told.remove(&symbol);
+                self.told.forget(&symbol);
+                self.forbidden.insert(symbol);
                 Some(Event::Forbidden(symbol))
             }
             Update::AllForbidden => Some(Event::AllForbidden),
-            Update::Unlisted(symbol) => match self.told.get_mut(&symbol) {
-                // It was delisted while there was no connection, or that was told already.
-                Some(told) => {
-                    std::mem::take(&mut told.is_listed).then_some(Event::Delisted(symbol))
-                }
-                None => {
-                    let nothing = Told { version: 0, updated_ns: 0, is_listed: false, feed: None };
-                    self.told.insert(symbol, nothing);
-                    Some(Event::Unlisted(symbol))
-                }
-            },
         }
     }
 
@@ -341,7 +347,23 @@ impl Iterator for Subscription {
 
 impl State {
     fn new() -> State {
-        State { subscribed: 0, unconfirmed: 0, heard: Instant::now(), is_pinged: false }
+        let silent_since = Instant::now();
+        State { subscribed: 0, unconfirmed: 0, silent_since, is_pinged: false }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        (self.silent_since, self.is_pinged) = (now, false);
+    }
+
+    /// The server was asked for a sign of life. It has the whole time for it, however long the reader of
+    /// events was away before.
+    fn pinged(&mut self, now: Instant) {
+        (self.silent_since, self.is_pinged) = (now, true);
+    }
+
+    /// How much longer the server may be silent.
+    fn silence_left(&self, now: Instant, timeout: Duration) -> Duration {
+        timeout.saturating_sub(now.saturating_duration_since(self.silent_since))
     }
 
     /// Whether the server has confirmed every topic.
@@ -364,25 +386,39 @@ impl State {
         Ok(())
     }
 
-    /// Whether the reply confirms a subscription. It is an error if it refuses one.
-    fn confirm(&mut self, reply: &Value) -> Result<bool, ClientError> {
+    /// What the reply says of the topic that was asked for first of those that are not confirmed. It is an error
+    /// if that is refused for another reason than rights.
+    fn confirm(&mut self, topics: &[Topic], reply: &Value) -> Result<Confirmed, ClientError> {
         let confirmed = match reply {
-            Value::Error(why) => return Err(Refused::new(why).into()),
-            Value::Array(parts) => matches!(
-                parts.first(),
-                Some(Value::Text(kind)) if [&b"subscribe"[..], b"psubscribe"].contains(&&kind[..])
-            ),
-            _ => false,
+            Value::Error(why) => {
+                let refused = Refused::new(why);
+                match topics.get(self.subscribed - self.unconfirmed) {
+                    Some(Topic::Symbol(symbol)) if refused.is_not_permitted() => {
+                        Confirmed::Forbidden(*symbol, refused)
+                    }
+                    _ => return Err(refused.into()),
+                }
+            }
+            Value::Array(parts) => match parts.first() {
+                Some(Value::Text(kind)) if kind == b"subscribe" || kind == b"psubscribe" => {
+                    Confirmed::Subscribed
+                }
+                _ => return Ok(Confirmed::Nothing),
+            },
+            _ => return Ok(Confirmed::Nothing),
         };
-        self.unconfirmed = self.unconfirmed.saturating_sub(usize::from(confirmed));
+        self.unconfirmed = self.unconfirmed.saturating_sub(1);
         Ok(confirmed)
     }
 }
 
 /// What a message says; `None` of a sign of life.
 fn message(reply: &Value) -> Result<Option<Update>, NoAnswer> {
-    let Value::Array(parts) = reply else {
-        return Err(NoAnswer::rubbish(&reply));
+    let parts = match reply {
+        Value::Array(parts) => parts,
+        // Where no subscription is left, it comes like this.
+        Value::Text(pong) if pong == b"PONG" => return Ok(None),
+        _ => return Err(NoAnswer::rubbish(&reply)),
     };
     let payload = match &parts[..] {
         [Value::Text(kind), Value::Text(_channel), Value::Text(payload)] if kind == b"message" => {
@@ -413,5 +449,24 @@ impl Request for Topic {
             Topic::Symbol(symbol) => symbol.as_str().into(),
             Topic::Pattern(pattern) => (&**pattern).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_the_whole_time_for_a_sign_of_life_though_the_reader_was_away() {
+        let timeout = Duration::from_secs(5);
+        let mut state = State::new();
+        let back = state.silent_since + 12 * timeout;
+        assert!(state.silence_left(back, timeout).is_zero());
+        state.pinged(back);
+        assert_eq!(state.silence_left(back, timeout), timeout);
+        assert!(state.is_pinged && state.silence_left(back + timeout, timeout).is_zero());
+        state.heard(back + timeout);
+        assert!(!state.is_pinged);
+        assert_eq!(state.silence_left(back + timeout, timeout), timeout);
     }
 }

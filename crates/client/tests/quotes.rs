@@ -1,7 +1,8 @@
 //! The quote client and the subscription with the server together, over loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -246,6 +247,45 @@ fn a_subscription_begins_with_the_quote_now_and_ends_with_the_latest() {
         "{event:?}"
     );
     assert!(subscription.next_timeout(Duration::ZERO).is_none());
+}
+
+#[test]
+fn without_patience_what_has_come_is_told() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    client.set(symbol("AAPL"), fields("1", 1)).unwrap();
+    let mut subscription = Subscription::open(address, [symbol("AAPL")], [""; 0]).unwrap();
+    assert_eq!(quote(&mut subscription).version, 1);
+    client.set_price(symbol("AAPL"), Price::MAX).unwrap();
+    let until = Instant::now() + PATIENCE;
+    let event = loop {
+        if let Some(event) = subscription.next_timeout(Duration::ZERO) {
+            break event;
+        }
+        assert!(Instant::now() < until, "nothing is told");
+    };
+    assert!(matches!(&event, Event::Quote(quote) if quote.version == 2), "{event:?}");
+}
+
+/// What the server says of many connections is longer than any other text.
+#[test]
+fn many_connections_are_all_listed() {
+    let (_server, address) = serve();
+    let mut client = QuoteClient::connect(address).unwrap();
+    let name = "x".repeat(500);
+    let others = (0..150).map(|_| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(format!("CLIENT SETNAME {name}\r\n").as_bytes()).unwrap();
+        stream.read_exact(&mut [0; b"+OK\r\n".len()]).unwrap();
+        stream
+    });
+    let others: Vec<TcpStream> = others.collect();
+    let clients = client.clients().unwrap();
+    let named = clients
+        .iter()
+        .filter(|fields| fields.iter().any(|(field, value)| field == "name" && *value == name));
+    assert_eq!(named.count(), others.len());
+    client.ping().unwrap();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The protocols: how requests are written and replies are recognised.
 //!
 //! The codecs of stockd's line protocol and of RESP are those of `stockd_wire`, that of memcached is
-//! here, and those of HTTP, WebSocket and gRPC are made of crates of others. This module reduces replies to what a run counts, and writes requests beforehand so that a
-//! run copies bytes. It knows no sockets, no clock and no names but those it was given.
+//! here, and those of HTTP, WebSocket and gRPC are made of crates of others. This module reduces
+//! replies to what a run counts, and writes requests beforehand so that a run copies bytes. It knows
+//! no sockets, no clock and no names but those it was given.
 //!
 //! Invariant: a reply is recognised once it is whole, however the bytes before were cut, and bytes
 //! that are no reply are an error, never a panic and never a wait for more. No reply is copied.

@@ -33,6 +33,20 @@ pub(crate) struct Connection {
     pub(crate) open: bool,
 }
 
+/// Bytes that are read from a connection before others have their turn, but for what the last read brings.
+pub(crate) const TURN_BYTES: usize = 2 * LOAD_READ_BYTES;
+
+/// What a turn of reading came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// All that there was.
+    All,
+    /// As much as one turn may bring. No event says that there is more.
+    Enough,
+    /// The end of the stream.
+    End,
+}
+
 impl Connection {
     pub(crate) fn new(opened: Opened, workload: &Workload) -> io::Result<Connection> {
         let Opened { stream, received } = opened;
@@ -102,7 +116,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what there is and counts the replies. `false` at the end of the stream.
+    /// Reads what there is, or as much as one turn may bring, and counts the replies.
     ///
     /// # Errors
     ///
@@ -113,20 +127,24 @@ impl Connection {
         clock: Clock,
         workload: &Workload,
         figures: &mut Figures,
-    ) -> io::Result<Result<bool, Misunderstanding>> {
-        loop {
+    ) -> io::Result<Result<Received, Misunderstanding>> {
+        let mut received = 0;
+        while received < TURN_BYTES {
             let kept = self.tail.len();
             if scratch.len() < kept + LOAD_READ_BYTES {
                 scratch.resize(kept + LOAD_READ_BYTES, 0);
             }
             let room = scratch.len() - kept;
             let read = match self.stream.read(&mut scratch[kept..]) {
-                Ok(0) => return Ok(Ok(false)),
+                Ok(0) => return Ok(Ok(Received::End)),
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Ok(true)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Ok(Received::All));
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            received += read;
             let now = clock.now();
             if now >= figures.window_begin {
                 figures.counts.bytes_received += read as u64;
@@ -142,9 +160,10 @@ impl Connection {
             self.tail.extend_from_slice(&replies[heard..]);
             // A read that does not fill the buffer has emptied the socket, but for records of TLS.
             if read < room && !self.stream.is_encrypted() {
-                return Ok(Ok(true));
+                return Ok(Ok(Received::All));
             }
         }
+        Ok(Ok(Received::Enough))
     }
 
     /// Gives up the requests in flight, because the connection is lost.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of the measured window; docs/load.md has them under these names.
+/// Counts of a run; docs/load.md has them under these names. What was found and what got no reply counts in the
+/// measured window; what went wrong, and what was compared, from the beginning of the warm-up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Requests due that were never sent, for lack of room. Open loop alone.
@@ -25,7 +26,7 @@ pub struct Counts {
     pub first_error: Option<String>,
     /// Connections that the server closed.
     pub connections_closed: u64,
-    /// Bytes of replies.
+    /// Bytes of replies, from the beginning of the window on.
     pub bytes_received: u64,
 }
 

@@ -19,12 +19,13 @@ use mio::{Events, Poll, Token};
 use stockd_latency::nanoseconds;
 use stockd_model::limits::{
     EVENTS_MAX, LOAD_DRAIN_TIMEOUT, LOAD_IN_FLIGHT_MAX, LOAD_OUTPUT_BYTES_MAX, LOAD_SEND_BATCH,
+    LOAD_SILENCE_MAX,
 };
 
 use crate::alarm::Alarm;
 use crate::chance::Chance;
 use crate::clock::{Clock, thread_cpu_ns};
-use crate::connection::Connection;
+use crate::connection::{Connection, Received};
 use crate::conversation::Misunderstanding;
 use crate::error::LoadError;
 use crate::figures::{Figures, Kind};
@@ -75,6 +76,8 @@ pub(crate) struct Driver {
     connections: Vec<Connection>,
     /// Connections that have something to send.
     unflushed: Vec<usize>,
+    /// Connections that have more to be read than one turn may bring.
+    unread: Vec<usize>,
     /// The connection whose turn it is in the open loop.
     turn: usize,
     scratch: Vec<u8>,
@@ -84,6 +87,10 @@ pub(crate) struct Driver {
     total_answered: u64,
     open_connections: usize,
     phase: Phase,
+    /// When the loop woke up last.
+    woken: u64,
+    /// When a request was sent, or a reply was read, for the last time.
+    active: u64,
     /// Time spent waiting since the window began, and CPU time until then.
     waited: u64,
     begun_at: u64,
@@ -123,6 +130,7 @@ impl Driver {
             quota: orders.requests.unwrap_or(u64::MAX),
             open_connections: connections.len(),
             unflushed: Vec::with_capacity(connections.len()),
+            unread: Vec::new(),
             poll,
             alarm,
             connections,
@@ -131,6 +139,8 @@ impl Driver {
             scratch: Vec::new(),
             total_answered: 0,
             phase: Phase::WarmUp,
+            woken: 0,
+            active: 0,
             waited: 0,
             begun_at: 0,
             cpu_before: 0,
@@ -157,7 +167,7 @@ impl Driver {
             }
             let more_is_due = self.send_due(now);
             self.flush();
-            let timeout = match more_is_due || self.orders.spins {
+            let timeout = match more_is_due || self.orders.spins || !self.unread.is_empty() {
                 true => Some(Duration::ZERO),
                 false => self.timeout(now).map_err(LoadError::system("set a timer"))?,
             };
@@ -168,7 +178,11 @@ impl Driver {
                 }
                 _ => {}
             }
-            self.waited += self.orders.clock.now() - waiting_since;
+            self.woken = self.orders.clock.now();
+            self.waited += self.woken - waiting_since;
+            for at in std::mem::take(&mut self.unread) {
+                self.receive(at)?;
+            }
             for event in &events {
                 if event.token() == ALARM {
                     continue;
@@ -196,15 +210,30 @@ impl Driver {
         }
         let ended = match self.orders.window_end {
             Some(end) => now >= end,
-            None => self.quota == 0 && self.outstanding() == 0,
+            None => {
+                let is_silent = now >= self.gives_up_at();
+                // Connections may be many, so they are looked at where it matters alone.
+                (self.quota == 0 || is_silent)
+                    && match self.outstanding() {
+                        0 => self.quota == 0,
+                        _ => is_silent,
+                    }
+            }
         };
         if self.phase == Phase::Window && (ended || self.open_connections == 0) {
             self.close_window(now);
         }
     }
 
+    /// When a window that ends by the number of requests ends without them, unless something happens.
+    fn gives_up_at(&self) -> u64 {
+        self.active + nanoseconds(LOAD_SILENCE_MAX)
+    }
+
     fn close_window(&mut self, now: u64) {
-        self.phase = Phase::Drain { until: now + nanoseconds(LOAD_DRAIN_TIMEOUT) };
+        let drain =
+            if self.orders.window_end.is_some() { LOAD_DRAIN_TIMEOUT } else { Duration::ZERO };
+        self.phase = Phase::Drain { until: now + nanoseconds(drain) };
         let figures = &mut self.figures;
         let end = match self.orders.window_end {
             Some(end) => end.min(now),
@@ -281,6 +310,7 @@ impl Driver {
         if counted && self.orders.requests.is_some() {
             self.quota -= batch;
         }
+        self.active = now;
         self.write(at);
     }
 
@@ -306,6 +336,7 @@ impl Driver {
             };
             self.connections[at].ask(due, &self.orders.workload, &mut self.orders.chance);
             self.queue(at);
+            self.active = now;
             if due >= self.orders.window_begin {
                 self.figures.offered += 1;
                 self.figures.late.record(now - due, 1);
@@ -351,9 +382,17 @@ impl Driver {
         let before = connection.outstanding();
         let Orders { clock, workload, .. } = &self.orders;
         let received = connection.receive(&mut self.scratch, *clock, workload, &mut self.figures);
-        self.total_answered += (before - connection.outstanding()) as u64;
+        let answered = (before - connection.outstanding()) as u64;
+        if answered > 0 {
+            self.active = self.woken;
+        }
+        self.total_answered += answered;
         match received {
-            Ok(Ok(true)) => {
+            Ok(Ok(Received::End)) => self.lose(at, None),
+            Ok(Ok(received)) => {
+                if received == Received::Enough && !self.unread.contains(&at) {
+                    self.unread.push(at);
+                }
                 // Answers to what the server has said besides replies.
                 if connection.unwritten() > 0 {
                     self.queue(at);
@@ -363,7 +402,6 @@ impl Driver {
                 }
             }
             Ok(Err(Misunderstanding::Over(error))) => self.lose(at, Some(&error)),
-            Ok(Ok(false)) => self.lose(at, None),
             Err(error) => self.lose(at, Some(&error)),
             Ok(Err(Misunderstanding::Foreign(foreign))) => {
                 return Err(LoadError::Foreign {
@@ -400,7 +438,10 @@ impl Driver {
     fn timeout(&mut self, now: u64) -> io::Result<Option<Duration>> {
         let mut timeout = match self.phase {
             Phase::WarmUp => Some(self.orders.window_begin),
-            Phase::Window => self.orders.window_end,
+            // In the past it has no say: nothing is under way then.
+            Phase::Window => {
+                self.orders.window_end.or(Some(self.gives_up_at()).filter(|at| *at > now))
+            }
             Phase::Drain { until } => Some(until),
         }
         .map(|next| Duration::from_nanos(next.saturating_sub(now)));
@@ -422,12 +463,19 @@ impl Driver {
         for connection in self.connections.iter_mut().filter(|connection| connection.open) {
             connection.give_up(now, &mut self.figures);
         }
-        if let (Mode::Open(pacer), Some(end)) = (&mut self.orders.mode, self.orders.window_end) {
-            while let Some(due) = pacer.take_due(end.saturating_sub(1)) {
+        if let Mode::Open(pacer) = &mut self.orders.mode {
+            // The window may have ended before the rest is due, since all connections were lost.
+            let end = self.orders.window_end.map_or(now, |end| end.min(now));
+            while self.quota > 0
+                && let Some(due) = pacer.take_due(end.saturating_sub(1))
+            {
                 if due >= self.orders.window_begin {
                     self.figures.offered += 1;
                     self.figures.counts.unsent += 1;
                     self.figures.given_up(Kind::Lookup, due, now, 1);
+                    if self.orders.requests.is_some() {
+                        self.quota -= 1;
+                    }
                 }
             }
         }
@@ -446,4 +494,137 @@ fn next_with_room(connections: &[Connection], turn: &mut usize) -> Option<usize>
             && connection.unwritten() < LOAD_OUTPUT_BYTES_MAX;
         has_room.then_some(at)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc::{self, Receiver};
+
+    use stockd_client::Stream;
+    use stockd_model::Address;
+    use stockd_model::limits::LOAD_PATIENCE;
+
+    use super::*;
+    use crate::codec::{Caller, Protocol, WriteWith};
+    use crate::connection::TURN_BYTES;
+    use crate::pacer::Arrivals;
+    use crate::stocks::Texts;
+    use crate::workload::Mix;
+
+    /// A driver of one connection without a warm-up to a server that never answers, the server, and its window's end.
+    fn driver(
+        mode: Mode,
+        window_end: Option<u64>,
+        requests: Option<u64>,
+    ) -> (Driver, TcpListener, Receiver<()>) {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().into();
+        let (driver, windows) = driver_of(&address, mode, window_end, requests);
+        (driver, server, windows)
+    }
+
+    fn driver_of(
+        address: &Address,
+        mode: Mode,
+        window_end: Option<u64>,
+        requests: Option<u64>,
+    ) -> (Driver, Receiver<()>) {
+        let mix = Mix {
+            protocol: Protocol::Line,
+            mget: 1,
+            zipf: None,
+            misses_percent: 0.0,
+            updates_percent: 0.0,
+            update_with: WriteWith::Hset,
+            caller: Caller::default(),
+        };
+        let stream = Stream::connect(address, LOAD_PATIENCE).unwrap();
+        stream.set_nonblocking().unwrap();
+        let (window_over, windows) = mpsc::channel();
+        let orders = Orders {
+            workload: Arc::new(Workload::new(&mix, Texts::generated(1), None).unwrap()),
+            opened: vec![Opened { stream, received: Vec::new() }],
+            target: address.to_string(),
+            clock: Clock::starting_in(Duration::ZERO),
+            mode,
+            window_begin: 0,
+            window_end,
+            requests,
+            chance: Chance::new(1, 0),
+            spins: false,
+            answered: Arc::default(),
+            window_over,
+        };
+        (Driver::new(orders).unwrap(), windows)
+    }
+
+    #[test]
+    fn a_window_by_requests_ends_although_the_server_never_answers() {
+        let (mut driver, _server, windows) = driver(Mode::Closed { pipeline: 1 }, None, Some(3));
+        driver.send_batch(0);
+        let end = driver.active + nanoseconds(LOAD_SILENCE_MAX);
+        driver.enter_phase(end - 1);
+        assert_eq!(driver.phase, Phase::Window);
+        let timeout = driver.timeout(end - 1).unwrap();
+        assert_eq!(timeout, Some(Duration::from_nanos(1)), "it wakes up by itself");
+        driver.enter_phase(end);
+        assert!(driver.is_over(end) && windows.try_recv().is_ok());
+        let figures = driver.finish();
+        assert_eq!((figures.counts.unanswered, figures.counts.unsent), (1, 0));
+    }
+
+    #[test]
+    fn a_connection_with_much_to_read_gives_way_to_others_and_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let server = UnixListener::bind(&path).unwrap();
+        let address = format!("unix:{}", path.display()).parse().unwrap();
+        let mode = Mode::Closed { pipeline: 1 };
+        let (mut driver, _windows) = driver_of(&address, mode, Some(u64::MAX), None);
+        let mut stream = server.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let errors = "ERR busy\n".repeat(1000);
+        let mut sent = 0;
+        while let Ok(bytes) = stream.write(errors.as_bytes()) {
+            sent += bytes as u64;
+        }
+        assert!(sent > TURN_BYTES as u64, "the system keeps {sent} bytes");
+        driver.receive(0).unwrap();
+        assert_eq!(driver.figures.counts.bytes_received, TURN_BYTES as u64);
+        while driver.figures.counts.bytes_received < sent {
+            assert_eq!(driver.unread, [0], "it is noted, and once");
+            driver.receive(0).unwrap();
+        }
+    }
+
+    /// A rate at which nothing is under way for longer than a server may be silent.
+    #[test]
+    fn between_requests_of_a_low_rate_no_reply_is_missing() {
+        let pacer = Pacer::new(0.001, Arrivals::Constant, 0, 1, 1);
+        let (mut driver, _server, _windows) = driver(Mode::Open(pacer), None, Some(3));
+        let later = nanoseconds(2 * LOAD_SILENCE_MAX);
+        driver.enter_phase(later);
+        assert_eq!(driver.phase, Phase::Window);
+        assert_eq!(driver.timeout(later).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_due_after_all_connections_were_lost_was_not_offered() {
+        const GAP_NS: u64 = 1_000_000;
+        let pacer = Pacer::new(1e9 / GAP_NS as f64, Arrivals::Constant, 0, 1, 1);
+        let hour = nanoseconds(Duration::from_secs(3600));
+        let (mut driver, _server, _windows) = driver(Mode::Open(pacer), Some(hour), None);
+        let clock = driver.orders.clock;
+        driver.enter_phase(clock.now());
+        driver.lose(0, None);
+        driver.enter_phase(clock.now());
+        assert!(driver.is_over(clock.now()));
+        let figures = driver.finish();
+        let due_max = clock.now() / GAP_NS + 1;
+        assert!(figures.offered <= due_max, "{} of {due_max}", figures.offered);
+        assert_eq!(figures.counts.unanswered, figures.offered);
+    }
 }

@@ -23,7 +23,10 @@ pub(crate) enum Serving {
 impl Serving {
     pub(crate) fn of(stream: &Stream) -> Serving {
         let process = match stream.ends() {
-            Some((own, server)) if own.ip() != server.ip() => return Serving::Elsewhere,
+            // From one address of the loopback another is reached.
+            Some((own, server)) if own.ip() != server.ip() && !server.ip().is_loopback() => {
+                return Serving::Elsewhere;
+            }
             Some((_, server)) => listener(server).and_then(owner),
             None => stream.peer_process(),
         };
@@ -115,9 +118,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let _unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bind = |address: &str| std::net::TcpListener::bind(address).unwrap();
+        let (tcp, other) = (bind("127.0.0.1:0"), bind("127.0.0.2:0"));
         let address = tcp.local_addr().unwrap();
-        for address in [format!("unix:{}", path.display()), address.to_string()] {
+        let other = other.local_addr().unwrap();
+        for address in [format!("unix:{}", path.display()), address.to_string(), other.to_string()]
+        {
             let stream = Stream::connect(&address.parse().unwrap(), LOAD_PATIENCE).unwrap();
             assert_eq!(Serving::of(&stream), Serving::Process(std::process::id()), "{address}");
         }

@@ -153,15 +153,16 @@ pub fn run(
 
     let watched = subscribers.as_ref();
     let watch = Watch { course, begun, counters: &counters, subscribers: watched, serving };
+    let mut open_windows = threads;
     // Without a warm-up the window begins with the first request, which is yet to come.
     if !course.warmup.is_zero() {
-        watch.until(&windows, Some(begun + course.warmup), threads, &mut progress);
+        watch.until(&windows, Some(begun + course.warmup), &mut open_windows, &mut progress);
     }
     let before = watch.sample();
     if let Some(subscribers) = watched {
         subscribers.begin_window();
     }
-    watch.until(&windows, None, threads, &mut progress);
+    watch.until(&windows, None, &mut open_windows, &mut progress);
     let after = watch.sample();
     if let Some(subscribers) = watched {
         subscribers.end_window();
@@ -181,8 +182,7 @@ pub fn run(
         let error = &mut figures.counts.first_error;
         *error = error.take().or_else(|| told.first_error.clone());
     }
-    let (sample, told) = ((&before, &after), told);
-    Ok(Outcome { server_memory_bytes, ..outcome(figures, sample, told) })
+    Ok(Outcome { server_memory_bytes, ..outcome(figures, (&before, &after), told) })
 }
 
 /// A run as it is seen from outside of its threads.
@@ -210,21 +210,22 @@ impl Watch<'_> {
         }
     }
 
-    /// Reports progress until the time has come, or the windows of all `open` threads have ended.
+    /// Reports progress until the time has come, or the windows of all threads have ended; `open` is the number
+    /// of those that have not.
     fn until(
         &self,
         windows: &Receiver<()>,
         until: Option<Instant>,
-        mut open: usize,
+        open: &mut usize,
         progress: &mut impl FnMut(Progress),
     ) {
-        while open > 0 {
+        while *open > 0 {
             let now = Instant::now();
             let left = until.map_or(PROGRESS_INTERVAL, |until| {
                 until.saturating_duration_since(now).min(PROGRESS_INTERVAL)
             });
             match windows.recv_timeout(left) {
-                Ok(()) => open -= 1,
+                Ok(()) => *open -= 1,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     let elapsed = now.saturating_duration_since(self.begun);
@@ -325,9 +326,10 @@ fn connect(
             target: target.to_string(),
             number,
             of: connections,
-            remedy: match why.raw_os_error() {
-                // EMFILE
-                Some(24) => "raise the limit of open files (ulimit -n), or use fewer --connections",
+            remedy: match rustix::io::Errno::from_io_error(&why) {
+                Some(rustix::io::Errno::MFILE) => {
+                    "raise the limit of open files (ulimit -n), or use fewer --connections"
+                }
                 _ => "start the server, or name another with --server",
             },
             why,

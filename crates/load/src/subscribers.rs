@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Poll, Token, Waker};
 use stockd_client::Stream;
@@ -29,6 +29,7 @@ use carrier::{Reader, Subscription};
 use event::Event;
 
 use crate::codec::json;
+use crate::connection::TURN_BYTES;
 use crate::error::LoadError;
 use crate::opening::{self, Opened};
 use crate::stocks::Texts;
@@ -79,6 +80,8 @@ struct Subscriber {
 /// All that the thread has.
 struct Audience {
     subscribers: Vec<Subscriber>,
+    /// Those that have more to be read than one turn may bring.
+    unread: Vec<usize>,
     request: Vec<u8>,
     shared: Arc<Shared>,
     told: Told,
@@ -116,6 +119,7 @@ impl Subscribers {
         let audience = Audience {
             unsubscribed: subscribers.len(),
             subscribers,
+            unread: Vec::new(),
             request: subscription.request,
             shared: Arc::clone(&shared),
             told: Told { ages: Latencies::preallocated(), ..Told::default() },
@@ -151,12 +155,16 @@ impl Subscribers {
 
     /// Ends them.
     pub(crate) fn end(mut self) -> Told {
-        self.join().unwrap_or_default()
+        match self.join() {
+            Some(Ok(told)) => told,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Told::default(),
+        }
     }
 
-    fn join(&mut self) -> Option<Told> {
+    fn join(&mut self) -> Option<thread::Result<Told>> {
         let _ = self.waker.wake();
-        self.thread.take()?.join().ok()
+        Some(self.thread.take()?.join())
     }
 }
 
@@ -195,9 +203,14 @@ impl Audience {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut scratch = vec![0; LOAD_READ_BYTES];
         loop {
-            match poll.poll(&mut events, None) {
+            // No event says that there is more to be read.
+            let timeout = (!self.unread.is_empty()).then_some(Duration::ZERO);
+            match poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return self.told,
                 _ => {}
+            }
+            for at in std::mem::take(&mut self.unread) {
+                self.turn(at, &mut scratch);
             }
             for event in &events {
                 if event.token() == WAKE {
@@ -222,12 +235,16 @@ impl Audience {
                 self.say(Ok(()));
             }
         }
-        if let Err(error) = outcome {
-            self.subscribers[at].open = false;
-            self.told.closed += 1;
-            let why = format!("a subscriber was lost: {error}");
-            self.say(Err(why.clone()));
-            self.told.first_error.get_or_insert(why);
+        match outcome {
+            Ok(false) if !self.unread.contains(&at) => self.unread.push(at),
+            Ok(_) => {}
+            Err(error) => {
+                self.subscribers[at].open = false;
+                self.told.closed += 1;
+                let why = format!("a subscriber was lost: {error}");
+                self.say(Err(why.clone()));
+                self.told.first_error.get_or_insert(why);
+            }
         }
     }
 
@@ -240,26 +257,33 @@ impl Audience {
 }
 
 impl Subscriber {
-    /// Sends what is left of the request, and hears the messages that came.
+    /// Sends what is left of the request, and hears the messages that came, or as many as one turn may bring.
+    /// Returns whether that was all.
     fn turn(
         &mut self,
         request: &[u8],
         scratch: &mut [u8],
         shared: &Shared,
         ages: &mut Latencies,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.send(request)?;
-        loop {
+        let mut received = 0;
+        let is_all = loop {
             let read = match self.stream.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break true,
                 Err(error) => return Err(error),
             };
             self.tail.extend_from_slice(&scratch[..read]);
             self.hear(shared, ages)?;
-        }
-        self.send(request)
+            received += read;
+            if received >= TURN_BYTES {
+                break false;
+            }
+        };
+        self.send(request)?;
+        Ok(is_all)
     }
 
     fn send(&mut self, request: &[u8]) -> io::Result<()> {
@@ -307,4 +331,54 @@ impl Subscriber {
 
 fn unix_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use stockd_model::limits::LOAD_PATIENCE;
+
+    use super::*;
+    use crate::codec::Caller;
+
+    #[test]
+    fn a_subscriber_with_much_to_read_gives_way_to_others() {
+        const MESSAGE: &str = "*3\r\n$7\r\nmessage\r\n$1\r\nA\r\n$2\r\n{}\r\n";
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let server = UnixListener::bind(&path).unwrap();
+        let address = format!("unix:{}", path.display()).parse().unwrap();
+        let stream = Stream::connect(&address, LOAD_PATIENCE).unwrap();
+        stream.set_nonblocking().unwrap();
+        let mut sender = server.accept().unwrap().0;
+        sender.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(bytes) = sender.write(MESSAGE.repeat(1000).as_bytes()) {
+            sent += bytes;
+        }
+        let subscription =
+            Subscription::new(Carrier::Resp, &Texts::generated(1), &Caller::default());
+        let mut subscriber = Subscriber {
+            stream,
+            sent: 0,
+            output: Vec::new(),
+            tail: Vec::new(),
+            reader: Reader::new(&subscription).unwrap(),
+            is_subscribed: false,
+            open: true,
+        };
+        let shared = Shared {
+            messages: AtomicU64::new(0),
+            begun_ns: AtomicU64::new(u64::MAX),
+            ended_ns: AtomicU64::new(u64::MAX),
+        };
+        let mut scratch = vec![0; LOAD_READ_BYTES];
+        let mut turn = || subscriber.turn(&[], &mut scratch, &shared, &mut Latencies::default());
+        let messages = || shared.messages.load(Ordering::Relaxed) as usize;
+        assert!(!turn().unwrap(), "{sent} bytes in one turn");
+        assert_eq!(messages(), TURN_BYTES / MESSAGE.len());
+        while !turn().unwrap() {}
+        assert_eq!(messages(), sent / MESSAGE.len());
+    }
 }

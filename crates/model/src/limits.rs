@@ -680,6 +680,10 @@ pub const LOAD_READ_BYTES: usize = 64 * 1024;
 /// What has no reply by then counts as unanswered, with the latency it has reached.
 pub const LOAD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a run of the load generator that ends by the number of requests goes on without any reply. Then it
+/// ends without them, and what has no reply counts as unanswered.
+pub const LOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// How long the load generator waits for a connection, and for a reply while it lists stocks.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(10);
 

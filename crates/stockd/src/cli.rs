@@ -69,7 +69,11 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         // Help and version, asked for or shown for want of a command, are no errors to shorten.
         Err(error) if !error.use_stderr() || is_help(&error) => error.exit(),
-        Err(error) => return fail(&UsageError(one_line(&error, std::env::args().nth(1))).into()),
+        Err(error) => {
+            let first = std::env::args_os().nth(1);
+            let first = first.map(|word| word.to_string_lossy().into_owned());
+            return fail(&UsageError(one_line(&error, first)).into());
+        }
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),

@@ -338,7 +338,8 @@ impl RunArgs {
         };
         let label = self.label.clone();
         let label = label.unwrap_or_else(|| Document::default_label(protocol, &target.to_string()));
-        let command = std::env::args().collect();
+        let words = std::env::args_os();
+        let command = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let mut document = Document::new(label, command, self.parameters(&target, names.len()));
         let runs = Runs { args: self, workload: &workload, names: &names, course: &course };
         for (swept, load) in self.loads() {

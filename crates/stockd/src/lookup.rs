@@ -184,7 +184,7 @@ fn measure_clients(
         progress::bar(counts.counts().len() as u64, "{bar:40} {pos} of {len} numbers of clients");
     let mut stages = Vec::new();
     for &clients in counts.counts() {
-        stages.push(course.measure(clients, list.as_mut().ok())?);
+        stages.push(course.measure(clients, &mut list)?);
         progress.inc(1);
     }
     drop(progress);

@@ -18,14 +18,15 @@ use crate::interruption::Interruption;
 use crate::output;
 use crate::quote_server::QuoteServer;
 use crate::usage_error::UsageError;
-use board::Board;
+use board::{Board, cut};
 
 /// Watch quotes as they change.
 ///
 /// On a terminal it shows a table that is kept up to date, until Ctrl-C. In a pipe it prints a
 /// line for each change, with the quote as a JSON object; a stock that is delisted has
-/// "status":"delisted" and nothing else, and one that is not listed to begin with has "unlisted". Where changes come faster than they can be shown, each
-/// shows the latest quote. A lost connection is opened again, however long it takes.
+/// "status":"delisted" and nothing else, and one that is not listed to begin with has "unlisted".
+/// Where changes come faster than they can be shown, each shows the latest quote. A lost connection is
+/// opened again, however long it takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
@@ -61,10 +62,8 @@ fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     let mut messages = 0;
     while !interruption.within(Duration::ZERO) {
         if let Some(event) = subscription.next_timeout(REDRAW_INTERVAL) {
-            messages += u64::from(matches!(
-                event,
-                Event::Quote(_) | Event::Delisted(_) | Event::Unlisted(_) | Event::Forbidden(_)
-            ));
+            let is_message = !matches!(event, Event::Disconnected { .. } | Event::Reconnected);
+            messages += u64::from(is_message);
             view.show(&event)?;
         }
         if args.count.is_some_and(|count| messages >= count) {
@@ -194,7 +193,7 @@ impl Table {
             });
         // The news and the line that the cursor stands on need a row each.
         let mut lines = self.board.draw(columns, rows.saturating_sub(2), now_ns());
-        lines.push(self.news.chars().take(columns).collect());
+        lines.push(cut(&self.news, columns).to_owned());
         // One write, so that no half of it is seen: move up, write each line over the old one, and
         // clear what is left of the old table below.
         let mut frame = String::new();

@@ -341,6 +341,25 @@ fn several_clients_have_a_page_of_their_own() {
     assert!(!others.contains("http:") && !others.contains("https:"), "{page:.800}");
 }
 
+/// A listener of RESP that serves a client, and does not show it the connections.
+fn serve_resp_without_a_list() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut replies, _) = listener.accept().unwrap();
+        let requests = BufReader::new(replies.try_clone().unwrap());
+        for word in requests.lines().map_while(Result::ok) {
+            let reply = match word.as_str() {
+                "PING" => "+PONG\r\n",
+                "LIST" => "-NOPERM not for you\r\n",
+                _ => continue,
+            };
+            replies.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
 #[test]
 fn clients_are_measured_where_no_worker_is_known() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -353,6 +372,10 @@ fn clients_are_measured_where_no_worker_is_known() {
         err.contains("which worker served whom is not known") && err.contains("--resp ADDR"),
         "{err}"
     );
+    let resp = serve_resp_without_a_list().to_string();
+    let (code, _, err) = run(lookup(serve()).args(["ACME", "--clients", "1", "--resp", &resp]));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("is not known: NOPERM not for you; name"), "{err}");
     let (code, _, err) = run(lookup(serve()).args(["ACME", "--clients", "0"]));
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("numbers from 1 to 64, as in 5, 1..5 or 1,2,10"), "{err}");

@@ -143,7 +143,7 @@ impl Client {
             let asked = Asked::with_body(Method::POST, "/v1/lookup".to_owned(), JSON, body);
             let awaited = || format!("answer about {} stocks", short.len());
             let reply = self.ask(&asked.repeatable(), awaited).await?;
-            reply.is(StatusCode::OK)?.found(&mut found)?;
+            reply.is(StatusCode::OK)?.found(&short, &mut found)?;
         }
         Ok(found)
     }

@@ -4,7 +4,7 @@
 //! taken for 'not listed'.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -57,8 +57,8 @@ impl Reply {
         }
     }
 
-    /// Adds what it says of many names.
-    pub(super) fn found(self, found: &mut Found) -> Result<(), Error> {
+    /// Adds what it says of these names.
+    pub(super) fn found(self, asked: &[&str], found: &mut Found) -> Result<(), Error> {
         #[derive(Deserialize)]
         struct Answer<'a> {
             #[serde(borrow)]
@@ -69,6 +69,11 @@ impl Reply {
         }
         let answer: Option<Answer<'_>> = serde_json::from_slice(&self.body).ok();
         let Some(answer) = answer else { return Err(self.not_a_reply()) };
+        let others: HashSet<&str> =
+            answer.missing.iter().chain(&answer.forbidden).map(String::as_str).collect();
+        if !asked.iter().all(|name| answer.quotes.contains_key(*name) || others.contains(name)) {
+            return Err(self.not_a_reply());
+        }
         for (name, payload) in answer.quotes {
             let Some(quote) = payload.quote() else { return Err(self.not_a_reply()) };
             found.quotes.insert(name.into_owned(), quote);
@@ -106,13 +111,14 @@ impl Reply {
             problem: Map<String, Value>,
         }
         let answer: Option<Answer> = serde_json::from_slice(&self.body).ok();
-        let answer = answer.filter(|it| it.done + it.refused.len() == updates);
-        let lines = answer.and_then(|answer| {
+        let lines = answer.and_then(|Answer { done, refused: lines }| {
             let line = |Line { line, problem }: Line| {
                 let place = line.checked_sub(1).filter(|place| *place < updates)?;
                 Some((place, refused(problem, &HeaderMap::new())?))
             };
-            answer.refused.into_iter().map(line).collect::<Option<_>>()
+            let lines: HashMap<_, _> = lines.into_iter().map(line).collect::<Option<_>>()?;
+            // Each line once.
+            (done.checked_add(lines.len()) == Some(updates)).then_some(lines)
         });
         lines.ok_or_else(|| self.not_a_reply())
     }
@@ -199,10 +205,17 @@ mod tests {
     fn half_an_answer_is_none() {
         let json = |body| reply(200, "application/json", body);
         let mut found = Found::default();
-        json(r#"{"quotes":{},"missing":["B"]}"#).found(&mut found).unwrap();
+        json(r#"{"quotes":{},"missing":["B"]}"#).found(&["B", "B"], &mut found).unwrap();
         assert_eq!(found.missing, ["B"]);
-        for body in ["", "{", r#"{"quotes":{}}"#, r#"{"quotes":{"A":{}},"missing":[]}"#] {
-            assert!(json(body).found(&mut found).is_err(), "{body}");
+        for body in [
+            "",
+            "{",
+            r#"{"quotes":{}}"#,
+            r#"{"quotes":{"A":{}},"missing":[]}"#,
+            // Of one of the names it says nothing.
+            r#"{"quotes":{},"missing":["A"]}"#,
+        ] {
+            assert!(json(body).found(&["A", "B"], &mut found).is_err(), "{body}");
         }
         let quote = r#"{"symbol":"A","status":"trading","price":"1","version":1,"updated":"2026-09-21T14:13:20Z"}"#;
         assert!(json(quote).tagged().is_err(), "it has no ETag");
@@ -214,6 +227,7 @@ mod tests {
             r#"{"done":1,"refused":[]}"#,
             r#"{"done":1,"refused":[{"line":3,"problem":{"type":"late","status":409,"detail":"d"}}]}"#,
             r#"{"done":1,"refused":[{"line":0,"problem":{"type":"late","status":409,"detail":"d"}}]}"#,
+            r#"{"done":0,"refused":[{"line":1,"problem":{"type":"late","status":409,"detail":"d"}},{"line":1,"problem":{"type":"late","status":409,"detail":"d"}}]}"#,
         ] {
             assert!(refused(body).is_err(), "{body}");
         }

@@ -31,7 +31,9 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use stockd_model::limits::{HTTP_CLIENT_REPLY_BYTES_MAX, WATCH_SILENCE_MAX};
+use stockd_model::limits::{
+    HTTP_CLIENT_REPLY_BYTES_MAX, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN, WATCH_SILENCE_MAX,
+};
 use stockd_model::{Address, Problem, Quote, Symbol};
 use tokio::time::{Instant, Sleep};
 
@@ -39,10 +41,10 @@ use super::connector::{Connection, Connector, Purpose};
 use super::error::{Error, Refused};
 use super::events::{Message, Messages};
 use super::pool::{Asked, JSON, Reply, shown, within};
-use super::told::{Continuity, Gone, Told};
 use crate::error::excerpt;
 use crate::pause::Pauses;
 use crate::payload::{self, Update};
+use crate::told::{Continuity, Gone, Told};
 
 /// What is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +109,7 @@ pub struct Watch {
     /// Up to where everything has been told, as the server says it.
     last_id: Option<String>,
     pauses: Pauses,
-    /// The pause that the server has asked for.
+    /// The pause that the server has asked for, within the bounds of all pauses.
     retry: Option<Duration>,
 }
 
@@ -241,7 +243,8 @@ impl Watch {
             "unauthenticated" => return Err(Box::new(unauthenticated()).into()),
             "goodbye" => {
                 let Goodbye { retry_ms } = serde_json::from_slice(&data).map_err(|_| no_reply())?;
-                self.retry = Some(Duration::from_millis(retry_ms.into()));
+                let retry = Duration::from_millis(retry_ms.into());
+                self.retry = Some(retry.clamp(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX));
             }
             // A heartbeat, or what a later server says.
             _ => {}
@@ -365,11 +368,12 @@ impl Live {
                 Poll::Pending => {
                     ready!(self.silence.as_mut().poll(cx));
                     if self.doubted {
-                        let silence = WATCH_SILENCE_MAX + self.patience;
+                        let silence = WATCH_SILENCE_MAX.saturating_add(self.patience);
                         return lost(&self.connection, format!("it was silent for {silence:?}"));
                     }
                     self.doubted = true;
-                    self.silence.as_mut().reset(Instant::now() + self.patience);
+                    // Which may be longer than an instant can be away.
+                    self.silence = Box::pin(tokio::time::sleep(self.patience));
                 }
             }
         }

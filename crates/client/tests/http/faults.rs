@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stockd_client::Answer;
 use stockd_client::http::{Client, Condition, Error, Event};
+use stockd_model::limits::{RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
 
 use crate::server::{Web, free_address};
 use crate::{priced, runtime, soon, until};
@@ -169,17 +170,38 @@ fn a_watch_that_hears_nothing_connects_again() {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = Client::new(silent);
-    runtime.block_on(async {
-        let mut watch = client.watch(Web::watch_of(&["A"])).await.unwrap();
-        assert!(matches!(watch.next().await, Event::Connected { epoch: 0xaa, .. }));
-        // From here on the clock of the runtime runs as fast as it can.
-        tokio::time::pause();
-        let event = watch.next().await;
-        let Event::Disconnected { reason, .. } = &event else { panic!("{event:?}") };
-        assert!(reason.to_string().ends_with("it was silent for 20s"), "{reason}");
-        tokio::time::resume();
-        assert!(matches!(soon(watch.next()).await, Event::Connected { .. }));
-    });
+    // Without a deadline the last doubt is as long as can be.
+    for (client, silence) in
+        [(client.clone(), "it was silent for 20s"), (client.within(Duration::MAX), "")]
+    {
+        runtime.block_on(async {
+            let mut watch = client.watch(Web::watch_of(&["A"])).await.unwrap();
+            assert!(matches!(watch.next().await, Event::Connected { epoch: 0xaa, .. }));
+            // From here on the clock of the runtime runs as fast as it can.
+            tokio::time::pause();
+            let event = watch.next().await;
+            let Event::Disconnected { reason, .. } = &event else { panic!("{event:?}") };
+            assert!(reason.to_string().ends_with(silence), "{reason}");
+            tokio::time::resume();
+            assert!(matches!(soon(watch.next()).await, Event::Connected { .. }));
+        });
+    }
+}
+
+/// A server that sends everybody away at once, and one that sends them away for weeks.
+#[test]
+fn a_goodbye_sets_a_pause_within_bounds() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    for (retry_ms, pause) in [("0", RECONNECT_PAUSE_MIN), ("4294967295", RECONNECT_PAUSE_MAX)] {
+        let goodbye = format!("{HEAD}event: goodbye\ndata: {{\"retry_ms\":{retry_ms}}}\n\n");
+        let client = answers(Box::leak(goodbye.into_boxed_str()));
+        runtime().block_on(soon(async {
+            let mut watch = client.watch(Web::watch_of(&["A"])).await.unwrap();
+            let event = watch.next().await;
+            let Event::Disconnected { retry_in, .. } = event else { panic!("{event:?}") };
+            assert_eq!(retry_in, pause);
+        }));
+    }
 }
 
 #[test]

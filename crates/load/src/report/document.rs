@@ -57,7 +57,7 @@ pub struct Parameters {
     pub updates_percent: f64,
     /// Subscribers beside the load.
     pub subscribers: usize,
-    /// What carries their messages: `resp`, `sse` or `websocket`.
+    /// What carries their messages: `resp`, `sse`, `websocket` or `grpc`.
     #[serde(default)]
     pub subscribe_with: Carrier,
     /// Seconds before the window.

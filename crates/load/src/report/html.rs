@@ -5,10 +5,7 @@ use stockd_model::rfc3339;
 
 use super::document::{Document, Point, Repetition};
 use super::plot::charts;
-use super::table::{columns, notes};
-
-/// What stands where nothing was measured.
-const NOTHING: &str = "–";
+use super::table::{NOTHING, columns, notes};
 
 /// The page of a report.
 ///

@@ -7,8 +7,8 @@ use super::{Document, Point, Repetition};
 /// Letters of a line, at most.
 const WIDTH: usize = 100;
 
-/// What stands where there is nothing that was measured.
-const NOTHING: &str = "–";
+/// What stands where nothing was measured.
+pub(super) const NOTHING: &str = "–";
 
 /// A row for each point: medians over its repetitions, and the highest maximum. Columns without a
 /// measurement are left out, and those that have no room follow below.

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use stockd_model::limits::{HTTP_URI_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX};
+use stockd_model::limits::{
+    HTTP_HEAD_BYTES_MAX, HTTP_URI_BYTES_MAX, RESP_REPLY_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX,
+};
 use stockd_wire::reply::NotAReply;
 
 use crate::codec::{Caller, Foreign, http, websocket};
@@ -111,7 +113,10 @@ impl Events {
                 None => self.text = line.to_vec(),
             }
         }
-        Ok(at)
+        match self.text.len() <= RESP_REPLY_BYTES_MAX {
+            true => Ok(at),
+            false => Err(Foreign::new(b"an event without an end")),
+        }
     }
 
     /// Takes the next piece of the response; `None` while that is not whole.
@@ -126,9 +131,11 @@ impl Events {
                 Some(_) => Err(NotAReply),
             },
             Stage::Length => match httparse::parse_chunk_size(bytes) {
-                Ok(httparse::Status::Partial) => Ok(None),
+                Ok(httparse::Status::Partial) if bytes.len() < HTTP_HEAD_BYTES_MAX => Ok(None),
                 // The last one is empty.
-                Ok(httparse::Status::Complete((_, 0))) | Err(_) => Err(NotAReply),
+                Ok(httparse::Status::Partial | httparse::Status::Complete((_, 0))) | Err(_) => {
+                    Err(NotAReply)
+                }
                 Ok(httparse::Status::Complete((length, chunk))) => {
                     self.stage = Stage::Chunk(usize::try_from(chunk).map_err(|_| NotAReply)?);
                     Ok(Some(length))

@@ -223,6 +223,26 @@ mod tests {
 
     #[cfg(feature = "web")]
     #[test]
+    fn an_event_without_an_end_is_not_waited_for() {
+        use stockd_model::limits::{HTTP_HEAD_BYTES_MAX, RESP_REPLY_BYTES_MAX};
+        let subscription =
+            Subscription::new(Carrier::Sse, &Texts::generated(1), &Caller::default());
+        let begin = || {
+            let mut reader = Reader::new(&subscription).unwrap();
+            reader.read(b"HTTP/1.1 200 OK\r\n\r\n", &mut |_| {}).unwrap();
+            reader
+        };
+        let line = "x".repeat(RESP_REPLY_BYTES_MAX);
+        let chunk = format!("{:x}\r\n{line}", line.len() + 1);
+        let mut reader = begin();
+        assert!(reader.read(chunk.as_bytes(), &mut |_| {}).is_ok());
+        assert_eq!(reader.read(b"x", &mut |_| {}).unwrap_err().excerpt, "an event without an end");
+        let extension = format!("1;{}", "x".repeat(HTTP_HEAD_BYTES_MAX));
+        assert!(begin().read(extension.as_bytes(), &mut |_| {}).is_err());
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
     fn a_request_holds_as_many_names_as_fit() {
         use stockd_model::limits::{HTTP_URI_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX};
         let (few, many) = (Texts::generated(3), Texts::generated(100_000));

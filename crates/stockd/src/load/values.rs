@@ -39,12 +39,12 @@ impl Parameter {
         }
     }
 
-    fn max(self) -> f64 {
+    fn range(self) -> RangeInclusive<f64> {
         match self {
-            Parameter::Connections => LOAD_CONNECTIONS_MAX as f64,
-            Parameter::Pipeline => LOAD_PIPELINE_MAX as f64,
-            Parameter::Threads => LOAD_THREADS_MAX as f64,
-            Parameter::Rate => LOAD_RATE_MAX,
+            Parameter::Connections => 1.0..=LOAD_CONNECTIONS_MAX as f64,
+            Parameter::Pipeline => 1.0..=LOAD_PIPELINE_MAX as f64,
+            Parameter::Threads => 1.0..=LOAD_THREADS_MAX as f64,
+            Parameter::Rate => LOAD_RATE_MIN..=LOAD_RATE_MAX,
         }
     }
 
@@ -111,13 +111,11 @@ pub(super) fn sweep(text: &str) -> Result<Sweep, String> {
     let parameter = Parameter::ALL.into_iter().find(|parameter| parameter.name() == name);
     let parameter = parameter.ok_or_else(hint)?;
     let value = |text: &str| {
-        let value = rate(text).ok().filter(|value| *value <= parameter.max());
+        let (min, max) = parameter.range().into_inner();
+        let value = number(text, min, max, "a number").ok();
         let value = value.filter(|value| parameter == Parameter::Rate || value.fract() == 0.0);
         value.ok_or_else(|| {
-            format!(
-                "'{text}' is not possible for {name}: write a number from 1 to {}",
-                parameter.max()
-            )
+            format!("'{text}' is not possible for {name}: write a number from {min} to {max}")
         })
     };
     let values: Vec<f64> = values.split(',').map(value).collect::<Result<_, _>>()?;
@@ -140,6 +138,7 @@ mod tests {
         for wrong in ["connections", "clients=1", "connections=", "pipeline=1.5", "threads=999"] {
             assert!(sweep(wrong).unwrap_err().starts_with(['w', '\'']), "{wrong}");
         }
+        assert!(sweep("rate=0").unwrap_err().ends_with("from 0.001 to 1000000000"));
     }
 
     #[test]

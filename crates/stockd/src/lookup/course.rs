@@ -56,11 +56,12 @@ impl Measured {
 }
 
 impl Course<'_> {
-    /// Measures this number of clients at once, and asks `list` which worker serves whom.
+    /// Measures this number of clients at once, and asks `list` which worker serves whom. Where that fails, the
+    /// error takes its place, the workers are not known, and the figures stand.
     pub(super) fn measure(
         &self,
         clients: usize,
-        list: Option<&mut QuoteClient>,
+        list: &mut Result<QuoteClient, ClientError>,
     ) -> anyhow::Result<Stage> {
         let connect = |_| Client::connect_with(self.server, self.options.clone());
         let connected: Result<Vec<Client>, ClientError> = (0..clients).map(connect).collect();
@@ -74,12 +75,14 @@ impl Course<'_> {
         for (client, measured) in connected.iter().zip(&mut stage.clients) {
             measured.address = client.local_address();
         }
-        // Where it cannot be asked, the workers are not known, and the figures stand.
-        let listed = list.and_then(|list| list.clients().ok()).unwrap_or_default();
-        stage
-            .clients
-            .iter_mut()
-            .for_each(|measured| measured.worker = worker_of(measured, &listed));
+        let listed = list.as_mut().map_or(Ok(Vec::new()), QuoteClient::clients);
+        let listed = listed.unwrap_or_else(|error| {
+            *list = Err(error);
+            Vec::new()
+        });
+        for measured in &mut stage.clients {
+            measured.worker = worker_of(measured, &listed);
+        }
         Ok(stage)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use stockd_model::{Field, Quote, Status, Symbol, escaped};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The stocks that are watched, sorted by symbol.
 #[derive(Debug, Default)]
@@ -95,6 +95,8 @@ impl Board {
                 *width = text.width().max(*width);
             }
         }
+        // The first column is always there.
+        widths[0] = widths[0].min(columns);
         let is_known = |at: usize| lines.iter().any(|line| line.texts[at] != NOTHING);
         let mut shown_columns: Vec<usize> = (0..HEADINGS.len()).collect();
         shown_columns.retain(|&at| !matches!(at, BID | ASK) || is_known(at));
@@ -131,8 +133,19 @@ fn fitting(widths: impl Iterator<Item = usize>, columns: usize) -> usize {
     fits.count().max(1)
 }
 
-/// One text of a row: the first column is aligned left, the others right.
+/// The beginning of a text that is at most this wide.
+pub(super) fn cut(text: &str, width: usize) -> &str {
+    let mut taken = 0;
+    let beyond = text.char_indices().find(|(_, letter)| {
+        taken += letter.width().unwrap_or(0);
+        taken > width
+    });
+    beyond.map_or(text, |(at, _)| &text[..at])
+}
+
+/// One text of a row, cut to the width: the first column is aligned left, the others right.
 fn cell(at: usize, text: &str, width: usize, style: Style) -> String {
+    let text = cut(text, width);
     let spaces = " ".repeat(width.saturating_sub(text.width()));
     match at {
         0 => format!("{style}{text}{style:#}{spaces}"),
@@ -250,7 +263,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal_and_no_table_longer() {
         let board = sample();
-        for columns in 8..60 {
+        for columns in 0..60 {
             for line in board.draw(columns, 24, 0) {
                 let line = anstream::adapter::strip_str(&line).to_string();
                 assert!(line.width() <= columns, "{columns}: {line:?}");
@@ -264,6 +277,12 @@ mod tests {
         for rows in 2..9 {
             assert!(drawn(&board, 80, rows).len() <= rows, "{rows}");
         }
+    }
+
+    #[test]
+    fn texts_are_cut_between_letters() {
+        let cuts = [0, 1, 2, 3, 4, 9].map(|width| cut("牛a来", width));
+        assert_eq!(cuts, ["", "", "牛", "牛a", "牛a", "牛a来"]);
     }
 
     #[test]

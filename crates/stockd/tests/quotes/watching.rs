@@ -1,8 +1,11 @@
 //! `stockd watch` in a pipe.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use serde_json::Value;
 
-use crate::server::{Running, Server};
+use crate::server::{Running, Server, run, stockd};
 
 fn message(running: &mut Running) -> Value {
     let line = running.line();
@@ -85,6 +88,25 @@ fn a_lost_connection_is_made_anew_and_what_is_gone_is_told() {
         err.contains("; trying again in 0.") && err.ends_with("stockd: connected again\n"),
         "{err}"
     );
+}
+
+/// A server that takes the right to read away says so once, and then nothing.
+#[test]
+fn a_message_that_nothing_may_be_read_any_more_counts() {
+    const CONFIRMED: &str = "*3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n";
+    const FORBIDDEN: &str =
+        "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\n*\r\n$22\r\n{\"status\":\"forbidden\"}\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all([CONFIRMED, FORBIDDEN].concat().as_bytes()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let mut command = stockd(&["watch", "*", "--count", "1"]);
+    command.env("STOCKD_RESP_SERVER", address.to_string());
+    let line = "{\"status\":\"forbidden\"}\n";
+    assert_eq!(run(command), (Some(0), line.to_owned(), String::new()));
 }
 
 #[test]

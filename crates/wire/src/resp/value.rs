@@ -7,9 +7,7 @@
 use std::fmt;
 
 use stockd_model::escaped;
-use stockd_model::limits::{
-    EXCERPT_BYTES_MAX, RESP_BULK_BYTES_MAX, RESP_REPLY_BYTES_MAX, RESP_REPLY_NESTING_MAX,
-};
+use stockd_model::limits::{EXCERPT_BYTES_MAX, RESP_REPLY_BYTES_MAX, RESP_REPLY_NESTING_MAX};
 
 use super::reply::{Piece, decode_piece};
 use crate::reply::NotAReply;
@@ -17,7 +15,7 @@ use crate::reply::NotAReply;
 /// What a server replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A simple or a bulk string, at most [`RESP_BULK_BYTES_MAX`] bytes.
+    /// A simple or a bulk string.
     Text(Vec<u8>),
     /// A refusal: its code and words, as they were sent.
     Error(Vec<u8>),
@@ -87,7 +85,7 @@ impl ValueDecoder {
     ///
     /// [`ValueError`] when the reply can never be whole. What was no reply is still in the input.
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Value>, ValueError> {
-        while let Some((piece, taken)) = decode_piece(input, RESP_BULK_BYTES_MAX)? {
+        while let Some((piece, taken)) = decode_piece(input, RESP_REPLY_BYTES_MAX)? {
             *input = input.get(taken..).unwrap_or_default();
             self.bytes += taken;
             if self.bytes > RESP_REPLY_BYTES_MAX {
@@ -136,7 +134,7 @@ mod tests {
     use super::*;
     use crate::resp::frame;
     use proptest::prelude::*;
-    use stockd_model::limits::{REPLY_LINE_BYTES_MAX, RESP_ARRAY_PARTS_MAX};
+    use stockd_model::limits::{REPLY_LINE_BYTES_MAX, RESP_ARRAY_PARTS_MAX, RESP_BULK_BYTES_MAX};
 
     /// Every reply of a stream that comes in these pieces; stops at the first error.
     fn values(stream: &[u8], piece_bytes: usize) -> Vec<Result<Value, ValueError>> {
@@ -152,7 +150,7 @@ mod tests {
                     return values;
                 }
             }
-            assert!(rest.len() < RESP_BULK_BYTES_MAX + 16, "more is left than one bulk string");
+            assert!(rest.len() < RESP_REPLY_BYTES_MAX + 16, "more is left than one bulk string");
             input = rest.to_vec();
         }
         values
@@ -225,10 +223,14 @@ mod tests {
     #[test]
     fn bounds_hold_one_below_at_and_above() {
         let bulk = |len: usize| encoded(&Value::Text(vec![b'x'; len]));
-        for len in [RESP_BULK_BYTES_MAX - 1, RESP_BULK_BYTES_MAX] {
-            assert_eq!(values(&bulk(len), 1000), [Ok(Value::Text(vec![b'x'; len]))]);
+        let piece_bytes = RESP_REPLY_BYTES_MAX / 4;
+        let framed_max = RESP_REPLY_BYTES_MAX - b"$8388608\r\n\r\n".len();
+        for len in [RESP_BULK_BYTES_MAX + 1, framed_max] {
+            assert_eq!(values(&bulk(len), piece_bytes), [Ok(Value::Text(vec![b'x'; len]))]);
         }
-        assert!(value_is_error(&values(&bulk(RESP_BULK_BYTES_MAX + 1), 1000)));
+        for len in [framed_max + 1, RESP_REPLY_BYTES_MAX + 1] {
+            assert!(value_is_error(&values(&bulk(len), piece_bytes)));
+        }
 
         assert_eq!(values(format!("*{RESP_ARRAY_PARTS_MAX}\r\n").as_bytes(), 99), []);
         let too_many = format!("*{}\r\n", RESP_ARRAY_PARTS_MAX + 1);

@@ -1,7 +1,8 @@
-//! What a watch has told of each stock, so that it tells nothing twice and nothing that is older.
+//! What a subscription or a watch has told of each stock, so that it tells nothing twice and nothing that is older.
 //!
 //! It knows no streams. Invariant: within an epoch the versions that it lets through of a stock rise, unless a crash of
 //! the server has taken writes back; and after [`synced`](Told::synced) what it has let through as listed is listed.
+//! Epochs and rounds are those of a watch: a subscription never begins another.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,7 @@ pub enum Continuity {
 
 /// What was told.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     stocks: HashMap<Symbol, Stock>,
     epoch: Option<u64>,
     /// Counts the times that everything was told from the beginning.
@@ -42,7 +43,7 @@ struct Stock {
 
 impl Told {
     /// A connection begins with this.
-    pub(super) fn begin(&mut self, epoch: u64, resumed: bool) -> Continuity {
+    pub(crate) fn begin(&mut self, epoch: u64, resumed: bool) -> Continuity {
         let before = self.epoch.replace(epoch);
         if before == Some(epoch) && resumed {
             return Continuity::Resumed;
@@ -61,7 +62,7 @@ impl Told {
     }
 
     /// The server says this quote. Returns whether it is to be told.
-    pub(super) fn quote(&mut self, quote: &Quote) -> bool {
+    pub(crate) fn quote(&mut self, quote: &Quote) -> bool {
         let Quote { symbol, version, updated_ns, feed, .. } = *quote;
         let stock = Stock { version, updated_ns, feed, is_listed: true, round: self.round };
         let Some(told) = self.stocks.get_mut(&symbol) else {
@@ -81,7 +82,7 @@ impl Told {
     }
 
     /// The server says that the stock is not listed. Returns whether it was.
-    pub(super) fn gone(&mut self, symbol: Symbol) -> Gone {
+    pub(crate) fn gone(&mut self, symbol: Symbol) -> Gone {
         let round = self.round;
         match self.stocks.get_mut(&symbol) {
             Some(told) => {
@@ -100,14 +101,19 @@ impl Told {
         }
     }
 
+    /// The stocks that were told of last as listed.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &Symbol> {
+        self.stocks.iter().filter(|(_, stock)| stock.is_listed).map(|(symbol, _)| symbol)
+    }
+
     /// The client may not read it any more.
-    pub(super) fn forget(&mut self, symbol: &Symbol) {
+    pub(crate) fn forget(&mut self, symbol: &Symbol) {
         self.stocks.remove(symbol);
     }
 
     /// The server has told everything. Returns what it has not spoken of, though it was listed: it was delisted while
     /// there was no connection.
-    pub(super) fn synced(&mut self) -> Vec<Symbol> {
+    pub(crate) fn synced(&mut self) -> Vec<Symbol> {
         let round = self.round;
         let unspoken = self.stocks.iter_mut().filter(|(_, it)| it.round != round);
         let mut vanished = Vec::new();
@@ -123,7 +129,7 @@ impl Told {
 
 /// What it means that a stock is not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gone {
+pub(crate) enum Gone {
     /// It was.
     Delisted,
     /// It never was.
