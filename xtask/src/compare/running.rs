@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::bench::{Bench, on_core};
 use super::peer::{self, Peer, Program};
 use super::redis_benchmark;
-use super::scenario::{FanOut, SWEPT_LOAD, Scenario};
+use super::scenario::{FanOut, Keeps, SWEPT_LOAD, Scenario};
 use crate::packages;
 
 /// A server that listens.
@@ -255,14 +255,15 @@ impl Launch<'_> {
         let mut command = on_core(0, &self.bench.stockd);
         command.args(["serve", "--workers", "1", "--log", "warn", "--http", "off"]);
         command.args([own, self.address, other, "off"]).arg("--catalog").arg(self.stocks()?);
-        match self.scenario.durable {
-            true => {
-                command.args(["--sync", "always", "--data-dir"]).arg(self.data.join("data"));
-            }
-            false => {
+        let sync = match self.scenario.keeps {
+            Keeps::Nothing => {
                 command.arg("--ephemeral");
+                return Ok(command);
             }
-        }
+            Keeps::EachWrite => "always",
+            Keeps::EachSecond => "interval=1000",
+        };
+        command.args(["--sync", sync, "--data-dir"]).arg(self.data.join("data"));
         Ok(command)
     }
 
@@ -279,8 +280,12 @@ impl Launch<'_> {
         };
         // Subscribers who are behind are not sent away.
         command.args(["--client-output-buffer-limit", "pubsub 0 0 0"]);
-        command.args(["--appendonly", if self.scenario.durable { "yes" } else { "no" }]);
-        command.args(["--appendfsync", "always", "--dir"]).arg(self.data);
+        let (keeps, sync) = match self.scenario.keeps {
+            Keeps::Nothing => ("no", "no"),
+            Keeps::EachWrite => ("yes", "always"),
+            Keeps::EachSecond => ("yes", "everysec"),
+        };
+        command.args(["--appendonly", keeps, "--appendfsync", sync, "--dir"]).arg(self.data);
         Ok(Some(command))
     }
 

@@ -12,14 +12,23 @@ pub(super) struct Scenario {
     /// Share of requests that write, in percent.
     pub(super) updates: usize,
     pub(super) stocks: usize,
-    /// Whether servers keep their stocks on the disk, and acknowledge a write when it is there.
-    pub(super) durable: bool,
+    pub(super) keeps: Keeps,
     /// Whether subscribers are told of updates, and nothing is looked up.
     pub(super) fan_out: Option<FanOut>,
     /// Whether one client writes all the time beside the load, waiting for the disk each time.
     pub(super) beside_writer: bool,
     /// The others are compared with the first.
     pub(super) peers: &'static [Peer],
+}
+
+/// What servers keep of their stocks on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Nothing,
+    /// A write is acknowledged when it is there.
+    EachWrite,
+    /// What was written is there a second later.
+    EachSecond,
 }
 
 /// One publisher, and subscribers who are told of all of it.
@@ -37,7 +46,7 @@ const LOOKUPS: Scenario = Scenario {
     mget: 1,
     updates: 0,
     stocks: 10_000,
-    durable: false,
+    keeps: Keeps::Nothing,
     fan_out: None,
     beside_writer: false,
     peers: &[],
@@ -116,7 +125,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "durable updates 1x1",
         connections: 1,
         updates: 100,
-        durable: true,
+        keeps: Keeps::EachWrite,
         peers: DURABLE,
         ..LOOKUPS
     },
@@ -124,7 +133,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "durable updates 16x1",
         connections: 16,
         updates: 100,
-        durable: true,
+        keeps: Keeps::EachWrite,
         peers: DURABLE,
         ..LOOKUPS
     },
@@ -132,7 +141,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "durable updates 256x1",
         connections: 256,
         updates: 100,
-        durable: true,
+        keeps: Keeps::EachWrite,
         peers: DURABLE,
         ..LOOKUPS
     },
@@ -141,19 +150,36 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         connections: 256,
         pipeline: 16,
         updates: 100,
-        durable: true,
+        keeps: Keeps::EachWrite,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "updates kept each second 256x1",
+        connections: 256,
+        updates: 100,
+        keeps: Keeps::EachSecond,
+        peers: DURABLE,
+        ..LOOKUPS
+    },
+    Scenario {
+        name: "updates kept each second 256x16",
+        connections: 256,
+        pipeline: 16,
+        updates: 100,
+        keeps: Keeps::EachSecond,
         peers: DURABLE,
         ..LOOKUPS
     },
     Scenario {
         name: "lookups, disk idle",
-        durable: true,
+        keeps: Keeps::EachWrite,
         peers: &[Peer::RESP, Peer::REDIS],
         ..LOOKUPS
     },
     Scenario {
         name: "lookups, disk busy",
-        durable: true,
+        keeps: Keeps::EachWrite,
         beside_writer: true,
         peers: &[Peer::RESP, Peer::REDIS],
         ..LOOKUPS
