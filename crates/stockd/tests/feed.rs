@@ -244,20 +244,22 @@ fn follow(args: &[&str], feed: &[u8], ends: &[usize], timeline: &[Row]) {
     for (end, row) in ends.iter().zip(timeline) {
         input.write_all(&feed[begin..*end]).unwrap();
         begin = *end;
-        if row["symbol"].is_empty() || row["price_after"].is_empty() {
+        if row["symbol"].is_empty() {
             continue;
         }
-        let expected = [row["price_after"].clone(), row["status_after"].clone()];
         let begun = Instant::now();
         loop {
             let fields: Vec<Option<String>> = redis::cmd("HMGET")
                 .arg(&row["symbol"])
-                .arg("price")
-                .arg("status")
+                .arg(&["price", "status"])
                 .query(&mut client)
                 .unwrap();
-            let fields: Vec<String> = fields.into_iter().map(Option::unwrap_or_default).collect();
-            if fields == expected {
+            let [price, status] = &fields[..] else { panic!("{fields:?}") };
+            let price = price.as_deref().unwrap_or_default();
+            // A stock that has no price yet need not be listed.
+            let is_unlisted = status.is_none() && price.is_empty();
+            let has_status = status.as_deref().unwrap_or_default() == row["status_after"];
+            if price == row["price_after"] && (has_status || is_unlisted) {
                 break;
             }
             assert!(begun.elapsed() < PATIENCE, "{fields:?}, and not {row:?}");
