@@ -77,6 +77,12 @@ impl Node {
         value.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
     }
 
+    /// Waits until its data directory has all that a node shows now.
+    pub(crate) fn keeps_what_is_shown_by(&self, node: &Node) {
+        let applied: u64 = node.info("cluster_applied").parse().unwrap();
+        becomes(|| (self.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    }
+
     /// What HTTP answers.
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.http).unwrap();

@@ -163,8 +163,7 @@ fn a_mirror_that_is_behind_is_waited_for() {
     let directory = regions.directory.path().join("node");
     let args = ["--follow", "--data-dir", directory.to_str().unwrap()];
     let edge = Node::start(&regions.hub, &args);
-    let applied: u64 = core.info("cluster_applied").parse().unwrap();
-    becomes(|| (edge.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    edge.keeps_what_is_shown_by(&core);
     edge.terminate();
 
     regions.start_leaf(false);
