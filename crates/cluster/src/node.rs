@@ -150,13 +150,17 @@ impl Node {
         }
         match event {
             Event::Message { sequence, message } => {
-                let is_own =
-                    |head: &Head| head.kind == Kind::Batch && self.origin.awaits(head, message);
+                let mut is_awaited = false;
+                let is_own = |head: &Head| {
+                    is_awaited = self.origin.awaits(head, message);
+                    // What else a node says of itself is short, and read.
+                    is_awaited && head.kind == Kind::Batch
+                };
                 match self.log.read(sequence, message, is_own) {
                     Ok(Read::Old) => {}
                     Ok(Read::Gap) if self.link.is_anew() => {}
                     Ok(Read::Gap) => self.follow(false, now),
-                    Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
+                    Ok(Read::Next(head, meaning)) => self.apply(head, &meaning, is_awaited, now),
                     Err(fault) => self.stop(fault),
                 }
             }
@@ -303,7 +307,7 @@ impl Node {
         hash.digest()
     }
 
-    fn apply(&mut self, message: &[u8], head: Option<Head>, meaning: &Meaning, now: Now) {
+    fn apply(&mut self, head: Option<Head>, meaning: &Meaning, is_awaited: bool, now: Now) {
         self.link.stirs(now.instant);
         self.listen(head, meaning, now);
         let own = head.filter(|head| head.session == self.origin.session());
@@ -316,7 +320,7 @@ impl Node {
                     self.begun += 1;
                     self.origin.begin_again((self.options.draw_session)())
                 }
-                _ => self.origin.came_back(number, message),
+                _ => self.origin.came_back(number, is_awaited),
             };
             if self.origin.fresh_at() > fresh {
                 self.link.is_proven();
