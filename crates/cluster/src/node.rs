@@ -3,28 +3,32 @@
 //! It puts what its clients ask into the log and has the [`Replica`] decide every message of the log in order, its own and
 //! those of others. It owns when writes are refused at once, what it tells the others of what it holds, and when it
 //! stops; [`Link`] says when the log is followed again. It does no I/O and reads no clock: [`Node::handle`] is told what
-//! came, [`Node::poll`] what time it is, and [`Node::effects`] are for the caller, who has a network.
+//! came, [`Node::poll`] what time it is, and [`Node::effects`] are for the caller, who has a network. What a message does is
+//! in [`applying`], and what goes to the log in [`sending`].
 //!
 //! Invariant: a write is answered as done only when its message has come back through the log and the rows show it; as
 //! refused only when it is known to have no effect.
 
+mod applying;
+mod sending;
+
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Holdings, Pending, Replica};
+use stockd_engine::{Holdings, Replica};
 use stockd_model::Refusal;
-use stockd_model::batch::{self, BatchWriter, Body, Head, Kind};
-use stockd_model::limits::{COMMANDS_TOGETHER_MAX, DIGEST_INTERVAL, REFOLLOW_AFTER_MAX};
+use stockd_model::batch::{Head, Kind};
+use stockd_model::limits::REFOLLOW_AFTER_MAX;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::event::{Effect, Event, Now, Taken};
 use crate::keeper::Keep;
 use crate::link::{Link, Sign};
-use crate::log_state::{Fault, LogState, Meaning, Read};
+use crate::log_state::{Fault, LogState, Read};
 use crate::options::ClusterName;
-use crate::origin::{CameBack, Origin};
+use crate::origin::Origin;
 use crate::place;
 use crate::status::{Closed, NodeStatus, STOPPED};
-use crate::votes::{Judgement, Votes};
+use crate::votes::Votes;
 
 /// How a node behaves.
 #[expect(missing_debug_implementations, reason = "a function has none")]
@@ -78,9 +82,6 @@ struct Snapshots {
     /// One that is kept, of which the others are to be told.
     to_tell: Option<u64>,
 }
-
-const DEAD: &str =
-    "a later message of this node came first, so it never takes effect; send it again";
 
 impl Node {
     /// A node that holds nothing yet.
@@ -150,13 +151,17 @@ impl Node {
         }
         match event {
             Event::Message { sequence, message } => {
-                let is_own =
-                    |head: &Head| head.kind == Kind::Batch && self.origin.awaits(head, message);
+                let mut is_awaited = false;
+                let is_own = |head: &Head| {
+                    is_awaited = self.origin.awaits(head, message);
+                    // What else a node says of itself is short, and read.
+                    is_awaited && head.kind == Kind::Batch
+                };
                 match self.log.read(sequence, message, is_own) {
                     Ok(Read::Old) => {}
                     Ok(Read::Gap) if self.link.is_anew() => {}
                     Ok(Read::Gap) => self.follow(false, now),
-                    Ok(Read::Next(head, meaning)) => self.apply(message, head, &meaning, now),
+                    Ok(Read::Next(head, meaning)) => self.apply(head, &meaning, is_awaited, now),
                     Err(fault) => self.stop(fault),
                 }
             }
@@ -202,11 +207,7 @@ impl Node {
             Some(closed) => self.refuse_what_is_asked(closed.cause()),
             None => self.send_what_is_asked(now),
         }
-        if self.fault.is_none() && self.origin.tick_is_due(now.instant) && self.link.is_up() {
-            let tick = batch::plain(&self.head(Kind::Tick, now), &Body::Nothing);
-            let tick = self.origin.tick(tick, now.instant);
-            self.effects.push(Effect::Send(tick));
-        }
+        self.tick(now);
         self.show();
     }
 
@@ -303,85 +304,6 @@ impl Node {
         hash.digest()
     }
 
-    fn apply(&mut self, message: &[u8], head: Option<Head>, meaning: &Meaning, now: Now) {
-        self.link.stirs(now.instant);
-        self.listen(head, meaning, now);
-        let own = head.filter(|head| head.session == self.origin.session());
-        let mut waiting = None;
-        if let Some(Head { number, .. }) = own {
-            let fresh = self.origin.fresh_at();
-            let came = match meaning {
-                Meaning::Repeated => CameBack::default(),
-                Meaning::Unknown => {
-                    self.begun += 1;
-                    self.origin.begin_again((self.options.draw_session)())
-                }
-                _ => self.origin.came_back(number, message),
-            };
-            if self.origin.fresh_at() > fresh {
-                self.link.is_proven();
-            }
-            waiting = self.settle(came);
-        }
-        debug_assert!(*meaning != Meaning::Own || waiting.is_some(), "what is awaited has come");
-        let time_ns = head.map_or(0, |head| head.time_ns);
-        let decided = match (waiting, meaning) {
-            (Some(own), _) => self.replica.decide_own(time_ns, own),
-            (None, Meaning::Commands(commands)) => self.replica.decide(time_ns, commands),
-            (None, _) => Ok(()),
-        };
-        if let Err(fault) = decided {
-            return self.stop(Fault::NoRoom(fault.to_string()));
-        }
-        self.unshown += match meaning {
-            Meaning::Commands(_) | Meaning::Own => head.map_or(1, |head| head.count.into()),
-            _ => 1,
-        };
-        if own.is_some() && matches!(meaning, Meaning::Snapshot { .. }) {
-            self.effects.push(Effect::Tidy);
-        }
-        if let (Meaning::Digest { sequence, digest }, None, Some(head)) = (meaning, own, head) {
-            self.hear(head.session, *sequence, *digest);
-        }
-        let sequence = self.log.seen().sequence;
-        let is_due = sequence.is_multiple_of(DIGEST_INTERVAL) || *meaning == Meaning::Compare;
-        if own.is_some() && *meaning == Meaning::Opened {
-            // What it has begun with may be something else than others hold.
-            self.is_to_ask = true;
-        }
-        if is_due && self.fault.is_none() {
-            self.show();
-            let digest = self.digest();
-            self.votes.note(sequence, digest);
-            self.digest_due = Some((sequence, digest));
-        } else if self.unshown >= COMMANDS_TOGETHER_MAX {
-            self.show();
-        }
-    }
-
-    /// Refuses what is dead, and says what became of what was given up. Returns who waits for what came.
-    fn settle(&mut self, came: CameBack) -> Option<Pending> {
-        let CameBack { dead, own, took_effect, without_effect } = came;
-        for number in took_effect {
-            tracing::warn!(number, "a write that was answered UNCERTAIN has taken effect");
-        }
-        for number in without_effect {
-            tracing::warn!(number, "a write that was answered UNCERTAIN has had no effect");
-        }
-        for pending in dead {
-            self.replica.refuse(pending, Refusal::ClusterDown { cause: DEAD });
-        }
-        own
-    }
-
-    /// A node that says nothing itself goes by what others say of the time.
-    fn listen(&mut self, head: Option<Head>, meaning: &Meaning, now: Now) {
-        let counts = !matches!(meaning, Meaning::Repeated | Meaning::Unknown);
-        if let (false, true, Some(head)) = (self.options.writes, counts, head) {
-            self.link.hears(head.time_ns, now);
-        }
-    }
-
     /// All that was sent before has come, as far as this node can know.
     fn fresh_at(&self) -> Option<Instant> {
         if self.options.writes { self.origin.fresh_at() } else { self.link.heard() }
@@ -390,26 +312,6 @@ impl Node {
     /// What this node knows of the way between it and the log.
     fn sign(&self) -> Sign {
         Sign { fresh: self.fresh_at(), unanswered: self.origin.unanswered_since() }
-    }
-
-    /// Another node holds this.
-    fn hear(&mut self, session: u64, sequence: u64, digest: u64) {
-        match self.votes.heard(session, sequence, digest) {
-            Judgement::Unknown => {}
-            Judgement::Wrong => self.stop(Fault::Diverged { sequence }),
-            Judgement::Disputed => {
-                if self.disputed.is_none() {
-                    tracing::error!(sequence, "another node holds something else; writes stop");
-                }
-                self.disputed = self.disputed.max(Some(sequence));
-            }
-            // What was agreed about before does not end it.
-            Judgement::Undisputed if self.disputed.is_some_and(|at| at <= sequence) => {
-                tracing::warn!(sequence, "most nodes hold what this one does; writes go on");
-                self.disputed = None;
-            }
-            Judgement::Undisputed => {}
-        }
     }
 
     fn show(&mut self) {
@@ -427,81 +329,6 @@ impl Node {
             self.replica.refuse(pending, Refusal::Uncertain);
         }
         self.show();
-    }
-
-    /// Says hello when the log reaches this node.
-    fn greet(&mut self, now: Now) {
-        let is_silent = !self.origin.is_open() && self.origin.is_idle();
-        if self.options.writes && is_silent && self.link.is_up() {
-            let hello = batch::plain(&self.head(Kind::Hello, now), &Body::Nothing);
-            let hello = self.origin.fly(hello, Pending::default(), now.instant);
-            self.effects.push(Effect::Send(hello));
-        }
-    }
-
-    /// Tells the others what this node holds, asks what they hold, and says that a snapshot is kept.
-    fn say_what_is_due(&mut self, now: Now) {
-        if let (Some((sequence, digest)), true) = (self.digest_due, self.origin.has_room()) {
-            self.digest_due = None;
-            self.say(Kind::Digest, &Body::Digest { sequence, digest }, now);
-        }
-        if self.is_to_ask && self.origin.has_room() {
-            self.is_to_ask = false;
-            self.say(Kind::Compare, &Body::Nothing, now);
-        }
-        if let (Some(sequence), true) = (self.snapshots.to_tell, self.origin.has_room()) {
-            self.snapshots.to_tell = None;
-            self.say(Kind::SnapshotDone, &Body::Snapshot { sequence }, now);
-        }
-    }
-
-    fn say(&mut self, kind: Kind, body: &Body, now: Now) {
-        let message = batch::plain(&self.head(kind, now), body);
-        self.fly(message, Pending::default(), now);
-    }
-
-    fn refuse_what_is_asked(&mut self, cause: &'static str) {
-        while self.replica.is_asked() {
-            let (_, pending) = self.replica.gather();
-            self.replica.refuse(pending, Refusal::ClusterDown { cause });
-        }
-    }
-
-    fn send_what_is_asked(&mut self, now: Now) {
-        while self.replica.is_asked() && self.origin.has_room() {
-            let (commands, pending) = self.replica.gather();
-            if commands.is_empty() {
-                // Lookups: they have their turn when what was asked before is answered.
-                if let Some(pending) = self.origin.wait_for_latest(pending)
-                    && let Err(fault) = self.replica.decide_own(now.unix_ns, pending)
-                {
-                    return self.stop(Fault::NoRoom(fault.to_string()));
-                }
-                continue;
-            }
-            let message = self.finish(commands, now);
-            self.fly(message, pending, now);
-        }
-    }
-
-    fn finish(&self, commands: BatchWriter, now: Now) -> Vec<u8> {
-        commands.finish(&self.head(Kind::Batch, now))
-    }
-
-    fn fly(&mut self, message: Vec<u8>, pending: Pending, now: Now) {
-        let outgoing = self.origin.fly(message, pending, now.instant);
-        self.effects.push(Effect::Send(outgoing));
-    }
-
-    fn head(&self, kind: Kind, now: Now) -> Head {
-        Head {
-            kind,
-            count: 0,
-            session: self.origin.session(),
-            number: self.origin.next_number(),
-            time_ns: now.unix_ns,
-            seen: self.log.seen(),
-        }
     }
 
     fn closed(&self, now: Instant) -> Option<Closed> {

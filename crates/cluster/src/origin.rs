@@ -234,14 +234,14 @@ impl Origin {
         head.session == self.session && flights.any(|flight| *flight.bytes == *message)
     }
 
-    /// A message of this session has come back, and counts.
-    pub(crate) fn came_back(&mut self, number: u64, message: &[u8]) -> CameBack {
+    /// A message of this session has come back, and counts. `is_awaited` says whether it is the [one in flight](Origin::awaits)
+    /// with its number; else it is not of this process, but of a copy of it.
+    pub(crate) fn came_back(&mut self, number: u64, is_awaited: bool) -> CameBack {
         let mut came = CameBack::default();
         self.opened = true;
         self.last = number;
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.number <= number) {
-            // Else the message is not of this process: it is a copy of it.
-            if flight.number == number && *flight.bytes == *message {
+            if flight.number == number && is_awaited {
                 self.fresh_at = self.fresh_at.max(Some(flight.first_sent));
                 came.own = Some(flight.pending);
             } else {
@@ -307,11 +307,11 @@ mod tests {
         let at = |ms: u64| now + Duration::from_millis(ms);
         let mut origin = Origin::new(1);
         assert_eq!(origin.unanswered_since(), None);
-        let hello = fly(&mut origin, at(0));
+        fly(&mut origin, at(0));
         assert_eq!(origin.unanswered_since(), Some(at(0)));
         assert!(origin.acked(1, 0), "it has not come back");
         assert_eq!(origin.unanswered_since(), None);
-        origin.came_back(0, &hello.bytes);
+        origin.came_back(0, true);
         assert!(!origin.acked(1, 0) && !origin.acked(2, 9), "come back, and of another session");
         origin.tick(vec![7], at(10));
         fly(&mut origin, at(20));
@@ -325,12 +325,12 @@ mod tests {
     fn nothing_wakes_a_node_again_and_again_that_can_do_nothing() {
         let now = Instant::now();
         let mut origin = Origin::new(1);
-        let hello = fly(&mut origin, now);
+        fly(&mut origin, now);
         origin.acked(1, 0);
         let late = now + 2 * TIMEOUT;
         assert!(origin.give_up(TIMEOUT, late).is_empty(), "the hello is not given up");
         assert_eq!(origin.next_wake(TIMEOUT, true), None);
-        origin.came_back(0, &hello.bytes);
+        origin.came_back(0, true);
         assert_eq!(origin.next_wake(TIMEOUT, false), None, "no tick without a connection");
         assert_eq!(origin.next_wake(TIMEOUT, true), Some(now + TICK_INTERVAL));
     }

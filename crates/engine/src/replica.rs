@@ -88,16 +88,22 @@ pub struct Replica {
     cells: Arc<CachePadded<Cells>>,
     overlay: Overlay,
     rules: LogRules,
-    hash: Hash,
-    /// The sum of the hashes of the quotes in the rows.
-    quotes: u64,
+    tally: Tally,
     /// Asked, and not gathered yet.
     asked: VecDeque<WriteBatch>,
     /// Decided, and answered when the rows show it.
     decided: Vec<(WriteBatch, Vec<(ReplyTo, Answered)>)>,
+    done: Totals,
+}
+
+/// What the rows show in sum, and which of them have changed.
+#[derive(Debug)]
+struct Tally {
+    hash: Hash,
+    /// The sum of the hashes of the quotes in the rows.
+    quotes: u64,
     /// Stocks that have changed since somebody took them, where somebody does.
     changed: Option<HashSet<Symbol, RandomState>>,
-    done: Totals,
 }
 
 /// How far ahead of what is decided rows are fetched: the processor waits for memory as long as it decides a few.
@@ -125,17 +131,14 @@ impl Engine {
             queue,
             cells: market.registry.register(),
             overlay: Overlay::new(Arc::clone(&market), version_floor),
+            tally: Tally::of(&market.catalog, hash),
             market,
             rules,
-            hash,
-            quotes: 0,
             asked: VecDeque::new(),
             decided: Vec::new(),
-            changed: None,
             done: Totals::default(),
         };
         replica.overlay.follow(rules);
-        replica.quotes = replica.hash_all();
         (engine, replica)
     }
 }
@@ -257,15 +260,10 @@ impl Replica {
     /// Decides a request: in its row where that can be, else over the rows.
     #[inline]
     fn execute(&mut self, view: &View<'_>, asked: &Conditional) -> Reply {
-        let (hash, mut replaced) = (self.hash, 0);
-        let edited =
-            self.overlay.edit_row(view, asked, |quote| replaced = hash_quote(hash, Some(quote)));
-        if let Some(Reply::Updated(quote)) = &edited {
-            let sum = self.quotes.wrapping_sub(replaced);
-            self.quotes = sum.wrapping_add(hash_quote(hash, Some(quote)));
-            if let Some(noted) = &mut self.changed {
-                noted.insert(quote.symbol);
-            }
+        let mut before = None;
+        let edited = self.overlay.edit_row(view, asked, |quote| before = Some(*quote));
+        if let Some(Reply::Updated(after)) = &edited {
+            self.tally.note(before.as_ref(), Some(after));
         }
         edited.unwrap_or_else(|| self.overlay.execute(asked, None))
     }
@@ -303,18 +301,11 @@ impl Replica {
     /// Has the rows show all that was decided, as far as they do not yet, and answers it.
     pub fn show(&mut self) {
         let between = self.market.gate.between_transactions();
-        let (hash, mut sum) = (self.hash, self.quotes);
-        let noted = &mut self.changed;
+        let tally = &mut self.tally;
         self.overlay.apply_and_tell(|changed| {
-            if let (Some(noted), Some(quote)) = (&mut *noted, changed.after.or(changed.before)) {
-                noted.insert(quote.symbol);
-            }
-            sum = sum
-                .wrapping_sub(hash_quote(hash, changed.before.as_ref()))
-                .wrapping_add(hash_quote(hash, changed.after.as_ref()));
+            tally.note(changed.before.as_ref(), changed.after.as_ref());
         });
         self.overlay.clear();
-        self.quotes = sum;
         drop(between);
         // Before the replies: a request is counted when its reply arrives.
         self.cells.add(&std::mem::take(&mut self.done));
@@ -325,26 +316,27 @@ impl Replica {
 
     /// Notes from now on which stocks change, for who [takes](Replica::take_changes) them.
     pub fn note_changes(&mut self) {
-        self.changed.get_or_insert_default();
+        self.tally.changed.get_or_insert_default();
     }
 
     /// Notes no more.
     pub fn forget_changes(&mut self) {
-        self.changed = None;
+        self.tally.changed = None;
     }
 
     /// How many stocks have changed since they were taken.
     pub fn changed(&self) -> usize {
-        self.changed.as_ref().map_or(0, HashSet::len)
+        self.tally.changed.as_ref().map_or(0, HashSet::len)
     }
 
     /// What a store has to write to hold what the rows show, if it has what they showed when this was taken last. What
     /// was decided has to be [shown](Replica::show) before.
     pub fn take_changes(&mut self) -> Vec<Write> {
         debug_assert!(self.overlay.is_empty(), "the rows show all that was decided");
+        let Some(changed) = &mut self.tally.changed else { return Vec::new() };
         let catalog = &self.market.catalog;
         let write = |symbol| catalog.get(&symbol).map_or(Write::Remove(symbol), Write::Put);
-        self.changed.as_mut().map_or_else(Vec::new, |noted| noted.drain().map(write).collect())
+        changed.drain().map(write).collect()
     }
 
     /// What the rows show now, to be read while they change: see [`Engine::snapshot`]. What was decided has to be
@@ -357,23 +349,35 @@ impl Replica {
     /// The state that the rows show.
     pub fn holdings(&self) -> Holdings {
         Holdings {
-            quotes: self.quotes,
+            quotes: self.tally.quotes,
             stocks: self.market.catalog.len() as u64,
             version_floor: self.overlay.version_floor(),
         }
     }
+}
 
-    /// The sum of the hashes of all quotes, from the quotes themselves.
-    fn hash_all(&mut self) -> u64 {
-        let (mut sum, mut next) = (0_u64, Some(0));
+impl Tally {
+    /// That of all rows. Which of them change is not noted.
+    fn of(catalog: &Catalog, hash: Hash) -> Tally {
+        let mut tally = Tally { hash, quotes: 0, changed: None };
+        let mut next = Some(0);
         while let Some(from) = next {
-            let page = self.market.catalog.page(from, SCAN_COUNT_MAX);
-            for quote in &page.quotes {
-                sum = sum.wrapping_add(hash_quote(self.hash, Some(quote)));
-            }
+            let page = catalog.page(from, SCAN_COUNT_MAX);
+            page.quotes.iter().for_each(|quote| tally.note(None, Some(quote)));
             next = page.next;
         }
-        sum
+        tally
+    }
+
+    /// The row of a stock shows something else.
+    #[inline]
+    fn note(&mut self, before: Option<&Quote>, after: Option<&Quote>) {
+        if let (Some(changed), Some(quote)) = (&mut self.changed, after.or(before)) {
+            changed.insert(quote.symbol);
+        }
+        let hash = |quote: &Quote| (self.hash)(QuoteBytes::of(quote).as_bytes());
+        let sum = self.quotes.wrapping_sub(before.map_or(0, hash));
+        self.quotes = sum.wrapping_add(after.map_or(0, hash));
     }
 }
 
@@ -425,10 +429,6 @@ fn encode(writer: &mut BatchWriter, asked: &mut Asked) -> bool {
         return true;
     }
     encoded.is_ok()
-}
-
-fn hash_quote(hash: Hash, quote: Option<&Quote>) -> u64 {
-    quote.map_or(0, |quote| hash(QuoteBytes::of(quote).as_bytes()))
 }
 
 #[cfg(test)]

@@ -2,38 +2,34 @@
 //!
 //! It owns its connections, one input buffer and one reply buffer that they share, and the
 //! deadlines. It shares with other workers only the [`Pool`]; while it answers it takes no lock.
+//! Its passes and turns are here. How connections come and go, what timeouts, memory and the feed ask of it is in the
+//! files beneath.
 //!
 //! Invariant: a connection that has something to do is in the [`TurnQueue`]. Each pass
 //! gives every quick connection one turn, and heavy ones a slice of time.
 
+mod fan_out;
+mod lifecycle;
+mod memory_limit;
+mod timeouts;
+
 use std::collections::VecDeque;
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use stockd_engine::{
-    Answered, Budget, Executor, Feed, Progress, ReplyTo, SubscriberId, WriteHandle,
-};
-use stockd_model::Address;
-use stockd_model::limits::{
-    CLOSES_PER_PASS, FEED_PASS_WORK, FEED_TIDY_WORK, REPLY_BUFFER_BYTES, TLS_HANDSHAKES_MAX,
-    TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED,
-};
+use stockd_engine::{Answered, Budget, Executor, Feed, ReplyTo, SubscriberId, WriteHandle};
+use stockd_model::limits::{REPLY_BUFFER_BYTES, TLS_RECORD_BYTES_MAX, TURNS_PER_TIMED};
 
 use crate::access_review::AccessReview;
 use crate::admission::Accepted;
-use crate::client_list::Served;
-use crate::closed::Closed;
-use crate::connection::Connection;
 use crate::connection_id::ConnectionId;
 use crate::deadlines::Deadlines;
 use crate::endings::Endings;
 use crate::mark_rounds::MarkRounds;
 use crate::own_commits::{Commit, OwnCommits};
 use crate::pool::Pool;
-use crate::protocol;
 use crate::reactor::{Event, Reactor};
 use crate::relief::Relief;
 use crate::server_state::ServerState;
@@ -383,298 +379,6 @@ impl Worker {
         drop(all);
         self.answers = answers;
     }
-
-    /// Passes some of the marks that writers have left on to subscribers.
-    fn pass_on_marks(&mut self) {
-        let mut budget = Budget::new(FEED_PASS_WORK);
-        let others_wait = self.feed.pass_on(&mut budget) == Progress::More;
-        self.mark_rounds.passed(others_wait, self.feed.has_at_hand());
-        self.wake_subscribers();
-        self.mark_rounds.queued(&self.turns);
-    }
-
-    /// Takes apart some of what subscribers have left behind.
-    #[inline]
-    fn tidy_feed(&mut self) {
-        if !self.feed.is_tidy() {
-            let _ = self.feed.tidy(&mut Budget::new(FEED_TIDY_WORK));
-        }
-    }
-
-    /// Sees to the subscribers that are told at an interval of their own.
-    #[inline]
-    fn pace_feed(&mut self) {
-        if self.feed.has_ended_rounds() || self.feed.paces_at().is_some() {
-            self.feed.pace(Instant::now(), &mut Budget::new(FEED_TIDY_WORK));
-            self.wake_subscribers();
-        }
-    }
-
-    /// Gives a turn to every subscriber that has come to have something to be told. What it holds is looked at then.
-    #[inline]
-    fn wake_subscribers(&mut self) {
-        if self.feed.is_quiet() || self.mark_rounds.gathers() {
-            return;
-        }
-        self.feed.take_awake(&mut self.awake);
-        self.mark_rounds.told(self.awake.len());
-        for subscriber in self.awake.drain(..) {
-            if let Some(slot) = live(&mut self.connections, subscriber.into()) {
-                self.turns.push_heavy(slot.id, &mut slot.places);
-            }
-        }
-        self.pool.cells(self.index).conflated.add(self.feed.take_conflated());
-    }
-
-    /// Closes some of the connections that others want closed.
-    fn close_killed(&mut self) {
-        for _ in 0..CLOSES_PER_PASS {
-            let (killed, has_more) = self.endings.next();
-            self.has_endings = has_more;
-            let Some(id) = killed else { break };
-            self.close(id, &Closed::Killed);
-        }
-    }
-
-    fn pass_deadlines(&mut self, now: Instant) {
-        while let Some(id) = self.deadlines.pop_silent(now) {
-            if let Some(slot) = live(&mut self.connections, id) {
-                slot.connection.fall_silent();
-                slot.queue_turn(&mut self.turns);
-            }
-        }
-        while let Some(id) = self.deadlines.pop_paused(now) {
-            if let Some(slot) = live(&mut self.connections, id) {
-                slot.connection.end_pause();
-                slot.queue_turn(&mut self.turns);
-            }
-        }
-        for _ in 0..CLOSES_PER_PASS {
-            let Some(id) = self.deadlines.pop_lingered(now) else {
-                break;
-            };
-            self.close(id, &Closed::Ended);
-        }
-    }
-
-    /// Where another access file has come into force, gives a turn to the next few connections that are
-    /// subscribed to something, in which they are told what has ended. The others learn it with what they
-    /// ask next.
-    #[inline]
-    fn review_access(&mut self) {
-        let Some(slice) = self.access.slice(self.server.authority.generation()) else {
-            return;
-        };
-        let slots = self.connections.capacity();
-        for index in slice.clone().take_while(|index| *index < slots) {
-            if let Some(slot) = self.connections.get_mut(index)
-                && self.feed.has(slot.id.into())
-            {
-                self.turns.push_heavy(slot.id, &mut slot.places);
-            }
-        }
-        self.access.looked(slice.end, slots);
-    }
-
-    /// Looks at the next few connections for those that have let a timeout pass.
-    fn sweep(&mut self, now: Instant) {
-        let slots = self.connections.capacity();
-        let Some(slice) = self.sweep.slice(now, slots) else {
-            return;
-        };
-        let timeouts = self.sweep.timeouts;
-        let mut end = slice.end;
-        let mut overdue = Vec::new();
-        let mut again = timeouts.idle.is_some() && !self.connections.is_empty();
-        for index in slice {
-            if overdue.len() == CLOSES_PER_PASS {
-                end = index;
-                break;
-            }
-            let Some(slot) = self.connections.get_mut(index) else {
-                continue;
-            };
-            match slot.connection.overdue(now, &timeouts) {
-                Some(closed) => overdue.push((slot.id, closed)),
-                None => again |= slot.connection.may_be_late(),
-            }
-        }
-        for (id, closed) in overdue {
-            match closed {
-                Closed::HalfRequest => self.give_request_up(id, now),
-                closed => self.close(id, &closed),
-            }
-        }
-        self.sweep.looked(end, slots, again, now);
-    }
-
-    /// The rest of a request has not come in time: says so, and closes once the client has taken that.
-    fn give_request_up(&mut self, id: ConnectionId, now: Instant) {
-        if let Some(slot) = live(&mut self.connections, id) {
-            let cells = self.pool.cells(self.index);
-            Closed::HalfRequest.note(slot.connection.client().peer(), cells);
-            let timeout = self.sweep.timeouts.request;
-            slot.connection.give_request_up(timeout, &mut self.tls, now);
-            slot.queue_turn(&mut self.turns);
-            self.sweep.start(now);
-        }
-    }
-
-    /// Tells the others what the connections want and hold. When that is more than they may, all workers are
-    /// to look for those that hold the most.
-    #[inline]
-    fn tell_memory(&mut self) {
-        let cells = self.pool.cells(self.index);
-        let (subscribers, subscriptions) = self.feed.counts();
-        cells.subscribers.set(subscribers as u64);
-        cells.subscriptions.set(subscriptions as u64);
-        let (trackers, tracked) = self.feed.tracked();
-        cells.trackers.set(trackers as u64);
-        cells.tracked.set(tracked as u64);
-        self.sums.ledger.count_subscriptions(self.feed.bytes_in_all());
-        if self.sums.ledger.tell(&self.server.memory, cells) {
-            self.pool.wake_all();
-        }
-    }
-
-    /// Where all connections hold more than they may, closes those of its own that hold the most,
-    /// and no less than the average of all: some worker has one. Each worker gives back in proportion to what
-    /// its own hold, so that all together close no more than is needed; and where what is left of subscribers that
-    /// have gone is enough, nothing is closed.
-    #[inline]
-    fn relieve_memory(&mut self, now: Instant) {
-        self.tell_memory();
-        self.relief.more = false;
-        let memory = &self.server.memory;
-        if let Some(excess) = memory.excess().map(|all| self.sums.ledger.part_of(all, memory)) {
-            let excess = excess.saturating_sub(self.feed.leaving_bytes());
-            if excess > 0 {
-                self.close_largest(excess, now);
-            }
-        }
-    }
-
-    #[cold]
-    fn close_largest(&mut self, mut excess: usize, now: Instant) {
-        let average = self.server.memory.held() / self.pool.open().max(1);
-        // What a subscriber holds of what all hold together changes without a turn of its own.
-        let cells = self.pool.cells(self.index);
-        for (_, slot) in &mut self.connections {
-            if self.feed.has(slot.id.into()) {
-                self.sums.note(slot, &self.feed, cells);
-            }
-        }
-        for (bytes, id) in self.relief.largest(&self.connections, average) {
-            if excess == 0 {
-                self.relief.more = false;
-                break;
-            }
-            excess = excess.saturating_sub(bytes);
-            if let Some(slot) = live(&mut self.connections, id) {
-                let peer = slot.connection.client().peer();
-                self.relief.say(peer, bytes, self.server.memory.max(), now);
-            }
-            self.close(id, &Closed::Memory(bytes));
-        }
-        self.tell_memory();
-    }
-
-    fn take_from_queue(&mut self, now: Instant) {
-        let mut taken = mem::take(&mut self.taken);
-        if self.draining {
-            self.pool.take_all(self.index, &mut taken);
-        } else {
-            self.pool.take(self.index, &mut taken);
-        }
-        for accepted in taken.drain(..) {
-            self.add(accepted, now);
-        }
-        self.taken = taken;
-        self.check_invariants();
-    }
-
-    fn add(&mut self, accepted: Accepted, now: Instant) {
-        let Accepted { socket, peer, endpoint, permit } = accepted;
-        let entry = self.connections.vacant_entry();
-        self.serial += 1;
-        let id = ConnectionId::new(entry.key(), self.serial);
-        if let Err(error) = self.reactor.add(&socket, id) {
-            return self.cannot_serve(&peer, &error);
-        }
-        let stream = match endpoint.transport.accept(socket) {
-            Ok(stream) => stream,
-            Err(error) => return self.cannot_serve(&peer, &error),
-        };
-        let served =
-            Served { worker: self.index, socket: stream.socket(), ending: self.endings.of(id) };
-        let client = self.server.clients.enter(peer, endpoint.protocol, now, Some(served));
-        let identity = self.server.authority.anonymous();
-        let conversation = protocol::begin(&endpoint, &client, &identity);
-        let connection = Connection::new(stream, conversation, permit, client, now);
-        let slot = entry.insert(Slot::new(connection, id, identity));
-        if self.draining {
-            slot.connection.drain();
-            slot.queue_turn(&mut self.turns);
-        }
-        if slot.connection.is_shaking_hands() {
-            slot.places.make_heavy();
-            self.sweep.start(now);
-            self.await_handshake(id);
-        } else if self.sweep.timeouts.idle.is_some() {
-            self.sweep.start(now);
-        }
-    }
-
-    /// A connection begins with the handshake of TLS. Where too many are in it, the one that came first is
-    /// closed.
-    fn await_handshake(&mut self, id: ConnectionId) {
-        self.handshakes.push_back(id);
-        if self.handshakes.len() > TLS_HANDSHAKES_MAX
-            && let Some(first) = self.handshakes.pop_front()
-            && let Some(slot) = live(&mut self.connections, first)
-            && slot.connection.is_shaking_hands()
-        {
-            self.close(first, &Closed::Handshake);
-        }
-    }
-
-    fn cannot_serve(&mut self, peer: &Address, error: &io::Error) {
-        tracing::warn!("{peer}: cannot be served: {error}");
-        self.pool.cells(self.index).closed_failed.add(1);
-        self.pool.closed_one(self.index);
-    }
-
-    /// The server shuts down: every connection is to end when what it has asked is answered.
-    fn drain(&mut self, now: Instant) {
-        if self.draining {
-            return;
-        }
-        self.draining = true;
-        self.take_from_queue(now);
-        for (_, slot) in &mut self.connections {
-            slot.connection.drain();
-            slot.queue_turn(&mut self.turns);
-        }
-    }
-
-    /// Closes a connection.
-    fn close(&mut self, id: ConnectionId, closed: &Closed) {
-        if live(&mut self.connections, id).is_none() {
-            return;
-        }
-        let mut slot = self.connections.remove(id.slot());
-        let cells = self.pool.cells(self.index);
-        self.sums.forget(&mut slot, cells);
-        self.server.clients.leave(slot.connection.client());
-        self.feed.leave(id.into());
-        closed.note(slot.connection.client().peer(), cells);
-        self.pool.closed_one(self.index);
-    }
-
-    fn check_invariants(&self) {
-        let open = self.pool.open_per_worker().nth(self.index);
-        debug_assert_eq!(open, Some(self.connections.len()));
-    }
 }
 
 #[cfg(test)]
@@ -682,10 +386,11 @@ mod tests {
     use std::net::SocketAddr;
 
     use stockd_access::Identity;
+    use stockd_model::Address;
 
     use super::*;
-    use crate::Protocol;
     use crate::client_list::{ClientInfo, ClientList};
+    use crate::{Protocol, protocol};
 
     /// What a connection takes that asks nothing: its place here, its conversation, and what others may know of it.
     #[test]

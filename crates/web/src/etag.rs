@@ -35,8 +35,39 @@ pub(crate) fn value(epoch: u64, quote: &Quote) -> HeaderValue {
     HeaderValue::try_from(of(epoch, quote)).expect("it has digits, points and quotation marks")
 }
 
-/// The version that no quote has: for ETags none of which is that of the stock.
-const NO_VERSION: u64 = 0;
+/// The condition of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteCondition {
+    /// This.
+    Of(Condition),
+    /// It names ETags, and none of them is that of the stock.
+    NoTag,
+}
+
+impl WriteCondition {
+    /// What the engine is to check.
+    pub(crate) fn for_engine(self) -> Condition {
+        match self {
+            WriteCondition::Of(condition) => condition,
+            // It holds of no stock: versions begin at 1.
+            WriteCondition::NoTag => Condition::Version(0),
+        }
+    }
+
+    /// The answer to a write that the engine has refused. Where no version was named, none is said to have been expected.
+    pub(crate) fn refused(self, refusal: &Refusal) -> Refused {
+        match (self, refusal) {
+            (WriteCondition::NoTag, Refusal::VersionDiffers { symbol, version, .. }) => {
+                let detail = format!(
+                    "stock '{symbol}' is at version {version}, and If-Match does not name its ETag; read it again"
+                );
+                let refused = Refused::new(Problem::VersionDiffers, detail);
+                refused.with("symbol", symbol.as_str()).with("version", *version)
+            }
+            (_, refusal) => refusal.into(),
+        }
+    }
+}
 
 /// What a header of a condition names.
 enum Named {
@@ -65,45 +96,33 @@ pub(crate) fn condition(
     headers: &HeaderMap,
     epoch: u64,
     current: impl FnOnce() -> Option<u64>,
-) -> Result<Condition, Refused> {
+) -> Result<WriteCondition, Refused> {
     let unlisted = named(headers, &IF_NONE_MATCH, epoch)?;
-    match (named(headers, &IF_MATCH, epoch)?, unlisted) {
-        (None, None) => Ok(Condition::Always),
-        (None, Some(Named::Any)) => Ok(Condition::Unlisted),
-        (Some(Named::Any), None) => Ok(Condition::Listed),
-        (Some(Named::Versions(versions)), None) => Ok(match versions[..] {
+    let condition = match (named(headers, &IF_MATCH, epoch)?, unlisted) {
+        (None, None) => Condition::Always,
+        (None, Some(Named::Any)) => Condition::Unlisted,
+        (Some(Named::Any), None) => Condition::Listed,
+        (Some(Named::Versions(versions)), None) => match versions[..] {
             [Some((version, _))] => Condition::Version(version),
             // Of several the one that holds, which the engine looks at again.
             _ => {
                 let is_named = |now: &u64| versions.iter().flatten().any(|(named, _)| named == now);
-                let now = current().filter(is_named);
-                Condition::Version(now.unwrap_or(NO_VERSION))
+                match current().filter(is_named) {
+                    Some(now) => Condition::Version(now),
+                    None => return Ok(WriteCondition::NoTag),
+                }
             }
-        }),
+        },
         (Some(_), Some(_)) => {
             let detail = "a write takes If-Match or If-None-Match, not both";
-            Err(Refused::new(Problem::InvalidCondition, detail))
+            return Err(Refused::new(Problem::InvalidCondition, detail));
         }
         (None, Some(Named::Versions(_))) => {
             let detail = "If-None-Match of a write takes *: the stock is to be not listed";
-            Err(Refused::new(Problem::InvalidCondition, detail))
+            return Err(Refused::new(Problem::InvalidCondition, detail));
         }
-    }
-}
-
-/// A write under such a condition that is refused. Where the condition named no version that the stock can have, none is said
-/// to have been expected.
-pub(crate) fn refused(refusal: &Refusal) -> Refused {
-    match refusal {
-        Refusal::VersionDiffers { symbol, version, expected: NO_VERSION } => {
-            let detail = format!(
-                "stock '{symbol}' is at version {version}, and If-Match does not name its ETag; read it again"
-            );
-            let refused = Refused::new(Problem::VersionDiffers, detail);
-            refused.with("symbol", symbol.as_str()).with("version", *version)
-        }
-        refusal => refusal.into(),
-    }
+    };
+    Ok(WriteCondition::Of(condition))
 }
 
 fn named(headers: &HeaderMap, name: &HeaderName, epoch: u64) -> Result<Option<Named>, Refused> {
@@ -163,21 +182,25 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    fn write(pairs: &[(HeaderName, &str)]) -> Result<Condition, Problem> {
+    fn write(pairs: &[(HeaderName, &str)]) -> Result<WriteCondition, Problem> {
         condition(&headers(pairs), EPOCH, || Some(5)).map_err(|refused| refused.problem)
+    }
+
+    fn of_model(condition: Condition) -> Result<WriteCondition, Problem> {
+        Ok(WriteCondition::Of(condition))
     }
 
     #[test]
     fn a_write_has_at_most_one_condition() {
         let tag = |version: u64| format!("\"{EPOCH:016x}.{version}\"");
-        assert_eq!(write(&[]), Ok(Condition::Always));
-        assert_eq!(write(&[(IF_MATCH, "*")]), Ok(Condition::Listed));
-        assert_eq!(write(&[(IF_NONE_MATCH, "*")]), Ok(Condition::Unlisted));
-        assert_eq!(write(&[(IF_MATCH, &tag(17))]), Ok(Condition::Version(17)));
+        assert_eq!(write(&[]), of_model(Condition::Always));
+        assert_eq!(write(&[(IF_MATCH, "*")]), of_model(Condition::Listed));
+        assert_eq!(write(&[(IF_NONE_MATCH, "*")]), of_model(Condition::Unlisted));
+        assert_eq!(write(&[(IF_MATCH, &tag(17))]), of_model(Condition::Version(17)));
         let several = format!("{}, {}", tag(4), tag(5));
-        assert_eq!(write(&[(IF_MATCH, &several)]), Ok(Condition::Version(5)));
-        assert_eq!(write(&[(IF_MATCH, "\"other\"")]), Ok(Condition::Version(0)));
-        assert_eq!(write(&[(IF_MATCH, "\"0000000000000000.5\"")]), Ok(Condition::Version(0)));
+        assert_eq!(write(&[(IF_MATCH, &several)]), of_model(Condition::Version(5)));
+        assert_eq!(write(&[(IF_MATCH, "\"other\"")]), Ok(WriteCondition::NoTag));
+        assert_eq!(write(&[(IF_MATCH, "\"0000000000000000.5\"")]), Ok(WriteCondition::NoTag));
         for wrong in ["5", "", "\"", ",", "W/5"] {
             assert_eq!(write(&[(IF_MATCH, wrong)]), Err(Problem::InvalidCondition), "{wrong}");
         }
@@ -205,6 +228,6 @@ mod tests {
         assert!(known(&fed(feed)).unwrap());
         assert!(!known(&quote).unwrap());
         assert!(!known(&fed(QuoteFeed { changes: 4, ..feed })).unwrap(), "its state is another");
-        assert_eq!(write(&[(IF_MATCH, &tag)]), Ok(Condition::Version(17)));
+        assert_eq!(write(&[(IF_MATCH, &tag)]), of_model(Condition::Version(17)));
     }
 }

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{IntoParams, IntoResponses};
 
 /// The stock that a path is about.
@@ -18,31 +20,35 @@ pub(crate) struct OfStock {
 }
 
 /// The condition that most writes can have.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "a description")]
-pub(crate) struct IfMatch {
-    /// the ETag that the stock is to have, or * for any
-    #[param(
-        rename = "If-Match",
-        nullable = false,
-        pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#
-    )]
-    if_match: Option<String>,
-}
+pub(crate) struct IfMatch;
 
 /// The ETag of a quote that a reader has already.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "a description")]
-pub(crate) struct IfNoneMatch {
-    /// an ETag that is known
-    #[param(
-        rename = "If-None-Match",
-        nullable = false,
-        pattern = r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#
-    )]
-    if_none_match: Option<String>,
+pub(crate) struct IfNoneMatch;
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![etag("If-Match", "the ETag that the stock is to have, or * for any")]
+    }
+}
+
+impl IntoParams for IfNoneMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![etag("If-None-Match", "an ETag that is known")]
+    }
+}
+
+/// A header that may be given, with an ETag or `*`.
+fn etag(name: &str, about: &str) -> Parameter {
+    let tag = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r#"^(\*|"[0-9a-f]{16}\.[0-9]{1,9}(\.[0-9]{1,9})?")$"#));
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(tag))
+        .build()
 }
 
 /// Problems of every write of one stock.

@@ -21,13 +21,14 @@ use stockd_model::{
 };
 
 use crate::caller::Caller;
+use crate::etag::{self, WriteCondition};
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::quotes::whole;
 use crate::refused::Refused;
 use crate::responses::{BodyProblems, IfMatch, Late, NotListed, OfStock, WriteProblems};
 use crate::segments::Segments;
-use crate::{body, etag, fields, schema};
+use crate::{body, fields, schema};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -120,7 +121,7 @@ pub(crate) async fn delete(
     let target = Target::new(&plane, caller, &name, &headers)?;
     match target.write(Request::Delist(target.symbol)).await? {
         Reply::NotFound => Err(Refused::not_listed(target.symbol.as_str())),
-        Reply::Refused(refusal) => Err(etag::refused(&refusal)),
+        Reply::Refused(refusal) => Err(target.condition.refused(&refusal)),
         _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
@@ -246,7 +247,7 @@ struct Target<'a> {
     plane: &'a Plane,
     caller: Caller,
     symbol: Symbol,
-    condition: stockd_model::Condition,
+    condition: WriteCondition,
 }
 
 impl<'a> Target<'a> {
@@ -264,7 +265,7 @@ impl<'a> Target<'a> {
     }
 
     async fn write(&self, request: Request) -> Result<Reply, Refused> {
-        let asked = Conditional { condition: self.condition, request };
+        let asked = Conditional { condition: self.condition.for_engine(), request };
         self.plane.door.write(self.caller.access(), asked).await
     }
 
@@ -275,7 +276,7 @@ impl<'a> Target<'a> {
             Reply::Updated(quote) | Reply::Found(quote) | Reply::Cleared(quote, _) => {
                 Ok(whole(StatusCode::OK, epoch, &quote).map(Body::from))
             }
-            Reply::Refused(refusal) => Err(etag::refused(&refusal)),
+            Reply::Refused(refusal) => Err(self.condition.refused(&refusal)),
             Reply::NotFound | Reply::Delisted(_) => Err(Refused::not_listed(self.symbol.as_str())),
         }
     }

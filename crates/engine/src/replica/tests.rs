@@ -38,6 +38,11 @@ fn quotes(engine: &Engine) -> Vec<Quote> {
     quotes
 }
 
+/// The sum of the hashes of all quotes, from the quotes themselves.
+fn sum_of_rows(replica: &Replica) -> u64 {
+    Tally::of(&replica.market.catalog, fnv).quotes
+}
+
 /// What clients were answered.
 fn answers(handle: &mut WriteHandle) -> Vec<(u64, Answered)> {
     handle.take(Vec::new()).into_iter().map(|(to, answered)| (to.0, answered)).collect()
@@ -77,7 +82,7 @@ fn replicas_hold_the_same_whenever_they_show_it() {
     let holdings = first.holdings();
     assert_eq!(
         (holdings.quotes, holdings.stocks),
-        (first.hash_all(), one_engine.count(&Access::All).unwrap() as u64)
+        (sum_of_rows(&first), one_engine.count(&Access::All).unwrap() as u64)
     );
 }
 
@@ -183,7 +188,7 @@ fn edits_in_rows_and_what_is_pending_over_them_are_decided_in_order() {
     replica.show();
     let held = quotes(&engine).iter().map(|it| (it.version, it.volume)).collect::<Vec<_>>();
     assert_eq!(held, [(4, Some(Volume::new(1))), (6, Some(Volume::new(4)))]);
-    assert_eq!(replica.holdings().quotes, replica.hash_all());
+    assert_eq!(replica.holdings().quotes, sum_of_rows(&replica));
 }
 
 #[test]

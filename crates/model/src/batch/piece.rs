@@ -55,22 +55,20 @@ impl Piece {
     /// A write. Of a lookup there is nothing.
     #[inline]
     pub(super) fn request(&mut self, condition: Condition, request: &Request) {
+        let (op, symbol) = match request {
+            Request::Lookup(_) => return,
+            Request::Set(symbol, _) => (OP_SET, symbol),
+            Request::Update(symbol, _) => (OP_UPDATE, symbol),
+            Request::Clear(symbol, _) => (OP_CLEAR, symbol),
+            Request::Trade(symbol, _) => (OP_TRADE, symbol),
+            Request::Delist(symbol) => (OP_DELIST, symbol),
+        };
+        self.symbol(op, condition, symbol);
         match request {
-            Request::Lookup(_) => {}
-            Request::Set(symbol, fields) => {
-                self.symbol(OP_SET, condition, symbol);
+            Request::Set(_, fields) | Request::Update(_, fields) | Request::Clear(_, fields) => {
                 self.fields(fields);
             }
-            Request::Update(symbol, fields) => {
-                self.symbol(OP_UPDATE, condition, symbol);
-                self.fields(fields);
-            }
-            Request::Clear(symbol, fields) => {
-                self.symbol(OP_CLEAR, condition, symbol);
-                self.fields(fields);
-            }
-            Request::Trade(symbol, shares) => {
-                self.symbol(OP_TRADE, condition, symbol);
+            Request::Trade(_, shares) => {
                 let (takes, volume) = match *shares {
                     Shares::Add(volume) => (0, volume),
                     Shares::Take(volume) => (TAKES, volume),
@@ -78,7 +76,7 @@ impl Piece {
                 self.put([volume.places() | takes]);
                 self.word(volume.coefficient());
             }
-            Request::Delist(symbol) => self.symbol(OP_DELIST, condition, symbol),
+            Request::Lookup(_) | Request::Delist(_) => {}
         }
     }
 

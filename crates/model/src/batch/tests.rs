@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Edit, Fields, Price, Shares, Status, Symbol, Volume};
 
 fn symbols() -> impl Strategy<Value = Symbol> {
     prop_oneof!["[A-Z]{1,5}", "[a-z]{40,48}", Just("牛来USDT".to_owned())]

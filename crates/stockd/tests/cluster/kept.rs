@@ -30,14 +30,8 @@ fn opening() -> Option<Opening> {
     let directory = home.path().join("node");
     let node = start(&servers, &directory);
     list(&mut node.connect(), "HOT", 5);
-    is_kept(&node);
+    node.keeps_what_is_shown_by(&node);
     Some(Opening { servers, home, directory, node })
-}
-
-/// Waits until the directory has all that the node shows now.
-fn is_kept(node: &Node) {
-    let applied: u64 = node.info("cluster_applied").parse().unwrap();
-    becomes(|| (node.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
 }
 
 fn refusal(servers: &Servers, directory: &Path, more: &[&str]) -> String {
@@ -59,7 +53,7 @@ fn a_node_goes_on_from_what_it_has_kept() {
     let mut connection = node.connect();
     (0..50).for_each(|stock| list(&mut connection, &format!("S{stock}"), 5));
     redis::cmd("DEL").arg("S0").exec(&mut connection).unwrap();
-    is_kept(&node);
+    node.keeps_what_is_shown_by(&node);
     // Not kept yet, or not all of it.
     list(&mut connection, "LATER", 7);
     list(&mut connection, "S1", 9);
@@ -132,7 +126,7 @@ fn a_log_that_went_back_is_refused() {
     servers.start_again(0);
     becomes(|| (node.info("cluster_state") == "ok").then_some(()));
     list(&mut node.connect(), "LOST", 5);
-    is_kept(&node);
+    node.keeps_what_is_shown_by(&node);
     node.terminate();
 
     servers.kill(0);

@@ -77,6 +77,15 @@ impl Node {
         value.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
     }
 
+    /// Waits until its data directory has all that a node shows now.
+    pub(crate) fn keeps_what_is_shown_by(&self, node: &Node) {
+        let applied = || node.info("cluster_applied").parse::<u64>().unwrap();
+        // What a node says of itself is from a moment before, and each tick in the log renews it.
+        let before = applied();
+        let applied = becomes(|| Some(applied()).filter(|applied| *applied > before));
+        becomes(|| (self.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    }
+
     /// What HTTP answers.
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.http).unwrap();

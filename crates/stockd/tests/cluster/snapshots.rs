@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::nats::Servers;
 use crate::node::{Node, Starting, becomes};
 use crate::{field, list};
@@ -32,22 +34,36 @@ fn chunks(servers: &Servers) -> Vec<String> {
     subjects
 }
 
+/// A server, a node, and the data directory of another one that has kept some stocks and is away.
+struct Opening {
+    servers: Servers,
+    node: Node,
+    directory: TempDir,
+}
+
+fn opening(stocks: &[&str]) -> Option<Opening> {
+    let servers = Servers::start(1)?;
+    let directory = tempfile::tempdir().unwrap();
+    let away = start(&servers, &directory).ready();
+    let node = Node::start(&servers.url(0), &[]);
+    stocks.iter().for_each(|stock| list(&mut node.connect(), stock, 5));
+    away.keeps_what_is_shown_by(&node);
+    away.terminate();
+    Some(Opening { servers, node, directory })
+}
+
+/// Starts the one that is away.
+fn start(servers: &Servers, directory: &TempDir) -> Starting {
+    Starting::new(&servers.url(0), &["--data-dir", directory.path().to_str().unwrap()])
+}
+
 #[test]
 fn who_is_new_or_was_away_begins_with_a_snapshot() {
-    let Some(servers) = Servers::start(1) else { return };
-    let home = tempfile::tempdir().unwrap();
-    let directory = home.path().join("away");
-    let with_directory = ["--data-dir", directory.to_str().unwrap()];
+    let stocks = ["GONE", "KEPT", "CHANGED"];
+    let Some(Opening { servers, node, directory }) = opening(&stocks) else { return };
     let url = servers.url(0);
-    let away = Node::start(&url, &with_directory);
-    let node = Node::start(&url, &[]);
     let mut connection = node.connect();
-    for stock in ["GONE", "KEPT", "CHANGED"] {
-        list(&mut connection, stock, 5);
-    }
     let applied: u64 = node.info("cluster_applied").parse().unwrap();
-    becomes(|| (away.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
-    away.terminate();
     redis::cmd("DEL").arg("GONE").exec(&mut connection).unwrap();
     list(&mut connection, "CHANGED", 6);
 
@@ -75,13 +91,12 @@ fn who_is_new_or_was_away_begins_with_a_snapshot() {
     assert_eq!(volumes(&Node::start(&url, &[])), expected, "from the snapshot before");
 
     // What was kept is from before the log begins now.
-    let back = Node::start(&url, &with_directory);
+    let back = start(&servers, &directory).ready();
     assert_eq!(volumes(&back), expected, "of one that was away");
     assert_eq!(back.info("cluster_state"), "ok");
-    let applied: u64 = back.info("cluster_applied").parse().unwrap();
-    becomes(|| (back.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    back.keeps_what_is_shown_by(&back);
     back.terminate();
-    let again = Node::start(&url, &with_directory);
+    let again = start(&servers, &directory).ready();
     assert_eq!(volumes(&again), expected, "from what it has kept then");
 
     // All of them hold the same.
@@ -116,34 +131,24 @@ fn behind_a_fence_all_is_shown_that_was_acknowledged_anywhere() {
 /// A node was away while one stock changed often. The log has all of it, and a snapshot is less to read.
 #[test]
 fn who_was_away_for_long_begins_with_a_snapshot_though_the_log_has_all() {
-    let Some(servers) = Servers::start(1) else { return };
-    let home = tempfile::tempdir().unwrap();
-    let directory = home.path().join("away");
-    let with_directory = ["--data-dir", directory.to_str().unwrap()];
-    let url = servers.url(0);
-    let away = Node::start(&url, &with_directory);
-    let node = Node::start(&url, &[]);
+    let Some(Opening { servers, node, directory }) = opening(&["HOT"]) else { return };
     let mut connection = node.connect();
-    list(&mut connection, "HOT", 5);
-    let applied: u64 = node.info("cluster_applied").parse().unwrap();
-    becomes(|| (away.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
-    away.terminate();
     (0..100).for_each(|volume| list(&mut connection, "HOT", volume));
     snapshot(&servers);
     list(&mut connection, "LATER", 7);
     assert_eq!(first(&servers), 1);
 
-    let back = Starting::new(&url, &with_directory);
+    let back = start(&servers, &directory);
     back.logs("begins with a snapshot of the cluster");
     let back = back.ready();
     let volumes = |connection: &mut redis::Connection| {
         ["HOT", "LATER"].map(|it| field(connection, it, "volume"))
     };
     assert_eq!(volumes(&mut back.connect()), [Some(99), Some(7)]);
-    let applied: u64 = back.info("cluster_applied").parse().unwrap();
-    becomes(|| (back.info("cluster_kept").parse::<u64>().unwrap() >= applied).then_some(()));
+    back.keeps_what_is_shown_by(&back);
     back.terminate();
-    assert_eq!(volumes(&mut Node::start(&url, &with_directory).connect()), [Some(99), Some(7)]);
+    let again = start(&servers, &directory).ready();
+    assert_eq!(volumes(&mut again.connect()), [Some(99), Some(7)]);
 }
 
 /// Stocks that have several chunks in a snapshot.
