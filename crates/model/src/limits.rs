@@ -794,6 +794,9 @@ pub const STREAM_BYTES_MAX: usize = 16 * 1024;
 /// Messages of gRPC that a stream makes before it looks whether its client takes them.
 pub const STREAM_MESSAGES_MAX: usize = 64;
 
+/// How often a watch of the health of a node looks whether it is still ready.
+pub const HEALTH_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
