@@ -19,6 +19,7 @@ use tonic_types::StatusExt;
 
 use crate::Web;
 use crate::rpc::{self, proto};
+use crate::streams::Events;
 
 /// How long something may take that must happen.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -188,4 +189,24 @@ fn the_health_of_grpc_is_that_of_http() {
     }
     node.web.server.as_ref().unwrap().stop();
     assert_eq!((told(), told()), (Some(ServingStatus::NotServing), None));
+}
+
+#[test]
+fn heartbeats_say_how_old_what_is_shown_may_be() {
+    let node = Node::start();
+    let mut events = Events::open(&node.web, "symbols=AAPL", &[]);
+    let runtime = runtime();
+    let mut client = rpc::of(node.link(&runtime));
+    let request = proto::WatchRequest { symbols: vec!["AAPL".to_owned()], ..Default::default() };
+    let mut watch = runtime.block_on(client.watch(request)).unwrap().into_inner();
+    let heartbeat = events.named("heartbeat").0;
+    assert!(heartbeat.ends_with(r#","fresh_ms":120}"#), "{heartbeat}");
+    let fresh = loop {
+        let message = async { tokio::time::timeout(PATIENCE, watch.message()).await };
+        let message = runtime.block_on(message).unwrap().unwrap().unwrap();
+        if let Some(proto::watch_response::Event::Heartbeat(heartbeat)) = message.event {
+            break heartbeat.fresh_ms;
+        }
+    };
+    assert_eq!(fresh, Some(120));
 }
