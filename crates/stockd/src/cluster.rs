@@ -271,7 +271,7 @@ fn take_snapshot(options: ClusterOptions) -> anyhow::Result<()> {
 }
 
 fn recover_from(args: &RecoverArgs) -> anyhow::Result<()> {
-    let directories = args.data_dir.iter().map(|path| DataDir::open(path, true));
+    let directories = args.data_dir.iter().map(|path| DataDir::open_existing(path, true));
     let directories = directories.collect::<Result<Vec<_>, _>>()?;
     let (options, stream) = (args.reached.options()?, args.stream.options()?);
     let recovery = recover(&options, &directories, stream, args.discard_log)?;
