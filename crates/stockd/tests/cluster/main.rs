@@ -252,3 +252,27 @@ fn a_node_needs_no_more_rights_than_the_documented_ones() {
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("nothing has come back through it"), "{err}");
 }
+
+#[test]
+fn a_node_takes_files_and_no_feed() {
+    let Some(servers) = Servers::start(1) else { return };
+    let node = Node::start(&servers.url(0), &[]);
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let stocks = file("stocks.csv", "symbol,price,volume\nHOT,1.5,5\n");
+    let (code, said) = node.command(&["import", &stocks]);
+    assert_eq!(code, Some(0), "{said}");
+    let updates = file("updates.csv", "time,symbol,price,volume\n1,HOT,1.5,7\n");
+    let (code, said) = node.command(&["replay", "--speed", "max", &updates]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(field(&mut node.connect(), "HOT", "volume"), Some(7));
+    if cfg!(feature = "feed") {
+        let (code, said) = node.command(&["feed", "alpaca", &file("feed.json", "[]\n")]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("the writes of a cluster do not carry their feed"), "{said}");
+    }
+}
