@@ -110,6 +110,11 @@ impl Joining {
         Ok(Joining { options, log, last, kept, snapshot, wire, network })
     }
 
+    /// The last message that the log had.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Has a node follow the log and write to it. The engine shows what the directory has until more of the log has come.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub write_timeout: Duration,
     /// How old what a node shows may be before it says that it is not ready.
     pub stale_after: Duration,
+    /// How long joining goes on trying where NATS is not reached or cannot answer; `None` is for ever.
+    pub join_patience: Option<Duration>,
     /// Whether the node only follows: it refuses writes, says nothing to the log, and may follow a mirror of it.
     pub only_follows: bool,
 }
@@ -52,6 +54,16 @@ pub enum ClusterError {
     #[error("cannot reach NATS at {servers}: {why}")]
     Unreachable {
         /// Where it was looked for.
+        servers: String,
+        /// Why.
+        why: String,
+    },
+    /// A server does not let this node in.
+    #[error(
+        "NATS at {servers} refuses the credentials: {why}; name a file of credentials that it knows with --cluster-creds"
+    )]
+    NotAdmitted {
+        /// Where it was asked.
         servers: String,
         /// Why.
         why: String,

@@ -366,7 +366,7 @@ mod tests {
             let refused = Reply::Refused(refusal);
             assert_eq!(executor.batch(access).execute(&request), refused);
             assert_eq!(executor.batch(access).execute_now(&request), Some(refused));
-            assert_eq!(executor.batch(access).execute_all(&[request]), [refused]);
+            assert_eq!(executor.batch(access).execute_all(&[request.into()]), [refused]);
             assert_eq!(executor.batch(access).execute_if(&request.into()), refused);
             let transaction = || crate::Transaction::new(Vec::new(), vec![request]);
             let outcome = crate::Outcome::Refused(refusal);

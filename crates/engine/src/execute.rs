@@ -299,15 +299,12 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Executes these requests one after the other. In a [durable](Engine::durable) engine they are
+    /// Executes these requests one after the other, each if its condition holds. In a [durable](Engine::durable) engine they are
     /// committed together, with one wait for the disk.
-    pub fn execute_all(&mut self, requests: &[Request]) -> Vec<Reply> {
+    pub fn execute_all(&mut self, asked: &[Conditional]) -> Vec<Reply> {
         match &self.engine().committer {
-            Some(committer) if !requests.is_empty() => {
-                let requests: Vec<_> = requests.iter().copied().map(Conditional::from).collect();
-                committer.execute(self.access, &requests)
-            }
-            _ => requests.iter().map(|request| self.execute(request)).collect(),
+            Some(committer) if !asked.is_empty() => committer.execute(self.access, asked),
+            _ => asked.iter().map(|asked| self.execute_if(asked)).collect(),
         }
     }
 

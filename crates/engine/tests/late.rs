@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use stockd_engine::{Access, Catalog, Engine, Sync, Transaction};
-use stockd_model::{Edit, Fields, Price, Refusal, Reply, Request, Symbol};
+use stockd_model::{Conditional, Edit, Fields, Price, Refusal, Reply, Request, Symbol};
 use stockd_store::simulation::Disk;
 
 fn symbol() -> Symbol {
@@ -70,7 +70,8 @@ proptest! {
                 outcome => panic!("{outcome:?}"),
             }
         } else {
-            executor.batch(&Access::All).execute_all(&writes)
+            let asked: Vec<_> = writes.into_iter().map(Conditional::from).collect();
+            executor.batch(&Access::All).execute_all(&asked)
         };
         check(&engine, &times, &replies);
     }

@@ -99,6 +99,9 @@ problems! {
     NoFeeds = "no-feeds", 501, Unimplemented, "ERR",
         "the writes of a cluster do not carry their feed",
         "Open the feed at a server of its own.";
+    OrdersAlone = "orders-alone", 501, Unimplemented, "ERR",
+        "orders have no numbers at a node of a cluster",
+        "Trade with POST /v1/stocks/{symbol}/trades, or order at a server of its own.";
     VersionDiffers = "version-differs", 412, Aborted, "ERR",
         "the stock has changed since it was read",
         "Read it again and decide on what it is now.";

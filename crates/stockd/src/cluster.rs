@@ -1,5 +1,6 @@
 //! `stockd cluster`: makes the log of a cluster, looks at it and at its nodes, and makes a new one of what is left.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -146,7 +147,7 @@ struct Reached {
     cluster_monitor: Vec<String>,
 }
 
-/// How long a write of this command waits for the log, and how old what it has may be.
+/// How long this command waits for NATS, or a write of it for the log, and how old what it has may be.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Does what is asked.
@@ -221,12 +222,29 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Joins the cluster for as long as it takes.
 fn take_snapshot(options: ClusterOptions) -> anyhow::Result<()> {
     let name = options.name.as_str().to_owned();
-    let (engine, cluster) = Joining::begin(options, None, || false)?.start()?;
-    if !cluster.wait_until_ready(|| false) {
-        let why = cluster.fault().unwrap_or_else(|| "it has ended".to_owned());
+    let joining = Joining::begin(options, None, || false)?;
+    let last = joining.last();
+    let (engine, cluster) = joining.start()?;
+    let report = cluster.reporter();
+    let progress = Cell::new((0, Instant::now()));
+    // A long log may take its time, as long as it comes. Behind its end only the own messages count, not those of others.
+    let is_held_up = || {
+        let ((before, since), applied) = (progress.get(), report().applied.min(last));
+        if applied > before {
+            progress.set((applied, Instant::now()));
+        }
+        applied <= before && since.elapsed() > PATIENCE
+    };
+    if !cluster.wait_until_ready(is_held_up) {
+        let why = cluster.fault().unwrap_or_else(|| {
+            let (seconds, state) = (PATIENCE.as_secs(), report().state);
+            format!(
+                "nothing has come back through it for {seconds} s, and this command is {state}; see 'stockd cluster status', \
+                 and whether the credentials may publish to it"
+            )
+        });
         anyhow::bail!("cannot follow the log of the cluster: {why}");
     }
-    let report = cluster.reporter();
     let from = report().applied;
     cluster.ask_for_snapshot();
     let began = Instant::now();
@@ -253,7 +271,7 @@ fn take_snapshot(options: ClusterOptions) -> anyhow::Result<()> {
 }
 
 fn recover_from(args: &RecoverArgs) -> anyhow::Result<()> {
-    let directories = args.data_dir.iter().map(|path| DataDir::open(path, true));
+    let directories = args.data_dir.iter().map(|path| DataDir::open_existing(path, true));
     let directories = directories.collect::<Result<Vec<_>, _>>()?;
     let (options, stream) = (args.reached.options()?, args.stream.options()?);
     let recovery = recover(&options, &directories, stream, args.discard_log)?;
@@ -291,6 +309,7 @@ impl Reached {
             monitors: self.cluster_monitor.clone(),
             write_timeout: PATIENCE,
             stale_after: PATIENCE,
+            join_patience: Some(PATIENCE),
         })
     }
 }

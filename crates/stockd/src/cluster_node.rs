@@ -90,6 +90,7 @@ fn options(settings: &Settings) -> anyhow::Result<ClusterOptions> {
         monitors: settings.cluster_monitor.clone(),
         write_timeout: settings.write_timeout,
         stale_after: settings.stale_after,
+        join_patience: None,
         only_follows: settings.follow,
     })
 }

@@ -71,7 +71,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     Ok(Engine::durable(catalog, version_floor, Box::new(data), sync))
 }
 
-/// Where the data directory is; none where nothing is kept.
+/// Where the data directory of a server of its own is; none where nothing is kept, and at a node of a cluster.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
 #[cfg(feature = "web")]
 pub(crate) fn path(settings: &Settings) -> anyhow::Result<Option<PathBuf>> {
     match &settings.data_dir {
-        _ if settings.ephemeral => Ok(None),
+        _ if settings.ephemeral || !settings.cluster.is_empty() => Ok(None),
         Some(named) => Ok(Some(named.clone())),
         None => usual_dir().map(Some),
     }

@@ -46,6 +46,9 @@ use crate::output;
 /// The crate whose events clients can cause at will.
 const CAUSED_BY_CLIENTS: &str = "stockd_server";
 
+/// The client of NATS, which logs each attempt to connect; the node says once what becomes of them.
+const TELLS_EACH_ATTEMPT: &str = "async_nats";
+
 /// The log of this process. Clones are the same log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<Shared>);
@@ -201,6 +204,9 @@ impl<'a> MakeWriter<'a> for Log {
 impl<S: Subscriber> Layer<S> for Log {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
+        if metadata.target().starts_with(TELLS_EACH_ATTEMPT) {
+            return LevelFilter::current() > LevelFilter::INFO;
+        }
         // At this level every connection is told of.
         if *metadata.level() > Level::INFO || !metadata.target().starts_with(CAUSED_BY_CLIENTS) {
             return true;

@@ -13,7 +13,7 @@ use stockd_engine::{Access, Engine};
 use stockd_model::limits::{
     COMMIT_QUEUE_REQUESTS_MAX, FILES_LOOK_INTERVAL, LOG_FLUSH_TIMEOUT, SHUTDOWN_TIMEOUT,
 };
-use stockd_model::{Address, Field, Quote, Reply, Request};
+use stockd_model::{Address, Condition, Conditional, Field, Quote, Refusal, Reply, Request};
 use stockd_server::{Config, Endpoint, Protocol, Server, Transport};
 use tracing::{info, warn};
 
@@ -314,18 +314,9 @@ fn read_catalog(settings: &Settings) -> anyhow::Result<Rows> {
 
 /// Lists the stocks that are not listed yet, and leaves the others as they are.
 fn list_stocks(rows: &Rows, engine: &Arc<Engine>) -> anyhow::Result<()> {
-    let is_new = |row: &Row| engine.quote(&Access::All, &row.symbol).is_none();
-    let listing = |row: Row| Request::Set(row.symbol, row.fields);
-    let new = rows.iter().filter(is_new).map(listing);
-    let mut executor = engine.executor();
     let mut listed = 0;
-    for listings in batches(new, COMMIT_QUEUE_REQUESTS_MAX) {
-        listed += listings.len();
-        for reply in executor.batch(&Access::All).execute_all(&listings) {
-            if let Reply::Refused(refusal) = reply {
-                anyhow::bail!("cannot list the stocks of the catalog file: {refusal}");
-            }
-        }
+    for listings in batches(listings(rows, engine), COMMIT_QUEUE_REQUESTS_MAX) {
+        listed += list(&listings, engine)?;
     }
     if !rows.is_empty() {
         let known = rows.len() - listed;
@@ -335,6 +326,31 @@ fn list_stocks(rows: &Rows, engine: &Arc<Engine>) -> anyhow::Result<()> {
         warn!("no stocks are listed: every lookup answers -1; list some with --catalog FILE");
     }
     Ok(())
+}
+
+/// What lists the stocks that are not listed now. Another node of a cluster may list them first, and its clients may trade
+/// them by then, so each is listed only if it is not listed yet.
+fn listings(rows: &Rows, engine: &Engine) -> impl Iterator<Item = Conditional> {
+    let is_new = |row: &Row| engine.quote(&Access::All, &row.symbol).is_none();
+    rows.iter().filter(is_new).map(|row| Conditional {
+        condition: Condition::Unlisted,
+        request: Request::Set(row.symbol, row.fields),
+    })
+}
+
+/// Lists these. Returns how many were not listed.
+fn list(listings: &[Conditional], engine: &Arc<Engine>) -> anyhow::Result<usize> {
+    let mut listed = 0;
+    for reply in engine.executor().batch(&Access::All).execute_all(listings) {
+        match reply {
+            Reply::Refused(Refusal::AlreadyListed { .. }) => {}
+            Reply::Refused(refusal) => {
+                anyhow::bail!("cannot list the stocks of the catalog file: {refusal}")
+            }
+            _ => listed += 1,
+        }
+    }
+    Ok(listed)
 }
 
 /// Says which stocks are not as the catalog file has them, since the data directory knew them before: as a warning
@@ -373,4 +389,38 @@ fn print_addresses(server: &Server, web: &Web) -> anyhow::Result<()> {
     let endpoints = server.endpoints().iter().map(|endpoint| format!("{endpoint}\n"));
     let of_web = web.endpoints().map(|(protocol, address)| format!("{protocol} {address}\n"));
     output::all(endpoints.chain(of_web).collect::<String>().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use stockd_model::{Shares, Symbol, Volume};
+
+    use super::*;
+    use crate::catalog_file::{Form, Source};
+
+    /// Two nodes start with one file. The other lists a stock, and sells of it, after this one has looked.
+    #[test]
+    fn a_stock_that_another_node_lists_first_keeps_what_was_sold() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stocks.csv");
+        std::fs::write(&path, "symbol,price,volume\nHOT,1.5,10\nCOLD,2.5,20\n").unwrap();
+        let source = Source::new(path.to_str().unwrap(), Form::default());
+        let rows = source.read().unwrap().rows;
+        let engine = Arc::new(Engine::default());
+        let of_this: Vec<_> = listings(&rows, &engine).collect();
+        assert_eq!(of_this.len(), 2);
+        let hot: Symbol = "HOT".parse().unwrap();
+        let of_other: Vec<_> =
+            of_this.iter().filter(|it| it.request.symbol() == Some(&hot)).copied().collect();
+        assert_eq!(list(&of_other, &engine).unwrap(), 1);
+        let sold = Request::Trade(hot, Shares::Take(Volume::new(4)));
+        engine.executor().batch(&Access::All).execute(&sold);
+
+        assert_eq!(list(&of_this, &engine).unwrap(), 1, "the other is known");
+        let volume =
+            |symbol: &str| engine.quote(&Access::All, &symbol.parse().unwrap()).unwrap().volume;
+        assert_eq!(volume("HOT"), Some(Volume::new(6)));
+        assert_eq!(volume("COLD"), Some(Volume::new(20)));
+        assert_eq!(listings(&rows, &engine).count(), 0);
+    }
 }

@@ -112,6 +112,23 @@ impl DataDir {
         DataDir::open(path, sync)
     }
 
+    /// Opens a data directory that has data. Where there is none it makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`], and as [`open`](DataDir::open).
+    pub fn open_existing(path: &Path, sync: bool) -> Result<DataDir, StoreError> {
+        let missing = |what, path: PathBuf| StoreError::Missing { what, path };
+        if !exists(path)? {
+            return Err(missing("data directory", path.to_owned()));
+        }
+        let file = path.join(QUOTES_FILE);
+        if path.is_dir() && !exists(&file)? {
+            return Err(missing("data file", file));
+        }
+        DataDir::open(path, sync)
+    }
+
     /// See [`LoggedStore::stocks`].
     pub fn stocks(&self) -> u64 {
         self.store.stocks()

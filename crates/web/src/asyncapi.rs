@@ -41,7 +41,10 @@ mod tests {
         for notice in [
             Notice::Hello { epoch: 1, resumed: false },
             Notice::Synced,
-            Notice::Heartbeat(Counters::default()),
+            Notice::Heartbeat {
+                counters: Counters::default(),
+                staleness: Some(Duration::from_millis(120)),
+            },
             Notice::Forbidden(symbol),
             Notice::Unauthenticated,
             Notice::Goodbye { retry: Duration::ZERO },

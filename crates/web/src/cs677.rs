@@ -1,7 +1,7 @@
 //! Stocks and orders in the shapes of the course CS677: what its labs 2 and 3 have clients ask a front end.
 //!
 //! It owns these shapes; orders are executed by the [ledger](crate::orders). Invariant: a price and a quantity have the
-//! digits of the quote.
+//! digits of the quote; where several servers trade the same stocks nothing is an order.
 
 use std::sync::Arc;
 
@@ -78,6 +78,16 @@ enum Side {
     Sell,
 }
 
+/// Refuses orders at a node of a cluster: the ledger counts those of one server, and its records are there alone.
+fn has_numbers(plane: &Plane) -> Result<(), Refused> {
+    let detail = "orders have no numbers at a node of a cluster; trade with POST /v1/stocks/{symbol}/trades or by \
+                  RESP, or order at a server of its own";
+    match plane.engine().is_replicated() {
+        true => Err(Refused::new(Problem::OrdersAlone, detail)),
+        false => Ok(()),
+    }
+}
+
 /// Trades, and answers the number of the order.
 async fn place(
     State(plane): State<Arc<Plane>>,
@@ -87,6 +97,7 @@ async fn place(
     body: Body,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
+    has_numbers(&plane)?;
     let (ordered, _room) =
         body::json::<Ordered>(&plane, &headers, TYPES, body, (HTTP_QUOTE_BYTES_MAX, "order"))
             .await?;
@@ -112,6 +123,7 @@ async fn order(
     Segments(text): Segments<String>,
 ) -> Result<Response, Refused> {
     query.only(&[])?;
+    has_numbers(&plane)?;
     let missing = || {
         let shown = stockd_model::escaped(text.as_bytes()).at_most(100);
         Refused::new(

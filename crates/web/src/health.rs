@@ -41,6 +41,12 @@ pub(crate) async fn ready(
         Some("1") => true,
         Some(_) => return Err(Refused::new(Problem::InvalidRequest, "writes is 0 or 1")),
     };
+    readiness(&plane, asks_for_writes)?;
+    Ok((StatusCode::OK, (NOT_KEPT, "ready\n")))
+}
+
+/// Why it does not answer, or takes no writes where these are asked for, too.
+pub(crate) fn readiness(plane: &Plane, asks_for_writes: bool) -> Result<(), Refused> {
     if plane.is_stopping() {
         return Err(Refused::new(Problem::Stopping, "the server is stopping"));
     }
@@ -60,6 +66,6 @@ pub(crate) async fn ready(
     let failed = plane.engine().commit_report().and_then(|report| report.failed);
     match failed.filter(|_| asks_for_writes) {
         Some(cause) => Err(Refused::new(Problem::ReadOnly, cause)),
-        None => Ok((StatusCode::OK, (NOT_KEPT, "ready\n"))),
+        None => Ok(()),
     }
 }

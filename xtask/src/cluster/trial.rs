@@ -5,6 +5,7 @@
 use std::iter;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +17,7 @@ use super::place::Place;
 use super::programs::Programs;
 use super::scene::{becomes, make_stream};
 use super::server::{Server, Setup};
+use crate::packages;
 use crate::resp::Reply;
 
 /// What runs. What is declared first ends first.
@@ -26,6 +28,13 @@ pub(super) struct Trial {
     /// Where each speaks by line, RESP and HTTP.
     pub(super) addresses: Vec<Vec<String>>,
     pub(super) servers: Vec<Server>,
+}
+
+/// A command that is shown, to be copied.
+#[derive(Debug)]
+struct Shown {
+    command: String,
+    says: &'static str,
 }
 
 const PROTOCOLS: [&str; 3] = ["line", "resp", "http"];
@@ -92,24 +101,10 @@ impl Trial {
             let [line, resp, http] = [0, 1, 2].map(|at| addresses[at].as_str());
             text += &format!("node-{number}    line {line}  resp {resp}  http {http}\n");
         }
-        let stockd = stockd.display();
-        let of = |node: usize, at: usize| self.addresses[node][at].as_str();
-        let port = |node: usize| of(node, 1).rsplit(':').next().unwrap_or_default().to_owned();
-        text += &format!(
-            "\nWrite through one node, and look at another:\n\
-             \x20 {stockd} set --server {} AAPL 172.50 1000\n\
-             \x20 {stockd} get --server {} AAPL\n\
-             \x20 redis-cli -p {} HINCRBY AAPL volume -10\n\
-             \x20 redis-cli -p {} INFO cluster\n\
-             \x20 curl http://{}/health/ready\n\
-             \x20 {stockd} cluster status --cluster {}\n",
-            of(0, 0),
-            of(1, 0),
-            port(2),
-            port(0),
-            of(0, 2),
-            self.servers[0].url(),
-        );
+        text += "\nWrite through one node, and look at another:\n";
+        for Shown { command, .. } in self.commands(stockd) {
+            text += &format!("  {command}\n");
+        }
         for (running, number) in self.running.iter().zip(0..) {
             text += &format!(
                 "{}  kill -9 {}    # node-{number}\n",
@@ -125,6 +120,26 @@ impl Trial {
         text + "\nCtrl-C ends all of it.\n"
     }
 
+    /// The commands that are shown, and what each must say.
+    fn commands(&self, stockd: &Path) -> Vec<Shown> {
+        let stockd = stockd.display();
+        let of = |node: usize, at: usize| self.addresses[node][at].as_str();
+        let port = |node: usize| of(node, 1).rsplit(':').next().unwrap_or_default().to_owned();
+        let resp = of(0, 1);
+        let set = format!("{stockd} set AAPL --price 172.50 --volume 1000 --server {resp}");
+        let status = format!("{stockd} cluster status --cluster {}", self.servers[0].url());
+        [
+            (set, "AAPL"),
+            (format!("{stockd} lookup AAPL --server {}", of(1, 0)), "AAPL 172.5"),
+            (format!("redis-cli -p {} HINCRBY AAPL volume -10", port(2)), "990"),
+            (format!("redis-cli -p {} INFO cluster", port(0)), "cluster_state:ok"),
+            (format!("curl http://{}/health/ready", of(0, 2)), "ready"),
+            (status, "stream      STOCKD_main_0"),
+        ]
+        .map(|(command, says)| Shown { command, says })
+        .into()
+    }
+
     /// Runs until somebody wants it to end.
     pub(super) fn wait() {
         while interruption::check().is_ok() {
@@ -132,12 +147,12 @@ impl Trial {
         }
     }
 
-    /// Writes through each node, and reads all of it from each.
+    /// Writes through each node, and reads all of it from each; then runs the commands that are shown.
     ///
     /// # Errors
     ///
-    /// When a node does not show what was written.
-    pub(super) fn check(&self) -> Result<()> {
+    /// When a node does not show what was written, or a command does not say what it must.
+    pub(super) fn check(&self, stockd: &Path) -> Result<()> {
         let symbol = |node: usize| format!("VIA{node}");
         for node in &self.nodes {
             let set = node
@@ -155,7 +170,8 @@ impl Trial {
                 .with_context(|| format!("node {}, {}", node.number, symbol(other)))?;
             }
         }
-        Ok(())
+        packages::install(&[("redis-cli", "redis-tools"), ("curl", "curl")])?;
+        self.commands(stockd).iter().try_for_each(Shown::check)
     }
 
     /// Ends nodes and servers, as an operator does.
@@ -165,5 +181,21 @@ impl Trial {
             ensure!(wrong.is_none(), "node {number} {}", wrong.unwrap_or_default());
         }
         Ok(())
+    }
+}
+
+impl Shown {
+    /// Runs it, until it says what it must: a node may not show yet what was written through another.
+    fn check(&self) -> Result<()> {
+        let Shown { command, says } = self;
+        let mut said = String::new();
+        let checked = becomes("a command works that is shown", || {
+            let output =
+                Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().ok()?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+            (output.status.success() && said.contains(says)).then_some(())
+        });
+        checked.with_context(|| format!("'{command}' does not say '{says}', but: {said}"))
     }
 }

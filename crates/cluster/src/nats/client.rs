@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, RequestErrorKind};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, RequestErrorKind};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::Deserialize;
@@ -18,6 +18,9 @@ use crate::options::{ClusterError, ClusterName, ClusterOptions};
 
 /// How long a connection and an answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Different failures of one connection that are remembered, so as not to be told again.
+const TOLD_MAX: usize = 16;
 
 /// What asks JetStream of the servers themselves.
 pub(crate) const API: &str = "$JS.API";
@@ -35,10 +38,8 @@ pub(crate) async fn connect(
     options: &ClusterOptions,
 ) -> Result<(Client, watch::Receiver<Presence>), ClusterError> {
     let (tell, presence) = watch::channel(Presence::default());
-    // The same failure is told once for each connection.
-    let told = Mutex::new(String::new());
-    let unreachable =
-        |why: String| ClusterError::Unreachable { servers: options.servers.join(","), why };
+    let told = Mutex::new(Told::default());
+    let servers = options.servers.join(",");
     let mut connect = ConnectOptions::new()
         .name(format!("stockd {}", options.name.as_str()))
         .connection_timeout(PATIENCE)
@@ -66,17 +67,45 @@ pub(crate) async fn connect(
     let client = timeout(2 * PATIENCE, connect.connect(&options.servers)).await;
     match client {
         Ok(Ok(client)) => Ok((client, presence)),
-        Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable("no answer in time".to_owned())),
+        Ok(Err(error)) => Err(match error.kind() {
+            kind
+            @ (ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication) => {
+                ClusterError::NotAdmitted { servers, why: kind.to_string() }
+            }
+            _ => ClusterError::Unreachable { servers, why: error.to_string() },
+        }),
+        Err(_) => Err(ClusterError::Unreachable { servers, why: "no answer in time".to_owned() }),
     }
 }
 
-fn note(event: &Event, tell: &watch::Sender<Presence>, told: &Mutex<String>) {
-    // It is exchanged as a whole.
+/// What was told since there was a connection. Servers that fail in different ways by turns are told once each.
+#[derive(Debug, Default)]
+struct Told(Vec<String>);
+
+impl Told {
+    /// Whether this is to be told.
+    fn is_new(&mut self, failure: &str) -> bool {
+        let is_new = !self.0.iter().any(|told| told == failure);
+        if is_new {
+            if self.0.len() == TOLD_MAX {
+                self.0.remove(0);
+            }
+            self.0.push(failure.to_owned());
+        }
+        is_new
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn note(event: &Event, tell: &watch::Sender<Presence>, told: &Mutex<Told>) {
+    // What it may lose is told once more.
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
         Event::Connected => {
-            told.clear();
+            told.forget();
             tell.send_modify(|it| *it = Presence { is_up: true, made: it.made + 1 });
         }
         Event::Disconnected | Event::Closed => tell.send_modify(|it| it.is_up = false),
@@ -84,9 +113,8 @@ fn note(event: &Event, tell: &watch::Sender<Presence>, told: &Mutex<String>) {
         Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {}
         event => {
             let text = event.to_string();
-            if *told != text {
+            if told.is_new(&text) {
                 tracing::warn!("NATS: {text}");
-                *told = text;
             }
         }
     }
@@ -157,5 +185,22 @@ pub(crate) async fn message(
             Ok(BASE64.decode(stored.message.data.as_bytes()).ok())
         }
         stored => stored.map(|_| None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_once_for_as_long_as_there_is_no_connection() {
+        let mut told = Told::default();
+        let by_turns = ["refused", "timed out", "refused", "timed out"];
+        assert_eq!(by_turns.map(|failure| told.is_new(failure)), [true, true, false, false]);
+        told.forget();
+        assert!(told.is_new("refused"), "there was a connection since");
+        // What it remembers has a bound.
+        (0..2 * TOLD_MAX).for_each(|at| assert!(told.is_new(&at.to_string())));
+        assert_eq!(told.0.len(), TOLD_MAX);
     }
 }

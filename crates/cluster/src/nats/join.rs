@@ -61,13 +61,15 @@ impl Kept {
     }
 }
 
-/// Connects, and finds out what the log is, however long that takes, and whether it goes on behind what the node has
-/// kept. One of another epoch is not looked at further. Errors that time does not heal end it.
+/// Connects, and finds out what the log is, and whether it goes on behind what the node has kept. One of another epoch is
+/// not looked at further. Errors that time does not heal end it, and the others do after
+/// [`join_patience`](ClusterOptions::join_patience).
 pub(crate) async fn join(
     options: &ClusterOptions,
     kept: Option<Kept>,
 ) -> Result<Joined, ClusterError> {
     let (mut told, mut went_back) = (None, None);
+    let began = Instant::now();
     loop {
         let error = match try_to_join(options, kept).await {
             Ok(joined) => return Ok(joined),
@@ -86,6 +88,9 @@ pub(crate) async fn join(
             }
             Err(error) => return Err(error),
         };
+        if options.join_patience.is_some_and(|patience| began.elapsed() >= patience) {
+            return Err(error);
+        }
         if told.as_ref() != Some(&error) {
             tracing::warn!("{error}; trying again");
             told = Some(error);

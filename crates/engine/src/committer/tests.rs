@@ -275,7 +275,8 @@ fn a_long_interval_ends_early_when_many_stocks_have_changed() {
     drop(opener);
     let mut executor = engine.executor();
     let mut execute = |requests: &[Request]| {
-        let replies = executor.batch(&Access::All).execute_all(requests);
+        let asked: Vec<_> = requests.iter().copied().map(Conditional::from).collect();
+        let replies = executor.batch(&Access::All).execute_all(&asked);
         assert!(!replies.iter().any(|reply| matches!(reply, Reply::Refused(_))));
     };
     for volume in 0..100 {

@@ -89,6 +89,9 @@ pub const STREAM_MESSAGES_MAX: usize = 64;
 /// How often a stream tells that it is there.
 pub const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// How often a watch of the health of a node looks whether it is still ready.
+pub const HEALTH_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// When the server stops: how long a stream over HTTP/1.1 or WebSocket may take to send what it has made and to say
 /// goodbye, and the body of a request to come whole. The stream is cut off then, and the request refused.
 pub const STREAM_GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -179,3 +179,21 @@ fn quotes_that_were_changed_by_hand_are_found() {
     let err = refusal(&servers, &directory, &[]);
     assert!(err.contains("holds other quotes than the node kept there"), "{err}");
 }
+
+/// A path was mistyped: it is named, and nothing is made there.
+#[test]
+fn what_is_no_data_directory_is_not_recovered_and_not_made() {
+    let home = tempfile::tempdir().unwrap();
+    let (missing, empty) = (home.path().join("missing"), home.path().join("empty"));
+    fs::create_dir(&empty).unwrap();
+    for (path, named) in [(&missing, missing.clone()), (&empty, empty.join("quotes.redb"))] {
+        let mut recover = Command::new(env!("CARGO_BIN_EXE_stockd"));
+        recover.args(["cluster", "recover", "--cluster", "nats://127.0.0.1:1", "--data-dir"]);
+        let output = recover.arg(path).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.contains(&format!("'{}' does not exist", named.display())), "{err}");
+    }
+    assert!(!missing.exists());
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+}

@@ -183,3 +183,96 @@ fn a_stream_that_is_not_there_is_named() {
     assert_eq!(code, Some(1));
     assert!(err.contains("no stream STOCKD_other_0; make it with 'stockd cluster init'"), "{err}");
 }
+
+/// What is said is said once, not once for each attempt.
+fn is_told_once(err: &str, what: &str) {
+    assert_eq!(err.matches(what).count(), 1, "{err}");
+}
+
+#[test]
+fn commands_end_where_nats_is_not_reached() {
+    let Some(mut servers) = Servers::start(1) else { return };
+    servers.kill(0);
+    for command in ["snapshot", "status", "verify"] {
+        let (code, _, err) = servers.cluster_says(&[command]);
+        assert_eq!(code, Some(1), "{command}: {err}");
+        assert!(err.contains("stockd: cannot reach NATS at nats://127.0.0.1:"), "{command}: {err}");
+    }
+}
+
+#[test]
+fn refused_credentials_end_a_start_and_a_command() {
+    let Some(servers) = Servers::locked() else { return };
+    let refused = "refuses the credentials: authorization violation";
+    for command in ["snapshot", "status", "init"] {
+        let (code, _, err) = servers.cluster_says(&[command]);
+        assert_eq!(code, Some(1), "{command}: {err}");
+        is_told_once(&err, refused);
+        is_told_once(&err, "authorization violation");
+    }
+    let (code, err) = node::refused(&[&servers.url(0)]);
+    assert_eq!(code, Some(1), "{err}");
+    is_told_once(&err, refused);
+    is_told_once(&err, "authorization violation");
+}
+
+/// The subjects that docs/cluster.md has a node publish to.
+fn documented_rights() -> Vec<String> {
+    let docs = include_str!("../../../../docs/cluster.md");
+    let (_, rest) = docs.split_once("rights to subscribe to `_INBOX.>`").unwrap();
+    let (rights, _) = rest.split_once("A node that was given a data directory").unwrap();
+    let subjects = rights.split('`').filter(|it| it.starts_with(['$', 's']) && it.contains('.'));
+    subjects.map(|it| it.replace("NAME", "main")).collect()
+}
+
+#[test]
+fn a_node_needs_no_more_rights_than_the_documented_ones() {
+    let rights = documented_rights();
+    let log = "stockd.main.0.log".to_owned();
+    assert!(rights.len() >= 10 && rights.contains(&log), "{rights:?}");
+    let without_log: Vec<String> = rights.iter().filter(|it| **it != log).cloned().collect();
+    let users = [("node", &rights[..]), ("mute", &without_log)];
+    let Some(mut servers) = Servers::with_users(&users) else { return };
+    servers.log_in("node");
+    let node = Node::start(&servers.url(0), &[]);
+    let mut connection = node.connect();
+    list(&mut connection, "HOT", 5);
+    for _ in 0..2 {
+        let (code, _, err) = servers.cluster_says(&["snapshot"]);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    list(&mut connection, "HOT", 6);
+    let other = Node::start(&servers.url(0), &[]);
+    assert_eq!(field(&mut other.connect(), "HOT", "volume"), Some(6));
+    assert_eq!(node.info("cluster_state"), "ok");
+
+    // Who may not publish to the log gets what others have written, and nothing of its own comes back.
+    servers.log_in("mute");
+    let (code, _, err) = servers.cluster_says(&["snapshot"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("nothing has come back through it"), "{err}");
+}
+
+#[test]
+fn a_node_takes_files_and_no_feed() {
+    let Some(servers) = Servers::start(1) else { return };
+    let node = Node::start(&servers.url(0), &[]);
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let stocks = file("stocks.csv", "symbol,price,volume\nHOT,1.5,5\n");
+    let (code, said) = node.command(&["import", &stocks]);
+    assert_eq!(code, Some(0), "{said}");
+    let updates = file("updates.csv", "time,symbol,price,volume\n1,HOT,1.5,7\n");
+    let (code, said) = node.command(&["replay", "--speed", "max", &updates]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(field(&mut node.connect(), "HOT", "volume"), Some(7));
+    if cfg!(feature = "feed") {
+        let (code, said) = node.command(&["feed", "alpaca", &file("feed.json", "[]\n")]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("the writes of a cluster do not carry their feed"), "{said}");
+    }
+}

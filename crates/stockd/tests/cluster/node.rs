@@ -70,6 +70,15 @@ impl Node {
         client.get_connection().unwrap()
     }
 
+    /// Runs a command that writes to it: its exit code, and all that it says.
+    #[allow(dead_code, reason = "not every test does")]
+    pub(crate) fn command(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
+        let output = command.args(args).args(["--server", &self.resp]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// What `INFO cluster` says of this.
     pub(crate) fn info(&self, key: &str) -> String {
         let text: String = redis::cmd("INFO").arg("cluster").query(&mut self.connect()).unwrap();

@@ -340,7 +340,7 @@ impl Sink for Alpaca {
             // The connection says these things itself.
             Notice::Hello { .. }
             | Notice::Synced
-            | Notice::Heartbeat(_)
+            | Notice::Heartbeat { .. }
             | Notice::Goodbye { .. } => {}
         }
     }

@@ -1,16 +1,20 @@
 //! `grpc.health.v1.Health`: of the server as a whole, and of each service that it has.
 //!
-//! Invariant: what watches is told when the server stops, and its stream ends then.
+//! It is as `/health/ready` says without writes. Invariant: what watches is told when that changes, and when the server stops,
+//! and its stream ends then.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use stockd_model::limits::HEALTH_LOOK_INTERVAL;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_server};
 
+use crate::health;
 use crate::plane::Plane;
 
 /// The services that it knows.
@@ -24,9 +28,9 @@ pub(super) struct Health {
 
 /// What a watch says next.
 enum Next {
-    /// How it is now, whether the service is known or not.
-    Now(bool),
-    Stop(bool),
+    Say(ServingStatus),
+    /// What is not as this was told.
+    Change(ServingStatus),
     End,
 }
 
@@ -37,7 +41,32 @@ impl Health {
 }
 
 fn status(plane: &Plane) -> ServingStatus {
-    if plane.is_stopping() { ServingStatus::NotServing } else { ServingStatus::Serving }
+    match health::readiness(plane, false) {
+        Ok(()) => ServingStatus::Serving,
+        Err(_) => ServingStatus::NotServing,
+    }
+}
+
+/// Waits until a service is not as it was told, or the server stops. With whether it does, after which nothing is said.
+async fn changed(plane: &Plane, told: ServingStatus) -> (ServingStatus, bool) {
+    if told == ServingStatus::ServiceUnknown {
+        plane.stopped().await;
+        return (told, true);
+    }
+    loop {
+        match plane.engine().is_replicated() {
+            // What a node shows grows old while nothing happens.
+            true => _ = timeout(HEALTH_LOOK_INTERVAL, plane.stopped()).await,
+            false => plane.stopped().await,
+        }
+        if plane.is_stopping() {
+            return (ServingStatus::NotServing, true);
+        }
+        let now = status(plane);
+        if now != told {
+            return (now, false);
+        }
+    }
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
@@ -62,26 +91,20 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let is_known = SERVICES.contains(&request.get_ref().service.as_str());
         let plane = Arc::clone(&self.plane);
-        let stream = unfold(Next::Now(is_known), move |next| {
+        let first = match SERVICES.contains(&request.get_ref().service.as_str()) {
+            true => status(&plane),
+            false => ServingStatus::ServiceUnknown,
+        };
+        let stream = unfold(Next::Say(first), move |next| {
             let plane = Arc::clone(&plane);
             async move {
-                match next {
-                    Next::Now(true) => Some((Ok(response(status(&plane))), Next::Stop(true))),
-                    Next::Now(false) => {
-                        Some((Ok(response(ServingStatus::ServiceUnknown)), Next::Stop(false)))
-                    }
-                    Next::Stop(is_known) => {
-                        plane.stopped().await;
-                        let status = match is_known {
-                            true => ServingStatus::NotServing,
-                            false => ServingStatus::ServiceUnknown,
-                        };
-                        Some((Ok(response(status)), Next::End))
-                    }
-                    Next::End => None,
-                }
+                let (said, is_last) = match next {
+                    Next::Say(first) => (first, false),
+                    Next::Change(told) => changed(&plane, told).await,
+                    Next::End => return None,
+                };
+                Some((Ok(response(said)), if is_last { Next::End } else { Next::Change(said) }))
             }
         });
         Ok(Response::new(Box::pin(stream)))

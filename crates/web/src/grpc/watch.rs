@@ -100,8 +100,15 @@ impl Sink for Events {
                 Event::Hello(proto::Hello { server, epoch })
             }
             Notice::Synced => Event::Synced(proto::Synced {}),
-            Notice::Heartbeat(Counters { messages, conflated, marks }) => {
-                Event::Heartbeat(proto::Heartbeat { messages, conflated, marks: marks as u64 })
+            Notice::Heartbeat { counters, staleness } => {
+                let Counters { messages, conflated, marks } = counters;
+                let fresh_ms = staleness.map(|age| age.as_millis() as u64);
+                Event::Heartbeat(proto::Heartbeat {
+                    messages,
+                    conflated,
+                    marks: marks as u64,
+                    fresh_ms,
+                })
             }
             Notice::Forbidden(symbol) => {
                 let symbol = symbol.map(|symbol| symbol.to_string()).unwrap_or_default();

@@ -40,7 +40,7 @@ pub(crate) struct Hub {
     streams_max: usize,
     /// What streams hold beyond what all of them do.
     more_bytes: AtomicUsize,
-    pub(crate) epoch: u64,
+    engine: Arc<Engine>,
     pub(crate) counts: StreamCounts,
 }
 
@@ -123,7 +123,7 @@ pub(crate) struct Counters {
 }
 
 impl Hub {
-    pub(crate) fn new(engine: &Engine, observer: &Observer, streams_max: usize) -> Arc<Hub> {
+    pub(crate) fn new(engine: &Arc<Engine>, observer: &Observer, streams_max: usize) -> Arc<Hub> {
         let changed = Arc::new(Notify::new());
         let wake = Arc::clone(&changed);
         let inner = Inner {
@@ -140,7 +140,7 @@ impl Hub {
             observer: observer.clone(),
             streams_max,
             more_bytes: AtomicUsize::new(0),
-            epoch: engine.epoch(),
+            engine: Arc::clone(engine),
             counts: StreamCounts::default(),
         })
     }
@@ -285,7 +285,12 @@ impl Stream {
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.hub.epoch
+        self.hub.engine.epoch()
+    }
+
+    /// How old what the node of a cluster shows may be; `None` of a server that is none.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        self.hub.engine.cluster_report()?.staleness
     }
 
     /// Subscribes to a symbol, listed or not.

@@ -29,7 +29,11 @@ pub(crate) enum Notice {
     },
     /// Everything that was subscribed to at the beginning has been told.
     Synced,
-    Heartbeat(Counters),
+    Heartbeat {
+        counters: Counters,
+        /// How old what the node of a cluster shows may be.
+        staleness: Option<Duration>,
+    },
     /// A subscription has ended because it is not allowed any more: to this symbol, or to a pattern.
     Forbidden(Option<Symbol>),
     /// The client may not be served any more.
@@ -137,7 +141,8 @@ impl Teller {
             return if sink.is_empty() { Poll::Pending } else { Poll::Ready(true) };
         }
         while self.heartbeat.poll_tick(cx).is_ready() {
-            sink.notice(Notice::Heartbeat(self.stream.counters()), self.id);
+            let (counters, staleness) = (self.stream.counters(), self.stream.staleness());
+            sink.notice(Notice::Heartbeat { counters, staleness }, self.id);
         }
         if !self.is_pausing(cx) {
             self.tell(cx, sink);

@@ -125,10 +125,15 @@ pub(crate) fn encode_notice(notice: Notice, with_type: bool, out: &mut Vec<u8>) 
             ),
         ),
         Notice::Synced => ("synced", String::new()),
-        Notice::Heartbeat(Counters { messages, conflated, marks }) => (
-            "heartbeat",
-            format!(r#""messages":{messages},"conflated":{conflated},"marks":{marks}"#),
-        ),
+        Notice::Heartbeat { counters, staleness } => {
+            let Counters { messages, conflated, marks } = counters;
+            let fresh = staleness.map(|age| format!(r#","fresh_ms":{}"#, age.as_millis()));
+            let fresh = fresh.unwrap_or_default();
+            (
+                "heartbeat",
+                format!(r#""messages":{messages},"conflated":{conflated},"marks":{marks}{fresh}"#),
+            )
+        }
         Notice::Forbidden(None) => ("forbidden", String::new()),
         Notice::Forbidden(Some(symbol)) => {
             let symbol = serde_json::Value::from(symbol.as_str());

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::thread;
 
 use serde_json::{Value, json};
-use stockd_engine::Access;
+use stockd_engine::{Access, Catalog, Engine, Replicated};
 use stockd_model::{Fields, Request};
 use stockd_web::Config;
 
@@ -89,6 +89,31 @@ fn order(http: &mut Http, name: &str, side: &str, quantity: &Value) -> (u16, Val
 fn number(answer: &(u16, Value)) -> u64 {
     assert_eq!(answer.0, 200, "{answer:?}");
     answer.1["data"]["transaction_number"].as_u64().unwrap()
+}
+
+/// The count would be that of the cluster, and the records those of one node.
+#[test]
+fn a_node_of_a_cluster_takes_no_orders_and_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, _replica) = Engine::replicated(Replicated {
+        catalog: Catalog::new(),
+        version_floor: 0,
+        stocks_max: 10,
+        epoch: 7,
+        hash: |_| 0,
+    });
+    let orders = Some(directory.path().to_owned());
+    let web = Web::with(Config { orders, ..Config::default() }, engine.into());
+    let mut http = web.connect();
+    let refused = order(&mut http, "AAPL", "buy", &json!(1));
+    let asked = http.get("/orders/0");
+    for (status, answer) in [refused, (asked.status, asked.json())] {
+        assert_eq!((status, &answer["error"]["code"]), (501, &json!(501)), "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains("POST /v1/stocks/{symbol}/trades"), "{message}");
+    }
+    assert_eq!(http.get("/stocks/AAPL").status, 404, "stocks are answered");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is on the disk");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod client;
 mod cors;
 mod endings;
 mod facades;
+mod node;
 mod promises;
 mod quotes;
 mod rpc;

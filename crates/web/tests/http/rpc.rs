@@ -40,11 +40,29 @@ impl Service<http::Request<Body>> for Link {
     }
 }
 
+/// What clients call the server.
+pub(crate) fn origin() -> Uri {
+    Uri::from_static("http://localhost")
+}
+
 /// A client over this socket, served by tasks of the runtime.
 pub(crate) fn client(
     runtime: &Runtime,
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> StocksClient<Link> {
+    of(link(runtime, socket))
+}
+
+/// A client over this connection.
+pub(crate) fn of(link: Link) -> StocksClient<Link> {
+    StocksClient::with_origin(link, origin())
+}
+
+/// A connection over this socket, served by tasks of the runtime.
+pub(crate) fn link(
+    runtime: &Runtime,
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Link {
     runtime.block_on(async {
         let shaken = Builder::new(TokioExecutor::new())
             // As much as most clients take: what waits in it is of the past.
@@ -53,6 +71,6 @@ pub(crate) fn client(
             .await;
         let (sender, connection) = shaken.unwrap();
         tokio::spawn(connection);
-        StocksClient::with_origin(Link(sender), Uri::from_static("http://localhost"))
+        Link(sender)
     })
 }

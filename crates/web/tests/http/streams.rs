@@ -103,6 +103,7 @@ fn a_stream_begins_with_what_is_and_goes_on_with_what_comes() {
         web.set("C", "1");
         let (heartbeat, _) = events.named("heartbeat");
         assert!(heartbeat.starts_with("{\"messages\":5,"), "{heartbeat}");
+        assert!(!heartbeat.contains("fresh_ms"), "it is no node of a cluster: {heartbeat}");
     }
 }
 
