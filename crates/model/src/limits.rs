@@ -733,7 +733,7 @@ pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// connection is closed then.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a request may take, its body included, until its response begins. It is answered with 408.
+/// How long the body of a request may take to come whole. It is answered with 408 then, and has done nothing.
 pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a write waits for the disk before it is answered as uncertain.

@@ -103,9 +103,9 @@ impl Plane {
         };
         Arc::new(Plane {
             facades: Facades::from(&config),
-            ledger: Ledger::new(&engine, records),
+            ledger: Ledger::new(&engine, records, config.patience.write),
             hub: Hub::new(&engine, &observer, config.streams_max),
-            door: Door::new(engine),
+            door: Door::new(engine, config.patience.write),
             observer,
             config,
             counts: Counts::default(),

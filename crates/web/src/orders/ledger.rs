@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use stockd_engine::{Access, Engine, Outcome, Transaction};
-use stockd_model::limits::{
-    HTTP_WRITE_TIMEOUT, ORDER_ATTEMPTS_MAX, ORDERS_TOGETHER_MAX, ORDERS_WAITING_MAX,
-};
+use stockd_model::limits::{ORDER_ATTEMPTS_MAX, ORDERS_TOGETHER_MAX, ORDERS_WAITING_MAX};
 use stockd_model::{
     Condition, Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol,
     Volume, Watched,
@@ -35,6 +34,8 @@ pub(crate) struct Ledger {
     waiting: Mutex<mpsc::Receiver<Asked>>,
     /// Orders that found no room to wait.
     refused: AtomicU64,
+    /// How long an order waits for the disk.
+    patience: Duration,
 }
 
 /// What the ledger counts.
@@ -70,12 +71,12 @@ impl Asked {
 }
 
 impl Ledger {
-    pub(crate) fn new(engine: &Engine, records: Records) -> Ledger {
+    pub(crate) fn new(engine: &Engine, records: Records, patience: Duration) -> Ledger {
         let (asked, waiting) = mpsc::channel(ORDERS_WAITING_MAX);
         let count = Symbol::parse(COUNT.as_bytes()).expect("it can be a symbol");
         let next = AtomicU64::new(counted(engine, &count).map_or(0, |(next, _)| next));
         let (records, waiting) = (Arc::new(records), Mutex::new(waiting));
-        Ledger { count, records, next, asked, waiting, refused: AtomicU64::new(0) }
+        Ledger { count, records, next, asked, waiting, refused: AtomicU64::new(0), patience }
     }
 
     /// What it has counted.
@@ -103,10 +104,10 @@ impl Ledger {
             let detail = format!("{ORDERS_WAITING_MAX} orders wait to be executed, the limit");
             Refused::new(Problem::Busy, detail)
         })?;
-        match tokio::time::timeout(HTTP_WRITE_TIMEOUT, placed).await {
+        match tokio::time::timeout(self.patience, placed).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(door::stopping()),
-            Err(_) => Err(door::uncertain(HTTP_WRITE_TIMEOUT)),
+            Err(_) => Err(door::uncertain(self.patience)),
         }
     }
 
@@ -116,8 +117,12 @@ impl Ledger {
             return Ok(None);
         }
         let records = Arc::clone(&self.records);
-        let found = tokio::task::spawn_blocking(move || records.find(number)).await;
+        let found = tokio::task::spawn_blocking(move || records.find(number));
         let unreadable = |error: String| Refused::new(Problem::ReadOnly, error);
+        let found = tokio::time::timeout(self.patience, found).await.map_err(|_| {
+            let seconds = self.patience.as_secs();
+            Refused::new(Problem::Busy, format!("the disk has not answered for {seconds} s"))
+        })?;
         found
             .map_err(|error| unreadable(error.to_string()))?
             .map_err(|error| unreadable(format!("the file of orders cannot be read: {error}")))

@@ -4,6 +4,7 @@ mod access;
 mod bounds;
 mod client;
 mod cors;
+mod deadlines;
 mod endings;
 mod facades;
 mod promises;
