@@ -7,6 +7,7 @@ mod cors;
 mod deadlines;
 mod endings;
 mod facades;
+mod grpc_alone;
 mod promises;
 mod quotes;
 mod rpc;
