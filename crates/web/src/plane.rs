@@ -41,8 +41,6 @@ pub(crate) struct Plane {
     pub(crate) bodies: Arc<Semaphore>,
     /// Connections that may be accepted.
     pub(crate) connections: Arc<Semaphore>,
-    /// When it was started, by the clock.
-    pub(crate) started_ns: u64,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -114,7 +112,6 @@ impl Plane {
             requests: Arc::new(Semaphore::new(HTTP_REQUESTS_MAX)),
             bodies: Arc::new(Semaphore::new(HTTP_BODIES_BYTES_MAX)),
             connections,
-            started_ns: stockd_engine::now_ns(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })

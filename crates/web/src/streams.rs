@@ -22,7 +22,7 @@ use crate::query::Query;
 use crate::refused::Refused;
 use crate::responses::BodyProblems;
 use crate::stream::conversation::Talk;
-use crate::stream::subscription::{EventId, Subscription, parse_interval, parse_name};
+use crate::stream::subscription::{EventId, Resumable, Subscription, parse_interval, parse_name};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
 use crate::stream::websocket::{Native, PROTOCOL};
@@ -194,7 +194,13 @@ pub(crate) fn begin(
 ) -> Result<Teller, Refused> {
     let stream = plane.hub.open(kind, info, &subscription.name, &caller.identity)?;
     subscription.apply(&stream)?;
-    let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
-    let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);
+    let clock = &plane.hub.clock;
+    clock.look();
+    let from = subscription.resumed_from(&Resumable {
+        epoch: stream.epoch(),
+        keeps_all: plane.config.keeps_all,
+        is_node: plane.engine().cluster_report().is_some(),
+        clock,
+    });
     Ok(Teller::new(stream, subscription.interval, subscription.resumes.zip(from)))
 }

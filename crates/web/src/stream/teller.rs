@@ -193,7 +193,8 @@ impl Teller {
         self.round_left = left;
         match progress {
             Progress::Done => {
-                self.id = Some(EventId { epoch: self.stream.epoch(), told_ns: began_ns });
+                let (epoch, life_ns) = (self.stream.epoch(), self.stream.life_ns());
+                self.id = Some(EventId { epoch, told_ns: began_ns, life_ns });
                 if self.phase == Phase::First {
                     self.phase = Phase::Live;
                     self.resumed_from = None;

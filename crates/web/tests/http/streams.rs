@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Access, Engine};
-use stockd_model::Request;
+use stockd_engine::{Access, Catalog, Engine};
+use stockd_model::{Quote, Request};
 use stockd_web::Config;
 
 use crate::Web;
@@ -192,28 +192,43 @@ fn thousands_of_names_are_asked_for_in_a_body() {
     }
 }
 
+/// Stocks that have changed last an hour ago, so that no overlap reaches back to them.
+fn of_an_hour_ago(symbols: &[&str]) -> Catalog {
+    let catalog = Catalog::new();
+    for symbol in symbols {
+        let (version, updated_ns) = (1, stockd_engine::now_ns() - HOUR_NS);
+        let quote = Quote { version, updated_ns, ..Quote::new(symbol.parse().unwrap()) };
+        catalog.restore(&quote).unwrap();
+    }
+    catalog
+}
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
 #[test]
 fn a_stream_that_resumes_is_told_what_has_changed() {
-    let engine = Arc::<Engine>::default();
+    let engine = Arc::new(Engine::new(of_an_hour_ago(&["OLD", "NEW"])));
     let web = Web::with(Config { keeps_all: true, ..Config::default() }, Arc::clone(&engine));
-    web.set("OLD", "1");
-    web.set("NEW", "1");
-    // A moment so late that no overlap reaches back to what is listed now.
-    let later = stockd_engine::now_ns() + 3_600_000_000_000;
-    let id = format!("{:016x}-{later}", engine.epoch());
+    let (_, id) = Events::open(&web, "symbols=OLD,NEW,NOPE", &[]).named("synced");
     let mut events = Events::open(&web, "symbols=OLD,NEW,NOPE", &[("Last-Event-ID", &id)]);
     assert!(events.named("hello").0.contains("\"resumed\":true"));
     assert_eq!(events.until_synced(), [r#"{"symbol":"NOPE","status":"unlisted"}"#]);
     web.set("NEW", "2");
     assert!(events.named("").0.starts_with(r#"{"symbol":"NEW","price":"2""#));
-
-    let recent = format!("{:016x}-{}", engine.epoch(), stockd_engine::now_ns());
-    let mut events = Events::open(&web, "symbols=OLD", &[("Last-Event-ID", &recent)]);
+    let mut events = Events::open(&web, "symbols=OLD,NEW", &[("Last-Event-ID", &id)]);
     assert!(events.named("hello").0.contains("\"resumed\":true"));
     assert_eq!(events.until_synced().len(), 1, "within the overlap");
-    for (query, id) in
-        [("symbols=OLD", "0000000000000000-1"), ("patterns=O*", &id), ("symbols=OLD", "x")]
-    {
+
+    let parts: Vec<&str> = id.split('-').collect();
+    let told_ns: u64 = parts[1].parse().unwrap();
+    // As if this server had begun with its clock set back: what has changed since may have any moment.
+    let ahead = format!("{}-{}-1", parts[0], told_ns + HOUR_NS);
+    for (query, id) in [
+        ("symbols=OLD", "0000000000000000-1"),
+        ("patterns=O*", &id),
+        ("symbols=OLD", "x"),
+        ("symbols=OLD", &ahead),
+    ] {
         let mut events = Events::open(&web, query, &[("Last-Event-ID", id)]);
         assert!(events.named("hello").0.contains("\"resumed\":false"), "{query} {id}");
         assert_eq!(events.until_synced().len(), 1, "{query} {id}");
