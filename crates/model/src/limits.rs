@@ -807,6 +807,9 @@ pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of what the client of a stream calls itself. A stream with a longer name is refused.
 pub const STREAM_NAME_BYTES_MAX: usize = 64;
 
+/// Names in the request of a stream that can be no symbols, each of which is told as unlisted. With more of them it is refused.
+pub const STREAM_IMPOSSIBLE_NAMES_MAX: usize = 1024;
+
 /// By how much more than what changed since is told to a stream that resumes: writes may take this long
 /// from the moment that a quote has as its update to the moment when it can be seen.
 pub const STREAM_RESUME_OVERLAP: Duration = Duration::from_secs(60);

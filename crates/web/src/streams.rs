@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use serde::Deserialize;
+use stockd_model::Problem;
 use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_READ_BYTES,
 };
-use stockd_model::{Problem, Symbol};
 
 use crate::caller::Caller;
 use crate::connection::ConnectionInfo;
@@ -22,7 +22,9 @@ use crate::query::Query;
 use crate::refused::Refused;
 use crate::responses::BodyProblems;
 use crate::stream::conversation::Talk;
-use crate::stream::subscription::{EventId, Resumable, Subscription, parse_interval, parse_name};
+use crate::stream::subscription::{
+    EventId, Names, Resumable, Subscription, parse_interval, parse_name,
+};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
 use crate::stream::websocket::{Native, PROTOCOL};
@@ -104,9 +106,8 @@ pub(crate) async fn stream_of_many(
     let size = (HTTP_BODY_BYTES_MAX, "subscription");
     let (asked, _room) =
         body::json::<Asked>(&plane, &headers, &["application/json"], body, size).await?;
-    let symbols = asked.symbols.iter().map(|name| Symbol::parse(name.as_bytes()));
     let subscription = Subscription {
-        symbols: symbols.collect::<Result<_, _>>()?,
+        names: Names::parse(asked.symbols.iter().map(String::as_str), !asked.patterns.is_empty())?,
         patterns: asked.patterns.into_iter().map(String::into_bytes).collect(),
         interval: parse_interval(&asked.interval.to_string())?,
         name: parse_name(&asked.name)?,
@@ -167,12 +168,11 @@ pub(crate) async fn upgrade(request: Request) -> Result<WebSocketUpgrade, Refuse
 
 fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refused> {
     let names = query.list("symbols", "symbol");
-    let symbols = names.iter().map(|name| Symbol::parse(name.as_bytes()));
-    let patterns = query.list("patterns", "pattern").into_iter().map(String::into_bytes);
+    let patterns = query.list("patterns", "pattern");
     let interval = query.one("interval")?.map_or(Ok(None), parse_interval)?;
     Ok(Subscription {
-        symbols: symbols.collect::<Result<_, _>>()?,
-        patterns: patterns.collect(),
+        names: Names::parse(names.iter().map(String::as_str), !patterns.is_empty())?,
+        patterns: patterns.into_iter().map(String::into_bytes).collect(),
         interval,
         name: query.one("name")?.map_or(Ok(String::new()), parse_name)?,
         resumes: resumes(headers),
@@ -202,5 +202,7 @@ pub(crate) fn begin(
         is_node: plane.engine().cluster_report().is_some(),
         clock,
     });
-    Ok(Teller::new(stream, subscription.interval, subscription.resumes.zip(from)))
+    let mut teller = Teller::new(stream, subscription.interval, subscription.resumes.zip(from));
+    teller.tell_unlisted(&subscription.names.impossible);
+    Ok(teller)
 }

@@ -358,6 +358,12 @@ impl Stream {
         inner.stopping
     }
 
+    /// It was told something that is no message of the feed.
+    pub(crate) fn note_told(&self) {
+        self.info.messages.fetch_add(1, Ordering::Relaxed);
+        self.hub.counts.messages.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Tells what there is to tell, as long as `tell` says that there is room for another message.
     pub(crate) fn tell(&self, mut tell: impl FnMut(&Message<'_>) -> bool) -> Progress {
         let age = self.info.since.elapsed().as_millis() as u64;

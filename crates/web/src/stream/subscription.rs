@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use stockd_model::limits::{STREAM_INTERVAL_MAX, STREAM_NAME_BYTES_MAX, STREAM_RESUME_OVERLAP};
+use stockd_model::limits::{
+    STREAM_IMPOSSIBLE_NAMES_MAX, STREAM_INTERVAL_MAX, STREAM_NAME_BYTES_MAX, STREAM_RESUME_OVERLAP,
+};
 use stockd_model::{Problem, Symbol};
 
 use crate::refused::Refused;
@@ -14,13 +16,21 @@ use crate::stream::hub::Stream;
 /// What a stream is asked for at its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscription {
-    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) names: Names,
     pub(crate) patterns: Vec<Vec<u8>>,
     /// At most one quote a symbol in this time.
     pub(crate) interval: Option<Duration>,
     /// What the client calls itself; empty unless it does.
     pub(crate) name: String,
     pub(crate) resumes: Option<EventId>,
+}
+
+/// The names of stocks that are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) symbols: Vec<Symbol>,
+    /// Those that can be no symbols, as they are shown. They are told as not listed, which they will always be.
+    pub(crate) impossible: Vec<String>,
 }
 
 /// Up to where a stream has told everything: `8f3a…-1790000000123456789-1789999999000000001`.
@@ -44,14 +54,50 @@ pub(crate) struct Resumable<'a> {
     pub(crate) clock: &'a Clock,
 }
 
+impl Names {
+    /// Reads names, of which some may be impossible.
+    ///
+    /// # Errors
+    ///
+    /// Where too many are, or all of them and nothing else `is_asked`: the first of them.
+    pub(crate) fn parse<'a>(
+        names: impl Iterator<Item = &'a str>,
+        is_asked: bool,
+    ) -> Result<Names, Refused> {
+        let (mut parsed, mut first) = (Names::default(), None);
+        for name in names {
+            match Symbol::parse(name.as_bytes()) {
+                Ok(symbol) => parsed.symbols.push(symbol),
+                Err(error) => {
+                    let shown = stockd_model::escaped(name.as_bytes()).at_most(100).to_string();
+                    first.get_or_insert((shown.clone(), error));
+                    parsed.impossible.push(shown);
+                }
+            }
+            if parsed.impossible.len() > STREAM_IMPOSSIBLE_NAMES_MAX {
+                break;
+            }
+        }
+        let are_too_many = parsed.impossible.len() > STREAM_IMPOSSIBLE_NAMES_MAX;
+        let are_all = parsed.symbols.is_empty() && !is_asked;
+        match first.filter(|_| are_too_many || are_all) {
+            None => Ok(parsed),
+            Some((shown, error)) => {
+                let detail = format!("'{shown}' can be no symbol: {error}");
+                Err(Refused::new(Problem::InvalidSymbol, detail).with("symbol", shown))
+            }
+        }
+    }
+}
+
 impl Subscription {
     pub(crate) fn is_empty(&self) -> bool {
-        self.symbols.is_empty() && self.patterns.is_empty()
+        self.names.symbols.is_empty() && self.patterns.is_empty()
     }
 
     /// Subscribes to all of it.
     pub(crate) fn apply(&self, stream: &Stream) -> Result<(), Refused> {
-        self.symbols.iter().try_for_each(|symbol| stream.subscribe(symbol))?;
+        self.names.symbols.iter().try_for_each(|symbol| stream.subscribe(symbol))?;
         self.patterns.iter().try_for_each(|pattern| stream.subscribe_pattern(pattern))
     }
 
@@ -171,6 +217,26 @@ mod tests {
         assert_eq!(earlier.resumed_from(&keeps_all), Some(clock.began_ns - 60 * second));
         let ahead = of(EventId { life_ns: 5, ..id });
         assert_eq!(ahead.resumed_from(&keeps_all), None, "the clock was set back since");
+    }
+
+    #[test]
+    fn names_that_can_be_no_symbols_are_kept_apart() {
+        let long = "x".repeat(60);
+        let names = Names::parse(["A", &long, "B", ""].into_iter(), false).unwrap();
+        let symbols: Vec<&str> = names.symbols.iter().map(Symbol::as_str).collect();
+        assert_eq!(
+            (symbols, names.impossible),
+            (vec!["A", "B"], vec![long.clone(), String::new()])
+        );
+        assert_eq!(Names::parse([].into_iter(), false).unwrap(), Names::default());
+        assert!(Names::parse([&*long].into_iter(), true).is_ok());
+        // Nothing would ever come, or too much would be held: it is said which name it is.
+        let many = std::iter::once("A").chain(std::iter::repeat_n(&*long, 1025));
+        for refused in [Names::parse([&*long].into_iter(), false), Names::parse(many, true)] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.problem, Problem::InvalidSymbol);
+            assert!(refused.detail.contains(&long), "{}", refused.detail);
+        }
     }
 
     #[test]

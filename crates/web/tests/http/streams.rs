@@ -12,6 +12,8 @@ use stockd_web::Config;
 
 use crate::Web;
 use crate::client::Http;
+use crate::rpc::{self, proto};
+use crate::websocket::WebSocket;
 
 /// One event: its name, data and id; empty where there is none.
 type Event = (String, String, String);
@@ -139,6 +141,57 @@ fn nothing_to_tell_and_wrong_wishes_are_refused() {
         assert_eq!(http.get(&format!("/v1/stream{query}")).status, 400, "{query}");
     }
     assert_eq!(http.get("/v1/clients").json()["clients"].as_array().unwrap().len(), 0);
+}
+
+/// Over each of the ways: the name is told as not listed, which it always is, and the others as they are.
+#[test]
+fn a_name_that_can_be_no_symbol_keeps_no_other_from_being_told() {
+    let web = Web::start();
+    web.set("A", "1");
+    let long = "x".repeat(60);
+    let unlisted = format!(r#"{{"symbol":"{long}","status":"unlisted"}}"#);
+    let is_told = |mut events: Events| {
+        let told = events.until_synced();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.contains(&unlisted), "{told:?}");
+        web.set("A", "2");
+        assert!(events.named("").0.starts_with(r#"{"symbol":"A","price":"2""#));
+        web.set("A", "1");
+    };
+    is_told(Events::open(&web, &format!("symbols=A,{long}"), &[]));
+    let mut http = web.connect();
+    let json = ("Content-Type", "application/json");
+    http.send("POST", "/v1/stream", &[json], &format!(r#"{{"symbols":["{long}","A"]}}"#));
+    assert_eq!(http.head().status, 200);
+    is_told(Events { http, text: String::new() });
+    // Beside a pattern it is enough.
+    let told = Events::open(&web, &format!("symbol={long}&pattern=B*"), &[]).until_synced();
+    assert_eq!(told, [unlisted.clone()]);
+    let mut socket = WebSocket::open(
+        TcpStream::connect(web.address()).unwrap(),
+        &format!("/v1/stream?symbols=A,{long}"),
+    );
+    let unlisted = serde_json::json!({"symbol": long, "status": "unlisted"});
+    while !socket.message().as_array().is_some_and(|quotes| quotes.contains(&unlisted)) {}
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let socket = runtime.block_on(tokio::net::TcpStream::connect(web.address())).unwrap();
+    let mut client = rpc::client(&runtime, socket);
+    let symbols = vec![long.clone(), "A".to_owned()];
+    let request = proto::WatchRequest { symbols, ..Default::default() };
+    let mut stream = runtime.block_on(client.watch(request)).unwrap().into_inner();
+    loop {
+        let message = runtime.block_on(stream.message()).unwrap().unwrap();
+        match message.event.unwrap() {
+            proto::watch_response::Event::Unlisted(name) => break assert_eq!(name, long),
+            event => {
+                assert!(!matches!(event, proto::watch_response::Event::Synced(_)), "untold");
+            }
+        }
+    }
+    // Where nothing else is asked for, it is said which name it is.
+    let refused = web.connect().get(&format!("/v1/stream?symbols={long}"));
+    assert_eq!((refused.status, &refused.json()["symbol"]), (400, &long.into()));
 }
 
 /// `patterns` has commas between; `pattern` has one, whatever is in it.
