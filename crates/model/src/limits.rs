@@ -733,6 +733,9 @@ pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// connection is closed then.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a worker that is asked whether it turns may leave that unanswered before the server is not live.
+pub const LIVE_SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// How long the body of a request may take to come whole. It is answered with 408 then, and has done nothing.
 pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -171,6 +171,9 @@ problems! {
     Stopping = "stopping", 503, Unavailable, "ERR",
         "the server is stopping",
         "Connect again in a moment.";
+    NotLive = "not-live", 503, Unavailable, "ERR",
+        "a thread that serves clients has not turned for some time",
+        "Start the server again, and report it with what the log says.";
 }
 
 /// What the table has of a problem.
