@@ -92,4 +92,5 @@ mod unsent;
 mod writes;
 
 pub use config::{Config, Patience};
+pub use orders::check::{OrdersCheck, OrdersReport};
 pub use server::{StartError, WebServer};

@@ -11,8 +11,8 @@ use std::time::Duration;
 use stockd_engine::{Access, Engine, Outcome, Transaction};
 use stockd_model::limits::{ORDER_ATTEMPTS_MAX, ORDERS_TOGETHER_MAX, ORDERS_WAITING_MAX};
 use stockd_model::{
-    Condition, Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol,
-    Volume, Watched,
+    Condition, Conditional, Edit, Fields, Problem, Quote, Refusal, Reply, Request, Shares, Status,
+    Symbol, Volume, Watched,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -326,8 +326,12 @@ fn became(outcome: &Outcome, number: Option<u64>) -> Option<Result<u64, Refused>
 /// The number of the next order by the stock that counts them, and the version of that.
 fn counted(engine: &Engine, count: &Symbol) -> Option<(u64, u64)> {
     let quote = engine.quote(&Access::All, count)?;
-    let number = quote.volume.filter(|volume| volume.places() == 0);
-    Some((number.map_or(0, Volume::coefficient), quote.version))
+    Some((number_in(&quote), quote.version))
+}
+
+/// The number of the next order, which the quote of the stock that counts them has as its volume.
+pub(crate) fn number_in(quote: &Quote) -> u64 {
+    quote.volume.filter(|volume| volume.places() == 0).map_or(0, Volume::coefficient)
 }
 
 fn count_is(number: u64) -> Fields {
