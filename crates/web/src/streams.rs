@@ -20,7 +20,6 @@ use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
-use crate::responses::BodyProblems;
 use crate::stream::conversation::Talk;
 use crate::stream::subscription::{
     EventId, Names, Resumable, Subscription, parse_interval, parse_name,
@@ -81,7 +80,7 @@ pub(crate) async fn stream(
     params(("Last-Event-ID" = Option<String>, Header, description = "the id from which to go on")),
     responses((status = 200, description = "events until the client or the server ends it", content((String = "text/event-stream"), (schema::Quote = "application/x-ndjson"))),
         (status = 400, description = "the body cannot be understood, or nothing is subscribed to", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json"), BodyProblems))]
+        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stream_of_many(
     State(plane): State<Arc<Plane>>,
     caller: Caller,

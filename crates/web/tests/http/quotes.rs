@@ -293,6 +293,45 @@ fn many_updates_are_done_in_order_and_refused_one_by_one() {
     }
 }
 
+/// What an operation may answer is of the one table of problems, whatever its route declares.
+#[test]
+fn every_operation_says_what_it_can_be_refused_for() {
+    let api = Web::start().connect().get("/openapi.json").json();
+    let mut seen = 0;
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            seen += 1;
+            let writes =
+                method != "get" && (path.starts_with("/v1/stocks/{") || path == "/v1/updates");
+            let has_body = !operation["requestBody"].is_null();
+            let expected = [
+                (&[400, 401, 403, 414, 421, 503][..], true),
+                (&[408, 415], has_body),
+                (&[504], writes),
+            ];
+            for (statuses, is_expected) in expected {
+                for status in statuses {
+                    let content = &operation["responses"][status.to_string()]["content"];
+                    let problem = &content["application/problem+json"]["schema"];
+                    assert_eq!(!problem.is_null(), is_expected, "{method} {path} {status}");
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 20);
+    assert!(!api["paths"]["/v1/stock"]["get"]["responses"]["406"].is_null());
+    assert_eq!(api["security"], json!([{}, {"bearer": []}, {"basic": []}]));
+    let schemes = &api["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["bearer"]["scheme"], &schemes["basic"]["scheme"]),
+        (&json!("bearer"), &json!("basic"))
+    );
+    // It forbids no name that the server takes.
+    let symbol = &api["paths"]["/v1/stocks/{symbol}"]["get"]["parameters"][0];
+    assert_eq!(symbol["schema"]["pattern"], r"^[^\u0000-\u001f\u007f-\u009f]+$");
+    assert_eq!(symbol["schema"]["maxLength"], 48);
+}
+
 #[test]
 fn the_server_describes_itself() {
     let web = Web::start();
