@@ -242,10 +242,12 @@ fn pages_show_every_stock_once() {
         assert_eq!(seen.len(), expected, "{query}");
     }
     assert_eq!(http.get("/v1/stocks?cursor=x").status, 400);
-    let refused = http.get("/v1/stocks?limit=0");
-    assert_eq!(refused.status, 400);
-    let detail = "'0' is not possible for limit: write a number from 1 to 1000";
-    assert_eq!(refused.json()["detail"], detail);
+    for limit in ["0", "1001", "5000", "-1", ""] {
+        let refused = http.get(&format!("/v1/stocks?limit={limit}"));
+        assert_eq!(refused.status, 400, "{limit}");
+        let detail = format!("'{limit}' is not possible for limit: write a number from 1 to 1000");
+        assert_eq!(refused.json()["detail"], detail);
+    }
     assert_eq!(http.get("/v1/stocks?prefixx=T").status, 400);
 }
 
@@ -347,6 +349,9 @@ fn the_server_describes_itself() {
     assert!(http.get("/problems/halted").text().contains("FAILED_PRECONDITION HALTED"));
     assert!(http.get("/problems").text().contains("volume-too-low"));
     assert_eq!(http.get("/problems/nothing").status, 404);
+    // A typing error cannot pass for a wish; pages and documents take whatever is added to their address.
+    assert_eq!(http.get("/health/live?writes=1").status, 400);
+    assert_eq!(http.get("/openapi.json?x=1").status, 200);
     assert_eq!(http.get("/health/live").text(), "live\n");
     assert_eq!(http.get("/health/ready?writes=1").text(), "ready\n");
     assert_eq!(http.get("/health/ready?writes=2").status, 400);
