@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use stockd_model::Address;
 use stockd_model::limits::{
-    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, HTTP_WRITE_TIMEOUT, STREAMS_MAX,
-    WEBSOCKET_PING_INTERVAL, WEBSOCKET_SILENCE_MAX,
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, HTTP_STALLED_TIMEOUT,
+    HTTP_WRITE_TIMEOUT, STREAMS_MAX, WEBSOCKET_PING_INTERVAL, WEBSOCKET_SILENCE_MAX,
 };
 use stockd_tls::ServerTls;
 
@@ -48,6 +48,8 @@ pub struct Patience {
     pub head: Duration,
     /// Until the body of a request has come whole.
     pub body: Duration,
+    /// Until a client takes something of what is sent to it.
+    pub stalled: Duration,
     /// Until the disk has kept a write.
     pub write: Duration,
     /// How often a client of WebSocket is asked whether it is still there.
@@ -61,6 +63,7 @@ impl Default for Patience {
         Patience {
             head: HTTP_HEAD_TIMEOUT,
             body: HTTP_REQUEST_TIMEOUT,
+            stalled: HTTP_STALLED_TIMEOUT,
             write: HTTP_WRITE_TIMEOUT,
             ping_interval: WEBSOCKET_PING_INTERVAL,
             silence: WEBSOCKET_SILENCE_MAX,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use stockd_access::Identity;
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_model::limits::{ACCEPT_RETRY, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX};
+use stockd_model::limits::{ACCEPT_RETRY, LINGER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX};
 use stockd_server::{Listening, Observer, listen_reason};
 use stockd_tls::{ServerTls, names_of};
 use tokio::io::AsyncWriteExt;
@@ -246,7 +246,7 @@ fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>
             }
         };
         let info = ConnectionInfo::new(peer, local, identity, is_encrypted, permit);
-        let connection = Connection::new(socket, &plane.traffic);
+        let connection = Connection::new(socket, &plane.traffic, plane.config.patience.stalled);
         exchange::serve(connection, info, plane, served).await;
     });
 }
@@ -277,7 +277,7 @@ async fn shake_hands(
 async fn refuse(socket: Socket) {
     const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let mut connection = Connection::new(socket, &Arc::default());
+    let mut connection = Connection::new(socket, &Arc::default(), LINGER_TIMEOUT);
     let _ = connection.write_all(TEXT).await;
     let _ = connection.shutdown().await;
 }

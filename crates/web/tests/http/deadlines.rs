@@ -1,6 +1,6 @@
-//! Requests and disks that take long: what has done nothing is told to come again, and what may have is never refused.
+//! Requests and disks that take long, or fail: what has done nothing is told to come again, and what may have is never refused.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,23 +20,29 @@ const TRADE: &str = r#"{"side":"buy","quantity":"10"}"#;
 /// A disk that takes a commit when it is told to, and every one when the sender is gone.
 #[derive(Debug)]
 struct GatedStore {
-    gate: Mutex<Receiver<()>>,
+    /// `false` makes a commit fail.
+    gate: Mutex<Receiver<bool>>,
 }
 
 impl Store for GatedStore {
     fn commit(&mut self, _: &[Write], _: u64) -> Result<(), StoreError> {
-        let _ = self.gate.lock().unwrap().recv();
-        Ok(())
+        match self.gate.lock().unwrap().recv() {
+            Ok(false) => {
+                let (path, source) = ("quotes".into(), ErrorKind::StorageFull.into());
+                Err(StoreError::Commit { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// A plane over a gated disk, with a stock of 100 shares.
-fn start(patience: Patience) -> (Web, Sender<()>) {
+fn start(patience: Patience) -> (Web, Sender<bool>) {
     let (gate, receiver) = channel();
     let store = Box::new(GatedStore { gate: Mutex::new(receiver) });
     let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
     let web = Web::with(Config { patience, ..Config::default() }, Arc::new(engine));
-    gate.send(()).unwrap();
+    gate.send(true).unwrap();
     let listing = r#"{"price":"1","volume":"100"}"#;
     assert_eq!(web.connect().ask("PUT", "/v1/stocks/A", &[JSON], listing).status, 201);
     (web, gate)
@@ -74,7 +80,7 @@ fn the_time_for_a_body_ends_with_the_body() {
     // When a request that has begun later is given up, those above have waited for longer than that time.
     let late = begun(&web).whole();
     assert_eq!((late.status, &late.json()["type"]), (408, &"/problems/too-slow".into()));
-    gate.send(()).unwrap();
+    gate.send(true).unwrap();
     assert_eq!(begun(&web).whole().status, 408);
     drop(gate);
     let traded = trading.whole();
@@ -100,4 +106,24 @@ fn a_write_that_the_disk_does_not_answer_is_uncertain() {
     assert_eq!(web.connect().get("/v1/stocks/A").json()["volume"], "100");
     drop(gate);
     volume_becomes(&web, "90");
+}
+
+/// What cannot be kept is refused, and from then on a load balancer that asks for writes is told.
+#[test]
+fn a_server_that_takes_no_writes_is_not_ready_for_them() {
+    let (web, gate) = start(Patience::default());
+    let mut http = web.connect();
+    assert_eq!(http.get("/health/ready?writes=1").status, 200);
+    gate.send(false).unwrap();
+    let trade = |http: &mut Http| http.ask("POST", "/v1/stocks/A/trades", &[JSON], TRADE);
+    for problem in ["not-kept", "read-only"] {
+        let refused = trade(&mut http);
+        assert_eq!(refused.json()["type"], format!("/problems/{problem}"));
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    }
+    let ready = http.get("/health/ready?writes=1");
+    assert_eq!((ready.status, &ready.json()["type"]), (503, &"/problems/read-only".into()));
+    for path in ["/health/ready", "/health/ready?writes=0", "/health/live", "/v1/stocks/A"] {
+        assert_eq!(http.get(path).status, 200, "{path}");
+    }
 }

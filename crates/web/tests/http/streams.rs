@@ -108,6 +108,25 @@ fn a_stream_begins_with_what_is_and_goes_on_with_what_comes() {
     }
 }
 
+/// However much it tells, and whatever its client accepts.
+#[test]
+fn a_stream_is_never_compressed() {
+    let web = Web::start();
+    (0..100).for_each(|number| web.set(&format!("S{number}"), "1"));
+    let gzip = ("Accept-Encoding", "gzip");
+    let page = web.connect().ask("GET", "/v1/stocks", &[gzip], "");
+    assert_eq!(page.header("content-encoding"), Some("gzip"));
+    for accept in ["text/event-stream", "application/x-ndjson"] {
+        let mut http = web.connect();
+        http.send("GET", "/v1/stream?pattern=S*", &[gzip, ("Accept", accept)], "");
+        assert_eq!(http.head().header("content-encoding"), None, "{accept}");
+        let mut text = String::new();
+        while !text.contains("synced") {
+            text.push_str(std::str::from_utf8(&http.chunk().unwrap()).unwrap());
+        }
+    }
+}
+
 #[test]
 fn json_lines_say_the_same() {
     let web = Web::start();
