@@ -415,7 +415,8 @@ fn narrowed(described: &str) -> String {
     let symbol = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$";
     let operations = api["paths"].as_object_mut().unwrap().values_mut();
     for operation in operations.flat_map(|path| path.as_object_mut().unwrap().values_mut()) {
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             if parameter["name"] == "symbol" && !parameter["schema"]["pattern"].is_null() {
                 parameter["schema"]["pattern"] = symbol.into();
             }
