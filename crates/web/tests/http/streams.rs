@@ -185,7 +185,7 @@ fn a_name_that_can_be_no_symbol_keeps_no_other_from_being_told() {
     is_told(Events { http, text: String::new() });
     // Beside a pattern it is enough.
     let told = Events::open(&web, &format!("symbol={long}&pattern=B*"), &[]).until_synced();
-    assert_eq!(told, [unlisted.clone()]);
+    assert_eq!(told, std::slice::from_ref(&unlisted));
     let mut socket = WebSocket::open(
         TcpStream::connect(web.address()).unwrap(),
         &format!("/v1/stream?symbols=A,{long}"),
