@@ -16,10 +16,14 @@ mod orders {
     use crate::output;
 
     /// The orders beside the quotes, which the service plane keeps.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(super) struct Orders(OrdersCheck);
 
     impl Orders {
+        pub(super) fn new() -> Orders {
+            Orders(OrdersCheck::default())
+        }
+
         pub(super) fn note(&mut self, quote: &Quote) {
             self.0.note(quote);
         }
@@ -42,10 +46,14 @@ mod orders {
 
     use stockd_model::Quote;
 
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(super) struct Orders;
 
     impl Orders {
+        pub(super) fn new() -> Orders {
+            Orders
+        }
+
         pub(super) fn note(&mut self, _: &Quote) {}
 
         pub(super) fn check(self, _: &Path, _: u64) -> anyhow::Result<bool> {
@@ -66,7 +74,7 @@ pub(crate) struct CheckArgs {
 
 /// Checks, and says what was found.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut orders = orders::Orders::default();
+    let mut orders = orders::Orders::new();
     let report = stockd_store::check_each(&args.dir, |quote| orders.note(quote))?;
     output::lines(&report.to_string())?;
     let are_whole = orders.check(&args.dir, report.epoch)?;
