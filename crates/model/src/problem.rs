@@ -116,7 +116,7 @@ problems! {
         "Delist some first, or give the server more.";
     ReadOnly = "read-only", 503, Unavailable, "MISCONF",
         "a write could not be kept on the disk, and since then the catalog is read-only",
-        "See to the disk and start the server again.";
+        "See to the disk, then send the server SIGHUP or start it again.";
     NotKept = "not-kept", 503, Unknown, "MISCONF",
         "the write could not be kept on the disk",
         "It has not taken effect here; whether the disk has it shows when the server starts again.";
@@ -174,6 +174,9 @@ problems! {
     Stopping = "stopping", 503, Unavailable, "ERR",
         "the server is stopping",
         "Connect again in a moment.";
+    NotLive = "not-live", 503, Unavailable, "ERR",
+        "a thread that serves clients has not turned for some time",
+        "Start the server again, and report it with what the log says.";
 }
 
 /// What the table has of a problem.

@@ -144,6 +144,7 @@ mod own_commits;
 mod pool;
 mod process;
 mod protocol;
+mod pulse;
 mod queue;
 mod rates;
 mod reactor;

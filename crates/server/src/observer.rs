@@ -1,7 +1,7 @@
 //! What a running server tells other planes of the same process, and what they tell it: how it is, who is
 //! connected, and the memory that their own connections hold.
 //!
-//! It knows nothing of how that is shown. Invariant: looking changes nothing and holds up no worker.
+//! It knows nothing of how that is shown. Invariant: looking holds up no worker.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,13 +12,17 @@ use stockd_model::Address;
 
 use crate::client_list::ClientInfo;
 use crate::endpoint::Protocol;
+use crate::pool::Pool;
 use crate::process;
 use crate::server_state::ServerState;
 use crate::{Metrics, system_memory};
 
 /// A view of a running [`Server`](crate::Server). Cheap to clone; it keeps nothing running.
 #[derive(Clone, Debug)]
-pub struct Observer(Arc<ServerState>);
+pub struct Observer {
+    state: Arc<ServerState>,
+    pool: Arc<Pool>,
+}
 
 /// One connection, as it is at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,49 +66,55 @@ pub struct Holding {
 }
 
 impl Observer {
-    pub(crate) fn new(state: Arc<ServerState>) -> Observer {
-        Observer(state)
+    pub(crate) fn new(state: Arc<ServerState>, pool: Arc<Pool>) -> Observer {
+        Observer { state, pool }
     }
 
     /// What the server has done so far and what it holds now.
     pub fn metrics(&self) -> Metrics {
-        self.0.metrics()
+        self.state.metrics()
     }
 
     /// Who says who clients are.
     pub fn authority(&self) -> &Arc<Authority> {
-        &self.0.authority
+        &self.state.authority
     }
 
     /// Notes that a wrong token was shown from this address, over whatever protocol. Returns whether the answer is
     /// to wait.
     pub fn note_failed_attempt(&self, address: Option<IpAddr>) -> bool {
-        self.0.failed_attempts.note(address, Instant::now())
+        self.state.failed_attempts.note(address, Instant::now())
+    }
+
+    /// For how long one of its workers has not passed although it was asked to, by an earlier call of this. Asks all of
+    /// them again.
+    pub fn longest_silence(&self, now: Instant) -> Duration {
+        self.pool.take_pulse(now)
     }
 
     /// When it was started.
     pub fn started(&self) -> Instant {
-        self.0.started
+        self.state.started
     }
 
     /// Requests a second of late, over all its protocols.
     pub fn requests_per_second(&self, now: Instant) -> u64 {
-        self.0.rates.per_second(now, (&self.0.metrics()).into()).requests
+        self.state.rates.per_second(now, (&self.state.metrics()).into()).requests
     }
 
     /// The first few connections with numbers from this one on, in the order they came.
     pub fn clients(&self, from: u64, count: usize, now: Instant) -> Vec<Client> {
-        self.0.clients.next(from, count).iter().map(|info| client(info, now)).collect()
+        self.state.clients.next(from, count).iter().map(|info| client(info, now)).collect()
     }
 
     /// Whether connections hold so much memory that what would take more is to be refused.
     pub fn memory_is_scarce(&self) -> bool {
-        self.0.memory.is_scarce()
+        self.state.memory.is_scarce()
     }
 
     /// Counts memory that another plane holds, 0 bytes at first.
     pub fn holding(&self) -> Holding {
-        Holding { state: Arc::clone(&self.0), bytes: 0 }
+        Holding { state: Arc::clone(&self.state), bytes: 0 }
     }
 
     /// Memory of the process that is in use, in bytes, where the system tells.

@@ -15,6 +15,7 @@ use stockd_model::limits::TAKES_PER_PASS;
 
 use crate::admission::Accepted;
 use crate::metrics::Cells;
+use crate::pulse::Pulse;
 use crate::queue::{Pushed, WorkQueue};
 
 /// The work queue and the workers that take from it.
@@ -25,6 +26,7 @@ pub(crate) struct Pool {
     /// Set once, when the server shuts down and nothing is pushed any more: until when the
     /// workers may take to answer what was asked.
     drain_until: OnceLock<Instant>,
+    pulse: Pulse,
 }
 
 /// What others see of one worker.
@@ -51,6 +53,7 @@ impl Pool {
         };
         Arc::new(Pool {
             queue: WorkQueue::new(queue_len_max),
+            pulse: Pulse::new(wakers.len()),
             workers: wakers.into_iter().map(handle).collect(),
             drain_until: OnceLock::new(),
         })
@@ -136,6 +139,18 @@ impl Pool {
         &self.workers[worker].cells
     }
 
+    /// Has every worker pass, and returns for how long one has not although it was to.
+    pub(crate) fn take_pulse(&self, now: Instant) -> Duration {
+        let silence = self.pulse.ask(now);
+        self.wake_all();
+        silence
+    }
+
+    /// A worker that was woken passes.
+    pub(crate) fn passes(&self, worker: usize) {
+        self.pulse.answer(worker);
+    }
+
     /// Ends a worker's wait.
     pub(crate) fn wake(&self, worker: usize) {
         self.workers[worker].wake();
@@ -217,6 +232,20 @@ mod tests {
         push(&pool, 2);
         pool.take(2, &mut taken);
         assert!(pool.open_per_worker().eq([4, 2, 2]));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_pass_is_noticed() {
+        let (pool, mut polls) = idle_pool(2);
+        let now = Instant::now();
+        assert_eq!(pool.take_pulse(now), Duration::ZERO);
+        assert!(polls.iter_mut().all(woken), "they are to pass");
+        pool.passes(0);
+        let minute = Duration::from_secs(60);
+        assert_eq!(pool.take_pulse(now + minute), minute);
+        pool.passes(0);
+        pool.passes(1);
+        assert_eq!(pool.take_pulse(now + 2 * minute), Duration::ZERO);
     }
 
     /// However many come, a worker sees to those it has in between.

@@ -165,7 +165,7 @@ impl Server {
 
     /// What other planes may know of it while it runs.
     pub fn observer(&self) -> Observer {
-        Observer::new(Arc::clone(&self.state))
+        Observer::new(Arc::clone(&self.state), Arc::clone(&self.pool))
     }
 
     /// Stops accepting, answers what every client has sent by now, lets the clients take their

@@ -175,6 +175,7 @@ impl Worker {
         }
         self.events = events;
         if woken {
+            self.pool.passes(self.index);
             self.take_from_queue(now);
             self.take_answers(now);
         }

@@ -27,6 +27,8 @@ pub struct CheckReport {
     pub file: PathBuf,
     /// Its size.
     pub file_bytes: u64,
+    /// The epoch of the directory.
+    pub epoch: u64,
     /// The version of its format.
     pub format: u64,
     /// Whether it was closed by its last user. If not, the next start undoes a commit that was cut
@@ -104,9 +106,19 @@ pub fn read(path: &Path, each: impl FnMut(Quote) -> ControlFlow<()>) -> Result<(
 /// When it cannot be read, is in use by a server, is not stockd's, or is so damaged that its
 /// records cannot be told apart. Damage within records is no error; the report has it.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
+    check_each(path, |_| {})
+}
+
+/// As [`check`], and gives out each quote.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_each(path: &Path, mut each: impl FnMut(&Quote)) -> Result<CheckReport, StoreError> {
     let ReadAlone { store, file, file_bytes, _owner } = ReadAlone::open(path)?;
     let mut report = CheckReport {
         file_bytes,
+        epoch: store.epoch(),
         format: store.format(),
         was_closed: store.was_closed(),
         log: store.log(),
@@ -122,6 +134,7 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
             Ok(quote) => {
                 report.stocks += 1;
                 report.version_max = report.version_max.max(quote.version);
+                each(&quote);
             }
             Err(why) => {
                 report.damaged += 1;

@@ -70,7 +70,7 @@ pub mod simulation;
 mod store;
 mod write;
 
-pub use check::{CheckReport, DamagedRecord, check, read};
+pub use check::{CheckReport, DamagedRecord, check, check_each, read};
 pub use checkpoint::{Checkpoint, WrittenCheckpoint};
 pub use database::{Database, Durability};
 pub use directory::{DataDir, Found, last_written};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use stockd_model::Address;
 use stockd_model::limits::{
-    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, STREAMS_MAX, WEBSOCKET_PING_INTERVAL,
-    WEBSOCKET_SILENCE_MAX,
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, HTTP_STALLED_TIMEOUT,
+    HTTP_WRITE_TIMEOUT, STREAMS_MAX, WEBSOCKET_PING_INTERVAL, WEBSOCKET_SILENCE_MAX,
 };
 use stockd_tls::ServerTls;
 
@@ -37,15 +37,21 @@ pub struct Config {
     pub connections_max: usize,
     /// Whether every write that was answered is there after a restart.
     pub keeps_all: bool,
-    /// How long clients that say nothing are waited for.
+    /// How long clients that say nothing, and a disk that does not answer, are waited for.
     pub patience: Patience,
 }
 
-/// How long clients that say nothing are waited for.
+/// How long clients that say nothing, and a disk that does not answer, are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Until the head of a request is there, or the token that a client of WebSocket has to show.
     pub head: Duration,
+    /// Until the body of a request has come whole.
+    pub body: Duration,
+    /// Until a client takes something of what is sent to it.
+    pub stalled: Duration,
+    /// Until the disk has kept a write.
+    pub write: Duration,
     /// How often a client of WebSocket is asked whether it is still there.
     pub ping_interval: Duration,
     /// Until a client of WebSocket says something, a pong for instance.
@@ -56,6 +62,9 @@ impl Default for Patience {
     fn default() -> Patience {
         Patience {
             head: HTTP_HEAD_TIMEOUT,
+            body: HTTP_REQUEST_TIMEOUT,
+            stalled: HTTP_STALLED_TIMEOUT,
+            write: HTTP_WRITE_TIMEOUT,
             ping_interval: WEBSOCKET_PING_INTERVAL,
             silence: WEBSOCKET_SILENCE_MAX,
         }

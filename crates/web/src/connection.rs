@@ -1,6 +1,6 @@
 //! The socket of one connection, with its bounds in time, and what others may know of it.
 //!
-//! It knows no HTTP. Invariant: a connection whose client takes nothing for [`HTTP_STALLED_TIMEOUT`] ends with
+//! It knows no HTTP. Invariant: a connection whose client takes nothing for its patience ends with
 //! an error, so that nothing waits for it for ever.
 
 use std::future::Future;
@@ -10,11 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::SockRef;
 use stockd_access::{Authority, Identity};
 use stockd_model::Address;
-use stockd_model::limits::{HTTP_STALLED_TIMEOUT, SUBSCRIBER_UNSENT_BYTES};
+use stockd_model::limits::SUBSCRIBER_UNSENT_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -137,14 +138,16 @@ pub(crate) enum Socket {
 pub(crate) struct Connection {
     socket: Socket,
     traffic: Arc<Traffic>,
+    /// How long a write may wait.
+    patience: Duration,
     /// When a write that waits has waited for too long.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, traffic: &Arc<Traffic>) -> Connection {
+    pub(crate) fn new(socket: Socket, traffic: &Arc<Traffic>, patience: Duration) -> Connection {
         socket.keep_few_unsent();
-        Connection { socket, traffic: Arc::clone(traffic), stalled: None }
+        Connection { socket, traffic: Arc::clone(traffic), patience, stalled: None }
     }
 
     /// Whether a write waits for the client.
@@ -162,7 +165,8 @@ impl Connection {
             self.stalled = None;
             return outcome;
         }
-        let sleep = || Box::pin(tokio::time::sleep(HTTP_STALLED_TIMEOUT));
+        let patience = self.patience;
+        let sleep = || Box::pin(tokio::time::sleep(patience));
         ready!(self.stalled.get_or_insert_with(sleep).as_mut().poll(cx));
         self.traffic.note_closed(Closed::Stalled);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))

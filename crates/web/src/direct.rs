@@ -218,6 +218,9 @@ mod tests {
         let busy = ways.plane.requests.available_permits() as u32;
         let _all = ways.plane.requests.try_acquire_many(busy).unwrap();
         assert_eq!(ways.direct(&get("/v1/stocks/AAPL", &[])), None);
+        let (status, headers, said) = ways.routed(&get("/v1/stocks/AAPL", &[]));
+        assert!(status == 503 && said.contains("/problems/busy"), "{said}");
+        assert!(headers.contains(&("retry-after".to_owned(), "1".to_owned())), "{headers:?}");
         let cors_origins = vec!["https://app.example".to_owned()];
         let ways = Ways::new(Config { cors_origins, ..Config::default() }, Authority::default());
         assert_eq!(ways.direct(&get("/v1/stocks/AAPL", &[])), None);

@@ -13,7 +13,7 @@ use slab::Slab;
 use stockd_engine::{
     Access, Answered, Batch, Engine, Executor, Outcome, ReplyTo, Transaction, WriteHandle,
 };
-use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, HTTP_WRITE_TIMEOUT, HTTP_WRITES_TOGETHER};
+use stockd_model::limits::{COMMIT_QUEUE_REQUESTS_MAX, HTTP_WRITES_TOGETHER};
 use stockd_model::{Conditional, Problem, Reply};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -25,6 +25,8 @@ pub(crate) struct Door {
     pub(crate) engine: Arc<Engine>,
     executor: Mutex<Executor>,
     durable: Option<Durable>,
+    /// How long a write waits for the disk.
+    patience: Duration,
 }
 
 /// The way to the committer.
@@ -52,7 +54,7 @@ struct Waiting {
 }
 
 impl Door {
-    pub(crate) fn new(engine: Arc<Engine>) -> Door {
+    pub(crate) fn new(engine: Arc<Engine>, patience: Duration) -> Door {
         let executor = Mutex::new(engine.executor());
         let answered = Arc::new(Notify::new());
         let wake = Arc::clone(&answered);
@@ -61,7 +63,7 @@ impl Door {
             answered,
             room: Arc::new(Semaphore::new(COMMIT_QUEUE_REQUESTS_MAX)),
         });
-        Door { engine, executor, durable }
+        Door { engine, executor, durable, patience }
     }
 
     /// Executes requests that need no disk. `work` must be short: others wait for it.
@@ -79,7 +81,8 @@ impl Door {
         replies.pop().ok_or_else(stopping)
     }
 
-    /// Executes writes in their order, a bounded number at a time.
+    /// Executes writes in their order, a bounded number at a time. The disk has its time for each of these, so many writes
+    /// may take long on a slow one.
     pub(crate) async fn write_all(
         &self,
         access: &Access,
@@ -106,9 +109,9 @@ impl Door {
                 let written = durable.ask(asked.len(), |writes, to| {
                     asked.iter().for_each(|asked| writes.submit_if(access, to, *asked));
                 });
-                match tokio::time::timeout(HTTP_WRITE_TIMEOUT, written).await {
+                match tokio::time::timeout(self.patience, written).await {
                     Ok(answers) => Ok(answers?.iter().filter_map(reply).collect()),
-                    Err(_) => Err(uncertain(HTTP_WRITE_TIMEOUT)),
+                    Err(_) => Err(uncertain(self.patience)),
                 }
             }
         }

@@ -70,6 +70,14 @@ struct Answer {
     _under_way: UnderWay,
 }
 
+/// What a listener serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// Whether plain lookups are among it, which are answered without the routes.
+    pub(crate) has_lookups: bool,
+}
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why HTTP is over on a connection.
@@ -92,7 +100,7 @@ pub(crate) async fn serve(
     connection: Connection,
     info: Arc<ConnectionInfo>,
     plane: Arc<Plane>,
-    router: Router,
+    Served { router, has_lookups }: Served,
 ) {
     let patience = plane.config.patience.head;
     let (lent, exchange) = (Lent::new(connection), Arc::new(Exchange::new(patience)));
@@ -101,7 +109,8 @@ pub(crate) async fn serve(
             (Arc::clone(&info), Arc::clone(&exchange), Arc::clone(&plane));
         move |request: Request<Incoming>| {
             let under_way = UnderWay::begin(&exchange, request.version());
-            match direct::answer(&plane, &info, &request) {
+            let direct = if has_lookups { direct::answer(&plane, &info, &request) } else { None };
+            match direct {
                 Some(response) => {
                     Either::Left(ready(Ok::<_, Infallible>(under_way.until_sent(response))))
                 }

@@ -1,5 +1,5 @@
 //! What every request passes before a handler sees it: its host and origin, its length, how many there are,
-//! and its time.
+//! and the time for its body.
 //!
 //! **Browsers.** A page of another site can send requests to a server on the same machine, also under a name of
 //! its own that it has made point here (DNS rebinding). So a request is answered only for a host that this
@@ -18,9 +18,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Uri};
 use stockd_model::Problem;
-use stockd_model::limits::{HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_URI_BYTES_MAX};
+use stockd_model::limits::{HTTP_REQUESTS_MAX, HTTP_URI_BYTES_MAX};
 use tokio::time::Instant;
 
+use crate::arrival::answer_within;
 use crate::caller::caller_of;
 use crate::connection::ConnectionInfo;
 use crate::cors;
@@ -101,21 +102,23 @@ async fn answer(plane: &Arc<Plane>, request: Request, next: Next) -> Response {
         Ok(caller) => _ = parts.extensions.insert(caller),
         Err(refused) => return refuse(&parts.headers, refused),
     }
-    let request = Request::from_parts(parts, body);
-    match tokio::time::timeout(HTTP_REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            plane.counts.too_slow.fetch_add(1, Ordering::Relaxed);
-            let seconds = HTTP_REQUEST_TIMEOUT.as_secs();
-            let detail = format!("the request has not come whole in {seconds} s");
-            Refused::new(Problem::TooSlow, detail).into_response()
-        }
-    }
+    let is_grpc = is_grpc(&parts.headers);
+    let time = plane.config.patience.body;
+    let answered = answer_within(time, Request::from_parts(parts, body), next).await;
+    answered.unwrap_or_else(|| {
+        plane.counts.too_slow.fetch_add(1, Ordering::Relaxed);
+        let detail = format!("the request has not come whole in {} s", time.as_secs());
+        refuse_as(is_grpc, Refused::new(Problem::TooSlow, detail))
+    })
 }
 
 /// The answer to a request that is refused, in its own protocol.
 pub(crate) fn refuse(headers: &HeaderMap, refused: Refused) -> Response {
-    match is_grpc(headers) {
+    refuse_as(is_grpc(headers), refused)
+}
+
+fn refuse_as(is_grpc: bool, refused: Refused) -> Response {
+    match is_grpc {
         true => tonic::Status::from(refused).into_http(),
         false => refused.into_response(),
     }

@@ -3,11 +3,13 @@
 //! Invariant: what answers has no other part of the server wait.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use stockd_model::Problem;
+use stockd_model::limits::LIVE_SILENCE_MAX;
 
 use crate::plane::Plane;
 use crate::query::Query;
@@ -18,11 +20,28 @@ type Text = ([(http::HeaderName, &'static str); 1], &'static str);
 
 const NOT_KEPT: [(http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-/// Whether the threads of the server turn.
+/// Whether the threads of the server turn. Each call asks those that serve the other protocols, and says whether one of them
+/// has left an earlier call unanswered for 30 seconds.
 #[utoipa::path(get, path = "/health/live", tag = "operation",
-    responses((status = 200, description = "they do", body = String, content_type = "text/plain")))]
-pub(crate) async fn live() -> (StatusCode, Text) {
-    (StatusCode::OK, (NOT_KEPT, "live\n"))
+    responses((status = 200, description = "they do", body = String, content_type = "text/plain"),
+        (status = 503, description = "one of them does not", body = schema::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn live(
+    State(plane): State<Arc<Plane>>,
+    query: Query,
+) -> Result<(StatusCode, Text), Refused> {
+    query.only(&[])?;
+    let silence = plane.observer.longest_silence(Instant::now());
+    // Threads end while the server stops.
+    check_silence(if plane.is_stopping() { Duration::ZERO } else { silence })?;
+    Ok((StatusCode::OK, (NOT_KEPT, "live\n")))
+}
+
+fn check_silence(silence: Duration) -> Result<(), Refused> {
+    if silence <= LIVE_SILENCE_MAX {
+        return Ok(());
+    }
+    let detail = format!("a worker has not turned for {} s", silence.as_secs());
+    Err(Refused::new(Problem::NotLive, detail))
 }
 
 /// Whether it answers: everything is loaded, it does not stop, and as a node of a cluster it is not behind. With `writes=1` also whether it takes writes.
@@ -67,5 +86,18 @@ pub(crate) fn readiness(plane: &Plane, asks_for_writes: bool) -> Result<(), Refu
     match failed.filter(|_| asks_for_writes) {
         Some(cause) => Err(Refused::new(Problem::ReadOnly, cause)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_silent_for_long_is_said() {
+        assert!(check_silence(LIVE_SILENCE_MAX).is_ok());
+        let refused = check_silence(LIVE_SILENCE_MAX + Duration::from_secs(5)).unwrap_err();
+        assert_eq!((refused.problem, refused.problem.status()), (Problem::NotLive, 503));
+        assert_eq!(refused.detail, "a worker has not turned for 35 s");
     }
 }

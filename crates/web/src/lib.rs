@@ -12,8 +12,9 @@
 //!     │      direct.rs: a plain lookup, without the routes
 //!     │      long_response.rs: a stream of events over HTTP/1.1, without hyper
 //!     │
-//!   guard.rs ── host, origin, length, time, number HTTP_URI_BYTES_MAX, HTTP_REQUEST_TIMEOUT, HTTP_REQUESTS_MAX
+//!   guard.rs ── host, origin, length, number       HTTP_URI_BYTES_MAX, HTTP_REQUESTS_MAX
 //!     │         caller.rs: who it is
+//!     │         arrival.rs: time for the body  HTTP_REQUEST_TIMEOUT
 //!   routes.rs ─┬─ quotes.rs, snapshot.rs           HTTP_LOOKUP_NAMES_MAX, SNAPSHOTS_MAX
 //!              ├─ writes.rs                        HTTP_BODY_BYTES_MAX, HTTP_BODIES_BYTES_MAX
 //!              ├─ streams.rs ── stream             Config::streams_max
@@ -26,7 +27,8 @@
 //!
 //! # What a client can rely on
 //!
-//! - A write is answered when it is kept, and is refused whole or done whole.
+//! - A write is answered when it is kept, and is refused whole or done whole. One that the disk does not answer in time is
+//!   `uncertain`, never refused.
 //! - A stream's last message about a stock is its latest quote; a slow reader gets fewer quotes, and newer ones.
 //! - Everything that a client can make the server hold or do is bounded, and a bound that is reached is said.
 //! - When the server stops, streams say goodbye, and what was asked is answered.
@@ -40,6 +42,7 @@
 
 mod accept;
 mod alpaca;
+mod arrival;
 mod asyncapi;
 #[cfg(test)]
 mod autobahn;
@@ -89,4 +92,5 @@ mod unsent;
 mod writes;
 
 pub use config::{Config, Patience};
+pub use orders::check::{OrdersCheck, OrdersReport};
 pub use server::{StartError, WebServer};

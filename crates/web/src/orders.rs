@@ -12,5 +12,6 @@
 //! the next order takes its place. So whenever the server is killed no number is lost, left out or given twice.
 //! docs/decisions/028-orders.md says why.
 
+pub(crate) mod check;
 pub(crate) mod ledger;
 pub(crate) mod records;

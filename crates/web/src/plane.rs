@@ -41,8 +41,6 @@ pub(crate) struct Plane {
     pub(crate) bodies: Arc<Semaphore>,
     /// Connections that may be accepted.
     pub(crate) connections: Arc<Semaphore>,
-    /// When it was started, by the clock.
-    pub(crate) started_ns: u64,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -103,9 +101,9 @@ impl Plane {
         };
         Arc::new(Plane {
             facades: Facades::from(&config),
-            ledger: Ledger::new(&engine, records),
+            ledger: Ledger::new(&engine, records, config.patience.write),
             hub: Hub::new(&engine, &observer, config.streams_max),
-            door: Door::new(engine),
+            door: Door::new(engine, config.patience.write),
             observer,
             config,
             counts: Counts::default(),
@@ -114,7 +112,6 @@ impl Plane {
             requests: Arc::new(Semaphore::new(HTTP_REQUESTS_MAX)),
             bodies: Arc::new(Semaphore::new(HTTP_BODIES_BYTES_MAX)),
             connections,
-            started_ns: stockd_engine::now_ns(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })

@@ -56,12 +56,13 @@ impl Query {
         listed.chain(self.all(one)).map(str::to_owned).collect()
     }
 
-    /// A number from 1; one beyond the bound is taken for the bound.
+    /// A number from 1 to the bound.
     pub(crate) fn number(&self, name: &str, max: usize) -> Result<Option<usize>, Refused> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse::<usize>().ok().filter(|number| is_number && *number > 0) {
-            Some(number) => Ok(Some(number.min(max))),
+        let number = text.parse::<usize>().ok().filter(|_| is_number);
+        match number.filter(|number| (1..=max).contains(number)) {
+            Some(number) => Ok(Some(number)),
             None => {
                 let shown = stockd_model::escaped(text.as_bytes()).at_most(100).to_string();
                 let detail =

@@ -153,7 +153,7 @@ fn respond<const N: usize>(
         ("symbol" = Option<Vec<String>>, Query, description = "one name; may be repeated", explode = true),
         ("prefix" = Option<String>, Query, description = "of a page: what the names begin with"),
         ("pattern" = Option<String>, Query, nullable = false, max_length = 256, description = "of a page: what the names fit, such as `BRK*`"),
-        ("limit" = Option<u32>, Query, minimum = 1, description = "of a page: stocks on it, up to 1,000; 100 unless given"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "of a page: stocks on it, up to 1,000; 100 unless given"),
         ("cursor" = Option<String>, Query, nullable = false, pattern = "^[0-9a-f]{1,8}$", description = "of a page: the `next` of the page before")),
     responses((status = 200, description = "quotes and names that are missing; or a page",
             body = inline(SomeOrPage), content_type = "application/json"),

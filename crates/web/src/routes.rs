@@ -23,7 +23,9 @@ use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::streams::Streams;
 use crate::{alpaca, asyncapi, cors, cs677, grpc};
-use crate::{dashboard, health, metrics, quotes, session, snapshot, state, streams, writes};
+use crate::{
+    dashboard, health, metrics, quotes, responses, session, snapshot, state, streams, writes,
+};
 
 /// Bytes from which a response is compressed for a client that takes it so.
 const COMPRESSED_BYTES_MIN: u16 = 1024;
@@ -54,7 +56,7 @@ pub(crate) fn grpc_alone(plane: &Arc<Plane>) -> Router {
 
 /// The routes that are described, and their description.
 pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(quotes::one, writes::put, writes::patch, writes::delete))
         .routes(routes!(writes::trade))
         .routes(routes!(quotes::one_by_query))
@@ -69,7 +71,9 @@ pub(crate) fn described() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
-        .split_for_parts()
+        .split_for_parts();
+    responses::complete(&mut api);
+    (router, api)
 }
 
 /// The routes of other services, those that are on.

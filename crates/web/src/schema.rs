@@ -79,9 +79,6 @@ pub(crate) struct Fields {
     #[schema(nullable = false)]
     pub(crate) status: Option<Status>,
     /// RFC 3339, or Unix nanoseconds.
-    #[schema(
-        pattern = r"^20[0-9][0-9]-0[1-9]-[0-2][1-8]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z$"
-    )]
     pub(crate) time: Option<String>,
 }
 
@@ -124,7 +121,7 @@ impl ToSchema for Price {
 
 impl PartialSchema for Price {
     fn schema() -> RefOr<Schema> {
-        decimal(r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$", -1e9)
+        decimal("an exact decimal of any sign, with at most 18 places")
     }
 }
 
@@ -136,21 +133,16 @@ impl ToSchema for Volume {
 
 impl PartialSchema for Volume {
     fn schema() -> RefOr<Schema> {
-        decimal(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", 0.0)
+        decimal("an exact decimal from 0, with at most 18 places")
     }
 }
 
-/// Text or a number. What has this form is always taken; so are others that can be kept exactly.
-fn decimal(pattern: &str, minimum: f64) -> RefOr<Schema> {
-    let text = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some("an exact decimal; others that can be kept exactly are taken too"))
-        .pattern(Some(pattern));
+/// Text or a number.
+fn decimal(about: &str) -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
     let number = ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .description(Some("a number, whose digits are taken as they are written"))
-        .minimum(Some(minimum))
-        .maximum(Some(1e9));
+        .schema_type(Type::Number)
+        .description(Some("a number, whose digits are taken as they are written"));
     OneOfBuilder::new().item(text).item(number).into()
 }
 
@@ -204,7 +196,6 @@ pub(crate) struct Subscription {
 pub(crate) struct Trade {
     pub(crate) side: Side,
     /// Shares above 0: an exact decimal.
-    #[schema(pattern = r"^[1-9][0-9]{0,15}(\.[0-9]{1,3})?$")]
     pub(crate) quantity: String,
 }
 

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use stockd_access::Identity;
 use stockd_engine::Engine;
 use stockd_model::Address;
-use stockd_model::limits::{ACCEPT_RETRY, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX};
+use stockd_model::limits::{ACCEPT_RETRY, LINGER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WEB_THREADS_MAX};
 use stockd_server::{Listening, Observer, listen_reason};
 use stockd_tls::{ServerTls, names_of};
 use tokio::io::AsyncWriteExt;
@@ -23,7 +22,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use crate::config::Config;
 use crate::connection::{Connection, ConnectionInfo, Socket};
-use crate::exchange;
+use crate::exchange::{self, Served};
 use crate::plane::Plane;
 use crate::routes;
 
@@ -107,13 +106,15 @@ impl WebServer {
             .map_err(StartError::System)?;
         let plane = Plane::new(config, engine, observer);
         let _inside = runtime.enter();
-        let routers = [("http", routes::http(&plane)), ("grpc", routes::grpc_alone(&plane))];
+        let http = Served { router: routes::http(&plane), has_lookups: true };
+        let grpc = Served { router: routes::grpc_alone(&plane), has_lookups: false };
+        let services = [("http", http), ("grpc", grpc)];
         for (setting, listening, with_tls) in listeners {
-            let router = routers.iter().find(|(of, _)| *of == setting);
-            let Some((_, router)) = router else { continue };
+            let served = services.iter().find(|(of, _)| *of == setting);
+            let Some((_, served)) = served else { continue };
             let listener = Listener::new(listening, tls.clone().filter(|_| with_tls))
                 .map_err(StartError::System)?;
-            runtime.spawn(accept(listener, Arc::clone(&plane), router.clone()));
+            runtime.spawn(accept(listener, Arc::clone(&plane), served.clone()));
         }
         let hub = Arc::clone(&plane.hub);
         runtime.spawn(async move { hub.pass_on().await });
@@ -199,14 +200,14 @@ impl Listener {
 }
 
 /// Accepts connections until the plane stops.
-async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
+async fn accept(listener: Listener, plane: Arc<Plane>, served: Served) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = plane.stopped() => return,
         };
         match accepted {
-            Ok((socket, peer)) => let_in(socket, peer, &listener, &plane, &router),
+            Ok((socket, peer)) => let_in(socket, peer, &listener, &plane, &served),
             Err(error) => {
                 tracing::debug!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -215,7 +216,7 @@ async fn accept(listener: Listener, plane: Arc<Plane>, router: Router) {
     }
 }
 
-fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>, router: &Router) {
+fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>, served: &Served) {
     plane.counts.accepted.fetch_add(1, Ordering::Relaxed);
     let Ok(permit) = Arc::clone(&plane.connections).try_acquire_owned() else {
         plane.counts.refused_connections.fetch_add(1, Ordering::Relaxed);
@@ -225,7 +226,7 @@ fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>
         }
         return;
     };
-    let (plane, router) = (Arc::clone(plane), router.clone());
+    let (plane, served) = (Arc::clone(plane), served.clone());
     let tls = listener.tls.as_ref().map(|tls| tls.http_config());
     tokio::spawn(async move {
         let local = match &socket {
@@ -245,8 +246,8 @@ fn let_in(socket: Socket, peer: Address, listener: &Listener, plane: &Arc<Plane>
             }
         };
         let info = ConnectionInfo::new(peer, local, identity, is_encrypted, permit);
-        let connection = Connection::new(socket, &plane.traffic);
-        exchange::serve(connection, info, plane, router).await;
+        let connection = Connection::new(socket, &plane.traffic, plane.config.patience.stalled);
+        exchange::serve(connection, info, plane, served).await;
     });
 }
 
@@ -276,7 +277,7 @@ async fn shake_hands(
 async fn refuse(socket: Socket) {
     const TEXT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let mut connection = Connection::new(socket, &Arc::default());
+    let mut connection = Connection::new(socket, &Arc::default(), LINGER_TIMEOUT);
     let _ = connection.write_all(TEXT).await;
     let _ = connection.shutdown().await;
 }

@@ -25,7 +25,7 @@ use crate::schema;
 ///
 /// With `symbol` the rights are those with that stock.
 #[utoipa::path(get, path = "/v1/session", tag = "operation",
-    params(("symbol" = Option<String>, Query, nullable = false, max_length = 48, pattern = r"^[A-Za-z0-9][A-Za-z0-9./^-]{0,47}$", description = "the name of a stock")),
+    params(("symbol" = Option<String>, Query, nullable = false, min_length = 1, max_length = 48, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", description = "the name of a stock")),
     responses((status = 200, description = "`open`: everybody may do everything; `known`: the client is served; `user`; `rights`", body = Object),
         (status = 400, description = "the name cannot be a symbol", body = schema::Problem, content_type = "application/problem+json"),
         (status = 401, description = "the token is none", body = schema::Problem, content_type = "application/problem+json")))]

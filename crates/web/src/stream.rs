@@ -14,6 +14,7 @@
 //! Invariant: what is told is read from the catalog when there is room for it, so a slow reader gets newer
 //! quotes and not more of them.
 
+pub(crate) mod clock;
 pub(crate) mod conversation;
 pub(crate) mod hub;
 pub(crate) mod subscription;

@@ -10,19 +10,20 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use serde::Deserialize;
+use stockd_model::Problem;
 use stockd_model::limits::{
     HTTP_BODY_BYTES_MAX, STREAM_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_READ_BYTES,
 };
-use stockd_model::{Problem, Symbol};
 
 use crate::caller::Caller;
 use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::query::Query;
 use crate::refused::Refused;
-use crate::responses::BodyProblems;
 use crate::stream::conversation::Talk;
-use crate::stream::subscription::{EventId, Subscription, parse_interval, parse_name};
+use crate::stream::subscription::{
+    EventId, Names, Resumable, Subscription, parse_interval, parse_name,
+};
 use crate::stream::teller::Teller;
 use crate::stream::text::{Format, StreamBody};
 use crate::stream::websocket::{Native, PROTOCOL};
@@ -79,7 +80,7 @@ pub(crate) async fn stream(
     params(("Last-Event-ID" = Option<String>, Header, description = "the id from which to go on")),
     responses((status = 200, description = "events until the client or the server ends it", content((String = "text/event-stream"), (schema::Quote = "application/x-ndjson"))),
         (status = 400, description = "the body cannot be understood, or nothing is subscribed to", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json"), BodyProblems))]
+        (status = 503, description = "as many streams are open as may be", body = schema::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stream_of_many(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -104,9 +105,8 @@ pub(crate) async fn stream_of_many(
     let size = (HTTP_BODY_BYTES_MAX, "subscription");
     let (asked, _room) =
         body::json::<Asked>(&plane, &headers, &["application/json"], body, size).await?;
-    let symbols = asked.symbols.iter().map(|name| Symbol::parse(name.as_bytes()));
     let subscription = Subscription {
-        symbols: symbols.collect::<Result<_, _>>()?,
+        names: Names::parse(asked.symbols.iter().map(String::as_str), !asked.patterns.is_empty())?,
         patterns: asked.patterns.into_iter().map(String::into_bytes).collect(),
         interval: parse_interval(&asked.interval.to_string())?,
         name: parse_name(&asked.name)?,
@@ -167,12 +167,11 @@ pub(crate) async fn upgrade(request: Request) -> Result<WebSocketUpgrade, Refuse
 
 fn subscription(query: &Query, headers: &HeaderMap) -> Result<Subscription, Refused> {
     let names = query.list("symbols", "symbol");
-    let symbols = names.iter().map(|name| Symbol::parse(name.as_bytes()));
-    let patterns = query.list("patterns", "pattern").into_iter().map(String::into_bytes);
+    let patterns = query.list("patterns", "pattern");
     let interval = query.one("interval")?.map_or(Ok(None), parse_interval)?;
     Ok(Subscription {
-        symbols: symbols.collect::<Result<_, _>>()?,
-        patterns: patterns.collect(),
+        names: Names::parse(names.iter().map(String::as_str), !patterns.is_empty())?,
+        patterns: patterns.into_iter().map(String::into_bytes).collect(),
         interval,
         name: query.one("name")?.map_or(Ok(String::new()), parse_name)?,
         resumes: resumes(headers),
@@ -194,7 +193,15 @@ pub(crate) fn begin(
 ) -> Result<Teller, Refused> {
     let stream = plane.hub.open(kind, info, &subscription.name, &caller.identity)?;
     subscription.apply(&stream)?;
-    let (started_ns, keeps_all) = (plane.started_ns, plane.config.keeps_all);
-    let from = subscription.resumed_from(stream.epoch(), started_ns, keeps_all);
-    Ok(Teller::new(stream, subscription.interval, subscription.resumes.zip(from)))
+    let clock = &plane.hub.clock;
+    clock.look();
+    let from = subscription.resumed_from(&Resumable {
+        epoch: stream.epoch(),
+        keeps_all: plane.config.keeps_all,
+        is_node: plane.engine().cluster_report().is_some(),
+        clock,
+    });
+    let mut teller = Teller::new(stream, subscription.interval, subscription.resumes.zip(from));
+    teller.tell_unlisted(&subscription.names.impossible);
+    Ok(teller)
 }

@@ -26,7 +26,7 @@ use crate::plane::Plane;
 use crate::query::Query;
 use crate::quotes::whole;
 use crate::refused::Refused;
-use crate::responses::{BodyProblems, IfMatch, Late, NotListed, OfStock, WriteProblems};
+use crate::responses::{IfMatch, Late, NotListed, OfStock};
 use crate::segments::Segments;
 use crate::{body, fields, schema};
 
@@ -41,7 +41,7 @@ const LINES: &[&str] = &["application/x-ndjson", "application/jsonl", JSON];
     responses((status = 201, description = "listed", body = schema::Quote),
         (status = 200, description = "replaced", body = schema::Quote),
         (status = 507, description = "there is no room for another stock", body = schema::Problem, content_type = "application/problem+json"),
-        Late, WriteProblems, BodyProblems))]
+        Late))]
 pub(crate) async fn put(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -90,7 +90,7 @@ fn entire(given: Fields) -> Fields {
 #[utoipa::path(patch, path = "/v1/stocks/{symbol}", tag = "quotes",
     request_body(content((schema::Fields = "application/merge-patch+json"), (schema::Fields = "application/json"))),
     params(OfStock, IfMatch),
-    responses((status = 200, description = "updated", body = schema::Quote), Late, NotListed, WriteProblems, BodyProblems))]
+    responses((status = 200, description = "updated", body = schema::Quote), Late, NotListed))]
 pub(crate) async fn patch(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -109,7 +109,7 @@ pub(crate) async fn patch(
 /// Removes a stock from the catalog.
 #[utoipa::path(delete, path = "/v1/stocks/{symbol}", tag = "quotes",
     params(OfStock, IfMatch),
-    responses((status = 204, description = "delisted"), NotListed, WriteProblems))]
+    responses((status = 204, description = "delisted"), NotListed))]
 pub(crate) async fn delete(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -130,7 +130,7 @@ pub(crate) async fn delete(
 #[utoipa::path(post, path = "/v1/stocks/{symbol}/trades", tag = "quotes", request_body = schema::Trade,
     params(OfStock, IfMatch),
     responses((status = 200, description = "traded; the quote after it", body = schema::Quote),
-        (status = 409, description = "halted, or too few shares are left", body = schema::Problem, content_type = "application/problem+json"), NotListed, WriteProblems, BodyProblems))]
+        (status = 409, description = "halted, or too few shares are left", body = schema::Problem, content_type = "application/problem+json"), NotListed))]
 pub(crate) async fn trade(
     State(plane): State<Arc<Plane>>,
     caller: Caller,
@@ -168,7 +168,7 @@ pub(crate) async fn trade(
     request_body(description = "JSON lines, up to 100,000", content((String = "application/x-ndjson"), (schema::Update = "application/json"))),
     responses((status = 200, description = "what became of them", body = schema::Updates),
         (status = 400, description = "the body ends early", body = schema::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "they could not be kept", body = schema::Problem, content_type = "application/problem+json"), BodyProblems))]
+        (status = 503, description = "they could not be kept", body = schema::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn updates(
     State(plane): State<Arc<Plane>>,
     caller: Caller,

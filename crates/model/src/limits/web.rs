@@ -22,7 +22,10 @@ pub const HTTP_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// connection is closed then.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a request may take, its body included, until its response begins. It is answered with 408.
+/// How long a worker that is asked whether it turns may leave that unanswered before the server is not live.
+pub const LIVE_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long the body of a request may take to come whole. It is answered with 408 then, and has done nothing.
 pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a write waits for the disk before it is answered as uncertain.
@@ -101,6 +104,9 @@ pub const STREAM_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// Bytes of what the client of a stream calls itself. A stream with a longer name is refused.
 pub const STREAM_NAME_BYTES_MAX: usize = 64;
+
+/// Names in the request of a stream that can be no symbols, each of which is told as unlisted. With more of them it is refused.
+pub const STREAM_IMPOSSIBLE_NAMES_MAX: usize = 1024;
 
 /// By how much more than what changed since is told to a stream that resumes: writes may take this long
 /// from the moment that a quote has as its update to the moment when it can be seen.

@@ -188,3 +188,43 @@ fn no_number_is_lost_or_given_twice_though_the_server_is_killed() {
     }
     assert!(count > 0);
 }
+
+/// Orders, and returns the status and what is said.
+fn order(server: &Server) -> (u16, Value) {
+    let kind = [("Content-Type", "application/json")];
+    let body = json!({"name": STOCKS[0], "type": "buy", "quantity": 1}).to_string();
+    let answer = server.connect().ask("POST", "/orders", &kind, &body);
+    (answer.status, answer.json())
+}
+
+#[test]
+fn a_moved_file_takes_no_order_and_a_damaged_record_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("orders");
+    let server = Server::start(directory.path());
+    list(&server);
+    for number in 0..3 {
+        assert_eq!(order(&server), (200, json!({"data": {"transaction_number": number}})));
+    }
+    let moved = directory.path().join("moved");
+    std::fs::rename(&file, &moved).unwrap();
+    let (status, said) = order(&server);
+    assert_eq!(status, 503, "{said}");
+    drop(server);
+    std::fs::rename(&moved, &file).unwrap();
+
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
+        let output = command.arg("check").arg(directory.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check();
+    assert!(said.contains("orders    3, kept 3, damaged 0, "), "{said}");
+    assert_eq!(code, Some(0));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[88 + 30] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let (code, said) = check();
+    assert!(said.contains("orders    3, kept 2, damaged 1, ") && said.contains("order 1:"));
+    assert_eq!(code, Some(1));
+}

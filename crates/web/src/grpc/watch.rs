@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use stockd_engine::Message;
+use stockd_model::Problem;
 use stockd_model::limits::STREAM_MESSAGES_MAX;
-use stockd_model::{Problem, Symbol};
 use tonic::{Request, Status};
 
 use super::convert;
@@ -21,7 +21,7 @@ use crate::connection::ConnectionInfo;
 use crate::plane::Plane;
 use crate::refused::Refused;
 use crate::stream::hub::{Counters, StreamInfo};
-use crate::stream::subscription::{EventId, Subscription, parse_interval};
+use crate::stream::subscription::{EventId, Names, Subscription, parse_interval};
 use crate::stream::teller::{Notice, Sink, Teller};
 use crate::streams;
 
@@ -49,9 +49,8 @@ impl Watching {
         let info = request.extensions().get::<Arc<ConnectionInfo>>().cloned();
         let info = info.ok_or_else(missing)?;
         let proto::WatchRequest { symbols, patterns, interval_ms } = request.into_inner();
-        let symbols = symbols.iter().map(|name| Symbol::parse(name.as_bytes()));
         let subscription = Subscription {
-            symbols: symbols.collect::<Result<_, _>>().map_err(Refused::from)?,
+            names: Names::parse(symbols.iter().map(String::as_str), !patterns.is_empty())?,
             patterns: patterns.into_iter().map(String::into_bytes).collect(),
             interval: parse_interval(&interval_ms.to_string())?,
             ..Subscription::default()
@@ -91,6 +90,10 @@ impl Sink for Events {
             None if message.is_unlisted => Event::Unlisted(symbol()),
             None => Event::Delisted(symbol()),
         });
+    }
+
+    fn unlisted(&mut self, name: &str, _: Option<EventId>) {
+        self.0.push_back(Event::Unlisted(name.to_owned()));
     }
 
     fn notice(&mut self, notice: Notice, _: Option<EventId>) {

@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use stockd_engine::{Access, Engine, Outcome, Transaction};
-use stockd_model::limits::{
-    HTTP_WRITE_TIMEOUT, ORDER_ATTEMPTS_MAX, ORDERS_TOGETHER_MAX, ORDERS_WAITING_MAX,
-};
+use stockd_model::limits::{ORDER_ATTEMPTS_MAX, ORDERS_TOGETHER_MAX, ORDERS_WAITING_MAX};
 use stockd_model::{
-    Condition, Conditional, Edit, Fields, Problem, Refusal, Reply, Request, Shares, Status, Symbol,
-    Volume, Watched,
+    Condition, Conditional, Edit, Fields, Problem, Quote, Refusal, Reply, Request, Shares, Status,
+    Symbol, Volume, Watched,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -35,6 +34,8 @@ pub(crate) struct Ledger {
     waiting: Mutex<mpsc::Receiver<Asked>>,
     /// Orders that found no room to wait.
     refused: AtomicU64,
+    /// How long an order waits for the disk.
+    patience: Duration,
 }
 
 /// What the ledger counts.
@@ -70,12 +71,12 @@ impl Asked {
 }
 
 impl Ledger {
-    pub(crate) fn new(engine: &Engine, records: Records) -> Ledger {
+    pub(crate) fn new(engine: &Engine, records: Records, patience: Duration) -> Ledger {
         let (asked, waiting) = mpsc::channel(ORDERS_WAITING_MAX);
         let count = Symbol::parse(COUNT.as_bytes()).expect("it can be a symbol");
         let next = AtomicU64::new(counted(engine, &count).map_or(0, |(next, _)| next));
         let (records, waiting) = (Arc::new(records), Mutex::new(waiting));
-        Ledger { count, records, next, asked, waiting, refused: AtomicU64::new(0) }
+        Ledger { count, records, next, asked, waiting, refused: AtomicU64::new(0), patience }
     }
 
     /// What it has counted.
@@ -103,10 +104,10 @@ impl Ledger {
             let detail = format!("{ORDERS_WAITING_MAX} orders wait to be executed, the limit");
             Refused::new(Problem::Busy, detail)
         })?;
-        match tokio::time::timeout(HTTP_WRITE_TIMEOUT, placed).await {
+        match tokio::time::timeout(self.patience, placed).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(door::stopping()),
-            Err(_) => Err(door::uncertain(HTTP_WRITE_TIMEOUT)),
+            Err(_) => Err(door::uncertain(self.patience)),
         }
     }
 
@@ -116,8 +117,12 @@ impl Ledger {
             return Ok(None);
         }
         let records = Arc::clone(&self.records);
-        let found = tokio::task::spawn_blocking(move || records.find(number)).await;
+        let found = tokio::task::spawn_blocking(move || records.find(number));
         let unreadable = |error: String| Refused::new(Problem::ReadOnly, error);
+        let found = tokio::time::timeout(self.patience, found).await.map_err(|_| {
+            let seconds = self.patience.as_secs();
+            Refused::new(Problem::Busy, format!("the disk has not answered for {seconds} s"))
+        })?;
         found
             .map_err(|error| unreadable(error.to_string()))?
             .map_err(|error| unreadable(format!("the file of orders cannot be read: {error}")))
@@ -321,8 +326,12 @@ fn became(outcome: &Outcome, number: Option<u64>) -> Option<Result<u64, Refused>
 /// The number of the next order by the stock that counts them, and the version of that.
 fn counted(engine: &Engine, count: &Symbol) -> Option<(u64, u64)> {
     let quote = engine.quote(&Access::All, count)?;
-    let number = quote.volume.filter(|volume| volume.places() == 0);
-    Some((number.map_or(0, Volume::coefficient), quote.version))
+    Some((number_in(&quote), quote.version))
+}
+
+/// The number of the next order, which the quote of the stock that counts them has as its volume.
+pub(crate) fn number_in(quote: &Quote) -> u64 {
+    quote.volume.filter(|volume| volume.places() == 0).map_or(0, Volume::coefficient)
 }
 
 fn count_is(number: u64) -> Fields {

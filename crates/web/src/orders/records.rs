@@ -9,12 +9,12 @@
 //!
 //! Numbers are little-endian. The quantity is `quantity × 10^-scale`; side is 0 for buy and 1 for sell; the check is
 //! FNV-1a of all before it. It knows no count of orders. Invariant: what is read is what was written last under its
-//! number in this epoch, or nothing.
+//! number in this epoch, or nothing; and what was kept lies where the next start will look for it.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
@@ -24,10 +24,13 @@ use stockd_model::{Shares, Symbol, Volume};
 use crate::door::lock;
 
 /// Bytes of the record of one order.
-const RECORD_BYTES: usize = 88;
+pub(crate) const RECORD_BYTES: usize = 88;
+
+/// The name of the file.
+pub(crate) const FILE: &str = "orders";
 
 /// Places of the file: those that are written are none of the orders that are kept.
-const PLACES: u64 = ORDERS_KEPT + ORDERS_TOGETHER_MAX as u64;
+pub(crate) const PLACES: u64 = ORDERS_KEPT + ORDERS_TOGETHER_MAX as u64;
 
 /// An order that was executed, or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl Records {
     }
 
     pub(crate) fn in_directory(directory: &Path, epoch: u64, syncs: bool) -> Records {
-        let path = directory.join("orders");
+        let path = directory.join(FILE);
         let (file, failed) = (OnceLock::new(), OnceLock::new());
         Records::File(OrdersFile { path, epoch, syncs, file, failed })
     }
@@ -146,7 +149,18 @@ impl OrdersFile {
         if self.syncs {
             file.sync_data()?;
         }
-        Ok(())
+        // A file without its name can be written on, and is gone at the next start.
+        if self.leads_to(file)? {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::NotFound, "it was replaced by another"))
+        }
+    }
+
+    /// Whether its name still leads to the file that was opened.
+    fn leads_to(&self, file: &File) -> io::Result<bool> {
+        let [named, opened] = [self.path.metadata()?, file.metadata()?];
+        Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino()))
     }
 
     fn read(&self, number: u64) -> io::Result<Option<Order>> {
@@ -160,7 +174,9 @@ impl OrdersFile {
         };
         let mut record = [0; RECORD_BYTES];
         match file.read_exact_at(&mut record, offset(number)) {
-            Ok(()) => Ok(decode(&record, self.epoch).filter(|order| order.number == number)),
+            Ok(()) => Ok(decode(&record)
+                .filter(|(order, epoch)| order.number == number && *epoch == self.epoch)
+                .map(|(order, _)| order)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
@@ -194,10 +210,10 @@ fn encode(order: &Order, epoch: u64) -> [u8; RECORD_BYTES] {
     record
 }
 
-/// The order of a record, if it is whole and of this epoch.
-fn decode(record: &[u8; RECORD_BYTES], epoch: u64) -> Option<Order> {
+/// The order of a record and its epoch, if it is whole.
+pub(crate) fn decode(record: &[u8; RECORD_BYTES]) -> Option<(Order, u64)> {
     let number = |at: usize| Some(u64::from_le_bytes(*record.get(at..)?.first_chunk()?));
-    if number(80)? != fnv(record.get(..80)?) || number(8)? != epoch {
+    if number(80)? != fnv(record.get(..80)?) {
         return None;
     }
     let &[length, side, places] = record.get(72..75)?.first_chunk()?;
@@ -208,7 +224,8 @@ fn decode(record: &[u8; RECORD_BYTES], epoch: u64) -> Option<Order> {
         1 => Shares::Add(quantity),
         _ => return None,
     };
-    Some(Order { number: number(0)?, symbol: Symbol::parse(name).ok()?, shares })
+    let order = Order { number: number(0)?, symbol: Symbol::parse(name).ok()?, shares };
+    Some((order, number(8)?))
 }
 
 /// FNV-1a with 64 bits.
@@ -258,15 +275,15 @@ mod tests {
     #[test]
     fn a_record_that_is_cut_or_damaged_is_none() {
         let whole = encode(&order(12), EPOCH);
-        assert_eq!(decode(&whole, EPOCH), Some(order(12)));
+        assert_eq!(decode(&whole), Some((order(12), EPOCH)));
         for at in 0..RECORD_BYTES {
             let mut torn = whole;
             torn[at..].fill(0);
             assert_ne!(torn, whole);
-            assert_eq!(decode(&torn, EPOCH), None, "{at}");
+            assert_eq!(decode(&torn), None, "{at}");
             let mut changed = whole;
             changed[at] ^= 1;
-            assert_eq!(decode(&changed, EPOCH), None, "{at}");
+            assert_eq!(decode(&changed), None, "{at}");
         }
     }
 
@@ -279,6 +296,25 @@ mod tests {
         assert_eq!(records.find(5).unwrap(), Some(order(5)));
         assert_eq!(records.find(last - 1).unwrap(), Some(order(last - 1)));
         assert_eq!(records.find(last).unwrap(), None);
+    }
+
+    /// Somebody moves the file, or puts another in its place, while orders are made.
+    #[test]
+    fn a_file_that_is_not_where_it_was_keeps_no_order() {
+        for is_replaced in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let records = Records::in_directory(directory.path(), EPOCH, true);
+            records.keep(&orders(0, 1)).unwrap();
+            let path = directory.path().join(FILE);
+            std::fs::rename(&path, directory.path().join("moved")).unwrap();
+            if is_replaced {
+                std::fs::write(&path, b"").unwrap();
+            }
+            let why = records.keep(&orders(1, 2)).unwrap_err();
+            assert!(why.contains("orders cannot be kept in"), "{why}");
+            // What was kept is read from the file that was opened.
+            assert_eq!(records.find(0).unwrap(), Some(order(0)));
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Talk {
 
     async fn converse(mut self, socket: WebSocket, mut dialect: impl Dialect) {
         let (mut out, mut incoming) = socket.split();
-        let Patience { head, ping_interval, silence } = self.plane.config.patience;
+        let Patience { head, ping_interval, silence, .. } = self.plane.config.patience;
         let mut ping = tokio::time::interval(ping_interval);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();

@@ -18,14 +18,17 @@ use stockd_access::Identity;
 use stockd_engine::{Budget, Ended, Engine, Feed, Message, NotSubscribed, Progress, SubscriberId};
 use stockd_model::limits::{
     FEED_PASS_WORK, FEED_TELL_WORK, FEED_TIDY_WORK, PATTERN_BYTES_MAX, STREAM_BYTES_MAX,
+    STREAM_HEARTBEAT,
 };
 use stockd_model::{Address, Pattern, Problem, Symbol};
 use stockd_server::{Holding, Observer};
 use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::connection::ConnectionInfo;
 use crate::door::lock;
 use crate::refused::Refused;
+use crate::stream::clock::Clock;
 
 /// Bytes of a stream beyond what the feed holds for it and what it has made: its task and its buffers.
 const STREAM_OWN_BYTES: usize = 4096;
@@ -41,6 +44,7 @@ pub(crate) struct Hub {
     /// What streams hold beyond what all of them do.
     more_bytes: AtomicUsize,
     engine: Arc<Engine>,
+    pub(crate) clock: Clock,
     pub(crate) counts: StreamCounts,
 }
 
@@ -141,6 +145,7 @@ impl Hub {
             streams_max,
             more_bytes: AtomicUsize::new(0),
             engine: Arc::clone(engine),
+            clock: Clock::new(),
             counts: StreamCounts::default(),
         })
     }
@@ -202,10 +207,18 @@ impl Hub {
         Ok(())
     }
 
-    /// Passes on what has changed, and tidies up, for ever.
+    /// Passes on what has changed, tidies up, and looks at the clock, for ever.
     pub(crate) async fn pass_on(&self) {
+        let mut looks = interval(STREAM_HEARTBEAT);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.changed.notified().await;
+            tokio::select! {
+                () = self.changed.notified() => {}
+                _ = looks.tick() => {
+                    self.clock.look();
+                    continue;
+                }
+            }
             while self.pass_slice() {
                 tokio::task::yield_now().await;
             }
@@ -293,6 +306,11 @@ impl Stream {
         self.hub.engine.cluster_report()?.staleness
     }
 
+    /// When this life of the server began, by the clock.
+    pub(crate) fn life_ns(&self) -> u64 {
+        self.hub.clock.began_ns
+    }
+
     /// Subscribes to a symbol, listed or not.
     pub(crate) fn subscribe(&self, symbol: &Symbol) -> Result<(), Refused> {
         self.change(|feed, id| {
@@ -343,6 +361,12 @@ impl Stream {
             entry.waker = Some(waker.clone());
         }
         inner.stopping
+    }
+
+    /// It was told something that is no message of the feed.
+    pub(crate) fn note_told(&self) {
+        self.info.messages.fetch_add(1, Ordering::Relaxed);
+        self.hub.counts.messages.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells what there is to tell, as long as `tell` says that there is room for another message.

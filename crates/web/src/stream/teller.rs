@@ -7,6 +7,7 @@
 //! Invariant: hello comes first, goodbye last, synced once, and an [`EventId`] is given out only when all that
 //! changed before its moment has been told.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -47,6 +48,8 @@ pub(crate) enum Notice {
 /// Where a stream says it.
 pub(crate) trait Sink {
     fn quote(&mut self, message: &Message<'_>, id: Option<EventId>);
+    /// Nothing can be listed under this name. Streams that are asked for no such names are never told of one.
+    fn unlisted(&mut self, _name: &str, _id: Option<EventId>) {}
     fn notice(&mut self, notice: Notice, id: Option<EventId>);
     fn has_room(&self) -> bool;
     fn is_empty(&self) -> bool;
@@ -57,6 +60,8 @@ pub(crate) trait Sink {
 pub(crate) struct Teller {
     pub(crate) stream: Stream,
     phase: Phase,
+    /// Names under which nothing can be listed, which is to be told.
+    unlisted: VecDeque<String>,
     heartbeat: Interval,
     /// A client that has shown nothing is yet to show a token over the stream.
     pub(crate) awaits_token: bool,
@@ -94,6 +99,7 @@ impl Teller {
         Teller {
             stream,
             phase: Phase::New,
+            unlisted: VecDeque::new(),
             heartbeat,
             awaits_token: false,
             interval,
@@ -103,6 +109,12 @@ impl Teller {
             id: resumed.map(|(id, _)| id),
             last: None,
         }
+    }
+
+    /// These names, under which nothing can be listed, were subscribed to, too.
+    pub(crate) fn tell_unlisted(&mut self, names: &[String]) {
+        self.unlisted.extend(names.iter().cloned());
+        self.stream.holds_more(names.iter().map(|name| size_of::<String>() + name.len()).sum());
     }
 
     /// Says what there is to say and room for. Ready when the sink has something, with whether the stream
@@ -169,6 +181,17 @@ impl Teller {
     }
 
     fn tell(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink) {
+        while let Some(name) = self.unlisted.pop_front() {
+            sink.unlisted(&name, self.id);
+            self.stream.note_told();
+            if self.unlisted.is_empty() {
+                self.unlisted = VecDeque::new();
+                self.stream.holds_more(0);
+            }
+            if !sink.has_room() {
+                return;
+            }
+        }
         let began_ns = now_ns();
         if self.interval.is_some() && self.phase == Phase::Live {
             let marks = || self.stream.counters().marks;
@@ -198,7 +221,8 @@ impl Teller {
         self.round_left = left;
         match progress {
             Progress::Done => {
-                self.id = Some(EventId { epoch: self.stream.epoch(), told_ns: began_ns });
+                let (epoch, life_ns) = (self.stream.epoch(), self.stream.life_ns());
+                self.id = Some(EventId { epoch, told_ns: began_ns, life_ns });
                 if self.phase == Phase::First {
                     self.phase = Phase::Live;
                     self.resumed_from = None;

@@ -68,6 +68,10 @@ impl Sink for Text {
         self.event(None, message.payload, id);
     }
 
+    fn unlisted(&mut self, name: &str, id: Option<EventId>) {
+        self.event(None, unlisted(name).as_bytes(), id);
+    }
+
     fn notice(&mut self, notice: Notice, id: Option<EventId>) {
         let mut data = Vec::new();
         let with_type = self.format == Format::JsonLines;
@@ -147,4 +151,9 @@ pub(crate) fn encode_notice(notice: Notice, with_type: bool, out: &mut Vec<u8>) 
     // A vector takes everything.
     let _ = write!(out, "{{{kind}{separator}{members}}}");
     name
+}
+
+/// That nothing can be listed under this name, as the feed says it of a symbol.
+pub(crate) fn unlisted(name: &str) -> String {
+    format!(r#"{{"symbol":{},"status":"unlisted"}}"#, serde_json::Value::from(name))
 }

@@ -17,7 +17,7 @@ use crate::refused::Refused;
 use crate::stream::conversation::{Dialect, Said, Talk};
 use crate::stream::subscription::EventId;
 use crate::stream::teller::{Notice, Sink};
-use crate::stream::text::encode_notice;
+use crate::stream::text::{encode_notice, unlisted};
 
 /// The subprotocol.
 pub(crate) const PROTOCOL: &str = "stockd.v1";
@@ -155,6 +155,11 @@ impl Sink for Native {
     fn quote(&mut self, message: &Message<'_>, _: Option<EventId>) {
         self.quotes.push(if self.quotes.is_empty() { b'[' } else { b',' });
         self.quotes.extend_from_slice(message.payload);
+    }
+
+    fn unlisted(&mut self, name: &str, _: Option<EventId>) {
+        self.quotes.push(if self.quotes.is_empty() { b'[' } else { b',' });
+        self.quotes.extend_from_slice(unlisted(name).as_bytes());
     }
 
     fn notice(&mut self, notice: Notice, _: Option<EventId>) {

@@ -53,9 +53,13 @@ impl<S: Read + Write> Http<S> {
         body: &str,
     ) -> Response {
         self.send(method, path, headers, body);
+        if method == "HEAD" { self.head() } else { self.whole() }
+    }
+
+    /// Reads a whole response to anything but `HEAD`.
+    pub(crate) fn whole(&mut self) -> Response {
         let mut response = self.head();
-        let is_empty = method == "HEAD" || matches!(response.status, 204 | 304);
-        if !is_empty {
+        if !matches!(response.status, 204 | 304) {
             response.body = self.body(&response);
         }
         response

@@ -242,10 +242,12 @@ fn pages_show_every_stock_once() {
         assert_eq!(seen.len(), expected, "{query}");
     }
     assert_eq!(http.get("/v1/stocks?cursor=x").status, 400);
-    let refused = http.get("/v1/stocks?limit=0");
-    assert_eq!(refused.status, 400);
-    let detail = "'0' is not possible for limit: write a number from 1 to 1000";
-    assert_eq!(refused.json()["detail"], detail);
+    for limit in ["0", "1001", "5000", "-1", ""] {
+        let refused = http.get(&format!("/v1/stocks?limit={limit}"));
+        assert_eq!(refused.status, 400, "{limit}");
+        let detail = format!("'{limit}' is not possible for limit: write a number from 1 to 1000");
+        assert_eq!(refused.json()["detail"], detail);
+    }
     assert_eq!(http.get("/v1/stocks?prefixx=T").status, 400);
 }
 
@@ -293,6 +295,45 @@ fn many_updates_are_done_in_order_and_refused_one_by_one() {
     }
 }
 
+/// What an operation may answer is of the one table of problems, whatever its route declares.
+#[test]
+fn every_operation_says_what_it_can_be_refused_for() {
+    let api = Web::start().connect().get("/openapi.json").json();
+    let mut seen = 0;
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            seen += 1;
+            let writes =
+                method != "get" && (path.starts_with("/v1/stocks/{") || path == "/v1/updates");
+            let has_body = !operation["requestBody"].is_null();
+            let expected = [
+                (&[400, 401, 403, 414, 421, 503][..], true),
+                (&[408, 415], has_body),
+                (&[504], writes),
+            ];
+            for (statuses, is_expected) in expected {
+                for status in statuses {
+                    let content = &operation["responses"][status.to_string()]["content"];
+                    let problem = &content["application/problem+json"]["schema"];
+                    assert_eq!(!problem.is_null(), is_expected, "{method} {path} {status}");
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 20);
+    assert!(!api["paths"]["/v1/stock"]["get"]["responses"]["406"].is_null());
+    assert_eq!(api["security"], json!([{}, {"bearer": []}, {"basic": []}]));
+    let schemes = &api["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["bearer"]["scheme"], &schemes["basic"]["scheme"]),
+        (&json!("bearer"), &json!("basic"))
+    );
+    // It forbids no name that the server takes.
+    let symbol = &api["paths"]["/v1/stocks/{symbol}"]["get"]["parameters"][0];
+    assert_eq!(symbol["schema"]["pattern"], r"^[^\u0000-\u001f\u007f-\u009f]+$");
+    assert_eq!(symbol["schema"]["maxLength"], 48);
+}
+
 #[test]
 fn the_server_describes_itself() {
     let web = Web::start();
@@ -308,6 +349,9 @@ fn the_server_describes_itself() {
     assert!(http.get("/problems/halted").text().contains("FAILED_PRECONDITION HALTED"));
     assert!(http.get("/problems").text().contains("volume-too-low"));
     assert_eq!(http.get("/problems/nothing").status, 404);
+    // A typing error cannot pass for a wish; pages and documents take whatever is added to their address.
+    assert_eq!(http.get("/health/live?writes=1").status, 400);
+    assert_eq!(http.get("/openapi.json?x=1").status, 200);
     assert_eq!(http.get("/health/live").text(), "live\n");
     assert_eq!(http.get("/health/ready?writes=1").text(), "ready\n");
     assert_eq!(http.get("/health/ready?writes=2").status, 400);

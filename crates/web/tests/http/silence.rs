@@ -83,6 +83,28 @@ fn a_connection_that_asks_nothing_is_closed_without_a_word() {
     socket.of_type("pong");
 }
 
+/// It has asked for far more than waits in sockets.
+#[test]
+fn a_client_that_takes_nothing_is_closed_and_counted() {
+    const STOCKS: usize = 100_000;
+    let web = with(Patience { stalled: SHORT, ..Patience::default() });
+    (0..STOCKS).for_each(|number| web.set(&format!("S{number}"), "1"));
+    let streams = "GET /v1/stream?pattern=* HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let snapshot = "GET /v1/snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let silent = [streams, snapshot].map(|said| connect(&web, said));
+    // One that reads is told all, however long that takes.
+    let mut polite = connect(&web, snapshot);
+    let mut told = String::new();
+    while !told.contains("\r\n0\r\n\r\n") {
+        let mut bytes = [0; 65_536];
+        let read = polite.read(&mut bytes).unwrap();
+        assert!(read > 0, "it ended");
+        told.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    assert_eq!(told.matches("\"price\":\"1\"").count(), STOCKS);
+    is_counted(&web, "web_stalled", "stalled", silent.len());
+}
+
 #[test]
 fn a_websocket_client_that_answers_no_ping_is_closed_and_told() {
     let ping_interval = Duration::from_millis(100);

@@ -6,12 +6,14 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stockd_engine::{Access, Engine};
-use stockd_model::Request;
+use stockd_engine::{Access, Catalog, Engine};
+use stockd_model::{Quote, Request};
 use stockd_web::Config;
 
 use crate::Web;
 use crate::client::Http;
+use crate::rpc::{self, proto};
+use crate::websocket::WebSocket;
 
 /// One event: its name, data and id; empty where there is none.
 type Event = (String, String, String);
@@ -107,6 +109,25 @@ fn a_stream_begins_with_what_is_and_goes_on_with_what_comes() {
     }
 }
 
+/// However much it tells, and whatever its client accepts.
+#[test]
+fn a_stream_is_never_compressed() {
+    let web = Web::start();
+    (0..100).for_each(|number| web.set(&format!("S{number}"), "1"));
+    let gzip = ("Accept-Encoding", "gzip");
+    let page = web.connect().ask("GET", "/v1/stocks", &[gzip], "");
+    assert_eq!(page.header("content-encoding"), Some("gzip"));
+    for accept in ["text/event-stream", "application/x-ndjson"] {
+        let mut http = web.connect();
+        http.send("GET", "/v1/stream?pattern=S*", &[gzip, ("Accept", accept)], "");
+        assert_eq!(http.head().header("content-encoding"), None, "{accept}");
+        let mut text = String::new();
+        while !text.contains("synced") {
+            text.push_str(std::str::from_utf8(&http.chunk().unwrap()).unwrap());
+        }
+    }
+}
+
 #[test]
 fn json_lines_say_the_same() {
     let web = Web::start();
@@ -140,6 +161,57 @@ fn nothing_to_tell_and_wrong_wishes_are_refused() {
         assert_eq!(http.get(&format!("/v1/stream{query}")).status, 400, "{query}");
     }
     assert_eq!(http.get("/v1/clients").json()["clients"].as_array().unwrap().len(), 0);
+}
+
+/// Over each of the ways: the name is told as not listed, which it always is, and the others as they are.
+#[test]
+fn a_name_that_can_be_no_symbol_keeps_no_other_from_being_told() {
+    let web = Web::start();
+    web.set("A", "1");
+    let long = "x".repeat(60);
+    let unlisted = format!(r#"{{"symbol":"{long}","status":"unlisted"}}"#);
+    let is_told = |mut events: Events| {
+        let told = events.until_synced();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.contains(&unlisted), "{told:?}");
+        web.set("A", "2");
+        assert!(events.named("").0.starts_with(r#"{"symbol":"A","price":"2""#));
+        web.set("A", "1");
+    };
+    is_told(Events::open(&web, &format!("symbols=A,{long}"), &[]));
+    let mut http = web.connect();
+    let json = ("Content-Type", "application/json");
+    http.send("POST", "/v1/stream", &[json], &format!(r#"{{"symbols":["{long}","A"]}}"#));
+    assert_eq!(http.head().status, 200);
+    is_told(Events { http, text: String::new() });
+    // Beside a pattern it is enough.
+    let told = Events::open(&web, &format!("symbol={long}&pattern=B*"), &[]).until_synced();
+    assert_eq!(told, std::slice::from_ref(&unlisted));
+    let mut socket = WebSocket::open(
+        TcpStream::connect(web.address()).unwrap(),
+        &format!("/v1/stream?symbols=A,{long}"),
+    );
+    let unlisted = serde_json::json!({"symbol": long, "status": "unlisted"});
+    while !socket.message().as_array().is_some_and(|quotes| quotes.contains(&unlisted)) {}
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let socket = runtime.block_on(tokio::net::TcpStream::connect(web.address())).unwrap();
+    let mut client = rpc::client(&runtime, socket);
+    let symbols = vec![long.clone(), "A".to_owned()];
+    let request = proto::WatchRequest { symbols, ..Default::default() };
+    let mut stream = runtime.block_on(client.watch(request)).unwrap().into_inner();
+    loop {
+        let message = runtime.block_on(stream.message()).unwrap().unwrap();
+        match message.event.unwrap() {
+            proto::watch_response::Event::Unlisted(name) => break assert_eq!(name, long),
+            event => {
+                assert!(!matches!(event, proto::watch_response::Event::Synced(_)), "untold");
+            }
+        }
+    }
+    // Where nothing else is asked for, it is said which name it is.
+    let refused = web.connect().get(&format!("/v1/stream?symbols={long}"));
+    assert_eq!((refused.status, &refused.json()["symbol"]), (400, &long.into()));
 }
 
 /// `patterns` has commas between; `pattern` has one, whatever is in it.
@@ -193,28 +265,43 @@ fn thousands_of_names_are_asked_for_in_a_body() {
     }
 }
 
+/// Stocks that have changed last an hour ago, so that no overlap reaches back to them.
+fn of_an_hour_ago(symbols: &[&str]) -> Catalog {
+    let catalog = Catalog::new();
+    for symbol in symbols {
+        let (version, updated_ns) = (1, stockd_engine::now_ns() - HOUR_NS);
+        let quote = Quote { version, updated_ns, ..Quote::new(symbol.parse().unwrap()) };
+        catalog.restore(&quote).unwrap();
+    }
+    catalog
+}
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
 #[test]
 fn a_stream_that_resumes_is_told_what_has_changed() {
-    let engine = Arc::<Engine>::default();
+    let engine = Arc::new(Engine::new(of_an_hour_ago(&["OLD", "NEW"])));
     let web = Web::with(Config { keeps_all: true, ..Config::default() }, Arc::clone(&engine));
-    web.set("OLD", "1");
-    web.set("NEW", "1");
-    // A moment so late that no overlap reaches back to what is listed now.
-    let later = stockd_engine::now_ns() + 3_600_000_000_000;
-    let id = format!("{:016x}-{later}", engine.epoch());
+    let (_, id) = Events::open(&web, "symbols=OLD,NEW,NOPE", &[]).named("synced");
     let mut events = Events::open(&web, "symbols=OLD,NEW,NOPE", &[("Last-Event-ID", &id)]);
     assert!(events.named("hello").0.contains("\"resumed\":true"));
     assert_eq!(events.until_synced(), [r#"{"symbol":"NOPE","status":"unlisted"}"#]);
     web.set("NEW", "2");
     assert!(events.named("").0.starts_with(r#"{"symbol":"NEW","price":"2""#));
-
-    let recent = format!("{:016x}-{}", engine.epoch(), stockd_engine::now_ns());
-    let mut events = Events::open(&web, "symbols=OLD", &[("Last-Event-ID", &recent)]);
+    let mut events = Events::open(&web, "symbols=OLD,NEW", &[("Last-Event-ID", &id)]);
     assert!(events.named("hello").0.contains("\"resumed\":true"));
     assert_eq!(events.until_synced().len(), 1, "within the overlap");
-    for (query, id) in
-        [("symbols=OLD", "0000000000000000-1"), ("patterns=O*", &id), ("symbols=OLD", "x")]
-    {
+
+    let parts: Vec<&str> = id.split('-').collect();
+    let told_ns: u64 = parts[1].parse().unwrap();
+    // As if this server had begun with its clock set back: what has changed since may have any moment.
+    let ahead = format!("{}-{}-1", parts[0], told_ns + HOUR_NS);
+    for (query, id) in [
+        ("symbols=OLD", "0000000000000000-1"),
+        ("patterns=O*", &id),
+        ("symbols=OLD", "x"),
+        ("symbols=OLD", &ahead),
+    ] {
         let mut events = Events::open(&web, query, &[("Last-Event-ID", id)]);
         assert!(events.named("hello").0.contains("\"resumed\":false"), "{query} {id}");
         assert_eq!(events.until_synced().len(), 1, "{query} {id}");
