@@ -21,7 +21,7 @@ use crate::segments::Segments;
     title = "stockd",
     description = "What is the price of X now? Lookups, updates, trades and live quotes of stocks.",
     license(name = "MIT OR Apache-2.0")
-), tags(
+), servers((url = "/", description = "This server.")), tags(
     (name = "quotes", description = "Quotes of stocks: reading and writing."),
     (name = "streams", description = "Live quotes."),
     (name = "operation", description = "How the server is.")

@@ -41,6 +41,7 @@ const PYTHON_PACKAGES: &[&str] = &[
 const NODE_PACKAGES: &[&str] = &["ws@8.23.0", "eventsource@4.1.1"];
 const GRPC_PACKAGES: &[&str] = &["@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1"];
 const BUF_PACKAGES: &[&str] = &["@bufbuild/buf@1.75.0"];
+const SPECTRAL_PACKAGES: &[&str] = &["@stoplight/spectral-cli@6.16.3"];
 const BROWSER_PACKAGES: &[&str] = &["playwright-core@1.65.1"];
 
 /// A server of HTTP alone. Killed when it is dropped.
@@ -436,6 +437,29 @@ fn narrowed(described: &str) -> String {
     let quantity = r"^[1-9][0-9]{0,15}(\.[0-9]{1,3})?$";
     schemas["Trade"]["properties"]["quantity"]["pattern"] = quantity.into();
     api.to_string()
+}
+
+#[test]
+fn spectral_finds_nothing_wrong_with_the_description() {
+    let Some(packages) = Packages::node(SPECTRAL_PACKAGES) else { return };
+    if !packages::have("curl", "curl") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("stockd.json"), Web::start().curl("/openapi.json", &[]))
+        .unwrap();
+    // What an operation does stands in its summary; some need no more words.
+    let rules = "extends: ['spectral:oas']\nrules:\n  operation-description: off\n";
+    std::fs::write(directory.path().join("rules.yaml"), rules).unwrap();
+    let mut spectral = Command::new(&packages.program);
+    spectral.arg(packages.directory.join("node_modules/.bin/spectral"));
+    spectral.args(["lint", "stockd.json", "--ruleset", "rules.yaml", "--fail-severity", "warn"]);
+    let (code, out, err) = run({
+        spectral.current_dir(directory.path());
+        spectral
+    });
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("No results"), "{out}");
 }
 
 #[test]
