@@ -10,7 +10,8 @@ use stockd_model::limits::CLUSTER_NAME_BYTES_MAX;
 /// How the log of a cluster is reached.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// Addresses of NATS servers: `nats://HOST:PORT` or `tls://HOST:PORT`.
+    /// Addresses of NATS servers: `nats://HOST:PORT` or `tls://HOST:PORT`. Before a host may stand what to log in with at
+    /// all of them, `USER:PASSWORD@` or `TOKEN@`, percent-encoded; the first that has it counts.
     pub servers: Vec<String>,
     /// The name of the cluster.
     pub name: ClusterName,

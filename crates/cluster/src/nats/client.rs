@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, RequestErrorKind};
 use bytes::Bytes;
 use data_encoding::BASE64;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -39,7 +40,8 @@ pub(crate) async fn connect(
 ) -> Result<(Client, watch::Receiver<Presence>), ClusterError> {
     let (tell, presence) = watch::channel(Presence::default());
     let told = Mutex::new(Told::default());
-    let servers = options.servers.join(",");
+    let addresses = addresses(options);
+    let servers = addresses.join(",");
     let mut connect = ConnectOptions::new()
         .name(format!("stockd {}", options.name.as_str()))
         .connection_timeout(PATIENCE)
@@ -55,6 +57,11 @@ pub(crate) async fn connect(
             note(&event, &tell, &told);
             std::future::ready(())
         });
+    connect = match options.servers.iter().find_map(|server| login(server).1) {
+        Some(Login::User { name, password }) => connect.user_and_password(name, password),
+        Some(Login::Token(token)) => connect.token(token),
+        None => connect,
+    };
     if let Some(file) = &options.credentials {
         connect = connect.credentials_file(file).await.map_err(|error| ClusterError::File {
             file: file.display().to_string(),
@@ -64,7 +71,7 @@ pub(crate) async fn connect(
     if let Some(file) = &options.authorities {
         connect = connect.add_root_certificates(file.clone()).require_tls(true);
     }
-    let client = timeout(2 * PATIENCE, connect.connect(&options.servers)).await;
+    let client = timeout(2 * PATIENCE, connect.connect(&addresses)).await;
     match client {
         Ok(Ok(client)) => Ok((client, presence)),
         Ok(Err(error)) => Err(match error.kind() {
@@ -76,6 +83,31 @@ pub(crate) async fn connect(
         }),
         Err(_) => Err(ClusterError::Unreachable { servers, why: "no answer in time".to_owned() }),
     }
+}
+
+/// Where the servers are, without what stands there to log in with: for connections and for messages.
+pub(crate) fn addresses(options: &ClusterOptions) -> Vec<String> {
+    options.servers.iter().map(|server| login(server).0).collect()
+}
+
+/// What an address of NATS says to log in with.
+#[derive(Debug, PartialEq, Eq)]
+enum Login {
+    User { name: String, password: String },
+    Token(String),
+}
+
+/// An address, `nats://HOST:PORT`, and what stands before its host: `USER:PASSWORD@` or `TOKEN@`, percent-encoded.
+fn login(server: &str) -> (String, Option<Login>) {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let parts = server.split_once("://");
+    let parts = parts.and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    let Some((scheme, (login, host))) = parts else { return (server.to_owned(), None) };
+    let login = match login.split_once(':') {
+        Some((name, password)) => Login::User { name: decoded(name), password: decoded(password) },
+        None => Login::Token(decoded(login)),
+    };
+    (format!("{scheme}://{host}"), Some(login))
 }
 
 /// What was told since there was a connection. Servers that fail in different ways by turns are told once each.
@@ -191,6 +223,23 @@ pub(crate) async fn message(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_logs_in() {
+        let user = |name: &str, password: &str| {
+            Some(Login::User { name: name.to_owned(), password: password.to_owned() })
+        };
+        for (server, address, logs_in) in [
+            ("nats://a:4222", "nats://a:4222", None),
+            ("nats://node:n@a:4222", "nats://a:4222", user("node", "n")),
+            ("tls://no%40de:p%3A%2F@[::1]:4222", "tls://[::1]:4222", user("no@de", "p:/")),
+            ("nats://s3cret@a", "nats://a", Some(Login::Token("s3cret".to_owned()))),
+            ("nats://u:@a", "nats://a", user("u", "")),
+            ("a:4222", "a:4222", None),
+        ] {
+            assert_eq!(login(server), (address.to_owned(), logs_in), "{server}");
+        }
+    }
 
     #[test]
     fn a_failure_is_told_once_for_as_long_as_there_is_no_connection() {

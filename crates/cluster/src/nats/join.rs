@@ -112,7 +112,7 @@ async fn try_to_join(options: &ClusterOptions, kept: Option<Kept>) -> Result<Joi
             cluster.beginning(kept).await?
         }
     };
-    let (servers, name) = (options.servers.clone(), options.name.clone());
+    let (servers, name) = (client::addresses(options), options.name.clone());
     let replicas = info.config.num_replicas;
     let connection = Connection { client, presence, servers, name, log, replicas };
     Ok(Joined { connection, log, last: info.state.last_seq, snapshot })

@@ -11,7 +11,7 @@ mod snapshots;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-use self::nats::Servers;
+use self::nats::{Servers, cluster_at};
 use self::node::{Node, becomes};
 
 /// What a trade may be told.
@@ -214,6 +214,21 @@ fn refused_credentials_end_a_start_and_a_command() {
     assert_eq!(code, Some(1), "{err}");
     is_told_once(&err, refused);
     is_told_once(&err, "authorization violation");
+}
+
+#[test]
+fn an_address_may_say_who_logs_in_and_no_message_repeats_it() {
+    let Some(servers) = Servers::locked() else { return };
+    let with = |login: &str| servers.url(0).replace("nats://", &format!("nats://{login}@"));
+    let (code, _, err) = cluster_at(&with("secret"), &["init", "--size", "1", "--replicas", "1"]);
+    assert_eq!(code, Some(0), "{err}");
+    let node = Node::start(&with("secret"), &[]);
+    list(&mut node.connect(), "HOT", 5);
+    for login in ["geheim", "secret:x"] {
+        let (code, _, err) = cluster_at(&with(login), &["status"]);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("refuses the credentials") && !err.contains(login), "{err}");
+    }
 }
 
 /// The subjects that docs/cluster.md has a node publish to.

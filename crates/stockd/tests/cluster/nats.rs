@@ -179,20 +179,21 @@ impl Servers {
 
     /// The same, with what it says on standard error.
     pub(crate) fn cluster_says(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
-        command.arg("cluster").args(args).args(["--cluster", &self.urls_from(0)]);
-        let mut process = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // What it says is little, so it ends though it is not read yet.
-        becomes(|| process.try_wait().unwrap());
-        let output = process.wait_with_output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        cluster_at(&self.urls_from(0), args)
     }
+}
+
+/// Runs `stockd cluster` with the servers at these addresses.
+pub(crate) fn cluster_at(urls: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stockd"));
+    command.arg("cluster").args(args).args(["--cluster", urls]);
+    let mut process =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // What it says is little, so it ends though it is not read yet.
+    becomes(|| process.try_wait().unwrap());
+    let output = process.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 impl Drop for Servers {
