@@ -57,12 +57,6 @@ impl ServerProcess {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(first_number(resident)? * 1024)
     }
-
-    /// Bytes that it has had written to disks, if the system reports it: `write_bytes` of `io` in proc(5).
-    pub(crate) fn written_bytes(self) -> Option<u64> {
-        let io = fs::read_to_string(format!("/proc/{}/io", self.pid)).ok()?;
-        io.lines().find_map(|line| first_number(line.strip_prefix("write_bytes:")?))
-    }
 }
 
 /// What the scheduler has counted of a thread.
@@ -167,7 +161,6 @@ mod tests {
         answer();
         let process = ServerProcess { pid: cat.id() };
         assert!(process.memory_bytes().unwrap() > 100_000);
-        assert!(process.written_bytes().is_none_or(|bytes| bytes == 0));
         let before = process.cpu_ns().unwrap();
         answer();
         assert!(before > 0 && process.cpu_ns().unwrap() >= before);

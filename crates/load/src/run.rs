@@ -90,8 +90,6 @@ pub struct Outcome {
     pub figures: Figures,
     /// CPU time that the server used for each request.
     pub server_cpu_ns_per_request: Option<f64>,
-    /// Bytes that the server had written to disks for each request, if the system reports it.
-    pub server_written_bytes_per_request: Option<f64>,
     /// CPU time of the server as a share of the window; 2.0 is two cores.
     pub server_cores: Option<f64>,
     /// Resident memory of the server at the end.
@@ -207,7 +205,6 @@ impl Watch<'_> {
             at: Instant::now(),
             answered: self.answered(),
             cpu_ns: self.course.process.and_then(|process| process.cpu_ns().ok()),
-            written_bytes: self.course.process.and_then(ServerProcess::written_bytes),
             messages: self.subscribers.map(Subscribers::messages),
             processor: ProcessorTimes::now(self.serving),
         }
@@ -246,20 +243,14 @@ impl Watch<'_> {
 fn outcome(figures: Figures, (before, after): (&Sample, &Sample), told: Option<Told>) -> Outcome {
     let window = after.at.saturating_duration_since(before.at).as_secs_f64();
     let answered = after.answered.saturating_sub(before.answered);
-    let between = |of: fn(&Sample) -> Option<u64>| {
-        let samples = of(before).zip(of(after));
-        samples.map(|(before, after)| after.saturating_sub(before) as f64)
-    };
-    let per_request =
-        |all: Option<f64>| all.filter(|_| answered > 0).map(|it| it / answered as f64);
-    let cpu_ns = between(|sample| sample.cpu_ns);
+    let cpu = before.cpu_ns.zip(after.cpu_ns);
+    let cpu_ns = cpu.map(|(before, after)| after.saturating_sub(before) as f64);
     let messages = before.messages.zip(after.messages);
     let run_delay_share = figures.run_delay_share;
     Outcome {
         disturbance: Disturbance { run_delay_share, ..before.processor.until(&after.processor) },
         figures,
-        server_cpu_ns_per_request: per_request(cpu_ns),
-        server_written_bytes_per_request: per_request(between(|sample| sample.written_bytes)),
+        server_cpu_ns_per_request: cpu_ns.filter(|_| answered > 0).map(|ns| ns / answered as f64),
         server_cores: cpu_ns.filter(|_| window > 0.0).map(|ns| ns / 1e9 / window),
         server_memory_bytes: None,
         messages_a_second: messages
@@ -319,7 +310,6 @@ struct Sample {
     at: Instant,
     answered: u64,
     cpu_ns: Option<u64>,
-    written_bytes: Option<u64>,
     messages: Option<u64>,
     processor: ProcessorTimes,
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::bench::Bench;
 use super::peer::{self, Peer};
 use super::running;
-use super::scenario::{GOALS, Goal, Keeps, Measure, SCENARIOS, Scenario};
+use super::scenario::{GOALS, Goal, Measure, SCENARIOS, Scenario};
 
 /// One run of one server.
 pub(super) struct Run {
@@ -51,11 +51,6 @@ impl Run {
         let key =
             if self.scenario.updates == 100 { "requests_a_second" } else { "lookups_a_second" };
         self.figure(&[key])
-    }
-
-    /// What the server had written to disks for each request.
-    fn disk_bytes(&self) -> Option<f64> {
-        self.figure(&["server_written_bytes_per_request"])
     }
 
     fn latency_us(&self, percentile: &str) -> Option<f64> {
@@ -253,11 +248,11 @@ impl Record {
         writeln!(text, "## {}\n", scenario.name)?;
         writeln!(
             text,
-            "| server | CPU ns a {unit} | × {} | {unit}s a second | × {} | p50 µs | p99 µs | disk bytes a {unit} | |",
+            "| server | CPU ns a {unit} | × {} | {unit}s a second | × {} | p50 µs | p99 µs | |",
             base.name(),
             base.name()
         )?;
-        writeln!(text, "|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|")?;
         for &peer in scenario.peers {
             if of(peer).next().is_none() {
                 continue;
@@ -274,7 +269,7 @@ impl Record {
             let saturated = of(peer).any(Run::is_saturated);
             writeln!(
                 text,
-                "| {} | {:.0} | {} | {:.0} | {} | {:.0} | {:.0} | {} | {} |",
+                "| {} | {:.0} | {} | {:.0} | {} | {:.0} | {:.0} | {} |",
                 peer.name(),
                 middle(Run::cpu_ns),
                 ratio(Measure::Cpu),
@@ -282,10 +277,6 @@ impl Record {
                 ratio(Measure::Rate),
                 middle(|run| run.latency_us("p50_ns")),
                 middle(|run| run.latency_us("p99_ns")),
-                match scenario.keeps {
-                    Keeps::Nothing => String::new(),
-                    _ => format!("{:.0}", middle(Run::disk_bytes)),
-                },
                 match (saturated, &scenario.fan_out) {
                     (true, None) => "the load generator was at its limit",
                     (true, Some(_)) => "it held the publisher up",

@@ -126,9 +126,6 @@ pub struct Repetition {
     pub server_cpu_ns_per_request: Option<f64>,
     /// The same for each name looked up.
     pub server_cpu_ns_per_lookup: Option<f64>,
-    /// Bytes that the server had written to disks for each request.
-    #[serde(default)]
-    pub server_written_bytes_per_request: Option<f64>,
     /// Cores that the server used.
     pub server_cores: Option<f64>,
     /// Resident memory of the server at the end.
@@ -224,7 +221,6 @@ impl Repetition {
             server_cpu_ns_per_lookup: server_cpu_ns_per_request
                 .filter(|_| !mixed)
                 .map(|ns| ns / mget as f64),
-            server_written_bytes_per_request: outcome.server_written_bytes_per_request,
             server_cores: outcome.server_cores,
             server_memory_bytes: outcome.server_memory_bytes,
             load_cores: match figures.window_ns {

@@ -315,7 +315,6 @@ pub(super) mod tests {
         Outcome {
             figures,
             server_cpu_ns_per_request: Some(6_500.0),
-            server_written_bytes_per_request: None,
             server_cores: Some(0.65),
             server_memory_bytes: Some(8 << 20),
             messages_a_second: None,
