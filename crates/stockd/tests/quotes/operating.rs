@@ -186,6 +186,9 @@ fn a_catalog_file_that_was_edited_is_not_passed_over_in_silence() {
     assert!(log.contains(&format!("{} is a new data directory", dir.display())), "{log}");
     assert!(!log.contains("wins over"), "{log}");
     fs::write(&file, "symbol,price,volume\nAAPL,180,1000\nIBM,160,5\n").unwrap();
+    // A moment of a file system may take some milliseconds, and an editor takes longer.
+    let edited = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    fs::File::options().append(true).open(&file).unwrap().set_modified(edited).unwrap();
     let log = log_of_a_start(&dir, &file);
     let file = file.display();
     let told = format!(
