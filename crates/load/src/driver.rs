@@ -508,11 +508,11 @@ mod tests {
     use stockd_model::limits::LOAD_PATIENCE;
 
     use super::*;
-    use crate::codec::{Caller, Protocol, WriteWith};
+    use crate::codec::Protocol;
     use crate::connection::TURN_BYTES;
     use crate::pacer::Arrivals;
     use crate::stocks::Texts;
-    use crate::workload::Mix;
+    use crate::workload::tests::mix;
 
     /// A driver of one connection without a warm-up to a server that never answers, the server, and its window's end.
     fn driver(
@@ -532,20 +532,13 @@ mod tests {
         window_end: Option<u64>,
         requests: Option<u64>,
     ) -> (Driver, Receiver<()>) {
-        let mix = Mix {
-            protocol: Protocol::Line,
-            mget: 1,
-            zipf: None,
-            misses_percent: 0.0,
-            updates_percent: 0.0,
-            update_with: WriteWith::Hset,
-            caller: Caller::default(),
-        };
         let stream = Stream::connect(address, LOAD_PATIENCE).unwrap();
         stream.set_nonblocking().unwrap();
         let (window_over, windows) = mpsc::channel();
         let orders = Orders {
-            workload: Arc::new(Workload::new(&mix, Texts::generated(1), None).unwrap()),
+            workload: Arc::new(
+                Workload::new(&mix(Protocol::Line), Texts::generated(1), None).unwrap(),
+            ),
             opened: vec![Opened { stream, received: Vec::new() }],
             target: address.to_string(),
             clock: Clock::starting_in(Duration::ZERO),

@@ -252,10 +252,11 @@ fn unknown_name(number: u32) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn mix(protocol: Protocol) -> Mix {
+    /// Lookups of single listed names.
+    pub(crate) fn mix(protocol: Protocol) -> Mix {
         Mix {
             protocol,
             mget: 1,
