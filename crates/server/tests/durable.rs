@@ -2,37 +2,18 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use stockd_engine::{Catalog, Engine, Sync};
 use stockd_model::limits::{OWN_COMMIT_QUIET, PARKED_REQUESTS_MAX};
 use stockd_server::{Config, Endpoint, Metrics, Protocol, Server};
-use stockd_store::{Store, StoreError, Write};
+use stockd_store::simulation::GatedStore;
 
 /// Far more than anything here takes. A test that reaches it hangs and fails.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// A disk that takes a commit only when it is told to, and then as it is told.
-#[derive(Debug)]
-struct GatedStore {
-    /// `false` makes a commit fail. When the sender is gone all succeed.
-    gate: Mutex<Receiver<bool>>,
-}
-
-impl Store for GatedStore {
-    fn commit(&mut self, _: &[Write], _: u64) -> Result<(), StoreError> {
-        match self.gate.lock().unwrap().recv() {
-            Ok(false) => {
-                let (path, source) = ("quotes".into(), ErrorKind::StorageFull.into());
-                Err(StoreError::Commit { path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// A server of one worker, so that all clients share it, over a gated disk.
 struct Market {
@@ -43,9 +24,8 @@ struct Market {
 
 impl Market {
     fn open() -> Market {
-        let (gate, receiver) = channel();
-        let store = Box::new(GatedStore { gate: Mutex::new(receiver) });
-        let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
+        let (store, gate) = GatedStore::new();
+        let engine = Engine::durable(Catalog::new(), 0, Box::new(store), Sync::Always);
         let listeners = vec![Endpoint::plain(Protocol::Resp, ([127, 0, 0, 1], 0))];
         let config = Config { endpoints: listeners, workers: 1, ..Config::default() };
         Market { gate, server: Server::start(config, Arc::new(engine)).unwrap() }

@@ -17,6 +17,7 @@
 //! Invariant: what was synced well is never lost.
 
 mod file;
+mod gated;
 mod names;
 mod random;
 
@@ -35,6 +36,7 @@ use crate::logged::{self, LoggedStore, QUOTES_FILE};
 
 pub use self::file::SECTOR;
 use self::file::{Change, FileState};
+pub use self::gated::GatedStore;
 use self::names::{NameChange, Names, NamesState};
 pub use self::random::{Random, for_each_seed};
 

@@ -1,12 +1,12 @@
 //! Requests and disks that take long, or fail: what has done nothing is told to come again, and what may have is never refused.
 
-use std::io::{ErrorKind, Write as _};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use stockd_engine::{Catalog, Engine, Sync};
-use stockd_store::{Store, StoreError, Write};
+use stockd_store::simulation::GatedStore;
 use stockd_web::{Config, Patience};
 
 use crate::Web;
@@ -17,30 +17,10 @@ const SHORT: Duration = Duration::from_secs(1);
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const TRADE: &str = r#"{"side":"buy","quantity":"10"}"#;
 
-/// A disk that takes a commit when it is told to, and every one when the sender is gone.
-#[derive(Debug)]
-struct GatedStore {
-    /// `false` makes a commit fail.
-    gate: Mutex<Receiver<bool>>,
-}
-
-impl Store for GatedStore {
-    fn commit(&mut self, _: &[Write], _: u64) -> Result<(), StoreError> {
-        match self.gate.lock().unwrap().recv() {
-            Ok(false) => {
-                let (path, source) = ("quotes".into(), ErrorKind::StorageFull.into());
-                Err(StoreError::Commit { path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// A plane over a gated disk, with a stock of 100 shares.
 fn start(patience: Patience) -> (Web, Sender<bool>) {
-    let (gate, receiver) = channel();
-    let store = Box::new(GatedStore { gate: Mutex::new(receiver) });
-    let engine = Engine::durable(Catalog::new(), 0, store, Sync::Always);
+    let (store, gate) = GatedStore::new();
+    let engine = Engine::durable(Catalog::new(), 0, Box::new(store), Sync::Always);
     let web = Web::with(Config { patience, ..Config::default() }, Arc::new(engine));
     gate.send(true).unwrap();
     let listing = r#"{"price":"1","volume":"100"}"#;
